@@ -1,0 +1,43 @@
+# Everything runs in .venv, made with python3 -m venv and pip alone and pinned by constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Neither Dagster nor dlt reports usage from this Makefile.
+export DAGSTER_DISABLE_TELEMETRY := 1
+export RUNTIME__DLTHUB_TELEMETRY := false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test lint format clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## make .venv with everything pinned
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+demo: $(STAMP) ## the main job on the local sandbox, no account needed
+	@$(BIN)/refersion-dagster demo
+
+dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
+	@$(BIN)/refersion-dagster dev $(if $(SANDBOX),--sandbox)
+
+test: $(STAMP) ## the whole test suite
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+
+lint: $(STAMP) ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(STAMP) ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv and what runs left behind
+	rm -rf $(VENV) .demo .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,1 @@
+"""A local Refersion over real HTTP."""
