@@ -1,0 +1,212 @@
+"""The state of one account, its indexes and its own truth about itself."""
+
+import threading
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from refersion_dagster.sandbox.clock import DAY, Clock
+from refersion_dagster.sandbox.data import World
+from refersion_dagster.sandbox.model import (
+    ACTIVE,
+    APPROVED,
+    CENT,
+    PAID,
+    PENDING,
+    PERCENT_OF_SALE,
+    UNPAID,
+    Affiliate,
+    Click,
+    Conversion,
+    Creative,
+    Offer,
+    Payment,
+    Shop,
+    Trigger,
+)
+from refersion_dagster.sandbox.settings import SandboxSettings, Switches
+
+FOREVER = 2**62
+
+
+class Account:
+    """Everything the account holds. Whoever reads or changes it holds `lock`.
+
+    Rows are changed through the methods here, which keep the indexes, `updated` and `version` right: `version`
+    grows with each change, so that a query's result can be kept until the next one.
+    """
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        self.lock = threading.RLock()
+        self.settings = settings
+        self.switches = Switches()
+        self.world = World(settings)
+        self.clock = Clock(self.world.start - 100 * DAY)
+        self.shop = Shop("Harbour Goods", "https://shop.example.com", "harbour-goods.example.com", settings.base)
+        self.offers: dict[int, Offer] = {offer.id: offer for offer in self.world.offers()}
+        self.creatives: list[Creative] = self.world.creatives()
+        self.affiliates: dict[int, Affiliate] = {}
+        self.conversions: dict[int, Conversion] = {}
+        self.payments: dict[int, Payment] = {}
+        self.clicks: list[Click] = []
+        self.triggers: dict[int, Trigger] = {}
+        self.sku_commissions: dict[tuple[int, str], tuple[str, Decimal]] = {}
+        self.timeline: list[tuple[int, int]] = []
+        self.by_order: dict[str, list[Conversion]] = defaultdict(list)
+        self.by_affiliate: dict[int, list[Conversion]] = defaultdict(list)
+        self.cancelled: dict[int, int] = {}
+        self.due: dict[int, Conversion] = {}
+        self.version = 0
+        self._ids = self.world.rng("ids")
+        self._last_ids = {"conversion": 11_900_000, "payment": 131_000, "click": 52_000_000, "trigger": 1_096}
+
+    @property
+    def now(self) -> int:
+        return self.clock.now
+
+    def new_id(self, kind: str) -> int:
+        """The next id; Refersion counts over all its customers, so there are gaps."""
+        self._last_ids[kind] += self._ids.randrange(1, 8)
+        return self._last_ids[kind]
+
+    def add_affiliate(self, affiliate: Affiliate) -> None:
+        self.affiliates[affiliate.id] = affiliate
+        self.version += 1
+
+    def affiliate_by_code(self, code: str) -> Affiliate | None:
+        return next((affiliate for affiliate in self.affiliates.values() if affiliate.code == code), None)
+
+    def affiliate_by_email(self, email: str) -> Affiliate | None:
+        wanted = email.casefold()
+        return next((row for row in self.affiliates.values() if row.email.casefold() == wanted), None)
+
+    def active_affiliates(self) -> list[Affiliate]:
+        return [affiliate for affiliate in self.affiliates.values() if affiliate.status == ACTIVE]
+
+    def set_affiliate_status(self, affiliate: Affiliate, status: str) -> None:
+        affiliate.status = status
+        self.version += 1
+
+    def link(self, affiliate: Affiliate) -> str:
+        """The referral link; it ends in the code."""
+        return f"{self.shop.url}/c/{affiliate.code}"
+
+    def add_trigger(self, affiliate: Affiliate, kind: str, text: str) -> Trigger:
+        """Triggers are kept in capitals, as the API answers them."""
+        trigger = Trigger(self.new_id("trigger"), affiliate.id, kind, text.upper())
+        self.triggers[trigger.id] = trigger
+        self.version += 1
+        return trigger
+
+    def find_trigger(self, kind: str, text: str) -> Trigger | None:
+        return next((row for row in self.triggers.values() if (row.type, row.trigger) == (kind, text.upper())), None)
+
+    def coupons(self) -> dict[int, str]:
+        """The coupon of each affiliate that has one (the last one set)."""
+        return {row.affiliate_id: row.trigger for row in self.triggers.values() if row.type == "COUPON"}
+
+    def add_conversion(self, row: Conversion) -> Conversion:
+        """Add a row; where it is approved already, it was approved at its own `created`."""
+        if row.status == APPROVED and row.approved is None:
+            row.approved = row.created
+        self.conversions[row.id] = row
+        insort(self.timeline, (row.created, row.id))
+        self.by_order[row.order_id].append(row)
+        self.by_affiliate[row.affiliate_id].append(row)
+        self._index_due(row)
+        self.version += 1
+        return row
+
+    def remove_conversion(self, row: Conversion) -> None:
+        del self.conversions[row.id]
+        self.timeline.remove((row.created, row.id))
+        self.by_order[row.order_id].remove(row)
+        self.by_affiliate[row.affiliate_id].remove(row)
+        self.due.pop(row.id, None)
+        self.version += 1
+
+    def conversions_between(self, low: int, high: int, affiliate_id: int | None = None) -> list[Conversion]:
+        """Rows with low <= created < high, oldest first, those of one second by id."""
+        if affiliate_id is not None:
+            own = self.by_affiliate.get(affiliate_id, [])
+            return sorted((row for row in own if low <= row.created < high), key=lambda row: (row.created, row.id))
+        first, last = bisect_left(self.timeline, (low,)), bisect_left(self.timeline, (high,))
+        return [self.conversions[key] for _, key in self.timeline[first:last]]
+
+    def set_status(self, row: Conversion, status: str) -> None:
+        """Change a status whatever it was; the rules about who may do that are the caller's."""
+        row.status = status
+        row.updated = self.now
+        if status == APPROVED:
+            row.approved = self.now
+        elif status == PENDING:
+            self.auto_approve_later(row)
+        self._index_due(row)
+        self.version += 1
+
+    def auto_approve_later(self, row: Conversion) -> None:
+        """A PENDING row approves itself after 90 days (documented for Enterprise accounts)."""
+        self.clock.at(row.created + self.settings.auto_approval_days * DAY, self._auto_approve, row.id)
+
+    def _auto_approve(self, conversion_id: int) -> None:
+        row = self.conversions.get(conversion_id)
+        if row is not None and row.status == PENDING:
+            self.set_status(row, APPROVED)
+
+    def pay(self, rows: Iterable[Conversion], payment: Payment) -> None:
+        for row in rows:
+            row.payment_status, row.payment_id, row.updated = PAID, payment.id, self.now
+            self._index_due(row)
+        self.payments[payment.id] = payment
+        self.version += 1
+
+    def touch(self) -> None:
+        """Say that something was changed past the methods here."""
+        self.version += 1
+
+    def _index_due(self, row: Conversion) -> None:
+        if row.status == APPROVED and row.payment_status == UNPAID and not row.is_test_conversion:
+            self.due[row.id] = row
+        else:
+            self.due.pop(row.id, None)
+
+    def commission(self, offer: Offer, commissionable: Decimal) -> Decimal:
+        """What an order earns: a percentage of its commissionable total, or the flat amount in the row's currency."""
+        if not commissionable:
+            return Decimal("0.00")
+        if offer.type == PERCENT_OF_SALE:
+            return (commissionable * offer.commission / 100).quantize(CENT, ROUND_HALF_UP)
+        return offer.commission.quantize(CENT)
+
+    def sums(self) -> dict[str, Any]:
+        """Per status, payment status and currency: rows, total and commission, test conversions apart."""
+        with self.lock:
+            groups: dict[tuple[bool, str, str, str], tuple[int, Decimal, Decimal]] = {}
+            for row in self.conversions.values():
+                key = (row.is_test_conversion, row.status, row.payment_status, row.currency)
+                count, total, commission = groups.get(key, (0, Decimal("0.00"), Decimal("0.00")))
+                groups[key] = (count + 1, total + row.total, commission + row.commission_total)
+            rows = [
+                {
+                    "is_test_conversion": test,
+                    "status": status,
+                    "payment_status": payment_status,
+                    "currency": currency,
+                    "count": count,
+                    "total": str(total),
+                    "commission_total": str(commission),
+                }
+                for (test, status, payment_status, currency), (count, total, commission) in sorted(groups.items())
+            ]
+            return {
+                "conversions": [row for row in rows if not row["is_test_conversion"]],
+                "test_conversions": [row for row in rows if row["is_test_conversion"]],
+                "number_of_conversions": len(self.conversions),
+                "affiliates": len(self.affiliates),
+                "payments": len(self.payments),
+                "offers": len(self.offers),
+                "clicks": len(self.clicks),
+                "creatives": len(self.creatives),
+            }

@@ -1,0 +1,179 @@
+"""How a sandbox starts (`SandboxSettings`) and how its server behaves (`Switches`, changed while it runs)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    """Size, time and keys of a sandbox. Two sandboxes with equal settings hold equal data.
+
+    `orders` counts the orders that customers place in `days` days before `now`; renewals, cancellations,
+    duplicates, manual credits and bursts come on top. `now` is where the sandbox's clock starts; it stands still
+    until it is moved on. `base_currency` is the account's own (None: the first of `currencies`).
+    """
+
+    seed: int = 7
+    affiliates: int = 60
+    orders: int = 3_000
+    days: int = 730
+    now: datetime = datetime(2026, 7, 1, tzinfo=UTC)
+    currencies: tuple[str, ...] = ("USD", "EUR", "GBP")
+    base_currency: str | None = None
+    clicks_per_order: int = 2
+    minimum_payout: Decimal = Decimal("25.00")
+    auto_approval_days: int = 90
+    public_key: str = "pub_7f3c9a51e2d84b60a913"
+    secret_key: str = "sec_c04e6b1d97f25a38e7b2"  # noqa: S105 - opens nothing but a sandbox
+    graphql_token: str = "gql_2b9d41f07c6e8a35d1f4907e"  # noqa: S105 - opens nothing but a sandbox
+
+    def __post_init__(self) -> None:
+        if self.now.tzinfo is None:
+            raise ValueError("SandboxSettings.now needs a time zone, e.g. datetime(2026, 7, 1, tzinfo=UTC)")
+        for name in ("affiliates", "orders", "clicks_per_order"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"SandboxSettings.{name} must not be negative")
+        if self.days < 1:
+            raise ValueError("SandboxSettings.days must be at least 1")
+        if not self.currencies:
+            raise ValueError("SandboxSettings.currencies needs at least one currency")
+
+    @property
+    def base(self) -> str:
+        """The account's currency: that of /conversion/totals and of the shop."""
+        return self.base_currency or self.currencies[0]
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSwitches:
+    """In which types GraphQL sends its values; the schema says so too. Defaults are the documented types."""
+
+    ids: Literal["number", "string"] = "number"
+    money: Literal["string", "number", "separators"] = "string"
+    times: Literal["unix_string", "unix_number", "iso"] = "unix_string"
+    booleans: Literal["boolean", "upper", "number"] = "boolean"
+
+
+@dataclass(frozen=True, slots=True)
+class Churn:
+    """Rows that arrive or vanish while somebody pages.
+
+    Before every `every`-th conversions request one row is inserted into the requested window, as its newest, or
+    the newest row of the window is deleted; `limit` times at most (None: always).
+    """
+
+    kind: Literal["insert", "delete"] = "insert"
+    every: int = 1
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """What is unknown about Refersion, or may change, and how this sandbox behaves there.
+
+    REST
+    - list_ids: /affiliate/list and /search send the code (documented) or the number (seen) as `id`.
+    - list_total: `total` as number (documented) or string (inferred).
+    - list_page_key: add `"page": "1/12"` (seen).
+    - list_past_end: a page past the end is empty, repeats the last page, or is a 422 (unknown).
+    - list_default_limit: rows sent when no limit is given (the published description says 3).
+    - totals_shape: sample (as the published sample: thousands separators and a stray comma), numbers, strings,
+      separators, stray_comma.
+    - totals_currencies: rows of other currencies are left_out, counted at face value, or converted (unknown).
+    - totals_test_conversions: test conversions are left_out or counted where the filter is not given (unknown).
+    - refuse_library_user_agents: the edge answers 403 to default library user agents (seen).
+    - refuse_unknown_fields: a field that an operation does not have is an invalid field, 204 (unknown).
+    - plan_excludes: REST paths that answer 422 with the plan gate's text.
+    - reprocess_seconds: sandbox time until the row of /conversion/manual_credit_order_id appears.
+
+    GraphQL
+    - remove_fields: e.g. "Conversion.status", "Query.clicks". remove_arguments: e.g. "conversions.status".
+    - add_fields: e.g. {"Conversion.loyalty_tier": "String"}; String, Int, Float, Boolean and lists of them.
+    - introspection: open (documented), or refused by an error in a 200, 400 or 403.
+    - bad_token_status, validation_error_status: HTTP codes that are not documented.
+    - total_results: exact, null or absent; total_results_offset is added to it; total_results_ignore_filters
+      counts all rows whatever the list beside it asked for.
+    - created_from_inclusive, created_to_inclusive: unknown. page_cap: rows in a page at most (200 documented).
+    - order: of conversions and payments. unstable_ties shuffles rows of one second anew in each request.
+    - ignore_filters: arguments that are accepted and have no effect, e.g. "conversions.status".
+    """
+
+    list_ids: Literal["code", "number"] = "code"
+    list_total: Literal["number", "string"] = "number"
+    list_page_key: bool = False
+    list_past_end: Literal["empty", "repeat", "422"] = "empty"
+    list_default_limit: int = 3
+    totals_shape: Literal["sample", "numbers", "strings", "separators", "stray_comma"] = "sample"
+    totals_currencies: Literal["left_out", "counted", "converted"] = "left_out"
+    totals_test_conversions: Literal["left_out", "counted"] = "left_out"
+    refuse_library_user_agents: bool = False
+    refuse_unknown_fields: bool = False
+    plan_excludes: tuple[str, ...] = ()
+    reprocess_seconds: int = 120
+    remove_fields: tuple[str, ...] = ()
+    remove_arguments: tuple[str, ...] = ()
+    add_fields: Mapping[str, str] = field(default_factory=dict)
+    introspection: Literal["open", "refused", "refused_400", "refused_403"] = "open"
+    bad_token_status: int = 401
+    validation_error_status: int = 200
+    total_results: Literal["exact", "null", "absent"] = "exact"
+    total_results_offset: int = 0
+    total_results_ignore_filters: bool = False
+    created_from_inclusive: bool = True
+    created_to_inclusive: bool = True
+    page_cap: int = 200
+    order: Literal["newest_first", "oldest_first", "unstable_ties"] = "newest_first"
+    ignore_filters: tuple[str, ...] = ()
+    types: TypeSwitches = TypeSwitches()
+    churn: Churn | None = None
+
+
+_NESTED: dict[str, type[TypeSwitches] | type[Churn]] = {"types": TypeSwitches, "churn": Churn}
+
+
+def changed(switches: Switches, values: Mapping[str, Any]) -> Switches:
+    """`switches` with `values` (plain JSON) in place; ValueError names a switch or a value that does not exist."""
+    return replace(switches, **_checked(Switches, values))
+
+
+def as_json(switches: Switches) -> dict[str, Any]:
+    return asdict(switches)
+
+
+def _checked(kind: type[Switches] | type[TypeSwitches] | type[Churn], values: Mapping[str, Any]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    known = {item.name for item in fields(kind)}
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"there is no switch {name!r}; known are {', '.join(sorted(known))}")
+        if name in _NESTED and isinstance(value, Mapping):
+            value = _NESTED[name](**_checked(_NESTED[name], value))
+        elif isinstance(value, list):
+            value = tuple(value)
+        if not _fits(value, hints[name]):
+            raise ValueError(f"{value!r} is not a value of the switch {name!r} ({_described(hints[name])})")
+        checked[name] = value
+    return checked
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    if origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        return isinstance(value, Mapping)
+    if origin is not None:
+        return any(_fits(value, option) for option in get_args(hint))
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _described(hint: Any) -> str:
+    return "one of " + ", ".join(map(repr, get_args(hint))) if get_origin(hint) is Literal else str(hint)
