@@ -1,0 +1,216 @@
+"""The GraphQL schema, as the switches shape it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from graphql import (
+    GraphQLArgument,
+    GraphQLBoolean,
+    GraphQLField,
+    GraphQLFloat,
+    GraphQLInt,
+    GraphQLList,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    GraphQLScalarType,
+    GraphQLSchema,
+    GraphQLString,
+)
+
+from refersion_dagster.sandbox.settings import Switches
+
+ID, MONEY, TIME, FLAG = "id", "money", "time", "flag"
+TEXT, NUMBER, TRIPLES = "text", "number", "triples"
+
+TYPES: dict[str, dict[str, str]] = {
+    "Conversion": {
+        "id": ID,
+        "created": TIME,
+        "updated": TIME,
+        "status": TEXT,
+        "payment_status": TEXT,
+        "payment_id": ID,
+        "payment": "Payment",
+        "type": TEXT,
+        "order_id": TEXT,
+        "subscription_id": TEXT,
+        "coupon_code": TEXT,
+        "total": MONEY,
+        "commission_total": MONEY,
+        "currency": TEXT,
+        "total_items": TEXT,
+        "is_test_conversion": FLAG,
+        "is_recurring": FLAG,
+        "denied_reason_code": TEXT,
+        "reason": TEXT,
+        "notes": TEXT,
+        "source": TEXT,
+        "affiliate_id": ID,
+        "affiliate": "Affiliate",
+        "offer": "Offer",
+        "customer": "Customer",
+        "click": "Click",
+        "shop": "Shop",
+    },
+    "Payment": {
+        "id": ID,
+        "created": TIME,
+        "commission_total": MONEY,
+        "total": MONEY,
+        "currency": TEXT,
+        "total_conversions": NUMBER,
+        "payment_method": TEXT,
+        "note": TEXT,
+        "affiliate_id": ID,
+        "affiliate": "Affiliate",
+        "shop": "Shop",
+    },
+    "Affiliate": {
+        "id": ID,
+        "status": TEXT,
+        "name": TEXT,
+        "first_name": TEXT,
+        "last_name": TEXT,
+        "email": TEXT,
+        "paypal_email": TEXT,
+        "company": TEXT,
+        "country": TEXT,
+        "rfsn_parameter": TEXT,
+        "custom_fields": TRIPLES,
+        "offer": "Offer",
+        "conversions": "[Conversion]",
+        "clicks": "[Click]",
+    },
+    "Offer": {
+        "id": ID,
+        "name": TEXT,
+        "type": TEXT,
+        "commission": TEXT,
+        "amount": TEXT,
+        "flat_rate_currency": TEXT,
+        "cookie_days": NUMBER,
+        "commission_terms": TEXT,
+    },
+    "Click": {
+        "id": ID,
+        "created": TIME,
+        "affiliate_id": ID,
+        "referer": TEXT,
+        "landed_url": TEXT,
+        "ip": TEXT,
+        "sub_id": TEXT,
+        "creative_id": ID,
+    },
+    "Creative": {"id": ID, "name": TEXT, "type": TEXT, "url": TEXT},
+    "Customer": {"name": TEXT, "email": TEXT, "browser_ip": TEXT},
+    "Shop": {"name": TEXT, "url": TEXT, "shop_identifier": TEXT, "currency": TEXT},
+    "TotalResults": {"conversions": NUMBER, "payments": NUMBER, "affiliates": NUMBER, "offers": NUMBER},
+    "PageInfo": {"total_results": "TotalResults"},
+    "Query": {
+        "conversions": "[Conversion]",
+        "payments": "[Payment]",
+        "affiliates": "[Affiliate]",
+        "offers": "[Offer]",
+        "clicks": "[Click]",
+        "creatives": "[Creative]",
+        "pageInfo": "PageInfo",
+    },
+}
+
+_PAGE = {"first": GraphQLInt, "offset": GraphQLInt}
+_CREATED = {"created_from": GraphQLInt, "created_to": GraphQLInt}
+_CONVERSIONS = {**_CREATED, **_PAGE, "status": GraphQLString, "payment_status": GraphQLString}
+
+ARGUMENTS: dict[tuple[str, str], dict[str, GraphQLScalarType]] = {
+    ("Query", "conversions"): _CONVERSIONS,
+    ("Affiliate", "conversions"): _CONVERSIONS,
+    ("Query", "payments"): {**_CREATED, **_PAGE},
+    ("Query", "affiliates"): {"limit": GraphQLInt, "email": GraphQLString, "id": GraphQLInt, **_PAGE},
+    ("Query", "offers"): _PAGE,
+    ("Query", "clicks"): {**_CREATED, **_PAGE},
+    ("Affiliate", "clicks"): {**_CREATED, **_PAGE},
+    ("Query", "creatives"): _PAGE,
+}
+
+SCALARS = {"String": GraphQLString, "Int": GraphQLInt, "Float": GraphQLFloat, "Boolean": GraphQLBoolean}
+_ADDED_VALUES: dict[str, Any] = {"String": "gold", "Int": 42, "Float": 1.5, "Boolean": True}
+
+Resolver = Callable[..., Any]
+
+
+def build_schema(switches: Switches, resolvers: dict[tuple[str, str], Resolver]) -> GraphQLSchema:
+    """The schema with fields removed and added, and with the types that `switches` name.
+
+    ValueError where a field to add has a type that the sandbox cannot make values of, or where a field to remove
+    does not exist.
+    """
+    removed = {(owner, name) for owner, _, name in (path.partition(".") for path in switches.remove_fields)}
+    for owner, name in removed:
+        if name not in TYPES.get(owner, {}):
+            raise ValueError(f"there is no field {owner}.{name} to remove")
+    leaves: dict[str, GraphQLOutputType] = _leaf_types(switches)
+    objects: dict[str, GraphQLObjectType] = {}
+
+    def output(kind: str) -> GraphQLOutputType:
+        if kind.startswith("["):
+            return GraphQLList(objects[kind[1:-1]])
+        return leaves.get(kind) or objects[kind]
+
+    def fields_of(owner: str) -> dict[str, GraphQLField]:
+        made = {
+            name: GraphQLField(
+                output(kind), args=_arguments(switches, owner, name), resolve=resolvers.get((owner, name))
+            )
+            for name, kind in TYPES[owner].items()
+            if (owner, name) not in removed
+        }
+        for path, kind in switches.add_fields.items():
+            added_to, _, name = path.partition(".")
+            if added_to == owner:
+                made[name] = _added(path, kind)
+        return made
+
+    for owner in TYPES:
+        objects[owner] = GraphQLObjectType(owner, lambda owner=owner: fields_of(owner))
+    for path in switches.add_fields:
+        if path.partition(".")[0] not in TYPES:
+            raise ValueError(f"there is no type to add the field {path} to")
+    schema = GraphQLSchema(objects["Query"])
+    for made in objects.values():
+        _ = made.fields
+    return schema
+
+
+def _leaf_types(switches: Switches) -> dict[str, GraphQLOutputType]:
+    types = switches.types
+    return {
+        ID: GraphQLString if types.ids == "string" else GraphQLInt,
+        MONEY: GraphQLFloat if types.money == "number" else GraphQLString,
+        TIME: GraphQLInt if types.times == "unix_number" else GraphQLString,
+        FLAG: {"boolean": GraphQLBoolean, "upper": GraphQLString, "number": GraphQLInt}[types.booleans],
+        TEXT: GraphQLString,
+        NUMBER: GraphQLInt,
+        TRIPLES: GraphQLList(GraphQLList(GraphQLString)),
+    }
+
+
+def _arguments(switches: Switches, owner: str, name: str) -> dict[str, GraphQLArgument]:
+    return {
+        argument: GraphQLArgument(kind)
+        for argument, kind in ARGUMENTS.get((owner, name), {}).items()
+        if f"{name}.{argument}" not in switches.remove_arguments
+    }
+
+
+def _added(path: str, kind: str) -> GraphQLField:
+    listed = kind.startswith("[") and kind.endswith("]")
+    scalar = kind[1:-1] if listed else kind
+    if scalar not in SCALARS:
+        raise ValueError(f"cannot add {path}: {kind}; known are {', '.join(SCALARS)} and lists of them")
+    value = [_ADDED_VALUES[scalar]] if listed else _ADDED_VALUES[scalar]
+
+    def resolve(_source: Any, _info: GraphQLResolveInfo) -> Any:
+        return value
+
+    return GraphQLField(GraphQLList(SCALARS[scalar]) if listed else SCALARS[scalar], resolve=resolve)
