@@ -1,0 +1,119 @@
+"""The control API under `/_sandbox/`: what tests and demonstrations do to the account and to its server.
+
+No credentials, and from this machine only. Bodies and answers are JSON; what cannot be done is a 400, what is not
+there a 404, each as {"error": "..."}.
+
+| | |
+|---|---|
+| GET, POST /clock | the time; `{"advance_days": 1}`, `{"advance_seconds": 60}` or `{"to": "2026-08-01T00:00:00Z"}` |
+| GET, POST, DELETE /faults | the faults to come; add one (`faults.Fault`); clear them |
+| GET, POST /settings | the switches (`settings.Switches`); change some of them |
+| GET /sums | the account's own truth |
+| GET, DELETE /requests | requests per route; forget them |
+| POST /conversions | insert a row with any values |
+| PATCH, DELETE /conversions/{id} | change or delete a row, whatever the rules say |
+| PATCH /affiliates/{id} | change an affiliate |
+"""
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from refersion_dagster.sandbox.answer import Answer
+from refersion_dagster.sandbox.sandbox import Sandbox
+
+Act = Callable[[Sandbox, dict[str, Any], dict[str, Any]], Any]
+
+_CLOCK = {"advance_days": "days", "advance_seconds": "seconds", "to": "to"}
+
+
+def control_routes(sandbox: Sandbox) -> list[Route]:
+    acts: dict[tuple[str, str], Act] = {
+        ("GET", "/clock"): lambda sandbox, _body, _path: sandbox.clock(),
+        ("POST", "/clock"): _move_clock,
+        ("GET", "/faults"): lambda sandbox, _body, _path: sandbox.faults.waiting(),
+        ("POST", "/faults"): _add_fault,
+        ("DELETE", "/faults"): _clear_faults,
+        ("GET", "/settings"): lambda sandbox, _body, _path: sandbox.switches(),
+        ("POST", "/settings"): lambda sandbox, body, _path: sandbox.configure(**body),
+        ("GET", "/sums"): lambda sandbox, _body, _path: sandbox.sums(),
+        ("GET", "/requests"): lambda sandbox, _body, _path: sandbox.requests(),
+        ("DELETE", "/requests"): _forget_requests,
+        ("POST", "/conversions"): lambda sandbox, body, _path: {"id": sandbox.insert_conversion(**body)},
+        ("PATCH", "/conversions/{id:int}"): _change_conversion,
+        ("DELETE", "/conversions/{id:int}"): _delete_conversion,
+        ("PATCH", "/affiliates/{id:int}"): _change_affiliate,
+    }
+    return [
+        Route(f"/_sandbox{path}", _endpoint(sandbox, act), methods=[method]) for (method, path), act in acts.items()
+    ]
+
+
+def _endpoint(sandbox: Sandbox, act: Act) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return _response(_answer(sandbox, act, request, await request.body()))
+
+    return endpoint
+
+
+def _answer(sandbox: Sandbox, act: Act, request: Request, body: bytes) -> Answer:
+    if request.client is None or not ipaddress.ip_address(request.client.host).is_loopback:
+        return Answer.json(403, {"error": "the control API answers this machine only"})
+    try:
+        values = orjson.loads(body) if body else {}
+        if not isinstance(values, dict):
+            return Answer.json(400, {"error": "the body is not a JSON object"})
+        return Answer.json(200, act(sandbox, values, request.path_params))
+    except KeyError as error:
+        return Answer.json(404, {"error": f"there is no {error}"})
+    except (ValueError, TypeError) as error:
+        return Answer.json(400, {"error": str(error)})
+
+
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, media_type=answer.media_type)
+
+
+def _move_clock(sandbox: Sandbox, body: dict[str, Any], _path: dict[str, Any]) -> Any:
+    if len(body) != 1 or next(iter(body)) not in _CLOCK:
+        raise ValueError(f"give one of {', '.join(_CLOCK)}")
+    ((name, value),) = body.items()
+    if not isinstance(value, str if name == "to" else int | float):
+        raise ValueError(f"{value!r} is no value of {name}")
+    sandbox.advance(**{_CLOCK[name]: value})
+    return sandbox.clock()
+
+
+def _add_fault(sandbox: Sandbox, body: dict[str, Any], _path: dict[str, Any]) -> Any:
+    sandbox.add_fault(body)
+    return sandbox.faults.waiting()
+
+
+def _clear_faults(sandbox: Sandbox, _body: dict[str, Any], _path: dict[str, Any]) -> Any:
+    sandbox.clear_faults()
+    return []
+
+
+def _forget_requests(sandbox: Sandbox, _body: dict[str, Any], _path: dict[str, Any]) -> Any:
+    sandbox.forget_requests()
+    return {}
+
+
+def _change_conversion(sandbox: Sandbox, body: dict[str, Any], path: dict[str, Any]) -> Any:
+    sandbox.change_conversion(path["id"], **body)
+    return {"id": path["id"]}
+
+
+def _delete_conversion(sandbox: Sandbox, _body: dict[str, Any], path: dict[str, Any]) -> Any:
+    sandbox.delete_conversion(path["id"])
+    return {"id": path["id"]}
+
+
+def _change_affiliate(sandbox: Sandbox, body: dict[str, Any], path: dict[str, Any]) -> Any:
+    sandbox.change_affiliate(path["id"], **body)
+    return {"id": path["id"]}

@@ -1,0 +1,100 @@
+"""One sandbox: an account, its history and clock, and the switches and faults that tests turn."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from refersion_dagster.sandbox import changes
+from refersion_dagster.sandbox.account import Account
+from refersion_dagster.sandbox.clock import DAY, from_iso, iso
+from refersion_dagster.sandbox.faults import Fault, Faults, fault_from_json
+from refersion_dagster.sandbox.history import History
+from refersion_dagster.sandbox.schema import build_schema
+from refersion_dagster.sandbox.settings import SandboxSettings, as_json, changed
+
+
+class Sandbox:
+    """The account with all that may be done to it from outside of the API, without a server."""
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        self.settings = settings
+        self.account = Account(settings)
+        self.history = History(self.account)
+        self.history.begin()
+        self.faults = Faults()
+
+    @property
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.account.now, UTC)
+
+    @property
+    def start(self) -> datetime:
+        """The first second of the history's orders."""
+        return datetime.fromtimestamp(self.account.world.start, UTC)
+
+    def advance(self, *, days: float = 0, seconds: float = 0, to: str | datetime | None = None) -> datetime:
+        """Move the clock on, and let everything happen that is due on the way; the new time.
+
+        `to` is a time (a text in ISO 8601). ValueError for a time before now.
+        """
+        with self.account.lock:
+            if to is None:
+                target = self.account.now + int(days * DAY + seconds)
+            else:
+                target = int(to.timestamp()) if isinstance(to, datetime) else from_iso(to)
+            self.account.clock.move_to(target)
+            return self.now
+
+    def fault(self, route: str, kind: str, **details: Any) -> None:
+        """Let requests on `route` meet a fault; see `faults.Fault` for the details."""
+        self.faults.add(fault_from_json({"route": route, "kind": kind, **details}))
+
+    def add_fault(self, values: dict[str, Any]) -> Fault:
+        fault = fault_from_json(values)
+        self.faults.add(fault)
+        return fault
+
+    def clear_faults(self) -> None:
+        self.faults.clear()
+
+    def configure(self, **switches: Any) -> dict[str, Any]:
+        """Turn switches (see `settings.Switches`), and return all of them. ValueError for what does not exist."""
+        with self.account.lock:
+            values = changed(self.account.switches, switches)
+            build_schema(values, {})
+            self.account.switches = values
+            return as_json(values)
+
+    def switches(self) -> dict[str, Any]:
+        return as_json(self.account.switches)
+
+    def sums(self) -> dict[str, Any]:
+        """The account's own truth; see `Account.sums`."""
+        return self.account.sums()
+
+    def requests(self) -> dict[str, int]:
+        """How many requests each route has seen, e.g. {"rest:/affiliate/list": 3, "graphql:conversions": 12}."""
+        return self.faults.requests()
+
+    def forget_requests(self) -> None:
+        self.faults.forget_requests()
+
+    def insert_conversion(self, **values: Any) -> int:
+        """A row with any values, broken ones included; its id. See `changes.insert_conversion`."""
+        return changes.insert_conversion(self.account, values)
+
+    def change_conversion(self, conversion_id: int, **values: Any) -> None:
+        changes.change_conversion(self.account, conversion_id, values)
+
+    def delete_conversion(self, conversion_id: int) -> None:
+        changes.delete_conversion(self.account, conversion_id)
+
+    def change_affiliate(self, affiliate_id: int, **values: Any) -> None:
+        changes.change_affiliate(self.account, affiliate_id, values)
+
+    def clock(self) -> Mapping[str, Any]:
+        return {"now": iso(self.account.now), "unix": self.account.now}
+
+    def age(self) -> timedelta:
+        """How far the clock is from the first order."""
+        return self.now - self.start
