@@ -1,0 +1,97 @@
+"""The two credentials of a Refersion account, and how requests carry them.
+
+REST takes a key pair in two headers, GraphQL one token in another (documented). Keys sit in `requests` auth objects and
+never in session headers, URLs or messages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
+from refersion_dagster.refersion.errors import MissingCredentials
+
+WHERE_KEYS = "Find them in Refersion under Account > Settings > Refersion API."
+WHERE_TOKEN = "Find it in Refersion under Account > Settings > Refersion API > GraphQL."  # noqa: S105
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What an account's holder may have: a REST key pair, a GraphQL token, or both. Reprs show neither.
+
+    Args:
+        public_key: the REST public key (`pub_…`).
+        secret_key: the REST secret key (`sec_…`); a pair stored as `public.secret`, as some tools do, is taken apart.
+        graphql_token: the GraphQL token.
+    """
+
+    public_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    graphql_token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("public_key", "secret_key", "graphql_token"):
+            object.__setattr__(self, name, (getattr(self, name) or "").strip() or None)
+        pair = self.secret_key or self.public_key
+        if pair and "." in pair and (pair.startswith("pub_") or not (self.secret_key and self.public_key)):
+            public, _, secret = pair.partition(".")
+            object.__setattr__(self, "public_key", public)
+            object.__setattr__(self, "secret_key", secret)
+
+    @property
+    def has_rest(self) -> bool:
+        return bool(self.public_key and self.secret_key)
+
+    @property
+    def has_graphql(self) -> bool:
+        return bool(self.graphql_token)
+
+    def redact(self, text: str) -> str:
+        """The text with every key of this account replaced, for servers that repeat what they were sent."""
+        for secret in (self.secret_key, self.graphql_token, self.public_key):
+            if secret:
+                text = text.replace(secret, "[key]")
+        return text
+
+    def rest(self) -> AuthBase:
+        """Auth of REST requests. Raises MissingCredentials when either half of the pair is absent."""
+        if not self.public_key or not self.secret_key:
+            lacking = [
+                name
+                for name, value in (
+                    ("REFERSION_PUBLIC_KEY", self.public_key),
+                    ("REFERSION_SECRET_KEY", self.secret_key),
+                )
+                if not value
+            ]
+            raise MissingCredentials(
+                f"Refersion's REST API needs a key pair and {' and '.join(lacking)} is not set.",
+                advice=f"Set {' and '.join(lacking)} (plain dlt: public_key and api_key under "
+                f"[sources.refersion_source] in .dlt/secrets.toml). {WHERE_KEYS}",
+            )
+        return _Headers({"Refersion-Public-Key": self.public_key, "Refersion-Secret-Key": self.secret_key})
+
+    def graphql(self) -> AuthBase:
+        """Auth of GraphQL requests. Raises MissingCredentials when there is no token."""
+        if not self.graphql_token:
+            raise MissingCredentials(
+                "Refersion's GraphQL API, the only way to conversions, payments and offers row by row, needs a token "
+                "and REFERSION_GRAPHQL_TOKEN is not set.",
+                advice="Set REFERSION_GRAPHQL_TOKEN (plain dlt: graphql_token under [sources.refersion_source] in "
+                f".dlt/secrets.toml). {WHERE_TOKEN}",
+            )
+        return _Headers({"X-Refersion-Key": self.graphql_token})
+
+
+class _Headers(AuthBase):
+    def __init__(self, headers: dict[str, str]) -> None:
+        self._headers = headers
+
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+        r.headers.update(self._headers)
+        return r
+
+    def __repr__(self) -> str:
+        return f"<{', '.join(self._headers)}>"

@@ -1,0 +1,95 @@
+"""What can go wrong with Refersion, as types: each says what happened, where, and what to do next."""
+
+from __future__ import annotations
+
+
+class RefersionError(Exception):
+    """Base of every error this source raises on purpose.
+
+    Args:
+        what: what happened, in one sentence.
+        operation: the REST path or GraphQL root field that was called, if any.
+        advice: what the reader can do about it.
+        said: the server's own words, if it said any.
+        requests: how many requests had been sent to this API when it happened.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        operation: str | None = None,
+        advice: str | None = None,
+        said: str | None = None,
+        requests: int | None = None,
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.operation = operation
+        self.advice = advice
+        self.said = said
+        self.requests = requests
+
+    def __str__(self) -> str:
+        parts = [f"{self.operation}: {self.what}" if self.operation else self.what]
+        if self.said:
+            parts.append(f'Refersion said: "{self.said}".')
+        if self.advice:
+            parts.append(self.advice)
+        if self.requests is not None:
+            parts.append(f"({self.requests} requests sent so far)")
+        return " ".join(parts)
+
+
+class MissingCredentials(RefersionError):
+    """A key that this part of Refersion needs was not given. No request was sent."""
+
+
+class InvalidCredentials(RefersionError):
+    """Refersion refused the keys (HTTP 401, or its GraphQL equivalent)."""
+
+
+class NotInPlan(RefersionError):
+    """The account's plan does not offer what was asked for."""
+
+
+class RequestRefused(RefersionError):
+    """Refersion understood the request and will not do it: 400, 404, 422, an error in a 204, too many items."""
+
+
+class ServerUnavailable(RefersionError):
+    """The API stayed unreachable or overloaded for as long as the retry budget lasted. Trying later may help."""
+
+
+class UnexpectedAnswer(RefersionError):
+    """An answer in a shape that no documentation or known client describes."""
+
+
+class FieldNotOffered(RefersionError):
+    """This account's GraphQL schema lacks something without which a table cannot be loaded correctly."""
+
+
+class UnreadableValue(RefersionError):
+    """A value that cannot be read as what its column holds. Nothing of the table was loaded.
+
+    Args:
+        table: the table the value was meant for.
+        field: the column, in the table's own naming.
+        row: what identifies the row (its id, or its place in the answer).
+        value: the value as it was sent (shortened when long, left out where it is personal).
+        wanted: what the column holds, in words.
+    """
+
+    def __init__(self, *, table: str, field: str, row: str, value: object, wanted: str) -> None:
+        self.table, self.field, self.row, self.value = table, field, row, value
+        shown = value if isinstance(value, str) and value.startswith("<") else repr(value)
+        if len(shown) > 120:
+            shown = f"{shown[:117]}..."
+        super().__init__(
+            f"{table}.{field} of row {row} is {shown}, which is not {wanted}.",
+            advice="Nothing of this table was loaded. Correct the row in Refersion, or report the new shape.",
+        )
+
+
+class WindowNotSettled(RefersionError):
+    """Rows kept moving between pages while one time window was read, so it was not loaded rather than loaded short."""

@@ -1,0 +1,310 @@
+"""One POST to Refersion, tried again while that can help.
+
+Both APIs are POST with a JSON body. Transient trouble (429, 5xx, resets, timeouts, garbled answers) is retried with
+exponential back-off and jitter inside a time budget; Retry-After and X-Quota-Reset are obeyed, by all workers together.
+Final errors are raised at once, typed, with the server's own words.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+import tenacity
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from refersion_dagster.refersion.auth import WHERE_KEYS, WHERE_TOKEN
+from refersion_dagster.refersion.errors import (
+    InvalidCredentials,
+    NotInPlan,
+    RefersionError,
+    RequestRefused,
+    ServerUnavailable,
+    UnexpectedAnswer,
+)
+from refersion_dagster.refersion.throttle import Throttle
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# An edge proxy may refuse a library's default user agent (seen).
+USER_AGENT = "refersion-dagster (+https://github.com/refersion-dagster)"
+CONNECT_SECONDS, READ_SECONDS = 10, 90
+# Any of these may pass by itself; 52x are those of content delivery networks.
+TRANSIENT_STATUSES = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+# A 429 that counts items of a batch, not calls: trying again cannot help (documented).
+TOO_MANY_ITEMS = re.compile(r"max(imum)? number of elements", re.IGNORECASE)
+PLAN_GATE = re.compile(r"plan does not support", re.IGNORECASE)
+TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer: status, headers and the whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Transient(Exception):
+    """Trouble that may pass. `wait` is what the server asked for, in seconds; `slower` that it said "too fast"."""
+
+    def __init__(self, what: str, *, wait: float | None = None, slower: bool = False, said: str | None = None) -> None:
+        super().__init__(what)
+        self.what, self.wait, self.slower, self.said = what, wait, slower, said
+
+
+class Transport:
+    """POSTs to one API with one credential.
+
+    Args:
+        auth: adds the credential to each request.
+        redact: takes keys out of a text before it is shown.
+        concurrency: the most requests at once.
+        retry_seconds: how long one call may go on being retried. 0 tries once.
+    """
+
+    def __init__(
+        self, auth: AuthBase, *, redact: Callable[[str], str], concurrency: int = 8, retry_seconds: float = 300
+    ) -> None:
+        self.throttle = Throttle(concurrency)
+        self.retry_seconds = retry_seconds
+        self._auth = auth
+        self.redact = redact
+        self._requests = 0
+        self._count = threading.Lock()
+        self._session = requests.Session()
+        self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = HTTPAdapter(pool_maxsize=self.throttle.limit, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._environment: dict[str, Any] | None = None
+        self._server_time: datetime | None = None
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The server's clock at its first answer (UTC, whole seconds), from the Date header; None before it."""
+        return self._server_time
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests sent so far, retries included."""
+        return self._requests
+
+    def close(self) -> None:
+        self._session.close()
+
+    def post(self, url: str, body: bytes, *, operation: str, interpret: Callable[[Answer], T]) -> T:
+        """Sends the body and hands the answer to `interpret`, which returns what was asked for or raises.
+
+        Raises:
+            ServerUnavailable: trouble that did not pass within the retry budget.
+            RefersionError: whatever final error `interpret` found.
+        """
+
+        def waits(state: tenacity.RetryCallState) -> float:
+            trouble = state.outcome.exception() if state.outcome else None
+            if isinstance(trouble, Transient) and trouble.wait is not None:
+                return trouble.wait
+            return tenacity.wait_exponential_jitter(initial=0.5, max=30, jitter=1)(state)
+
+        def gives_up(state: tenacity.RetryCallState) -> bool:
+            return (state.seconds_since_start or 0) + waits(state) > self.retry_seconds
+
+        def tells(state: tenacity.RetryCallState) -> None:
+            logger.warning(
+                "%s: %s; attempt %d, trying again in %.1f s",
+                operation,
+                state.outcome.exception() if state.outcome else "",
+                state.attempt_number,
+                state.upcoming_sleep,
+            )
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Transient),
+            wait=waits,
+            stop=gives_up,
+            before_sleep=tells,
+            reraise=True,
+        )
+        try:
+            return retrying(self._once, url, body, operation, interpret)
+        except Transient as trouble:
+            waited = f" and asked for a pause of {trouble.wait:.0f} s" if trouble.wait else ""
+            raise ServerUnavailable(
+                f"{trouble.what}{waited}, and that did not pass within the retry budget of {self.retry_seconds:.0f} s.",
+                operation=operation,
+                said=trouble.said,
+                advice="Nothing was loaded from this request, try later. The budget is the setting retry_seconds.",
+                requests=self._requests,
+            ) from trouble
+        except RefersionError as error:
+            error.operation = error.operation or operation
+            error.requests = self._requests
+            raise
+
+    def _once(self, url: str, body: bytes, operation: str, interpret: Callable[[Answer], T]) -> T:
+        with self.throttle.slot() as began:
+            with self._count:
+                self._requests += 1
+            try:
+                result = interpret(self._send(url, body))
+            except Transient as trouble:
+                if trouble.slower:
+                    self.throttle.too_fast(began, trouble.wait or 0)
+                raise
+            self.throttle.went_well()
+            return result
+
+    def _send(self, url: str, body: bytes) -> Answer:
+        request = requests.Request(
+            "POST", url, data=body, headers={"Content-Type": "application/json"}, auth=self._auth
+        )
+        prepared = self._session.prepare_request(request)
+        if self._environment is None:
+            # Proxies and certificate bundles of the environment, looked up once instead of at every request.
+            self._environment = dict(self._session.merge_environment_settings(url, {}, None, None, None))
+        try:
+            response = self._session.send(
+                prepared,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                allow_redirects=False,
+                **(self._environment | {"stream": True}),
+            )
+            with response:
+                # What follows a 204 is never read by HTTP clients; the connection cannot be used again.
+                content = b"" if response.status_code == 204 else response.content
+        except requests.exceptions.SSLError as error:
+            raise ServerUnavailable(
+                f"no secure connection to {_host(url)}: {self.redact(str(error))}",
+                advice="Check the URL, a proxy in between, or the certificate bundle (REQUESTS_CA_BUNDLE).",
+            ) from None
+        except requests.exceptions.InvalidURL as error:
+            raise UnexpectedAnswer(
+                f"{_host(url)} is not a usable address: {error}",
+                advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL.",
+            ) from None
+        except requests.exceptions.Timeout:
+            raise Transient(f"no answer from {_host(url)} within {READ_SECONDS} s") from None
+        except requests.exceptions.RequestException as error:
+            raise Transient(f"the connection to {_host(url)} broke ({type(error).__name__})") from None
+        if self._server_time is None:
+            self._server_time = http_date(response.headers.get("Date", ""))
+        return Answer(response.status_code, response.headers, content)
+
+    def check(self, answer: Answer) -> None:
+        """Raises what the status and the server's words of an answer that is no 200 mean; returns on a 200."""
+        status = answer.status
+        if status == 200:
+            return
+        said = self.redact(server_words(answer.content)) or None
+        if said and PLAN_GATE.search(said):
+            raise NotInPlan(
+                "the account's plan does not offer this.",
+                said=said,
+                advice="REST and GraphQL come with Refersion's Growth plan and above; ask Refersion's support.",
+            )
+        if status == 429 and not (said and TOO_MANY_ITEMS.search(said)):
+            raise Transient("too many requests (HTTP 429)", wait=asked_pause(answer.headers), slower=True, said=said)
+        if status in TRANSIENT_STATUSES:
+            raise Transient(f"HTTP {status}", wait=asked_pause(answer.headers), said=said)
+        if status == 401:
+            raise InvalidCredentials(
+                "Refersion does not accept the credentials (HTTP 401).",
+                said=said,
+                advice="Check REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY for REST, REFERSION_GRAPHQL_TOKEN for "
+                f"GraphQL. REST: {WHERE_KEYS} GraphQL: {WHERE_TOKEN}",
+            )
+        if status == 403:
+            raise RequestRefused(
+                "access was refused (HTTP 403).",
+                said=said,
+                advice="A proxy or firewall may stand in between, or the plan may not include API access.",
+            )
+        if status in (204, 400, 404, 422, 429):
+            raise RequestRefused(
+                "an invalid field was sent (HTTP 204)."
+                if status == 204
+                else f"the request was refused (HTTP {status}).",
+                said=said,
+            )
+        raise UnexpectedAnswer(
+            f"HTTP {status}, which Refersion does not document.",
+            said=said,
+            advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL.",
+        )
+
+
+def read_json(content: bytes) -> Any:
+    """The parsed body. Raises Transient when it is not whole JSON: a truncated answer or a gateway's page may pass."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        raise Transient(
+            f"the answer of {len(content)} bytes is not whole JSON", said=server_words(content) or None
+        ) from None
+
+
+def server_words(content: bytes) -> str:
+    """What the server says in an error, whichever shape it uses: `error`, `errors`, `message`, a list, or a page."""
+    text = content.decode("utf-8", "replace")
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return " ".join(TAGS.sub(" ", text).split())[:300]
+    if isinstance(body, dict):
+        for key in ("error", "errors", "message"):
+            if body.get(key):
+                return _words(body[key])
+        return ""
+    return _words(body)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, str):
+        return value[:300]
+    if isinstance(value, dict):
+        return _words(value.get("message") or next(iter(value.values()), ""))
+    if isinstance(value, list):
+        return "; ".join(words for item in value[:10] if (words := _words(item)))
+    return "" if value is None else str(value)[:300]
+
+
+def http_date(text: str) -> datetime | None:
+    """A moment in UTC from an HTTP header, None where there is none that can be read."""
+    try:
+        return email.utils.parsedate_to_datetime(text).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def asked_pause(headers: Mapping[str, str]) -> float | None:
+    """Seconds the server asks to wait: Retry-After in seconds or as a date, or X-Quota-Reset in Unix seconds."""
+    after = headers.get("Retry-After", "").strip()
+    if after:
+        if re.fullmatch(r"\d+(\.\d+)?", after):
+            return float(after)
+        if moment := http_date(after):
+            return max(0.0, moment.timestamp() - time.time())
+    reset = headers.get("X-Quota-Reset", "").strip()
+    if re.fullmatch(r"\d+", reset):
+        return max(0.0, int(reset) - time.time())
+    return None
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2] or url

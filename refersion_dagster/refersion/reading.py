@@ -1,0 +1,147 @@
+"""Reading one GraphQL entity: whole windows of rows as Arrow tables."""
+
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refersion_dagster.refersion.coerce import TIME_TYPE, InexactNumber
+from refersion_dagster.refersion.errors import UnexpectedAnswer, WindowNotSettled
+from refersion_dagster.refersion.graphql import PAGE_SIZE, GraphQL, Selection
+from refersion_dagster.refersion.paging import Slice, SliceRows, read_slices
+from refersion_dagster.refersion.report import TableReport
+from refersion_dagster.refersion.tables import TableBuilder
+from refersion_dagster.refersion.windows import Window
+
+# How often a window is read when the passes that fill a field do not agree with the rows.
+FILL_ATTEMPTS = 3
+
+
+@dataclass
+class Batch:
+    """Rows of one window, or of part of one. `complete` marks the last part."""
+
+    window: Window | None
+    tables: list[pa.Table]
+    complete: bool
+
+
+class EntityReader:
+    """Reads one entity of one account.
+
+    Args:
+        client: the account's GraphQL API.
+        selection: what is asked for, from `client.select`.
+        builder: makes the Arrow tables.
+        report: where counts and findings go.
+    """
+
+    def __init__(self, client: GraphQL, selection: Selection, builder: TableBuilder, report: TableReport) -> None:
+        self.client = client
+        self.selection = selection
+        self.builder = builder
+        self.report = report
+        self.fills = [
+            (name, values) for name, values in selection.entity.filled_by_filter if not selection.offers(name)
+        ]
+        report.fields_missing = [column.name for column in selection.missing if column.name not in dict(self.fills)]
+        report.fields_extra = list(selection.extras)
+        report.fields_filled = [name for name, _ in self.fills]
+
+    def read(self, windows: Iterable[Window] | None) -> Iterator[Batch]:
+        """The windows in order, each read whole; None reads a list that has no windows.
+
+        Raises what paging.read_slices raises, UnreadableValue, and WindowNotSettled.
+        """
+        if windows is None and not self.selection.pages:
+            yield Batch(None, [self._table(self._unpaged)], complete=True)
+        elif self.fills:
+            for window in windows or [None]:
+                table = self._table(lambda window=window: self._filled(window))
+                yield Batch(window, [self._trim(table, window)], complete=True)
+        else:
+            slices = (Slice(window, window) for window in (windows if windows is not None else [None]))
+            for result in self._slices(self.selection, slices, self._build):
+                window, root = result.slice.window, result.slice.root
+                tables = [self._trim(table, window) for table in result.chunks]
+                yield Batch(root, tables, complete=window is None or root is None or window.end == root.end)
+
+    def _slices(self, selection: Selection, slices: Iterable[Slice], convert: Any) -> Iterator[SliceRows[Any]]:
+        return read_slices(
+            slices,
+            fetch=lambda one, offset, first: self.client.fetch(
+                _ids_only(selection) if one.filters else selection, one, offset, first
+            ),
+            convert=convert,
+            concurrency=self.client.transport.throttle.limit,
+            page_size=PAGE_SIZE,
+        )
+
+    def _build(self, rows: list[Any]) -> pa.Table:
+        try:
+            return self.builder.build(rows)
+        except InexactNumber:
+            self.client.exact = True
+            raise
+
+    def _table(self, rows: Callable[[], list[Any]]) -> pa.Table:
+        try:
+            return self._build(rows())
+        except InexactNumber:
+            return self._build(rows())  # the client parses exactly from now on
+
+    def _unpaged(self) -> list[Any]:
+        page = self.client.fetch(self.selection, Slice(None, None), 0, PAGE_SIZE)
+        if page.total is not None and len(page.rows) < page.total:
+            raise UnexpectedAnswer(
+                f"{len(page.rows)} of {page.total} rows came, and this account's API cannot be paged.",
+                operation=f"graphql {self.selection.entity.name}",
+                advice="Please report this account's schema as an issue.",
+            )
+        return list(page.rows)
+
+    def _trim(self, table: pa.Table, window: Window | None) -> pa.Table:
+        """Without the rows outside of the window, which were asked for as the server's bounds may be inclusive."""
+        if window is None:
+            return table
+        created = table.column("created")
+        start, end = pa.scalar(window.start, TIME_TYPE), pa.scalar(window.end, TIME_TYPE)
+        return table.filter(pc.and_(pc.greater_equal(created, start), pc.less(created, end)))
+
+    def _filled(self, window: Window | None) -> list[dict[str, Any]]:
+        """The window's rows, with the fields that cannot be selected filled in by one pass per value."""
+        passes = [Slice(window, window, ((name, value),)) for name, values in self.fills for value in values]
+        doubtful: list[str] = []
+        for _ in range(FILL_ATTEMPTS):
+            values: dict[str, dict[Any, str]] = {name: {} for name, _ in self.fills}
+            met: Counter[tuple[str, Any]] = Counter()
+            rows: list[dict[str, Any]] = []
+            for result in self._slices(self.selection, [*passes, Slice(window, window)], list):
+                part = [row for chunk in result.chunks for row in chunk]
+                if not result.slice.filters:
+                    rows += part
+                for name, value in result.slice.filters:
+                    values[name].update({row["id"]: value for row in part})
+                    met.update((name, row["id"]) for row in part)
+            doubtful = [f"{name} of {row['id']}" for row in rows for name in values if met[name, row["id"]] != 1]
+            if not doubtful:
+                return [row | {name: found[row["id"]] for name, found in values.items()} for row in rows]
+        raise WindowNotSettled(
+            f"{window}: reading {', '.join(name for name, _ in self.fills)} by filter gave no or several values for "
+            f"{len(doubtful)} rows, among them {', '.join(doubtful[:3])}.",
+            operation=f"graphql {self.selection.entity.name}",
+            advice="Nothing of it was loaded. A status beyond the known ones, a filter that the server ignores, or "
+            "rows that change all the time can be the cause.",
+        )
+
+
+def _ids_only(selection: Selection) -> Selection:
+    return replace(selection, columns=tuple(c for c in selection.columns if c.name == "id"), extras=())

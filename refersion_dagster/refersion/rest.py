@@ -1,0 +1,225 @@
+"""Refersion's REST API v2: the affiliate list, affiliates' details and control totals."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from refersion_dagster.refersion.coerce import read_text
+from refersion_dagster.refersion.entities import CONVERSION_STATUSES
+from refersion_dagster.refersion.errors import RequestRefused, UnexpectedAnswer, WindowNotSettled
+from refersion_dagster.refersion.http import Answer, Transport, read_json
+from refersion_dagster.refersion.windows import Window
+
+logger = logging.getLogger(__name__)
+
+URL = "https://api.refersion.com/v2"
+# Documented for the list.
+PAGE_SIZE = 100
+ATTEMPTS = 5
+NOT_FOUND = "not found"
+
+
+@dataclass
+class Rest:
+    """A client for one account.
+
+    Args:
+        transport: sends the requests.
+        url: the base of the API, without a trailing slash.
+    """
+
+    transport: Transport
+    url: str = URL
+
+    def call(self, path: str, body: Mapping[str, Any]) -> Any:
+        """POSTs to an operation and returns the parsed answer, its numbers exact (int or Decimal).
+
+        Raises InvalidCredentials, NotInPlan, RequestRefused, ServerUnavailable or UnexpectedAnswer.
+        """
+
+        def interpret(answer: Answer) -> Any:
+            self.transport.check(answer)
+            read_json(answer.content)  # truncated answers are retried
+            return json.loads(answer.content, parse_float=Decimal)
+
+        return self.transport.post(self.url.rstrip("/") + path, orjson.dumps(body), operation=path, interpret=interpret)
+
+    def affiliate_list(self) -> list[dict[str, Any]]:
+        """Every affiliate of the account, read whole.
+
+        Pages are fetched at once, up to the total that the first one tells. The list is read again when affiliates
+        arrived or vanished meanwhile, which shows in a row met twice or a total that changed or does not agree; two
+        readings in a row with the same affiliates settle a total that is merely wrong.
+
+        Raises WindowNotSettled when it never holds still, else as `call`.
+        """
+        before: list[str] | None = None
+        why = ""
+        for _ in range(ATTEMPTS):
+            rows, totals = self._pages()
+            ids = [read_text(row.get("id")) for row in rows]
+            if len(set(ids)) < len(ids):
+                why = "an affiliate was listed twice"
+            elif len(totals) > 1:
+                why = f"the announced total changed ({', '.join(map(str, sorted(totals)))})"
+            elif totals and len(ids) not in totals:
+                why = f"{len(ids)} affiliates were listed and {max(totals)} announced"
+            else:
+                return rows
+            if ids == before and len(set(ids)) == len(ids):
+                logger.warning("/affiliate/list: %s, in two readings; taking the list as it is", why)
+                return rows
+            logger.warning("/affiliate/list: %s; reading it again", why)
+            before = ids
+        raise WindowNotSettled(
+            f"the list did not hold still in {ATTEMPTS} readings: {why}.",
+            operation="/affiliate/list",
+            advice="Nothing of it was loaded. Try again when the account is quieter.",
+        )
+
+    def _pages(self) -> tuple[list[dict[str, Any]], set[int]]:
+        """All rows in order, and every total that was announced on the way."""
+        first = self._page(1)
+        ahead: list[_AffiliatePage] = []
+        if first.rows and first.total and not first.is_last:
+            expected = math.ceil(first.total / len(first.rows))
+            with ThreadPoolExecutor(self.transport.throttle.limit, thread_name_prefix="refersion") as pool:
+                ahead = list(pool.map(self._page, range(2, expected + 1)))
+        fetched = iter([first, *ahead])
+        rows: list[dict[str, Any]] = []
+        totals: set[int] = set()
+        previous: list[dict[str, Any]] = []
+        for number in itertools.count(1):
+            page = next(fetched, None) or self._page(number)
+            if not page.rows and totals and len(rows) < max(totals):
+                page = self._page(number)  # an empty page in the middle gets a second look
+            if not page.rows or page.rows == previous:
+                break
+            rows += page.rows
+            previous = page.rows
+            if page.total is not None:
+                totals.add(page.total)
+            if page.is_last or (totals and len(rows) >= max(totals)):
+                break
+        return rows, totals
+
+    def _page(self, number: int) -> _AffiliatePage:
+        try:
+            answer = self.call("/affiliate/list", {"limit": str(PAGE_SIZE), "page": str(number)})
+        except RequestRefused as refusal:
+            # Searches without a hit are a 422 (documented); a page past the end may be one too.
+            if number > 1 and "(HTTP 422)" in refusal.what:
+                return _AffiliatePage([], None, True)
+            raise
+        if not isinstance(answer, dict) or not isinstance(answer.get("results"), list):
+            raise UnexpectedAnswer(
+                "the answer holds no list of results.",
+                operation="/affiliate/list",
+                advice="Check REFERSION_REST_URL.",
+            )
+        place = str(answer.get("page", "")).partition("/")
+        return _AffiliatePage(
+            answer["results"],
+            _count(answer.get("total")),
+            bool(place[1]) and place[0].strip() == place[2].strip(),
+        )
+
+    def affiliate_get(self, listed: Mapping[str, Any], *, ids_are_numbers: bool) -> dict[str, Any] | None:
+        """An affiliate's details, for a row of the list; None when it is gone.
+
+        The list's id is documented as the code; some accounts may show the numeric id. Where one reading finds nobody,
+        or somebody with another e-mail, the other is tried.
+        """
+        listed_id = read_text(listed["id"])
+        ways: list[dict[str, Any]] = [{"affiliate_code": listed_id}]
+        if listed_id.isdigit():
+            ways.insert(0 if ids_are_numbers else 1, {"id": int(listed_id)})
+        candidates: list[dict[str, Any]] = []
+        for way in ways:
+            try:
+                found = self.call("/affiliate/get", way)
+            except RequestRefused as refusal:
+                if NOT_FOUND in (refusal.said or "").lower():
+                    continue
+                raise
+            if not isinstance(found, dict):
+                raise UnexpectedAnswer("the answer is no affiliate.", operation="/affiliate/get")
+            link = str(found.get("link") or "").rstrip("/")
+            candidates.append({"affiliate_code": link.rpartition("/")[2] or None, **found})
+            if found.get("email") == listed.get("email"):
+                return candidates[-1]
+        return candidates[0] if candidates else None
+
+    def affiliates_get(
+        self, listed: Sequence[Mapping[str, Any]]
+    ) -> Iterator[tuple[Mapping[str, Any], dict[str, Any] | None]]:
+        """Details of many listed affiliates, concurrently: (list row, details or None), in the order given."""
+        numbers = bool(listed) and all(read_text(row["id"]).isdigit() for row in listed)
+        with ThreadPoolExecutor(self.transport.throttle.limit, thread_name_prefix="refersion") as pool:
+            yield from zip(
+                listed, pool.map(lambda row: self.affiliate_get(row, ids_are_numbers=numbers), listed), strict=True
+            )
+
+    def conversion_count(self, period: Window) -> int:
+        """How many conversions of any status Refersion counts in a period."""
+        answer = self._totals(period, {"status": list(CONVERSION_STATUSES)})
+        return _count(answer.get("conversions_count")) or 0
+
+    def conversion_totals(self, asked: Sequence[tuple[Window, str, str]]) -> Iterator[dict[str, Any]]:
+        """Refersion's sums for each (period, status, payment status), concurrently, in the order given.
+
+        Raises RequestRefused, among others for a status the account does not know.
+        """
+
+        def one(ask: tuple[Window, str, str]) -> dict[str, Any]:
+            period, status, payment_status = ask
+            answer = self._totals(period, {"status": [status], "payment_status": payment_status})
+            return answer | {
+                "conversions_count": _count(answer.get("conversions_count")),
+                "period_from": period.start_seconds,
+                "period_to": period.end_seconds - 1,
+                "status": status,
+                "payment_status": payment_status,
+            }
+
+        with ThreadPoolExecutor(self.transport.throttle.limit, thread_name_prefix="refersion") as pool:
+            yield from pool.map(one, asked)
+
+    def _totals(self, period: Window, filters: Mapping[str, Any]) -> dict[str, Any]:
+        """One answer. Its bounds are both inside the period, as documented by the sample 23:59:59."""
+        last = period.end - timedelta(seconds=1)
+        answer = self.call(
+            "/conversion/totals",
+            {
+                "created_from": f"{period.start:%Y-%m-%d %H:%M:%S}",
+                "created_to": f"{last:%Y-%m-%d %H:%M:%S}",
+                **filters,
+            },
+        )
+        if not isinstance(answer, dict):
+            raise UnexpectedAnswer("the answer holds no totals.", operation="/conversion/totals")
+        return answer
+
+
+@dataclass(frozen=True)
+class _AffiliatePage:
+    rows: list[dict[str, Any]]
+    total: int | None
+    is_last: bool
+
+
+def _count(value: Any) -> int | None:
+    """A count as a number, a text or with thousands separators; None when it is none of these."""
+    digits = str(value).replace(",", "").strip()
+    return int(digits) if digits.isdigit() else None

@@ -1,0 +1,64 @@
+"""How many requests may be under way at once: what the user allows, less when the server asks for less."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Throttle:
+    """An adaptive limit that all workers of one API share.
+
+    A 429 halves it (once for all requests that were under way together), each success lets it grow back by a fraction
+    of one, never above `limit`; a pause the server asks for (Retry-After, X-Quota-Reset) holds every worker back.
+
+    Args:
+        limit: the most requests at once (REFERSION_MAX_CONCURRENCY).
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = max(1, limit)
+        self.allowed = float(self.limit)
+        self._in_flight = 0
+        self._paused_until = 0.0
+        self._halved_at = float("-inf")
+        self._turn = threading.Condition()
+
+    @contextmanager
+    def slot(self) -> Iterator[float]:
+        """Waits for a turn; yields the moment (monotonic seconds) at which it began."""
+        with self._turn:
+            while True:
+                now = time.monotonic()
+                if now < self._paused_until:
+                    self._turn.wait(self._paused_until - now)
+                elif self._in_flight >= int(self.allowed):
+                    self._turn.wait()
+                else:
+                    break
+            self._in_flight += 1
+        try:
+            yield time.monotonic()
+        finally:
+            with self._turn:
+                self._in_flight -= 1
+                self._turn.notify_all()
+
+    def too_fast(self, began: float, pause: float) -> None:
+        """A request that began at `began` met a 429; nobody sends for `pause` seconds."""
+        with self._turn:
+            now = time.monotonic()
+            self._paused_until = max(self._paused_until, now + pause)
+            if began >= self._halved_at:
+                self.allowed = max(1.0, self.allowed / 2)
+                self._halved_at = now
+            self._turn.notify_all()
+
+    def went_well(self) -> None:
+        """A request was answered; the limit grows back by about one for each full round of requests."""
+        with self._turn:
+            if self.allowed < self.limit:
+                self.allowed = min(float(self.limit), self.allowed + 1 / self.allowed)
+                self._turn.notify_all()

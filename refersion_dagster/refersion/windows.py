@@ -1,0 +1,84 @@
+"""Spans of time to read: half-open, closed before paging starts, in UTC, to the second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """The moments from `start` up to but not including `end`, both UTC and whole seconds."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        for moment in (self.start, self.end):
+            if moment.tzinfo is None or moment.microsecond:
+                raise ValueError(f"{moment!r} is not a whole second with a time zone")
+        if self.start >= self.end:
+            raise ValueError(f"a window cannot end ({self.end}) before or when it starts ({self.start})")
+
+    @property
+    def start_seconds(self) -> int:
+        return int(self.start.timestamp())
+
+    @property
+    def end_seconds(self) -> int:
+        return int(self.end.timestamp())
+
+    def halves(self) -> tuple[Window, Window] | None:
+        """Two windows that make up this one, or None when it lasts a single second."""
+        seconds = self.end_seconds - self.start_seconds
+        if seconds < 2:
+            return None
+        middle = self.start + timedelta(seconds=seconds // 2)
+        return Window(self.start, middle), Window(middle, self.end)
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:%M:%S} to {self.end:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def months(window: Window) -> Iterator[Window]:
+    """The calendar months (UTC) of a window, in order; the first and last may be cut."""
+    start = window.start
+    while start < window.end:
+        end = min(next_month(start), window.end)
+        yield Window(start, end)
+        start = end
+
+
+def days(window: Window) -> Iterator[Window]:
+    """The calendar days (UTC) of a window, in order; the first and last may be cut."""
+    start = window.start
+    while start < window.end:
+        midnight = start.replace(hour=0, minute=0, second=0) + timedelta(days=1)
+        end = min(midnight, window.end)
+        yield Window(start, end)
+        start = end
+
+
+def month_start(moment: datetime) -> datetime:
+    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def next_month(moment: datetime) -> datetime:
+    return month_start(month_start(moment) + timedelta(days=32))
+
+
+def whole_second(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def parse_moment(value: str | date | datetime) -> datetime:
+    """A date (its first second) or time, UTC where it names no zone. Raises ValueError with what is accepted."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise ValueError(f"{value!r} is not a date (2024-01-31) or time (2024-01-31T08:00:00Z)") from None
+    elif not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001
+    return whole_second(value.replace(tzinfo=UTC) if value.tzinfo is None else value)
