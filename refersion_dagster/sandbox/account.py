@@ -59,6 +59,7 @@ class Account:
         self.cancelled: dict[int, int] = {}
         self.due: dict[int, Conversion] = {}
         self.version = 0
+        self._affiliates_made = 0
         self._ids = self.world.rng("ids")
         self._last_ids = {"conversion": 11_900_000, "payment": 131_000, "click": 52_000_000, "trigger": 1_096}
 
@@ -68,8 +69,13 @@ class Account:
 
     def new_id(self, kind: str) -> int:
         """The next id; Refersion counts over all its customers, so there are gaps."""
-        self._last_ids[kind] += self._ids.randrange(1, 8)
+        self._last_ids[kind] += 1 + int(self._ids.random() * 7)
         return self._last_ids[kind]
+
+    def new_affiliate_index(self) -> int:
+        """The number of the next affiliate, whoever makes it."""
+        self._affiliates_made += 1
+        return self._affiliates_made - 1
 
     def add_affiliate(self, affiliate: Affiliate) -> None:
         self.affiliates[affiliate.id] = affiliate

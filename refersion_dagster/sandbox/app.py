@@ -58,7 +58,7 @@ class Front:
         self._sandbox = sandbox
         self._stopping = stopping
         self._reports = Reports(sandbox.account)
-        self._rest = Rest(sandbox.account, sandbox.history, self._reports)
+        self._rest = Rest(sandbox.account, self._reports)
         self._graphql = GraphQL(sandbox.account)
 
     async def rest(self, scope: Scope, receive: Receive, send: Send) -> None:

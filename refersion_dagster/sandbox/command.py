@@ -21,9 +21,7 @@ _DEFAULTS = SandboxSettings()
 @click.option("--seed", default=_DEFAULTS.seed, show_default=True, help="Equal seeds and sizes make equal accounts.")
 @click.option("--affiliates", default=_DEFAULTS.affiliates, show_default=True, type=click.IntRange(0), help="How many.")
 @click.option("--orders", default=_DEFAULTS.orders, show_default=True, type=click.IntRange(0), help="In the history.")
-@click.option(
-    "--days", default=_DEFAULTS.days, show_default=True, type=click.IntRange(1), help="Length of the history."
-)
+@click.option("--days", default=_DEFAULTS.days, show_default=True, type=click.IntRange(1), help="Of history.")
 @click.option(
     "--currencies", default=",".join(_DEFAULTS.currencies), show_default=True, help="The first one is the account's."
 )
@@ -43,8 +41,7 @@ def sandbox(
         orders=orders,
         days=days,
         now=_moment(now),
-        currencies=tuple(code.strip().upper() for code in currencies.split(",") if code.strip())
-        or _DEFAULTS.currencies,
+        currencies=_codes(currencies),
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -61,6 +58,13 @@ def sandbox(
         stop.wait()
 
 
+def _codes(text: str) -> tuple[str, ...]:
+    codes = tuple(code.strip().upper() for code in text.split(",") if code.strip())
+    if not codes:
+        raise click.BadParameter("at least one currency is needed, e.g. USD,EUR", param_hint="--currencies")
+    return codes
+
+
 def _moment(text: str) -> datetime:
     if text == "real":
         return datetime.now(UTC).replace(microsecond=0)
@@ -72,5 +76,5 @@ def _moment(text: str) -> datetime:
 
 def _advice(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use; stop what runs there, or give another one with --port (0 takes a free one)."
+        return f"port {port} on {host} is in use; stop what runs there, or give another --port (0 takes a free one)."
     return f"cannot listen on {host}, port {port}: {error.strerror or error}."

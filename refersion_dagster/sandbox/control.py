@@ -83,9 +83,10 @@ def _move_clock(sandbox: Sandbox, body: dict[str, Any], _path: dict[str, Any]) -
     if len(body) != 1 or next(iter(body)) not in _CLOCK:
         raise ValueError(f"give one of {', '.join(_CLOCK)}")
     ((name, value),) = body.items()
-    if not isinstance(value, str if name == "to" else int | float):
+    if isinstance(value, bool) or not isinstance(value, str if name == "to" else int | float):
         raise ValueError(f"{value!r} is no value of {name}")
-    sandbox.advance(**{_CLOCK[name]: value})
+    step: dict[str, Any] = {_CLOCK[name]: value}
+    sandbox.advance(**step)
     return sandbox.clock()
 
 

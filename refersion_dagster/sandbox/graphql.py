@@ -7,11 +7,11 @@ import orjson
 from graphql import (
     DocumentNode,
     ExecutionContext,
+    ExecutionResult,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
-    GraphQLFormattedError,
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
@@ -178,14 +178,10 @@ class GraphQLRequest:
                 execution_context_class=RowExecution,
                 is_awaitable=_never,
             )
-        if not hasattr(result, "data"):
-            raise TypeError("the resolvers are synchronous, and so is the result")
-        answer: dict[str, Any] = {}
-        errors: list[GraphQLFormattedError] = [error.formatted for error in result.errors or ()]  # type: ignore[union-attr]
-        if errors:
-            answer["errors"] = errors
-        answer["data"] = result.data  # type: ignore[union-attr]
-        return Answer.json(200, answer)
+        if not isinstance(result, ExecutionResult):
+            raise TypeError("a resolver was not synchronous")
+        answer: dict[str, Any] = {"errors": [error.formatted for error in result.errors]} if result.errors else {}
+        return Answer.json(200, answer | {"data": result.data})
 
     def window(self, name: str, arguments: dict[str, Any], affiliate: Affiliate | None = None) -> Window:
         """The arguments as a window; those that a switch says are ignored have no effect."""

@@ -12,7 +12,6 @@ from typing import Any
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.answer import Answer
 from refersion_dagster.sandbox.clock import sql_time
-from refersion_dagster.sandbox.history import History
 from refersion_dagster.sandbox.model import ACTIVE, APPROVED, PENDING
 from refersion_dagster.sandbox.rest_fields import Fields, unprocessable
 
@@ -63,7 +62,7 @@ class Reports:
 
 
 def link_operation(reports: Reports, site: str) -> Any:
-    def operation(_account: Account, _history: History, fields: Fields) -> dict[str, Any]:
+    def operation(_account: Account, fields: Fields) -> dict[str, Any]:
         return reports.link(fields, site)
 
     return operation

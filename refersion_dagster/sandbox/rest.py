@@ -9,11 +9,10 @@ import orjson
 from refersion_dagster.sandbox import rest_affiliates, rest_conversions
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.answer import Answer
-from refersion_dagster.sandbox.history import History
 from refersion_dagster.sandbox.reports import Reports, link_operation
 from refersion_dagster.sandbox.rest_fields import Fields, Refused, unprocessable
 
-Operation = Callable[[Account, History, Fields], Any]
+Operation = Callable[[Account, Fields], Any]
 
 OPERATIONS: dict[str, tuple[Operation | None, tuple[str, ...]]] = {
     "/affiliate/new": (rest_affiliates.new, rest_affiliates.NEW_FIELDS),
@@ -55,9 +54,8 @@ LIBRARY_USER_AGENTS = ("python-", "python/", "aiohttp", "go-http-client", "java/
 class Rest:
     """The REST side of one account."""
 
-    def __init__(self, account: Account, history: History, reports: Reports) -> None:
+    def __init__(self, account: Account, reports: Reports) -> None:
         self.account = account
-        self.history = history
         self.reports = reports
 
     def refusal(self, path: str, headers: Mapping[str, str]) -> Answer | None:
@@ -88,7 +86,7 @@ class Rest:
                 if self.account.switches.refuse_unknown_fields:
                     fields.known(names)
                 run = operation or link_operation(self.reports, site)
-                return Answer.json(200, run(self.account, self.history, fields))
+                return Answer.json(200, run(self.account, fields))
             except Refused as refused:
                 return refused.answer
 

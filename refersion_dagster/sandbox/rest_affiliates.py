@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 from refersion_dagster.sandbox.account import Account
-from refersion_dagster.sandbox.history import History
 from refersion_dagster.sandbox.model import (
     ACTIVE,
     DENIED,
@@ -33,7 +32,7 @@ _EDITABLE = ("first_name", "last_name", "email", *_TEXTS)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
-def new(account: Account, history: History, fields: Fields) -> dict[str, Any]:
+def new(account: Account, fields: Fields) -> dict[str, Any]:
     """/affiliate/new. Duplicate e-mail, unknown offer and password texts are inferred."""
     fields.require("first_name", "last_name", "email", "password", "status")
     status = fields.choice("status", (ACTIVE, PENDING))
@@ -61,7 +60,7 @@ def new(account: Account, history: History, fields: Fields) -> dict[str, Any]:
         errors.append("The conversion trigger already exists.")
     if errors:
         raise unprocessable(*errors)
-    template = account.world.affiliate(history.new_affiliate_index(), account.now).affiliate
+    template = account.world.affiliate(account.new_affiliate_index(), account.now).affiliate
     affiliate = Affiliate(
         id=template.id,
         code=template.code,
@@ -86,7 +85,7 @@ def new(account: Account, history: History, fields: Fields) -> dict[str, Any]:
     }
 
 
-def get(account: Account, _history: History, fields: Fields) -> dict[str, Any]:
+def get(account: Account, fields: Fields) -> dict[str, Any]:
     """/affiliate/get, by the number or by the code; `id` in the answer is the number."""
     if fields.has("id"):
         affiliate = account.affiliates.get(fields.number("id"))
@@ -108,7 +107,7 @@ def get(account: Account, _history: History, fields: Fields) -> dict[str, Any]:
     } | (affiliate.raw or {})
 
 
-def listing(account: Account, _history: History, fields: Fields) -> dict[str, Any]:
+def listing(account: Account, fields: Fields) -> dict[str, Any]:
     """/affiliate/list: by id, 100 rows a page at most; more are cut down to 100 (inferred)."""
     limit = fields.number("limit", account.switches.list_default_limit)
     if limit < 1:
@@ -117,7 +116,7 @@ def listing(account: Account, _history: History, fields: Fields) -> dict[str, An
     return _page(account, fields, rows, min(limit, MOST_ROWS))
 
 
-def search(account: Account, _history: History, fields: Fields) -> dict[str, Any]:
+def search(account: Account, fields: Fields) -> dict[str, Any]:
     """/affiliate/search: an exact id (number or code) or part of an e-mail, and names."""
     fields.require("keyword")
     keyword, first, last = (fields.text(name).casefold() for name in ("keyword", "first_name", "last_name"))
@@ -134,7 +133,7 @@ def search(account: Account, _history: History, fields: Fields) -> dict[str, Any
     return _page(account, fields, rows, MOST_ROWS)
 
 
-def edit(account: Account, _history: History, fields: Fields) -> dict[str, Any]:
+def edit(account: Account, fields: Fields) -> dict[str, Any]:
     """/affiliate/edit: an affiliate that is not there, or with nothing or something wrong to set, is not changed."""
     fields.require("affiliates")
     changed: list[int] = []
@@ -149,7 +148,7 @@ def edit(account: Account, _history: History, fields: Fields) -> dict[str, Any]:
     return {"ids_changed": changed, "ids_not_changed": unchanged}
 
 
-def status_change(account: Account, _history: History, fields: Fields) -> dict[str, Any]:
+def status_change(account: Account, fields: Fields) -> dict[str, Any]:
     """/affiliate/status_change: to ACTIVE, DENIED or DISABLED, for 50 at most."""
     fields.require("ids", "status")
     ids, status = fields.ids(), fields.choice("status", (ACTIVE, DENIED, DISABLED))
@@ -165,7 +164,7 @@ def status_change(account: Account, _history: History, fields: Fields) -> dict[s
     return {"ids_changed": changed, "ids_not_changed": unchanged}
 
 
-def trigger(account: Account, _history: History, fields: Fields) -> dict[str, Any]:
+def trigger(account: Account, fields: Fields) -> dict[str, Any]:
     """/affiliate/trigger: capitals in the answer (documented); the text for a trigger that exists is inferred."""
     fields.require("affiliate_code", "type", "trigger")
     kind, text = fields.choice("type", TRIGGER_TYPES), fields.text("trigger")
@@ -180,7 +179,7 @@ def trigger(account: Account, _history: History, fields: Fields) -> dict[str, An
     return {"trigger_id": made.id, "trigger": made.trigger}
 
 
-def trigger_delete(account: Account, _history: History, fields: Fields) -> list[int]:
+def trigger_delete(account: Account, fields: Fields) -> list[int]:
     """/trigger/delete: the ids of the triggers deleted; what is not there is left out."""
     fields.require("affiliates")
     deleted: list[int] = []
@@ -199,7 +198,7 @@ def trigger_delete(account: Account, _history: History, fields: Fields) -> list[
     return deleted
 
 
-def new_sku_commission(account: Account, _history: History, fields: Fields) -> dict[str, Any]:
+def new_sku_commission(account: Account, fields: Fields) -> dict[str, Any]:
     """/offer/new_sku_commission: 50 SKUs at most; one that the offer has already is not added."""
     fields.require("offer_id", "skus")
     offer_id, items = fields.number("offer_id"), fields.items("skus")

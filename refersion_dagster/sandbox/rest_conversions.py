@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from refersion_dagster.sandbox import adjustments
 from refersion_dagster.sandbox.account import FOREVER, Account
-from refersion_dagster.sandbox.history import History
 from refersion_dagster.sandbox.model import (
     APPROVED,
     CANCELLATION_PREFIX,
@@ -24,57 +24,12 @@ from refersion_dagster.sandbox.rest_fields import Fields, invalid_field, unproce
 # What one unit is worth in the first currency where totals are converted; any fixed figures would do.
 RATES = {"USD": Decimal("1"), "EUR": Decimal("1.08"), "GBP": Decimal("1.27"), "CAD": Decimal("0.73")}
 CURRENCIES = frozenset(
-    [
-        "AED",
-        "ARS",
-        "AUD",
-        "BDT",
-        "BGN",
-        "BRL",
-        "CAD",
-        "CHF",
-        "CLP",
-        "CNY",
-        "COP",
-        "CZK",
-        "DKK",
-        "EGP",
-        "EUR",
-        "GBP",
-        "HKD",
-        "HUF",
-        "IDR",
-        "ILS",
-        "INR",
-        "JPY",
-        "KES",
-        "KRW",
-        "MAD",
-        "MXN",
-        "MYR",
-        "NGN",
-        "NOK",
-        "NZD",
-        "PEN",
-        "PHP",
-        "PKR",
-        "PLN",
-        "QAR",
-        "RON",
-        "RUB",
-        "SAR",
-        "SEK",
-        "SGD",
-        "THB",
-        "TRY",
-        "TWD",
-        "UAH",
-        "USD",
-        "UYU",
-        "VND",
-        "ZAR",
-    ]
-)
+    (
+        "AED", "ARS", "AUD", "BGN", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "EGP", "EUR", "GBP", "HKD",
+        "HUF", "IDR", "ILS", "INR", "JPY", "KES", "KRW", "MAD", "MXN", "MYR", "NGN", "NOK", "NZD", "PEN", "PHP", "PKR",
+        "PLN", "QAR", "RON", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "UAH", "USD", "UYU", "VND", "ZAR",
+    )
+)  # fmt: skip
 
 _REFUSALS = {
     (APPROVED, DENIED): "Cannot deny an approved conversion",
@@ -83,7 +38,7 @@ _REFUSALS = {
 _OTHER_REFUSAL = "The conversion cannot have this status"
 
 
-def totals(account: Account, _history: History, fields: Fields) -> dict[str, Any]:
+def totals(account: Account, fields: Fields) -> dict[str, Any]:
     """/conversion/totals in the account's currency; both bounds on `created` belong to the range (inferred)."""
     fields.require("status")
     statuses = _allowed(fields, "status", CONVERSION_STATUSES)
@@ -109,7 +64,7 @@ def totals(account: Account, _history: History, fields: Fields) -> dict[str, Any
     return _shaped(account, rows)
 
 
-def manual_credit(account: Account, history: History, fields: Fields) -> dict[str, Any]:
+def manual_credit(account: Account, fields: Fields) -> dict[str, Any]:
     """/conversion/manual_credit: a row with a zero total; the answer's id is a number."""
     fields.require("id", "commission", "status")
     number, commission = fields.number("id"), fields.money("commission")
@@ -120,10 +75,10 @@ def manual_credit(account: Account, history: History, fields: Fields) -> dict[st
         raise unprocessable("Invalid affiliate ID (error 2).")
     if currency not in CURRENCIES | set(account.settings.currencies):
         raise unprocessable(f"{currency} is not a valid currency")
-    return {"conversion_id": history.add_manual_credit(affiliate, commission, currency, status, notes).id}
+    return {"conversion_id": adjustments.credit_manually(account, affiliate, commission, currency, status, notes).id}
 
 
-def manual_credit_order_id(account: Account, history: History, fields: Fields) -> dict[str, Any]:
+def manual_credit_order_id(account: Account, fields: Fields) -> dict[str, Any]:
     """/conversion/manual_credit_order_id: the row appears once the order is processed again, in two minutes.
 
     The minutes pass on the sandbox's clock (switch reprocess_seconds). An affiliate that has the order already gets
@@ -145,12 +100,12 @@ def manual_credit_order_id(account: Account, history: History, fields: Fields) -
         answer["warning"] = f"Order ID is already credited to affiliate {qualified[0].affiliate_id}"
     if number not in [row.affiliate_id for row in qualified]:
         due = account.now + account.switches.reprocess_seconds
-        account.clock.at(due, history.credit_order_again, credited[0], affiliate, status, notes)
+        account.clock.at(due, adjustments.credit_again, account, credited[0], affiliate, status, notes)
         account.clock.move_to(account.now)
     return answer
 
 
-def status_change(account: Account, _history: History, fields: Fields) -> dict[str, Any]:
+def status_change(account: Account, fields: Fields) -> dict[str, Any]:
     """/conversion/status_change: only PENDING rows change.
 
     A partial failure is a 200 with ids_not_changed (documented). That the 422 texts come where no row at all could
@@ -179,7 +134,7 @@ def status_change(account: Account, _history: History, fields: Fields) -> dict[s
     return {"ids_changed": changed, "ids_not_changed": unchanged}
 
 
-def cancel(account: Account, history: History, fields: Fields) -> dict[str, Any]:
+def cancel(account: Account, fields: Fields) -> dict[str, Any]:
     """/conversion/cancel: a new row with negative amounts; the answer's id is a text.
 
     Items with a price take back their share of the order, others all of it; never more than the order (inferred).
@@ -200,8 +155,8 @@ def cancel(account: Account, history: History, fields: Fields) -> dict[str, Any]
     named = [amount for amount in amounts if amount is not None]
     part = row.total if len(named) < len(amounts) else min(row.total, sum(named, Decimal("0.00")))
     share = part / row.total if row.total else Decimal(1)
-    reversal = history.add_cancellation(
-        row, -part, -_cents(row.commissionable_total * share), -_cents(row.commission_total * share)
+    reversal = adjustments.cancel(
+        account, row, -part, -_cents(row.commissionable_total * share), -_cents(row.commission_total * share)
     )
     return {"conversion_id": str(reversal.id)}
 

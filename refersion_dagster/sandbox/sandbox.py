@@ -19,8 +19,7 @@ class Sandbox:
     def __init__(self, settings: SandboxSettings) -> None:
         self.settings = settings
         self.account = Account(settings)
-        self.history = History(self.account)
-        self.history.begin()
+        History(self.account).begin()
         self.faults = Faults()
 
     @property

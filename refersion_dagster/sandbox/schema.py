@@ -1,7 +1,7 @@
 """The GraphQL schema, as the switches shape it."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from graphql import (
     GraphQLArgument,
@@ -118,22 +118,27 @@ TYPES: dict[str, dict[str, str]] = {
     },
 }
 
-_PAGE = {"first": GraphQLInt, "offset": GraphQLInt}
-_CREATED = {"created_from": GraphQLInt, "created_to": GraphQLInt}
-_CONVERSIONS = {**_CREATED, **_PAGE, "status": GraphQLString, "payment_status": GraphQLString}
+# graphql-core's annotations lose the kind of a named type on the way through its constructor.
+STRING, INT, FLOAT, BOOLEAN = (
+    cast(GraphQLScalarType, scalar) for scalar in (GraphQLString, GraphQLInt, GraphQLFloat, GraphQLBoolean)
+)
 
-ARGUMENTS: dict[tuple[str, str], dict[str, GraphQLScalarType]] = {
+_PAGE = {"first": INT, "offset": INT}
+_CREATED = {"created_from": INT, "created_to": INT}
+_CONVERSIONS = {**_CREATED, **_PAGE, "status": STRING, "payment_status": STRING}
+
+ARGUMENTS: Mapping[tuple[str, str], Mapping[str, GraphQLScalarType]] = {
     ("Query", "conversions"): _CONVERSIONS,
     ("Affiliate", "conversions"): _CONVERSIONS,
     ("Query", "payments"): {**_CREATED, **_PAGE},
-    ("Query", "affiliates"): {"limit": GraphQLInt, "email": GraphQLString, "id": GraphQLInt, **_PAGE},
+    ("Query", "affiliates"): {"limit": INT, "email": STRING, "id": INT, **_PAGE},
     ("Query", "offers"): _PAGE,
     ("Query", "clicks"): {**_CREATED, **_PAGE},
     ("Affiliate", "clicks"): {**_CREATED, **_PAGE},
     ("Query", "creatives"): _PAGE,
 }
 
-SCALARS = {"String": GraphQLString, "Int": GraphQLInt, "Float": GraphQLFloat, "Boolean": GraphQLBoolean}
+SCALARS = {"String": STRING, "Int": INT, "Float": FLOAT, "Boolean": BOOLEAN}
 _ADDED_VALUES: dict[str, Any] = {"String": "gold", "Int": 42, "Float": 1.5, "Boolean": True}
 
 Resolver = Callable[..., Any]
@@ -172,7 +177,7 @@ def build_schema(switches: Switches, resolvers: dict[tuple[str, str], Resolver])
         return made
 
     for owner in TYPES:
-        objects[owner] = GraphQLObjectType(owner, lambda owner=owner: fields_of(owner))
+        objects[owner] = cast(GraphQLObjectType, GraphQLObjectType(owner, lambda owner=owner: fields_of(owner)))
     for path in switches.add_fields:
         if path.partition(".")[0] not in TYPES:
             raise ValueError(f"there is no type to add the field {path} to")
@@ -185,13 +190,13 @@ def build_schema(switches: Switches, resolvers: dict[tuple[str, str], Resolver])
 def _leaf_types(switches: Switches) -> dict[str, GraphQLOutputType]:
     types = switches.types
     return {
-        ID: GraphQLString if types.ids == "string" else GraphQLInt,
-        MONEY: GraphQLFloat if types.money == "number" else GraphQLString,
-        TIME: GraphQLInt if types.times == "unix_number" else GraphQLString,
-        FLAG: {"boolean": GraphQLBoolean, "upper": GraphQLString, "number": GraphQLInt}[types.booleans],
-        TEXT: GraphQLString,
-        NUMBER: GraphQLInt,
-        TRIPLES: GraphQLList(GraphQLList(GraphQLString)),
+        ID: STRING if types.ids == "string" else INT,
+        MONEY: FLOAT if types.money == "number" else STRING,
+        TIME: INT if types.times == "unix_number" else STRING,
+        FLAG: {"boolean": BOOLEAN, "upper": STRING, "number": INT}[types.booleans],
+        TEXT: STRING,
+        NUMBER: INT,
+        TRIPLES: GraphQLList(GraphQLList(STRING)),
     }
 
 
@@ -208,9 +213,10 @@ def _added(path: str, kind: str) -> GraphQLField:
     scalar = kind[1:-1] if listed else kind
     if scalar not in SCALARS:
         raise ValueError(f"cannot add {path}: {kind}; known are {', '.join(SCALARS)} and lists of them")
+    kind_of_one = SCALARS[scalar]
     value = [_ADDED_VALUES[scalar]] if listed else _ADDED_VALUES[scalar]
 
     def resolve(_source: Any, _info: GraphQLResolveInfo) -> Any:
         return value
 
-    return GraphQLField(GraphQLList(SCALARS[scalar]) if listed else SCALARS[scalar], resolve=resolve)
+    return GraphQLField(GraphQLList(kind_of_one) if listed else kind_of_one, resolve=resolve)

@@ -25,8 +25,12 @@ class SandboxServer(Sandbox):
     """
 
     def __init__(self, settings: SandboxSettings | None = None, *, host: str = LOOPBACK, port: int = 0) -> None:
-        super().__init__(settings or SandboxSettings())
         self._socket = _listen(host, port)
+        try:
+            super().__init__(settings or SandboxSettings())
+        except BaseException:
+            self._socket.close()
+            raise
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         self._thread: threading.Thread | None = None
