@@ -7,7 +7,6 @@ so that a day comes out the same however and whenever the clock reaches it.
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import accumulate
@@ -30,6 +29,7 @@ from refersion_dagster.sandbox.model import (
     CustomField,
     Offer,
 )
+from refersion_dagster.sandbox.plans import AffiliatePlan, OrderPlan
 from refersion_dagster.sandbox.settings import SandboxSettings
 
 # What is special about an order: dealt from a shuffled deck of 200, so that even a small account holds each case.
@@ -54,38 +54,6 @@ CASES: dict[str, int] = {
     "flipped_by_support": 1,
 }
 DECK = 200
-
-
-@dataclass(slots=True)
-class OrderPlan:
-    """One order to come: what the customer does and what the merchant will decide. Amounts in cents."""
-
-    when: int
-    case: str
-    affiliate_id: int
-    second_affiliate_id: int
-    kind: str
-    number: int
-    cents: int
-    shipping: int
-    items: int
-    customer: int
-    ip: int
-    click_before: int
-    decide_after: int
-    cancel_after: int
-    home_currency: bool
-
-
-@dataclass(slots=True)
-class AffiliatePlan:
-    """An affiliate to come: who, when, and what the merchant makes of the application."""
-
-    affiliate: Affiliate
-    coupon: str
-    decided: int
-    decision: str
-    disabled: int | None
 
 
 class World:

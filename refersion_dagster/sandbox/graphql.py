@@ -22,7 +22,7 @@ from graphql import (
     parse,
     validate,
 )
-from graphql.execution.execute import get_argument_values
+from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path
 
 from refersion_dagster.sandbox.account import Account
@@ -137,7 +137,7 @@ class GraphQLRequest:
         self.selection = owner.selection
         self.churning = owner.churning
         self.empty_page = False
-        self.rows = Rows(owner.account)
+        self.rows: Rows
         self._owner = owner
         self._document = document
         self._variables = variables if isinstance(variables, dict) else {}
@@ -169,6 +169,7 @@ class GraphQLRequest:
             return _errors(int(status or 200), "GraphQL introspection is not allowed.")
         with self.account.lock:
             schema = self._owner.schema()
+            self.rows = Rows(self.account)
             result = execute(
                 schema,
                 self._document,

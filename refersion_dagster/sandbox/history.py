@@ -7,10 +7,10 @@ from decimal import Decimal
 from refersion_dagster.sandbox import adjustments, names, visitors
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.clock import DAY
-from refersion_dagster.sandbox.data import AffiliatePlan, OrderPlan
 from refersion_dagster.sandbox.model import ACTIVE, APPROVED, DISABLED, PENDING, Affiliate
 from refersion_dagster.sandbox.orders import Orders
 from refersion_dagster.sandbox.payouts import Payouts
+from refersion_dagster.sandbox.plans import AffiliatePlan, OrderPlan
 
 ORDERS_PER_MANUAL_CREDIT = 40
 

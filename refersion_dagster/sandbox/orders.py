@@ -6,7 +6,6 @@ from decimal import Decimal
 from refersion_dagster.sandbox import adjustments, names, visitors
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.clock import DAY
-from refersion_dagster.sandbox.data import OrderPlan
 from refersion_dagster.sandbox.model import (
     ACTIVE,
     APPROVED,
@@ -20,6 +19,7 @@ from refersion_dagster.sandbox.model import (
     Conversion,
     Customer,
 )
+from refersion_dagster.sandbox.plans import OrderPlan
 
 RENEWAL_EVERY = 30 * DAY
 RENEWALS = 9

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from refersion_dagster.sandbox import rest_affiliates, rest_conversions
+from refersion_dagster.sandbox import rest_affiliates, rest_conversions, rest_triggers
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.answer import Answer
 from refersion_dagster.sandbox.reports import Reports, link_operation
@@ -21,8 +21,8 @@ OPERATIONS: dict[str, tuple[Operation | None, tuple[str, ...]]] = {
     "/affiliate/search": (rest_affiliates.search, ("keyword", "first_name", "last_name", "page")),
     "/affiliate/edit": (rest_affiliates.edit, ("affiliates",)),
     "/affiliate/status_change": (rest_affiliates.status_change, ("ids", "status")),
-    "/affiliate/trigger": (rest_affiliates.trigger, ("affiliate_code", "type", "trigger")),
-    "/trigger/delete": (rest_affiliates.trigger_delete, ("affiliates",)),
+    "/affiliate/trigger": (rest_triggers.trigger, ("affiliate_code", "type", "trigger")),
+    "/trigger/delete": (rest_triggers.trigger_delete, ("affiliates",)),
     "/conversion/totals": (
         rest_conversions.totals,
         (
@@ -43,7 +43,7 @@ OPERATIONS: dict[str, tuple[Operation | None, tuple[str, ...]]] = {
     ),
     "/conversion/status_change": (rest_conversions.status_change, ("ids", "status")),
     "/conversion/cancel": (rest_conversions.cancel, ("order_id", "items")),
-    "/offer/new_sku_commission": (rest_affiliates.new_sku_commission, ("offer_id", "skus")),
+    "/offer/new_sku_commission": (rest_triggers.new_sku_commission, ("offer_id", "skus")),
     "/reporting/link": (None, ("report_id",)),
 }
 

@@ -1,10 +1,9 @@
-"""The REST v2 operations on affiliates, their triggers and their offers' SKU commissions.
+"""The REST v2 operations on affiliates.
 
 Texts of 422 answers that are not in the published contract are marked as inferred where they are raised.
 """
 
 import re
-from decimal import Decimal
 from typing import Any
 
 from refersion_dagster.sandbox.account import Account
@@ -12,16 +11,13 @@ from refersion_dagster.sandbox.model import (
     ACTIVE,
     DENIED,
     DISABLED,
-    FLAT_RATE,
     PENDING,
-    PERCENT_OF_SALE,
     Affiliate,
     CustomField,
 )
 from refersion_dagster.sandbox.rest_fields import Fields, unprocessable
 
 MOST_ROWS = 100
-TRIGGER_TYPES = ("COUPON", "SKU", "EMAIL")
 NEW_FIELDS = (
     "offer", "first_name", "last_name", "email", "password", "company", "paypal_email", "address1", "address2",
     "city", "zip", "country", "state", "phone", "send_welcome", "status", "conversion_trigger_coupon",
@@ -29,7 +25,7 @@ NEW_FIELDS = (
 )  # fmt: skip
 _TEXTS = ("company", "paypal_email", "address1", "address2", "city", "zip", "country", "state", "phone")
 _EDITABLE = ("first_name", "last_name", "email", *_TEXTS)
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 def new(account: Account, fields: Fields) -> dict[str, Any]:
@@ -44,11 +40,11 @@ def new(account: Account, fields: Fields) -> dict[str, Any]:
     merchant_id = fields.text("unique_merchant_id")
     offer_id = fields.number("offer", next(iter(account.offers)))
     errors = _password_errors(fields.text("password"), email)
-    if not _EMAIL.fullmatch(email):
+    if not EMAIL.fullmatch(email):
         errors.append("The email is not valid.")
     elif account.affiliate_by_email(email):
         errors.append("An affiliate with this email already exists.")
-    if texts["paypal_email"] and not _EMAIL.fullmatch(texts["paypal_email"]):
+    if texts["paypal_email"] and not EMAIL.fullmatch(texts["paypal_email"]):
         errors.append("The paypal_email is not valid.")
     if texts["country"] and not re.fullmatch("[A-Za-z]{2}", texts["country"]):
         errors.append("The country is not valid.")
@@ -73,8 +69,9 @@ def new(account: Account, fields: Fields) -> dict[str, Any]:
         unique_merchant_id=merchant_id,
         popularity=template.popularity,
         currency=template.currency,
-        **texts,
     )
+    for name, value in texts.items():
+        setattr(affiliate, name, value)
     account.add_affiliate(affiliate)
     if coupon:
         account.add_trigger(affiliate, "COUPON", coupon)
@@ -164,63 +161,6 @@ def status_change(account: Account, fields: Fields) -> dict[str, Any]:
     return {"ids_changed": changed, "ids_not_changed": unchanged}
 
 
-def trigger(account: Account, fields: Fields) -> dict[str, Any]:
-    """/affiliate/trigger: capitals in the answer (documented); the text for a trigger that exists is inferred."""
-    fields.require("affiliate_code", "type", "trigger")
-    kind, text = fields.choice("type", TRIGGER_TYPES), fields.text("trigger")
-    affiliate = account.affiliate_by_code(fields.text("affiliate_code"))
-    if affiliate is None:
-        raise unprocessable("Affiliate not found.")
-    if kind == "EMAIL" and not _EMAIL.fullmatch(text):
-        raise unprocessable("The email is not valid.")
-    if account.find_trigger(kind, text):
-        raise unprocessable("The conversion trigger already exists.")
-    made = account.add_trigger(affiliate, kind, text)
-    return {"trigger_id": made.id, "trigger": made.trigger}
-
-
-def trigger_delete(account: Account, fields: Fields) -> list[int]:
-    """/trigger/delete: the ids of the triggers deleted; what is not there is left out."""
-    fields.require("affiliates")
-    deleted: list[int] = []
-    items = fields.items("affiliates")
-    for item in items:
-        item.require("id", "trigger", "type")
-        item.number("id")
-        item.choice("type", TRIGGER_TYPES)
-        item.text("trigger")
-    for item in items:
-        found = account.find_trigger(item.text("type"), item.text("trigger"))
-        if found is not None and found.affiliate_id == item.number("id"):
-            del account.triggers[found.id]
-            account.touch()
-            deleted.append(found.id)
-    return deleted
-
-
-def new_sku_commission(account: Account, fields: Fields) -> dict[str, Any]:
-    """/offer/new_sku_commission: 50 SKUs at most; one that the offer has already is not added."""
-    fields.require("offer_id", "skus")
-    offer_id, items = fields.number("offer_id"), fields.items("skus")
-    rates: list[tuple[str, str, Decimal]] = []
-    for item in items:
-        item.require("sku", "commission_type", "commission_amount")
-        item.text("product_description")
-        kind = item.choice("commission_type", (PERCENT_OF_SALE, FLAT_RATE))
-        rates.append((item.text("sku"), kind, item.money("commission_amount")))
-    if offer_id not in account.offers:
-        raise unprocessable("Offer not found.")
-    duplicate: list[str] = []
-    added: list[str] = []
-    for sku, kind, amount in rates:
-        if (offer_id, sku) in account.sku_commissions:
-            duplicate.append(sku)
-        else:
-            account.sku_commissions[offer_id, sku] = kind, amount
-            added.append(sku)
-    return {"duplicate_not_added": duplicate, "added": added}
-
-
 def _page(account: Account, fields: Fields, rows: list[Affiliate], limit: int) -> dict[str, Any]:
     switches = account.switches
     page, last = fields.number("page", 1), max(1, -(-len(rows) // limit))
@@ -277,7 +217,7 @@ def _edited(account: Account, affiliate: Affiliate, item: Fields) -> bool:
         return False
     if "email" in values:
         other = account.affiliate_by_email(values["email"])
-        if not _EMAIL.fullmatch(values["email"]) or (other is not None and other is not affiliate):
+        if not EMAIL.fullmatch(values["email"]) or (other is not None and other is not affiliate):
             return False
     for name, value in values.items():
         setattr(affiliate, name, value)

@@ -1,7 +1,7 @@
 """One sandbox: an account, its history and clock, and the switches and faults that tests turn."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from refersion_dagster.sandbox import changes
@@ -93,7 +93,3 @@ class Sandbox:
 
     def clock(self) -> Mapping[str, Any]:
         return {"now": iso(self.account.now), "unix": self.account.now}
-
-    def age(self) -> timedelta:
-        """How far the clock is from the first order."""
-        return self.now - self.start

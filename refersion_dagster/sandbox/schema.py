@@ -16,6 +16,7 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     GraphQLString,
+    validate_schema,
 )
 
 from refersion_dagster.sandbox.settings import Switches
@@ -147,8 +148,8 @@ Resolver = Callable[..., Any]
 def build_schema(switches: Switches, resolvers: dict[tuple[str, str], Resolver]) -> GraphQLSchema:
     """The schema with fields removed and added, and with the types that `switches` name.
 
-    ValueError where a field to add has a type that the sandbox cannot make values of, or where a field to remove
-    does not exist.
+    ValueError where a field to add has a type that the sandbox cannot make values of, where a field to remove
+    does not exist, or where nothing is left of a type.
     """
     removed = {(owner, name) for owner, _, name in (path.partition(".") for path in switches.remove_fields)}
     for owner, name in removed:
@@ -182,8 +183,9 @@ def build_schema(switches: Switches, resolvers: dict[tuple[str, str], Resolver])
         if path.partition(".")[0] not in TYPES:
             raise ValueError(f"there is no type to add the field {path} to")
     schema = GraphQLSchema(objects["Query"])
-    for made in objects.values():
-        _ = made.fields
+    wrong = validate_schema(schema)
+    if wrong:
+        raise ValueError("; ".join(error.message for error in wrong))
     return schema
 
 
