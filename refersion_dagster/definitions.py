@@ -1,0 +1,33 @@
+"""The code location: every asset, job and resource, put together in one place.
+
+Loading it needs no key, no network, and writes no file.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster_dlt import DagsterDltResource
+
+from refersion_dagster.automation.jobs import refersion_refresh
+from refersion_dagster.ingest.assets import refersion_tables
+from refersion_dagster.resources import (
+    REFERSION_SETTINGS,
+    WAREHOUSE_SETTINGS,
+    RefersionResource,
+    Warehouse,
+    from_environment,
+)
+from refersion_dagster.summaries.assets import summary_asset
+from refersion_dagster.summaries.query import load_summaries
+
+defs = dg.Definitions(
+    assets=[refersion_tables, *map(summary_asset, load_summaries())],
+    jobs=[refersion_refresh],
+    resources={
+        "refersion": RefersionResource(**from_environment(REFERSION_SETTINGS)),
+        "warehouse": Warehouse(**from_environment(WAREHOUSE_SETTINGS)),
+        "dlt": DagsterDltResource(),
+    },
+    # DuckDB takes one writing process, and a process a step costs seconds each.
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,1 @@
+"""Refersion's tables as Dagster assets, loaded by dlt."""

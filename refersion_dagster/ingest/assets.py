@@ -1,0 +1,71 @@
+"""The raw tables `refersion/<table>`: one multi-asset of which any part can be materialised."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from dagster_dlt import DagsterDltResource
+from pydantic import Field
+
+from refersion_dagster.ingest.loading import Loader
+from refersion_dagster.ingest.specs import asset_spec
+from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.resources import RefersionResource, Warehouse
+
+
+class RefreshConfig(dg.Config):
+    """How much to read. Left alone, a run continues where the last one ended and looks back as far as the settings say.
+
+    Conversions, payments and totals are read by the time they were created.
+    """
+
+    lookback_days: int | None = Field(
+        default=None, ge=0, description="Days before the last run to read again, instead of REFERSION_LOOKBACK_DAYS."
+    )
+    read_from: str | None = Field(
+        default=None,
+        description="Read exactly the span from here (YYYY-MM-DD or YYYY-MM-DDThh:mm:ssZ, UTC) on, and leave the "
+        "high-water mark alone.",
+    )
+    read_to: str | None = Field(
+        default=None, description="End of that span, itself not included; without it, the moment the run starts."
+    )
+    full_reload: bool = Field(default=False, description="Read everything again from REFERSION_START_DATE on.")
+    all_details: bool = Field(
+        default=False, description="affiliate_get: read the details of every affiliate, not only new and changed ones."
+    )
+
+
+@dg.multi_asset(
+    name="refersion_tables",
+    specs=[asset_spec(entity) for entity in ENTITIES.values()],
+    can_subset=True,
+)
+def refersion_tables(
+    context: dg.AssetExecutionContext,
+    config: RefreshConfig,
+    refersion: RefersionResource,
+    warehouse: Warehouse,
+    dlt: DagsterDltResource,
+) -> Iterator[dg.MaterializeResult]:
+    """Reads Refersion with dlt and merges what came into the warehouse."""
+    tables = [key.path[-1] for key in context.selected_asset_keys]
+    with warehouse.writing(context.log.info), _warnings_shown(context):
+        yield from Loader(context, refersion, warehouse, dlt, config.model_dump()).load(tables)
+
+
+@contextmanager
+def _warnings_shown(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Shows the source's warnings (retries, windows read again) in the run's own log."""
+
+    class ToRunLog(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            context.log.log(record.levelno, record.getMessage())
+
+    logger, handler = logging.getLogger("refersion_dagster.refersion"), ToRunLog(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

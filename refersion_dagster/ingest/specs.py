@@ -1,0 +1,70 @@
+"""What Dagster shows of each raw table."""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster_dlt import DagsterDltTranslator
+from dagster_dlt.translator import DltResourceTranslatorData
+
+from refersion_dagster.refersion.entities import ENTITIES, Column, Entity, Kind
+from refersion_dagster.resources import RAW
+
+GROUP = "refersion"
+OWNERS = ["team:data"]
+
+SQL_TYPES = {
+    Kind.ID: "text",
+    Kind.TEXT: "text",
+    Kind.MONEY: "decimal(18,4)",
+    Kind.INTEGER: "bigint",
+    Kind.BOOLEAN: "boolean",
+    Kind.TIMESTAMP: "timestamptz",
+    Kind.CUSTOM_FIELDS: "text (JSON)",
+}
+
+
+def asset_key(table: str) -> dg.AssetKey:
+    return dg.AssetKey(["refersion", table])
+
+
+def column_schema(entity: Entity, extras: tuple[str, ...] | list[str] = ()) -> dg.TableSchema:
+    """The table's columns; `extras` are those an account offers beyond the known ones."""
+
+    def column(one: Column) -> dg.TableColumn:
+        return dg.TableColumn(
+            one.name,
+            SQL_TYPES[one.kind],
+            one.description,
+            dg.TableColumnConstraints(
+                nullable=not one.required, unique=entity.primary_key == (one.name,), other=[one.evidence.value]
+            ),
+        )
+
+    further = [dg.TableColumn(name, "text", "Offered by this account beyond the known fields.") for name in extras]
+    return dg.TableSchema([*map(column, entity.columns), *further])
+
+
+def asset_spec(entity: Entity) -> dg.AssetSpec:
+    api = "graphql" if entity.is_graphql else "rest"
+    return dg.AssetSpec(
+        asset_key(entity.name),
+        description=f"{entity.description}\n\nMerged on {', '.join(entity.primary_key)}.",
+        group_name=GROUP,
+        kinds={"dlt", api},
+        owners=OWNERS,
+        # The affiliates to look up come from the list.
+        deps=[asset_key("affiliate_list")] if entity.name == "affiliate_get" else [],
+        metadata={
+            "dagster/column_schema": column_schema(entity),
+            "dagster/table_name": f"{RAW}.{entity.name}",
+            "primary_key": ", ".join(entity.primary_key),
+        },
+        skippable=True,
+    )
+
+
+class RefersionTranslator(DagsterDltTranslator):
+    """Gives dagster-dlt the specs above, so that a resource and its asset are described in one place."""
+
+    def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
+        return asset_spec(ENTITIES[data.resource.name])
