@@ -16,10 +16,10 @@ there a 404, each as {"error": "..."}.
 """
 
 import ipaddress
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -65,7 +65,7 @@ def _answer(sandbox: Sandbox, act: Act, request: Request, body: bytes) -> Answer
     if request.client is None or not ipaddress.ip_address(request.client.host).is_loopback:
         return Answer.json(403, {"error": "the control API answers this machine only"})
     try:
-        values = orjson.loads(body) if body else {}
+        values = json.loads(body) if body else {}
         if not isinstance(values, dict):
             return Answer.json(400, {"error": "the body is not a JSON object"})
         return Answer.json(200, act(sandbox, values, request.path_params))
