@@ -10,9 +10,9 @@ from dagster_dlt import DagsterDltResource
 
 from refersion_dagster.automation.jobs import refersion_refresh
 from refersion_dagster.ingest.assets import refersion_tables
+from refersion_dagster.refersion.environment import VARIABLES
 from refersion_dagster.resources import (
-    REFERSION_SETTINGS,
-    WAREHOUSE_SETTINGS,
+    WAREHOUSE_VARIABLES,
     RefersionResource,
     Warehouse,
     from_environment,
@@ -24,8 +24,8 @@ defs = dg.Definitions(
     assets=[refersion_tables, *map(summary_asset, load_summaries())],
     jobs=[refersion_refresh],
     resources={
-        "refersion": RefersionResource(**from_environment(REFERSION_SETTINGS)),
-        "warehouse": Warehouse(**from_environment(WAREHOUSE_SETTINGS)),
+        "refersion": RefersionResource(**from_environment(VARIABLES)),
+        "warehouse": Warehouse(**from_environment(WAREHOUSE_VARIABLES)),
         "dlt": DagsterDltResource(),
     },
     # DuckDB takes one writing process, and a process a step costs seconds each.

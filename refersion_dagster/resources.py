@@ -19,15 +19,12 @@ from filelock import FileLock, Timeout
 from pydantic import Field
 
 from refersion_dagster.refersion import ReadReport, refersion_source
+from refersion_dagster.refersion.environment import DATASET, DESTINATION_NAME, INTEGERS, PIPELINE
 from refersion_dagster.refersion.graphql import URL as GRAPHQL_URL
 from refersion_dagster.refersion.rest import URL as REST_URL
 from refersion_dagster.refersion.span import LOOKBACK_DAYS
 
-PIPELINE = "refersion_pipeline"
-RAW = "refersion_data"
 SUMMARIES = "refersion_summaries"
-# dlt names the DuckDB file after the destination: refersion.duckdb.
-DESTINATION_NAME = "refersion"
 
 
 class RefersionResource(dg.ConfigurableResource):
@@ -38,7 +35,7 @@ class RefersionResource(dg.ConfigurableResource):
     """
 
     public_key: str | None = Field(default=None, description="REST public key (pub_…).")
-    secret_key: str | None = Field(default=None, description="REST secret key (sec_…), or the pair public.secret.")
+    api_key: str | None = Field(default=None, description="REST secret key (sec_…), or the pair public.secret.")
     graphql_token: str | None = Field(default=None, description="GraphQL token.")
     rest_url: str = Field(default=REST_URL, description="Base address of REST v2.")
     graphql_url: str = Field(default=GRAPHQL_URL, description="Address of GraphQL.")
@@ -54,13 +51,13 @@ class RefersionResource(dg.ConfigurableResource):
     pii: str = Field(default="hash", description="Customers' e-mail, name and ip: hash, keep or drop.")
     pii_salt: str | None = Field(default=None, description="Key of the hash; without one, a random one per warehouse.")
     max_concurrency: int = Field(default=8, ge=1, description="The most requests at once, per API.")
-    retry_seconds: float = Field(default=300, ge=0, description="How long one request may be retried.")
+    retry_seconds: int = Field(default=300, ge=0, description="How long one request may be retried.")
 
     def source(self, report: ReadReport, **options: Any) -> DltSource:
         """The account as a dlt source. `options` are further arguments of `refersion_source`, and win over this."""
         return refersion_source(
             **{
-                "api_key": self.secret_key,
+                "api_key": self.api_key,
                 "public_key": self.public_key,
                 "graphql_token": self.graphql_token,
                 "rest_url": self.rest_url,
@@ -89,7 +86,7 @@ class Warehouse(dg.ConfigurableResource):
 
     destination: str = Field(default="duckdb", description="A dlt destination.")
     duckdb_path: str = Field(default="refersion.duckdb", description="The DuckDB file; other destinations ignore it.")
-    lock_timeout_seconds: float = Field(
+    lock_timeout_seconds: int = Field(
         default=3600, ge=0, description="How long to wait for another run that writes to the same DuckDB file."
     )
 
@@ -121,12 +118,12 @@ class Warehouse(dg.ConfigurableResource):
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            tell(f"Another run is writing to {self._path}; waiting for it, {self.lock_timeout_seconds:.0f} s at most.")
+            tell(f"Another run is writing to {self._path}; waiting for it, {self.lock_timeout_seconds} s at most.")
             try:
                 lock.acquire(timeout=self.lock_timeout_seconds)
             except Timeout:
                 raise WarehouseBusy(
-                    f"Another run still holds {self._path}.lock after {self.lock_timeout_seconds:.0f} s. Wait for that "
+                    f"Another run still holds {self._path}.lock after {self.lock_timeout_seconds} s. Wait for that "
                     "run to end or stop it, then start this one again; nothing was written."
                 ) from None
         try:
@@ -147,7 +144,7 @@ class Warehouse(dg.ConfigurableResource):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 destination = dlt.destinations.duckdb(str(self._path), destination_name=DESTINATION_NAME)
             yield dlt.pipeline(
-                PIPELINE, destination=destination, dataset_name=RAW, pipelines_dir=directory, progress=progress
+                PIPELINE, destination=destination, dataset_name=DATASET, pipelines_dir=directory, progress=progress
             )
 
     @contextmanager
@@ -200,38 +197,21 @@ class Warehouse(dg.ConfigurableResource):
         return int(rows[0][0]) if rows else 0
 
 
-# Settings of the environment, by resource field. All are optional: see README.
-REFERSION_SETTINGS = {
-    "public_key": "REFERSION_PUBLIC_KEY",
-    "secret_key": "REFERSION_SECRET_KEY",
-    "graphql_token": "REFERSION_GRAPHQL_TOKEN",
-    "rest_url": "REFERSION_REST_URL",
-    "graphql_url": "REFERSION_GRAPHQL_URL",
-    "start_date": "REFERSION_START_DATE",
-    "lookback_days": "REFERSION_LOOKBACK_DAYS",
-    "pii": "REFERSION_PII",
-    "pii_salt": "REFERSION_PII_SALT",
-    "max_concurrency": "REFERSION_MAX_CONCURRENCY",
-    "retry_seconds": "REFERSION_RETRY_SECONDS",
-}
-WAREHOUSE_SETTINGS = {
+WAREHOUSE_VARIABLES = {
     "destination": "REFERSION_DESTINATION",
     "duckdb_path": "REFERSION_DUCKDB_PATH",
     "lock_timeout_seconds": "REFERSION_LOCK_TIMEOUT_SECONDS",
 }
 
 
-INTEGERS = frozenset({"lookback_days", "max_concurrency"})
-
-
-def from_environment(settings: Mapping[str, str]) -> dict[str, Any]:
+def from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
     """Resource fields as EnvVars, for the variables that are set.
 
     Dagster reads them when a run begins, so secrets are in no definition; a variable that is not set leaves the field
     to its default instead of keeping the code location from loading.
     """
     return {
-        field: dg.EnvVar.int(name) if field in INTEGERS else dg.EnvVar(name)
-        for field, name in settings.items()
+        field: dg.EnvVar.int(name) if field in (*INTEGERS, "lock_timeout_seconds") else dg.EnvVar(name)
+        for field, name in variables.items()
         if os.environ.get(name)
     }

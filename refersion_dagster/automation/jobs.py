@@ -10,5 +10,5 @@ from refersion_dagster.summaries.assets import GROUP as SUMMARIES_GROUP
 refersion_refresh = dg.define_asset_job(
     "refersion_refresh",
     selection=dg.AssetSelection.groups(RAW_GROUP, SUMMARIES_GROUP),
-    description="Everything up to date: reads what is new or may have changed in Refersion, then rebuilds the summaries.",
+    description="Everything up to date: reads what is new or may have changed, then rebuilds the summaries.",
 )

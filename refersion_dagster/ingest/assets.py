@@ -51,21 +51,24 @@ def refersion_tables(
 ) -> Iterator[dg.MaterializeResult]:
     """Reads Refersion with dlt and merges what came into the warehouse."""
     tables = [key.path[-1] for key in context.selected_asset_keys]
-    with warehouse.writing(context.log.info), _warnings_shown(context):
+    with warehouse.writing(context.log.info), _source_log_shown(context):
         yield from Loader(context, refersion, warehouse, dlt, config.model_dump()).load(tables)
 
 
 @contextmanager
-def _warnings_shown(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Shows the source's warnings (retries, windows read again) in the run's own log."""
+def _source_log_shown(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Shows what the source logs (progress, retries, windows read again) in the run's own log."""
 
     class ToRunLog(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             context.log.log(record.levelno, record.getMessage())
 
-    logger, handler = logging.getLogger("refersion_dagster.refersion"), ToRunLog(logging.WARNING)
+    logger, handler = logging.getLogger("refersion_dagster.refersion"), ToRunLog(logging.INFO)
+    level = logger.level
     logger.addHandler(handler)
+    logger.setLevel(min(level or logging.INFO, logging.INFO))
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
-import dlt
 from dagster_dlt import DagsterDltResource
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.entities import ENTITIES
-from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, WindowNotSettled
+from refersion_dagster.refersion.environment import ROWS_PER_LOAD
+from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, WindowNotSettled, underlying
 from refersion_dagster.resources import RefersionResource, Warehouse
 
 # Tables that are loaded together. Control totals come last: they are held against what was loaded before.
@@ -25,9 +25,6 @@ GROUPS = (
     ("conversions",),
     ("conversion_totals",),
 )
-# Windowed tables are committed after whole months that hold about this many rows.
-ROWS_PER_LOAD = 200_000
-PROGRESS_SECONDS = 5
 
 
 class Loader:
@@ -43,7 +40,7 @@ class Loader:
         refersion: RefersionResource,
         warehouse: Warehouse,
         dlt_resource: DagsterDltResource,
-        options: dict[str, object],
+        options: Mapping[str, Any],
     ) -> None:
         self.context = context
         self.refersion = refersion
@@ -72,40 +69,36 @@ class Loader:
                 for table in wanted:
                     yield self._result(table, counts.get(table, 0))
         if failures:
-            reasons = list(dict.fromkeys(map(str, failures)))
             may_pass = all(isinstance(error, ServerUnavailable | WindowNotSettled) for error in failures)
-            raise dg.Failure("\n\n".join(reasons), allow_retries=may_pass)
+            raise dg.Failure("\n\n".join(dict.fromkeys(map(str, failures))), allow_retries=may_pass)
 
     def _load_group(self, tables: Sequence[str]) -> None:
-        self.context.log.info(
-            f"Reading {', '.join(tables)} from {self.refersion.graphql_url if ENTITIES[tables[0]].is_graphql else self.refersion.rest_url}"
-        )
-        progress = dlt.progress.log(PROGRESS_SECONDS, self.context.log, logging.INFO, dump_system_stats=False)
+        """Loads until nothing is left, one commit after the other."""
+        self.context.log.info(f"Reading {', '.join(tables)}")
         while True:
             source = self.refersion.source(self.report, rows_per_load=ROWS_PER_LOAD, **self.options)
-            with self.warehouse.pipeline(progress) as pipeline, _reasons_first():
-                for _ in self.dlt_resource.run(
+            with self.warehouse.pipeline() as pipeline:
+                load = self.dlt_resource.run(
                     self.context,
                     source.with_resources(*tables),
                     pipeline,
                     RefersionTranslator(),
                     loader_file_format=self.warehouse.file_format,
-                ):
-                    pass
-            states = [self.report.table(table) for table in tables]
-            for table, state in zip(tables, states, strict=True):
-                span = (
-                    f", {state.read_from:%Y-%m-%d} to {state.read_to:%Y-%m-%d}"
-                    if state.read_from and state.read_to
-                    else ""
                 )
-                self.context.log.info(f"{table}: {state.rows} rows{span}, {state.requests} requests")
-            if not any(state.more for state in states):
+                try:
+                    list(load)  # dagster-dlt loads as it is iterated; what was loaded is told by _result
+                except PipelineStepFailed as error:
+                    raise underlying(error) or error from None
+            reports = [(table, self.report.table(table)) for table in tables]
+            for table, report in reports:
+                upto = f" up to {report.read_to:%Y-%m-%d %H:%M:%S} UTC" if report.read_to else ""
+                self.context.log.info(f"{table}: {report.rows:,} rows loaded{upto}, {report.requests:,} requests")
+            if not any(report.more for _, report in reports):
                 return
 
     def _result(self, table: str, row_count: int) -> dg.MaterializeResult:
         report = self.report.table(table)
-        metadata: dict[str, object] = {
+        metadata: dict[str, Any] = {
             "dagster/row_count": row_count,
             "rows_loaded": report.rows,
             "requests_made": report.requests,
@@ -121,17 +114,3 @@ class Loader:
         for warning in report.warnings:
             self.context.log.warning(f"{table}: {warning}")
         return dg.MaterializeResult(asset_key=asset_key(table), metadata=metadata)
-
-
-@contextmanager
-def _reasons_first() -> Iterator[None]:
-    """Lets the source's own error through, out of the errors that dlt wraps around it."""
-    try:
-        yield
-    except Exception as error:
-        reason: BaseException | None = error
-        while reason is not None:
-            if isinstance(reason, RefersionError):
-                raise reason from None
-            reason = reason.__cause__ or reason.__context__
-        raise

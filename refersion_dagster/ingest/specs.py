@@ -7,7 +7,7 @@ from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from refersion_dagster.refersion.entities import ENTITIES, Column, Entity, Kind
-from refersion_dagster.resources import RAW
+from refersion_dagster.refersion.environment import DATASET
 
 GROUP = "refersion"
 OWNERS = ["team:data"]
@@ -56,7 +56,7 @@ def asset_spec(entity: Entity) -> dg.AssetSpec:
         deps=[asset_key("affiliate_list")] if entity.name == "affiliate_get" else [],
         metadata={
             "dagster/column_schema": column_schema(entity),
-            "dagster/table_name": f"{RAW}.{entity.name}",
+            "dagster/table_name": f"{DATASET}.{entity.name}",
             "primary_key": ", ".join(entity.primary_key),
         },
         skippable=True,

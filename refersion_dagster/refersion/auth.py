@@ -15,6 +15,8 @@ from refersion_dagster.refersion.errors import MissingCredentials
 
 WHERE_KEYS = "Find them in Refersion under Account > Settings > Refersion API."
 WHERE_TOKEN = "Find it in Refersion under Account > Settings > Refersion API > GraphQL."  # noqa: S105
+CHECK_KEYS = f"Check REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY. {WHERE_KEYS}"
+CHECK_TOKEN = f"Check REFERSION_GRAPHQL_TOKEN. {WHERE_TOKEN}"
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Credentials:
                 if not value
             ]
             raise MissingCredentials(
-                f"Refersion's REST API needs a key pair and {' and '.join(lacking)} is not set.",
+                f"Refersion's REST API needs a key pair, and there is no {' and no '.join(lacking)}.",
                 advice=f"Set {' and '.join(lacking)} (plain dlt: public_key and api_key under "
                 f"[sources.refersion_source] in .dlt/secrets.toml). {WHERE_KEYS}",
             )
@@ -77,8 +79,8 @@ class Credentials:
         """Auth of GraphQL requests. Raises MissingCredentials when there is no token."""
         if not self.graphql_token:
             raise MissingCredentials(
-                "Refersion's GraphQL API, the only way to conversions, payments and offers row by row, needs a token "
-                "and REFERSION_GRAPHQL_TOKEN is not set.",
+                "Refersion's GraphQL API, the only way to conversions, payments and offers row by row, needs a token, "
+                "and there is no REFERSION_GRAPHQL_TOKEN.",
                 advice="Set REFERSION_GRAPHQL_TOKEN (plain dlt: graphql_token under [sources.refersion_source] in "
                 f".dlt/secrets.toml). {WHERE_TOKEN}",
             )

@@ -93,3 +93,11 @@ class UnreadableValue(RefersionError):
 
 class WindowNotSettled(RefersionError):
     """Rows kept moving between pages while one time window was read, so it was not loaded rather than loaded short."""
+
+
+def underlying(error: BaseException) -> RefersionError | None:
+    """The source's own error, out of those that dlt wraps around it; None when the trouble is another."""
+    reason: BaseException | None = error
+    while reason is not None and not isinstance(reason, RefersionError):
+        reason = reason.__cause__ or reason.__context__
+    return reason

@@ -17,7 +17,6 @@ from typing import Any
 
 import orjson
 
-from refersion_dagster.refersion.auth import WHERE_TOKEN
 from refersion_dagster.refersion.entities import Column, Entity, Evidence
 from refersion_dagster.refersion.errors import (
     FieldNotOffered,
@@ -175,7 +174,7 @@ class GraphQL:
             raise InvalidCredentials(
                 "Refersion does not accept the token.",
                 said=said,
-                advice=f"Check REFERSION_GRAPHQL_TOKEN. {WHERE_TOKEN}",
+                advice=self.transport.key_advice,
             )
         if PLAN_GATE.search(said):
             raise NotInPlan("the account's plan does not offer this.", said=said)
@@ -263,7 +262,7 @@ class GraphQL:
             selection = Selection(entity, tuple(tried), (), (), frozenset(arguments), announces)
             probe = Slice(None, None)
             try:
-                self.execute(build_query(selection, probe, 0, 1), f"{entity.name} (trying fields)")
+                self.execute(build_query(selection, probe, 0, 1), entity.name)
             except QueryError as error:
                 unknown = {field for _, field in error.unknown}
                 left = [column for column in tried if unknown.isdisjoint(column.path)]

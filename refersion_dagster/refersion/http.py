@@ -12,6 +12,7 @@ import logging
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +26,6 @@ import tenacity
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from refersion_dagster.refersion.auth import WHERE_KEYS, WHERE_TOKEN
 from refersion_dagster.refersion.errors import (
     InvalidCredentials,
     NotInPlan,
@@ -73,18 +73,26 @@ class Transport:
     Args:
         auth: adds the credential to each request.
         redact: takes keys out of a text before it is shown.
+        key_advice: what to do when the credential is refused.
         concurrency: the most requests at once.
         retry_seconds: how long one call may go on being retried. 0 tries once.
     """
 
     def __init__(
-        self, auth: AuthBase, *, redact: Callable[[str], str], concurrency: int = 8, retry_seconds: float = 300
+        self,
+        auth: AuthBase,
+        *,
+        redact: Callable[[str], str],
+        key_advice: str,
+        concurrency: int = 8,
+        retry_seconds: float = 300,
     ) -> None:
         self.throttle = Throttle(concurrency)
         self.retry_seconds = retry_seconds
         self._auth = auth
         self.redact = redact
-        self._requests = 0
+        self.key_advice = key_advice
+        self._sent: Counter[str] = Counter()
         self._count = threading.Lock()
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
@@ -103,7 +111,11 @@ class Transport:
     @property
     def requests_sent(self) -> int:
         """Requests sent so far, retries included."""
-        return self._requests
+        return self._sent.total()
+
+    def requests_for(self, operation: str) -> int:
+        """Requests sent so far for one operation, retries included."""
+        return self._sent[operation]
 
     def close(self) -> None:
         self._session.close()
@@ -150,17 +162,17 @@ class Transport:
                 operation=operation,
                 said=trouble.said,
                 advice="Nothing was loaded from this request, try later. The budget is the setting retry_seconds.",
-                requests=self._requests,
+                requests=self.requests_sent,
             ) from trouble
         except RefersionError as error:
             error.operation = error.operation or operation
-            error.requests = self._requests
+            error.requests = self.requests_sent
             raise
 
     def _once(self, url: str, body: bytes, operation: str, interpret: Callable[[Answer], T]) -> T:
         with self.throttle.slot() as began:
             with self._count:
-                self._requests += 1
+                self._sent[operation] += 1
             try:
                 result = interpret(self._send(url, body))
             except Transient as trouble:
@@ -226,8 +238,7 @@ class Transport:
             raise InvalidCredentials(
                 "Refersion does not accept the credentials (HTTP 401).",
                 said=said,
-                advice="Check REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY for REST, REFERSION_GRAPHQL_TOKEN for "
-                f"GraphQL. REST: {WHERE_KEYS} GraphQL: {WHERE_TOKEN}",
+                advice=self.key_advice,
             )
         if status == 403:
             raise RequestRefused(

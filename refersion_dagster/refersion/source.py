@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,10 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.common.typing import TSecretStrValue
 from dlt.extract.resource import DltResource
+from requests.auth import AuthBase
 
 from refersion_dagster.refersion import graphql as graphql_api
 from refersion_dagster.refersion import rest as rest_api
-from refersion_dagster.refersion.auth import Credentials
+from refersion_dagster.refersion.auth import CHECK_KEYS, CHECK_TOKEN, Credentials
 from refersion_dagster.refersion.coerce import read_text
 from refersion_dagster.refersion.entities import (
     AFFILIATE_GET,
@@ -46,6 +49,9 @@ from refersion_dagster.refersion.span import BEGINNING, LOOKBACK_DAYS, Pass, Spa
 from refersion_dagster.refersion.tables import Row, TableBuilder, dlt_columns
 from refersion_dagster.refersion.windows import Window, days, month_start, months, parse_moment, whole_second
 
+logger = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 5
 # Rows that are handed to dlt at once: large enough for good Parquet row groups, small enough for flat memory.
 YIELD_ROWS = 20_000
 
@@ -61,9 +67,10 @@ class Account:
     retry_seconds: float = 300
     _transports: list[Transport] = field(default_factory=list, init=False)
 
-    def _transport(self, auth: Any) -> Transport:
+    def _transport(self, auth: AuthBase, key_advice: str) -> Transport:
         transport = Transport(
             auth,
+            key_advice=key_advice,
             redact=self.credentials.redact,
             concurrency=self.concurrency,
             retry_seconds=self.retry_seconds,
@@ -74,12 +81,12 @@ class Account:
     @cached_property
     def rest(self) -> Rest:
         """Raises MissingCredentials without a key pair."""
-        return Rest(self._transport(self.credentials.rest()), self.rest_url)
+        return Rest(self._transport(self.credentials.rest(), CHECK_KEYS), self.rest_url)
 
     @cached_property
     def graphql(self) -> GraphQL:
         """Raises MissingCredentials without a token."""
-        return GraphQL(self._transport(self.credentials.graphql()), self.graphql_url)
+        return GraphQL(self._transport(self.credentials.graphql(), CHECK_TOKEN), self.graphql_url)
 
     @cached_property
     def affiliate_list(self) -> list[dict[str, Any]]:
@@ -92,9 +99,10 @@ class Account:
         told = [transport.server_time for transport in self._transports if transport.server_time]
         return whole_second(min(told, default=datetime.now(UTC)))
 
-    @property
-    def requests_sent(self) -> int:
-        return sum(transport.requests_sent for transport in self._transports)
+    def requests_for(self, entity: Entity) -> int:
+        """Requests sent so far for one table, retries included."""
+        operation = f"graphql {entity.name}" if entity.is_graphql else f"/{entity.name.replace('_', '/')}"
+        return sum(transport.requests_for(operation) for transport in self._transports)
 
     def close(self) -> None:
         """Gives idle connections back; the next request opens new ones."""
@@ -142,13 +150,18 @@ class _Tables:
     def _counted(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> Iterator[pa.Table]:
         """The tables, with their rows and requests entered into the report."""
         report = self.report.table(entity.name)
-        sent = self.account.requests_sent
+        sent = self.account.requests_for(entity)
         try:
+            told = time.monotonic()
             for table in tables(report):
                 report.rows += table.num_rows
+                if time.monotonic() - told > PROGRESS_SECONDS:
+                    told = time.monotonic()
+                    sent_now = self.account.requests_for(entity) - sent
+                    logger.info("%s: %s rows so far, %s requests", entity.name, f"{report.rows:,}", f"{sent_now:,}")
                 yield table
         finally:
-            report.requests += self.account.requests_sent - sent
+            report.requests += self.account.requests_for(entity) - sent
             self.account.close()
 
     def affiliate_list(self, report: TableReport) -> Iterator[pa.Table]:
@@ -322,7 +335,7 @@ def refersion_source(
     pii: str = "hash",
     pii_salt: TSecretStrValue | None = None,
     max_concurrency: int = 8,
-    retry_seconds: float = 300,
+    retry_seconds: int = 300,
     rows_per_load: int | None = None,
     report: ReadReport | None = None,
 ) -> Iterable[DltResource]:

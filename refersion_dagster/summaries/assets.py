@@ -7,7 +7,8 @@ import dagster as dg
 from dlt.destinations.exceptions import DatabaseException
 
 from refersion_dagster.ingest.specs import asset_key as raw_key
-from refersion_dagster.resources import RAW, SUMMARIES, Warehouse
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.query import Summary
 
 GROUP = "summaries"
@@ -29,7 +30,7 @@ def summary_asset(summary: Summary) -> dg.AssetsDefinition:
         group_name=GROUP,
         kinds={"sql"},
         owners=header.owners,
-        deps=[raw_key(table) if schema == RAW else asset_key(table) for schema, table in summary.depends_on],
+        deps=[raw_key(table) if schema == DATASET else asset_key(table) for schema, table in summary.depends_on],
         metadata={
             "dagster/table_name": f"{SUMMARIES}.{summary.name}",
             "primary_key": ", ".join(header.primary_key),

@@ -31,7 +31,8 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
 from refersion_dagster.refersion.entities import ENTITIES
-from refersion_dagster.resources import RAW, SUMMARIES
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import SUMMARIES
 
 DIALECT = "duckdb"
 
@@ -135,11 +136,11 @@ def _tables(query: exp.Query, path: str, line: int) -> tuple[tuple[str, str], ..
         if not table.db and table.name in names:
             continue
         at = line + int(table.this.meta.get("line", 1)) - 1 if isinstance(table.this, exp.Identifier) else line
-        if table.db not in (RAW, SUMMARIES):
+        if table.db not in (DATASET, SUMMARIES):
             raise SummaryError(
-                f"{path}:{at}: {table.sql()} is neither a table of {RAW} nor of {SUMMARIES}; name it with its schema."
+                f"{path}:{at}: {table.sql()} is no table of {DATASET} or {SUMMARIES}; name it with its schema."
             )
-        if table.db == RAW and table.name not in ENTITIES:
+        if table.db == DATASET and table.name not in ENTITIES:
             raise SummaryError(f"{path}:{at}: there is no raw table {table.name}; there are {', '.join(ENTITIES)}.")
         found[table.db, table.name] = None
     return tuple(found)

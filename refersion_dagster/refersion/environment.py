@@ -1,0 +1,40 @@
+"""Names that users set and see: environment variables, the dlt pipeline, its dataset and its DuckDB file."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+PIPELINE = "refersion_pipeline"
+DATASET = "refersion_data"
+# dlt names a DuckDB file after its destination, here refersion.duckdb. (A file named like the dataset would fail.)
+DESTINATION_NAME = "refersion"
+# Windowed tables are committed after whole months that hold about this many rows.
+ROWS_PER_LOAD = 200_000
+
+# Arguments of refersion_source by the environment variable that gives them.
+VARIABLES = {
+    "public_key": "REFERSION_PUBLIC_KEY",
+    "api_key": "REFERSION_SECRET_KEY",
+    "graphql_token": "REFERSION_GRAPHQL_TOKEN",
+    "rest_url": "REFERSION_REST_URL",
+    "graphql_url": "REFERSION_GRAPHQL_URL",
+    "start_date": "REFERSION_START_DATE",
+    "lookback_days": "REFERSION_LOOKBACK_DAYS",
+    "pii": "REFERSION_PII",
+    "pii_salt": "REFERSION_PII_SALT",
+    "max_concurrency": "REFERSION_MAX_CONCURRENCY",
+    "retry_seconds": "REFERSION_RETRY_SECONDS",
+}
+INTEGERS = frozenset({"lookback_days", "max_concurrency", "retry_seconds"})
+
+
+def from_environment() -> dict[str, Any]:
+    """Arguments of refersion_source, of the variables that are set. Raises ValueError for one that is no number."""
+    given: dict[str, Any] = {}
+    for name, variable in VARIABLES.items():
+        if value := os.environ.get(variable):
+            if name in INTEGERS and not value.strip().isdigit():
+                raise ValueError(f"{variable} is {value!r}; it has to be a whole number.")
+            given[name] = int(value) if name in INTEGERS else value
+    return given
