@@ -1,6 +1,7 @@
 """The sandbox as a server on this machine, in a thread of its own."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 from types import TracebackType
@@ -114,6 +115,14 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.ready.set()
+
+    async def main_loop(self) -> None:
+        """uvicorn's own, but that it ends at once when the sandbox stops."""
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), timeout=0.1)
 
     def stop(self) -> None:
         self.should_exit = True
