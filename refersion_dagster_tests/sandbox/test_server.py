@@ -119,6 +119,18 @@ def test_many_clients_at_once_read_one_truth() -> None:
         assert set(seen) == set(sandbox.account.conversions)
 
 
+def test_small_answers_do_not_wait_for_a_delayed_ack() -> None:
+    with SandboxServer(TINY) as sandbox:
+        client = Client(sandbox)
+        client.rest("/affiliate/list", {"limit": "1"})
+        begin = time.perf_counter()
+        for _ in range(25):
+            client.rest("/affiliate/list", {"limit": "1"})
+        took = time.perf_counter() - begin
+        client.close()
+    assert took < 25 * 0.03
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"orders": -1}, {"affiliates": -1}, {"days": 0}, {"currencies": ()}, {"now": datetime(2026, 1, 1)}],  # noqa: DTZ001
