@@ -13,7 +13,7 @@ JSON_TYPE = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, bytes and headers. `applied` in a fault may lose it after the work was done."""
+    """Status, bytes and headers."""
 
     status: int
     body: bytes

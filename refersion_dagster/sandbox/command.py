@@ -1,6 +1,7 @@
 """`refersion-dagster sandbox`, and `python -m refersion_dagster.sandbox`."""
 
 import errno
+import gc
 import shlex
 import signal
 import threading
@@ -50,6 +51,8 @@ def sandbox(
         server = SandboxServer(settings, host=host, port=port)
     except OSError as error:
         raise click.ClickException(_advice(error, host, port)) from error
+    # Nothing of the history is garbage, and looking through 100,000 orders for some stops a page for half a second.
+    gc.freeze()
     with server:
         for name, value in server.environment().items():
             click.echo(f"export {name}={shlex.quote(value)}")

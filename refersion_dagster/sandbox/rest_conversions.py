@@ -91,7 +91,7 @@ def manual_credit_order_id(account: Account, fields: Fields) -> dict[str, Any]:
     affiliate = account.affiliates.get(number)
     if affiliate is None:
         raise unprocessable("Invalid affiliate ID (error 2).")
-    credited = [row for row in account.by_order.get(order_id, ()) if not row.type.startswith(CANCELLATION_PREFIX)]
+    credited = account.by_order.get(order_id)
     if not credited:
         raise unprocessable("Invalid order ID (error 5)")
     answer = {"message": "Order(s) are re-processing. Changes may take a couple of minutes to appear."}

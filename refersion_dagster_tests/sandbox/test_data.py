@@ -58,6 +58,15 @@ def test_only_approved_rows_are_paid_and_never_test_conversions(account: Account
     assert not any(row.is_test_conversion for row in paid)
 
 
+def test_payday_is_the_middle_of_the_month_for_what_was_approved_before_it(account: Account) -> None:
+    for row in account.conversions.values():
+        if row.payment_id is not None:
+            paid = datetime.fromtimestamp(account.payments[row.payment_id].created, UTC)
+            assert (paid.day, paid.hour) == (15, 15)
+            assert row.approved is not None
+            assert datetime.fromtimestamp(row.approved, UTC) < paid.replace(day=1, hour=0)
+
+
 def test_nobody_without_paypal_address_or_activity_is_paid(account: Account) -> None:
     for payment in account.payments.values():
         assert account.affiliates[payment.affiliate_id].paypal_email
