@@ -1,13 +1,43 @@
 """This project's conversions resource, through a dlt pipeline into DuckDB, merged on the id."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+
+import dlt
+
+from benchmarks.database import DATASET, database_path
+from benchmarks.rows import SPAN_END, SPAN_START
+from refersion_dagster.refersion import ReadReport, refersion_source
+from refersion_dagster.refersion.environment import DESTINATION_NAME, PIPELINE, ROWS_PER_LOAD
 
 
 def run(graphql_url: str, rows: int, directory: Path, concurrency: int) -> None:
     """First load of `rows` conversions from the start of the benchmark's span into an empty `directory`."""
-    raise RuntimeError("benchmarks/ours.py is not wired to refersion_dagster.refersion yet: first load")
+    _load(graphql_url, directory, concurrency)
 
 
 def run_again(graphql_url: str, rows: int, directory: Path, concurrency: int) -> None:
     """Refresh after `run` in the same `directory` with nothing new at the source, looking back 120 days of the 730."""
-    raise RuntimeError("benchmarks/ours.py is not wired to refersion_dagster.refersion yet: second run")
+    _load(graphql_url, directory, concurrency)
+
+
+def _load(graphql_url: str, directory: Path, concurrency: int) -> None:
+    pipeline = dlt.pipeline(
+        PIPELINE,
+        destination=dlt.destinations.duckdb(str(database_path(directory)), destination_name=DESTINATION_NAME),
+        dataset_name=DATASET,
+        pipelines_dir=str(directory / "pipelines"),
+    )
+    report = ReadReport()
+    while True:
+        source = refersion_source(
+            graphql_token="any",
+            graphql_url=graphql_url,
+            start_date=datetime.fromtimestamp(SPAN_START, UTC).isoformat(),
+            max_concurrency=concurrency,
+            rows_per_load=ROWS_PER_LOAD,
+            report=report,
+        )
+        pipeline.run(source.with_resources("conversions"), loader_file_format="parquet")
+        if not report.more:
+            return

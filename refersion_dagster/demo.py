@@ -25,7 +25,7 @@ DATABASE = "refersion.duckdb"
 TOP = 8
 
 QUERY = """
-SELECT currency, affiliate_name, orders, sales, commission_pending, commission_due, commission_paid, aov
+SELECT currency, affiliate_name, orders, sales, commission_pending, commission_due, commission_paid
 FROM refersion_summaries.commission_by_affiliate
 ORDER BY currency, sales DESC, affiliate_id
 """
@@ -131,12 +131,12 @@ def _tables(folder: Path) -> Iterator[Table]:
         of_currency = [row[1:] for row in rows if row[0] == currency]
         lines = [(escape(name or "(no name)"), *map(_figure, figures)) for name, *figures in of_currency[:TOP]]
         if rest := of_currency[TOP:]:
-            lines.append((f"{len(rest)} more", *_sums(rest), ""))
-        lines.append(("all", *_sums(of_currency), ""))
+            lines.append((f"{len(rest)} more", *_sums(rest)))
+        lines.append(("all", *_sums(of_currency)))
         table = Table(title=f"\nCommission by affiliate, {currency}", title_justify="left", box=box.SIMPLE_HEAD)
-        # Names give way to figures on a narrow screen.
-        table.add_column("affiliate", no_wrap=True)
-        for at, name in enumerate(("orders", "sales", "pending", "due", "paid", "avg order"), start=1):
+        # On a narrow screen names give way to figures.
+        table.add_column("affiliate", no_wrap=True, max_width=22)
+        for at, name in enumerate(("orders", "sales", "pending", "due", "paid"), start=1):
             width = max(len(name), *(len(line[at]) for line in lines))
             table.add_column(name, justify="right", no_wrap=True, min_width=width)
         for line in lines[:-1]:
@@ -147,8 +147,8 @@ def _tables(folder: Path) -> Iterator[Table]:
 
 
 def _sums(rows: Sequence[Sequence[Any]]) -> list[str]:
-    """The sum of each column but the first, which is a name, and the last, which is an average."""
-    return [_figure(sum(column)) for column in list(zip(*rows, strict=True))[1:-1]]
+    """The sum of each column but the first, which is a name."""
+    return [_figure(sum(column)) for column in list(zip(*rows, strict=True))[1:]]
 
 
 def _figure(value: Decimal | int | None) -> str:

@@ -1,15 +1,12 @@
 """The two credentials of a Refersion account, and how requests carry them.
 
-REST takes a key pair in two headers, GraphQL one token in another (documented). Keys sit in `requests` auth objects and
-never in session headers, URLs or messages.
+REST takes a key pair in two headers, GraphQL one token in another (documented). Keys sit in objects that do not show
+them, and never in URLs or messages.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-from requests import PreparedRequest
-from requests.auth import AuthBase
 
 from refersion_dagster.refersion.errors import MissingCredentials
 
@@ -57,8 +54,8 @@ class Credentials:
                 text = text.replace(secret, "[key]")
         return text
 
-    def rest(self) -> AuthBase:
-        """Auth of REST requests. Raises MissingCredentials when either half of the pair is absent."""
+    def rest(self) -> SecretHeaders:
+        """Headers of REST requests. Raises MissingCredentials when either half of the pair is absent."""
         if not self.public_key or not self.secret_key:
             lacking = [
                 name
@@ -73,10 +70,10 @@ class Credentials:
                 advice=f"Set {' and '.join(lacking)} (plain dlt: public_key and api_key under "
                 f"[sources.refersion_source] in .dlt/secrets.toml). {WHERE_KEYS}",
             )
-        return _Headers({"Refersion-Public-Key": self.public_key, "Refersion-Secret-Key": self.secret_key})
+        return SecretHeaders({"Refersion-Public-Key": self.public_key, "Refersion-Secret-Key": self.secret_key})
 
-    def graphql(self) -> AuthBase:
-        """Auth of GraphQL requests. Raises MissingCredentials when there is no token."""
+    def graphql(self) -> SecretHeaders:
+        """Headers of GraphQL requests. Raises MissingCredentials when there is no token."""
         if not self.graphql_token:
             raise MissingCredentials(
                 "Refersion's GraphQL API, the only way to conversions, payments and offers row by row, needs a token, "
@@ -84,16 +81,13 @@ class Credentials:
                 advice="Set REFERSION_GRAPHQL_TOKEN (plain dlt: graphql_token under [sources.refersion_source] in "
                 f".dlt/secrets.toml). {WHERE_TOKEN}",
             )
-        return _Headers({"X-Refersion-Key": self.graphql_token})
+        return SecretHeaders({"X-Refersion-Key": self.graphql_token})
 
 
-class _Headers(AuthBase):
-    def __init__(self, headers: dict[str, str]) -> None:
-        self._headers = headers
-
-    def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        r.headers.update(self._headers)
-        return r
+class SecretHeaders(dict[str, str]):
+    """Request headers whose values are not shown."""
 
     def __repr__(self) -> str:
-        return f"<{', '.join(self._headers)}>"
+        return f"<{', '.join(self)}>"
+
+    __str__ = __repr__

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -131,6 +132,9 @@ class GraphQL:
     transport: Transport
     url: str = URL
     exact: bool = False
+    # Held while a page is parsed or taken apart: threads that compute at once only fight for the interpreter, which
+    # takes twice as long. Waiting for the network they need not.
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock, init=False)
     _schema: AccountSchema | None = field(default=None, init=False)
     _asked: bool = field(default=False, init=False)
 
@@ -148,7 +152,8 @@ class GraphQL:
     def _interpret(self, answer: Answer) -> dict[str, Any]:
         if answer.status not in (200, 400):
             self.transport.check(answer)
-        body = json.loads(answer.content, parse_float=Decimal) if self._exactly(answer) else read_json(answer.content)
+        with self.one_at_a_time:
+            body = json.loads(answer.content, parse_float=Decimal) if self._exactly(answer) else read_json(answer.content)
         errors = body.get("errors") if isinstance(body, dict) else None
         if errors:
             self._refuse(answer, errors if isinstance(errors, list) else [errors])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import email.utils
 import logging
+import os
 import re
 import threading
 import time
@@ -16,16 +17,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import certifi
 import orjson
-import requests
 import tenacity
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
+import urllib3
+from requests.utils import get_environ_proxies, select_proxy
 
+from refersion_dagster.refersion.auth import SecretHeaders
 from refersion_dagster.refersion.errors import (
     InvalidCredentials,
     NotInPlan,
@@ -71,7 +72,7 @@ class Transport:
     """POSTs to one API with one credential.
 
     Args:
-        auth: adds the credential to each request.
+        headers: the credential.
         redact: takes keys out of a text before it is shown.
         key_advice: what to do when the credential is refused.
         concurrency: the most requests at once.
@@ -80,7 +81,7 @@ class Transport:
 
     def __init__(
         self,
-        auth: AuthBase,
+        headers: SecretHeaders,
         *,
         redact: Callable[[str], str],
         key_advice: str,
@@ -89,18 +90,14 @@ class Transport:
     ) -> None:
         self.throttle = Throttle(concurrency)
         self.retry_seconds = retry_seconds
-        self._auth = auth
+        self._headers = SecretHeaders(
+            {"User-Agent": USER_AGENT, "Accept": "application/json", "Content-Type": "application/json"} | headers
+        )
         self.redact = redact
         self.key_advice = key_advice
         self._sent: Counter[str] = Counter()
         self._count = threading.Lock()
-        self._session = requests.Session()
-        self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = HTTPAdapter(pool_maxsize=self.throttle.limit, max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
-        self._environment: dict[str, Any] | None = None
+        self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
         self._server_time: datetime | None = None
 
     @property
@@ -118,7 +115,11 @@ class Transport:
         return self._sent[operation]
 
     def close(self) -> None:
-        self._session.close()
+        """Gives idle connections back; the next request opens new ones."""
+        with self._count:
+            managers, self._managers = self._managers, {}
+        for manager in managers.values():
+            manager.clear()
 
     def post(self, url: str, body: bytes, *, operation: str, interpret: Callable[[Answer], T]) -> T:
         """Sends the body and hands the answer to `interpret`, which returns what was asked for or raises.
@@ -183,40 +184,54 @@ class Transport:
             return result
 
     def _send(self, url: str, body: bytes) -> Answer:
-        request = requests.Request(
-            "POST", url, data=body, headers={"Content-Type": "application/json"}, auth=self._auth
-        )
-        prepared = self._session.prepare_request(request)
-        if self._environment is None:
-            # Proxies and certificate bundles of the environment, looked up once instead of at every request.
-            self._environment = dict(self._session.merge_environment_settings(url, {}, None, None, None))
+        host = _host(url)
         try:
-            response = self._session.send(
-                prepared,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                allow_redirects=False,
-                **(self._environment | {"stream": True}),
+            response = self._manager(url).request(
+                "POST", url, body=body, headers=self._headers, redirect=False, retries=False, preload_content=False
             )
-            with response:
-                # What follows a 204 is never read by HTTP clients; the connection cannot be used again.
-                content = b"" if response.status_code == 204 else response.content
-        except requests.exceptions.SSLError as error:
+            try:
+                # What follows a 204 is never read by HTTP clients; its connection cannot be used again.
+                content = b"" if response.status == 204 else response.read()
+            except BaseException:
+                response.close()
+                raise
+            if response.status == 204:
+                response.close()
+            response.release_conn()
+        except urllib3.exceptions.SSLError as error:
             raise ServerUnavailable(
-                f"no secure connection to {_host(url)}: {self.redact(str(error))}",
+                f"no secure connection to {host}: {self.redact(str(error))}",
                 advice="Check the URL, a proxy in between, or the certificate bundle (REQUESTS_CA_BUNDLE).",
             ) from None
-        except requests.exceptions.InvalidURL as error:
+        except (urllib3.exceptions.LocationValueError, UnicodeError) as error:
             raise UnexpectedAnswer(
-                f"{_host(url)} is not a usable address: {error}",
+                f"{host} is not a usable address: {error}",
                 advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL.",
             ) from None
-        except requests.exceptions.Timeout:
-            raise Transient(f"no answer from {_host(url)} within {READ_SECONDS} s") from None
-        except requests.exceptions.RequestException as error:
-            raise Transient(f"the connection to {_host(url)} broke ({type(error).__name__})") from None
+        except urllib3.exceptions.TimeoutError:
+            raise Transient(f"no answer from {host} within {READ_SECONDS} s") from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Transient(f"the connection to {host} broke ({type(error).__name__})") from None
         if self._server_time is None:
             self._server_time = http_date(response.headers.get("Date", ""))
-        return Answer(response.status_code, response.headers, content)
+        return Answer(response.status, response.headers, content)
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        """The connections to a host, through the environment's proxy and with its certificate bundle, if any."""
+        address = urlsplit(url)
+        with self._count:
+            if address[:2] not in self._managers:
+                options: dict[str, Any] = {
+                    "maxsize": self.throttle.limit,
+                    "timeout": urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+                }
+                if address.scheme == "https":
+                    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+                    options |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": bundle or certifi.where()}
+                proxy = select_proxy(url, get_environ_proxies(url))
+                manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+                self._managers[address[:2]] = manager
+            return self._managers[address[:2]]
 
     def check(self, answer: Answer) -> None:
         """Raises what the status and the server's words of an answer that is no 200 mean; returns on a 200."""

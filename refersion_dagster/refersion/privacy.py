@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,38 +22,38 @@ class Privacy:
     """Applies one policy to columns of personal values.
 
     Args:
-        policy: hash (HMAC-SHA256 over the normalised value, 64 hex digits), keep, or drop.
-        salt: the key of the hash. The same salt gives the same hash, so that rows of one customer can still be joined.
+        policy: hash (lower-case hex SHA-256 of the salt followed by the normalised value, which any SQL can repeat),
+            keep, or drop.
+        salt: makes the hashes useless to others. The same salt gives the same hash, so that rows of one customer can
+            still be joined.
     """
 
     policy: PersonalData
     salt: str = field(repr=False)
 
-    def apply(self, values: Sequence[Any]) -> list[Any]:
+    def apply(self, values: Sequence[Any]) -> Sequence[Any]:
         """The values as they may land: one out for one in, None stays None."""
         if self.policy is PersonalData.KEEP:
-            return list(values)
+            return values
         if self.policy is PersonalData.DROP:
             return [None] * len(values)
         return self.digests(values)
 
     def digests(self, values: Sequence[Any]) -> list[str | None]:
-        """HMAC-SHA256 hex digests of the normalised values; empty and None give None."""
-        key = self.salt.encode()
+        """Hashes of the normalised values; empty and None give None."""
+        salt, sha256 = self.salt.encode(), hashlib.sha256
         return [
-            hmac.digest(key, normalised.encode("utf-8", "surrogatepass"), "sha256").hex()
-            if value is not None and (normalised := normalise(str(value)))
-            else None
-            for value in values
+            sha256(salt + one.encode("utf-8", "surrogatepass")).hexdigest() if one else None
+            for one in map(normalise, values)
         ]
 
 
-def normalise(value: str) -> str:
+def normalise(value: Any) -> str:
     """One spelling for one person: no outer space, no case; of an e-mail no +tag, and no dots at Gmail."""
-    value = value.strip().casefold()
-    local, at, domain = value.rpartition("@")
-    if not at:
-        return value
+    text = "" if value is None else str(value).strip().lower()
+    if "@" not in text or ("+" not in text and "mail.com" not in text):
+        return text
+    local, _, domain = text.rpartition("@")
     local = local.partition("+")[0]
     if domain in ("gmail.com", "googlemail.com"):
         local, domain = local.replace(".", ""), "gmail.com"

@@ -6,20 +6,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import chain
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refersion_dagster.refersion.coerce import TIME_TYPE, InexactNumber
+from refersion_dagster.refersion.coerce import TIME_TYPE, InexactNumber, as_values
 from refersion_dagster.refersion.errors import UnexpectedAnswer, WindowNotSettled
 from refersion_dagster.refersion.graphql import PAGE_SIZE, GraphQL, Selection
-from refersion_dagster.refersion.paging import Slice, SliceRows, read_slices
+from refersion_dagster.refersion.paging import Page, Slice, SliceRows, read_slices
 from refersion_dagster.refersion.report import TableReport
-from refersion_dagster.refersion.tables import TableBuilder
+from refersion_dagster.refersion.tables import Columns, TableBuilder
 from refersion_dagster.refersion.windows import Window
+
+Chunk = TypeVar("Chunk")
 
 # How often a window is read when the passes that fill a field do not agree with the rows.
 FILL_ATTEMPTS = 3
@@ -69,44 +72,51 @@ class EntityReader:
                 yield Batch(window, [self._trim(table, window)], complete=True)
         else:
             slices = (Slice(window, window) for window in (windows if windows is not None else [None]))
-            for result in self._slices(self.selection, slices, self._build):
+            for result in self._slices(slices, self._build):
                 window, root = result.slice.window, result.slice.root
                 tables = [self._trim(table, window) for table in result.chunks]
                 yield Batch(root, tables, complete=window is None or root is None or window.end == root.end)
 
-    def _slices(self, selection: Selection, slices: Iterable[Slice], convert: Any) -> Iterator[SliceRows[Any]]:
+    def _slices(self, slices: Iterable[Slice], convert: Callable[[Sequence[Any]], Chunk]) -> Iterator[SliceRows[Chunk]]:
         return read_slices(
             slices,
-            fetch=lambda one, offset, first: self.client.fetch(
-                _ids_only(selection) if one.filters else selection, one, offset, first
-            ),
+            fetch=self._fetch,
             convert=convert,
             concurrency=self.client.transport.throttle.limit,
             page_size=PAGE_SIZE,
         )
 
-    def _build(self, rows: list[Any]) -> pa.Table:
+    def _fetch(self, one: Slice, offset: int, first: int) -> Page:
+        """A page in columns; of a pass by filter, the ids alone."""
+        if one.filters:
+            page = self.client.fetch(_ids_only(self.selection), one, offset, first)
+            return replace(page, rows=page.ids)
+        page = self.client.fetch(self.selection, one, offset, first)
+        with self.client.one_at_a_time:
+            return replace(page, rows=self.builder.pick(page.rows))
+
+    def _build(self, parts: Sequence[Columns]) -> pa.Table:
         try:
-            return self.builder.build(rows)
+            return self.builder.build(parts)
         except InexactNumber:
             self.client.exact = True
             raise
 
-    def _table(self, rows: Callable[[], list[Any]]) -> pa.Table:
+    def _table(self, read: Callable[[], Sequence[Columns]]) -> pa.Table:
         try:
-            return self._build(rows())
+            return self._build(read())
         except InexactNumber:
-            return self._build(rows())  # the client parses exactly from now on
+            return self._build(read())  # the client parses exactly from now on
 
-    def _unpaged(self) -> list[Any]:
-        page = self.client.fetch(self.selection, Slice(None, None), 0, PAGE_SIZE)
-        if page.total is not None and len(page.rows) < page.total:
+    def _unpaged(self) -> Sequence[Columns]:
+        page = self._fetch(Slice(None, None), 0, PAGE_SIZE)
+        if page.total is not None and len(page.ids) < page.total:
             raise UnexpectedAnswer(
-                f"{len(page.rows)} of {page.total} rows came, and this account's API cannot be paged.",
+                f"{len(page.ids)} of {page.total} rows came, and this account's API cannot be paged.",
                 operation=f"graphql {self.selection.entity.name}",
                 advice="Please report this account's schema as an issue.",
             )
-        return list(page.rows)
+        return [page.rows]  # pyright: ignore[reportReturnType]
 
     def _trim(self, table: pa.Table, window: Window | None) -> pa.Table:
         """Without the rows outside of the window, which were asked for as the server's bounds may be inclusive."""
@@ -116,24 +126,29 @@ class EntityReader:
         start, end = pa.scalar(window.start, TIME_TYPE), pa.scalar(window.end, TIME_TYPE)
         return table.filter(pc.and_(pc.greater_equal(created, start), pc.less(created, end)))
 
-    def _filled(self, window: Window | None) -> list[dict[str, Any]]:
+    def _filled(self, window: Window | None) -> Sequence[Columns]:
         """The window's rows, with the fields that cannot be selected filled in by one pass per value."""
         passes = [Slice(window, window, ((name, value),)) for name, values in self.fills for value in values]
         doubtful: list[str] = []
         for _ in range(FILL_ATTEMPTS):
-            values: dict[str, dict[Any, str]] = {name: {} for name, _ in self.fills}
+            found: dict[str, dict[Any, str]] = {name: {} for name, _ in self.fills}
             met: Counter[tuple[str, Any]] = Counter()
-            rows: list[dict[str, Any]] = []
-            for result in self._slices(self.selection, [*passes, Slice(window, window)], list):
-                part = [row for chunk in result.chunks for row in chunk]
+            parts: list[Columns] = []
+            for result in self._slices([*passes, Slice(window, window)], list):
+                pages = list(chain.from_iterable(result.chunks))
                 if not result.slice.filters:
-                    rows += part
+                    parts += pages
                 for name, value in result.slice.filters:
-                    values[name].update({row["id"]: value for row in part})
-                    met.update((name, row["id"]) for row in part)
-            doubtful = [f"{name} of {row['id']}" for row in rows for name in values if met[name, row["id"]] != 1]
+                    for id_ in chain.from_iterable(pages):
+                        found[name][id_] = value
+                        met[name, id_] += 1
+            ids = as_values([part.values["id"] for part in parts])
+            doubtful = [f"{name} of {id_}" for id_ in ids for name in found if met[name, id_] != 1]
             if not doubtful:
-                return [row | {name: found[row["id"]] for name, found in values.items()} for row in rows]
+                for part in parts:
+                    of_part = as_values([part.values["id"]])
+                    part.values.update({name: [values[id_] for id_ in of_part] for name, values in found.items()})
+                return parts
         raise WindowNotSettled(
             f"{window}: reading {', '.join(name for name, _ in self.fills)} by filter gave no or several values for "
             f"{len(doubtful)} rows, among them {', '.join(doubtful[:3])}.",

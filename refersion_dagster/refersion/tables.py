@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from operator import itemgetter
+from typing import Any, overload
 
 import pyarrow as pa
 from dlt.common.schema.typing import TTableSchemaColumns
 
-from refersion_dagster.refersion.coerce import ARROW_TYPES, TIME_TYPE, read_column
+from refersion_dagster.refersion.coerce import ARROW_TYPES, TIME_TYPE, Raw, as_values, raw_array, read_chunks
 from refersion_dagster.refersion.entities import READ_AT, Column, Entity, Kind
 from refersion_dagster.refersion.errors import UnreadableValue
 from refersion_dagster.refersion.privacy import Privacy
@@ -46,6 +48,25 @@ def extra_column(name: str) -> Column:
     return Column(name, Kind.TEXT, "Sent by this account beyond the known fields; kept as text.", personal=personal)
 
 
+@dataclass(frozen=True)
+class Columns(Sequence[Any]):
+    """Rows in columns: the values of each column by name, one a row. Slices are Columns again."""
+
+    values: dict[str, Raw]
+    rows: int
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Columns: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | Columns:
+        some = {name: values[index] for name, values in self.values.items()}
+        return Columns(some, len(range(*index.indices(self.rows)))) if isinstance(index, slice) else some
+
+
 class TableBuilder:
     """Turns rows into Arrow tables that all have the same columns, whatever the account offers.
 
@@ -66,45 +87,72 @@ class TableBuilder:
             [pa.field(column.name, ARROW_TYPES[column.kind], nullable=not column.required) for column in self.columns]
         )
 
-    def build(self, rows: Sequence[Row]) -> pa.Table:
-        """The rows as a table. Raises UnreadableValue or InexactNumber, see coerce.py."""
-        objects: dict[str, list[Any]] = {}
-        arrays: dict[str, pa.Array] = {}
+        self._plain = [c.name for c in self.columns if len(c.path) == 1 and c is not READ_AT and not c.digest_of]
+        self._objects: dict[str, list[str]] = {}
+        for column in self.columns:
+            if len(column.path) == 2:
+                self._objects.setdefault(column.path[0], []).append(column.path[1])
+
+    def pick(self, rows: Sequence[Row]) -> Columns:
+        """The values of every column that rows are to give, personal ones already hashed or gone.
+
+        Done page by page right after parsing, so that the parsed objects can go and are still in the processor's
+        cache. Raises UnreadableValue for an object that is none.
+        """
+        values = dict(zip(self._plain, _pick(rows, self._plain), strict=True))
+        for name, fields in self._objects.items():
+            nothing = dict.fromkeys(fields)
+            held = [row.get(name) or nothing for row in rows]
+            if set(map(type, held)) - {dict}:
+                at = next(i for i, value in enumerate(held) if not isinstance(value, dict))
+                key = " ".join(str(rows[at].get(part)) for part in self.entity.primary_key)
+                raise UnreadableValue(table=self.entity.name, field=name, row=key, value=held[at], wanted="an object")
+            values |= zip((f"{name}__{field}" for field in fields), _pick(held, fields), strict=True)
+        for column in self.columns:
+            if column.digest_of:
+                values[column.name] = self.privacy.digests(values[column.digest_of])
+            elif column.personal:
+                values[column.name] = self.privacy.apply(values[column.name])
+        return Columns({name: raw_array(found) for name, found in values.items()}, len(rows))
+
+    def build(self, parts: Sequence[Columns]) -> pa.Table:
+        """Picked rows as one table. Raises UnreadableValue or InexactNumber, see coerce.py."""
+        parts = [part for part in parts if len(part)]
+        if not parts:
+            return self.empty()
+        rows = sum(map(len, parts))
+        found = {name: [part.values[name] for part in parts] for name in parts[0].values}
 
         def row_name(i: int) -> str:
-            found = [str(rows[i].get(key)) for key in self.entity.primary_key if rows[i].get(key) is not None]
-            return " ".join(found) or f"number {i + 1} of its page, which has no id"
+            keys = [key for name in self.entity.primary_key if (key := as_values(found[name])[i]) is not None]
+            return " ".join(map(str, keys)) or f"number {i + 1} of its page, which has no id"
 
-        for column in self.columns:
-            if column is READ_AT:
-                arrays[column.name] = pa.repeat(pa.scalar(self.read_at, TIME_TYPE), len(rows))
-            elif column.digest_of:
-                digests = self.privacy.digests([row.get(column.digest_of) for row in rows])
-                arrays[column.name] = pa.array(digests, pa.string())
-            else:
-                values = self._values(rows, column, objects, row_name)
-                if column.personal:
-                    values = self.privacy.apply(values)
-                arrays[column.name] = read_column(values, column, self.entity.name, row_name)
-        return pa.Table.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
+        return pa.Table.from_arrays(
+            [
+                pa.repeat(pa.scalar(self.read_at, TIME_TYPE), rows)
+                if column is READ_AT
+                else read_chunks(found[column.name], column, self.entity.name, row_name)
+                for column in self.columns
+            ],
+            schema=self.schema,
+        )
 
-    def _values(self, rows: Sequence[Row], column: Column, objects: dict[str, list[Any]], row_name: Any) -> list[Any]:
-        first, *rest = column.path
-        if not rest or column.evidence.value == "ours":
-            return [row.get(column.name) for row in rows]
-        if first not in objects:
-            objects[first] = found = [row.get(first) for row in rows]
-            # PHP writes an empty object as an empty list.
-            if set(map(type, found)) - {dict, type(None)}:
-                for i, value in enumerate(found):
-                    if value and not isinstance(value, dict):
-                        raise UnreadableValue(
-                            table=self.entity.name, field=first, row=row_name(i), value=value, wanted="an object"
-                        )
-                objects[first] = [value or None for value in found]
-        (field,) = rest
-        return [None if value is None else value.get(field) for value in objects[first]]
+    def build_rows(self, rows: Sequence[Row]) -> pa.Table:
+        """Rows as one table: `pick` and `build` in one."""
+        return self.build([self.pick(rows)])
 
     def empty(self) -> pa.Table:
         """No rows, all columns: so that the table exists in the warehouse even when there is nothing to load."""
         return self.schema.empty_table()
+
+
+def _pick(rows: Sequence[Row], names: Sequence[str]) -> list[Sequence[Any]]:
+    """The values of each name, one a row; None where a row has no such field."""
+    given = [name for name in names if rows and name in rows[0]]
+    values: dict[str, Sequence[Any]] = {}
+    if len(given) > 1:
+        try:
+            values = dict(zip(given, zip(*map(itemgetter(*given), rows), strict=True), strict=True))
+        except KeyError:
+            values = {}  # rows of REST may leave fields out
+    return [values[name] if name in values else [row.get(name) for row in rows] for name in names]
