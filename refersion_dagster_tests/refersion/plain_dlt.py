@@ -1,0 +1,101 @@
+"""The source in the hands of a plain dlt user: pointed at a sandbox, read by itself or loaded into a DuckDB file."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pyarrow as pa
+from dlt.extract.exceptions import ResourceExtractionError
+from dlt.extract.source import DltSource
+from dlt.pipeline.exceptions import PipelineStepFailed
+from dlt.pipeline.pipeline import Pipeline
+
+from refersion_dagster.refersion import ReadReport, refersion_source
+from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.refersion.errors import underlying
+from refersion_dagster.sandbox import SandboxServer, SandboxSettings
+
+# In the past of every clock that runs these tests.
+NOW = datetime(2025, 7, 1, tzinfo=UTC)
+SMALL = SandboxSettings(affiliates=12, orders=150, days=200, now=NOW)
+
+Row = dict[str, Any]
+
+
+def arguments(sandbox: SandboxServer, **changes: Any) -> dict[str, Any]:
+    """What refersion_source is called with to read a sandbox; a change to None takes an argument away."""
+    given = {
+        "api_key": sandbox.secret_key,
+        "public_key": sandbox.public_key,
+        "graphql_token": sandbox.graphql_token,
+        "rest_url": sandbox.rest_url,
+        "graphql_url": sandbox.graphql_url,
+        "start_date": f"{sandbox.start:%Y-%m-%d}",
+        "pii_salt": "salt",
+        "retry_seconds": 20,
+        **changes,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def source(sandbox: SandboxServer, *tables: str, **changes: Any) -> DltSource:
+    """The source on a sandbox; all of its tables where none is named."""
+    return refersion_source(**arguments(sandbox, **changes)).with_resources(*(tables or ENTITIES))
+
+
+def read(sandbox: SandboxServer, table: str, **changes: Any) -> pa.Table:
+    """A table as the source hands it to dlt. Raises the source's own errors."""
+    try:
+        return pa.concat_tables(source(sandbox, table, **changes))
+    except ResourceExtractionError as error:
+        raise underlying(error) or error from None
+
+
+def rows(table: pa.Table, *, key: Sequence[str] = ("id",)) -> list[Row]:
+    """The rows in the order of their key, without the moment at which they were read."""
+    found = [{name: value for name, value in row.items() if name != "read_at"} for row in table.to_pylist()]
+    return sorted(found, key=lambda row: tuple(map(str, (row[name] for name in key))))
+
+
+class Warehouse:
+    """A DuckDB file, and a pipeline into it whose working folder may be another machine's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "warehouse.duckdb"
+
+    def pipeline(self, machine: str = "this") -> Pipeline:
+        return dlt.pipeline(
+            "refersion_pipeline",
+            destination=dlt.destinations.duckdb(str(self.path)),
+            dataset_name="refersion_data",
+            pipelines_dir=str(self.folder / machine),
+        )
+
+    def load(self, sandbox: SandboxServer, *tables: str, machine: str = "this", **changes: Any) -> ReadReport:
+        """Loads the tables (all where none is named) in one commit. Raises the source's own errors."""
+        report = changes.pop("report", None) or ReadReport()
+        try:
+            self.pipeline(machine).run(source(sandbox, *tables, report=report, **changes), loader_file_format="parquet")
+        except PipelineStepFailed as error:
+            raise underlying(error) or error from None
+        return report
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.execute(sql).fetchall()
+
+    def rows(self, table: str, *columns: str, order: str = "id") -> list[tuple[Any, ...]]:
+        return self.query(f'SELECT {", ".join(columns) or "*"} FROM refersion_data."{table}" ORDER BY {order}')
+
+    def count(self, table: str) -> int:
+        return self.query(f'SELECT count(*) FROM refersion_data."{table}"')[0][0]
+
+    def counts(self) -> dict[str, int]:
+        """Rows of every table that is there."""
+        found = self.query("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'refersion_data'")
+        return {name: self.count(name) for (name,) in found if not name.startswith("_dlt")}
