@@ -11,13 +11,13 @@ one plain shape, the usual case, are converted whole by Arrow; the rest value by
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,6 +30,7 @@ PLAIN_TYPES: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), bool:
 
 # Two decimals in every sample we know; four leave room, fourteen before the point are beyond any account.
 MONEY_TYPE = pa.decimal128(18, 4)
+MONEY_STEP = Decimal("0.0001")
 TIME_TYPE = pa.timestamp("us", "UTC")
 ARROW_TYPES: dict[Kind, pa.DataType] = {
     Kind.ID: pa.string(),
@@ -50,16 +51,22 @@ WANTED: dict[Kind, str] = {
     Kind.CUSTOM_FIELDS: "a list of custom fields",
 }
 
-PLAIN_MONEY = re.compile(r"-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?,?")
-WHOLE_NUMBER = re.compile(r"-?\d+")
-CIVIL_TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?")
+PLAIN_MONEY = re.compile(r"-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?,?", re.ASCII)
+WHOLE_NUMBER = re.compile(r"-?\d{1,100}", re.ASCII)
+CIVIL_TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+# What is taken off the ends of an id.
+BLANKS = " \t\n\r\f\v"
+UNCLEAN_ID = rf"^[{BLANKS}]|[{BLANKS}]$|^$"
 # How PHP and MySQL write "no date".
 NO_TIME = frozenset({"", "0", "0000-00-00 00:00:00"})
 EARLIEST = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp())
 LATEST = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp())
 BOOLEANS = {True: True, False: False, "1": True, "0": False, "true": True, "false": False}
-# A float of more digits than these may have lost some when it was parsed.
+# Binary floating point holds 15 digits for certain: numbers of more may have been changed when they were parsed, and so
+# may those that leave no room for four decimals.
 EXACT_FLOAT_DIGITS = 15
+EXACT_FLOAT_BELOW = 10**11
 
 
 class InexactNumber(Exception):
@@ -134,7 +141,7 @@ def _whole_column(chunks: Sequence[Raw], kind: Kind) -> pa.Array | None:
     match kind:
         case Kind.TEXT | Kind.ID if is_text:
             storable = not pc.any(pc.match_substring(values, "\x00")).as_py()
-            unclean = kind is Kind.ID and pc.any(pc.match_substring_regex(values, r"^\s|\s$|^$")).as_py()
+            unclean = kind is Kind.ID and pc.any(pc.match_substring_regex(values, UNCLEAN_ID)).as_py()
             return values if storable and not unclean else None
         case Kind.ID if is_number:
             return values.cast(pa.string())
@@ -185,8 +192,13 @@ def read_text(value: Any) -> str:
         case int() | float() | Decimal():
             text = str(value)
         case _:
-            text = orjson.dumps(value, default=str).decode()
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+            text = _json(value)
+    return LONE_SURROGATE.sub("\ufffd", text.replace("\x00", "\ufffd"))
+
+
+def _json(value: Any) -> str:
+    """JSON of whatever JSON can hold, integers of any size and lone surrogates too."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def read_id(value: Any) -> str | None:
@@ -195,8 +207,11 @@ def read_id(value: Any) -> str | None:
         raise InexactNumber
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise _Unreadable
-    text = read_text(value).strip()
-    return text or None
+    if isinstance(value, Decimal):
+        if not value.is_finite() or value != value.to_integral_value():
+            raise _Unreadable
+        value = int(value)
+    return read_text(value).strip(BLANKS) or None
 
 
 def read_money(value: Any) -> Decimal:
@@ -208,7 +223,8 @@ def read_money(value: Any) -> Decimal:
             amount = Decimal(value)
         case float():
             digits = repr(value)
-            if len(digits.strip("-0").replace(".", "")) > EXACT_FLOAT_DIGITS or "e" in digits:
+            exact = len(digits.strip("-0").replace(".", "")) <= EXACT_FLOAT_DIGITS and abs(value) < EXACT_FLOAT_BELOW
+            if not exact or "e" in digits:
                 raise InexactNumber
             amount = Decimal(digits)
         case str():
@@ -218,7 +234,7 @@ def read_money(value: Any) -> Decimal:
             amount = Decimal(text.replace(",", ""))
         case _:
             raise _Unreadable
-    if not amount.is_finite() or abs(amount) >= 10**14 or amount != round(amount, 4):
+    if not amount.is_finite() or (amount and amount.adjusted() >= 14) or amount != amount.quantize(MONEY_STEP):
         raise _Unreadable
     return amount
 
@@ -232,7 +248,7 @@ def read_integer(value: Any) -> int | None:
         number = int(text) if WHOLE_NUMBER.fullmatch(text) else None
     elif isinstance(value, int) and not isinstance(value, bool):
         number = value
-    elif isinstance(value, float | Decimal) and value == int(value) and abs(value) < 2**53:
+    elif isinstance(value, float | Decimal) and abs(value) < 2**53 and value == int(value):
         number = int(value)
     else:
         number = None
@@ -303,7 +319,7 @@ def read_custom_fields(value: Any) -> str:
         else:
             raise _Unreadable
     present = [{key: part for key, part in one.items() if part is not None} for one in fields]
-    return read_text(orjson.dumps(present, default=str).decode())
+    return read_text(_json(present))
 
 
 READERS: dict[Kind, Callable[[Any], Any]] = {

@@ -153,7 +153,8 @@ class GraphQL:
         if answer.status not in (200, 400):
             self.transport.check(answer)
         with self.one_at_a_time:
-            body = json.loads(answer.content, parse_float=Decimal) if self._exactly(answer) else read_json(answer.content)
+            exactly = self._exactly(answer)
+            body = json.loads(answer.content, parse_float=Decimal) if exactly else read_json(answer.content)
         errors = body.get("errors") if isinstance(body, dict) else None
         if errors:
             self._refuse(answer, errors if isinstance(errors, list) else [errors])
@@ -314,13 +315,18 @@ class GraphQL:
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise UnexpectedAnswer(f"the answer's {name} are no list of objects.", operation=f"graphql {name}")
         ids = [row.get("id") for row in rows]
-        if None in ids:
-            place = offset + ids.index(None) + 1
+        kinds = set(map(type, ids))
+        if float in kinds and not self.exact:
+            # Different ids of more than 64 bits may have become the same number.
+            self.exact = True
+            return self.fetch(selection, one, offset, first)
+        if strange := kinds - {int, str, Decimal}:
+            at = next(at for at, found in enumerate(ids) if type(found) in strange)
             raise UnreadableValue(
                 table=name,
                 field="id",
-                row=f"number {place} of {one}",
-                value=None,
+                row=f"number {offset + at + 1} of {one}",
+                value=ids[at],
                 wanted="an id, which a row must have",
             )
         return Page(rows, ids, _announced(data, name))

@@ -8,6 +8,7 @@ Final errors are raised at once, typed, with the server's own words.
 from __future__ import annotations
 
 import email.utils
+import json
 import logging
 import os
 import re
@@ -280,6 +281,10 @@ def read_json(content: bytes) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(content)  # takes lone surrogates, which a text that was cut in two may leave
+    except ValueError:
         raise Transient(
             f"the answer of {len(content)} bytes is not whole JSON", said=server_words(content) or None
         ) from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import logging
 import secrets
 import time
@@ -17,7 +18,6 @@ from functools import cached_property
 from typing import Any
 
 import dlt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.common.typing import TSecretStrValue
@@ -321,7 +321,7 @@ def _newest(table: pa.Table) -> datetime | None:
 
 
 def _digest(row: Row) -> str:
-    return hashlib.blake2b(orjson.dumps(row, option=orjson.OPT_SORT_KEYS, default=str), digest_size=6).hexdigest()
+    return hashlib.blake2b(json.dumps(row, sort_keys=True, default=str).encode(), digest_size=6).hexdigest()
 
 
 def build_resources(account: Account, options: ReadOptions, report: ReadReport) -> Iterable[DltResource]:
