@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from email.utils import formatdate
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from refersion_dagster.sandbox.answer import Answer
 from refersion_dagster.sandbox.control import control_routes
@@ -37,8 +39,26 @@ def build_app(sandbox: Sandbox, stopping: asyncio.Event) -> Starlette:
             Mount("/v2", front.rest),
             Route("/graphql", _Endpoint(front.graphql)),
             Route("/api/reporting/download/{account}/{shop}/{key}", _Endpoint(front.report)),
-        ]
+        ],
+        middleware=[Middleware(_Dated, sandbox=sandbox)],
     )
+
+
+class _Dated:
+    """Puts the sandbox's own time into the Date header, as a server does with its clock."""
+
+    def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
+        self._app = app
+        self._sandbox = sandbox
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = formatdate(self._sandbox.account.now, usegmt=True)
+                message["headers"] = [*message.get("headers", []), (b"date", date.encode())]
+            await send(message)
+
+        await self._app(scope, receive, dated)
 
 
 class _Endpoint:

@@ -106,6 +106,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                date_header=False,  # the sandbox's own clock tells it, see app.py
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=2,
             )

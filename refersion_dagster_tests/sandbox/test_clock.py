@@ -2,6 +2,8 @@
 
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -97,3 +99,11 @@ def test_what_the_clock_cannot_do_is_refused(client: Client, body: dict[str, obj
     assert refused.status_code == 400
     assert refused.json()["error"]
     assert client.control("GET", "/clock").json()["now"] == "2026-07-01T00:00:00Z"
+
+
+def test_answers_are_dated_by_the_sandboxs_clock(client: Client) -> None:
+    before = client.rest("/affiliate/list", {"limit": "1"}).headers["Date"]
+    client.sandbox.advance(days=1)
+    after = client.rest("/affiliate/list", {"limit": "1"}).headers["Date"]
+    assert parsedate_to_datetime(after) - parsedate_to_datetime(before) == timedelta(days=1)
+    assert parsedate_to_datetime(after) == client.sandbox.now
