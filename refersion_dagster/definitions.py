@@ -8,6 +8,7 @@ from __future__ import annotations
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 
+from refersion_dagster.automation.backfill import refersion_backfill
 from refersion_dagster.automation.jobs import refersion_refresh
 from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.refersion.environment import VARIABLES
@@ -22,7 +23,7 @@ from refersion_dagster.summaries.query import load_summaries
 
 defs = dg.Definitions(
     assets=[refersion_tables, *map(summary_asset, load_summaries())],
-    jobs=[refersion_refresh],
+    jobs=[refersion_refresh, refersion_backfill],
     resources={
         "refersion": RefersionResource(**from_environment(VARIABLES)),
         "warehouse": Warehouse(**from_environment(WAREHOUSE_VARIABLES)),

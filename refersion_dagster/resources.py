@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 import dlt
+import duckdb
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract.source import DltSource
@@ -74,8 +77,13 @@ class RefersionResource(dg.ConfigurableResource):
         )
 
 
+POLL_SECONDS = 0.5
+# DuckDB's words when another process has the file open, e.g. "Conflicting lock is held in /usr/bin/duckdb (PID 4711)".
+LOCK_HOLDER = re.compile(r"Conflicting lock is held in (.+?\(PID \d+\))")
+
+
 class WarehouseBusy(Exception):
-    """Another run went on writing for longer than this one was to wait."""
+    """Another program went on using the database for longer than this run was to wait."""
 
 
 class Warehouse(dg.ConfigurableResource):
@@ -114,6 +122,7 @@ class Warehouse(dg.ConfigurableResource):
             yield
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + self.lock_timeout_seconds
         lock = FileLock(f"{self._path}.lock")
         try:
             lock.acquire(timeout=0)
@@ -123,13 +132,44 @@ class Warehouse(dg.ConfigurableResource):
                 lock.acquire(timeout=self.lock_timeout_seconds)
             except Timeout:
                 raise WarehouseBusy(
-                    f"Another run still holds {self._path}.lock after {self.lock_timeout_seconds} s. Wait for that "
-                    "run to end or stop it, then start this one again; nothing was written."
+                    f"Another run still holds {self._path}.lock after {self.lock_timeout_seconds} s. Wait for that run "
+                    "to end or stop it, then start this one again; nothing was written."
                 ) from None
+        try:
+            with self._held(self._path, deadline, tell):
+                yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _held(self, path: Path, deadline: float, tell: Callable[[str], None]) -> Iterator[None]:
+        """The file open for writing, so that no reader of another process comes between two steps of a run."""
+        told = False
+        while True:
+            try:
+                connection = duckdb.connect(str(path))
+                break
+            except duckdb.IOException as error:
+                holder = LOCK_HOLDER.search(str(error))
+                if holder is None:
+                    raise
+                if time.monotonic() >= deadline:
+                    raise WarehouseBusy(
+                        f"{path} is still open in another program ({holder[1]}) after {self.lock_timeout_seconds} s, "
+                        "and DuckDB lets nobody write meanwhile. Close it there, then start this run again; nothing "
+                        "was written."
+                    ) from None
+                if not told:
+                    tell(
+                        f"{path} is open in another program ({holder[1]}), and DuckDB lets nobody write meanwhile; "
+                        f"waiting for it to be closed, {self.lock_timeout_seconds} s at most."
+                    )
+                    told = True
+                time.sleep(POLL_SECONDS)
         try:
             yield
         finally:
-            lock.release()
+            connection.close()
 
     @contextmanager
     def pipeline(self, progress: Any = None) -> Iterator[Pipeline]:

@@ -9,7 +9,7 @@ from dagster_dlt import DagsterDltResource
 from pydantic import Field
 
 from refersion_dagster.ingest.loading import Loader
-from refersion_dagster.ingest.specs import asset_spec
+from refersion_dagster.ingest.specs import asset_spec, history_spec
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.resources import RefersionResource, Warehouse
 
@@ -39,7 +39,7 @@ class RefreshConfig(dg.Config):
 
 @dg.multi_asset(
     name="refersion_tables",
-    specs=[asset_spec(entity) for entity in ENTITIES.values()],
+    specs=[*map(asset_spec, ENTITIES.values()), history_spec()],
     can_subset=True,
 )
 def refersion_tables(

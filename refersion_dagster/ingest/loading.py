@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_dlt import DagsterDltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.entities import ENTITIES
@@ -65,9 +66,16 @@ class Loader:
                 self.context.log.error(f"{', '.join(wanted)}: {error}")
                 failures.append(error)
             else:
+                if "conversions" in wanted:
+                    added = update_history(self.warehouse, self.report.table("conversions").spans)
+                    self.context.log.info(f"{TABLE}: {added:,} changes added")
                 counts = self.warehouse.row_counts(wanted)
                 for table in wanted:
                     yield self._result(table, counts.get(table, 0))
+        if TABLE in tables and not failures:
+            if "conversions" not in tables:
+                update_history(self.warehouse, [])
+            yield self._history_result()
         if failures:
             may_pass = all(isinstance(error, ServerUnavailable | WindowNotSettled) for error in failures)
             raise dg.Failure("\n\n".join(dict.fromkeys(map(str, failures))), allow_retries=may_pass)
@@ -95,6 +103,13 @@ class Loader:
                 self.context.log.info(f"{table}: {report.rows:,} rows loaded{upto}, {report.requests:,} requests")
             if not any(report.more for _, report in reports):
                 return
+
+    def _history_result(self) -> dg.MaterializeResult:
+        counts = self.warehouse.row_counts([TABLE])
+        return dg.MaterializeResult(
+            asset_key=asset_key(TABLE),
+            metadata={"dagster/row_count": counts.get(TABLE, 0), "warehouse": self.warehouse.location},
+        )
 
     def _result(self, table: str, row_count: int) -> dg.MaterializeResult:
         report = self.report.table(table)

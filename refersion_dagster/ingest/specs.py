@@ -6,6 +6,7 @@ import dagster as dg
 from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
+from refersion_dagster.ingest import history
 from refersion_dagster.refersion.entities import ENTITIES, Column, Entity, Kind
 from refersion_dagster.refersion.environment import DATASET
 
@@ -58,6 +59,23 @@ def asset_spec(entity: Entity) -> dg.AssetSpec:
             "dagster/column_schema": column_schema(entity),
             "dagster/table_name": f"{DATASET}.{entity.name}",
             "primary_key": ", ".join(entity.primary_key),
+        },
+        skippable=True,
+    )
+
+
+def history_spec() -> dg.AssetSpec:
+    return dg.AssetSpec(
+        asset_key(history.TABLE),
+        description=history.DESCRIPTION,
+        group_name=GROUP,
+        kinds={"sql"},
+        owners=OWNERS,
+        deps=[asset_key("conversions")],
+        metadata={
+            "dagster/column_schema": dg.TableSchema(history.COLUMNS),
+            "dagster/table_name": f"{DATASET}.{history.TABLE}",
+            "primary_key": "id, seen_at",
         },
         skippable=True,
     )

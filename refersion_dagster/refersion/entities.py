@@ -212,6 +212,7 @@ CONVERSIONS = Entity(
         Column("click__ip", Kind.TEXT, "Ip of the click (personal).", personal=True),
         Column("click__sub_id", Kind.TEXT, "Affiliate's own tracking id."),
         Column("click__creative_id", Kind.ID, "Creative that was clicked."),
+        Column("vanished_at", Kind.TIMESTAMP, "When a reading of its time no longer showed the row; else NULL.", OURS),
         READ_AT,
     ),
 )

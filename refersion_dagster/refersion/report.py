@@ -6,6 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 
+@dataclass(frozen=True)
+class ReadSpan:
+    """A span of `created`, half-open, that was read whole and loaded, and the server's time when the reading began."""
+
+    start: datetime
+    end: datetime
+    read_at: datetime
+
+
 @dataclass
 class TableReport:
     """One table's reading.
@@ -18,6 +27,7 @@ class TableReport:
         fields_extra: further fields that this account offers; kept as text.
         fields_filled: fields that were read by one pass per value.
         warnings: what the reader should know.
+        spans: what read_from to read_to consists of, one a load.
         more: the span goes on: load what was read, then read again.
     """
 
@@ -29,6 +39,7 @@ class TableReport:
     fields_extra: list[str] = field(default_factory=list)
     fields_filled: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    spans: list[ReadSpan] = field(default_factory=list)
     more: bool = False
 
     def begin_load(self) -> datetime | None:

@@ -43,7 +43,7 @@ from refersion_dagster.refersion.graphql import GraphQL
 from refersion_dagster.refersion.http import Transport
 from refersion_dagster.refersion.privacy import PersonalData, Privacy
 from refersion_dagster.refersion.reading import EntityReader
-from refersion_dagster.refersion.report import ReadReport, TableReport
+from refersion_dagster.refersion.report import ReadReport, ReadSpan, TableReport
 from refersion_dagster.refersion.rest import Rest
 from refersion_dagster.refersion.span import BEGINNING, LOOKBACK_DAYS, Pass, SpanRequest, plan
 from refersion_dagster.refersion.tables import Row, TableBuilder, dlt_columns
@@ -278,6 +278,8 @@ class _Tables:
             yield pa.concat_tables(held)
         report.read_to = position
         report.more = position < reading.window.end
+        if position > reading.window.start:
+            report.spans.append(ReadSpan(reading.window.start, position, self.account.now))
         reading.read_up_to(position, newest)
 
     def resource(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> DltResource:

@@ -34,6 +34,10 @@ def summary_asset(summary: Summary) -> dg.AssetsDefinition:
         metadata={
             "dagster/table_name": f"{SUMMARIES}.{summary.name}",
             "primary_key": ", ".join(header.primary_key),
+            # Types are the warehouse's to say, once the table is built.
+            "dagster/column_schema": dg.TableSchema(
+                [dg.TableColumn(name, "", header.columns.get(name)) for name in summary.columns]
+            ),
             "query": dg.MetadataValue.md(f"```sql\n{summary.select}\n```"),
         },
     )

@@ -11,6 +11,8 @@ questions:
 columns:
   affiliate_id: Numeric affiliate id; the affiliate's e-mail where the account offers no id.
   affiliate_name: Name, as the latest conversion has it where the affiliate is not in the list.
+  affiliate_email: E-mail, found like the name.
+  currency: Currency of every amount of the row.
   orders: Distinct orders, pending or approved.
   sales: Gross affiliate sales, the sum of totals of orders pending or approved.
   commission_pending: Commission that waits for approval.
@@ -25,8 +27,8 @@ columns:
 WITH conversions AS (
   SELECT
     coalesce(affiliate_id, affiliate__id, lower(affiliate__email)) AS affiliate_id,
-    affiliate__name,
-    affiliate__email,
+    first_value(affiliate__name) OVER latest_first AS name,
+    first_value(affiliate__email) OVER latest_first AS email,
     currency,
     order_id,
     id,
@@ -34,20 +36,23 @@ WITH conversions AS (
     total,
     commission_total,
     status,
-    coalesce(payment_status = 'PAID', FALSE) OR payment_id IS NOT NULL OR payment__created IS NOT NULL AS is_paid,
+    coalesce(payment_status = 'PAID', FALSE)
+      OR coalesce(payment_id, payment__id) IS NOT NULL
+      OR payment__created IS NOT NULL AS is_paid,
     total > 0
+      AND coalesce(type, '') <> 'MANUAL_CREDIT_BY_CLIENT'
       AND coalesce(type, '') NOT LIKE 'CANCELLATION\_%' ESCAPE '\'
       AND status IN ('PENDING', 'APPROVED') AS is_order
   FROM refersion_data.conversions
-  WHERE NOT coalesce(is_test_conversion, FALSE)
+  WHERE NOT coalesce(is_test_conversion, FALSE) AND vanished_at IS NULL
 ),
 
 per_affiliate AS (
   SELECT
     affiliate_id,
     currency,
-    max(affiliate__name) AS name,
-    max(affiliate__email) AS email,
+    max(name) AS name,
+    max(email) AS email,
     count(DISTINCT CASE WHEN is_order THEN coalesce(order_id, id) END) AS orders,
     sum(CASE WHEN is_order THEN total ELSE 0 END) AS sales,
     sum(CASE WHEN status = 'PENDING' THEN commission_total ELSE 0 END) AS commission_pending,

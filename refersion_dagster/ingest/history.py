@@ -1,0 +1,89 @@
+"""What became of each conversion: `refersion_data.conversion_history`, kept for ever.
+
+`conversions` holds each row as it is now. The history gets a row whenever a conversion is first seen, whenever its
+status, payment status, total or commission changes, and when it is gone from Refersion or back again. It is worked out
+in the warehouse, by comparing `conversions` with the latest row of the history, so running it again adds nothing and a
+run that was cut short is made up for by the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.report import ReadSpan
+from refersion_dagster.resources import Warehouse
+
+TABLE = "conversion_history"
+DESCRIPTION = """Every change of a conversion, kept for ever: when it was first seen, each change of status, payment \
+status, total or commission, and when it was gone from Refersion or back.
+
+`seen_at` is the moment of the reading that showed the change, which is at or after the change itself."""
+
+COLUMNS = [
+    dg.TableColumn("id", "text", "Conversion id."),
+    dg.TableColumn("seen_at", "timestamptz", "When the reading that showed this state began."),
+    dg.TableColumn("change", "text", "new, changed, vanished (gone from Refersion) or returned."),
+    dg.TableColumn("status", "text", "Status from then on; of a vanished row, the last one seen."),
+    dg.TableColumn("payment_status", "text", "Payment status from then on."),
+    dg.TableColumn("total", "decimal(18,4)", "Order amount from then on, in `currency`."),
+    dg.TableColumn("commission_total", "decimal(18,4)", "Commission from then on, in `currency`."),
+    dg.TableColumn("currency", "text", "Currency of the row."),
+]
+STATE = ("status", "payment_status", "total", "commission_total", "currency")
+
+CREATE = f"""
+CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
+  id text NOT NULL, seen_at timestamp with time zone NOT NULL, change text NOT NULL, status text, payment_status text,
+  total decimal(18, 4), commission_total decimal(18, 4), currency text
+)
+"""
+
+# Rows that a whole reading of their span no longer showed.
+MARK_VANISHED = f"""
+UPDATE {DATASET}.conversions SET vanished_at = %s
+WHERE created >= %s AND created < %s AND read_at < %s AND vanished_at IS NULL
+"""  # noqa: S608 - names of ours
+
+ADD_CHANGES = f"""
+INSERT INTO {DATASET}.{TABLE} (id, seen_at, change, {", ".join(STATE)})
+WITH latest AS (
+  SELECT h.*, row_number() OVER (PARTITION BY id ORDER BY seen_at DESC) AS age FROM {DATASET}.{TABLE} AS h
+)
+SELECT
+  c.id,
+  coalesce(c.vanished_at, c.read_at),
+  CASE
+    WHEN c.vanished_at IS NOT NULL THEN 'vanished'
+    WHEN h.id IS NULL THEN 'new'
+    WHEN h.change = 'vanished' THEN 'returned'
+    ELSE 'changed'
+  END,
+  {", ".join(f"c.{name}" for name in STATE)}
+FROM {DATASET}.conversions AS c
+LEFT JOIN latest AS h ON h.id = c.id AND h.age = 1
+WHERE h.id IS NULL
+  OR (c.vanished_at IS NOT NULL) <> (h.change = 'vanished')
+  OR (c.vanished_at IS NULL AND ({" OR ".join(f"c.{name} IS DISTINCT FROM h.{name}" for name in STATE)}))
+"""  # noqa: S608 - names of ours
+
+
+def update_history(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> int:
+    """Marks rows that vanished from the spans just read and adds all changes to the history, in one transaction.
+
+    Args:
+        spans: spans of `created` that were read whole, and when.
+
+    Returns the number of rows added.
+    """
+    with warehouse.sql() as client:
+        client.execute_sql(CREATE)
+        before = client.execute_sql(f"SELECT count(*) FROM {DATASET}.{TABLE}")  # noqa: S608
+        with client.begin_transaction():
+            for span in spans:
+                client.execute_sql(MARK_VANISHED, span.read_at, span.start, span.end, span.read_at)
+            client.execute_sql(ADD_CHANGES)
+        after = client.execute_sql(f"SELECT count(*) FROM {DATASET}.{TABLE}")  # noqa: S608
+    return int(after[0][0]) - int(before[0][0]) if before and after else 0
