@@ -27,8 +27,8 @@ columns:
 WITH conversions AS (
   SELECT
     coalesce(affiliate_id, affiliate__id, lower(affiliate__email)) AS affiliate_id,
-    first_value(affiliate__name) OVER latest_first AS name,
-    first_value(affiliate__email) OVER latest_first AS email,
+    affiliate__name,
+    affiliate__email,
     currency,
     order_id,
     id,
@@ -47,12 +47,19 @@ WITH conversions AS (
   WHERE NOT coalesce(is_test_conversion, FALSE) AND vanished_at IS NULL
 ),
 
+latest AS (
+  SELECT
+    affiliate_id,
+    affiliate__name AS name,
+    affiliate__email AS email,
+    row_number() OVER (PARTITION BY affiliate_id ORDER BY created DESC, id DESC) AS recency
+  FROM conversions
+),
+
 per_affiliate AS (
   SELECT
     affiliate_id,
     currency,
-    max(name) AS name,
-    max(email) AS email,
     count(DISTINCT CASE WHEN is_order THEN coalesce(order_id, id) END) AS orders,
     sum(CASE WHEN is_order THEN total ELSE 0 END) AS sales,
     sum(CASE WHEN status = 'PENDING' THEN commission_total ELSE 0 END) AS commission_pending,
@@ -68,8 +75,8 @@ per_affiliate AS (
 
 SELECT
   c.affiliate_id,
-  coalesce(a.name, c.name) AS affiliate_name,
-  coalesce(a.email, c.email) AS affiliate_email,
+  coalesce(a.name, l.name) AS affiliate_name,
+  coalesce(a.email, l.email) AS affiliate_email,
   c.currency,
   c.orders,
   CAST(c.sales AS DECIMAL(38, 4)) AS sales,
@@ -87,4 +94,5 @@ SELECT
   c.first_order_at,
   c.last_order_at
 FROM per_affiliate AS c
+LEFT JOIN latest AS l ON l.recency = 1 AND l.affiliate_id = c.affiliate_id
 LEFT JOIN refersion_data.affiliates AS a ON a.id = c.affiliate_id

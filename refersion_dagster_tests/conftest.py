@@ -1,0 +1,49 @@
+"""Nothing of this machine's configuration is read, nothing is reported, and nothing is written outside of pytest's
+temporary folders."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.location import SMALL
+
+# Before any test module is imported: the code location looks at the environment when it is loaded.
+for _name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__"))]:
+    del os.environ[_name]
+os.environ.pop("DAGSTER_HOME", None)
+os.environ.update(DAGSTER_DISABLE_TELEMETRY="1", RUNTIME__DLTHUB_TELEMETRY="false")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """dlt and Dagster look for settings in the working directory and in dlt's data folder."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path_factory.mktemp("dlt")))
+        monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+        yield
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    """A sandbox of one test, which may change it."""
+    with SandboxServer(SMALL) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def account() -> Iterator[SandboxServer]:
+    """A sandbox that all tests share and must not change."""
+    with SandboxServer(SMALL) as running:
+        yield running
+
+
+@pytest.fixture
+def temporary_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files of this test go, to see that none stays."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder

@@ -1,0 +1,208 @@
+"""The code location in the hands of a user: as processes of `dagster`, or its assets materialised in this process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+from dagster._core.events import StepMaterializationData
+
+from refersion_dagster.ingest.assets import refersion_tables
+from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.sandbox import SandboxServer, SandboxSettings
+from refersion_dagster.summaries.assets import summary_asset
+from refersion_dagster.summaries.query import load_summaries
+
+REPOSITORY = Path(__file__).parent.parent
+COMMANDS = Path(sys.executable).parent
+KEYS = ("REFERSION_PUBLIC_KEY", "REFERSION_SECRET_KEY", "REFERSION_GRAPHQL_TOKEN")
+# In the past of every clock that runs these tests.
+NOW = datetime(2025, 7, 1, tzinfo=UTC)
+SMALL = SandboxSettings(affiliates=12, orders=150, days=200, now=NOW)
+
+REST = ("affiliate_list", "affiliate_get", "conversion_totals")
+GRAPHQL = ("affiliates", "conversions", "payments", "offers")
+TABLES = (*REST, *GRAPHQL)
+
+
+@dataclass(frozen=True)
+class Location:
+    """A folder with a warehouse and Dagster's records, and the environment that points the code location at them."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: Path, sandbox: SandboxServer | None = None) -> Location:
+        """Runs see this environment and nothing else of the machine's."""
+        for name in ("home", "dagster", "tmp"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        settings = folder / "dagster" / "dagster.yaml"
+        if not settings.exists():
+            settings.write_text("telemetry:\n  enabled: false\n")
+        environment = {
+            "PATH": f"{COMMANDS}{os.pathsep}{os.defpath}",
+            "HOME": str(folder / "home"),
+            "TMPDIR": str(folder / "tmp"),
+            "DAGSTER_HOME": str(folder / "dagster"),
+            "DAGSTER_DISABLE_TELEMETRY": "1",
+            "RUNTIME__DLTHUB_TELEMETRY": "false",
+            "REFERSION_DUCKDB_PATH": str(folder / "warehouse.duckdb"),
+            "REFERSION_RETRY_SECONDS": "20",
+            **(sandbox.environment() if sandbox else {}),
+        }
+        return cls(folder, environment)
+
+    def without(self, *names: str) -> Location:
+        return replace(self, environment={name: v for name, v in self.environment.items() if name not in names})
+
+    def with_settings(self, **more: str) -> Location:
+        return replace(self, environment=self.environment | more)
+
+    @property
+    def database(self) -> Path:
+        return Path(self.environment["REFERSION_DUCKDB_PATH"])
+
+    def start(self, *command: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+        """A command of this installation's, in its own process group, with its output in a pipe."""
+        return subprocess.Popen(
+            [str(COMMANDS / command[0]), *command[1:]],
+            cwd=cwd or self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *command: str, cwd: Path | None = None) -> Ended:
+        """A command of this installation's, to its end."""
+        with self.start(*command, cwd=cwd) as process:
+            output, _ = process.communicate(timeout=120)
+        return Ended(process.returncode, output)
+
+    def refresh(self) -> Ended:
+        return self.run("dagster", "job", "execute", "-m", "refersion_dagster.definitions", "-j", "refersion_refresh")
+
+    def materialise(self, *assets: str) -> Ended:
+        selection = ",".join(assets)
+        return self.run("dagster", "asset", "materialize", "-m", "refersion_dagster.definitions", "--select", selection)
+
+    @contextmanager
+    def records(self) -> Iterator[dg.DagsterInstance]:
+        """What Dagster keeps of the runs."""
+        with dg.DagsterInstance.from_config(str(self.folder / "dagster")) as instance:
+            yield instance
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        return query(self.database, sql)
+
+    def counts(self) -> dict[str, int]:
+        return counts(self.database)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that ended: its exit code and all that it printed."""
+
+    code: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run in this process came to.
+
+    Args:
+        metadata: of each asset that was materialised, by its key, plain values.
+        log: the messages of the run's log.
+        failure: what the failed steps said.
+    """
+
+    success: bool
+    metadata: dict[str, dict[str, Any]]
+    log: list[str]
+    failure: str
+
+
+def account_of(sandbox: SandboxServer, **changes: Any) -> RefersionResource:
+    given = {
+        "public_key": sandbox.public_key,
+        "api_key": sandbox.secret_key,
+        "graphql_token": sandbox.graphql_token,
+        "rest_url": sandbox.rest_url,
+        "graphql_url": sandbox.graphql_url,
+        "start_date": f"{sandbox.start:%Y-%m-%d}",
+        "pii_salt": "salt",
+        "retry_seconds": 20,
+        **changes,
+    }
+    return RefersionResource(**given)
+
+
+def materialise(
+    refersion: RefersionResource, warehouse: Warehouse, *assets: str, config: Mapping[str, Any] | None = None
+) -> Outcome:
+    """Materialises assets of the code location (`refersion/offers`; all where none is named) in this process."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [refersion_tables, *map(summary_asset, load_summaries())],
+            selection=[dg.AssetKey(asset.split("/")) for asset in assets] or None,
+            resources=_resources(refersion, warehouse),
+            instance=instance,
+            run_config={"ops": {"refersion_tables": {"config": dict(config)}}} if config else None,
+            raise_on_error=False,
+        )
+        return outcome(instance, result.run_id)
+
+
+def _resources(refersion: RefersionResource, warehouse: Warehouse) -> dict[str, Any]:
+    from dagster_dlt import DagsterDltResource
+
+    return {"refersion": refersion, "warehouse": warehouse, "dlt": DagsterDltResource()}
+
+
+def outcome(instance: dg.DagsterInstance, run_id: str) -> Outcome:
+    """What the records say of a run."""
+    metadata: dict[str, dict[str, Any]] = {}
+    failures: list[str] = []
+    log: list[str] = []
+    for entry in instance.all_logs(run_id):
+        log.append(entry.user_message)
+        event = entry.dagster_event
+        if event is None:
+            continue
+        if isinstance(event.event_specific_data, StepMaterializationData):
+            of_asset = event.event_specific_data.materialization
+            metadata[of_asset.asset_key.to_user_string()] = {k: v.value for k, v in of_asset.metadata.items()}
+        elif event.is_step_failure:
+            said = event.step_failure_data.user_failure_data
+            failures.append((said.description if said else None) or event.step_failure_data.error_display_string)
+    run = instance.get_run_by_id(run_id)
+    return Outcome(run is not None and run.is_success, metadata, log, "\n".join(failures))
+
+
+def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(database), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection.execute(sql).fetchall()
+
+
+def counts(database: Path) -> dict[str, int]:
+    """Rows of every raw table that is there."""
+    found = query(database, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'refersion_data'")
+    return {
+        name: query(database, f'SELECT count(*) FROM refersion_data."{name}"')[0][0]
+        for (name,) in sorted(found)
+        if not name.startswith("_dlt")
+    }

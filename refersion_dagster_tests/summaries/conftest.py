@@ -1,0 +1,20 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from refersion_dagster_tests.summaries.raw import create_raw_tables
+
+
+@pytest.fixture(scope="session")
+def empty_raw_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with raw tables as the source creates them, which tests copy."""
+    database = tmp_path_factory.mktemp("raw") / "warehouse.duckdb"
+    create_raw_tables(database)
+    return database
+
+
+@pytest.fixture
+def database(empty_raw_tables: Path, tmp_path: Path) -> Path:
+    """A warehouse with empty raw tables of this test's own."""
+    return Path(shutil.copy(empty_raw_tables, tmp_path))

@@ -1,0 +1,168 @@
+"""The code location as Dagster and its users see it."""
+
+import re
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from refersion_dagster.definitions import defs
+from refersion_dagster_tests.location import KEYS, REPOSITORY, TABLES, Location
+
+SPECS = {
+    spec.key.to_user_string(): spec
+    for spec in sorted(defs.resolve_all_asset_specs(), key=lambda spec: spec.key.to_user_string())
+}
+HISTORY = "refersion/conversion_history"
+SUMMARY = "summaries/commission_by_affiliate"
+
+
+def schema(key: str) -> dg.TableSchema:
+    found = SPECS[key].metadata["dagster/column_schema"]
+    return found.value if isinstance(found, dg.TableSchemaMetadataValue) else found
+
+
+class TestAssets:
+    def test_there_is_one_for_each_raw_table_and_summary(self) -> None:
+        assert set(SPECS) == {*(f"refersion/{table}" for table in TABLES), HISTORY, SUMMARY}
+
+    def test_each_names_its_kinds_its_group_and_its_table(self) -> None:
+        told = {
+            key: (
+                sorted(spec.kinds),
+                spec.group_name,
+                spec.metadata["dagster/table_name"],
+                spec.metadata["primary_key"],
+            )
+            for key, spec in SPECS.items()
+        }
+        assert told == {
+            "refersion/affiliate_list": (["dlt", "rest"], "refersion", "refersion_data.affiliate_list", "id"),
+            "refersion/affiliate_get": (["dlt", "rest"], "refersion", "refersion_data.affiliate_get", "id"),
+            "refersion/conversion_totals": (
+                ["dlt", "rest"],
+                "refersion",
+                "refersion_data.conversion_totals",
+                "granularity, period_from, status, payment_status",
+            ),
+            "refersion/affiliates": (["dlt", "graphql"], "refersion", "refersion_data.affiliates", "id"),
+            "refersion/conversions": (["dlt", "graphql"], "refersion", "refersion_data.conversions", "id"),
+            "refersion/payments": (["dlt", "graphql"], "refersion", "refersion_data.payments", "id"),
+            "refersion/offers": (["dlt", "graphql"], "refersion", "refersion_data.offers", "id"),
+            HISTORY: (["sql"], "refersion", "refersion_data.conversion_history", "id, seen_at"),
+            SUMMARY: (
+                ["sql"],
+                "summaries",
+                "refersion_summaries.commission_by_affiliate",
+                "affiliate_id, currency",
+            ),
+        }
+
+    def test_dependencies_are_those_that_the_data_has(self) -> None:
+        deps = {key: sorted(dep.asset_key.to_user_string() for dep in spec.deps) for key, spec in SPECS.items()}
+        assert {key: found for key, found in deps.items() if found} == {
+            "refersion/affiliate_get": ["refersion/affiliate_list"],
+            HISTORY: ["refersion/conversions"],
+            SUMMARY: ["refersion/affiliates", "refersion/conversions"],
+        }
+
+    @pytest.mark.parametrize("key", SPECS)
+    def test_each_has_an_owner_and_says_what_a_row_is(self, key: str) -> None:
+        assert SPECS[key].owners == ["team:data"]
+        assert len(SPECS[key].description or "") > 60
+
+    @pytest.mark.parametrize("key", SPECS)
+    def test_each_column_has_a_description(self, key: str) -> None:
+        columns = schema(key).columns
+        assert columns
+        assert [column.name for column in columns if not column.description] == []
+
+    @pytest.mark.parametrize("table", TABLES)
+    def test_each_column_of_a_raw_table_has_a_type(self, table: str) -> None:
+        assert [column.name for column in schema(f"refersion/{table}").columns if not column.type] == []
+
+    def test_money_is_decimal_and_times_know_their_zone(self) -> None:
+        types = {column.name: column.type for column in schema("refersion/conversions").columns}
+        assert types["id"] == "text"
+        assert types["commission_total"] == "decimal(18,4)"
+        assert types["created"] == "timestamptz"
+        assert types["is_test_conversion"] == "boolean"
+
+    def test_a_summary_shows_its_query_and_the_questions_it_answers(self) -> None:
+        assert "refersion_data.conversions" in SPECS[SUMMARY].metadata["query"].value
+        assert "- What do we owe to whom, and what is still pending?" in (SPECS[SUMMARY].description or "")
+
+    def test_any_of_the_raw_tables_can_be_materialised_alone(self) -> None:
+        tables = defs.resolve_assets_def(dg.AssetKey(["refersion", "conversions"]))
+        assert tables.can_subset
+        assert {key.path[-1] for key in tables.keys} == {*TABLES, "conversion_history"}
+
+
+class TestRefersionRefresh:
+    def test_it_selects_everything(self) -> None:
+        job = defs.resolve_job_def("refersion_refresh")
+        assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(SPECS)
+
+    def test_it_runs_in_one_process_as_duckdb_takes_one_writer(self) -> None:
+        assert defs.resolve_job_def("refersion_refresh").executor_def is dg.in_process_executor
+
+
+class TestLoading:
+    """By each of the configurations that the repository has, in an empty environment."""
+
+    def test_by_workspace_file(self, tmp_path: Path) -> None:
+        location = Location.of(tmp_path).without("REFERSION_DUCKDB_PATH", "REFERSION_RETRY_SECONDS")
+        ended = location.run("dagster", "definitions", "validate", "-w", "workspace.yaml", cwd=REPOSITORY)
+        assert ended.code == 0, ended.output
+        assert "Validation successful for code location refersion_dagster." in ended.output
+
+    def test_by_tool_dagster_of_pyproject(self, tmp_path: Path) -> None:
+        location = Location.of(tmp_path).without("REFERSION_DUCKDB_PATH", "REFERSION_RETRY_SECONDS")
+        ended = location.run("dagster", "definitions", "validate", cwd=REPOSITORY)
+        assert ended.code == 0, ended.output
+        assert "Validation successful for code location refersion_dagster." in ended.output
+
+    def test_by_tool_dg_of_pyproject(self, tmp_path: Path) -> None:
+        """Dagster takes [tool.dg] where there is no [tool.dagster], as `dg` does."""
+        pyproject = (REPOSITORY / "pyproject.toml").read_text()
+        alone = re.sub(r"\[tool\.dagster\]\n(?:.+\n)+", "", pyproject)
+        assert "[tool.dagster]" not in alone
+        folder = tmp_path / "project"
+        folder.mkdir()
+        (folder / "pyproject.toml").write_text(alone)
+        location = Location.of(tmp_path).without("REFERSION_DUCKDB_PATH", "REFERSION_RETRY_SECONDS")
+        ended = location.run("dagster", "definitions", "validate", cwd=folder)
+        assert ended.code == 0, ended.output
+        assert "All code locations passed validation." in ended.output
+
+    def test_without_a_folder_of_dagsters_own(self, tmp_path: Path) -> None:
+        """An empty environment has no DAGSTER_HOME either; nothing stays behind where it was started."""
+        project = tmp_path / "project"
+        project.mkdir()
+        for name in ("workspace.yaml", "pyproject.toml"):
+            shutil.copy(REPOSITORY / name, project)
+        environment = {
+            name: value for name, value in Location.of(tmp_path).environment.items() if name in ("PATH", "HOME")
+        }
+        ended = Location(tmp_path, environment).run("dagster", "definitions", "validate", cwd=project)
+        assert ended.code == 0, ended.output
+        assert sorted(file.name for file in project.iterdir()) == ["pyproject.toml", "workspace.yaml"]
+
+
+SNAPSHOT = """
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster_shared.serdes import serialize_value
+from refersion_dagster.definitions import defs
+
+print(serialize_value(RepositorySnap.from_def(defs.get_repository_def())))
+"""
+
+
+def test_keys_of_the_environment_are_in_no_definition(tmp_path: Path) -> None:
+    """What the code location hands to Dagster's web server names the variables, and never holds their values."""
+    keys = {name: f"secret-value-of-{name.lower()}" for name in KEYS}
+    ended = Location.of(tmp_path).with_settings(**keys).run("python", "-c", SNAPSHOT)
+    assert ended.code == 0, ended.output
+    assert "REFERSION_SECRET_KEY" in ended.output
+    assert "secret-value-of" not in ended.output
