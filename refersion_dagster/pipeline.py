@@ -50,12 +50,11 @@ def load(pipeline: Pipeline, tables: list[str]) -> None:
 
     Raises the source's own RefersionError, out of the errors that dlt wraps around it.
     """
-    given = from_environment()
+    given = {"rows_per_load": ROWS_PER_LOAD} | from_environment()
     report = ReadReport()
     while True:
         source = refersion_source(
             **given,
-            rows_per_load=ROWS_PER_LOAD,
             report=report,
         )
         try:

@@ -22,7 +22,13 @@ from filelock import FileLock, Timeout
 from pydantic import Field
 
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.environment import DATASET, DESTINATION_NAME, INTEGERS, PIPELINE
+from refersion_dagster.refersion.environment import (
+    DATASET,
+    DESTINATION_NAME,
+    INTEGERS,
+    PIPELINE,
+    ROWS_PER_LOAD,
+)
 from refersion_dagster.refersion.graphql import URL as GRAPHQL_URL
 from refersion_dagster.refersion.rest import URL as REST_URL
 from refersion_dagster.refersion.span import LOOKBACK_DAYS
@@ -55,6 +61,9 @@ class RefersionResource(dg.ConfigurableResource):
     pii_salt: str | None = Field(default=None, description="Key of the hash; without one, a random one per warehouse.")
     max_concurrency: int = Field(default=8, ge=1, description="The most requests at once, per API.")
     retry_seconds: int = Field(default=300, ge=0, description="How long one request may be retried.")
+    rows_per_load: int = Field(
+        default=ROWS_PER_LOAD, ge=1, description="Commit after whole months that hold about this many rows."
+    )
 
     def source(self, report: ReadReport, **options: Any) -> DltSource:
         """The account as a dlt source. `options` are further arguments of `refersion_source`, and win over this."""
@@ -71,6 +80,7 @@ class RefersionResource(dg.ConfigurableResource):
                 "pii_salt": self.pii_salt,
                 "max_concurrency": self.max_concurrency,
                 "retry_seconds": self.retry_seconds,
+                "rows_per_load": self.rows_per_load,
                 "report": report,
                 **{name: value for name, value in options.items() if value is not None},
             }

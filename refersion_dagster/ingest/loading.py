@@ -13,7 +13,6 @@ from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.entities import ENTITIES
-from refersion_dagster.refersion.environment import ROWS_PER_LOAD
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, WindowNotSettled, underlying
 from refersion_dagster.resources import RefersionResource, Warehouse
 
@@ -84,7 +83,7 @@ class Loader:
         """Loads until nothing is left, one commit after the other."""
         self.context.log.info(f"Reading {', '.join(tables)}")
         while True:
-            source = self.refersion.source(self.report, rows_per_load=ROWS_PER_LOAD, **self.options)
+            source = self.refersion.source(self.report, **self.options)
             with self.warehouse.pipeline() as pipeline:
                 load = self.dlt_resource.run(
                     self.context,

@@ -25,8 +25,9 @@ VARIABLES = {
     "pii_salt": "REFERSION_PII_SALT",
     "max_concurrency": "REFERSION_MAX_CONCURRENCY",
     "retry_seconds": "REFERSION_RETRY_SECONDS",
+    "rows_per_load": "REFERSION_ROWS_PER_LOAD",
 }
-INTEGERS = frozenset({"lookback_days", "max_concurrency", "retry_seconds"})
+INTEGERS = frozenset({"lookback_days", "max_concurrency", "retry_seconds", "rows_per_load"})
 
 
 def from_environment() -> dict[str, Any]:
