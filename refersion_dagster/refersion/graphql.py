@@ -11,7 +11,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -305,10 +305,28 @@ class GraphQL:
             )
         return selection
 
-    def fetch(self, selection: Selection, one: Slice, offset: int, first: int) -> Page:
-        """One page of a slice. Raises as `execute`, and UnreadableValue for a row without an id."""
+    def fetch(
+        self,
+        selection: Selection,
+        one: Slice,
+        offset: int,
+        first: int,
+        read: Callable[[bytes], Page | None] = lambda content: None,
+    ) -> Page:
+        """One page of a slice. Raises as `execute`, and UnreadableValue for a row without an id.
+
+        `read` may make the page of an answer's body by itself; where it gives None the body is parsed here.
+        """
         name = selection.entity.name
-        data = self.execute(build_query(selection, one, offset, first), name)
+
+        def interpret(answer: Answer) -> Page | dict[str, Any]:
+            page = read(answer.content) if answer.status == 200 else None
+            return self._interpret(answer) if page is None else page
+
+        query = orjson.dumps({"query": build_query(selection, one, offset, first)})
+        data = self.transport.post(self.url, query, operation=f"graphql {name}", interpret=interpret)
+        if isinstance(data, Page):
+            return data
         rows = data.get(name)
         if rows is None:
             rows = []

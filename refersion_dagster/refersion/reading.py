@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from refersion_dagster.refersion.coerce import TIME_TYPE, InexactNumber, as_values
 from refersion_dagster.refersion.errors import UnexpectedAnswer, WindowNotSettled
 from refersion_dagster.refersion.graphql import PAGE_SIZE, GraphQL, Selection
+from refersion_dagster.refersion.pages import Part, PlainPages, in_columns
 from refersion_dagster.refersion.paging import Page, Slice, SliceRows, read_slices
 from refersion_dagster.refersion.report import TableReport
 from refersion_dagster.refersion.tables import Columns, TableBuilder
@@ -51,6 +53,7 @@ class EntityReader:
         self.client = client
         self.selection = selection
         self.builder = builder
+        self.plain = PlainPages(builder)
         self.report = report
         self.fills = [
             (name, values) for name, values in selection.entity.filled_by_filter if not selection.offers(name)
@@ -72,10 +75,11 @@ class EntityReader:
                 yield Batch(window, [self._trim(table, window)], complete=True)
         else:
             slices = (Slice(window, window) for window in (windows if windows is not None else [None]))
-            for result in self._slices(slices, self._build):
-                window, root = result.slice.window, result.slice.root
-                tables = [self._trim(table, window) for table in result.chunks]
-                yield Batch(root, tables, complete=window is None or root is None or window.end == root.end)
+            with ThreadPoolExecutor(1, thread_name_prefix="refersion-tables") as background:
+                for result in self._slices(slices, lambda parts: self._chunk(parts, background)):
+                    window, root = result.slice.window, result.slice.root
+                    tables = [self._trim(table.result(), window) for table in result.chunks]
+                    yield Batch(root, tables, complete=window is None or root is None or window.end == root.end)
 
     def _slices(self, slices: Iterable[Slice], convert: Callable[[Sequence[Any]], Chunk]) -> Iterator[SliceRows[Chunk]]:
         return read_slices(
@@ -91,24 +95,36 @@ class EntityReader:
         if one.filters:
             page = self.client.fetch(_ids_only(self.selection), one, offset, first)
             return replace(page, rows=page.ids)
-        page = self.client.fetch(self.selection, one, offset, first)
+        page = self.client.fetch(self.selection, one, offset, first, self.plain.read)
+        if isinstance(page.rows, pa.Array):
+            return page
         with self.client.one_at_a_time:
-            return replace(page, rows=self.builder.pick(page.rows))
+            picked = self.builder.pick(page.rows)
+        self.plain.learn(picked.values)
+        return replace(page, rows=picked)
 
-    def _build(self, parts: Sequence[Columns]) -> pa.Table:
+    def _chunk(self, parts: Sequence[Part], background: ThreadPoolExecutor) -> Future[pa.Table]:
+        """The table of some pages, made in the background; values that have to be looked at one by one here and now."""
+        if all(isinstance(part, pa.Array) for part in parts):
+            return background.submit(self._build, parts)
+        made: Future[pa.Table] = Future()
+        made.set_result(self._build(parts))
+        return made
+
+    def _build(self, parts: Sequence[Part]) -> pa.Table:
         try:
-            return self.builder.build(parts)
+            return self.builder.build(in_columns(parts))
         except InexactNumber:
             self.client.exact = True
             raise
 
-    def _table(self, read: Callable[[], Sequence[Columns]]) -> pa.Table:
+    def _table(self, read: Callable[[], Sequence[Part]]) -> pa.Table:
         try:
             return self._build(read())
         except InexactNumber:
             return self._build(read())  # the client parses exactly from now on
 
-    def _unpaged(self) -> Sequence[Columns]:
+    def _unpaged(self) -> Sequence[Part]:
         page = self._fetch(Slice(None, None), 0, PAGE_SIZE)
         if page.total is not None and len(page.ids) < page.total:
             raise UnexpectedAnswer(
@@ -137,7 +153,7 @@ class EntityReader:
             for result in self._slices([*passes, Slice(window, window)], list):
                 pages = list(chain.from_iterable(result.chunks))
                 if not result.slice.filters:
-                    parts += pages
+                    parts += in_columns(pages)
                 for name, value in result.slice.filters:
                     for id_ in chain.from_iterable(pages):
                         found[name][id_] = value

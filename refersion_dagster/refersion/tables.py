@@ -14,7 +14,7 @@ from dlt.common.schema.typing import TTableSchemaColumns
 from refersion_dagster.refersion.coerce import ARROW_TYPES, TIME_TYPE, Raw, as_values, raw_array, read_chunks
 from refersion_dagster.refersion.entities import READ_AT, Column, Entity, Kind
 from refersion_dagster.refersion.errors import UnreadableValue
-from refersion_dagster.refersion.privacy import Privacy
+from refersion_dagster.refersion.privacy import PersonalData, Privacy
 
 Row = Mapping[str, Any]
 
@@ -87,14 +87,16 @@ class TableBuilder:
             [pa.field(column.name, ARROW_TYPES[column.kind], nullable=not column.required) for column in self.columns]
         )
 
-        self._plain = [c.name for c in self.columns if len(c.path) == 1 and c is not READ_AT and not c.digest_of]
+        # Columns whose values rows are to give.
+        self.given = tuple(c for c in self.columns if c is not READ_AT and not c.digest_of)
+        self._plain = [c.name for c in self.given if len(c.path) == 1]
         self._objects: dict[str, list[str]] = {}
-        for column in self.columns:
+        for column in self.given:
             if len(column.path) == 2:
                 self._objects.setdefault(column.path[0], []).append(column.path[1])
 
     def pick(self, rows: Sequence[Row]) -> Columns:
-        """The values of every column that rows are to give, personal ones already hashed or gone.
+        """The values of every column that rows are to give.
 
         Done page by page right after parsing, so that the parsed objects can go and are still in the processor's
         cache. Raises UnreadableValue for an object that is none.
@@ -108,20 +110,23 @@ class TableBuilder:
                 key = " ".join(str(rows[at].get(part)) for part in self.entity.primary_key)
                 raise UnreadableValue(table=self.entity.name, field=name, row=key, value=held[at], wanted="an object")
             values |= zip((f"{name}__{field}" for field in fields), _pick(held, fields), strict=True)
-        for column in self.columns:
-            if column.digest_of:
-                values[column.name] = self.privacy.digests(values[column.digest_of])
-            elif column.personal:
-                values[column.name] = self.privacy.apply(values[column.name])
         return Columns({name: raw_array(found) for name, found in values.items()}, len(rows))
 
     def build(self, parts: Sequence[Columns]) -> pa.Table:
-        """Picked rows as one table. Raises UnreadableValue or InexactNumber, see coerce.py."""
+        """Picked rows as one table, personal values hashed or gone.
+
+        Raises UnreadableValue or InexactNumber, see coerce.py.
+        """
         parts = [part for part in parts if len(part)]
         if not parts:
             return self.empty()
         rows = sum(map(len, parts))
         found = {name: [part.values[name] for part in parts] for name in parts[0].values}
+        for column in self.columns:
+            if column.digest_of:
+                found[column.name] = [raw_array(self.privacy.digests(as_values(found[column.digest_of])))]
+            elif column.personal and self.privacy.policy is not PersonalData.KEEP:
+                found[column.name] = [raw_array(self.privacy.apply(as_values(found[column.name])))]
 
         def row_name(i: int) -> str:
             keys = [key for name in self.entity.primary_key if (key := as_values(found[name])[i]) is not None]
