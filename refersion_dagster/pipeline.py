@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import click
 import dlt
@@ -50,7 +51,7 @@ def load(pipeline: Pipeline, tables: list[str]) -> None:
 
     Raises the source's own RefersionError, out of the errors that dlt wraps around it.
     """
-    given = {"rows_per_load": ROWS_PER_LOAD} | from_environment()
+    given: dict[str, Any] = {"rows_per_load": ROWS_PER_LOAD, **from_environment()}
     report = ReadReport()
     while True:
         source = refersion_source(

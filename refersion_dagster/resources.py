@@ -59,10 +59,11 @@ class RefersionResource(dg.ConfigurableResource):
     )
     pii: str = Field(default="hash", description="Customers' e-mail, name and ip: hash, keep or drop.")
     pii_salt: str | None = Field(default=None, description="Key of the hash; without one, a random one per warehouse.")
-    max_concurrency: int = Field(default=8, ge=1, description="The most requests at once, per API.")
+    # An EnvVar counts as 0 until a run begins, so bounds are checked there, by refersion_source.
+    max_concurrency: int = Field(default=8, description="The most requests at once, per API.")
     retry_seconds: int = Field(default=300, ge=0, description="How long one request may be retried.")
     rows_per_load: int = Field(
-        default=ROWS_PER_LOAD, ge=1, description="Commit after whole months that hold about this many rows."
+        default=ROWS_PER_LOAD, description="Commit after whole months that hold about this many rows."
     )
 
     def source(self, report: ReadReport, **options: Any) -> DltSource:

@@ -397,8 +397,14 @@ def refersion_source(
         personal = PersonalData(pii.strip().lower())
     except ValueError:
         raise ValueError(f"pii (REFERSION_PII) is {pii!r}; it can be hash, keep or drop.") from None
-    if lookback_days < 0 or max_concurrency < 1:
-        raise ValueError("lookback_days cannot be negative and max_concurrency has to be 1 or more.")
+    for name, value, least in (
+        ("lookback_days (REFERSION_LOOKBACK_DAYS)", lookback_days, 0),
+        ("max_concurrency (REFERSION_MAX_CONCURRENCY)", max_concurrency, 1),
+        ("retry_seconds (REFERSION_RETRY_SECONDS)", retry_seconds, 0),
+        ("rows_per_load (REFERSION_ROWS_PER_LOAD)", rows_per_load, 1),
+    ):
+        if value is not None and value < least:
+            raise ValueError(f"{name} is {value}; it has to be {least} or more.")
     account = Account(
         Credentials(public_key, api_key, graphql_token), rest_url, graphql_url, max_concurrency, retry_seconds
     )

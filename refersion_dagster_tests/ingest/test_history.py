@@ -1,0 +1,142 @@
+"""conversion_history: every change of a conversion, kept for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.location import SMALL, account_of, materialise, query
+
+STATE = "status, payment_status, total, commission_total, currency"
+ASSETS = ("refersion/conversions", "refersion/conversion_history")
+
+
+class Loaded:
+    """A warehouse that was loaded once, and its account."""
+
+    def __init__(self, sandbox: SandboxServer, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.account: RefersionResource = account_of(sandbox)
+        self.warehouse = Warehouse(duckdb_path=str(folder / "warehouse.duckdb"))
+        self.refresh()
+
+    def refresh(self, *assets: str, **config: Any) -> None:
+        done = materialise(self.account, self.warehouse, *(assets or ASSETS), config=config or None)
+        assert done.success, done.failure
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        return query(Path(self.warehouse.duckdb_path), sql)
+
+    def states(self) -> dict[str, tuple[Any, ...]]:
+        return {row[0]: row[1:] for row in self.query(f"SELECT id, {STATE} FROM refersion_data.conversions")}
+
+    def history(self, where: str = "TRUE") -> list[tuple[Any, ...]]:
+        return self.query(
+            f"SELECT id, change, {STATE} FROM refersion_data.conversion_history WHERE {where} ORDER BY seen_at, id"
+        )
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Iterator[Loaded]:
+    with SandboxServer(SMALL) as sandbox:
+        yield Loaded(sandbox, tmp_path)
+
+
+def test_the_first_load_is_the_beginning_of_every_rows_history(loaded: Loaded) -> None:
+    history = loaded.history()
+    assert {change for _, change, *_ in history} == {"new"}
+    assert {row[0]: row[2:] for row in history} == loaded.states()
+
+
+def test_reading_the_same_again_adds_nothing(loaded: Loaded) -> None:
+    before = loaded.history()
+    loaded.refresh()
+    loaded.refresh(full_reload=True)
+    assert loaded.history() == before
+
+
+def test_each_change_of_status_payment_and_commission_is_kept_beside_what_was_before(loaded: Loaded) -> None:
+    before = loaded.states()
+    loaded.sandbox.advance(days=45)
+    loaded.refresh()
+    after = loaded.states()
+    changed = {id_ for id_, state in before.items() if after[id_] != state}
+    assert len(changed) > 3
+    added = loaded.history("change <> 'new'")
+    assert {(row[0], row[2:]) for row in added} == {(id_, after[id_]) for id_ in changed}
+    assert {change for _, change, *_ in added} == {"changed"}
+    for id_ in changed:
+        assert [row[2:] for row in loaded.history(f"id = '{id_}'")] == [before[id_], after[id_]]
+
+
+def test_the_same_state_twice_with_another_between_is_three_rows(loaded: Loaded) -> None:
+    (id_,) = loaded.query("SELECT id FROM refersion_data.conversions WHERE status = 'PENDING' ORDER BY id LIMIT 1")[0]
+    for status in ("DENIED", "PENDING"):
+        loaded.sandbox.change_conversion(int(id_), status=status)
+        loaded.sandbox.advance(seconds=10)
+        loaded.refresh()
+    assert [row[2] for row in loaded.history(f"id = '{id_}'")] == ["PENDING", "DENIED", "PENDING"]
+
+
+def test_a_row_that_vanished_is_marked_and_not_deleted(loaded: Loaded) -> None:
+    (id_,) = loaded.query("SELECT max(id) FROM refersion_data.conversions WHERE status = 'APPROVED'")[0]
+    state = loaded.states()[id_]
+    loaded.sandbox.delete_conversion(int(id_))
+    loaded.sandbox.advance(seconds=10)
+    loaded.refresh()
+    loaded.refresh()
+    assert [row[1:] for row in loaded.history(f"id = '{id_}'")] == [("new", *state), ("vanished", *state)]
+    marked = loaded.query("SELECT id FROM refersion_data.conversions WHERE vanished_at IS NOT NULL")
+    assert marked == [(id_,)]
+
+
+def test_a_row_outside_of_the_span_that_was_read_is_not_taken_for_vanished(loaded: Loaded) -> None:
+    loaded.sandbox.advance(seconds=10)
+    loaded.refresh(read_from="2025-06-20", read_to="2025-06-21")
+    assert loaded.query("SELECT count(*) FROM refersion_data.conversions WHERE vanished_at IS NOT NULL") == [(0,)]
+
+
+def test_a_row_that_comes_back_is_marked_no_more(loaded: Loaded) -> None:
+    (id_, created) = loaded.query(
+        "SELECT id, epoch(created)::BIGINT FROM refersion_data.conversions ORDER BY created DESC LIMIT 1"
+    )[0]
+    loaded.sandbox.delete_conversion(int(id_))
+    loaded.sandbox.advance(seconds=10)
+    loaded.refresh()
+    back = loaded.sandbox.insert_conversion(id=int(id_), created=created)
+    assert str(back) == id_
+    loaded.sandbox.advance(seconds=10)
+    loaded.refresh()
+    assert [row[1] for row in loaded.history(f"id = '{id_}'")] == ["new", "vanished", "returned"]
+    assert loaded.query("SELECT count(*) FROM refersion_data.conversions WHERE vanished_at IS NOT NULL") == [(0,)]
+
+
+def test_an_explicit_span_fills_it_like_a_refresh(loaded: Loaded) -> None:
+    (id_, day) = loaded.query(
+        "SELECT id, strftime(created, '%Y-%m-%d') FROM refersion_data.conversions WHERE status = 'PENDING' LIMIT 1"
+    )[0]
+    loaded.sandbox.change_conversion(int(id_), status="APPROVED")
+    loaded.refresh(read_from=f"{day}T00:00:00Z", read_to=f"{day}T23:59:59Z")
+    assert [row[1:3] for row in loaded.history(f"id = '{id_}'")] == [("new", "PENDING"), ("changed", "APPROVED")]
+
+
+def test_changes_that_a_run_did_not_get_to_write_are_made_up_for_by_the_next(loaded: Loaded) -> None:
+    before = loaded.states()
+    loaded.sandbox.advance(days=30)
+    # The table alone, as in a run that was stopped between the load and the history.
+    with loaded.warehouse.sql() as client:
+        client.execute_sql("CREATE TABLE kept AS SELECT * FROM refersion_data.conversion_history")
+    loaded.refresh("refersion/conversions")
+    with loaded.warehouse.sql() as client:
+        client.execute_sql("DELETE FROM refersion_data.conversion_history")
+        client.execute_sql("INSERT INTO refersion_data.conversion_history SELECT * FROM kept")
+    loaded.refresh("refersion/conversion_history")
+    after = loaded.states()
+    changed = {id_ for id_, state in before.items() if after[id_] != state}
+    assert changed
+    assert {row[0] for row in loaded.history("change = 'changed'")} == changed
