@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
@@ -11,6 +12,7 @@ from pydantic import Field
 from refersion_dagster.ingest.loading import Loader
 from refersion_dagster.ingest.specs import asset_spec, history_spec
 from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.refersion.windows import parse_moment
 from refersion_dagster.resources import RefersionResource, Warehouse
 
 
@@ -36,6 +38,24 @@ class RefreshConfig(dg.Config):
         default=False, description="affiliate_get: read the details of every affiliate, not only new and changed ones."
     )
 
+    def source_options(self) -> dict[str, Any]:
+        """As arguments of refersion_source. Raises dg.Failure for what makes no sense, instead of reading nothing."""
+        try:
+            start, end = (parse_moment(moment) if moment else None for moment in (self.read_from, self.read_to))
+        except ValueError as error:
+            raise dg.Failure(f"Run configuration: {error}.", allow_retries=False) from None
+        if start and end and start >= end:
+            raise dg.Failure(
+                f"Run configuration: read_from ({self.read_from}) has to be before read_to ({self.read_to}).",
+                allow_retries=False,
+            )
+        if self.full_reload and (start or end):
+            raise dg.Failure(
+                "Run configuration: full_reload reads everything, and read_from and read_to one span; give either.",
+                allow_retries=False,
+            )
+        return self.model_dump()
+
 
 @dg.multi_asset(
     name="refersion_tables",
@@ -52,7 +72,7 @@ def refersion_tables(
     """Reads Refersion with dlt and merges what came into the warehouse."""
     tables = [key.path[-1] for key in context.selected_asset_keys]
     with warehouse.writing(context.log.info), _source_log_shown(context):
-        yield from Loader(context, refersion, warehouse, dlt, config.model_dump()).load(tables)
+        yield from Loader(context, refersion, warehouse, dlt, config.source_options()).load(tables)
 
 
 @contextmanager

@@ -1,0 +1,130 @@
+"""Which keys a run needs, and what it says when they are absent or wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.location import GRAPHQL, KEYS, REST, TABLES, Location, account_of, counts, materialise
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"))
+
+
+class TestAsAProcess:
+    def test_rest_tables_need_the_key_pair_only(self, account: SandboxServer, tmp_path: Path) -> None:
+        location = Location.of(tmp_path, account).without("REFERSION_GRAPHQL_TOKEN")
+        ended = location.materialise("refersion/affiliate_list")
+        assert ended.code == 0, ended.output
+        assert location.counts() == {"affiliate_list": account.sums()["affiliates"]}
+
+    def test_without_any_key_a_run_says_what_to_set_and_where_to_find_it(
+        self, account: SandboxServer, tmp_path: Path
+    ) -> None:
+        location = Location.of(tmp_path, account).without(*KEYS)
+        ended = location.refresh()
+        assert ended.code != 0
+        assert (
+            "Refersion's REST API needs a key pair, and there is no REFERSION_PUBLIC_KEY and no REFERSION_SECRET_KEY."
+            in ended.output
+        )
+        assert "Find them in Refersion under Account > Settings > Refersion API." in ended.output
+        assert "there is no REFERSION_GRAPHQL_TOKEN." in ended.output
+
+
+class TestMissing:
+    @pytest.mark.parametrize("table", GRAPHQL)
+    def test_graphql_tables_say_that_they_need_the_token(
+        self, account: SandboxServer, warehouse: Warehouse, table: str
+    ) -> None:
+        outcome = materialise(account_of(account, graphql_token=None), warehouse, f"refersion/{table}")
+        assert not outcome.success
+        assert outcome.failure == (
+            "Refersion's GraphQL API, the only way to conversions, payments and offers row by row, needs a token, and "
+            "there is no REFERSION_GRAPHQL_TOKEN. Set REFERSION_GRAPHQL_TOKEN (plain dlt: graphql_token under "
+            "[sources.refersion_source] in .dlt/secrets.toml). Find it in Refersion under Account > Settings > "
+            "Refersion API > GraphQL."
+        )
+
+    @pytest.mark.parametrize(
+        ("absent", "named"),
+        [
+            ({"public_key": None}, "REFERSION_PUBLIC_KEY"),
+            ({"api_key": None}, "REFERSION_SECRET_KEY"),
+            ({"api_key": "  "}, "REFERSION_SECRET_KEY"),
+        ],
+    )
+    def test_the_half_of_the_pair_that_is_absent_is_named(
+        self, account: SandboxServer, warehouse: Warehouse, absent: dict[str, str | None], named: str
+    ) -> None:
+        outcome = materialise(account_of(account, **absent), warehouse, "refersion/affiliate_list")
+        assert not outcome.success
+        assert f"and there is no {named}." in outcome.failure
+
+    def test_no_request_is_sent_without_a_key(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
+        bare = account_of(sandbox, public_key=None, api_key=None, graphql_token=None)
+        outcome = materialise(bare, warehouse, *(f"refersion/{table}" for table in TABLES))
+        assert not outcome.success
+        assert sandbox.requests() == {}
+
+    def test_rest_tables_load_in_a_run_in_which_graphql_fails(
+        self, account: SandboxServer, warehouse: Warehouse
+    ) -> None:
+        outcome = materialise(account_of(account, graphql_token=None), warehouse)
+        assert not outcome.success
+        assert set(outcome.metadata) == {f"refersion/{table}" for table in REST}
+        assert outcome.failure.count("there is no REFERSION_GRAPHQL_TOKEN") == 1
+        assert counts(Path(warehouse.duckdb_path)).keys() == set(REST)
+
+    def test_a_pair_in_one_string_is_taken(self, account: SandboxServer, warehouse: Warehouse) -> None:
+        pair = account_of(account, public_key=None, api_key=f"{account.public_key}.{account.secret_key}")
+        assert materialise(pair, warehouse, "refersion/affiliate_list").success
+
+
+class TestWrong:
+    @pytest.mark.parametrize(
+        ("wrong", "table", "advice"),
+        [
+            ("api_key", "affiliate_list", "Check REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY."),
+            ("public_key", "conversion_totals", "Check REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY."),
+            ("graphql_token", "offers", "Check REFERSION_GRAPHQL_TOKEN."),
+        ],
+    )
+    def test_the_servers_words_are_told_with_advice_and_without_the_key(
+        self, account: SandboxServer, warehouse: Warehouse, wrong: str, table: str, advice: str
+    ) -> None:
+        key = "wrong_94b1e07ac3"
+        outcome = materialise(account_of(account, **{wrong: key}), warehouse, f"refersion/{table}")
+        assert not outcome.success
+        assert "Refersion said:" in outcome.failure
+        assert advice in outcome.failure
+        told = "\n".join([*outcome.log, outcome.failure])
+        assert not [one for one in (key, account.secret_key, account.graphql_token) if one in told]
+
+    def test_a_refused_key_is_not_tried_again(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
+        materialise(account_of(sandbox, api_key="wrong"), warehouse, "refersion/affiliate_list")
+        assert sandbox.requests()["rest:/affiliate/list"] == 1
+
+
+class TestTroubleOfOneTable:
+    def test_stays_its_own(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
+        """What was loaded before and after it is there; the run fails and names the reason."""
+        sandbox.fault("graphql:offers", "graphql-error", times=None, message="Offers are being moved")
+        outcome = materialise(account_of(sandbox, retry_seconds=1), warehouse)
+        assert not outcome.success
+        assert "Offers are being moved" in outcome.failure
+        told = {key.removeprefix("refersion/") for key in outcome.metadata}
+        assert told == set(TABLES) - {"offers"}
+        assert counts(Path(warehouse.duckdb_path))["conversions"] == sandbox.sums()["number_of_conversions"]
+
+    def test_an_unreadable_amount_names_row_field_and_value_and_loads_nothing(
+        self, sandbox: SandboxServer, warehouse: Warehouse
+    ) -> None:
+        row = sandbox.insert_conversion(total="12,34,5")
+        outcome = materialise(account_of(sandbox), warehouse, "refersion/conversions")
+        assert not outcome.success
+        assert f"conversions.total of row {row} is '12,34,5', which is not an amount" in outcome.failure
+        assert counts(Path(warehouse.duckdb_path)) == {}
