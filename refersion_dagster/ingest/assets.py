@@ -1,15 +1,13 @@
 """The raw tables `refersion/<table>`: one multi-asset of which any part can be materialised."""
 
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 from pydantic import Field
 
-from refersion_dagster.ingest.loading import Loader
+from refersion_dagster.ingest.loading import load_tables
 from refersion_dagster.ingest.specs import asset_spec, history_spec
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.windows import parse_moment
@@ -71,24 +69,4 @@ def refersion_tables(
 ) -> Iterator[dg.MaterializeResult]:
     """Reads Refersion with dlt and merges what came into the warehouse."""
     tables = [key.path[-1] for key in context.selected_asset_keys]
-    with warehouse.writing(context.log.info), _source_log_shown(context):
-        yield from Loader(context, refersion, warehouse, dlt, config.source_options()).load(tables)
-
-
-@contextmanager
-def _source_log_shown(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Shows what the source logs (progress, retries, windows read again) in the run's own log."""
-
-    class ToRunLog(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            context.log.log(record.levelno, record.getMessage())
-
-    logger, handler = logging.getLogger("refersion_dagster.refersion"), ToRunLog(logging.INFO)
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(min(level or logging.INFO, logging.INFO))
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+    yield from load_tables(context, refersion, warehouse, dlt, config.source_options(), tables)

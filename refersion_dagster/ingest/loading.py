@@ -10,6 +10,7 @@ from dagster_dlt import DagsterDltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from refersion_dagster.ingest.history import TABLE, update_history
+from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.entities import ENTITIES
@@ -27,6 +28,19 @@ GROUPS = (
 )
 
 
+def load_tables(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    refersion: RefersionResource,
+    warehouse: Warehouse,
+    dlt_resource: DagsterDltResource,
+    options: Mapping[str, Any],
+    tables: Sequence[str],
+) -> Iterator[dg.MaterializeResult]:
+    """Loads the tables within one run, while nobody else writes; see Loader."""
+    with warehouse.writing(context.log.info), source_log_shown(context.log):
+        yield from Loader(context, refersion, warehouse, dlt_resource, options).load(tables)
+
+
 class Loader:
     """Loads tables of one account into one warehouse, within one run.
 
@@ -36,7 +50,7 @@ class Loader:
 
     def __init__(
         self,
-        context: dg.AssetExecutionContext,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
         refersion: RefersionResource,
         warehouse: Warehouse,
         dlt_resource: DagsterDltResource,
