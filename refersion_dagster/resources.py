@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -93,8 +94,23 @@ POLL_SECONDS = 0.5
 LOCK_HOLDER = re.compile(r"Conflicting lock is held in (.+?\(PID \d+\))")
 
 
+FULL_DISK = re.compile(r"no space left|disk quota exceeded|file too large", re.IGNORECASE)
+
+
 class WarehouseBusy(Exception):
     """Another program went on using the database for longer than this run was to wait."""
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error, or one that it was raised from, is that of a disk without space."""
+    reason: BaseException | None = error
+    while reason is not None:
+        if isinstance(reason, OSError) and reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if FULL_DISK.search(str(reason)):  # DuckDB and Arrow pass the system's words on
+            return True
+        reason = reason.__cause__ or reason.__context__
+    return False
 
 
 class Warehouse(dg.ConfigurableResource):

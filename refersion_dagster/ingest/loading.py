@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, colum
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, WindowNotSettled, underlying
-from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.resources import RefersionResource, Warehouse, disk_is_full
 
 # Tables that are loaded together. Control totals come last: they are held against what was loaded before.
 GROUPS = (
@@ -108,7 +109,13 @@ class Loader:
                 )
                 try:
                     list(load)  # dagster-dlt loads as it is iterated; what was loaded is told by _result
-                except PipelineStepFailed as error:
+                except (PipelineStepFailed, OSError) as error:
+                    if disk_is_full(error):
+                        raise dg.Failure(
+                            f"There is no space left for {self.warehouse.location} or for temporary files in "
+                            f"{tempfile.gettempdir()}. The tables are as they were; free some and run again.",
+                            allow_retries=False,
+                        ) from error
                     raise underlying(error) or error from None
             reports = [(table, self.report.table(table)) for table in tables]
             for table, report in reports:
