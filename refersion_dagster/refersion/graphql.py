@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +38,7 @@ from refersion_dagster.refersion.http import (
     server_words,
 )
 from refersion_dagster.refersion.paging import Page, Slice
+from refersion_dagster.refersion.windows import Window
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +61,9 @@ QUERY_ERROR = re.compile(
     re.IGNORECASE,
 )
 AUTH_ERROR = re.compile(
-    r"invalid (api )?(key|token|credential)|unauthori[sz]ed|unauthenticated|authentication", re.IGNORECASE
+    r"(invalid|wrong|missing) ([\w-]+[ -])?(key|token|credential)|unauthori[sz]ed|unauthenticated|"
+    r"authentication",
+    re.IGNORECASE,
 )
 TOO_FAST = re.compile(r"too many requests|rate.?limit|throttl|quota", re.IGNORECASE)
 
@@ -150,6 +154,8 @@ class GraphQL:
         )
 
     def _interpret(self, answer: Answer) -> dict[str, Any]:
+        if answer.status == 403 and AUTH_ERROR.search(server_words(answer.content)):
+            self._refuse(answer, [server_words(answer.content)])
         if answer.status not in (200, 400):
             self.transport.check(answer)
         with self.one_at_a_time:
@@ -211,11 +217,7 @@ class GraphQL:
     def _select_known(self, schema: AccountSchema, entity: Entity) -> Selection:
         root = schema.root(entity.name)
         if root is None:
-            raise FieldNotOffered(
-                f"this account's GraphQL API offers no {entity.name}.",
-                operation=f"graphql {entity.name}",
-                advice="Leave this table out of the selection, or ask Refersion's support to open it.",
-            )
+            raise _not_offered(entity)
         fields = schema.types.get(root.type_name, {})
 
         def offered(column: Column) -> bool:
@@ -266,14 +268,18 @@ class GraphQL:
         announces = entity.windowed
         for _ in range(len(tried) + len(arguments) + 2):
             selection = Selection(entity, tuple(tried), (), (), frozenset(arguments), announces)
-            probe = Slice(None, None)
+            filters = tuple((name, values[0]) for name, values in entity.filled_by_filter if name in arguments)
+            window = Window(datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC))
+            probe = Slice(window if entity.windowed else None, None, filters)
             try:
                 self.execute(build_query(selection, probe, 0, 1), entity.name)
             except QueryError as error:
-                unknown = {field for _, field in error.unknown}
-                left = [column for column in tried if unknown.isdisjoint(column.path)]
+                if any(name == entity.name and "query" in owner.lower() for owner, name in error.unknown):
+                    raise _not_offered(entity) from None
+                left = [column for column in tried if not _is_unknown(column, entity, tried, error.unknown)]
                 left_arguments = arguments - error.arguments
-                still_announces = announces and unknown.isdisjoint({"pageInfo", "total_results"})
+                totals = {"pageInfo", "total_results", entity.name}
+                still_announces = announces and totals.isdisjoint(name for _, name in error.unknown)
                 if len(left) == len(tried) and left_arguments == arguments and still_announces == announces:
                     raise
                 tried, arguments, announces = left, left_arguments, still_announces
@@ -350,6 +356,31 @@ class GraphQL:
         return Page(rows, ids, _announced(data, name))
 
 
+def _not_offered(entity: Entity) -> FieldNotOffered:
+    return FieldNotOffered(
+        f"this account's GraphQL API offers no {entity.name}.",
+        operation=f"graphql {entity.name}",
+        advice="Leave this table out of the selection, or ask Refersion's support to open it.",
+    )
+
+
+def _is_unknown(column: Column, entity: Entity, tried: Sequence[Column], unknown: Iterable[tuple[str, str]]) -> bool:
+    """Whether the server named a column's field as unknown, by (type, field).
+
+    Of objects the type is not known here. Where one is named like the type it is meant, else all with such a field.
+    """
+    for owner, name in unknown:
+        if owner == entity.graphql_type:
+            found = column.path[0] == name
+        elif any(other.path[0] == owner.lower() for other in tried if len(other.path) == 2):
+            found = column.path == (owner.lower(), name)
+        else:
+            found = len(column.path) == 2 and column.path[1] == name
+        if found:
+            return True
+    return False
+
+
 def build_query(selection: Selection, one: Slice, offset: int, first: int) -> str:
     """The query for one page, arguments inline as in Refersion's own samples.
 
@@ -358,7 +389,8 @@ def build_query(selection: Selection, one: Slice, offset: int, first: int) -> st
     """
     arguments: list[str] = []
     if one.window:
-        arguments += [f"created_from: {one.window.start_seconds - 1}", f"created_to: {one.window.end_seconds}"]
+        bounds = {"created_from": one.window.start_seconds - 1, "created_to": one.window.end_seconds}
+        arguments += [f"{name}: {seconds}" for name, seconds in bounds.items() if name in selection.arguments]
     if selection.pages:
         arguments += [f"first: {first}", f"offset: {offset}"]
     elif "first" in selection.arguments:

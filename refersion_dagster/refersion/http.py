@@ -44,6 +44,7 @@ T = TypeVar("T")
 # An edge proxy may refuse a library's default user agent (seen).
 USER_AGENT = "refersion-dagster (+https://github.com/refersion-dagster)"
 CONNECT_SECONDS, READ_SECONDS = 10, 90
+BACK_OFF = tenacity.wait_exponential(multiplier=0.5, max=30) + tenacity.wait_random(0, 1)
 # Any of these may pass by itself; 52x are those of content delivery networks.
 TRANSIENT_STATUSES = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 # A 429 that counts items of a batch, not calls: trying again cannot help (documented).
@@ -134,7 +135,7 @@ class Transport:
             trouble = state.outcome.exception() if state.outcome else None
             if isinstance(trouble, Transient) and trouble.wait is not None:
                 return trouble.wait
-            return tenacity.wait_exponential_jitter(initial=0.5, max=30, jitter=1)(state)
+            return BACK_OFF(state)
 
         def gives_up(state: tenacity.RetryCallState) -> bool:
             return (state.seconds_since_start or 0) + waits(state) > self.retry_seconds
@@ -268,6 +269,7 @@ class Transport:
                 if status == 204
                 else f"the request was refused (HTTP {status}).",
                 said=said,
+                advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL." if status == 404 else None,
             )
         raise UnexpectedAnswer(
             f"HTTP {status}, which Refersion does not document.",

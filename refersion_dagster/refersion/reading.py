@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -72,7 +72,7 @@ class EntityReader:
         elif self.fills:
             for window in windows or [None]:
                 table = self._table(lambda window=window: self._filled(window))
-                yield Batch(window, [self._trim(table, window)], complete=True)
+                yield Batch(window, [_once_each(self._trim(table, window))], complete=True)
         else:
             slices = (Slice(window, window) for window in (windows if windows is not None else [None]))
             with ThreadPoolExecutor(1, thread_name_prefix="refersion-tables") as background:
@@ -147,8 +147,7 @@ class EntityReader:
         passes = [Slice(window, window, ((name, value),)) for name, values in self.fills for value in values]
         doubtful: list[str] = []
         for _ in range(FILL_ATTEMPTS):
-            found: dict[str, dict[Any, str]] = {name: {} for name, _ in self.fills}
-            met: Counter[tuple[str, Any]] = Counter()
+            found: dict[str, dict[Any, set[str]]] = {name: defaultdict(set) for name, _ in self.fills}
             parts: list[Columns] = []
             for result in self._slices([*passes, Slice(window, window)], list):
                 pages = list(chain.from_iterable(result.chunks))
@@ -156,14 +155,14 @@ class EntityReader:
                     parts += in_columns(pages)
                 for name, value in result.slice.filters:
                     for id_ in chain.from_iterable(pages):
-                        found[name][id_] = value
-                        met[name, id_] += 1
+                        found[name][id_].add(value)
             ids = as_values([part.values["id"] for part in parts])
-            doubtful = [f"{name} of {id_}" for id_ in ids for name in found if met[name, id_] != 1]
+            doubtful = [f"{name} of {id_}" for id_ in ids for name in found if len(found[name][id_]) != 1]
             if not doubtful:
                 for part in parts:
                     of_part = as_values([part.values["id"]])
-                    part.values.update({name: [values[id_] for id_ in of_part] for name, values in found.items()})
+                    for name, values in found.items():
+                        part.values[name] = [next(iter(values[id_])) for id_ in of_part]
                 return parts
         raise WindowNotSettled(
             f"{window}: reading {', '.join(name for name, _ in self.fills)} by filter gave no or several values for "
@@ -172,6 +171,12 @@ class EntityReader:
             advice="Nothing of it was loaded. A status beyond the known ones, a filter that the server ignores, or "
             "rows that change all the time can be the cause.",
         )
+
+
+def _once_each(table: pa.Table) -> pa.Table:
+    """Each row once: where a window had to be cut, both halves were sent the rows at the cut."""
+    places = {id_: place for place, id_ in enumerate(table.column("id").to_pylist())}
+    return table if len(places) == table.num_rows else table.take(pa.array(sorted(places.values()), pa.int64()))
 
 
 def _ids_only(selection: Selection) -> Selection:

@@ -108,7 +108,9 @@ class TableBuilder:
             if set(map(type, held)) - {dict}:
                 at = next(i for i, value in enumerate(held) if not isinstance(value, dict))
                 key = " ".join(str(rows[at].get(part)) for part in self.entity.primary_key)
-                raise UnreadableValue(table=self.entity.name, field=name, row=key, value=held[at], wanted="an object")
+                personal = any(column.personal and column.path[0] == name for column in self.columns)
+                shown = "<a personal value>" if personal else held[at]
+                raise UnreadableValue(table=self.entity.name, field=name, row=key, value=shown, wanted="an object")
             values |= zip((f"{name}__{field}" for field in fields), _pick(held, fields), strict=True)
         return Columns({name: raw_array(found) for name, found in values.items()}, len(rows))
 

@@ -78,10 +78,13 @@ class Warehouse:
     def load(self, sandbox: SandboxServer, *tables: str, machine: str = "this", **changes: Any) -> ReadReport:
         """Loads the tables (all where none is named) in one commit. Raises the source's own errors."""
         report = changes.pop("report", None) or ReadReport()
+        pipeline = self.pipeline(machine)
         try:
-            self.pipeline(machine).run(source(sandbox, *tables, report=report, **changes), loader_file_format="parquet")
+            pipeline.run(source(sandbox, *tables, report=report, **changes), loader_file_format="parquet")
         except PipelineStepFailed as error:
             raise underlying(error) or error from None
+        finally:
+            pipeline.deactivate()  # a source that is read by itself would take the state of an active pipeline
         return report
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:

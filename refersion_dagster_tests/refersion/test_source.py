@@ -315,8 +315,8 @@ class TestArguments:
             ({"totals_by": "week"}, "totals_by is 'week'; it can be month or day"),
             ({"pii": "encrypt"}, r"pii \(REFERSION_PII\) is 'encrypt'; it can be hash, keep or drop"),
             ({"start_date": "31.01.2024"}, "'31.01.2024' is not a date"),
-            ({"lookback_days": -1}, "lookback_days cannot be negative"),
-            ({"max_concurrency": 0}, "max_concurrency has to be 1 or more"),
+            ({"lookback_days": -1}, r"lookback_days \(REFERSION_LOOKBACK_DAYS\) is -1; it has to be 0 or more"),
+            ({"max_concurrency": 0}, r"max_concurrency \(REFERSION_MAX_CONCURRENCY\) is 0; it has to be 1 or more"),
         ],
         ids=str,
     )

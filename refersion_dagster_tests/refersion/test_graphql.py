@@ -1,0 +1,350 @@
+"""The GraphQL API may lack fields, have more, refuse introspection and send other types: the tables stay the same."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from refersion_dagster.refersion import ReadReport, paging
+from refersion_dagster.refersion.errors import (
+    FieldNotOffered,
+    InvalidCredentials,
+    RefersionError,
+    RequestRefused,
+    UnexpectedAnswer,
+    UnreadableValue,
+    WindowNotSettled,
+)
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Row, Warehouse, read, rows
+
+TABLES = ("affiliates", "conversions", "offers", "payments")
+# Fields that are only known from webhooks: nobody asks for them where introspection is refused.
+INFERRED = {
+    "conversions": {
+        *("type", "order_id", "updated", "is_recurring", "is_test_conversion", "total_items", "source", "payment_id"),
+        *("denied_reason_code", "reason", "notes", "offer__id", "offer__name", "offer__type", "offer__amount"),
+        *("customer__name", "customer__email", "customer__browser_ip", "affiliate__id"),
+        *("click__created", "click__referer", "click__landed_url", "click__ip", "click__sub_id", "click__creative_id"),
+    },
+    "payments": {"total", "affiliate__id", "affiliate__name", "affiliate__email", "payment_method", "note"},
+    "affiliates": set(),
+    "offers": set(),
+}
+EXTRA = {"affiliates": {"company"}, "conversions": set(), "offers": {"amount"}, "payments": {"affiliate_id"}}
+
+
+@pytest.fixture(scope="module")
+def pristine() -> dict[str, list[Row]]:
+    """The tables of an account whose API offers everything."""
+    with SandboxServer(SMALL) as running:
+        return {table: rows(read(running, table)) for table in TABLES}
+
+
+@pytest.fixture(params=["open", "refused", "refused_400", "refused_403"])
+def introspection(request: pytest.FixtureRequest, sandbox: SandboxServer) -> str:
+    """How the server answers introspection."""
+    sandbox.configure(introspection=request.param)
+    return request.param
+
+
+def without(found: list[Row], *names: str) -> list[Row]:
+    return [{name: value for name, value in row.items() if name not in names} for row in found]
+
+
+class TestFields:
+    @pytest.mark.parametrize("status", [200, 400])
+    @pytest.mark.parametrize("way", ["refused", "refused_400", "refused_403"])
+    @pytest.mark.parametrize("table", TABLES)
+    def test_without_introspection_the_documented_fields_are_read(
+        self, sandbox: SandboxServer, pristine: dict[str, list[Row]], table: str, way: str, status: int
+    ) -> None:
+        sandbox.configure(introspection=way, validation_error_status=status)
+        unasked = INFERRED[table]
+        found = rows(read(sandbox, table))
+        assert without(found, *unasked) == without(pristine[table], *unasked, *EXTRA[table])
+        assert all(row[name] is None for row in found for name in unasked)
+
+    @pytest.mark.parametrize(
+        ("removed", "gone"),
+        [
+            (["Conversion.notes"], ["notes"]),
+            (["Conversion.updated", "Conversion.type", "Conversion.order_id"], ["updated", "type", "order_id"]),
+            (["Conversion.customer"], ["customer__name", "customer__email", "customer__browser_ip"]),
+            (["Customer.email"], ["customer__email"]),
+            (["Conversion.payment"], ["payment__id", "payment__created"]),
+            (["Conversion.affiliate_id"], ["affiliate_id"]),
+            (["Offer.name", "Shop.name"], ["offer__name", "shop__name"]),
+            (["Query.pageInfo", "Query.clicks", "Query.creatives"], []),
+            (["PageInfo.total_results"], []),
+        ],
+        ids=str,
+    )
+    def test_a_field_that_vanished_is_null_and_reported(
+        self,
+        sandbox: SandboxServer,
+        introspection: str,
+        pristine: dict[str, list[Row]],
+        removed: list[str],
+        gone: list[str],
+    ) -> None:
+        removable = [path for path in removed if path != "PageInfo.total_results"]
+        # A type keeps one field: without total_results, pageInfo has another one.
+        added = {"PageInfo.has_next": "Boolean"} if removable != removed else {}
+        sandbox.configure(remove_fields=removed, add_fields=added)
+        report = ReadReport()
+        found = rows(read(sandbox, "conversions", report=report))
+        missing = set(gone) | (INFERRED["conversions"] if introspection != "open" else set())
+        assert without(found, *missing) == without(pristine["conversions"], *missing)
+        assert all(row[name] is None for row in found for name in missing)
+        assert set(report.table("conversions").fields_missing) == missing
+
+    @pytest.mark.parametrize("kind", ["String", "Int", "Float", "Boolean"])
+    def test_an_unknown_scalar_field_lands_as_text(
+        self, sandbox: SandboxServer, warehouse: Warehouse, kind: str
+    ) -> None:
+        sandbox.configure(
+            add_fields={
+                "Conversion.loyalty_tier": kind,
+                "Conversion.tags": f"[{kind}]",
+                "Affiliate.loyaltyTier": kind,
+            }
+        )
+        report = warehouse.load(sandbox, "conversions", "affiliates")
+        value = {"String": "gold", "Int": "42", "Float": "1.5", "Boolean": "true"}[kind]
+        assert {row[0] for row in warehouse.rows("conversions", "loyalty_tier")} == {value}
+        assert {row[0] for row in warehouse.rows("affiliates", "loyalty_tier")} == {value}
+        assert report.table("conversions").fields_extra == ["loyalty_tier"]
+
+    def test_a_field_that_appears_between_two_runs_gets_a_column(
+        self, sandbox: SandboxServer, warehouse: Warehouse
+    ) -> None:
+        warehouse.load(sandbox, "offers")
+        sandbox.configure(add_fields={"Offer.season": "String"})
+        warehouse.load(sandbox, "offers")
+        assert {row[0] for row in warehouse.rows("offers", "season")} == {"gold"}
+        sandbox.configure(add_fields={})
+        warehouse.load(sandbox, "offers")
+        assert warehouse.count("offers") == len(sandbox.account.offers)
+
+    def test_an_unknown_field_that_sounds_personal_is_hashed(self, sandbox: SandboxServer) -> None:
+        sandbox.configure(add_fields={"Conversion.customer_phone": "String"})
+        (value,) = set(read(sandbox, "conversions").column("customer_phone").to_pylist())
+        assert value != "gold"
+        assert len(value) == 64
+
+    @pytest.mark.parametrize(
+        ("removed", "table", "named"),
+        [
+            (["Query.payments"], "payments", "no payments"),
+            (["Conversion.id"], "conversions", "without id"),
+            (["Conversion.total", "Conversion.currency"], "conversions", "without total, currency"),
+            (["Conversion.created"], "conversions", "without created"),
+            (["Affiliate.id"], "affiliates", "without id"),
+        ],
+        ids=str,
+    )
+    def test_a_table_that_cannot_be_correct_is_not_loaded(
+        self, sandbox: SandboxServer, warehouse: Warehouse, removed: list[str], table: str, named: str
+    ) -> None:
+        sandbox.configure(remove_fields=removed)
+        with pytest.raises(FieldNotOffered, match=named):
+            warehouse.load(sandbox, table)
+        warehouse.load(sandbox, "offers")
+        assert set(warehouse.counts()) == {"offers"}
+
+    @pytest.mark.parametrize("way", ["refused", "refused_400", "refused_403"])
+    def test_nor_where_introspection_is_refused(self, sandbox: SandboxServer, way: str) -> None:
+        sandbox.configure(introspection=way, remove_fields=["Conversion.currency"])
+        with pytest.raises(FieldNotOffered, match="without currency"):
+            read(sandbox, "conversions")
+        sandbox.configure(introspection=way, remove_fields=["Query.payments"])
+        with pytest.raises(RefersionError, match="payments"):
+            read(sandbox, "payments")
+
+    @pytest.mark.parametrize(
+        "removed",
+        [
+            ["conversions.created_from"],
+            ["conversions.created_to"],
+            ["conversions.created_from", "conversions.created_to"],
+        ],
+    )
+    def test_conversions_that_cannot_be_asked_for_by_time_are_not_loaded(
+        self, sandbox: SandboxServer, introspection: str, removed: list[str]
+    ) -> None:
+        sandbox.configure(introspection=introspection, remove_arguments=removed)
+        with pytest.raises(FieldNotOffered, match="without created_from and created_to"):
+            read(sandbox, "conversions")
+
+    @pytest.mark.parametrize(
+        "removed",
+        [
+            ["affiliates.first", "affiliates.offset"],
+            ["affiliates.offset"],
+            ["affiliates.first", "affiliates.offset", "affiliates.limit"],
+            ["offers.first", "offers.offset"],
+        ],
+        ids=str,
+    )
+    def test_a_list_that_cannot_be_paged_is_read_in_one_answer(
+        self, sandbox: SandboxServer, introspection: str, removed: list[str], pristine: dict[str, list[Row]]
+    ) -> None:
+        sandbox.configure(introspection=introspection, remove_arguments=removed)
+        for table in ("affiliates", "offers"):
+            assert without(rows(read(sandbox, table)), *EXTRA[table]) == without(pristine[table], *EXTRA[table])
+
+    def test_one_answer_that_is_not_all_is_an_error(self, sandbox: SandboxServer) -> None:
+        sandbox.configure(remove_arguments=["affiliates.offset"], page_cap=5)
+        with pytest.raises(UnexpectedAnswer, match="5 of 12 rows came, and this account's API cannot be paged"):
+            read(sandbox, "affiliates")
+
+
+FILLABLE = [["Conversion.status"], ["Conversion.payment_status"], ["Conversion.status", "Conversion.payment_status"]]
+
+
+class TestFieldsThatCanOnlyBeFilteredOn:
+    @pytest.mark.parametrize("removed", FILLABLE, ids=str)
+    def test_are_filled_in_by_one_pass_for_each_value(
+        self, sandbox: SandboxServer, introspection: str, removed: list[str], pristine: dict[str, list[Row]]
+    ) -> None:
+        sandbox.configure(remove_fields=removed)
+        report = ReadReport()
+        found = rows(read(sandbox, "conversions", report=report))
+        unasked = INFERRED["conversions"] if introspection != "open" else set()
+        assert without(found, *unasked) == without(pristine["conversions"], *unasked)
+        assert report.table("conversions").fields_filled == [path.partition(".")[2] for path in removed]
+
+    @pytest.mark.parametrize("switches", [{"page_cap": 9}, {"total_results_ignore_filters": True}], ids=str)
+    @pytest.mark.parametrize("most_rows", [7, 20_000])
+    def test_in_windows_that_are_cut_too(
+        self,
+        sandbox: SandboxServer,
+        pristine: dict[str, list[Row]],
+        monkeypatch: pytest.MonkeyPatch,
+        switches: dict[str, Any],
+        most_rows: int,
+    ) -> None:
+        monkeypatch.setattr(paging, "MOST_ROWS", most_rows)
+        sandbox.configure(remove_fields=["Conversion.status"], **switches)
+        assert rows(read(sandbox, "conversions")) == pristine["conversions"]
+
+    def test_with_rows_on_the_edge_of_a_cut(self, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Both halves of a window show the rows at the cut, as the server's bounds may be inclusive."""
+        monkeypatch.setattr(paging, "MOST_ROWS", 10)
+        sandbox.configure(page_cap=9, remove_fields=["Conversion.status", "Conversion.payment_status"])
+        noon = int(datetime(2025, 6, 15, 12, tzinfo=UTC).timestamp())
+        numbers = [sandbox.insert_conversion(created=noon + second) for second in range(-20, 20)]
+        found = read(sandbox, "conversions", read_from="2025-06-15T11:59:00", read_to="2025-06-15T12:01:00")
+        assert found.column("id").to_pylist().count(str(numbers[20])) == 1
+        assert sorted(found.column("id").to_pylist()) == sorted(map(str, numbers))
+
+    @pytest.mark.parametrize("removed", FILLABLE, ids=str)
+    def test_that_the_server_ignores_are_an_error_and_nothing_is_loaded(
+        self, sandbox: SandboxServer, warehouse: Warehouse, removed: list[str]
+    ) -> None:
+        ignored = [path.replace("Conversion.", "conversions.") for path in removed]
+        sandbox.configure(remove_fields=removed, ignore_filters=ignored)
+        warehouse.load(sandbox, "offers")
+        with pytest.raises(
+            WindowNotSettled, match=r"by filter gave no or several values .* a filter that the server ignores"
+        ):
+            warehouse.load(sandbox, "conversions")
+        assert set(warehouse.counts()) == {"offers"}
+
+    def test_with_a_value_nobody_knows_are_an_error(self, sandbox: SandboxServer) -> None:
+        sandbox.configure(remove_fields=["Conversion.status"])
+        number = sandbox.insert_conversion(status="ESCALATED", created=int(NOW.timestamp()) - 60)
+        with pytest.raises(WindowNotSettled, match=f"status of {number}"):
+            read(sandbox, "conversions", read_from="2025-06-30")
+
+    @pytest.mark.parametrize("name", ["status", "payment_status"])
+    def test_and_cannot_even_be_filtered_on_are_an_error(
+        self, sandbox: SandboxServer, introspection: str, name: str
+    ) -> None:
+        sandbox.configure(remove_fields=[f"Conversion.{name}"], remove_arguments=[f"conversions.{name}"])
+        with pytest.raises(FieldNotOffered, match=f"without {name}"):
+            read(sandbox, "conversions")
+
+
+class TestTypes:
+    @pytest.mark.parametrize(
+        "types",
+        [
+            {"ids": "string"},
+            {"money": "number"},
+            {"money": "separators"},
+            {"times": "unix_number"},
+            {"times": "iso"},
+            {"booleans": "upper"},
+            {"booleans": "number"},
+            {"ids": "string", "money": "number", "times": "iso", "booleans": "upper"},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("table", TABLES)
+    def test_whatever_types_the_server_sends_the_table_is_the_same(
+        self, sandbox: SandboxServer, pristine: dict[str, list[Row]], table: str, types: dict[str, str]
+    ) -> None:
+        sandbox.configure(types=types)
+        assert rows(read(sandbox, table)) == pristine[table]
+
+    def test_types_that_change_between_two_runs_change_nothing_in_the_warehouse(
+        self, sandbox: SandboxServer, warehouse: Warehouse
+    ) -> None:
+        def landed() -> list[Any]:
+            return [warehouse.rows(table, "* EXCLUDE (read_at)") for table in TABLES]
+
+        warehouse.load(sandbox, *TABLES)
+        before = landed()
+        sandbox.configure(types={"ids": "string", "money": "number", "times": "iso", "booleans": "number"})
+        warehouse.load(sandbox, *TABLES, full_reload=True)
+        assert landed() == before
+
+    @pytest.mark.parametrize("field", ["customer", "affiliate", "click"])
+    def test_an_object_that_is_none_is_named_without_what_it_holds(self, sandbox: SandboxServer, field: str) -> None:
+        number = sandbox.insert_conversion(created=int(NOW.timestamp()) - 60, **{field: "kim@example.com"})
+        with pytest.raises(UnreadableValue, match=f"conversions.{field} of row {number} is .* not an object") as caught:
+            read(sandbox, "conversions", read_from="2025-06-30")
+        assert ("kim@example.com" in str(caught.value)) == (field == "affiliate")
+
+    @pytest.mark.parametrize("nothing", [None, [], {}, ""])
+    def test_an_object_that_is_empty_in_phps_way_is_null(self, sandbox: SandboxServer, nothing: Any) -> None:
+        number = sandbox.insert_conversion(created=int(NOW.timestamp()) - 60, payment=nothing, customer=nothing)
+        found = {row["id"]: row for row in read(sandbox, "conversions", read_from="2025-06-30").to_pylist()}
+        assert found[str(number)]["payment__created"] is None
+        assert found[str(number)]["customer__email"] is None
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("status", [200, 400, 401, 403])
+    @pytest.mark.parametrize("table", TABLES)
+    def test_a_wrong_token_is_said_in_one_sentence_with_where_to_find_it(
+        self, sandbox: SandboxServer, warehouse: Warehouse, table: str, status: int
+    ) -> None:
+        sandbox.configure(bad_token_status=status)
+        with pytest.raises(InvalidCredentials) as caught:
+            warehouse.load(sandbox, table, graphql_token="gql_wrong")
+        message = str(caught.value)
+        assert "Invalid X-Refersion-Key" in message
+        assert "Check REFERSION_GRAPHQL_TOKEN" in message
+        assert "Account > Settings > Refersion API > GraphQL" in message
+        assert "gql_wrong" not in message
+        assert sum(sandbox.requests().values()) == 1
+
+    @pytest.mark.parametrize("path", ["/nowhere", "/v2/affiliate/list"])
+    def test_an_address_that_is_no_graphql_api_is_said(self, sandbox: SandboxServer, path: str) -> None:
+        with pytest.raises(RefersionError, match=r"REFERSION_GRAPHQL_(URL|TOKEN)"):
+            read(sandbox, "offers", graphql_url=f"{sandbox.url}{path}")
+
+    @pytest.mark.parametrize("message", ["Too many requests", "Rate limit exceeded", "Internal error"])
+    def test_an_error_in_a_200_that_may_pass_is_tried_again(
+        self, sandbox: SandboxServer, pristine: dict[str, list[Row]], message: str
+    ) -> None:
+        sandbox.fault("graphql", "graphql-error", message=message, times=2)
+        assert rows(read(sandbox, "offers")) == pristine["offers"]
+
+    def test_a_query_that_is_refused_says_why(self, sandbox: SandboxServer) -> None:
+        sandbox.fault("graphql:offers", "graphql-error", message="Validation failed: too complex", times=None)
+        with pytest.raises(RequestRefused, match="Validation failed: too complex"):
+            read(sandbox, "offers")
