@@ -25,7 +25,7 @@ def refresh_with_little_space(location: Location, bytes_at_most: int) -> subproc
     return subprocess.run(
         [
             str(COMMANDS / "dagster"),
-            *"asset materialize -m refersion_dagster.definitions --select".split(),
+            *["asset", "materialize", "-m", "refersion_dagster.definitions", "--select"],
             CONVERSIONS,
         ],
         cwd=location.folder,
