@@ -13,6 +13,8 @@ from refersion_dagster.summaries.query import Summary
 
 GROUP = "summaries"
 PREVIEW_ROWS = 10
+# Names and e-mails are what strangers typed in: none of it may become a link, an image or a tag.
+MARKUP = frozenset("&<>|[]()!`*~\\")
 
 
 def asset_key(summary: str) -> dg.AssetKey:
@@ -46,9 +48,15 @@ def summary_asset(summary: Summary) -> dg.AssetsDefinition:
             try:
                 rows = warehouse.replace_table(SUMMARIES, summary.name, summary.select)
             except DatabaseException as error:
+                absent = [
+                    (raw_key(table) if schema == DATASET else asset_key(table)).to_user_string()
+                    for schema, table in summary.depends_on
+                    if not warehouse.columns(schema, table)
+                ]
+                reason = f"materialise {', '.join(absent)} first." if absent else str(error)
                 raise dg.Failure(
                     f"{summary.path}:{summary.line}: the query failed, and {SUMMARIES}.{summary.name} is as it was: "
-                    f"{error}",
+                    f"{reason}",
                     allow_retries=False,
                 ) from error
             columns = warehouse.columns(SUMMARIES, summary.name)
@@ -70,10 +78,8 @@ def markdown_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Rows as a Markdown table, cells made harmless."""
 
     def cell(value: Any) -> str:
-        text = "" if value is None else str(value)
-        for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("\n", " ")):
-            text = text.replace(character, entity)
-        return text
+        text = " ".join(("" if value is None else str(value)).splitlines())
+        return "".join(f"&#{ord(character)};" if character in MARKUP else character for character in text)
 
-    lines = [names, ["---"] * len(names), *(map(cell, row) for row in rows)]
+    lines = [map(cell, names), ["---"] * len(names), *(map(cell, row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

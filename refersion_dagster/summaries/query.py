@@ -135,7 +135,7 @@ def _tables(query: exp.Query, path: str, line: int) -> tuple[tuple[str, str], ..
     for table in query.find_all(exp.Table):
         if not table.db and table.name in names:
             continue
-        at = line + int(table.this.meta.get("line", 1)) - 1 if isinstance(table.this, exp.Identifier) else line
+        at = line + next((int(part.meta["line"]) for part in table.walk() if "line" in part.meta), 1) - 1
         if table.db not in (DATASET, SUMMARIES):
             raise SummaryError(
                 f"{path}:{at}: {table.sql()} is no table of {DATASET} or {SUMMARIES}; name it with its schema."
@@ -161,8 +161,18 @@ def in_order(summaries: Iterable[Summary]) -> list[Summary]:
             if not any(schema == SUMMARIES and table in waiting for schema, table in summary.depends_on)
         ]
         if not ready:
-            raise SummaryError(f"These summaries read each other in a circle: {', '.join(waiting)}.")
+            raise SummaryError(f"These summaries read each other in a circle: {', '.join(_circle(waiting))}.")
         done += ready
         for summary in ready:
             del waiting[summary.name]
     return done
+
+
+def _circle(waiting: Mapping[str, Summary]) -> list[str]:
+    """Summaries of which each reads another one; those that only come after a circle are left out."""
+    names = list(waiting)
+    while True:
+        read = {table for name in names for schema, table in waiting[name].depends_on if schema == SUMMARIES}
+        if len(left := [name for name in names if name in read]) == len(names):
+            return names
+        names = left

@@ -178,6 +178,8 @@ class TestWhatMakesNoSense:
         [
             ({"pii": "sometimes"}, "REFERSION_PII"),
             ({"start_date": "last year"}, "'last year' is not a date"),
+            ({"max_concurrency": 0}, "max_concurrency (REFERSION_MAX_CONCURRENCY) is 0; it has to be 1 or more."),
+            ({"rows_per_load": 0}, "rows_per_load (REFERSION_ROWS_PER_LOAD) is 0; it has to be 1 or more."),
         ],
     )
     def test_so_does_a_setting(
