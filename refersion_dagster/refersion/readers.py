@@ -1,0 +1,260 @@
+"""The tables of an account: how each is read, as generators of Arrow tables behind dlt resources."""
+
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
+from dlt.extract.resource import DltResource
+
+from refersion_dagster.refersion.account import Account
+from refersion_dagster.refersion.coerce import read_text
+from refersion_dagster.refersion.entities import (
+    AFFILIATE_GET,
+    AFFILIATE_LIST,
+    CONVERSION_STATUSES,
+    CONVERSION_TOTALS,
+    PAYMENT_STATUSES,
+    Entity,
+)
+from refersion_dagster.refersion.privacy import PersonalData, Privacy
+from refersion_dagster.refersion.reading import EntityReader
+from refersion_dagster.refersion.report import ReadReport, ReadSpan, TableReport
+from refersion_dagster.refersion.span import BEGINNING, Pass, SpanRequest, plan
+from refersion_dagster.refersion.tables import Row, TableBuilder, dlt_columns
+from refersion_dagster.refersion.windows import Window, days, month_start, months, whole_second
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 5
+# Rows that are handed to dlt at once: large enough for good Parquet row groups, small enough for flat memory.
+YIELD_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read.
+
+    Args:
+        span: which conversions, payments and totals.
+        personal: what becomes of customers' personal values.
+        salt: key of their hash; without one a random one is made and kept in dlt's state, in the warehouse.
+        all_details: affiliate_get reads every affiliate, not only new and changed ones.
+        totals_by: "month" or "day".
+        rows_per_load: a windowed table stops after whole months that hold this many rows, and says so in its report;
+            None reads all in one load.
+    """
+
+    span: SpanRequest
+    personal: PersonalData = PersonalData.HASH
+    salt: str | None = None
+    all_details: bool = False
+    totals_by: str = "month"
+    rows_per_load: int | None = None
+
+
+class Tables:
+    """The generators behind the resources."""
+
+    def __init__(self, account: Account, options: ReadOptions, report: ReadReport) -> None:
+        self.account = account
+        self.options = options
+        self.report = report
+
+    def _builder(self, entity: Entity, extras: Sequence[str] = ()) -> TableBuilder:
+        salt = self.options.salt
+        if not salt and self.options.personal is PersonalData.HASH:
+            salt = dlt.current.source_state().setdefault("pii_salt", secrets.token_hex(16))
+        privacy = Privacy(self.options.personal, salt or "")
+        return TableBuilder(entity, read_at=self.account.now, privacy=privacy, extras=extras)
+
+    def _counted(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> Iterator[pa.Table]:
+        """The tables, with their rows and requests entered into the report."""
+        report = self.report.table(entity.name)
+        sent = self.account.requests_for(entity)
+        try:
+            told = time.monotonic()
+            for table in _rarely_collected(tables(report)):
+                report.rows += table.num_rows
+                if time.monotonic() - told > PROGRESS_SECONDS:
+                    told = time.monotonic()
+                    sent_now = self.account.requests_for(entity) - sent
+                    logger.info("%s: %s rows so far, %s requests", entity.name, f"{report.rows:,}", f"{sent_now:,}")
+                yield table
+        finally:
+            report.requests += self.account.requests_for(entity) - sent
+            self.account.close()
+
+    def affiliate_list(self, report: TableReport) -> Iterator[pa.Table]:
+        rows = self.account.affiliate_list
+        known = {column.name for column in AFFILIATE_LIST.columns}
+        report.fields_extra = sorted({name for row in rows for name in row} - known)
+        builder = self._builder(AFFILIATE_LIST, report.fields_extra)
+        yield from _built(builder, rows)
+
+    def affiliate_get(self, report: TableReport) -> Iterator[pa.Table]:
+        seen: dict[str, str] = dlt.current.resource_state(AFFILIATE_GET.name).setdefault("seen", {})
+        digests = {read_text(row["id"]): _digest(row) for row in self.account.affiliate_list}
+        changed = [
+            row
+            for row in self.account.affiliate_list
+            if self.options.all_details or seen.get(read_text(row["id"])) != digests[read_text(row["id"])]
+        ]
+        found: list[Row] = []
+        gone = []
+        for listed, details in self.account.rest.affiliates_get(changed):
+            listed_id = read_text(listed["id"])
+            if details is None:
+                gone.append(listed_id)
+            else:
+                found.append(details)
+                seen[listed_id] = digests[listed_id]
+        if gone:
+            report.warnings.append(f"{len(gone)} listed affiliates were not found, among them {', '.join(gone[:5])}")
+        known = {column.name for column in AFFILIATE_GET.columns}
+        report.fields_extra = sorted({name for row in found for name in row} - known)
+        yield from _built(self._builder(AFFILIATE_GET, report.fields_extra), found)
+
+    def conversion_totals(self, report: TableReport) -> Iterator[pa.Table]:
+        state = dlt.current.resource_state(CONVERSION_TOTALS.name)
+        any_at_all = self.account.rest.conversion_count(Window(BEGINNING, whole_second(datetime.now(UTC))))
+        reading = plan(self.options.span, state, self.account.now)
+        if reading.window is None or not any_at_all:
+            yield self._builder(CONVERSION_TOTALS).empty()
+            return
+        by_month = self.options.totals_by == "month"
+        start = (
+            month_start(reading.window.start) if by_month else reading.window.start.replace(hour=0, minute=0, second=0)
+        )
+        window = Window(start, reading.window.end)
+        report.read_from, report.read_to = window.start, window.end
+        periods = [
+            period for year in self._years_with_conversions(window) for period in (months if by_month else days)(year)
+        ]
+        asked = [
+            (period, status, payment_status)
+            for period in periods
+            for status in CONVERSION_STATUSES
+            for payment_status in PAYMENT_STATUSES
+        ]
+        rows: list[Row] = [
+            {**row, "granularity": self.options.totals_by} for row in self.account.rest.conversion_totals(asked)
+        ]
+        known = {column.name for column in CONVERSION_TOTALS.columns}
+        report.fields_extra = sorted({name for row in rows for name in row} - known)
+        yield from _built(self._builder(CONVERSION_TOTALS, report.fields_extra), rows)
+        reading.read_up_to(reading.window.end)
+
+    def _years_with_conversions(self, window: Window) -> Iterator[Window]:
+        """Years of the window in which the account has conversions: the first load begins long before most accounts."""
+        for year in range(window.start.year, window.end.year + 1):
+            start = max(window.start, datetime(year, 1, 1, tzinfo=UTC))
+            end = min(window.end, datetime(year + 1, 1, 1, tzinfo=UTC))
+            if start >= end:
+                continue
+            years = Window(start, end)
+            if end - start < timedelta(days=200) or self.account.rest.conversion_count(years):
+                yield years
+
+    def listed(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
+        """A GraphQL entity without windows."""
+        client = self.account.graphql
+        selection = client.select(entity)
+        builder = self._builder(entity, selection.extras)
+        yield builder.empty()
+        for batch in EntityReader(client, selection, builder, report).read(None):
+            yield from batch.tables
+
+    def windowed(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
+        """A GraphQL entity that is read month by month."""
+        state = dlt.current.resource_state(entity.name)
+        client = self.account.graphql
+        selection = client.select(entity)
+        reading: Pass = plan(self.options.span, state, self.account.now, resume_at=report.begin_load())
+        builder = self._builder(entity, selection.extras)
+        yield builder.empty()
+        if reading.window is None:
+            return
+        report.read_from = report.read_from or reading.window.start
+        loaded = 0
+        held: list[pa.Table] = []
+        position = reading.window.start
+        newest: datetime | None = None
+        for batch in EntityReader(client, selection, builder, report).read(months(reading.window)):
+            held += batch.tables
+            newest = max(filter(None, [newest, *map(_newest, batch.tables)]), default=None)
+            loaded += sum(table.num_rows for table in batch.tables)
+            if sum(table.num_rows for table in held) >= YIELD_ROWS:
+                yield pa.concat_tables(held)
+                held = []
+            if batch.complete and batch.window:
+                position = batch.window.end
+                if (
+                    self.options.rows_per_load
+                    and loaded >= self.options.rows_per_load
+                    and position < reading.window.end
+                ):
+                    break
+        if held:
+            yield pa.concat_tables(held)
+        report.read_to = position
+        report.more = position < reading.window.end
+        if position > reading.window.start:
+            report.spans.append(ReadSpan(reading.window.start, position, self.account.now))
+        reading.read_up_to(position, newest)
+
+    def resource(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> DltResource:
+        return dlt.resource(
+            lambda: self._counted(entity, tables),
+            name=entity.name,
+            primary_key=list(entity.primary_key),
+            # Rows come without duplicates (see paging.py), so the merge need not look for any.
+            write_disposition={"disposition": "merge", "strategy": "delete-insert", "deduplicated": True},
+            columns=dlt_columns(entity),
+        )
+
+
+def _rarely_collected(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same tables, with Python's cycle collector held back while they are made.
+
+    Parsed rows are very many objects without cycles; looking through them takes a third of the time of reading.
+    """
+    thresholds = gc.get_threshold()
+    try:
+        while True:
+            gc.set_threshold(200_000, *thresholds[1:])
+            table = next(tables, None)
+            gc.set_threshold(*thresholds)
+            if table is None:
+                return
+            yield table
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def _built(builder: TableBuilder, rows: Sequence[Row]) -> Iterator[pa.Table]:
+    yield builder.empty()
+    for at in range(0, len(rows), YIELD_ROWS):
+        yield builder.build_rows(rows[at : at + YIELD_ROWS])
+
+
+def _newest(table: pa.Table) -> datetime | None:
+    newest: datetime | None = pc.max(table.column("created")).as_py()
+    return whole_second(newest) if newest else None
+
+
+def _digest(row: Row) -> str:
+    return hashlib.blake2b(json.dumps(row, sort_keys=True, default=str).encode(), digest_size=6).hexdigest()
