@@ -57,6 +57,13 @@ class RequestRefused(RefersionError):
     """Refersion understood the request and will not do it: 400, 404, 422, an error in a 204, too many items."""
 
 
+class QueryError(RequestRefused):
+    """The server found fault with the query itself. `unknown` holds (type, field) pairs, `arguments` names."""
+
+    unknown: frozenset[tuple[str, str]] = frozenset()
+    arguments: frozenset[str] = frozenset()
+
+
 class ServerUnavailable(RefersionError):
     """The API stayed unreachable or overloaded for as long as the retry budget lasted. Trying later may help."""
 

@@ -1,0 +1,213 @@
+"""What is asked for of each table on this account, and the query for it.
+
+One unknown field fails a whole query, so known fields that the account's schema lacks are left out, and further scalar
+fields that it has are asked for too. Without a schema, the server's own refusals tell what it lacks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from refersion_dagster.refersion.entities import Column, Entity, Evidence
+from refersion_dagster.refersion.errors import FieldNotOffered, QueryError, UnexpectedAnswer
+from refersion_dagster.refersion.paging import Slice
+from refersion_dagster.refersion.schema import AccountSchema
+from refersion_dagster.refersion.windows import Window
+
+# For lists that cannot be paged: more than any account has.
+EVERYTHING = 100_000
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is asked for of one entity on this account.
+
+    Args:
+        columns: catalogue columns that are selected.
+        missing: catalogue columns that this account does not offer; they load as NULL.
+        extras: further scalar fields, kept as text.
+        arguments: arguments of the root field that may be used.
+        announces: whether pageInfo tells a total.
+    """
+
+    entity: Entity
+    columns: tuple[Column, ...]
+    missing: tuple[Column, ...]
+    extras: tuple[str, ...]
+    arguments: frozenset[str]
+    announces: bool
+
+    @property
+    def pages(self) -> bool:
+        return {"first", "offset"} <= self.arguments
+
+    def offers(self, name: str) -> bool:
+        return any(column.name == name for column in self.columns)
+
+
+def select_offered(schema: AccountSchema, entity: Entity) -> Selection:
+    """What the schema offers of an entity. Raises FieldNotOffered where it, its key or a needed field is not."""
+    root = schema.root(entity.name)
+    if root is None:
+        raise _not_offered(entity)
+    fields = schema.types.get(root.type_name, {})
+
+    def offered(column: Column) -> bool:
+        first, *rest = column.path
+        at = fields.get(first)
+        if at is None or at.needs_arguments:
+            return False
+        if not rest:
+            return at.is_leaf or at.is_list
+        leaf = schema.types.get(at.type_name, {}).get(rest[0])
+        return leaf is not None and leaf.is_leaf and not leaf.needs_arguments
+
+    theirs = [column for column in entity.columns if column.evidence is not Evidence.OURS]
+    known = {column.path[0] for column in theirs}
+    extras = tuple(
+        sorted(
+            name
+            for name, at in fields.items()
+            if name not in known and at.is_leaf and not at.is_list and not at.needs_arguments
+        )
+    )
+    page_info = schema.root("pageInfo")
+    total_results = page_info and schema.types.get(page_info.type_name, {}).get("total_results")
+    announces = bool(total_results and entity.name in schema.types.get(total_results.type_name, {}))
+    columns = tuple(column for column in theirs if offered(column))
+    return _checked(
+        Selection(
+            entity,
+            columns,
+            tuple(column for column in theirs if column not in columns),
+            extras,
+            root.arguments,
+            announces,
+        )
+    )
+
+
+def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> Selection:
+    """Without a schema: documented and seen fields and those that summaries need, less what the server refuses.
+
+    Args:
+        execute: (query, operation); raises QueryError with the names that the server does not know.
+
+    Raises FieldNotOffered as select_offered.
+    """
+    needed = {name for name, _ in entity.filled_by_filter}
+    theirs = [column for column in entity.columns if column.evidence is not Evidence.OURS]
+    tried = [
+        column for column in theirs if column.evidence in (Evidence.DOCUMENTED, Evidence.SEEN) or column.name in needed
+    ]
+    arguments = {"first", "offset", "limit"} - ({"limit"} if entity.windowed else set())
+    arguments |= {"created_from", "created_to", "status", "payment_status"} if entity.windowed else set()
+    announces = entity.windowed
+    for _ in range(len(tried) + len(arguments) + 2):
+        selection = Selection(entity, tuple(tried), (), (), frozenset(arguments), announces)
+        filters = tuple((name, values[0]) for name, values in entity.filled_by_filter if name in arguments)
+        window = Window(datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC))
+        probe = Slice(window if entity.windowed else None, None, filters)
+        try:
+            execute(build_query(selection, probe, 0, 1), entity.name)
+        except QueryError as error:
+            if any(name == entity.name and "query" in owner.lower() for owner, name in error.unknown):
+                raise _not_offered(entity) from None
+            left = [column for column in tried if not _is_unknown(column, entity, tried, error.unknown)]
+            left_arguments = arguments - error.arguments
+            totals = {"pageInfo", "total_results", entity.name}
+            still_announces = announces and totals.isdisjoint(name for _, name in error.unknown)
+            if len(left) == len(tried) and left_arguments == arguments and still_announces == announces:
+                raise
+            tried, arguments, announces = left, left_arguments, still_announces
+            continue
+        missing = tuple(column for column in theirs if column not in tried)
+        return _checked(Selection(entity, tuple(tried), missing, (), frozenset(arguments), announces))
+    raise UnexpectedAnswer("the server keeps refusing the query.", operation=f"graphql {entity.name}")
+
+
+def _checked(selection: Selection) -> Selection:
+    fillable = {name for name, _ in selection.entity.filled_by_filter if name in selection.arguments}
+    lacking = [
+        column.name
+        for column in selection.missing
+        if column.required or (column.name in dict(selection.entity.filled_by_filter) and column.name not in fillable)
+    ]
+    if lacking:
+        name = selection.entity.name
+        raise FieldNotOffered(
+            f"this account's GraphQL API offers {name} without {', '.join(lacking)}; the table cannot be loaded "
+            "correctly without.",
+            operation=f"graphql {name}",
+            advice="Please report this account's schema as an issue; Refersion's support may be able to open it.",
+        )
+    if selection.entity.windowed and not {"created_from", "created_to"} <= selection.arguments:
+        raise FieldNotOffered(
+            f"this account's GraphQL API offers {selection.entity.name} without created_from and created_to.",
+            operation=f"graphql {selection.entity.name}",
+        )
+    return selection
+
+
+def _not_offered(entity: Entity) -> FieldNotOffered:
+    return FieldNotOffered(
+        f"this account's GraphQL API offers no {entity.name}.",
+        operation=f"graphql {entity.name}",
+        advice="Leave this table out of the selection, or ask Refersion's support to open it.",
+    )
+
+
+def _is_unknown(column: Column, entity: Entity, tried: Sequence[Column], unknown: Iterable[tuple[str, str]]) -> bool:
+    """Whether the server named a column's field as unknown, by (type, field).
+
+    Of objects the type is not known here. Where one is named like the type it is meant, else all with such a field.
+    """
+    for owner, name in unknown:
+        if owner == entity.graphql_type:
+            found = column.path[0] == name
+        elif any(other.path[0] == owner.lower() for other in tried if len(other.path) == 2):
+            found = column.path == (owner.lower(), name)
+        else:
+            found = len(column.path) == 2 and column.path[1] == name
+        if found:
+            return True
+    return False
+
+
+def build_query(selection: Selection, one: Slice, offset: int, first: int) -> str:
+    """The query for one page, arguments inline as in Refersion's own samples.
+
+    Both readings of the bounds are covered, as it is not documented whether they are inclusive: one second more is
+    asked for at either end, and rows outside of the window are dropped after reading.
+    """
+    arguments: list[str] = []
+    if one.window:
+        bounds = {"created_from": one.window.start_seconds - 1, "created_to": one.window.end_seconds}
+        arguments += [f"{name}: {seconds}" for name, seconds in bounds.items() if name in selection.arguments]
+    if selection.pages:
+        arguments += [f"first: {first}", f"offset: {offset}"]
+    elif "first" in selection.arguments:
+        arguments.append(f"first: {EVERYTHING}")
+    elif "limit" in selection.arguments:
+        arguments.append(f"limit: {EVERYTHING}")
+    arguments += [f"{name}: {json.dumps(value)}" for name, value in one.filters]
+    bracketed = f" ({', '.join(arguments)})" if arguments else ""
+    parts = [f"{selection.entity.name}{bracketed} {{ {_fields(selection)} }}"]
+    if selection.announces:
+        parts.append(f"pageInfo {{ total_results {{ {selection.entity.name} }} }}")
+    return f"{{ {', '.join(parts)} }}"
+
+
+def _fields(selection: Selection) -> str:
+    plain = [column.name for column in selection.columns if len(column.path) == 1]
+    objects: dict[str, list[str]] = {}
+    for column in selection.columns:
+        if len(column.path) == 2:
+            objects.setdefault(column.path[0], []).append(column.path[1])
+    return " ".join(
+        [*plain, *selection.extras, *(f"{name} {{ {' '.join(fields)} }}" for name, fields in objects.items())]
+    )
