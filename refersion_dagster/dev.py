@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -44,9 +45,17 @@ def _dagster_dev(port: int, folder: Path, environment: Mapping[str, str]) -> int
         "--port",
         str(port),
     ]
-    with subprocess.Popen(command, cwd=folder, env=os.environ | environment) as process:  # noqa: S603 - our own words
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                continue  # Ctrl-C went to dagster too, which now stops
+    # A terminal's Ctrl-C goes to the whole group, the signal of `kill` or a service manager to this process only. In a
+    # session of its own dagster hears neither, and is stopped by us, once.
+    with subprocess.Popen(  # noqa: S603 - our own words
+        command, cwd=folder, env=os.environ | environment, start_new_session=True
+    ) as process:
+        before = {
+            number: signal.signal(number, lambda _number, _frame: process.send_signal(signal.SIGINT))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            return process.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

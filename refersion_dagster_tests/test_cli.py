@@ -1,0 +1,39 @@
+"""The command `refersion-dagster`."""
+
+from pathlib import Path
+
+import pytest
+
+from refersion_dagster_tests.location import Ended, Location
+
+
+@pytest.fixture(scope="module")
+def help_text(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    return Location.of(tmp_path_factory.mktemp("cli")).run("refersion-dagster", "--help")
+
+
+@pytest.mark.parametrize("command", ["demo", "dev", "sandbox"])
+def test_help_lists_each_command_with_what_it_does(help_text: Ended, command: str) -> None:
+    assert help_text.code == 0
+    (line,) = [line for line in help_text.output.splitlines() if line.startswith(f"  {command} ")]
+    assert len(line.split()) > 5
+
+
+def test_a_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    ended = Location.of(tmp_path).run("refersion-dagster", "dance")
+    assert ended.code == 2
+    assert "No such command 'dance'" in ended.output
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "http"])
+def test_dev_takes_no_port_that_is_none(tmp_path: Path, port: str) -> None:
+    ended = Location.of(tmp_path).run("refersion-dagster", "dev", "--port", port)
+    assert ended.code == 2
+    assert "--port" in ended.output
+    assert list((tmp_path / "dagster").glob("storage")) == []
+
+
+def test_the_version_is_the_packages(tmp_path: Path) -> None:
+    ended = Location.of(tmp_path).run("refersion-dagster", "--version")
+    assert ended.code == 0
+    assert "0.1" in ended.output

@@ -1,0 +1,120 @@
+"""`refersion-dagster demo`: from nothing to a table of commissions, with nothing of the user's touched."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from refersion_dagster_tests.location import Ended, Location, query
+from refersion_dagster_tests.processes import with_variable
+
+BOGUS = {
+    "REFERSION_PUBLIC_KEY": "pub_of_the_user",
+    "REFERSION_SECRET_KEY": "sec_of_the_user",
+    "REFERSION_GRAPHQL_TOKEN": "token_of_the_user",
+    # Nothing listens here: a demo that asked would fail.
+    "REFERSION_REST_URL": "http://127.0.0.1:9/v2",
+    "REFERSION_GRAPHQL_URL": "http://127.0.0.1:9/graphql",
+    "REFERSION_START_DATE": "not a date",
+    "SOURCES__REFERSION_SOURCE__API_KEY": "sec_of_the_user",
+}
+
+
+@dataclass(frozen=True)
+class Demo:
+    location: Location
+    folder: Path
+    ended: Ended
+    again: Ended
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "refersion.duckdb"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """A demo that was run twice, by a user who has an account set up."""
+    base = tmp_path_factory.mktemp("demo")
+    users = base / "user"
+    location = Location.of(users).with_settings(**BOGUS, REFERSION_DUCKDB_PATH=str(users / "own.duckdb"), COLUMNS="100")
+    folder = base / "shown"
+    first = location.run("refersion-dagster", "demo", "--folder", str(folder))
+    return Demo(location, folder, first, location.run("refersion-dagster", "demo", "--folder", str(folder)))
+
+
+def test_it_succeeds_each_time(demo: Demo) -> None:
+    assert (demo.ended.code, demo.again.code) == (0, 0), demo.ended.output + demo.again.output
+
+
+def test_it_prints_a_table_for_each_currency(demo: Demo) -> None:
+    currencies = query(
+        demo.database, "SELECT DISTINCT currency FROM refersion_summaries.commission_by_affiliate ORDER BY currency"
+    )
+    titles = [line.strip() for line in demo.ended.output.splitlines() if line.startswith("Commission by affiliate")]
+    assert titles == [f"Commission by affiliate, {currency}" for (currency,) in currencies]
+    assert len(titles) == 3
+
+
+def test_the_figures_are_those_of_the_database(demo: Demo) -> None:
+    (row,) = query(
+        demo.database,
+        "SELECT sum(orders), sum(sales), sum(commission_pending), sum(commission_due), sum(commission_paid) "
+        "FROM refersion_summaries.commission_by_affiliate WHERE currency = 'USD'",
+    )
+    shown = demo.ended.output.partition("Commission by affiliate, USD")[2]
+    (total,) = [line.split() for line in shown.splitlines() if line.split()[:1] == ["all"]]
+    assert total[1:] == [f"{row[0]:,}", *(f"{amount:,.2f}" for amount in row[1:])]
+
+
+def test_it_says_where_the_database_is_and_what_to_do_next(demo: Demo) -> None:
+    flat = "".join(demo.ended.output.split())
+    assert f"Thedatabaseis{demo.database}." in flat
+    assert "make dev SANDBOX=1" in " ".join(demo.ended.output.split())
+
+
+def test_it_tells_its_progress_table_by_table(demo: Demo) -> None:
+    at = [demo.ended.output.index(f"{table}: ") for table in ("affiliate_list", "payments", "conversions")]
+    assert at == sorted(at)
+
+
+def test_running_it_again_gives_the_same(demo: Demo) -> None:
+    def tables(ended: Ended) -> str:
+        return ended.output.partition("Commission by affiliate")[2].partition("Done in")[0]
+
+    assert tables(demo.ended) == tables(demo.again)
+
+
+def test_it_leaves_no_process_behind(demo: Demo) -> None:
+    assert with_variable("HOME", demo.location.environment["HOME"]) == []
+
+
+def test_nothing_of_the_users_is_used_or_touched(demo: Demo) -> None:
+    assert "of_the_user" not in demo.ended.output
+    assert not (demo.location.folder / "own.duckdb").exists()
+    # The user's own Dagster has no run in it.
+    left = [path.name for path in (demo.location.folder / "dagster").iterdir()]
+    assert left == ["dagster.yaml"]
+    assert [path.name for path in (demo.location.folder / "tmp").iterdir() if path.name.startswith("refersion")] == []
+
+
+def test_its_folder_holds_the_database_and_dagsters_records(demo: Demo) -> None:
+    assert {path.name for path in demo.folder.iterdir()} == {"dagster", "refersion.duckdb", "refersion.duckdb.lock"}
+
+
+def test_a_folder_that_cannot_be_made_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    ended = Location.of(tmp_path).run("refersion-dagster", "demo", "--folder", str(tmp_path / "file"))
+    assert ended.code == 2
+    assert "is a file" in ended.output
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_other_files_of_its_folder_stay(demo: Demo) -> None:
+    kept = demo.folder / "kept.txt"
+    kept.write_text("mine")
+    from refersion_dagster.demo import make_folder
+
+    make_folder(demo.folder)
+    assert kept.read_text() == "mine"
+    assert not demo.database.exists()

@@ -1,0 +1,112 @@
+"""`refersion-dagster dev --sandbox`: Dagster's web page on the sandbox, until Ctrl-C."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from refersion_dagster_tests.location import Location
+from refersion_dagster_tests.processes import soon, with_variable
+
+LOADED = """{
+  repositoriesOrError { ... on RepositoryConnection { nodes { location { name } jobs { name } } } }
+  assetsOrError { ... on AssetConnection { nodes { key { path } } } }
+}"""
+
+
+@dataclass
+class Dev:
+    location: Location
+    folder: Path
+    port: int
+    process: subprocess.Popen[str]
+
+    def ask(self, query: str) -> dict[str, Any]:
+        """The answer of Dagster's GraphQL, once it answers."""
+        session = requests.Session()
+        patience = Retry(
+            total=60, backoff_factor=0.1, backoff_max=0.5, allowed_methods=None, status_forcelist=[502, 503]
+        )
+        session.mount("http://", HTTPAdapter(max_retries=patience))
+        with session:
+            return session.post(f"http://127.0.0.1:{self.port}/graphql", json={"query": query}, timeout=30).json()[
+                "data"
+            ]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running(base: Path) -> Iterator[Dev]:
+    location = Location.of(base / "user").with_settings(REFERSION_SECRET_KEY="sec_of_the_user")
+    port, folder = free_port(), base / "shown"
+    process = location.start("refersion-dagster", "dev", "--sandbox", "--port", str(port), "--folder", str(folder))
+    try:
+        yield Dev(location, folder, port, process)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    with running(tmp_path_factory.mktemp("dev")) as dev:
+        yield dev
+
+
+def stops(dev: Dev) -> None:
+    """It ends by itself, and every process that it started ends with it."""
+    output, _ = dev.process.communicate(timeout=60)
+    assert dev.process.returncode == 0, output
+    assert "Traceback" not in output
+    home = dev.location.environment["HOME"]
+    assert soon(lambda: not with_variable("HOME", home)), with_variable("HOME", home)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", dev.port)) != 0
+
+
+def test_the_code_location_is_loaded_in_the_web_page(dev: Dev) -> None:
+    end = monotonic() + 60
+    while not (data := dev.ask(LOADED))["repositoriesOrError"].get("nodes") and monotonic() < end:
+        pass
+    (repository,) = data["repositoriesOrError"]["nodes"]
+    assert "refersion_refresh" in {job["name"] for job in repository["jobs"]}
+    keys = {"/".join(node["key"]["path"]) for node in data["assetsOrError"]["nodes"]}
+    assert {"refersion/conversions", "summaries/commission_by_affiliate"} <= keys
+
+
+def test_it_runs_in_the_demos_folder_and_not_in_the_users(dev: Dev) -> None:
+    assert (dev.folder / "dagster").is_dir()
+    assert [path.name for path in (dev.location.folder / "dagster").iterdir()] == ["dagster.yaml"]
+
+
+def test_ctrl_c_stops_it_and_every_process_it_started(dev: Dev) -> None:
+    """As a terminal does: to the whole foreground group."""
+    assert len(with_variable("HOME", dev.location.environment["HOME"])) > 1
+    os.killpg(dev.process.pid, signal.SIGINT)
+    stops(dev)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_so_does_a_signal_to_it_alone(tmp_path: Path, number: signal.Signals) -> None:
+    """As `kill` and service managers do."""
+    with running(tmp_path) as dev:
+        dev.ask(LOADED)
+        dev.process.send_signal(number)
+        stops(dev)
