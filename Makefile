@@ -28,7 +28,7 @@ dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
 	@$(BIN)/refersion-dagster dev $(if $(SANDBOX),--sandbox)
 
 test: $(STAMP) ## the whole test suite
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses auto
 
 lint: $(STAMP) ## ruff and pyright
 	$(BIN)/ruff check .

@@ -14,8 +14,6 @@ from filelock import FileLock
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import GRAPHQL, NOW, REST, TABLES, Ended, Location, Outcome, outcome
 
-pytestmark = pytest.mark.xdist_group("refersion_refresh")
-
 WINDOWED = ("conversions", "payments", "conversion_totals")
 
 

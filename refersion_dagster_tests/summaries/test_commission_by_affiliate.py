@@ -17,8 +17,6 @@ from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster_tests.location import materialise, query
 from refersion_dagster_tests.summaries.raw import Row, insert, selected, summary, writing
 
-pytestmark = pytest.mark.xdist_group("commission_by_affiliate")
-
 NAME = "commission_by_affiliate"
 MONEY = (
     "sales",
