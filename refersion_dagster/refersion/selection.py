@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from refersion_dagster.refersion.entities import Column, Entity, Evidence
-from refersion_dagster.refersion.errors import FieldNotOffered, QueryError, UnexpectedAnswer
+from refersion_dagster.refersion.errors import FieldNotOffered, QueryError
 from refersion_dagster.refersion.paging import Slice
 from refersion_dagster.refersion.schema import AccountSchema
 from refersion_dagster.refersion.windows import Window
@@ -92,7 +92,9 @@ def select_offered(schema: AccountSchema, entity: Entity) -> Selection:
 
 
 def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> Selection:
-    """Without a schema: documented and seen fields and those that summaries need, less what the server refuses.
+    """Without a schema: every known field, less those that the server refuses by name.
+
+    Where it refuses without naming any, fewer are tried: documented, seen or needed ones, then the documented.
 
     Args:
         execute: (query, operation); raises QueryError with the names that the server does not know.
@@ -101,13 +103,18 @@ def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> Selec
     """
     needed = {name for name, _ in entity.filled_by_filter}
     theirs = [column for column in entity.columns if column.evidence is not Evidence.OURS]
-    tried = [
-        column for column in theirs if column.evidence in (Evidence.DOCUMENTED, Evidence.SEEN) or column.name in needed
-    ]
-    arguments = {"first", "offset", "limit"} - ({"limit"} if entity.windowed else set())
+    seen = (Evidence.DOCUMENTED, Evidence.SEEN)
+    fewer = iter(
+        [
+            [column for column in theirs if column.evidence in seen or column.name in needed],
+            [column for column in theirs if column.evidence is Evidence.DOCUMENTED or column.required],
+        ]
+    )
+    tried = theirs
+    arguments = {"first", "offset"} if entity.windowed else {"first", "offset", "limit"}
     arguments |= {"created_from", "created_to", "status", "payment_status"} if entity.windowed else set()
     announces = entity.windowed
-    for _ in range(len(tried) + len(arguments) + 2):
+    while True:
         selection = Selection(entity, tuple(tried), (), (), frozenset(arguments), announces)
         filters = tuple((name, values[0]) for name, values in entity.filled_by_filter if name in arguments)
         window = Window(datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC))
@@ -122,12 +129,14 @@ def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> Selec
             totals = {"pageInfo", "total_results", entity.name}
             still_announces = announces and totals.isdisjoint(name for _, name in error.unknown)
             if len(left) == len(tried) and left_arguments == arguments and still_announces == announces:
-                raise
+                known = next(fewer, None)
+                if known is None:
+                    raise
+                left = [column for column in known if column in tried]
             tried, arguments, announces = left, left_arguments, still_announces
             continue
         missing = tuple(column for column in theirs if column not in tried)
         return _checked(Selection(entity, tuple(tried), missing, (), frozenset(arguments), announces))
-    raise UnexpectedAnswer("the server keeps refusing the query.", operation=f"graphql {entity.name}")
 
 
 def _checked(selection: Selection) -> Selection:
