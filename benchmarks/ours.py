@@ -8,7 +8,8 @@ import dlt
 from benchmarks.database import DATASET, database_path
 from benchmarks.rows import SPAN_START
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.environment import DESTINATION_NAME, PIPELINE, ROWS_PER_LOAD
+from refersion_dagster.refersion.duckdb_file import duckdb_file
+from refersion_dagster.refersion.environment import PIPELINE, ROWS_PER_LOAD
 
 
 def run(graphql_url: str, rows: int, directory: Path, concurrency: int) -> None:
@@ -24,7 +25,7 @@ def run_again(graphql_url: str, rows: int, directory: Path, concurrency: int) ->
 def _load(graphql_url: str, directory: Path, concurrency: int) -> None:
     pipeline = dlt.pipeline(
         PIPELINE,
-        destination=dlt.destinations.duckdb(str(database_path(directory)), destination_name=DESTINATION_NAME),
+        destination=duckdb_file(str(database_path(directory))),
         dataset_name=DATASET,
         pipelines_dir=str(directory / "pipelines"),
     )

@@ -17,10 +17,10 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from refersion_dagster.refersion import ReadReport, refersion_source
+from refersion_dagster.refersion.duckdb_file import duckdb_file
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import (
     DATASET,
-    DESTINATION_NAME,
     PIPELINE,
     ROWS_PER_LOAD,
     from_environment,
@@ -30,9 +30,7 @@ from refersion_dagster.refersion.errors import MissingCredentials, RefersionErro
 
 def main() -> int:
     """Loads everything; returns the exit code."""
-    path = os.environ.get("REFERSION_DUCKDB_PATH")
-    located = {"credentials": path} if path else {}
-    destination = dlt.destinations.duckdb(destination_name=DESTINATION_NAME, **located)  # pyright: ignore[reportArgumentType]
+    destination = duckdb_file(os.environ.get("REFERSION_DUCKDB_PATH"))
     pipeline = dlt.pipeline(PIPELINE, destination=destination, dataset_name=DATASET)
     try:
         load(pipeline, [entity.name for entity in ENTITIES.values() if not entity.is_graphql])

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from pydantic import Field
 
 from refersion_dagster.refersion import ReadReport, refersion_source
+from refersion_dagster.refersion.duckdb_file import duckdb_file
 from refersion_dagster.refersion.environment import (
     DATASET,
     DESTINATION_NAME,
@@ -199,17 +200,22 @@ class Warehouse(dg.ConfigurableResource):
             connection.close()
 
     @contextmanager
-    def pipeline(self, progress: Any = None) -> Iterator[Pipeline]:
+    def pipeline(self, progress: Any = None, loading: bool = True) -> Iterator[Pipeline]:
         """The dlt pipeline, with a working directory of its own that is gone afterwards.
 
         State is kept in the warehouse and restored from there, so that nothing depends on the machine.
+
+        Args:
+            progress: dlt's.
+            loading: whether DuckDB is to be set for loads, or as it comes, for queries.
         """
         with tempfile.TemporaryDirectory(prefix="refersion-dlt-") as directory:
             if self._path is None:
                 destination = self.destination
             else:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                destination = dlt.destinations.duckdb(str(self._path), destination_name=DESTINATION_NAME)
+                plain = dlt.destinations.duckdb(str(self._path), destination_name=DESTINATION_NAME)
+                destination = duckdb_file(str(self._path)) if loading else plain
             yield dlt.pipeline(
                 PIPELINE, destination=destination, dataset_name=DATASET, pipelines_dir=directory, progress=progress
             )
@@ -217,7 +223,7 @@ class Warehouse(dg.ConfigurableResource):
     @contextmanager
     def sql(self) -> Iterator[SqlClientBase[Any]]:
         """A SQL connection, in dlt's own client."""
-        with self.pipeline() as pipeline, pipeline.sql_client() as client:
+        with self.pipeline(loading=False) as pipeline, pipeline.sql_client() as client:
             yield client
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:

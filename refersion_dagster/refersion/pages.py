@@ -24,6 +24,9 @@ from refersion_dagster.refersion.tables import Columns, TableBuilder
 # Rows of one answer, from `PlainPages.read` or picked from parsed objects.
 Part = pa.Array | Columns
 
+# Arrow's own pool keeps much of what it once had for each thread.
+MEMORY = pa.system_memory_pool()
+
 logger = logging.getLogger(__name__)
 
 # What a field is taken for until a value was seen.
@@ -90,6 +93,7 @@ class PlainPages:
                 pa.py_buffer(content),
                 pyarrow.json.ReadOptions(use_threads=False, block_size=len(content) + 1),
                 pyarrow.json.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior="ignore"),
+                memory_pool=MEMORY,
             )
         except (pa.ArrowException, UnicodeDecodeError, OverflowError):
             return None

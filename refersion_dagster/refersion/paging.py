@@ -36,7 +36,7 @@ MOST_ROWS = 20_000
 # With so many answers waiting to be taken in, no more is asked for: threads that are not needed only slow others down.
 BACKLOG = 2
 # Pages are handed to `convert` in groups of about so many rows.
-CHUNK_ROWS = 2_000
+CHUNK_ROWS = 10_000
 
 
 @dataclass(frozen=True)

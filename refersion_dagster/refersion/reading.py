@@ -81,6 +81,7 @@ class EntityReader:
                     window, root = result.slice.window, result.slice.root
                     tables = [self._trim(table.result(), window) for table in result.chunks]
                     yield Batch(root, tables, complete=window is None or root is None or window.end == root.end)
+        pa.default_memory_pool().release_unused()  # what comes next needs memory outside of Arrow
 
     def _slices(self, slices: Iterable[Slice], convert: Callable[[Sequence[Any]], Chunk]) -> Iterator[SliceRows[Chunk]]:
         return read_slices(

@@ -1,0 +1,33 @@
+"""The DuckDB destination, set so that a load of any number of rows takes little memory."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import dlt
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+
+from refersion_dagster.refersion.environment import DESTINATION_NAME
+
+# How much DuckDB may take during a load. Rows that hold more than 100 KB of text each, by the thousand, need more.
+MEMORY_VARIABLE = "REFERSION_DUCKDB_MEMORY"
+MEMORY = "200MB"
+
+
+def duckdb_file(path: str | None = None) -> Any:
+    """The destination for loading.
+
+    By itself DuckDB keeps up to 80 % of the machine's memory in use. A load only copies rows, which is no slower with
+    little memory, few threads (each holds rows of its own) and rows in any order.
+
+    Args:
+        path: the file; without it, one that dlt names after the destination.
+    """
+    settings = {
+        "memory_limit": os.environ.get(MEMORY_VARIABLE) or MEMORY,
+        "threads": 2,
+        "preserve_insertion_order": False,
+    }
+    credentials = DuckDbCredentials(path, global_config=settings) if path else {"global_config": settings}
+    return dlt.destinations.duckdb(credentials, destination_name=DESTINATION_NAME)  # pyright: ignore[reportArgumentType]
