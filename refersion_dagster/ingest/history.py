@@ -54,7 +54,8 @@ WITH latest AS (
 )
 SELECT
   c.id,
-  coalesce(c.vanished_at, c.read_at),
+  -- Two readings within one second of the server's clock still have an order.
+  greatest(coalesce(c.vanished_at, c.read_at), h.seen_at + INTERVAL '1 microsecond'),
   CASE
     WHEN c.vanished_at IS NOT NULL THEN 'vanished'
     WHEN h.id IS NULL THEN 'new'

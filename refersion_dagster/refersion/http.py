@@ -36,7 +36,7 @@ from refersion_dagster.refersion.errors import (
     ServerUnavailable,
     UnexpectedAnswer,
 )
-from refersion_dagster.refersion.throttle import Throttle
+from refersion_dagster.refersion.throttle import PauseTooLong, Throttle
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -173,17 +173,20 @@ class Transport:
             raise
 
     def _once(self, url: str, body: bytes, operation: str, interpret: Callable[[Answer], T]) -> T:
-        with self.throttle.slot() as began:
-            with self._count:
-                self._sent[operation] += 1
-            try:
-                result = interpret(self._send(url, body))
-            except Transient as trouble:
-                if trouble.slower:
-                    self.throttle.too_fast(began, trouble.wait or 0)
-                raise
-            self.throttle.went_well()
-            return result
+        try:
+            with self.throttle.slot(self.retry_seconds) as began:
+                with self._count:
+                    self._sent[operation] += 1
+                try:
+                    result = interpret(self._send(url, body))
+                except Transient as trouble:
+                    if trouble.slower:
+                        self.throttle.too_fast(began, trouble.wait or 0)
+                    raise
+                self.throttle.went_well()
+                return result
+        except PauseTooLong as pause:
+            raise Transient("too many requests", wait=pause.seconds, slower=True) from None
 
     def _send(self, url: str, body: bytes) -> Answer:
         host = _host(url)

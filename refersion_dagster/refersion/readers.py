@@ -183,6 +183,8 @@ class Tables:
         state = dlt.current.resource_state(entity.name)
         client = self.account.graphql
         selection = client.select(entity)
+        if any(column.name == "is_test_conversion" for column in selection.missing):
+            report.warnings = ["This account does not say which conversions are tests, so tests count in every figure."]
         reading: Pass = plan(self.options.span, state, self.account.now, resume_at=report.begin_load())
         builder = self._builder(entity, selection.extras)
         yield builder.empty()

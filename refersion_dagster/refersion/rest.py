@@ -55,6 +55,18 @@ class Rest:
 
         return self.transport.post(self.url.rstrip("/") + path, orjson.dumps(body), operation=path, interpret=interpret)
 
+    def _object(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """`call` for operations that answer with a JSON object. Raises UnexpectedAnswer for anything else."""
+        answer = self.call(path, body)
+        if not isinstance(answer, dict):
+            raise self._unexpected("the answer is no JSON object.", path)
+        return answer
+
+    def _unexpected(self, what: str, path: str) -> UnexpectedAnswer:
+        return UnexpectedAnswer(
+            what, operation=path, advice="Check REFERSION_REST_URL.", requests=self.transport.requests_sent
+        )
+
     def affiliate_list(self) -> list[dict[str, Any]]:
         """Every affiliate of the account, read whole.
 
@@ -116,21 +128,18 @@ class Rest:
 
     def _page(self, number: int) -> _AffiliatePage:
         try:
-            answer = self.call("/affiliate/list", {"limit": str(PAGE_SIZE), "page": str(number)})
+            answer = self._object("/affiliate/list", {"limit": str(PAGE_SIZE), "page": str(number)})
         except RequestRefused as refusal:
             # Searches without a hit are a 422 (documented); a page past the end may be one too.
             if number > 1 and "(HTTP 422)" in refusal.what:
                 return _AffiliatePage([], None, True)
             raise
-        if not isinstance(answer, dict) or not isinstance(answer.get("results"), list):
-            raise UnexpectedAnswer(
-                "the answer holds no list of results.",
-                operation="/affiliate/list",
-                advice="Check REFERSION_REST_URL.",
-            )
+        rows = answer.get("results")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self._unexpected("the answer holds no list of affiliates.", "/affiliate/list")
         place = str(answer.get("page", "")).partition("/")
         return _AffiliatePage(
-            answer["results"],
+            rows,
             _count(answer.get("total")),
             bool(place[1]) and place[0].strip() == place[2].strip(),
         )
@@ -141,20 +150,18 @@ class Rest:
         The list's id is documented as the code; some accounts may show the numeric id. Where one reading finds nobody,
         or somebody with another e-mail, the other is tried.
         """
-        listed_id = read_text(listed["id"])
+        listed_id = read_text(listed.get("id"))
         ways: list[dict[str, Any]] = [{"affiliate_code": listed_id}]
         if listed_id.isdigit():
             ways.insert(0 if ids_are_numbers else 1, {"id": int(listed_id)})
         candidates: list[dict[str, Any]] = []
         for way in ways:
             try:
-                found = self.call("/affiliate/get", way)
+                found = self._object("/affiliate/get", way)
             except RequestRefused as refusal:
                 if NOT_FOUND in (refusal.said or "").lower():
                     continue
                 raise
-            if not isinstance(found, dict):
-                raise UnexpectedAnswer("the answer is no affiliate.", operation="/affiliate/get")
             link = str(found.get("link") or "").rstrip("/")
             candidates.append({"affiliate_code": link.rpartition("/")[2] or None, **found})
             if found.get("email") == listed.get("email"):
@@ -165,7 +172,7 @@ class Rest:
         self, listed: Sequence[Mapping[str, Any]]
     ) -> Iterator[tuple[Mapping[str, Any], dict[str, Any] | None]]:
         """Details of many listed affiliates, concurrently: (list row, details or None), in the order given."""
-        numbers = bool(listed) and all(read_text(row["id"]).isdigit() for row in listed)
+        numbers = bool(listed) and all(read_text(row.get("id")).isdigit() for row in listed)
         with ThreadPoolExecutor(self.transport.throttle.limit, thread_name_prefix="refersion") as pool:
             yield from zip(
                 listed, pool.map(lambda row: self.affiliate_get(row, ids_are_numbers=numbers), listed), strict=True
@@ -199,7 +206,7 @@ class Rest:
     def _totals(self, period: Window, filters: Mapping[str, Any]) -> dict[str, Any]:
         """One answer. Its bounds are both inside the period, as documented by the sample 23:59:59."""
         last = period.end - timedelta(seconds=1)
-        answer = self.call(
+        return self._object(
             "/conversion/totals",
             {
                 "created_from": f"{period.start:%Y-%m-%d %H:%M:%S}",
@@ -207,9 +214,6 @@ class Rest:
                 **filters,
             },
         )
-        if not isinstance(answer, dict):
-            raise UnexpectedAnswer("the answer holds no totals.", operation="/conversion/totals")
-        return answer
 
 
 @dataclass(frozen=True)

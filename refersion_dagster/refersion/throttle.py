@@ -8,6 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+class PauseTooLong(Exception):
+    """The server asked for a pause that is longer than the caller would wait: `seconds` are left of it."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"a pause of {seconds:.0f} s was asked for")
+        self.seconds = seconds
+
+
 class Throttle:
     """An adaptive limit that all workers of one API share.
 
@@ -27,11 +35,16 @@ class Throttle:
         self._turn = threading.Condition()
 
     @contextmanager
-    def slot(self) -> Iterator[float]:
-        """Waits for a turn; yields the moment (monotonic seconds) at which it began."""
+    def slot(self, patience: float = float("inf")) -> Iterator[float]:
+        """Waits for a turn; yields the moment (monotonic seconds) at which it began.
+
+        Raises PauseTooLong where the server's pause goes on for more than `patience` seconds.
+        """
         with self._turn:
             while True:
                 now = time.monotonic()
+                if self._paused_until - now > patience:
+                    raise PauseTooLong(self._paused_until - now)
                 if now < self._paused_until:
                     self._turn.wait(self._paused_until - now)
                 elif self._in_flight >= int(self.allowed):

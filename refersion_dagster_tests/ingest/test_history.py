@@ -74,12 +74,14 @@ def test_each_change_of_status_payment_and_commission_is_kept_beside_what_was_be
         assert [row[2:] for row in loaded.history(f"id = '{id_}'")] == [before[id_], after[id_]]
 
 
-def test_the_same_state_twice_with_another_between_is_three_rows(loaded: Loaded) -> None:
+@pytest.mark.parametrize("seconds", [10, 0], ids=["later", "within one second"])
+def test_the_same_state_twice_with_another_between_is_three_rows(loaded: Loaded, seconds: int) -> None:
     (id_,) = loaded.query("SELECT id FROM refersion_data.conversions WHERE status = 'PENDING' ORDER BY id LIMIT 1")[0]
     for status in ("DENIED", "PENDING"):
         loaded.sandbox.change_conversion(int(id_), status=status)
-        loaded.sandbox.advance(seconds=10)
+        loaded.sandbox.advance(seconds=seconds)
         loaded.refresh()
+    loaded.refresh()
     assert [row[2] for row in loaded.history(f"id = '{id_}'")] == ["PENDING", "DENIED", "PENDING"]
 
 

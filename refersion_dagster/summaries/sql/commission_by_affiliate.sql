@@ -88,7 +88,7 @@ SELECT
   -- Rounded half up on whole ten-thousandths: a division of decimals would go through floating point.
   CASE
     WHEN c.orders > 0
-      THEN CAST((CAST(c.sales * 10000 AS BIGINT) * 2 + c.orders) // (c.orders * 2) AS DECIMAL(18, 0))
+      THEN CAST((CAST(c.sales * 10000 AS HUGEINT) * 2 + c.orders) // (c.orders * 2) AS DECIMAL(18, 0))
         * CAST(0.0001 AS DECIMAL(5, 4))
   END AS aov,
   c.first_order_at,
