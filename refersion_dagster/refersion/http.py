@@ -208,11 +208,15 @@ class Transport:
                 f"no secure connection to {host}: {self.redact(str(error))}",
                 advice="Check the URL, a proxy in between, or the certificate bundle (REQUESTS_CA_BUNDLE).",
             ) from None
-        except (urllib3.exceptions.LocationValueError, UnicodeError) as error:
+        except ValueError as error:  # urllib3's LocationValueError is one, too
             raise UnexpectedAnswer(
                 f"{host} is not a usable address: {error}",
                 advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL.",
             ) from None
+        except urllib3.exceptions.NewConnectionError:
+            raise Transient(f"there is no connection to {host}") from None
+        except urllib3.exceptions.ConnectTimeoutError:
+            raise Transient(f"no connection to {host} within {CONNECT_SECONDS} s") from None
         except urllib3.exceptions.TimeoutError:
             raise Transient(f"no answer from {host} within {READ_SECONDS} s") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -343,4 +347,7 @@ def asked_pause(headers: Mapping[str, str]) -> float | None:
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2] or url
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2] or url
+    except ValueError:
+        return url
