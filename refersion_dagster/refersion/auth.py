@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from refersion_dagster.refersion.errors import MissingCredentials
+from refersion_dagster.refersion.errors import InvalidCredentials, MissingCredentials
 
 WHERE_KEYS = "Find them in Refersion under Account > Settings > Refersion API."
 WHERE_TOKEN = "Find it in Refersion under Account > Settings > Refersion API > GraphQL."  # noqa: S105
+# Anything shorter is a word that rows may hold.
+SHORTEST_KEY = 10
 CHECK_KEYS = f"Check REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY. {WHERE_KEYS}"
 CHECK_TOKEN = f"Check REFERSION_GRAPHQL_TOKEN. {WHERE_TOKEN}"
 
@@ -47,12 +49,12 @@ class Credentials:
     def has_graphql(self) -> bool:
         return bool(self.graphql_token)
 
-    def redact(self, text: str) -> str:
-        """The text with every key of this account replaced, for servers that repeat what they were sent."""
+    def redact(self, content: bytes) -> bytes:
+        """The content with every key of this account replaced, for servers that repeat what they were sent."""
         for secret in (self.secret_key, self.graphql_token, self.public_key):
-            if secret:
-                text = text.replace(secret, "[key]")
-        return text
+            if secret and len(secret) >= SHORTEST_KEY:
+                content = content.replace(secret.encode(), b"[key]")
+        return content
 
     def rest(self) -> SecretHeaders:
         """Headers of REST requests. Raises MissingCredentials when either half of the pair is absent."""
@@ -70,6 +72,7 @@ class Credentials:
                 advice=f"Set {' and '.join(lacking)} (plain dlt: public_key and api_key under "
                 f"[sources.refersion_source] in .dlt/secrets.toml). {WHERE_KEYS}",
             )
+        _check({"REFERSION_PUBLIC_KEY": self.public_key, "REFERSION_SECRET_KEY": self.secret_key}, WHERE_KEYS)
         return SecretHeaders({"Refersion-Public-Key": self.public_key, "Refersion-Secret-Key": self.secret_key})
 
     def graphql(self) -> SecretHeaders:
@@ -81,7 +84,18 @@ class Credentials:
                 advice="Set REFERSION_GRAPHQL_TOKEN (plain dlt: graphql_token under [sources.refersion_source] in "
                 f".dlt/secrets.toml). {WHERE_TOKEN}",
             )
+        _check({"REFERSION_GRAPHQL_TOKEN": self.graphql_token}, WHERE_TOKEN)
         return SecretHeaders({"X-Refersion-Key": self.graphql_token})
+
+
+def _check(keys: dict[str, str], where: str) -> None:
+    """Raises InvalidCredentials for a key that cannot be one: what is copied along does not always show."""
+    for name, key in keys.items():
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise InvalidCredentials(
+                f"{name} holds a character that no key has (a space, a line break or a letter beyond ASCII).",
+                advice=f"Copy it again. {where}",
+            )
 
 
 class SecretHeaders(dict[str, str]):

@@ -118,7 +118,7 @@ class GraphQL:
 
     def _refuse(self, answer: Answer, errors: Sequence[Any]) -> None:
         texts = [str(error.get("message", error)) if isinstance(error, dict) else str(error) for error in errors]
-        said = self.transport.redact("; ".join(texts))[:500]
+        said = "; ".join(texts)[:500]
         if AUTH_ERROR.search(said):
             raise InvalidCredentials(
                 "Refersion does not accept the token.",

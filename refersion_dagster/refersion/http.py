@@ -75,7 +75,7 @@ class Transport:
 
     Args:
         headers: the credential.
-        redact: takes keys out of a text before it is shown.
+        redact: takes keys out of what the server sent, before anything else sees it.
         key_advice: what to do when the credential is refused.
         concurrency: the most requests at once.
         retry_seconds: how long one call may go on being retried. 0 tries once.
@@ -85,7 +85,7 @@ class Transport:
         self,
         headers: SecretHeaders,
         *,
-        redact: Callable[[str], str],
+        redact: Callable[[bytes], bytes],
         key_advice: str,
         concurrency: int = 8,
         retry_seconds: float = 300,
@@ -95,7 +95,7 @@ class Transport:
         self._headers = SecretHeaders(
             {"User-Agent": USER_AGENT, "Accept": "application/json", "Content-Type": "application/json"} | headers
         )
-        self.redact = redact
+        self._redact = redact
         self.key_advice = key_advice
         self._sent: Counter[str] = Counter()
         self._count = threading.Lock()
@@ -205,7 +205,7 @@ class Transport:
             response.release_conn()
         except urllib3.exceptions.SSLError as error:
             raise ServerUnavailable(
-                f"no secure connection to {host}: {self.redact(str(error))}",
+                f"no secure connection to {host}: {error}",
                 advice="Check the URL, a proxy in between, or the certificate bundle (REQUESTS_CA_BUNDLE).",
             ) from None
         except ValueError as error:  # urllib3's LocationValueError is one, too
@@ -223,7 +223,7 @@ class Transport:
             raise Transient(f"the connection to {host} broke ({type(error).__name__})") from None
         if self._server_time is None:
             self._server_time = http_date(response.headers.get("Date", ""))
-        return Answer(response.status, response.headers, content)
+        return Answer(response.status, response.headers, self._redact(content))
 
     def _manager(self, url: str) -> urllib3.PoolManager:
         """The connections to a host, through the environment's proxy and with its certificate bundle, if any."""
@@ -247,7 +247,7 @@ class Transport:
         status = answer.status
         if status == 200:
             return
-        said = self.redact(server_words(answer.content)) or None
+        said = server_words(answer.content) or None
         if said and PLAN_GATE.search(said):
             raise NotInPlan(
                 "the account's plan does not offer this.",

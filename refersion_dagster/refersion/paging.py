@@ -330,7 +330,7 @@ def read_slices(
             asks = requests()
             while True:
                 while (
-                    len(under_way) < concurrency
+                    len(under_way) < 2 * concurrency
                     and sum(future.done() for future in under_way) < BACKLOG
                     and (ask := next(asks, None))
                 ):
