@@ -8,7 +8,7 @@ import dlt
 from benchmarks.database import DATASET, database_path
 from benchmarks.rows import SPAN_START
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.duckdb_file import duckdb_file
+from refersion_dagster.refersion.duckdb_file import duckdb_file, kept_open
 from refersion_dagster.refersion.environment import PIPELINE, ROWS_PER_LOAD
 
 
@@ -30,15 +30,16 @@ def _load(graphql_url: str, directory: Path, concurrency: int) -> None:
         pipelines_dir=str(directory / "pipelines"),
     )
     report = ReadReport()
-    while True:
-        source = refersion_source(
-            graphql_token="any",  # noqa: S106 - the benchmark's server looks at none
-            graphql_url=graphql_url,
-            start_date=datetime.fromtimestamp(SPAN_START, UTC).isoformat(),
-            max_concurrency=concurrency,
-            rows_per_load=ROWS_PER_LOAD,
-            report=report,
-        )
-        pipeline.run(source.with_resources("conversions"), loader_file_format="parquet")
-        if not report.more:
-            return
+    with kept_open(str(database_path(directory))):
+        while True:
+            source = refersion_source(
+                graphql_token="any",  # noqa: S106 - the benchmark's server looks at none
+                graphql_url=graphql_url,
+                start_date=datetime.fromtimestamp(SPAN_START, UTC).isoformat(),
+                max_concurrency=concurrency,
+                rows_per_load=ROWS_PER_LOAD,
+                report=report,
+            )
+            pipeline.run(source.with_resources("conversions"), loader_file_format="parquet")
+            if not report.more:
+                return

@@ -13,14 +13,16 @@ from typing import Any
 
 import click
 import dlt
+import duckdb
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.duckdb_file import duckdb_file
+from refersion_dagster.refersion.duckdb_file import duckdb_file, kept_open
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import (
     DATASET,
+    DESTINATION_NAME,
     PIPELINE,
     ROWS_PER_LOAD,
     from_environment,
@@ -30,14 +32,18 @@ from refersion_dagster.refersion.errors import MissingCredentials, RefersionErro
 
 def main() -> int:
     """Loads everything; returns the exit code."""
-    destination = duckdb_file(os.environ.get("REFERSION_DUCKDB_PATH"))
-    pipeline = dlt.pipeline(PIPELINE, destination=destination, dataset_name=DATASET)
+    path = os.environ.get("REFERSION_DUCKDB_PATH")
+    pipeline = dlt.pipeline(PIPELINE, destination=duckdb_file(path), dataset_name=DATASET)
     try:
-        load(pipeline, [entity.name for entity in ENTITIES.values() if not entity.is_graphql])
-        try:
-            load(pipeline, [entity.name for entity in ENTITIES.values() if entity.is_graphql])
-        except MissingCredentials as error:
-            click.echo(f"Left out: {error}", err=True)
+        with kept_open(path or f"{DESTINATION_NAME}.duckdb"):
+            load(pipeline, [entity.name for entity in ENTITIES.values() if not entity.is_graphql])
+            try:
+                load(pipeline, [entity.name for entity in ENTITIES.values() if entity.is_graphql])
+            except MissingCredentials as error:
+                click.echo(f"Left out: {error}", err=True)
+    except duckdb.IOException as error:
+        click.echo(f"The database cannot be opened for writing: {error}", err=True)
+        return 1
     except RefersionError as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         return 1

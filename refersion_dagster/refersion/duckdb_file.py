@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dlt
+import duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from refersion_dagster.refersion.environment import DESTINATION_NAME
@@ -31,3 +34,17 @@ def duckdb_file(path: str | None = None) -> Any:
     }
     credentials = DuckDbCredentials(path, global_config=settings) if path else {"global_config": settings}
     return dlt.destinations.duckdb(credentials, destination_name=DESTINATION_NAME)  # pyright: ignore[reportArgumentType]
+
+
+@contextmanager
+def kept_open(path: str) -> Iterator[None]:
+    """The file open over several loads.
+
+    By itself dlt opens and closes it five times a load, and at each closing DuckDB writes everything back, which takes
+    as long as the load itself. Raises duckdb.IOException where another process has it open.
+    """
+    connection = duckdb.connect(path)
+    try:
+        yield
+    finally:
+        connection.close()

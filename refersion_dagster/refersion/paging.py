@@ -15,9 +15,10 @@ page and so cannot move; what cannot be cut and never holds still is an error ra
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -325,6 +326,18 @@ def read_slices(
         else:
             replace(reading, start(reading.slice, reading.attempt + 1, reading.ids))
 
+    failed = threading.Event()
+
+    def work(one: Slice, offset: int) -> Page:
+        """Fetches a page, unless another page ended the reading: its retries would only keep the error back."""
+        if failed.is_set():
+            raise CancelledError
+        try:
+            return fetch(one, offset, page_size)
+        except BaseException:
+            failed.set()
+            raise
+
     with ThreadPoolExecutor(concurrency, thread_name_prefix="refersion") as pool:
         try:
             asks = requests()
@@ -335,12 +348,14 @@ def read_slices(
                     and (ask := next(asks, None))
                 ):
                     reading, offset = ask
-                    under_way[pool.submit(fetch, reading.slice, offset, page_size)] = ask
+                    under_way[pool.submit(work, reading.slice, offset)] = ask
                 if not under_way and not active:
                     return
                 done, _ = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in done:
                     reading, offset = under_way.pop(future)
+                    if isinstance(future.exception(), CancelledError):
+                        continue  # the error that ended it is on its way
                     page = future.result()
                     if reading not in active:
                         continue

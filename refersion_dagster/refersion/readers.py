@@ -87,7 +87,7 @@ class Tables:
         sent = self.account.requests_for(entity)
         try:
             told = time.monotonic()
-            for table in _rarely_collected(tables(report)):
+            for table in _frugally(tables(report)):
                 report.rows += table.num_rows
                 if time.monotonic() - told > PROGRESS_SECONDS:
                     told = time.monotonic()
@@ -229,15 +229,17 @@ class Tables:
         )
 
 
-def _rarely_collected(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same tables, with Python's cycle collector held back while they are made.
+def _frugally(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same tables, made with Python's cycle collector held back and Arrow's memory given back when it is free.
 
-    Parsed rows are very many objects without cycles; looking through them takes a third of the time of reading.
+    Parsed rows are very many objects without cycles; looking through them takes a third of the time of reading. Arrow's
+    own memory pool keeps what was freed, which makes for a peak half as high again.
     """
-    thresholds = gc.get_threshold()
+    thresholds, pool = gc.get_threshold(), pa.default_memory_pool()
     try:
         while True:
             gc.set_threshold(200_000, *thresholds[1:])
+            pa.set_memory_pool(pa.system_memory_pool())
             table = next(tables, None)
             gc.set_threshold(*thresholds)
             if table is None:
@@ -245,6 +247,7 @@ def _rarely_collected(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
             yield table
     finally:
         gc.set_threshold(*thresholds)
+        pa.set_memory_pool(pool)
 
 
 def _built(builder: TableBuilder, rows: Sequence[Row]) -> Iterator[pa.Table]:

@@ -360,6 +360,21 @@ def test_an_error_of_one_page_ends_the_reading_at_once() -> None:
     assert len(asked) < 10
 
 
+def test_pages_that_wait_for_their_turn_are_not_fetched_after_an_error() -> None:
+    asked: list[int] = []
+
+    def fetch(one: Slice, offset: int, first: int) -> Page:
+        assert one.window
+        asked.append(one.window.start_seconds)
+        raise ConnectionError("no more")
+
+    windows = [Window(DAY.start + timedelta(days=n), DAY.end + timedelta(days=n)) for n in range(50)]
+    slices = [Slice(window, window) for window in windows]
+    with pytest.raises(ConnectionError, match="no more"):
+        list(read_slices(slices, fetch=fetch, convert=flat, concurrency=1, page_size=200))
+    assert asked == [DAY.start_seconds]
+
+
 def test_a_list_without_windows_that_never_holds_still_is_an_error() -> None:
     asked = iter(range(10_000))
 
