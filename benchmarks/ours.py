@@ -30,7 +30,7 @@ def _load(graphql_url: str, directory: Path, concurrency: int) -> None:
         pipelines_dir=str(directory / "pipelines"),
     )
     report = ReadReport()
-    with kept_open(str(database_path(directory))):
+    with kept_open(pipeline):
         while True:
             source = refersion_source(
                 graphql_token="any",  # noqa: S106 - the benchmark's server looks at none

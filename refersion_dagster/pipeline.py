@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 import dlt
-import duckdb
+from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
@@ -22,7 +22,6 @@ from refersion_dagster.refersion.duckdb_file import duckdb_file, kept_open
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import (
     DATASET,
-    DESTINATION_NAME,
     PIPELINE,
     ROWS_PER_LOAD,
     from_environment,
@@ -32,16 +31,16 @@ from refersion_dagster.refersion.errors import MissingCredentials, RefersionErro
 
 def main() -> int:
     """Loads everything; returns the exit code."""
-    path = os.environ.get("REFERSION_DUCKDB_PATH")
-    pipeline = dlt.pipeline(PIPELINE, destination=duckdb_file(path), dataset_name=DATASET)
+    destination = duckdb_file(os.environ.get("REFERSION_DUCKDB_PATH"))
+    pipeline = dlt.pipeline(PIPELINE, destination=destination, dataset_name=DATASET)
     try:
-        with kept_open(path or f"{DESTINATION_NAME}.duckdb"):
+        with kept_open(pipeline):
             load(pipeline, [entity.name for entity in ENTITIES.values() if not entity.is_graphql])
             try:
                 load(pipeline, [entity.name for entity in ENTITIES.values() if entity.is_graphql])
             except MissingCredentials as error:
                 click.echo(f"Left out: {error}", err=True)
-    except duckdb.IOException as error:
+    except DestinationConnectionError as error:
         click.echo(f"The database cannot be opened for writing: {error}", err=True)
         return 1
     except RefersionError as error:

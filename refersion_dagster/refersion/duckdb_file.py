@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import dlt
-import duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.pipeline.pipeline import Pipeline
 
 from refersion_dagster.refersion.environment import DESTINATION_NAME
 
@@ -37,14 +37,11 @@ def duckdb_file(path: str | None = None) -> Any:
 
 
 @contextmanager
-def kept_open(path: str) -> Iterator[None]:
-    """The file open over several loads.
+def kept_open(pipeline: Pipeline) -> Iterator[None]:
+    """The pipeline's database open over several loads.
 
     By itself dlt opens and closes it five times a load, and at each closing DuckDB writes everything back, which takes
-    as long as the load itself. Raises duckdb.IOException where another process has it open.
+    as long as the load itself. Raises dlt's DestinationConnectionError where another process has it open.
     """
-    connection = duckdb.connect(path)
-    try:
+    with pipeline.sql_client():
         yield
-    finally:
-        connection.close()

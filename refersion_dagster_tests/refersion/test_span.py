@@ -1,0 +1,152 @@
+"""Which span is read next: first load, look-back, passes that were cut short, and what a run asks for itself."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refersion_dagster.refersion.span import BEGINNING, SpanRequest, plan
+from refersion_dagster.refersion.windows import Window, days, month_start, months, parse_moment
+
+NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
+START = datetime(2025, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+REQUEST = SpanRequest(start=START, lookback=timedelta(days=120))
+
+
+def passed(now: datetime = NOW, newest: datetime | None = None) -> dict[str, Any]:
+    """The state after one pass that got to its end."""
+    state: dict[str, Any] = {}
+    first = plan(REQUEST, state, now)
+    assert first.window
+    first.read_up_to(first.window.end, newest)
+    return state
+
+
+def test_the_first_load_goes_from_the_start_to_now() -> None:
+    assert plan(REQUEST, {}, NOW).window == Window(START, NOW + SECOND)
+    assert plan(SpanRequest(), {}, NOW).window == Window(BEGINNING, NOW + SECOND)
+
+
+def test_a_later_run_looks_back_from_the_last_one() -> None:
+    later = NOW + timedelta(days=3)
+    assert plan(REQUEST, passed(newest=NOW), later).window == Window(NOW - timedelta(days=120), later + SECOND)
+
+
+def test_an_account_that_sold_nothing_lately_looks_back_from_its_newest_row() -> None:
+    newest = NOW - timedelta(days=90)
+    assert plan(REQUEST, passed(newest=newest), NOW).window == Window(newest - timedelta(days=120), NOW + SECOND)
+
+
+def test_a_look_back_never_goes_before_the_start() -> None:
+    window = plan(SpanRequest(start=START, lookback=timedelta(days=5_000)), passed(), NOW).window
+    assert window
+    assert window.start == START
+
+
+def test_a_pass_that_was_cut_short_goes_on_where_it_was() -> None:
+    state: dict[str, Any] = {}
+    position = datetime(2025, 9, 1, tzinfo=UTC)
+    plan(REQUEST, state, NOW).read_up_to(position)
+    later = NOW + timedelta(days=2)
+    assert plan(REQUEST, state, later).window == Window(position, later + SECOND)
+
+
+def test_rows_of_a_pass_that_was_cut_short_are_as_fresh_as_its_beginning() -> None:
+    state: dict[str, Any] = {}
+    plan(REQUEST, state, NOW).read_up_to(datetime(2026, 6, 1, tzinfo=UTC), NOW)
+    resumed = NOW + timedelta(days=30)
+    rest = plan(REQUEST, state, resumed)
+    assert rest.window
+    rest.read_up_to(rest.window.end, resumed)
+    window = plan(REQUEST, state, resumed + timedelta(days=1)).window
+    assert window
+    assert window.start == NOW - timedelta(days=120)
+
+
+def test_an_explicit_span_is_read_as_asked_and_leaves_the_state_alone() -> None:
+    state = passed()
+    before = dict(state)
+    asked = SpanRequest(
+        start=START, read_from=datetime(2025, 3, 1, tzinfo=UTC), read_to=datetime(2025, 4, 1, tzinfo=UTC)
+    )
+    span = plan(asked, state, NOW)
+    assert span.window == Window(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC))
+    span.read_up_to(datetime(2025, 4, 1, tzinfo=UTC))
+    assert state == before
+
+
+def test_a_full_reload_begins_at_the_start_and_goes_on_where_it_was() -> None:
+    asked = SpanRequest(start=START, full=True)
+    state = passed()
+    assert plan(asked, state, NOW).window == Window(START, NOW + SECOND)
+    position = datetime(2025, 6, 1, tzinfo=UTC)
+    assert plan(asked, state, NOW, resume_at=position).window == Window(position, NOW + SECOND)
+
+
+def test_an_earlier_start_date_is_read_from_then_on() -> None:
+    earlier = datetime(2023, 1, 1, tzinfo=UTC)
+    assert plan(SpanRequest(start=earlier), passed(), NOW).window == Window(earlier, NOW + SECOND)
+
+
+def test_nothing_is_read_of_the_future() -> None:
+    assert plan(SpanRequest(start=NOW + timedelta(days=1)), {}, NOW).window is None
+
+
+MOMENTS = st.datetimes(datetime(2012, 1, 1), datetime(2037, 1, 1)).map(  # noqa: DTZ001 - made UTC right here
+    lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
+)
+WINDOWS = st.tuples(MOMENTS, MOMENTS).filter(lambda pair: pair[0] != pair[1]).map(lambda pair: Window(*sorted(pair)))
+
+
+@given(WINDOWS)
+def test_months_and_days_and_halves_make_up_their_window_without_gap_or_overlap(window: Window) -> None:
+    cuts = [list(months(window))]
+    if window.end - window.start < timedelta(days=400):
+        cuts.append(list(days(window)))
+    if halves := window.halves():
+        cuts.append(list(halves))
+    for parts in cuts:
+        assert parts[0].start == window.start
+        assert parts[-1].end == window.end
+        assert all(one.end == other.start for one, other in itertools.pairwise(parts))
+
+
+@given(WINDOWS)
+def test_a_month_is_never_cut_but_at_the_ends_of_the_window(window: Window) -> None:
+    for part in list(months(window))[1:-1]:
+        assert part.start == month_start(part.start)
+        assert part.end == month_start(part.end)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-01-31", datetime(2024, 1, 31, tzinfo=UTC)),
+        ("2024-01-31T08:30:00Z", datetime(2024, 1, 31, 8, 30, tzinfo=UTC)),
+        ("2024-01-31T08:30:00+02:00", datetime(2024, 1, 31, 6, 30, tzinfo=UTC)),
+        (" 2024-01-31 08:30:00 ", datetime(2024, 1, 31, 8, 30, tzinfo=UTC)),
+    ],
+)
+def test_moments_are_utc_where_they_name_no_zone(text: str, moment: datetime) -> None:
+    assert parse_moment(text) == moment
+
+
+@pytest.mark.parametrize("text", ["yesterday", "31.01.2024", "2024-13-01", ""])
+def test_what_is_no_moment_is_refused_with_a_sample(text: str) -> None:
+    with pytest.raises(ValueError, match="2024-01-31"):
+        parse_moment(text)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(NOW, NOW), (NOW, NOW - SECOND), (NOW.replace(microsecond=1), NOW + SECOND), (NOW.replace(tzinfo=None), NOW)],
+)
+def test_a_window_that_makes_no_sense_cannot_be_made(start: datetime, end: datetime) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        Window(start, end)

@@ -1,0 +1,101 @@
+"""The plain dlt script, `python -m refersion_dagster.pipeline`, and what a dlt user does afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.location import KEYS, SMALL, Ended, Location, query
+
+SCRIPT = ("python", "-m", "refersion_dagster.pipeline")
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    with SandboxServer(SMALL) as server:
+        yield server
+
+
+@pytest.fixture
+def location(sandbox: SandboxServer, tmp_path: Path) -> Location:
+    """A folder where a dlt user works: the database is dlt's to place."""
+    apart = Location.of(tmp_path, sandbox).without("REFERSION_DUCKDB_PATH")
+    return apart.with_settings(DLT_DATA_DIR=str(tmp_path / "dlt"))
+
+
+def python(location: Location, code: str) -> Ended:
+    return location.run("python", "-c", code)
+
+
+def count(location: Location, table: str) -> int:
+    return query(location.folder / "refersion.duckdb", f"SELECT count(*) FROM refersion_data.{table}")[0][0]
+
+
+def test_it_prints_dlts_load_info_and_leaves_a_dataset(location: Location, sandbox: SandboxServer) -> None:
+    done = location.run(*SCRIPT)
+    assert done.code == 0, done.output
+    assert "LOADED and contains no failed jobs" in done.output
+    assert count(location, "conversions") == sandbox.sums()["number_of_conversions"]
+    assert (
+        len(query(location.folder / "refersion.duckdb", "SELECT * FROM refersion_data.affiliate_list LIMIT 10")) == 10
+    )
+
+    frame = python(
+        location, 'import dlt; print(len(dlt.pipeline("refersion_pipeline").dataset().affiliate_list.df()), "rows")'
+    )
+    assert f"{sandbox.sums()['affiliates']} rows" in frame.output
+    info = location.run("dlt", "pipeline", "refersion_pipeline", "info")
+    assert info.code == 0, info.output
+    assert "affiliate_list" in info.output
+
+
+def test_running_it_again_changes_no_count(location: Location) -> None:
+    assert location.run(*SCRIPT).code == 0
+    before = count(location, "conversions"), count(location, "payments")
+    assert location.run(*SCRIPT).code == 0
+    assert (count(location, "conversions"), count(location, "payments")) == before
+
+
+def test_without_a_token_the_rest_tables_are_loaded_and_the_rest_is_told(location: Location) -> None:
+    done = location.without("REFERSION_GRAPHQL_TOKEN").run(*SCRIPT)
+    assert done.code == 0, done.output
+    assert "Left out:" in done.output
+    assert "REFERSION_GRAPHQL_TOKEN" in done.output
+    assert count(location, "affiliate_list") > 0
+
+
+def test_keys_come_from_dlts_own_configuration_too(location: Location) -> None:
+    keys = {name: location.environment[name] for name in KEYS}
+    folder = location.folder / ".dlt"
+    folder.mkdir()
+    (folder / "secrets.toml").write_text(
+        "[sources.refersion_source]\n"
+        f'api_key = "{keys["REFERSION_PUBLIC_KEY"]}.{keys["REFERSION_SECRET_KEY"]}"\n'
+        f'graphql_token = "{keys["REFERSION_GRAPHQL_TOKEN"]}"\n'
+    )
+    done = location.without(*KEYS).run(*SCRIPT)
+    assert done.code == 0, done.output
+    assert count(location, "conversions") > 0
+
+
+def test_a_wrong_key_is_one_helpful_line_and_exit_code_1(location: Location) -> None:
+    done = location.with_settings(REFERSION_SECRET_KEY="sec_wrong").run(*SCRIPT)
+    assert done.code == 1
+    lines = [line for line in done.output.splitlines() if line.startswith("InvalidCredentials")]
+    assert len(lines) == 1
+    assert "Invalid API credentials (error 2)." in lines[0]
+    assert "REFERSION_SECRET_KEY" in lines[0]
+    assert "sec_wrong" not in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_database_that_another_program_has_open_is_said_to_be(location: Location) -> None:
+    with duckdb.connect(str(location.folder / "refersion.duckdb")):
+        done = location.run(*SCRIPT)
+    assert done.code == 1
+    assert "Conflicting lock" in done.output
+    assert "Traceback" not in done.output
