@@ -14,6 +14,7 @@ from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema
 from refersion_dagster.refersion import ReadReport
+from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, WindowNotSettled, underlying
 from refersion_dagster.resources import RefersionResource, Warehouse, disk_is_full
@@ -114,6 +115,12 @@ class Loader:
                         raise dg.Failure(
                             f"There is no space left for {self.warehouse.location} or for temporary files in "
                             f"{tempfile.gettempdir()}. The tables are as they were; free some and run again.",
+                            allow_retries=False,
+                        ) from error
+                    if "Out of Memory" in str(error):  # DuckDB's words
+                        raise dg.Failure(
+                            "DuckDB ran out of the memory it may use for a load. The tables are as they were; give it "
+                            f"more with {MEMORY_VARIABLE} (such as 1GB) and run again.",
                             allow_retries=False,
                         ) from error
                     raise underlying(error) or error from None

@@ -1,4 +1,4 @@
-"""A disk that is full: a clear error, and the tables as they were.
+"""A disk that is full, or too little memory: a clear error, and the tables as they were.
 
 The disk is played by a limit on the size of files (RLIMIT_FSIZE), which writes meet as they meet a full disk.
 """
@@ -54,3 +54,17 @@ def test_a_full_disk_is_named_and_the_tables_stay_as_they_were(tmp_path: Path) -
         again = crowded.materialise(CONVERSIONS)
         assert again.code == 0, again.output
     assert location.query("SELECT count(*) FROM refersion_data.conversions")[0][0] > before[0][0]
+
+
+def test_too_little_memory_is_named_with_the_setting_that_gives_more(tmp_path: Path) -> None:
+    with SandboxServer(LITTLE) as sandbox:
+        location = Location.of(tmp_path, sandbox)
+        assert location.materialise(CONVERSIONS).code == 0
+    before = location.query("SELECT count(*), sum(total), max(read_at) FROM refersion_data.conversions")
+    with SandboxServer(MUCH) as sandbox:
+        crowded = Location.of(tmp_path, sandbox)
+        ended = crowded.with_settings(REFERSION_DUCKDB_MEMORY="8MB").materialise(CONVERSIONS)
+        assert ended.code != 0
+        assert "REFERSION_DUCKDB_MEMORY" in ended.output
+        assert location.query("SELECT count(*), sum(total), max(read_at) FROM refersion_data.conversions") == before
+        assert crowded.materialise(CONVERSIONS).code == 0
