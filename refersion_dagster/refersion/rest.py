@@ -17,7 +17,12 @@ import orjson
 
 from refersion_dagster.refersion.coerce import read_text
 from refersion_dagster.refersion.entities import CONVERSION_STATUSES
-from refersion_dagster.refersion.errors import RequestRefused, UnexpectedAnswer, WindowNotSettled
+from refersion_dagster.refersion.errors import (
+    RequestRefused,
+    UnexpectedAnswer,
+    UnreadableValue,
+    WindowNotSettled,
+)
 from refersion_dagster.refersion.http import Answer, Transport, read_json
 from refersion_dagster.refersion.windows import Window
 
@@ -74,13 +79,13 @@ class Rest:
         arrived or vanished meanwhile, which shows in a row met twice or a total that changed or does not agree; two
         readings in a row with the same affiliates settle a total that is merely wrong.
 
-        Raises WindowNotSettled when it never holds still, else as `call`.
+        Raises WindowNotSettled when it never holds still, UnreadableValue for a row without an id, else as `call`.
         """
         before: list[str] | None = None
         why = ""
         for _ in range(ATTEMPTS):
             rows, totals = self._pages()
-            ids = [read_text(row.get("id")) for row in rows]
+            ids = [_id(row, place) for place, row in enumerate(rows, 1)]
             if len(set(ids)) < len(ids):
                 why = "an affiliate was listed twice"
             elif len(totals) > 1:
@@ -122,7 +127,8 @@ class Rest:
             previous = page.rows
             if page.total is not None:
                 totals.add(page.total)
-            if page.is_last or (totals and len(rows) >= max(totals)):
+            # A full page is not the end on the word of a total alone: it may count the rows of that page.
+            if page.is_last or (totals and len(rows) == max(totals) and len(page.rows) < PAGE_SIZE):
                 break
         return rows, totals
 
@@ -221,6 +227,18 @@ class _AffiliatePage:
     rows: list[dict[str, Any]]
     total: int | None
     is_last: bool
+
+
+def _id(row: Mapping[str, Any], place: int) -> str:
+    if row.get("id") in (None, ""):
+        raise UnreadableValue(
+            table="affiliate_list",
+            field="id",
+            row=f"number {place} of the list",
+            value=row.get("id"),
+            wanted="an id, which a row must have",
+        )
+    return read_text(row["id"])
 
 
 def _count(value: Any) -> int | None:
