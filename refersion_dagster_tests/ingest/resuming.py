@@ -1,0 +1,40 @@
+"""What the tests of stopped runs share: an account of some months, and what of it is in the warehouse."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from refersion_dagster.sandbox import SandboxServer, SandboxSettings
+from refersion_dagster_tests.location import NOW, Location
+
+ACCOUNT = SandboxSettings(affiliates=12, orders=400, days=400, now=NOW)
+# Small enough for a commit every month or two.
+MONTHLY = {"REFERSION_ROWS_PER_LOAD": "20"}
+ASSETS = ("refersion/conversions", "refersion/conversion_history")
+
+
+def asked(sandbox: SandboxServer) -> int:
+    return sandbox.requests().get("graphql:conversions", 0)
+
+
+def in_warehouse(location: Location) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """Rows, distinct ids and sums by currency, status and payment status, test conversions apart."""
+    rows = location.query(
+        "SELECT is_test_conversion, status, payment_status, currency, count(*), count(DISTINCT id), sum(total), "
+        "sum(commission_total) FROM refersion_data.conversions GROUP BY ALL"
+    )
+    return {row[:4]: row[4:] for row in rows}
+
+
+def at_the_source(sandbox: SandboxServer) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    sums = sandbox.sums()
+    return {
+        (row["is_test_conversion"], row["status"], row["payment_status"], row["currency"]): (
+            row["count"],
+            row["count"],
+            Decimal(row["total"]),
+            Decimal(row["commission_total"]),
+        )
+        for row in sums["conversions"] + sums["test_conversions"]
+    }
