@@ -133,7 +133,7 @@ class Transport:
 
         def waits(state: tenacity.RetryCallState) -> float:
             trouble = state.outcome.exception() if state.outcome else None
-            if isinstance(trouble, Transient) and trouble.wait is not None:
+            if isinstance(trouble, Transient) and trouble.wait:
                 return trouble.wait
             return BACK_OFF(state)
 
