@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.ingest.resuming import ACCOUNT, ASSETS, MONTHLY, asked, at_the_source, in_warehouse
+from refersion_dagster_tests.ingest.stopped.resuming import ASSETS, asked, at_the_source, in_warehouse
 from refersion_dagster_tests.location import Location
-
-
-@pytest.fixture
-def sandbox() -> Iterator[SandboxServer]:
-    with SandboxServer(ACCOUNT) as server:
-        yield server
-
-
-@pytest.fixture
-def location(sandbox: SandboxServer, tmp_path: Path) -> Location:
-    return Location.of(tmp_path, sandbox).with_settings(**MONTHLY)
 
 
 def test_a_run_that_ends_by_an_error_in_the_middle_keeps_what_it_committed(
