@@ -18,15 +18,17 @@ from refersion_dagster.resources import (
     Warehouse,
     from_environment,
 )
-from refersion_dagster.summaries.assets import summary_asset
+from refersion_dagster.summaries.assets import summary_assets
 from refersion_dagster.summaries.query import load_summaries
+from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSettings
 
 defs = dg.Definitions(
-    assets=[refersion_tables, *map(summary_asset, load_summaries())],
+    assets=[refersion_tables, *summary_assets(load_summaries())],
     jobs=[refersion_refresh, refersion_backfill],
     resources={
         "refersion": RefersionResource(**from_environment(VARIABLES)),
         "warehouse": Warehouse(**from_environment(WAREHOUSE_VARIABLES)),
+        "settings": ReportSettings(**from_environment(SETTINGS_VARIABLES)),
         "dlt": DagsterDltResource(),
     },
     # DuckDB takes one writing process, and a process a step costs seconds each.

@@ -19,8 +19,9 @@ from dagster._core.events import StepMaterializationData
 from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
-from refersion_dagster.summaries.assets import summary_asset
+from refersion_dagster.summaries.assets import summary_assets
 from refersion_dagster.summaries.query import load_summaries
+from refersion_dagster.summaries.settings import ReportSettings
 
 REPOSITORY = Path(__file__).parent.parent
 COMMANDS = Path(sys.executable).parent
@@ -156,7 +157,7 @@ def materialise(
     """Materialises assets of the code location (`refersion/offers`; all where none is named) in this process."""
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            [refersion_tables, *map(summary_asset, load_summaries())],
+            [refersion_tables, *summary_assets(load_summaries())],
             selection=[dg.AssetKey(asset.split("/")) for asset in assets] or None,
             resources=_resources(refersion, warehouse),
             instance=instance,
@@ -169,7 +170,7 @@ def materialise(
 def _resources(refersion: RefersionResource, warehouse: Warehouse) -> dict[str, Any]:
     from dagster_dlt import DagsterDltResource
 
-    return {"refersion": refersion, "warehouse": warehouse, "dlt": DagsterDltResource()}
+    return {"refersion": refersion, "warehouse": warehouse, "dlt": DagsterDltResource(), "settings": ReportSettings()}
 
 
 def outcome(instance: dg.DagsterInstance, run_id: str) -> Outcome:

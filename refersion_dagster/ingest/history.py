@@ -43,8 +43,8 @@ CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
 
 # Rows that a whole reading of their span no longer showed.
 MARK_VANISHED = f"""
-UPDATE {DATASET}.conversions SET vanished_at = %s
-WHERE created >= %s AND created < %s AND read_at < %s AND vanished_at IS NULL
+UPDATE {DATASET}.conversions SET vanished_at = $read_at
+WHERE created >= $start AND created < $end AND read_at < $read_at AND vanished_at IS NULL
 """  # noqa: S608 - names of ours
 
 ADD_CHANGES = f"""
@@ -79,12 +79,11 @@ def update_history(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> int:
 
     Returns the number of rows added.
     """
-    with warehouse.sql() as client:
-        client.execute_sql(CREATE)
-        before = client.execute_sql(f"SELECT count(*) FROM {DATASET}.{TABLE}")  # noqa: S608
-        with client.begin_transaction():
+    with warehouse.session() as session:
+        session.query(CREATE)
+        before = session.count(DATASET, TABLE)
+        with session.transaction():
             for span in spans:
-                client.execute_sql(MARK_VANISHED, span.read_at, span.start, span.end, span.read_at)
-            client.execute_sql(ADD_CHANGES)
-        after = client.execute_sql(f"SELECT count(*) FROM {DATASET}.{TABLE}")  # noqa: S608
-    return int(after[0][0]) - int(before[0][0]) if before and after else 0
+                session.query(MARK_VANISHED, read_at=span.read_at, start=span.start, end=span.end)
+            session.query(ADD_CHANGES)
+        return session.count(DATASET, TABLE) - before

@@ -17,7 +17,8 @@ from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, WindowNotSettled, underlying
-from refersion_dagster.resources import RefersionResource, Warehouse, disk_is_full
+from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.warehouse import disk_is_full
 
 # Tables that are loaded together. Control totals come last: they are held against what was loaded before.
 GROUPS = (

@@ -1,38 +1,60 @@
 """Turns each summary into an asset `summaries/<name>`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
-from dlt.destinations.exceptions import DatabaseException
+from sqlglot.errors import SqlglotError
 
 from refersion_dagster.ingest.specs import asset_key as raw_key
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.summaries.build import KeyNotUnique, SummaryFailed, build
+from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.query import Summary
+from refersion_dagster.summaries.settings import InvalidSetting, ReportSettings
+from refersion_dagster.summaries.show import markdown_table
 
-GROUP = "summaries"
 PREVIEW_ROWS = 10
-# Names and e-mails are what strangers typed in: none of it may become a link, an image or a tag.
-MARKUP = frozenset("&<>|[]()!`*~\\")
+PRIMARY_KEY = "primary_key"
 
 
-def asset_key(summary: str) -> dg.AssetKey:
-    return dg.AssetKey(["summaries", summary])
+def asset_key(schema: str, table: str) -> dg.AssetKey:
+    """The asset of a raw table or of a summary."""
+    return raw_key(table) if schema == DATASET else dg.AssetKey(["summaries", table])
 
 
-def summary_asset(summary: Summary) -> dg.AssetsDefinition:
-    """The asset that builds one summary beside the table there is and swaps the two."""
+def summary_assets(summaries: Sequence[Summary]) -> list[dg.AssetsDefinition]:
+    return [summary_asset(summary, summaries) for summary in summaries]
+
+
+def summary_asset(summary: Summary, others: Sequence[Summary] = ()) -> dg.AssetsDefinition:
+    """The asset that builds one summary beside the table there is and swaps the two.
+
+    Args:
+        others: the summaries that it may read, for its column lineage.
+    """
     header = summary.header
+    key = asset_key(SUMMARIES, summary.name)
     questions = "\n".join(f"- {question}" for question in header.questions)
 
     @dg.asset(
-        key=asset_key(summary.name),
+        key=key,
         description=f"{header.description}\n\n**Grain:** {header.grain}\n\n**Answers**\n{questions}",
-        group_name=GROUP,
+        group_name=header.group,
         kinds={"sql"},
         owners=header.owners,
-        deps=[raw_key(table) if schema == DATASET else asset_key(table) for schema, table in summary.depends_on],
+        deps=[asset_key(schema, table) for schema, table in summary.depends_on],
+        # In the asset itself, as the table is checked before it takes the place of the one there is.
+        check_specs=[
+            dg.AssetCheckSpec(
+                PRIMARY_KEY,
+                asset=key,
+                blocking=True,
+                description=f"Each {' and '.join(header.primary_key)} is there once and never empty. Otherwise rows "
+                "would count twice in whatever joins this table.",
+            )
+        ],
         metadata={
             "dagster/table_name": f"{SUMMARIES}.{summary.name}",
             "primary_key": ", ".join(header.primary_key),
@@ -40,46 +62,50 @@ def summary_asset(summary: Summary) -> dg.AssetsDefinition:
             "dagster/column_schema": dg.TableSchema(
                 [dg.TableColumn(name, "", header.columns.get(name)) for name in summary.columns]
             ),
-            "query": dg.MetadataValue.md(f"```sql\n{summary.select}\n```"),
+            "query": dg.MetadataValue.md(f"```sql\n{summary.file.select}\n```"),
         },
     )
-    def build(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
-        with warehouse.writing(context.log.info):
+    def build_summary(
+        context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        try:
+            values = settings.parameters()
+        except InvalidSetting as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        with warehouse.writing(context.log.info), warehouse.session() as session:
             try:
-                rows = warehouse.replace_table(SUMMARIES, summary.name, summary.select)
-            except DatabaseException as error:
-                absent = [
-                    (raw_key(table) if schema == DATASET else asset_key(table)).to_user_string()
-                    for schema, table in summary.depends_on
-                    if not warehouse.columns(schema, table)
-                ]
-                reason = f"materialise {', '.join(absent)} first." if absent else str(error)
-                raise dg.Failure(
-                    f"{summary.path}:{summary.line}: the query failed, and {SUMMARIES}.{summary.name} is as it was: "
-                    f"{reason}",
-                    allow_retries=False,
-                ) from error
-            columns = warehouse.columns(SUMMARIES, summary.name)
-            preview = warehouse.query(f"SELECT * FROM {SUMMARIES}.{summary.name} LIMIT {PREVIEW_ROWS}")  # noqa: S608
-        return dg.MaterializeResult(
-            metadata={
-                "dagster/row_count": rows,
-                "dagster/column_schema": dg.TableSchema(
-                    [dg.TableColumn(name, kind, header.columns.get(name)) for name, kind in columns]
-                ),
-                "preview": dg.MetadataValue.md(markdown_table([name for name, _ in columns], preview)),
-            }
+                built = build(session, summary, values)
+            except KeyNotUnique as error:
+                rows = dg.MetadataValue.md(markdown_table([*header.primary_key, "rows"], error.rows))
+                yield dg.AssetCheckResult(passed=False, check_name=PRIMARY_KEY, metadata={"offending_keys": rows})
+                raise dg.Failure(str(error), allow_retries=False) from error
+            except SummaryFailed as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
+            preview = session.query(f"SELECT * FROM {SUMMARIES}.{summary.name} LIMIT {PREVIEW_ROWS}")  # noqa: S608
+        metadata: dict[str, Any] = {
+            "dagster/row_count": built.rows,
+            "dagster/column_schema": dg.TableSchema(
+                [dg.TableColumn(name, kind, header.columns.get(name)) for name, kind in built.columns]
+            ),
+            "preview": dg.MetadataValue.md(markdown_table([name for name, _ in built.columns], preview)),
+        }
+        try:
+            metadata["dagster/column_lineage"] = lineage(summary, others)
+        except SqlglotError as error:
+            context.log.warning(f"{summary.name}: its columns cannot be traced to those they come from: {error}")
+        yield dg.MaterializeResult(
+            metadata=metadata,
+            check_results=[dg.AssetCheckResult(passed=True, check_name=PRIMARY_KEY, metadata={"rows": built.rows})],
         )
 
-    return build
+    return build_summary
 
 
-def markdown_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Rows as a Markdown table, cells made harmless."""
-
-    def cell(value: Any) -> str:
-        text = " ".join(("" if value is None else str(value)).splitlines())
-        return "".join(f"&#{ord(character)};" if character in MARKUP else character for character in text)
-
-    lines = [map(cell, names), ["---"] * len(names), *(map(cell, row) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def lineage(summary: Summary, others: Sequence[Summary]) -> dg.TableColumnLineage:
+    """Raises SqlglotError where the query cannot be followed."""
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(asset_key(schema, table), name) for schema, table, name in sources]
+            for column, sources in column_sources(summary, others).items()
+        }
+    )

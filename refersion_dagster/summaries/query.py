@@ -1,57 +1,73 @@
-"""A summary's file: one SELECT in DuckDB's dialect under a header that says what the table is.
+"""A summary's file: one SELECT under a header that says what the table is.
 
-    /*
-    description: …
-    grain: one row per …
-    primary_key: [affiliate_id, currency]
-    owners: [team:data]
-    questions:
-      - Who drove the sales?
-    columns:
-      orders: …
-    */
-    SELECT …
-
-Tables are named with their schema (refersion_data.conversions), which makes dependencies plain and lets the SELECT be
-pasted into any DuckDB client.
+/*
+group: sales
+description: …
+grain: one row per …
+primary_key: [affiliate_id, currency]
+owners: [team:data]
+questions:
+  - Who drove the sales?
+columns:
+  orders: …
+sums:
+  commission_due: due
+plot: {x: day, y: sales, by: currency}
+*/
+SELECT …
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Literal
 
-import sqlglot
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlglot import exp
-from sqlglot.errors import ParseError, TokenError
+from pydantic import BaseModel, ConfigDict, Field
 
+from refersion_dagster.ingest import history
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
+from refersion_dagster.summaries.measures import MEASURES
+from refersion_dagster.summaries.settings import PARAMETERS
+from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, read, read_folder
 
-DIALECT = "duckdb"
+# Names of the columns of each raw table that a summary may read.
+RAW_COLUMNS: dict[str, tuple[str, ...]] = {
+    **{name: tuple(column.name for column in entity.columns) for name, entity in ENTITIES.items()},
+    history.TABLE: tuple(column.name for column in history.COLUMNS),
+}
 
 
-class SummaryError(Exception):
-    """A summary's file is not as it has to be; names file and line."""
-
-
-class Header(BaseModel):
-    """What the file says of its table."""
+class Plot(BaseModel):
+    """A line over time that the asset shows: column `y` over column `x`, one line for each value of column `by`."""
 
     model_config = ConfigDict(extra="forbid")
 
+    x: str
+    y: str
+    by: str | None = None
+
+
+class Header(BaseModel):
+    """What the file says of its table.
+
+    Args:
+        sums: columns that must add up, per currency, to a measure of the raw rows; see measures.py.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    group: Literal["core", "sales", "owed", "review", "proof"]
     description: str
     grain: str
     primary_key: list[str] = Field(min_length=1)
     owners: list[str] = Field(min_length=1)
     questions: list[str] = Field(min_length=1)
     columns: dict[str, str] = {}
+    sums: dict[str, str] = {}
+    plot: Plot | None = None
 
 
 @dataclass(frozen=True)
@@ -59,100 +75,64 @@ class Summary:
     """One summary.
 
     Args:
-        name: the table's name, that of the file.
-        header: what the file says of it.
-        select: the SELECT as written.
-        line: the line of the file on which the SELECT begins.
+        file: the file it was read from.
         depends_on: (schema, table) pairs it reads.
-        columns: its columns, in order.
     """
 
-    name: str
-    path: str
-    header: Header
-    select: str
-    line: int
+    file: SqlFile[Header]
     depends_on: tuple[tuple[str, str], ...] = ()
-    columns: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        return self.file.name
+
+    @property
+    def header(self) -> Header:
+        return self.file.header
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.file.columns
 
 
 def load_summaries() -> list[Summary]:
-    """All summaries, each after those it reads. Raises SummaryError at the first mistake."""
-    folder = resources.files("refersion_dagster.summaries") / "sql"
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-    return in_order([parse(file.read_text("utf-8"), str(file)) for file in files])
+    """All summaries, each after those it reads. Raises SqlFileError at the first mistake."""
+    return in_order(map(checked, read_folder("refersion_dagster.summaries", Header)))
 
 
 def parse(text: str, path: str) -> Summary:
-    """Reads a file's text. Raises SummaryError with file and line."""
-    start, end = text.find("/*"), text.find("*/")
-    if text[: max(start, 0)].strip() or start < 0 or end < 0:
-        raise SummaryError(f"{path}:1: the file has to begin with a header between /* and */.")
-    header = _header(text[start + 2 : end], path, text.count("\n", 0, start) + 1)
-    select = text[end + 2 :]
-    line = text.count("\n", 0, end) + 1 + select[: len(select) - len(select.lstrip())].count("\n")
-    select = select.strip().removesuffix(";")
-    try:
-        statements = [statement for statement in sqlglot.parse(select, dialect=DIALECT) if statement]
-    except (ParseError, TokenError) as error:
-        first = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
-        at = line + int(first.get("line", 1)) - 1
-        raise SummaryError(
-            f"{path}:{at}: this is not SQL that can be read: {first.get('description', error)}"
-        ) from None
-    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
-        raise SummaryError(f"{path}:{line}: a summary is exactly one SELECT, without any other statement.")
-    query = statements[0]
-    columns = tuple(query.named_selects)
+    """Reads a file's text. Raises SqlFileError with file and line."""
+    return checked(read(text, path, Header))
+
+
+def checked(file: SqlFile[Header]) -> Summary:
+    """The summary of a file, its header held against its SELECT. Raises SqlFileError."""
+    header = file.header
+    plotted = [header.plot.x, header.plot.y, header.plot.by] if header.plot else []
     for name, where in [
-        *((key, "primary_key") for key in header.primary_key),
-        *((c, "columns") for c in header.columns),
+        *((name, "primary_key") for name in header.primary_key),
+        *((name, "columns") for name in header.columns),
+        *((name, "sums") for name in header.sums),
+        *((name, "plot") for name in plotted if name),
     ]:
-        if name not in columns:
-            raise SummaryError(
-                f"{path}:1: {where} names {name}, which the SELECT does not give ({', '.join(columns)})."
+        if name not in file.columns:
+            raise SqlFileError(
+                f"{file.path}:1: {where} names {name}, which the SELECT does not give ({', '.join(file.columns)})."
             )
-    return Summary(Path(path).stem, path, header, select, line, _tables(query, path, line), columns)
-
-
-def _header(text: str, path: str, line: int) -> Header:
-    try:
-        said: Any = yaml.safe_load(text)
-        if not isinstance(said, Mapping):
-            raise SummaryError(f"{path}:{line}: the header is not a list of `name: value` lines.")
-        return Header.model_validate(said)
-    except yaml.MarkedYAMLError as error:
-        at = line + (error.problem_mark.line if error.problem_mark else 0)
-        raise SummaryError(f"{path}:{at}: the header is not YAML: {error.problem}") from None
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise SummaryError(f"{path}:{line}: the header is not complete or holds something unknown: {wrong}") from None
-
-
-def _tables(query: exp.Query, path: str, line: int) -> tuple[tuple[str, str], ...]:
-    names = {cte.alias for cte in query.find_all(exp.CTE)}
-    found: dict[tuple[str, str], None] = {}
-    for table in query.find_all(exp.Table):
-        if not table.db and table.name in names:
-            continue
-        at = line + next((int(part.meta["line"]) for part in table.walk() if "line" in part.meta), 1) - 1
-        if table.db not in (DATASET, SUMMARIES):
-            raise SummaryError(
-                f"{path}:{at}: {table.sql()} is no table of {DATASET} or {SUMMARIES}; name it with its schema."
-            )
-        if table.db == DATASET and table.name not in ENTITIES:
-            raise SummaryError(f"{path}:{at}: there is no raw table {table.name}; there are {', '.join(ENTITIES)}.")
-        found[table.db, table.name] = None
-    return tuple(found)
+    for measure in header.sums.values():
+        if measure not in MEASURES:
+            raise SqlFileError(f"{file.path}:1: sums names {measure}; the measures are {', '.join(MEASURES)}.")
+    for name in file.parameters:
+        if name not in PARAMETERS:
+            raise SqlFileError(f"{file.path}:1: there is no setting ${name}; there are {', '.join(PARAMETERS)}.")
+    return Summary(file)
 
 
 def in_order(summaries: Iterable[Summary]) -> list[Summary]:
-    """Each summary after those it reads. Raises SummaryError for one that does not exist, or a circle."""
-    waiting = {summary.name: summary for summary in summaries}
-    for summary in waiting.values():
-        for schema, table in summary.depends_on:
-            if schema == SUMMARIES and table not in waiting:
-                raise SummaryError(f"{summary.path}:{summary.line}: there is no summary {table}.")
+    """Each summary after those it reads. Raises SqlFileError for one that does not exist, or a circle."""
+    given = {summary.name: summary for summary in summaries}
+    known = {DATASET: RAW_COLUMNS.keys(), SUMMARIES: given.keys()}
+    waiting = {name: replace(summary, depends_on=summary.file.tables(known)) for name, summary in given.items()}
     done: list[Summary] = []
     while waiting:
         ready = [
@@ -161,7 +141,7 @@ def in_order(summaries: Iterable[Summary]) -> list[Summary]:
             if not any(schema == SUMMARIES and table in waiting for schema, table in summary.depends_on)
         ]
         if not ready:
-            raise SummaryError(f"These summaries read each other in a circle: {', '.join(_circle(waiting))}.")
+            raise SqlFileError(f"These summaries read each other in a circle: {', '.join(_circle(waiting))}.")
         done += ready
         for summary in ready:
             del waiting[summary.name]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster_tests.summaries.raw import create_raw_tables
+from refersion_dagster_tests.summaries.hand_made import Books, create_raw_tables
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +18,9 @@ def empty_raw_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database(empty_raw_tables: Path, tmp_path: Path) -> Path:
     """A warehouse with empty raw tables of this test's own."""
     return Path(shutil.copy(empty_raw_tables, tmp_path))
+
+
+@pytest.fixture
+def books(database: Path) -> Books:
+    """Summaries of rows that the test adds."""
+    return Books(database)

@@ -7,11 +7,14 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.summaries.assets import markdown_table, summary_asset
+from refersion_dagster.summaries.assets import summary_asset
 from refersion_dagster.summaries.query import parse
+from refersion_dagster.summaries.settings import ReportSettings
+from refersion_dagster.summaries.show import markdown_table
 from refersion_dagster_tests.location import Outcome, outcome, query
 
 HEADER = """/*
+group: proof
 description: Numbers.
 grain: one row per number
 primary_key: [number]
@@ -30,7 +33,7 @@ def build(database: Path, select: str) -> Outcome:
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [summary_asset(parse(HEADER + select, PATH))],
-            resources={"warehouse": Warehouse(duckdb_path=str(database))},
+            resources={"warehouse": Warehouse(duckdb_path=str(database)), "settings": ReportSettings()},
             instance=instance,
             raise_on_error=False,
         )

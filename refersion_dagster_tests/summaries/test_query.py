@@ -5,9 +5,11 @@ import re
 import pytest
 
 from refersion_dagster.resources import SUMMARIES
-from refersion_dagster.summaries.query import Summary, SummaryError, in_order, load_summaries, parse
+from refersion_dagster.summaries.query import Summary, in_order, load_summaries, parse
+from refersion_dagster.warehouse.sql_file import SqlFileError
 
 HEADER = """/*
+group: owed
 description: What is owed.
 grain: one row per currency
 primary_key: [currency]
@@ -51,8 +53,8 @@ class TestReading:
 
     def test_the_select_is_kept_as_written_with_the_line_it_begins_on(self) -> None:
         summary = parse(file("\n\n" + SELECT + ";\n"), PATH)
-        assert summary.select == SELECT.strip() + "\n" or summary.select == SELECT.strip()
-        assert summary.line == 13
+        assert summary.file.select == SELECT.strip() + "\n" or summary.file.select == SELECT.strip()
+        assert summary.file.line == 13
 
     def test_it_depends_on_each_table_it_reads_once_and_not_on_its_own_parts(self) -> None:
         select = (
@@ -120,7 +122,7 @@ class TestMistakes:
         ],
     )
     def test_each_is_told_with_file_line_and_reason(self, text: str, line: int, said: str) -> None:
-        with pytest.raises(SummaryError, match=f"^{re.escape(PATH)}:{line}: .*{re.escape(said)}"):
+        with pytest.raises(SqlFileError, match=f"^{re.escape(PATH)}:{line}: .*{re.escape(said)}"):
             parse(text, PATH)
 
 
@@ -136,14 +138,14 @@ class TestOrder:
         assert [summary.name for summary in in_order(given)] == ["c", "b", "a", "d"]
 
     def test_one_that_does_not_exist_is_told_with_the_file_that_reads_it(self) -> None:
-        with pytest.raises(SummaryError, match=r"^sql/a\.sql:11: there is no summary missing\."):
+        with pytest.raises(SqlFileError, match=r"^sql/a\.sql:11: there is no summary missing\."):
             in_order([self.reading("a", "missing")])
 
     def test_a_circle_is_told_with_those_that_are_in_it_and_no_others(self) -> None:
         given = [self.reading("a", "b"), self.reading("b", "a"), self.reading("c"), self.reading("after", "a")]
-        with pytest.raises(SummaryError, match=r"in a circle: a, b\.$"):
+        with pytest.raises(SqlFileError, match=r"in a circle: a, b\.$"):
             in_order(given)
 
     def test_one_that_reads_itself_is_a_circle(self) -> None:
-        with pytest.raises(SummaryError, match=r"in a circle: a\.$"):
+        with pytest.raises(SqlFileError, match=r"in a circle: a\.$"):
             in_order([self.reading("a", "a")])

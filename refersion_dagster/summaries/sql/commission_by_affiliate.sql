@@ -1,4 +1,5 @@
 /*
+group: sales
 description: >
   What each affiliate sold and earned, by the state their commission is in. Test conversions are left out; amounts of
   different currencies are never added up.

@@ -1,0 +1,94 @@
+"""Building one summary: beside the table there is, checked, and swapped in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dlt.destinations.exceptions import DatabaseException
+
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import SUMMARIES
+from refersion_dagster.summaries.query import Summary
+from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.sql import Value, bind
+
+# A reading of Refersion's totals that fitted once is kept to; see control_totals.sql.
+KEPT_READING = "control_reading"
+
+
+class SummaryFailed(Exception):
+    """A summary could not be built; the table is as it was."""
+
+
+class KeyNotUnique(SummaryFailed):
+    """Rows of a summary share a primary key or lack part of it; the table is as it was.
+
+    Args:
+        rows: the first of those keys, each with how often it is there.
+    """
+
+    def __init__(self, message: str, rows: Sequence[Sequence[Any]]) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built: its number of rows, and names and types of its columns."""
+
+    rows: int
+    columns: list[tuple[str, str]]
+
+
+def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> Built:
+    """Builds the table and puts it in the place of the one there is, in one transaction.
+
+    Args:
+        settings: values of the `$name`s, from ReportSettings.parameters().
+
+    Raises SummaryFailed with the file and line, and KeyNotUnique; either way the table stays as it was.
+    """
+    values = dict(settings)
+    if KEPT_READING in summary.file.parameters:
+        values[KEPT_READING] = kept_reading(session)
+    kept = f"{SUMMARIES}.{summary.name} is as it was"
+    try:
+        fresh = session.build_beside(SUMMARIES, summary.name, bind(summary.file.tree, values))
+    except DatabaseException as error:
+        absent = [
+            f"{'refersion' if schema == DATASET else 'summaries'}/{table}"
+            for schema, table in summary.depends_on
+            if not session.columns(schema, table)
+        ]
+        reason = f"materialise {', '.join(absent)} first." if absent else str(error)
+        raise SummaryFailed(
+            f"{summary.file.path}:{summary.file.line}: the query failed, and {kept}: {reason}"
+        ) from error
+    if wrong := not_unique(session, f"{SUMMARIES}.{fresh}", summary.header.primary_key):
+        session.query(f"DROP TABLE {SUMMARIES}.{fresh}")
+        raise KeyNotUnique(
+            f"{summary.file.path}:{summary.file.line}: keys ({', '.join(summary.header.primary_key)}) are missing or "
+            f"there twice, and {kept}.",
+            wrong,
+        )
+    rows, columns = session.count(SUMMARIES, fresh), session.columns(SUMMARIES, fresh)
+    session.swap_in(SUMMARIES, summary.name, fresh)
+    return Built(rows, columns)
+
+
+def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20) -> list[tuple[Any, ...]]:
+    """The first keys that are missing or there more than once, each with the number of its rows."""
+    names, missing = ", ".join(key), " OR ".join(f"{name} IS NULL" for name in key)
+    return session.query(
+        f"SELECT {names}, count(*) FROM {table} GROUP BY {names} HAVING count(*) > 1 OR {missing} LIMIT {limit}"  # noqa: S608
+    )
+
+
+def kept_reading(session: Session) -> str | None:
+    """The reading of Refersion's totals that the last control_totals kept to; None before one fitted."""
+    if not session.columns(SUMMARIES, "control_totals"):
+        return None
+    found = session.query(f"SELECT max(reading) FROM {SUMMARIES}.control_totals WHERE reading_kept")  # noqa: S608
+    return found[0][0]

@@ -1,0 +1,110 @@
+"""What the merchant decides about figures: the reporting time zone, payout terms, costs and windows."""
+
+import re
+from decimal import Decimal, InvalidOperation
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+from pydantic import Field
+
+from refersion_dagster.warehouse.sql import Value
+
+SETTINGS_VARIABLES = {
+    "report_timezone": "REFERSION_REPORT_TIMEZONE",
+    "minimum_payout": "REFERSION_MINIMUM_PAYOUT",
+    "platform_fee_percent": "REFERSION_PLATFORM_FEE_PERCENT",
+    "subscription": "REFERSION_SUBSCRIPTION",
+    "control_tolerance": "REFERSION_CONTROL_TOLERANCE",
+    "lapsed_days": "REFERSION_LAPSED_DAYS",
+    "rising_days": "REFERSION_RISING_DAYS",
+    "auto_approval_days": "REFERSION_AUTO_APPROVAL_DAYS",
+}
+CURRENCY = re.compile(r"[A-Z]{3}")
+
+
+class InvalidSetting(ValueError):
+    """A setting that cannot be read; names its environment variable and what it may be."""
+
+
+class ReportSettings(dg.ConfigurableResource):
+    """How figures are reckoned. Each field is also an environment variable, REFERSION_… in capitals."""
+
+    report_timezone: str = Field(
+        default="UTC", description="IANA time zone of days and months in every summary, such as America/New_York."
+    )
+    minimum_payout: str = Field(
+        default="0",
+        description="Commission below this is not paid out yet: one amount for all currencies (50) or one for each "
+        "(USD=50,EUR=45).",
+    )
+    platform_fee_percent: str = Field(
+        default="0", description="Refersion's fee in percent of affiliate-driven sales, such as 3 or 2.5."
+    )
+    subscription: str = Field(
+        default="0", description="Refersion's subscription per month: one amount, or by currency (USD=299)."
+    )
+    control_tolerance: str = Field(
+        default="0",
+        description="Difference to Refersion's own totals that you have looked into and accepted, in each month, "
+        "status and payment status.",
+    )
+    lapsed_days: str = Field(default="60", description="An affiliate without an order for this long has lapsed.")
+    rising_days: str = Field(default="28", description="Sales of this many days are held against as many before.")
+    auto_approval_days: str = Field(
+        default="90", description="Refersion approves pending conversions by itself after this many days."
+    )
+
+    def parameters(self) -> dict[str, Value]:
+        """The settings as values of the `$name`s in SQL. Raises InvalidSetting."""
+        return {
+            "report_timezone": _timezone(self.report_timezone),
+            "minimum_payout": _by_currency("minimum_payout", self.minimum_payout),
+            "platform_fee_percent": _amount("platform_fee_percent", self.platform_fee_percent),
+            "subscription": _by_currency("subscription", self.subscription),
+            "control_tolerance": _amount("control_tolerance", self.control_tolerance),
+            "lapsed_days": _days("lapsed_days", self.lapsed_days),
+            "rising_days": _days("rising_days", self.rising_days),
+            "auto_approval_days": _days("auto_approval_days", self.auto_approval_days),
+        }
+
+
+# Those of the settings, and control_reading, which control_totals finds out by itself and then keeps to.
+PARAMETERS = (*SETTINGS_VARIABLES, "control_reading")
+
+
+def _wrong(field: str, value: str, expected: str) -> InvalidSetting:
+    return InvalidSetting(f"{SETTINGS_VARIABLES[field]} is {value!r}; it has to be {expected}.")
+
+
+def _timezone(value: str) -> str:
+    try:
+        return ZoneInfo(value.strip()).key
+    except (ValueError, OSError, KeyError):
+        raise _wrong("report_timezone", value, "an IANA time zone such as UTC or America/New_York") from None
+
+
+def _amount(field: str, value: str) -> Decimal:
+    try:
+        amount = Decimal(value.strip())
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0 or amount != round(amount, 4) or amount >= 10**12:
+        raise _wrong(field, value, "a number of 0 or more with four decimals at most, such as 49.90")
+    return amount
+
+
+def _days(field: str, value: str) -> int:
+    if not value.strip().isdecimal() or not 1 <= int(value) <= 3650:
+        raise _wrong(field, value, "a whole number of days, from 1 to 3650")
+    return int(value)
+
+
+def _by_currency(field: str, value: str) -> str:
+    """One amount, or `USD=50,EUR=45`, as `USD=50;EUR=45;*=0;`, which SQL takes apart with split_part."""
+    amounts: dict[str, Decimal] = {"*": Decimal(0)}
+    for part in value.split(","):
+        currency, equals, amount = (text.strip() for text in part.rpartition("="))
+        if equals and not CURRENCY.fullmatch(currency):
+            raise _wrong(field, value, "an amount, or one for each currency such as USD=50,EUR=45")
+        amounts[currency or "*"] = _amount(field, amount)
+    return "".join(f"{currency}={amount:f};" for currency, amount in sorted(amounts.items(), reverse=True))

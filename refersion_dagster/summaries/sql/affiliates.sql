@@ -1,0 +1,114 @@
+/*
+group: core
+description: >
+  Every affiliate once, whichever way Refersion names it: the numeric id and the code of the referral link are bridged
+  by GraphQL's rfsn_parameter and by REST's details, and the REST list is joined to them.
+grain: one row per affiliate
+primary_key: [affiliate_id]
+owners: [team:data]
+questions:
+  - Which affiliates are there, in which state and offer?
+  - Who cannot be paid because there is no PayPal e-mail?
+columns:
+  affiliate_id: Numeric affiliate id; the code where the account offers no number.
+  affiliate_code: Affiliate code, the end of the referral link.
+  name: Full name.
+  email: E-mail.
+  company: Company.
+  status: PENDING, ACTIVE, DENIED or DISABLED; the list's word first, as it is read most often.
+  country: Country.
+  offer_id: Offer the affiliate is in now.
+  has_paypal_email: Whether there is a PayPal e-mail to pay to; NULL where the account does not show any.
+  email_hash: Hash of the e-mail in the form that customers' e-mails have, for comparing.
+  paypal_email_hash: Hash of the PayPal e-mail.
+  in_list: Whether REST /affiliate/list shows the affiliate.
+*/
+WITH graphql AS (
+  SELECT
+    id AS affiliate_id,
+    nullif(split_part(split_part(split_part(rfsn_parameter, 'rfsn=', 2), '&', 1), '.', 2), '') AS affiliate_code,
+    nullif(trim(coalesce(name, concat(first_name, ' ', last_name))), '') AS name,
+    email,
+    status,
+    country,
+    nullif(paypal_email, '') AS paypal_email,
+    email_hash,
+    paypal_email_hash
+  FROM refersion_data.affiliates
+),
+
+details AS (
+  SELECT
+    id AS affiliate_id,
+    affiliate_code,
+    nullif(trim(concat(first_name, ' ', last_name)), '') AS name,
+    email,
+    status,
+    company_name AS company,
+    offer_id
+  FROM refersion_data.affiliate_get
+),
+
+codes AS (
+  SELECT affiliate_id, max(affiliate_code) AS affiliate_code
+  FROM (
+    SELECT affiliate_id, affiliate_code FROM graphql
+    UNION
+    SELECT affiliate_id, affiliate_code FROM details
+  ) AS named
+  GROUP BY affiliate_id
+),
+
+numbers AS (
+  -- Of two numbers with one code, one is taken, so that no row of the list is joined twice.
+  SELECT affiliate_code, max(affiliate_id) AS affiliate_id
+  FROM codes
+  WHERE affiliate_code IS NOT NULL
+  GROUP BY affiliate_code
+),
+
+listed AS (
+  SELECT
+    coalesce(n.affiliate_id, l.id) AS affiliate_id,
+    max(l.id) AS listed_as,
+    max(nullif(trim(concat(l.first_name, ' ', l.last_name)), '')) AS name,
+    max(l.email) AS email,
+    max(l.status) AS status,
+    max(l.offer_id) AS offer_id
+  FROM refersion_data.affiliate_list AS l
+  LEFT JOIN numbers AS n ON n.affiliate_code = l.id
+  GROUP BY coalesce(n.affiliate_id, l.id)
+),
+
+ids AS (
+  SELECT affiliate_id FROM codes
+  UNION
+  SELECT affiliate_id FROM listed
+),
+
+offered AS (
+  SELECT count(paypal_email) AS paypal_emails FROM graphql
+)
+
+SELECT
+  i.affiliate_id,
+  coalesce(c.affiliate_code, CASE WHEN l.listed_as <> i.affiliate_id THEN l.listed_as END) AS affiliate_code,
+  coalesce(g.name, d.name, l.name) AS name,
+  coalesce(l.email, g.email, d.email) AS email,
+  d.company,
+  coalesce(l.status, g.status, d.status) AS status,
+  g.country,
+  coalesce(l.offer_id, d.offer_id) AS offer_id,
+  CASE
+    WHEN g.paypal_email IS NOT NULL THEN TRUE
+    WHEN o.paypal_emails > 0 AND g.affiliate_id IS NOT NULL THEN FALSE
+  END AS has_paypal_email,
+  g.email_hash,
+  g.paypal_email_hash,
+  l.affiliate_id IS NOT NULL AS in_list
+FROM ids AS i
+LEFT JOIN codes AS c ON c.affiliate_id = i.affiliate_id
+LEFT JOIN graphql AS g ON g.affiliate_id = i.affiliate_id
+LEFT JOIN details AS d ON d.affiliate_id = i.affiliate_id
+LEFT JOIN listed AS l ON l.affiliate_id = i.affiliate_id
+CROSS JOIN offered AS o

@@ -1,0 +1,84 @@
+"""SQL in DuckDB's dialect, given values and put into the words of another warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+
+import sqlglot
+from sqlglot import exp
+
+DIALECT = "duckdb"
+
+# What may be given for a `$name`.
+Value = str | int | bool | Decimal | date | datetime | None
+
+
+class UnknownParameter(ValueError):
+    """SQL names a parameter that nobody gave."""
+
+
+@lru_cache(maxsize=256)
+def _parsed(sql: str) -> exp.Expression:
+    return sqlglot.parse_one(sql, dialect=DIALECT)
+
+
+def parse(sql: str) -> exp.Expression:
+    """One statement in DuckDB's dialect, as a tree of one's own. Raises sqlglot's ParseError."""
+    return _parsed(sql).copy()
+
+
+def parameters(tree: exp.Expression) -> tuple[str, ...]:
+    """Names of the `$name` parameters, each once, in order."""
+    return tuple(dict.fromkeys(found.name for found in tree.find_all(exp.Placeholder)))
+
+
+def literal(value: Value) -> exp.Expression:
+    """A value as SQL. It becomes part of the tree, not of a text, so nothing in it can be read as SQL."""
+    if value is None:
+        return exp.Null()
+    if isinstance(value, bool):
+        return exp.Boolean(this=value)
+    if isinstance(value, int):
+        return exp.Literal.number(value)
+    if isinstance(value, Decimal):
+        return exp.cast(exp.Literal.string(f"{value:f}"), "DECIMAL(38, 10)")
+    if isinstance(value, datetime):
+        return exp.cast(exp.Literal.string(value.isoformat(sep=" ")), "TIMESTAMPTZ" if value.tzinfo else "TIMESTAMP")
+    if isinstance(value, date):
+        return exp.cast(exp.Literal.string(value.isoformat()), "DATE")
+    return exp.Literal.string(value)
+
+
+def bind(tree: exp.Expression, values: Mapping[str, Value]) -> exp.Expression:
+    """The tree with a value in place of each `$name`. Raises UnknownParameter."""
+
+    def bound(node: exp.Expression) -> exp.Expression:
+        if not isinstance(node, exp.Placeholder):
+            return node
+        if node.name not in values:
+            raise UnknownParameter(f"there is no parameter ${node.name}; there are {', '.join(sorted(values))}")
+        return literal(values[node.name])
+
+    return tree.transform(bound)
+
+
+def to_dialect(tree: exp.Expression, dialect: str) -> str:
+    """The tree as SQL of a warehouse.
+
+    DuckDB divides numbers as floating point whatever they are; others divide whole numbers without a remainder. There
+    the dividend becomes an exact number first, which is never worse.
+    """
+    if dialect == DIALECT:
+        return tree.sql(dialect, comments=False)
+
+    def exact(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Div):
+            node.set("this", exp.cast(node.this, "DECIMAL"))
+            node.set("typed", True)
+            node.set("safe", False)
+        return node
+
+    return tree.copy().transform(exact).sql(dialect, comments=False)

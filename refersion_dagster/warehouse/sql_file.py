@@ -1,0 +1,123 @@
+"""A file that holds one SELECT in DuckDB's dialect under a header that says what it is.
+
+    /*
+    description: …
+    …
+    */
+    SELECT …
+
+The header is YAML. Tables are named with their schema (refersion_data.conversions), which makes dependencies plain and
+lets the SELECT be pasted into any DuckDB client; `$name` stands for a setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import sqlglot
+import yaml
+from pydantic import BaseModel, ValidationError
+from sqlglot import exp
+from sqlglot.errors import ParseError, TokenError
+
+from refersion_dagster.warehouse.sql import DIALECT, parameters
+
+HeaderType = TypeVar("HeaderType", bound=BaseModel)
+
+
+class SqlFileError(Exception):
+    """A file is not as it has to be; names file and line."""
+
+
+@dataclass(frozen=True)
+class SqlFile(Generic[HeaderType]):
+    """One file.
+
+    Args:
+        name: the file's name without its ending.
+        select: the SELECT as written.
+        line: the line of the file on which the SELECT begins.
+        tree: the SELECT as sqlglot reads it.
+        columns: names of its columns, in order.
+        parameters: names of its `$name`s.
+    """
+
+    name: str
+    path: str
+    header: HeaderType
+    select: str
+    line: int
+    tree: exp.Query
+    columns: tuple[str, ...]
+    parameters: tuple[str, ...]
+
+    def tables(self, known: Mapping[str, Collection[str]]) -> tuple[tuple[str, str], ...]:
+        """(schema, table) pairs that it reads, each once.
+
+        Args:
+            known: the tables that may be read, by schema. Raises SqlFileError with the line of any other.
+        """
+        parts = {cte.alias for cte in self.tree.find_all(exp.CTE)}
+        found: dict[tuple[str, str], None] = {}
+        for table in self.tree.find_all(exp.Table):
+            if (not table.db and table.name in parts) or not isinstance(table.this, exp.Identifier):
+                continue
+            at = self.line + next((int(part.meta["line"]) for part in table.walk() if "line" in part.meta), 1) - 1
+            if table.db not in known:
+                raise SqlFileError(
+                    f"{self.path}:{at}: {table.sql()} is no table of {' or '.join(known)}; name it with its schema."
+                )
+            if table.name not in known[table.db]:
+                raise SqlFileError(
+                    f"{self.path}:{at}: there is no table {table.db}.{table.name}; "
+                    f"there are {', '.join(sorted(known[table.db]))}."
+                )
+            found[table.db, table.name] = None
+        return tuple(found)
+
+
+def read_folder(package: str, header: type[HeaderType]) -> list[SqlFile[HeaderType]]:
+    """All files of a package's folder sql/, by name. Raises SqlFileError at the first mistake."""
+    folder = resources.files(package) / "sql"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return [read(file.read_text("utf-8"), str(file), header) for file in files]
+
+
+def read(text: str, path: str, header: type[HeaderType]) -> SqlFile[HeaderType]:
+    """A file's text. Raises SqlFileError with file and line."""
+    start, end = text.find("/*"), text.find("*/")
+    if text[: max(start, 0)].strip() or start < 0 or end < 0:
+        raise SqlFileError(f"{path}:1: the file has to begin with a header between /* and */.")
+    said = _header(text[start + 2 : end], path, text.count("\n", 0, start) + 1, header)
+    select = text[end + 2 :]
+    line = text.count("\n", 0, end) + 1 + select[: len(select) - len(select.lstrip())].count("\n")
+    select = select.strip().removesuffix(";")
+    try:
+        statements = [statement for statement in sqlglot.parse(select, dialect=DIALECT) if statement]
+    except (ParseError, TokenError) as error:
+        first = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
+        at = line + int(first.get("line", 1)) - 1
+        raise SqlFileError(
+            f"{path}:{at}: this is not SQL that can be read: {first.get('description', error)}"
+        ) from None
+    if len(statements) != 1 or not isinstance(query := statements[0], exp.Query):
+        raise SqlFileError(f"{path}:{line}: the file has to hold exactly one SELECT, without any other statement.")
+    return SqlFile(Path(path).stem, path, said, select, line, query, tuple(query.named_selects), parameters(query))
+
+
+def _header(text: str, path: str, line: int, header: type[HeaderType]) -> HeaderType:
+    try:
+        said: Any = yaml.safe_load(text)
+        if not isinstance(said, Mapping):
+            raise SqlFileError(f"{path}:{line}: the header is not a list of `name: value` lines.")
+        return header.model_validate(said)
+    except yaml.MarkedYAMLError as error:
+        at = line + (error.problem_mark.line if error.problem_mark else 0)
+        raise SqlFileError(f"{path}:{at}: the header is not YAML: {error.problem}") from None
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise SqlFileError(f"{path}:{line}: the header is not complete or holds something unknown: {wrong}") from None

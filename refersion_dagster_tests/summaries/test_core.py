@@ -1,0 +1,277 @@
+"""The core tables: each row's kind, state and dates, and both ids of an affiliate, worked out by hand."""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refersion_dagster_tests.summaries.hand_made import (
+    READ_AT,
+    Books,
+    D,
+    affiliate,
+    cancellation,
+    credit,
+    day,
+    history,
+    order,
+    paid,
+    payment,
+)
+
+
+class TestKind:
+    @pytest.mark.parametrize(
+        ("row", "kind"),
+        [
+            (order(1, "10", "1"), "order"),
+            (order(1, "10", "1", type=None), "order"),
+            (order(1, "0.01", "0"), "order"),
+            (order(1, "10", "1", type="CANCELLATIONXFEE"), "order"),
+            (cancellation(1, 2, "-10", "-1"), "cancellation"),
+            (order(1, "10", "1", type="CANCELLATION_CONVERSION_TRIGGER_COUPON"), "cancellation"),
+            (order(1, "-10", "-1"), "cancellation"),
+            (order(1, "0", "-1"), "cancellation"),  # a negative commission on an order
+            (order(1, "0", "-1", order_id=None), "manual credit"),
+            (credit(1, "5"), "manual credit"),
+            (credit(1, "-5", order_id="order-9"), "manual credit"),
+            (order(1, "0", "5", type=None, order_id=None), "manual credit"),
+            (order(1, "10", "1", type="MANUAL_CREDIT_BY_CLIENT"), "manual credit"),
+            (order(1, "-1", "-1", type="CANCELLATION_MANUAL_CREDIT_BY_CLIENT"), "cancellation"),
+            (order(1, "0", "0"), "empty"),
+        ],
+    )
+    def test_follows_the_definitions(self, books: Books, row: dict[str, Any], kind: str) -> None:
+        assert books.conversions(row).row("conversions")["kind"] == kind
+
+
+class TestState:
+    @pytest.mark.parametrize(
+        ("row", "state"),
+        [
+            (order(1, "10", "1", "PENDING"), "pending"),
+            (order(1, "10", "1"), "due"),
+            (order(1, "10", "1", payment_status=None), "due"),
+            (order(1, "10", "1", payment_status="PAID"), "paid"),
+            (order(1, "10", "1", payment_id="9"), "paid"),
+            (order(1, "10", "1", payment__id="9"), "paid"),
+            (order(1, "10", "1", payment__created=day(9)), "paid"),
+            (order(1, "10", "1", "DENIED", payment_status="PAID"), "denied"),
+            (order(1, "10", "1", "UNQUALIFIED"), "unqualified"),
+            (order(1, "10", "1", "ON_HOLD"), "unknown"),
+            (order(1, "10", "1", None), "unknown"),  # pyright: ignore[reportArgumentType]
+        ],
+    )
+    def test_follows_the_definitions(self, books: Books, row: dict[str, Any], state: str) -> None:
+        assert books.conversions(row).row("conversions")["state"] == state
+
+
+class TestWhichRowsCount:
+    def test_neither_tests_nor_rows_that_vanished(self, books: Books) -> None:
+        books.conversions(
+            order(1, "10", "1"),
+            order(2, "10", "1", is_test_conversion=True),
+            order(3, "10", "1", vanished_at=READ_AT),
+            order(4, "10", "1", is_test_conversion=None),
+        )
+        assert [row["conversion_id"] for row in books.rows("conversions")] == ["1", "4"]
+
+
+class TestReportingTimeZone:
+    @pytest.mark.parametrize(
+        ("zone", "created", "booked_day", "booked_month"),
+        [
+            ("UTC", "2025-03-31T23:30:00+00:00", date(2025, 3, 31), date(2025, 3, 1)),
+            ("Europe/Berlin", "2025-03-31T23:30:00+00:00", date(2025, 4, 1), date(2025, 4, 1)),
+            ("America/New_York", "2025-04-01T03:59:59+00:00", date(2025, 3, 31), date(2025, 3, 1)),
+            ("America/New_York", "2025-04-01T04:00:00+00:00", date(2025, 4, 1), date(2025, 4, 1)),
+            # The clock goes on at 02:00 on March 9 and back on November 2: midnight is at 05:00, then at 04:00 UTC.
+            ("America/New_York", "2025-03-09T04:59:59+00:00", date(2025, 3, 8), date(2025, 3, 1)),
+            ("America/New_York", "2025-03-10T04:00:00+00:00", date(2025, 3, 10), date(2025, 3, 1)),
+            ("America/New_York", "2025-11-03T04:59:59+00:00", date(2025, 11, 2), date(2025, 11, 1)),
+            ("America/New_York", "2025-11-03T05:00:00+00:00", date(2025, 11, 3), date(2025, 11, 1)),
+            ("Asia/Kathmandu", "2024-12-31T18:15:00+00:00", date(2025, 1, 1), date(2025, 1, 1)),
+            ("Pacific/Kiritimati", "2024-02-28T10:00:00+00:00", date(2024, 2, 29), date(2024, 2, 1)),
+        ],
+    )
+    def test_decides_day_and_month(
+        self, database: Path, zone: str, created: str, booked_day: date, booked_month: date
+    ) -> None:
+        books = Books(database, report_timezone=zone)
+        row = books.conversions(order(1, "10", "1", created=datetime.fromisoformat(created))).row("conversions")
+        assert (row["booked_day"], row["booked_month"]) == (booked_day, booked_month)
+        assert books.row("data_as_of", "timezone")["timezone"] == zone
+
+
+class TestWhenItBecameDue:
+    def test_is_when_a_reading_first_saw_the_approval(self, books: Books) -> None:
+        books.add(
+            "conversion_history",
+            history(1, day(1), "new", "PENDING"),
+            history(1, day(10), "changed", "APPROVED"),
+            history(1, day(12), "changed", "APPROVED", commission="2"),
+        )
+        row = books.conversions(order(1, "10", "2", updated=day(12))).row("conversions")
+        assert (row["approved_at"], row["approved_by"]) == (day(10), "history")
+
+    def test_is_the_last_change_where_the_approval_was_never_seen(self, books: Books) -> None:
+        books.add("conversion_history", history(1, day(20), "new", "APPROVED"))
+        row = books.conversions(order(1, "10", "1", updated=day(15))).row("conversions")
+        assert (row["approved_at"], row["approved_by"]) == (day(15), "updated")
+
+    def test_is_the_creation_where_nothing_else_is_known(self, books: Books) -> None:
+        row = books.conversions(order(1, "10", "1")).row("conversions")
+        assert (row["approved_at"], row["approved_by"]) == (day(1), "created")
+
+    def test_is_never_after_the_payment(self, books: Books) -> None:
+        row = books.conversions(paid(1, "10", "1", updated=day(31))).row("conversions")
+        assert (row["approved_at"], row["paid_at"]) == (day(30), day(30))
+
+    @pytest.mark.parametrize("status", ["PENDING", "DENIED", "UNQUALIFIED"])
+    def test_is_never_for_rows_that_were_not_approved(self, books: Books, status: str) -> None:
+        row = books.conversions(order(1, "10", "1", status, updated=day(5))).row("conversions")
+        assert (row["approved_at"], row["approved_by"], row["unapproved_at"]) == (None, None, None)
+
+    def test_ends_when_an_approval_is_taken_back(self, books: Books) -> None:
+        books.add(
+            "conversion_history",
+            history(1, day(1), "new", "PENDING"),
+            history(1, day(10), "changed", "APPROVED"),
+            history(1, day(20), "changed", "DENIED"),
+        )
+        row = books.conversions(order(1, "10", "1", "DENIED", updated=day(20))).row("conversions")
+        assert (row["state"], row["approved_at"], row["unapproved_at"]) == ("denied", day(10), day(20))
+
+
+class TestWhenItWasPaid:
+    def test_is_the_payments_own_date(self, books: Books) -> None:
+        books.add("payments", payment(900, "1", 1, created=day(28)))
+        rows = books.conversions(
+            paid(1, "10", "1"),
+            paid(2, "10", "1", payment__created=None),
+            paid(3, "10", "1", payment__created=None, payment_id=None, updated=day(29)),
+            order(4, "10", "1"),
+        ).rows("conversions")
+        assert [(row["paid_at"], row["payment_id"]) for row in rows] == [
+            (day(30), "900"),
+            (day(28), "900"),
+            (day(29), None),
+            (None, None),
+        ]
+
+
+class TestOriginalOfACancellation:
+    def test_is_the_conversion_of_the_same_order_and_affiliate(self, books: Books) -> None:
+        books.conversions(
+            order(1, "10", "1", order_id="A"),
+            order(2, "10", "1", order_id="A", affiliate_id="2"),
+            order(3, "10", "1", order_id="A", currency="EUR"),
+            cancellation(4, 0, "-10", "-1", order_id="A", affiliate_id="2"),
+            cancellation(5, 0, "-10", "-1", order_id="A"),
+            cancellation(6, 0, "-10", "-1", order_id="B"),
+        )
+        found = {row["conversion_id"]: row["original_id"] for row in books.rows("conversions")}
+        assert found == {"1": None, "2": None, "3": None, "4": "2", "5": "1", "6": None}
+
+    def test_of_renewals_it_is_the_latest_before_it_with_the_same_amount(self, books: Books) -> None:
+        books.conversions(
+            order(1, "10", "1", order_id="A"),
+            order(2, "10", "1", order_id="A"),
+            order(3, "99", "1", order_id="A"),
+            cancellation(4, 0, "-10", "-1", order_id="A"),
+            order(5, "10", "1", order_id="A"),
+        )
+        found = {row["conversion_id"]: row["original_id"] for row in books.rows("conversions")}
+        assert found["4"] == "2"
+
+
+class TestAffiliates:
+    def test_both_ids_are_bridged_whatever_the_list_calls_them(self, books: Books) -> None:
+        books.add("affiliates", affiliate(1), affiliate(2, rfsn_parameter=None), affiliate(3, rfsn_parameter=None))
+        books.add("affiliate_get", {"id": "2", "affiliate_code": "code2", "company_name": "Two Ltd"})
+        books.add(
+            "affiliate_list",
+            {"id": "code1", "status": "DISABLED", "offer_id": "7"},
+            {"id": "code2", "status": "ACTIVE", "email": "two@example.com"},
+            {"id": "3", "status": "ACTIVE"},
+            {"id": "only", "status": "PENDING", "first_name": "Bo", "last_name": None},
+        )
+        rows = books.rows("affiliates")
+        names = ("affiliate_id", "affiliate_code", "status", "company", "offer_id", "in_list")
+        assert [tuple(row[name] for name in names) for row in rows] == [
+            ("1", "code1", "DISABLED", None, "7", True),
+            ("2", "code2", "ACTIVE", "Two Ltd", None, True),
+            ("3", None, "ACTIVE", None, None, True),
+            ("only", None, "PENDING", None, None, True),
+        ]
+        assert [row["name"] for row in rows] == ["Affiliate 1", "Affiliate 2", "Affiliate 3", "Bo"]
+        assert rows[1]["email"] == "two@example.com"
+
+    def test_a_paypal_email_is_unknown_where_the_account_shows_none(self, books: Books) -> None:
+        books.add("affiliates", affiliate(1, paypal_email=None), affiliate(2, paypal_email=""))
+        assert [row["has_paypal_email"] for row in books.rows("affiliates")] == [None, None]
+
+    def test_a_paypal_email_is_missing_where_others_have_one(self, books: Books) -> None:
+        books.add("affiliates", affiliate(1, paypal_email=None), affiliate(2, paypal_email=""), affiliate(3))
+        books.add("affiliate_list", {"id": "code9"})
+        found = [row["has_paypal_email"] for row in books.rows("affiliates")]
+        assert found == [False, False, True, None]
+
+
+class TestConversionsAffiliate:
+    def test_is_found_by_e_mail_where_the_row_has_no_id(self, books: Books) -> None:
+        books.add("affiliates", affiliate(7, email="Ann@Example.com"))
+        rows = books.conversions(
+            order(1, "10", "1", affiliate_id=None, affiliate__email="ann@example.COM"),
+            order(2, "10", "1", affiliate_id=None, affiliate__email="Bo@example.com"),
+            order(3, "10", "1", affiliate_id=None),
+            order(4, "10", "1", affiliate_id=None, affiliate__id="8"),
+        ).rows("conversions")
+        assert [row["affiliate_id"] for row in rows] == ["7", "bo@example.com", "(unknown)", "8"]
+
+
+class TestPayments:
+    def test_go_to_the_affiliate_they_name_or_whose_rows_they_paid(self, books: Books) -> None:
+        books.conversions(paid(1, "10", "1", affiliate_id="5", payment_id="901"))
+        books.add(
+            "payments",
+            payment(900, "1", 1),
+            payment(901, "1", 1, affiliate__id=None),
+            payment(902, "1", 1, affiliate__id=None, affiliate__email="X@example.com"),
+            payment(903, "1", 1, affiliate__id=None),
+        )
+        found = [row["affiliate_id"] for row in books.rows("payments")]
+        assert found == ["1", "5", "x@example.com", "(unknown)"]
+
+
+class TestCurrencies:
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            ({}, {"EUR": ("0", "0"), "USD": ("0", "0")}),
+            ({"minimum_payout": "50", "subscription": "299"}, {"EUR": ("50", "0"), "USD": ("50", "299")}),
+            (
+                {"minimum_payout": "USD=50, EUR=45.50", "subscription": "EUR=99"},
+                {"EUR": ("45.50", "99"), "USD": ("50", "0")},
+            ),
+            ({"minimum_payout": "10,EUR=45"}, {"EUR": ("45", "0"), "USD": ("10", "0")}),
+        ],
+    )
+    def test_have_the_terms_of_the_settings(
+        self, database: Path, settings: dict[str, str], expected: dict[str, tuple[str, str]]
+    ) -> None:
+        books = Books(database, **settings)
+        books.conversions(order(1, "10", "1"), order(2, "10", "1"), order(3, "10", "1", currency="EUR"))
+        found = {row["currency"]: (row["minimum_payout"], row["subscription"]) for row in books.rows("currencies")}
+        assert found == {currency: (D(one), D(other)) for currency, (one, other) in expected.items()}
+
+
+class TestDataAsOf:
+    def test_is_the_latest_reading(self, books: Books) -> None:
+        books.conversions(order(1, "10", "1", vanished_at=day(2, month=4)))
+        row = books.row("data_as_of")
+        assert (row["as_of"], row["today"]) == (day(2, month=4), date(2025, 4, 2))
+
+    def test_is_no_row_before_anything_was_read(self, books: Books) -> None:
+        assert books.rows("data_as_of") == []
