@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -201,13 +202,18 @@ def insert(session: Session, table: str, rows: Sequence[Row]) -> None:
     session.query(f"INSERT INTO refersion_data.{table} ({', '.join(names)}) VALUES {places}", **values)
 
 
+@cache
+def all_summaries() -> tuple[Summary, ...]:
+    return tuple(load_summaries())
+
+
 def summary_of(name: str) -> Summary:
-    return next(found for found in load_summaries() if found.name == name)
+    return next(found for found in all_summaries() if found.name == name)
 
 
 def with_those_they_read(names: Sequence[str]) -> list[Summary]:
     """The summaries of these names and those they read, in the order to build them."""
-    everything = load_summaries()
+    everything = all_summaries()
     wanted = set(names)
     for summary in reversed(everything):
         if summary.name in wanted:
