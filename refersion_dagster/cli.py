@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from refersion_dagster.sandbox.command import sandbox
+from refersion_dagster.webhooks.command import webhooks
 
 DEMO_FOLDER = Path(".demo")
 
@@ -50,3 +51,4 @@ def dev(on_sandbox: bool, port: int, folder: Path) -> None:
 
 
 main.add_command(sandbox)
+main.add_command(webhooks)

@@ -1,0 +1,225 @@
+"""The receiver: Refersion's events over HTTP, verified and put into the inbox before they are answered.
+
+| | |
+|---|---|
+| POST /webhooks | an event; 200 says that it is on the disk, now or since it was sent before |
+| GET /healthz | what is in the inbox and what was refused, as JSON; 503 where nothing can be stored |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from refersion_dagster.webhooks.group_commit import GroupCommit
+from refersion_dagster.webhooks.inbox import Inbox, InboxState, Received
+from refersion_dagster.webhooks.inbox_file import InboxError
+from refersion_dagster.webhooks.refusals import STATUS, Refusal, Refusals
+from refersion_dagster.webhooks.signature import is_genuine
+
+logger = logging.getLogger(__name__)
+
+PATH = "/webhooks"
+HEALTH_PATH = "/healthz"
+TOPIC_HEADER, SIGNATURE_HEADER = "refersion-topic", "refersion-signature"
+# A payment to some thousand affiliates at once takes about this much.
+MAX_BODY_BYTES = 2_000_000
+# Bodies that are arriving, all together.
+MAX_HELD_BYTES = 64_000_000
+MAX_TOPIC = 100
+# What a run can take apart again.
+MAX_LEVELS = 50
+COUNT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much may arrive.
+
+    Args:
+        body_bytes: of one event.
+        held_bytes: of all events that are arriving at one time.
+    """
+
+    body_bytes: int = MAX_BODY_BYTES
+    held_bytes: int = MAX_HELD_BYTES
+
+
+class Refused(Exception):
+    """The request is no event that can be taken."""
+
+    def __init__(self, kind: Refusal, detail: str = "") -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.detail = detail
+
+
+def build_app(inbox: Inbox, secrets: Sequence[str], refusals: Refusals, limits: Limits | None = None) -> Starlette:
+    """The application. It closes the inbox when it ends.
+
+    Args:
+        secrets: the signing secrets of which an event needs one.
+        refusals: where refused requests are counted.
+    """
+    receiver = Receiver(GroupCommit(inbox), secrets, refusals, limits or Limits())
+    return Starlette(
+        routes=[
+            Route(PATH, receiver.receive, methods=["POST"]),
+            Route(HEALTH_PATH, receiver.health, methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: receiver.elsewhere},
+        lifespan=receiver.lifespan,
+    )
+
+
+class Receiver:
+    """The endpoints of one inbox."""
+
+    def __init__(self, commits: GroupCommit, secrets: Sequence[str], refusals: Refusals, limits: Limits) -> None:
+        self._commits = commits
+        self._secrets = secrets
+        self._refusals = refusals
+        self._limits = limits
+        self._held = 0
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        counting = asyncio.create_task(self._keep_counting())
+        try:
+            yield
+        finally:
+            counting.cancel()
+            await self._take_counts()
+            await self._commits.close()
+
+    async def receive(self, request: Request) -> Response:
+        """One event."""
+        try:
+            signature = request.headers.get(SIGNATURE_HEADER)
+            if not signature:
+                raise Refused(Refusal.NO_SIGNATURE)
+            body = await self._body(request)
+            if not is_genuine(body, signature, self._secrets):
+                raise Refused(Refusal.WRONG_SIGNATURE)
+            topic = request.headers.get(TOPIC_HEADER, "").strip()
+            check_topic(topic)
+            check_json(body)
+            try:
+                new = await self._commits.add(Received(topic, body, datetime.now(UTC)))
+            except InboxError as error:
+                raise Refused(Refusal.NO_ROOM, str(error)) from error
+        except Refused as refused:
+            self._refusals.add(refused.kind, refused.detail)
+            return _refusal(refused.kind)
+        except ClientDisconnect:
+            return Response(status_code=STATUS[Refusal.CUT_OFF])  # counted by the protocol; nobody reads this
+        return JSONResponse({"status": "stored" if new else "repeated"})
+
+    async def health(self, _request: Request) -> Response:
+        try:
+            state = await self._commits.call(Inbox.state)
+        except InboxError as error:
+            return JSONResponse({"status": "failing", "reason": str(error)}, 503)
+        return JSONResponse(self._told(state))
+
+    async def elsewhere(self, request: Request, error: Exception) -> Response:
+        """Another path or method."""
+        kind = Refusal.WRONG_METHOD if getattr(error, "status_code", 404) == 405 else Refusal.WRONG_PATH
+        self._refusals.add(kind)
+        return _refusal(kind)
+
+    async def _body(self, request: Request) -> bytes:
+        """The raw body; what is too large is passed over without being kept."""
+        announced = request.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self._limits.body_bytes:
+            raise Refused(Refusal.TOO_LARGE)
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for part in request.stream():
+                size += len(part)
+                self._held += len(part)
+                if size > self._limits.body_bytes:
+                    raise Refused(Refusal.TOO_LARGE)
+                if self._held > self._limits.held_bytes:
+                    raise Refused(Refusal.BUSY)
+                parts.append(part)
+        finally:
+            self._held -= size
+        return b"".join(parts)
+
+    def _told(self, state: InboxState) -> dict[str, Any]:
+        counts = dict(state.counts)
+        for kind, count in self._refusals.counts().items():
+            counts[kind] = counts.get(kind, 0) + count
+        waited = (datetime.now(UTC) - state.oldest_at).total_seconds() if state.oldest_at else 0
+        return {
+            "status": "ok",
+            "waiting": state.waiting,
+            "oldest_waits_seconds": round(waited, 1),
+            "stored": counts.pop("stored", 0),
+            "repeated": counts.pop("repeated", 0),
+            "refused": counts,
+        }
+
+    async def _keep_counting(self) -> None:
+        while True:
+            await asyncio.sleep(COUNT_SECONDS)
+            await self._take_counts()
+
+    async def _take_counts(self) -> None:
+        """Refusals go into the inbox, where all processes' counts are, now and then instead of one by one."""
+        counts = self._refusals.counts()
+        if not counts:
+            return
+        try:
+            await self._commits.call(lambda inbox: inbox.count(counts))
+        except InboxError as error:
+            logger.warning("%s", error)
+        else:
+            self._refusals.taken(counts)
+
+
+def check_topic(topic: str) -> None:
+    """Raises Refused for a topic that is no name. An event without any is kept: its body says what it is."""
+    if len(topic) > MAX_TOPIC or not (topic.isascii() and (topic.isprintable() or not topic)):
+        raise Refused(Refusal.BAD_TOPIC)
+
+
+def check_json(body: bytes) -> None:
+    """Raises Refused for what is no JSON object or list, or nested beyond all reason."""
+    try:
+        value = json.loads(body.decode(), parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise Refused(Refusal.NOT_JSON) from None
+    deep = body.count(b"{") + body.count(b"[") > MAX_LEVELS and _levels(value, MAX_LEVELS) > MAX_LEVELS
+    if not isinstance(value, dict | list) or deep:
+        raise Refused(Refusal.NOT_JSON)
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(name)  # NaN and Infinity are no JSON
+
+
+def _levels(value: Any, most: int) -> int:
+    """How deep a value is nested; looks no deeper than `most` + 1."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if most < 0:
+        return 0
+    return 1 + max((_levels(item, most - 1) for item in inner if isinstance(item, dict | list)), default=0)
+
+
+def _refusal(kind: Refusal) -> Response:
+    return JSONResponse({"status": "refused", "reason": kind.value}, STATUS[kind])

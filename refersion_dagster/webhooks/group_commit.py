@@ -1,0 +1,71 @@
+"""Events of many requests in one commit: each is on the disk before its request is answered, at the price of one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from refersion_dagster.webhooks.inbox import Inbox, Received
+from refersion_dagster.webhooks.inbox_file import InboxError
+
+Result = TypeVar("Result")
+
+EVENTS_PER_COMMIT = 1_000
+
+
+class GroupCommit:
+    """Adds events to an inbox from an event loop. What comes while one commit is under way goes into the next."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="refersion-inbox")
+        self._waiting: list[tuple[Received, asyncio.Future[bool]]] = []
+        self._committing: asyncio.Task[None] | None = None
+
+    async def add(self, event: Received) -> bool:
+        """Whether the event is new; it is on the disk now. Raises InboxError where it is not."""
+        added: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((event, added))
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit())
+        return await added
+
+    async def call(self, use: Callable[[Inbox], Result]) -> Result:
+        """Does something else with the inbox, between two commits."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, use, self._inbox)
+
+    async def close(self) -> None:
+        """Ends when everything was committed."""
+        if self._committing is not None:
+            await self._committing
+        await self.call(Inbox.close)
+        self._thread.shutdown()
+
+    async def _commit(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting[:EVENTS_PER_COMMIT], self._waiting[EVENTS_PER_COMMIT:]
+            events = [event for event, _ in group]
+            try:
+                new = await self.call(lambda inbox, events=events: inbox.add(events))
+            except InboxError as error:
+                for _, added in group:
+                    _settle(added, error)
+            except BaseException as error:
+                for _, added in group:
+                    _settle(added, InboxError(f"The commit failed: {error!r}"))
+                raise
+            else:
+                for (_, added), is_new in zip(group, new, strict=True):
+                    _settle(added, is_new)
+
+
+def _settle(added: asyncio.Future[bool], result: bool | InboxError) -> None:
+    """Tells whoever waits; a request that was cancelled waits no more."""
+    if added.done():
+        return
+    if isinstance(result, InboxError):
+        added.set_exception(result)
+    else:
+        added.set_result(result)

@@ -1,0 +1,219 @@
+"""The inbox: events as they were received, safe on disk until a run has taken them into the warehouse.
+
+One SQLite file (WAL), shared by any number of processes of one machine: receivers add, runs drain. An event is known by
+its topic and body, so one that is sent again is kept once. Once it is drained its body is forgotten; that it was there
+is remembered for `REMEMBERED`. Numbers (`seq`) grow with each event and are never used again, and whoever adds holds
+SQLite's write lock to the end, so that no event can appear below a number that was seen already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from refersion_dagster.webhooks.inbox_file import InboxError, open_file, told, transaction
+
+MAX_BYTES = 1_000_000_000
+REMEMBERED = timedelta(days=180)
+
+# Rows of one commit, where many are drained: short, as receivers wait meanwhile.
+ROWS_PER_COMMIT = 5_000
+# What is read at once: rows, and bytes of bodies.
+ROWS, BYTES = 20_000, 32_000_000
+STORED, REPEATED = "stored", "repeated"
+
+ADD = "INSERT INTO events (event_id, topic, received_at, body) VALUES (?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
+COUNT = "INSERT INTO counts VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET count = count + excluded.count"
+READ = """
+SELECT seq, event_id, topic, body, received_at FROM events
+WHERE drained_at IS NULL AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?
+"""
+ACKNOWLEDGE = """
+UPDATE events SET body = NULL, drained_at = ?
+WHERE seq IN (SELECT seq FROM events WHERE drained_at IS NULL AND seq <= ? ORDER BY seq LIMIT ?)
+"""
+FORGET = "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE drained_at < ? LIMIT ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event as it came in."""
+
+    topic: str
+    body: bytes
+    received_at: datetime
+
+    @property
+    def event_id(self) -> bytes:
+        """What it is known by: SHA-256 of topic, a line feed and body. (No topic holds a line feed.)"""
+        return hashlib.sha256(self.topic.encode() + b"\n" + self.body).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An event in the inbox. `seq` is its place in the order in which events came, `event_id` is lower-case hex."""
+
+    seq: int
+    event_id: str
+    topic: str
+    body: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class InboxState:
+    """What is in the inbox.
+
+    Args:
+        waiting: events that no run has drained yet.
+        newest: `seq` of the newest event ever added, 0 where there was none.
+        oldest_at: when the event was received that has waited longest; None where none waits.
+        counts: how many events were ever stored, repeated, and refused, by kind.
+    """
+
+    waiting: int
+    newest: int
+    oldest_at: datetime | None
+    counts: Mapping[str, int]
+
+
+class Inbox:
+    """An open inbox, for one thread at a time.
+
+    Args:
+        path: the file.
+        create: make it where there is none; otherwise that raises NoInbox.
+        max_bytes: the file grows no larger; what does not fit is not added.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False, max_bytes: int = MAX_BYTES) -> None:
+        self.path = path.expanduser().resolve()
+        self._create = create
+        self._max_bytes = max_bytes
+        self._open()
+
+    def _open(self) -> None:
+        self._connection = open_file(self.path, create=self._create, max_bytes=self._max_bytes)
+        self._file = self._identity()
+
+    def __enter__(self) -> Inbox:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def add(self, events: Sequence[Received]) -> list[bool]:
+        """Adds events, all or none; when this returns they are on the disk.
+
+        Returns for each whether it is new; one that was there already is not added again. Raises InboxError: the disk
+        or the inbox is full, or another process holds it.
+        """
+        if self._identity() != self._file:
+            # Another file is in its place, or none: SQLite would go on writing to the one that is gone.
+            self.close()
+            self._open()
+        with told(self.path, "takes no event"), transaction(self._connection):
+            new = [
+                self._connection.execute(
+                    ADD, (event.event_id, event.topic, _microseconds(event.received_at), event.body)
+                ).rowcount
+                == 1
+                for event in events
+            ]
+            self._connection.executemany(COUNT, [(STORED, sum(new)), (REPEATED, len(new) - sum(new))])
+        return new
+
+    def count(self, kinds: Mapping[str, int]) -> None:
+        """Adds to the counts of events that were refused."""
+        with told(self.path, "takes no counts"), transaction(self._connection):
+            self._connection.executemany(COUNT, list(kinds.items()))
+
+    def state(self) -> InboxState:
+        with told(self.path, "cannot be read"):
+            waiting, oldest = self._connection.execute(
+                "SELECT count(*), min(received_at) FROM events WHERE drained_at IS NULL"
+            ).fetchone()
+            found = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+            counts = dict(self._connection.execute("SELECT kind, count FROM counts"))
+        return InboxState(waiting, found[0] if found else 0, _moment(oldest) if oldest else None, counts)
+
+    def read(self, after: int = 0, *, up_to: int = 2**62, rows: int = ROWS, size: int = BYTES) -> list[Kept]:
+        """The events that wait, in their order: those after a `seq`, up to another one, and no more than fit.
+
+        One event is given whatever its size. They wait on until they are acknowledged.
+        """
+        kept: list[Kept] = []
+        held = 0
+        with told(self.path, "cannot be read"), closing(self._connection.execute(READ, (after, up_to, rows))) as found:
+            for seq, event_id, topic, body, received_at in found:
+                held += len(body)
+                if kept and held > size:
+                    break
+                kept.append(Kept(seq, event_id.hex(), topic, body, _moment(received_at)))
+        return kept
+
+    def acknowledge(self, up_to: int) -> int:
+        """Marks all events up to a `seq` as drained and forgets their bodies; returns how many there were.
+
+        Stopped in the middle, the rest still waits, and is drained once more.
+        """
+        acknowledged = 0
+        now = datetime.now(UTC)
+        with told(self.path, "cannot be written"):
+            while True:
+                with transaction(self._connection):
+                    changed = self._connection.execute(
+                        ACKNOWLEDGE, (_microseconds(now), up_to, ROWS_PER_COMMIT)
+                    ).rowcount
+                    self._connection.execute(FORGET, (_microseconds(now - REMEMBERED), ROWS_PER_COMMIT))
+                acknowledged += changed
+                if changed < ROWS_PER_COMMIT:
+                    return acknowledged
+
+    @contextmanager
+    def draining(self, seconds: float = 60) -> Iterator[None]:
+        """The right to drain, for one process at a time; the system takes it from one that dies.
+
+        Raises InboxError when another process has it for longer than this.
+        """
+        lock = drain_lock(self.path)
+        try:
+            lock.acquire(timeout=seconds)
+        except Timeout:
+            raise InboxError(f"Another run is draining {self.path}. Its events come in with that run.") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def drain_lock(path: Path) -> FileLock:
+    """The lock of `Inbox.draining`."""
+    return FileLock(f"{path.expanduser().resolve()}.draining")
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _moment(microseconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

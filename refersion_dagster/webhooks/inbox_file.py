@@ -1,0 +1,116 @@
+"""The inbox's file: opened so that a commit is a promise, and its errors in words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+INBOX_VARIABLE = "REFERSION_WEBHOOK_INBOX"
+INBOX_FILE = "refersion_webhooks.sqlite"
+
+# "rfsn", in the place that SQLite has for what kind of file it is.
+APPLICATION = 0x7266736E
+VERSION = 1
+# How long one process waits for another one's commit.
+BUSY_SECONDS = 5
+
+SCHEMA = (
+    """
+    CREATE TABLE IF NOT EXISTS events (
+      seq INTEGER PRIMARY KEY AUTOINCREMENT,
+      event_id BLOB NOT NULL UNIQUE,
+      topic TEXT NOT NULL,
+      received_at INTEGER NOT NULL,  -- microseconds since 1970, UTC
+      body BLOB,                     -- NULL once drained
+      drained_at INTEGER             -- likewise, NULL until then
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS events_by_drained ON events (drained_at)",
+    "CREATE TABLE IF NOT EXISTS counts (kind TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
+)
+
+
+class InboxError(Exception):
+    """The inbox cannot be used: says why and what to do. Nothing was added, and nothing is lost."""
+
+
+class NoInbox(InboxError):
+    """There is no inbox at this place."""
+
+
+def open_file(path: Path, *, create: bool, max_bytes: int) -> sqlite3.Connection:
+    """A connection to the inbox at `path`; see Inbox."""
+    if create:
+        with told(path, "cannot be made"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Raw events hold customers' names and addresses: nobody else on this machine may read them.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    elif not path.exists():
+        raise NoInbox(f"There is no webhook inbox at {path}.")
+    with told(path, "cannot be opened"):
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection, path, max_bytes)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, max_bytes: int) -> None:
+    application, version, tables = connection.execute(
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
+        "FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
+    if application != APPLICATION and (tables or application):
+        raise InboxError(f"{path} is a database of something else. Give another file for the webhook inbox.")
+    if version > VERSION:
+        raise InboxError(f"{path} was made by a later version of this program. Update this one.")
+    # An answer to Refersion is a promise: each commit is on the disk (fsync) before it is given.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {max(1, max_bytes // page_size)}")
+    if version < VERSION:
+        with transaction(connection):
+            for statement in SCHEMA:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All statements inside, or none of them; on the disk when it is left."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk makes SQLite roll back by itself
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def told(path: Path, what: str) -> Iterator[None]:
+    """SQLite's and the system's errors as InboxError."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name == "SQLITE_FULL":
+            advice = "The disk is full, or the inbox has grown to its limit: drain it, or give it more room."
+        elif name.startswith("SQLITE_BUSY"):
+            advice = f"Another process held it for more than {BUSY_SECONDS} s."
+        elif name in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+            advice = "The file is damaged, or none of ours: move it away, and a new one is made."
+        else:
+            advice = "Look at the disk and at the rights to file and folder."
+        raise InboxError(f"The webhook inbox {path} {what}: {error}. {advice}") from error
