@@ -19,7 +19,7 @@ SELECT …
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -128,10 +128,15 @@ def checked(file: SqlFile[Header]) -> Summary:
     return Summary(file)
 
 
+def known_tables(summaries: Iterable[str]) -> dict[str, Collection[str]]:
+    """The tables that SQL may read, by schema: the raw ones and these summaries."""
+    return {DATASET: RAW_COLUMNS.keys(), SUMMARIES: frozenset(summaries)}
+
+
 def in_order(summaries: Iterable[Summary]) -> list[Summary]:
     """Each summary after those it reads. Raises SqlFileError for one that does not exist, or a circle."""
     given = {summary.name: summary for summary in summaries}
-    known = {DATASET: RAW_COLUMNS.keys(), SUMMARIES: given.keys()}
+    known = known_tables(given)
     waiting = {name: replace(summary, depends_on=summary.file.tables(known)) for name, summary in given.items()}
     done: list[Summary] = []
     while waiting:

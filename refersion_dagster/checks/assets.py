@@ -1,0 +1,92 @@
+"""Turns each check's file, and the sums that each summary's header promises, into an asset check."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+from dlt.destinations.exceptions import DatabaseException
+
+from refersion_dagster.checks.outcome import Found, offending, result
+from refersion_dagster.checks.query import Check, load_checks
+from refersion_dagster.checks.raw import KEYS, raw_checks
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.summaries.assets import asset_key, setting_values
+from refersion_dagster.summaries.measures import MEASURES, measure_sql
+from refersion_dagster.summaries.query import Summary, known_tables
+from refersion_dagster.summaries.settings import ReportSettings
+
+SUMS = "sums_preserved"
+
+
+def file_check(check: Check) -> dg.AssetChecksDefinition:
+    """The asset check of a file."""
+    file, header, asset = check.file, check.file.header, asset_key(*check.checked)
+    severity = dg.AssetCheckSeverity.WARN if header.severity == "warning" else dg.AssetCheckSeverity.ERROR
+
+    @dg.asset_check(
+        asset=asset,
+        name=file.name,
+        description=f"{header.description} Otherwise: {header.meaning}",
+        blocking=header.blocking,
+        additional_deps=[key for table in check.depends_on if (key := asset_key(*table)) != asset],
+        metadata={"query": dg.MetadataValue.md(f"```sql\n{file.select}\n```")},
+    )
+    def run_check(
+        context: dg.AssetCheckExecutionContext, warehouse: Warehouse, settings: ReportSettings
+    ) -> dg.AssetCheckResult:
+        values = setting_values(settings)
+        with warehouse.writing(context.log.info), warehouse.session() as session:
+            try:
+                found = offending(session, file.tree, values)
+            except DatabaseException as error:
+                raise dg.Failure(f"{file.path}:{file.line}: the query failed: {error}", allow_retries=False) from error
+        return result(found, file.name, asset, header.description, header.meaning, severity)
+
+    return run_check
+
+
+def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
+    """That the summary's amounts add up, per currency, to those of the raw rows."""
+    asset = asset_key(SUMMARIES, summary.name)
+    words = "; ".join(f"{column}: {MEASURES[measure][2]}" for column, measure in summary.header.sums.items())
+    description = f"Per currency these add up to the raw conversions ({words})."
+    meaning = f"summaries/{summary.name} lost or doubled money on the way: do not use its figures."
+
+    @dg.asset_check(
+        asset=asset,
+        name=SUMS,
+        description=f"{description} Otherwise: {meaning}",
+        blocking=True,
+        additional_deps=[asset_key(DATASET, "conversions")],
+    )
+    def run_check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
+        found = Found(0, ("column", "currency", "raw_conversions", "summary"), [])
+        with warehouse.writing(context.log.info), warehouse.session() as session:
+            for column, measure in summary.header.sums.items():
+                one = offending(session, drifted(summary.name, column, measure), {})
+                found = Found(found.count + one.count, found.columns, found.rows + [(column, *row) for row in one.rows])
+        return result(found, SUMS, asset, description, meaning)
+
+    return run_check
+
+
+def drifted(summary: str, column: str, measure: str) -> str:
+    """The currencies of which a summary's column does not add up to the raw rows."""
+    return f"""
+    WITH raw AS ({measure_sql(measure)}),
+    summed AS (SELECT currency, sum({column}) AS amount FROM {SUMMARIES}.{summary} GROUP BY currency)
+    SELECT coalesce(r.currency, s.currency) AS currency, r.amount AS raw_amount, s.amount AS summary_amount
+    FROM raw AS r
+    FULL JOIN summed AS s ON s.currency = r.currency
+    WHERE coalesce(r.amount, 0) <> coalesce(s.amount, 0)
+    """  # noqa: S608 - names of ours
+
+
+def all_checks(summaries: Sequence[Summary]) -> list[dg.AssetChecksDefinition]:
+    """Every check of raw tables and summaries, except for the summaries' keys, which they check as they are built."""
+    files = load_checks(known_tables(summary.name for summary in summaries))
+    return [
+        *map(raw_checks, KEYS),
+        *(sums_check(summary) for summary in summaries if summary.header.sums),
+        *map(file_check, files),
+    ]

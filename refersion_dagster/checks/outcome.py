@@ -1,0 +1,57 @@
+"""What a check found, as Dagster shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+from sqlglot import exp
+
+from refersion_dagster.summaries.show import markdown_table
+from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.sql import Value, bind, parse
+
+ROWS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Found:
+    """The rows that should not be there: how many, and the first of them."""
+
+    count: int
+    columns: tuple[str, ...]
+    rows: list[tuple[object, ...]]
+
+
+def offending(session: Session, select: str | exp.Query, settings: Mapping[str, Value]) -> Found:
+    """Runs a SELECT whose rows should not be there."""
+    tree = bind(parse(select) if isinstance(select, str) else select, settings)
+    assert isinstance(tree, exp.Query)
+    columns = tuple(tree.named_selects)
+    ((count,),) = session.query(exp.select("count(*)").from_(tree.subquery("found")))
+    rows = session.query(exp.select("*").from_(tree.subquery("found")).limit(ROWS_SHOWN)) if count else []
+    return Found(int(count), columns, rows)
+
+
+def result(
+    found: Found,
+    name: str,
+    asset: dg.AssetKey,
+    description: str,
+    meaning: str,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
+    """The check's result: in words, with the offending rows."""
+    metadata: dict[str, object] = {"offending_rows": found.count}
+    if found.count:
+        metadata["rows"] = dg.MetadataValue.md(markdown_table(found.columns, found.rows))
+        metadata["meaning"] = meaning
+    return dg.AssetCheckResult(
+        passed=not found.count,
+        asset_key=asset,
+        check_name=name,
+        severity=severity,
+        description=meaning if found.count else description,
+        metadata=metadata,
+    )

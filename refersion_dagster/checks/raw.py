@@ -1,0 +1,99 @@
+"""Checks of the raw tables: keys, column types, and values that Refersion is known to use."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from refersion_dagster.checks.outcome import Found, offending, result
+from refersion_dagster.ingest import history
+from refersion_dagster.refersion.entities import CONVERSION_STATUSES, ENTITIES, PAYMENT_STATUSES
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.summaries.assets import asset_key
+
+AFFILIATE_STATUSES = ("PENDING", "ACTIVE", "DENIED", "DISABLED")
+OFFER_TYPES = ("PERCENT_OF_SALE", "FLAT_RATE")
+# Values that figures depend on; a further one is kept as it is, but counts nowhere.
+ACCEPTED: dict[str, dict[str, tuple[str, ...]]] = {
+    "conversions": {"status": CONVERSION_STATUSES, "payment_status": PAYMENT_STATUSES, "offer__type": OFFER_TYPES},
+    "affiliates": {"status": AFFILIATE_STATUSES},
+    "affiliate_list": {"status": AFFILIATE_STATUSES},
+    "affiliate_get": {"status": AFFILIATE_STATUSES},
+    "offers": {"type": OFFER_TYPES},
+    "conversion_history": {"change": ("new", "changed", "vanished", "returned")},
+}
+KEYS: dict[str, tuple[str, ...]] = {
+    **{name: entity.primary_key for name, entity in ENTITIES.items()},
+    history.TABLE: ("id", "seen_at"),
+}
+
+KEY_HOLDS = "Each {key} is there once and never empty."
+KEY_BROKEN = "Rows of {table} count twice, or cannot be told apart: every figure that reads the table would be wrong."
+TYPES_HOLD = "No column holds values of two types (dlt would keep the second in a column …__v_…)."
+TYPES_BROKEN = "Values of {table} went to a column that no figure reads: amounts are missing. Reload the table."
+VALUES_HOLD = "Only values that Refersion is known to use: {values}."
+VALUES_BROKEN = (
+    "Refersion uses a value of {table} that this version does not know. Its rows are kept, and counted as unknown "
+    "rather than guessed at; look at them, and for a newer version."
+)
+
+
+def duplicates(table: str) -> str:
+    """Keys of a raw table that are missing or there more than once."""
+    key = KEYS[table]
+    names, missing = ", ".join(key), " OR ".join(f"{name} IS NULL" for name in key)
+    return (
+        f"SELECT {names}, count(*) AS row_count FROM {DATASET}.{table} "  # noqa: S608
+        f"GROUP BY {names} HAVING count(*) > 1 OR {missing} ORDER BY {names}"
+    )
+
+
+def variants(table: str) -> str:
+    """Columns that dlt made for values of another type than the column's."""
+    return (
+        "SELECT column_name FROM information_schema.columns "  # noqa: S608
+        f"WHERE table_schema = '{DATASET}' AND table_name = '{table}' AND position('__v_' IN column_name) > 0"
+    )
+
+
+def unknown_values(table: str) -> str:
+    """Values of a raw table that are none of the accepted ones, with how often they are there."""
+    return " UNION ALL ".join(
+        f"SELECT '{column}' AS column_name, {column} AS found, count(*) AS row_count FROM {DATASET}.{table} "  # noqa: S608
+        f"WHERE {column} NOT IN ({', '.join(map(repr, values))}) GROUP BY {column}"
+        for column, values in ACCEPTED[table].items()
+    )
+
+
+def raw_checks(table: str) -> dg.AssetChecksDefinition:
+    """The checks of one raw table, in one step."""
+    asset = asset_key(DATASET, table)
+    key = " and ".join(KEYS[table])
+    values = "; ".join(f"{column}: {', '.join(known)}" for column, known in ACCEPTED.get(table, {}).items())
+    checks: list[tuple[str, str, str, str, bool]] = [
+        ("primary_key", duplicates(table), KEY_HOLDS.format(key=key), KEY_BROKEN.format(table=table), True),
+        ("no_variant_columns", variants(table), TYPES_HOLD, TYPES_BROKEN.format(table=table), True),
+    ]
+    if values:
+        holds, broken = VALUES_HOLD.format(values=values), VALUES_BROKEN.format(table=table)
+        checks.append(("accepted_values", unknown_values(table), holds, broken, False))
+
+    @dg.multi_asset_check(
+        name=f"check_{table}",
+        specs=[
+            dg.AssetCheckSpec(name, asset=asset, blocking=blocking, description=f"{holds} Otherwise: {broken}")
+            for name, _, holds, broken, blocking in checks
+        ],
+        can_subset=True,
+    )
+    def run_checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
+        # A reader too has to wait for a run of another process that has the DuckDB file open.
+        with warehouse.writing(context.log.info), warehouse.session() as session:
+            for name, select, holds, broken, blocking in checks:
+                if dg.AssetCheckKey(asset, name) not in context.selected_asset_check_keys:
+                    continue
+                found = offending(session, select, {}) if session.columns(DATASET, table) else Found(0, (), [])
+                severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
+                yield result(found, name, asset, holds, broken, severity)
+
+    return run_checks

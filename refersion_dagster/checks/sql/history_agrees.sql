@@ -1,0 +1,39 @@
+/*
+asset: refersion/conversion_history
+description: The latest entry of the history says of each conversion what the conversion itself says.
+meaning: >
+  A change of status or amount was missed or written twice: dates of approval, the roll-forward's months and payout lags
+  may be off. Materialise refersion/conversion_history to make up for missing entries.
+*/
+WITH latest AS (
+  SELECT
+    id,
+    status,
+    payment_status,
+    commission_total,
+    change,
+    row_number() OVER (PARTITION BY id ORDER BY seen_at DESC) AS age
+  FROM refersion_data.conversion_history
+)
+
+SELECT
+  c.id AS conversion_id,
+  c.status,
+  h.status AS status_in_history,
+  c.payment_status,
+  h.payment_status AS payment_status_in_history,
+  c.commission_total,
+  h.commission_total AS commission_in_history
+FROM refersion_data.conversions AS c
+LEFT JOIN latest AS h ON h.id = c.id AND h.age = 1
+WHERE h.id IS NULL
+  OR (c.vanished_at IS NULL) <> (h.change <> 'vanished')
+  OR (
+    c.vanished_at IS NULL
+    AND (
+      c.status IS DISTINCT FROM h.status
+      OR c.payment_status IS DISTINCT FROM h.payment_status
+      OR c.commission_total IS DISTINCT FROM h.commission_total
+    )
+  )
+ORDER BY c.id
