@@ -27,11 +27,10 @@ class Found:
 def offending(session: Session, select: str | exp.Query, settings: Mapping[str, Value]) -> Found:
     """Runs a SELECT whose rows should not be there."""
     tree = bind(parse(select) if isinstance(select, str) else select, settings)
-    assert isinstance(tree, exp.Query)
-    columns = tuple(tree.named_selects)
-    ((count,),) = session.query(exp.select("count(*)").from_(tree.subquery("found")))
-    rows = session.query(exp.select("*").from_(tree.subquery("found")).limit(ROWS_SHOWN)) if count else []
-    return Found(int(count), columns, rows)
+    found = exp.Subquery(this=tree, alias=exp.TableAlias(this=exp.to_identifier("found")))
+    ((count,),) = session.query(exp.select("count(*)").from_(found))
+    rows = session.query(exp.select("*").from_(found).limit(ROWS_SHOWN)) if count else []
+    return Found(int(count), tuple(tree.named_selects), rows)
 
 
 def result(

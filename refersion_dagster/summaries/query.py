@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,6 +32,9 @@ from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.measures import MEASURES
 from refersion_dagster.summaries.settings import PARAMETERS
 from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, read, read_folder
+
+Group = Literal["core", "sales", "owed", "review", "proof"]
+GROUPS: tuple[str, ...] = get_args(Group)
 
 # Names of the columns of each raw table that a summary may read.
 RAW_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -59,7 +62,7 @@ class Header(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    group: Literal["core", "sales", "owed", "review", "proof"]
+    group: Group
     description: str
     grain: str
     primary_key: list[str] = Field(min_length=1)
