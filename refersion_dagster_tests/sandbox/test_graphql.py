@@ -39,6 +39,27 @@ def test_a_body_without_a_query_is_a_400(reader: Client, body: bytes) -> None:
     assert messages(answer)
 
 
+@pytest.mark.parametrize(
+    ("valid", "wrong", "said"),
+    [
+        ("{conversions(first: 5) {id}}", "{conversions(first: 5000000000) {id}}", "cannot represent non 32-bit"),
+        ("{conversions(first: 5) {id}}", "{conversions(first: 5.5) {id}}", "cannot represent non-integer"),
+        ('{conversions(status: "5") {id}}', "{conversions(status: 5) {id}}", "cannot represent a non string"),
+        (
+            "{offers(first: 2) {id} offers(first: 2) {name}}",
+            "{offers(first: 2) {id} offers(first: 3) {name}}",
+            "conflict because they have differing arguments",
+        ),
+    ],
+)
+def test_a_query_that_differs_from_a_valid_one_in_its_numbers_is_validated_all_the_same(
+    reader: Client, valid: str, wrong: str, said: str
+) -> None:
+    assert "errors" not in reader.graphql(valid).json()
+    (message,) = messages(reader.graphql(wrong))
+    assert said in message
+
+
 def test_introspection_shows_fields_and_arguments(reader: Client) -> None:
     schema = reader.data("{__schema {types {name fields {name args {name} type {name kind}}}}}")["__schema"]
     types = {kind["name"]: {field["name"]: field for field in kind["fields"] or ()} for kind in schema["types"]}
