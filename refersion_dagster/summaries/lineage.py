@@ -33,9 +33,9 @@ def column_sources(summary: Summary, others: Iterable[Summary]) -> dict[str, lis
     scope = build_scope(tree)
     found: dict[str, list[Source]] = {}
     for column in summary.columns:
-        sources: dict[Source, None] = {}
+        sources: set[Source] = set()
         for node in lineage(column, tree, dialect=DIALECT, scope=scope, trim_selects=False).walk():
             if not node.downstream and isinstance(table := node.expression, exp.Table):
-                sources[table.db, table.name, node.name.rpartition(".")[2].strip('"')] = None
-        found[column] = list(sources)
+                sources.add((table.db, table.name, node.name.rpartition(".")[2].strip('"')))
+        found[column] = sorted(sources)
     return found

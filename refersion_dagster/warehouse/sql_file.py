@@ -64,7 +64,7 @@ class SqlFile(Generic[HeaderType]):
         parts = {cte.alias for cte in self.tree.find_all(exp.CTE)}
         found: dict[tuple[str, str], None] = {}
         for table in self.tree.find_all(exp.Table):
-            if (not table.db and table.name in parts) or not isinstance(table.this, exp.Identifier):
+            if (not table.db and table.name in parts) or isinstance(table.this, exp.GenerateSeries):
                 continue
             at = self.line + next((int(part.meta["line"]) for part in table.walk() if "line" in part.meta), 1) - 1
             if table.db not in known:

@@ -7,8 +7,9 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.summaries.assets import summary_asset
-from refersion_dagster.summaries.query import parse
+from refersion_dagster.summaries.assets import summary_assets
+from refersion_dagster.summaries.lineage import column_sources
+from refersion_dagster.summaries.query import RAW_COLUMNS, in_order, load_summaries, parse
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.summaries.show import markdown_table
 from refersion_dagster_tests.location import Outcome, outcome, query
@@ -32,7 +33,7 @@ PATH = "sql/numbers.sql"
 def build(database: Path, select: str) -> Outcome:
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            [summary_asset(parse(HEADER + select, PATH))],
+            summary_assets(in_order([parse(HEADER + select, PATH)])),
             resources={"warehouse": Warehouse(duckdb_path=str(database)), "settings": ReportSettings()},
             instance=instance,
             raise_on_error=False,
@@ -61,7 +62,7 @@ def test_a_query_that_fails_says_file_and_line_and_leaves_the_table_as_it_was(tm
     told = build(database, "SELECT CAST(CAST(unnest(['7', 'seven']) AS INTEGER) AS BIGINT) AS number")
     assert not told.success
     assert told.failure.startswith(
-        f"{PATH}:12: the query failed, and refersion_summaries.numbers is as it was: Conversion Error"
+        f"{PATH}:13: the query failed, and refersion_summaries.numbers is as it was: Conversion Error"
     )
     assert "Stack Trace" not in told.failure
     assert query(database, "SELECT number FROM refersion_summaries.numbers") == [(1,)]
@@ -71,7 +72,7 @@ def test_a_raw_table_that_was_never_loaded_is_told_with_what_to_do(tmp_path: Pat
     database = tmp_path / "warehouse.duckdb"
     told = build(database, "SELECT id AS number FROM refersion_data.conversions")
     assert not told.success
-    assert f"{PATH}:12: " in told.failure
+    assert f"{PATH}:13: " in told.failure
     assert "materialise refersion/conversions first" in told.failure
 
 
@@ -101,3 +102,51 @@ class TestMarkdownTable:
 
     def test_makes_names_harmless_too(self) -> None:
         assert markdown_table(["<b>|"], []).splitlines()[0] == "| &#60;b&#62;&#124; |"
+
+
+class TestPrimaryKey:
+    @pytest.mark.parametrize("numbers", ["['1', '2', '1']", "['1', NULL]"])
+    def test_that_is_not_unique_or_missing_fails_its_check_and_leaves_the_table_as_it_was(
+        self, tmp_path: Path, numbers: str
+    ) -> None:
+        database = tmp_path / "warehouse.duckdb"
+        assert build(database, "SELECT 7 AS number").success
+        told = build(database, f"SELECT CAST(unnest({numbers}) AS BIGINT) AS number")
+        assert not told.success
+        assert f"{PATH}:13: keys (number) are missing or there twice" in told.failure
+        assert query(database, "SELECT number FROM refersion_summaries.numbers") == [(7,)]
+        assert query(database, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'refersion_summaries'") == [
+            ("numbers",)
+        ]
+
+
+class TestLineage:
+    def test_of_every_summary_leads_to_columns_that_exist(self) -> None:
+        summaries = load_summaries()
+        known = {("refersion_data", table): columns for table, columns in RAW_COLUMNS.items()}
+        known |= {("refersion_summaries", summary.name): summary.columns for summary in summaries}
+        for summary in summaries:
+            found = column_sources(summary, summaries)
+            assert found.keys() == set(summary.columns)
+            for column, sources in found.items():
+                for schema, table, name in sources:
+                    assert name in known[schema, table], f"{summary.name}.{column}"
+
+    def test_follows_a_column_through_its_parts(self) -> None:
+        select = (
+            "WITH part AS (SELECT id, total + commission_total AS both FROM refersion_data.conversions)\n"
+            "SELECT p.id AS number, p.both AS amount, 1 AS one FROM part AS p"
+        )
+        (summary,) = in_order([parse(HEADER + select, PATH)])
+        assert column_sources(summary, []) == {
+            "number": [("refersion_data", "conversions", "id")],
+            "amount": [
+                ("refersion_data", "conversions", "commission_total"),
+                ("refersion_data", "conversions", "total"),
+            ],
+            "one": [],
+        }
+
+    def test_that_cannot_be_followed_does_not_fail_the_asset(self, tmp_path: Path) -> None:
+        told = build(tmp_path / "warehouse.duckdb", "SELECT number FROM generate_series(1, 3) AS g(number)")
+        assert told.success, told.failure

@@ -54,7 +54,7 @@ class TestReading:
     def test_the_select_is_kept_as_written_with_the_line_it_begins_on(self) -> None:
         summary = parse(file("\n\n" + SELECT + ";\n"), PATH)
         assert summary.file.select == SELECT.strip() + "\n" or summary.file.select == SELECT.strip()
-        assert summary.file.line == 13
+        assert summary.file.line == 14
 
     def test_it_depends_on_each_table_it_reads_once_and_not_on_its_own_parts(self) -> None:
         select = (
@@ -64,7 +64,8 @@ class TestReading:
             "JOIN refersion_data.payments AS p ON TRUE JOIN refersion_summaries.other AS o ON TRUE\n"
             "WHERE c.currency IN (SELECT currency FROM refersion_data.offers)"
         )
-        assert set(parse(file(select), PATH).depends_on) == {
+        other = parse(file(), "sql/other.sql")
+        assert set(in_order([parse(file(select), PATH), other])[1].depends_on) == {
             ("refersion_data", "conversions"),
             ("refersion_data", "payments"),
             ("refersion_data", "offers"),
@@ -97,33 +98,33 @@ class TestMistakes:
             ("*/\n" + SELECT + "/*", 1, "the file has to begin with a header"),
             (file(header="/*\nWhat is owed.\n*/\n"), 1, "the header is not a list of `name: value` lines"),
             (file(header="/* */\n"), 1, "the header is not a list of `name: value` lines"),
-            (file(header=HEADER.replace("[team:data]", "[team:data")), 6, "the header is not YAML"),
-            (file(header=HEADER.replace("grain: one", "grain: one: two")), 3, "the header is not YAML"),
+            (file(header=HEADER.replace("[team:data]", "[team:data")), 7, "the header is not YAML"),
+            (file(header=HEADER.replace("grain: one", "grain: one: two")), 4, "the header is not YAML"),
             (file(header=HEADER.replace("grain:", "grian:")), 1, "grian"),
             (file(header=HEADER.replace("grain: one row per currency\n", "")), 1, "grain: Field required"),
             (file(header=HEADER.replace("[currency]", "[]")), 1, "primary_key"),
             (file(header=HEADER.replace("[currency]", "currency")), 1, "primary_key"),
             (file(header=HEADER.replace("[currency]", "[affiliate]")), 1, "primary_key names affiliate"),
             (file(header=HEADER.replace("owed:", "due:")), 1, "columns names due"),
-            (file(SELECT + "; SELECT 1"), 11, "a summary is exactly one SELECT"),
-            (file("DROP TABLE refersion_data.conversions"), 11, "a summary is exactly one SELECT"),
-            (file("CREATE TABLE t AS SELECT 1 AS currency"), 11, "a summary is exactly one SELECT"),
-            (file(""), 11, "a summary is exactly one SELECT"),
-            (file("SELECT currency,\n  sum(\nFROM refersion_data.conversions"), 13, "this is not SQL that can be read"),
-            (file("SELECT 'currency AS owed"), 11, "this is not SQL that can be read"),
+            (file(SELECT + "; SELECT 1"), 12, "the file has to hold exactly one SELECT"),
+            (file("DROP TABLE refersion_data.conversions"), 12, "the file has to hold exactly one SELECT"),
+            (file("CREATE TABLE t AS SELECT 1 AS currency"), 12, "the file has to hold exactly one SELECT"),
+            (file(""), 12, "the file has to hold exactly one SELECT"),
+            (file("SELECT currency,\n  sum(\nFROM refersion_data.conversions"), 14, "this is not SQL that can be read"),
+            (file("SELECT 'currency AS owed"), 12, "this is not SQL that can be read"),
             (
                 file(SELECT.replace("refersion_data.conversions", "refersion_data.conversoins")),
-                14,
-                "there is no raw table conversoins",
+                15,
+                "there is no table refersion_data.conversoins",
             ),
-            (file(SELECT.replace("refersion_data.", "")), 14, "conversions is no table of refersion_data"),
-            (file(SELECT.replace("refersion_data.", "main.")), 14, "main.conversions is no table of refersion_data"),
-            (file(SELECT.replace("FROM", "FROM read_csv('x.csv') AS x,")), 14, "no table of refersion_data"),
+            (file(SELECT.replace("refersion_data.", "")), 15, "conversions is no table of refersion_data"),
+            (file(SELECT.replace("refersion_data.", "main.")), 15, "main.conversions is no table of refersion_data"),
+            (file(SELECT.replace("FROM", "FROM read_csv('x.csv') AS x,")), 15, "no table of refersion_data"),
         ],
     )
     def test_each_is_told_with_file_line_and_reason(self, text: str, line: int, said: str) -> None:
         with pytest.raises(SqlFileError, match=f"^{re.escape(PATH)}:{line}: .*{re.escape(said)}"):
-            parse(text, PATH)
+            in_order([parse(text, PATH)])
 
 
 class TestOrder:
@@ -138,7 +139,7 @@ class TestOrder:
         assert [summary.name for summary in in_order(given)] == ["c", "b", "a", "d"]
 
     def test_one_that_does_not_exist_is_told_with_the_file_that_reads_it(self) -> None:
-        with pytest.raises(SqlFileError, match=r"^sql/a\.sql:11: there is no summary missing\."):
+        with pytest.raises(SqlFileError, match=r"^sql/a\.sql:12: there is no table refersion_summaries\.missing;"):
             in_order([self.reading("a", "missing")])
 
     def test_a_circle_is_told_with_those_that_are_in_it_and_no_others(self) -> None:
