@@ -3,7 +3,7 @@
 import threading
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from refersion_dagster.sandbox.model import (
     ACTIVE,
     APPROVED,
     CENT,
+    DENIED,
     PAID,
     PENDING,
     PERCENT_OF_SALE,
@@ -29,6 +30,30 @@ from refersion_dagster.sandbox.model import (
 from refersion_dagster.sandbox.settings import SandboxSettings, Switches
 
 FOREVER = 2**62
+
+# The topics of webhooks. APPROVED_CONVERSION and AFFILIATE_DETAILS_CHANGE are seen, the other names are inferred.
+NEW_CONVERSION = "NEW_CONVERSION"
+APPROVED_CONVERSION = "APPROVED_CONVERSION"
+DENIED_CONVERSION = "DENIED_CONVERSION"
+NEW_PAYMENT = "NEW_PAYMENT"
+NEW_AFFILIATE = "NEW_AFFILIATE"
+AFFILIATE_STATUS_CHANGE = "AFFILIATE_STATUS_CHANGE"
+AFFILIATE_DETAILS_CHANGE = "AFFILIATE_DETAILS_CHANGE"
+NEW_CONVERSION_TRIGGER = "NEW_CONVERSION_TRIGGER"
+TOPICS = (
+    NEW_CONVERSION,
+    APPROVED_CONVERSION,
+    DENIED_CONVERSION,
+    NEW_PAYMENT,
+    NEW_AFFILIATE,
+    AFFILIATE_STATUS_CHANGE,
+    AFFILIATE_DETAILS_CHANGE,
+    NEW_CONVERSION_TRIGGER,
+)
+_DECISIONS = {APPROVED: APPROVED_CONVERSION, DENIED: DENIED_CONVERSION}
+
+# Told of everything that Refersion has a topic for: the topic, and the row as it is now (of payments a list).
+Listener = Callable[[str, Any], None]
 
 
 class Account:
@@ -59,6 +84,7 @@ class Account:
         self.cancelled: dict[int, int] = {}
         self.due: dict[int, Conversion] = {}
         self.version = 0
+        self.announce: Listener = _nobody
         self._affiliates_made = 0
         self._ids = self.world.rng("ids")
         self._last_ids = {"conversion": 11_900_000, "payment": 131_000, "click": 52_000_000, "trigger": 1_096}
@@ -80,6 +106,7 @@ class Account:
     def add_affiliate(self, affiliate: Affiliate) -> None:
         self.affiliates[affiliate.id] = affiliate
         self.version += 1
+        self.announce(NEW_AFFILIATE, affiliate)
 
     def affiliate_by_code(self, code: str) -> Affiliate | None:
         return next((affiliate for affiliate in self.affiliates.values() if affiliate.code == code), None)
@@ -94,6 +121,12 @@ class Account:
     def set_affiliate_status(self, affiliate: Affiliate, status: str) -> None:
         affiliate.status = status
         self.version += 1
+        self.announce(AFFILIATE_STATUS_CHANGE, affiliate)
+
+    def changed_affiliate(self, affiliate: Affiliate) -> None:
+        """Say that an affiliate's details were changed past the methods here."""
+        self.version += 1
+        self.announce(AFFILIATE_DETAILS_CHANGE, affiliate)
 
     def link(self, affiliate: Affiliate) -> str:
         """The referral link; it ends in the code."""
@@ -104,6 +137,7 @@ class Account:
         trigger = Trigger(self.new_id("trigger"), affiliate.id, kind, text.upper())
         self.triggers[trigger.id] = trigger
         self.version += 1
+        self.announce(NEW_CONVERSION_TRIGGER, trigger)
         return trigger
 
     def find_trigger(self, kind: str, text: str) -> Trigger | None:
@@ -117,13 +151,18 @@ class Account:
         """Add a row; where it is approved already, it was approved at its own `created`."""
         if row.status == APPROVED and row.approved is None:
             row.approved = row.created
+        self.put_conversion(row)
+        self.announce(NEW_CONVERSION, row)
+        return row
+
+    def put_conversion(self, row: Conversion) -> None:
+        """Enter a row into the indexes."""
         self.conversions[row.id] = row
         insort(self.timeline, (row.created, row.id))
         self.by_order[row.order_id].append(row)
         self.by_affiliate[row.affiliate_id].append(row)
         self._index_due(row)
         self.version += 1
-        return row
 
     def remove_conversion(self, row: Conversion) -> None:
         del self.conversions[row.id]
@@ -143,7 +182,7 @@ class Account:
 
     def set_status(self, row: Conversion, status: str) -> None:
         """Change a status whatever it was; the rules about who may do that are the caller's."""
-        row.status = status
+        before, row.status = row.status, status
         row.updated = self.now
         if status == APPROVED:
             row.approved = self.now
@@ -151,6 +190,12 @@ class Account:
             self.auto_approve_later(row)
         self._index_due(row)
         self.version += 1
+        self.decided(row, before)
+
+    def decided(self, row: Conversion, before: str) -> None:
+        """Announce that a row was approved or denied, where its status is another than `before`."""
+        if row.status != before and row.status in _DECISIONS:
+            self.announce(_DECISIONS[row.status], row)
 
     def auto_approve_later(self, row: Conversion) -> None:
         """A PENDING row approves itself after 90 days (documented for Enterprise accounts)."""
@@ -216,3 +261,7 @@ class Account:
                 "clicks": len(self.clicks),
                 "creatives": len(self.creatives),
             }
+
+
+def _nobody(_topic: str, _row: Any) -> None:
+    """Nobody listens."""

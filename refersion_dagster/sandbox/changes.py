@@ -47,12 +47,14 @@ def change_conversion(account: Account, conversion_id: int, values: Mapping[str,
     """Set fields of a row, whatever the rules say; `updated` moves unless it is given. KeyError: no such row."""
     with account.lock:
         row = account.conversions[conversion_id]
+        before = row.status
         account.remove_conversion(row)
         row.updated = account.now
         if values.get("status") == APPROVED and row.status != APPROVED:
             row.approved = account.now
         _put(row, values)
-        account.add_conversion(row)
+        account.put_conversion(row)
+        account.decided(row, before)
         if values.get("status") == PENDING:
             account.auto_approve_later(row)
 
@@ -67,12 +69,16 @@ def change_affiliate(account: Account, affiliate_id: int, values: Mapping[str, A
     """Set fields of an affiliate; unknown ones are sent as they are by both APIs. KeyError: no such affiliate."""
     with account.lock:
         affiliate = account.affiliates[affiliate_id]
+        before = affiliate.status
         for name, value in values.items():
             if isinstance(value, str) and isinstance(getattr(affiliate, name, None), str):
                 setattr(affiliate, name, value)
             else:
                 affiliate.raw = {**(affiliate.raw or {}), name: value}
-        account.touch()
+        if affiliate.status != before:
+            account.set_affiliate_status(affiliate, affiliate.status)
+        if set(values) - {"status"}:
+            account.changed_affiliate(affiliate)
 
 
 class Churning:

@@ -13,6 +13,7 @@ there a 404, each as {"error": "..."}.
 | POST /conversions | insert a row with any values |
 | PATCH, DELETE /conversions/{id} | change or delete a row, whatever the rules say |
 | PATCH /affiliates/{id} | change an affiliate |
+| GET, POST, DELETE /webhooks | what became of events; send them to `{"url": …, "secret": …, "topics": […]}`; no more |
 """
 
 import ipaddress
@@ -24,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from refersion_dagster.sandbox.account import TOPICS
 from refersion_dagster.sandbox.answer import Answer
 from refersion_dagster.sandbox.sandbox import Sandbox
 
@@ -48,6 +50,9 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         ("PATCH", "/conversions/{id:int}"): _change_conversion,
         ("DELETE", "/conversions/{id:int}"): _delete_conversion,
         ("PATCH", "/affiliates/{id:int}"): _change_affiliate,
+        ("GET", "/webhooks"): lambda sandbox, _body, _path: sandbox.webhooks.state(),
+        ("POST", "/webhooks"): _send_webhooks,
+        ("DELETE", "/webhooks"): _stop_webhooks,
     }
     return [
         Route(f"/_sandbox{path}", _endpoint(sandbox, act), methods=[method]) for (method, path), act in acts.items()
@@ -118,3 +123,16 @@ def _delete_conversion(sandbox: Sandbox, _body: dict[str, Any], path: dict[str, 
 def _change_affiliate(sandbox: Sandbox, body: dict[str, Any], path: dict[str, Any]) -> Any:
     sandbox.change_affiliate(path["id"], **body)
     return {"id": path["id"]}
+
+
+def _send_webhooks(sandbox: Sandbox, body: dict[str, Any], _path: dict[str, Any]) -> Any:
+    topics = body.get("topics", list(TOPICS))
+    texts = [body.get("url"), body.get("secret"), *(topics if isinstance(topics, list) else [None])]
+    if not all(isinstance(text, str) for text in texts) or set(body) - {"url", "secret", "topics"}:
+        raise ValueError('give "url" and "secret" as texts, and "topics" as a list of texts or not at all')
+    return sandbox.send_webhooks(**body)
+
+
+def _stop_webhooks(sandbox: Sandbox, _body: dict[str, Any], _path: dict[str, Any]) -> Any:
+    sandbox.webhooks.stop()
+    return sandbox.webhooks.state()

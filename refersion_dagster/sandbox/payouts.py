@@ -3,7 +3,7 @@
 from collections import defaultdict
 from decimal import Decimal
 
-from refersion_dagster.sandbox.account import Account
+from refersion_dagster.sandbox.account import NEW_PAYMENT, Account
 from refersion_dagster.sandbox.clock import DAY, months_start, next_month
 from refersion_dagster.sandbox.model import ACTIVE, Affiliate, Conversion, Payment
 
@@ -31,10 +31,14 @@ class Payouts:
         for row in account.due.values():
             if row.approved is not None and row.approved < before:
                 groups[row.affiliate_id, row.currency].append(row)
+        payments: list[Payment] = []
         for (affiliate_id, currency), rows in sorted(groups.items()):
             amount = sum((row.commission_total for row in rows), Decimal("0.00"))
             if self._payable(account.affiliates.get(affiliate_id), amount):
-                account.pay(rows, self._payment(affiliate_id, currency, amount, rows))
+                payments.append(self._payment(affiliate_id, currency, amount, rows))
+                account.pay(rows, payments[-1])
+        if payments:
+            account.announce(NEW_PAYMENT, payments)
         account.clock.at(next_month(now) + PAYDAY, self._payday)
 
     def _payable(self, affiliate: Affiliate | None, amount: Decimal) -> bool:

@@ -225,7 +225,7 @@ def _edited(account: Account, affiliate: Affiliate, item: Fields) -> bool:
         affiliate.offer_id = offer_id
     if custom is not None:
         affiliate.custom_fields = custom
-    account.touch()
+    account.changed_affiliate(affiliate)
     return True
 
 

@@ -1,16 +1,17 @@
 """One sandbox: an account, its history and clock, and the switches and faults that tests turn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from refersion_dagster.sandbox import changes
-from refersion_dagster.sandbox.account import Account
+from refersion_dagster.sandbox.account import TOPICS, Account
 from refersion_dagster.sandbox.clock import DAY, from_iso, iso
 from refersion_dagster.sandbox.faults import Fault, Faults, fault_from_json
 from refersion_dagster.sandbox.history import History
 from refersion_dagster.sandbox.schema import build_schema
 from refersion_dagster.sandbox.settings import SandboxSettings, as_json, changed
+from refersion_dagster.sandbox.webhooks import Webhooks
 
 
 class Sandbox:
@@ -21,6 +22,7 @@ class Sandbox:
         self.account = Account(settings)
         History(self.account).begin()
         self.faults = Faults()
+        self.webhooks = Webhooks(self.account)
 
     @property
     def now(self) -> datetime:
@@ -90,6 +92,11 @@ class Sandbox:
 
     def change_affiliate(self, affiliate_id: int, **values: Any) -> None:
         changes.change_affiliate(self.account, affiliate_id, values)
+
+    def send_webhooks(self, url: str, secret: str, topics: Sequence[str] = TOPICS) -> dict[str, Any]:
+        """Send what happens from now on to `url`; what became of it so far. See `webhooks.Webhooks`."""
+        self.webhooks.send_to(url, secret, topics)
+        return self.webhooks.state()
 
     def clock(self) -> Mapping[str, Any]:
         return {"now": iso(self.account.now), "unix": self.account.now}

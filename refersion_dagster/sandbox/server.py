@@ -83,6 +83,7 @@ class SandboxServer(Sandbox):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.webhooks.close()
         if self._server is not None and self._thread is not None:
             self._server.stop()
             self._thread.join()

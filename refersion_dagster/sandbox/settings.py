@@ -99,6 +99,11 @@ class Switches:
     - created_from_inclusive, created_to_inclusive: unknown. page_cap: rows in a page at most (200 documented).
     - order: of conversions and payments. unstable_ties shuffles rows of one second anew in each request.
     - ignore_filters: arguments that are accepted and have no effect, e.g. "conversions.status".
+
+    Webhooks
+    - webhook_order: events are sent in their order, or shuffled among their neighbours (unknown).
+    - webhook_duplicates: every so many events one is sent twice (0: none; unknown).
+    - webhook_retries: how often an event that was not taken is sent again, after 0.2 s, 0.4 s, … (unknown).
     """
 
     list_ids: Literal["code", "number"] = "code"
@@ -129,6 +134,9 @@ class Switches:
     ignore_filters: tuple[str, ...] = ()
     types: TypeSwitches = TypeSwitches()
     churn: Churn | None = None
+    webhook_order: Literal["in_order", "shuffled"] = "in_order"
+    webhook_duplicates: int = 0
+    webhook_retries: int = 3
 
 
 _NESTED: dict[str, type[TypeSwitches] | type[Churn]] = {"types": TypeSwitches, "churn": Churn}
