@@ -16,6 +16,7 @@ import dagster as dg
 import duckdb
 from dagster._core.events import StepMaterializationData
 
+from refersion_dagster.checks.assets import all_checks
 from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
@@ -152,14 +153,23 @@ def account_of(sandbox: SandboxServer, **changes: Any) -> RefersionResource:
 
 
 def materialise(
-    refersion: RefersionResource, warehouse: Warehouse, *assets: str, config: Mapping[str, Any] | None = None
+    refersion: RefersionResource,
+    warehouse: Warehouse,
+    *assets: str,
+    config: Mapping[str, Any] | None = None,
+    checked: bool = False,
 ) -> Outcome:
-    """Materialises assets of the code location (`refersion/offers`; all where none is named) in this process."""
+    """Materialises assets of the code location (`refersion/offers`; all where none is named) in this process.
+
+    Args:
+        checked: whether asset checks run too.
+    """
+    summaries = load_summaries()
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            [refersion_tables, *summary_assets(load_summaries())],
+            [refersion_tables, *summary_assets(summaries), *(all_checks(summaries) if checked else ())],
             selection=[dg.AssetKey(asset.split("/")) for asset in assets] or None,
-            resources=_resources(refersion, warehouse),
+            resources=resources(refersion, warehouse),
             instance=instance,
             run_config={"ops": {"refersion_tables": {"config": dict(config)}}} if config else None,
             raise_on_error=False,
@@ -167,7 +177,7 @@ def materialise(
         return outcome(instance, result.run_id)
 
 
-def _resources(refersion: RefersionResource, warehouse: Warehouse) -> dict[str, Any]:
+def resources(refersion: RefersionResource, warehouse: Warehouse) -> dict[str, Any]:
     from dagster_dlt import DagsterDltResource
 
     return {"refersion": refersion, "warehouse": warehouse, "dlt": DagsterDltResource(), "settings": ReportSettings()}

@@ -1,0 +1,35 @@
+"""A failing blocking check keeps what stands on the table from being rebuilt; others do not."""
+
+import dagster as dg
+
+from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.checks.evaluating import evaluate
+from refersion_dagster_tests.location import SMALL, account_of, materialise
+
+CORE = ["summaries/affiliates", "summaries/conversions", "summaries/currencies"]
+OLDEST = "SELECT * FROM refersion_data.conversions ORDER BY created LIMIT 1"
+
+
+def test_a_doubled_row_reaches_no_summary(warehouse: Warehouse) -> None:
+    with warehouse.session() as session:
+        # Before the look-back, so that reading again does not mend it.
+        session.query(f"INSERT INTO refersion_data.conversions {OLDEST}")
+        session.query("DELETE FROM refersion_summaries.conversions")
+    with SandboxServer(SMALL) as sandbox:
+        told = materialise(account_of(sandbox), warehouse, "refersion/conversions", *CORE, checked=True)
+    assert not told.success
+    assert "refersion/conversions" in told.metadata
+    assert "summaries/affiliates" in told.metadata  # stands on other tables
+    assert not told.metadata.keys() & {"summaries/conversions", "summaries/currencies"}
+    assert warehouse.query("SELECT count(*) FROM refersion_summaries.conversions") == [(0,)]
+
+
+def test_a_warning_stops_nothing(warehouse: Warehouse) -> None:
+    with warehouse.session() as session:
+        session.query("UPDATE refersion_data.conversions SET currency = 'usd' WHERE currency = 'USD'")
+    told = materialise(RefersionResource(), warehouse, *CORE, checked=True)
+    assert told.success, told.failure
+    assert told.metadata.keys() >= set(CORE)
+    (found,) = evaluate(warehouse, "summaries/conversions:currencies_well_formed").values()
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)

@@ -1,0 +1,83 @@
+"""Each check, on a sound warehouse that was broken in one place."""
+
+import dagster as dg
+import pytest
+
+from refersion_dagster.checks.raw import ACCEPTED, KEYS
+from refersion_dagster.resources import Warehouse
+from refersion_dagster_tests.checks.evaluating import all_keys, evaluate
+from refersion_dagster_tests.summaries.hand_made import all_summaries
+
+ONE = "id = (SELECT min(id) FROM refersion_data.conversions WHERE status = 'APPROVED' AND NOT is_test_conversion)"
+
+# check: statements that break what it looks at.
+BROKEN: dict[str, list[str]] = {
+    **{
+        f"refersion/{table}:primary_key": [
+            f"INSERT INTO refersion_data.{table} SELECT * FROM refersion_data.{table} LIMIT 1"
+        ]
+        for table in KEYS
+    },
+    **{
+        f"refersion/{table}:no_variant_columns": [
+            f"ALTER TABLE refersion_data.{table} ADD COLUMN {KEYS[table][0]}__v_text text"
+        ]
+        for table in KEYS
+    },
+    **{
+        f"refersion/{table}:accepted_values": [f"UPDATE refersion_data.{table} SET {column} = 'ON_HOLD'"]
+        for table, columns in ACCEPTED.items()
+        for column in columns
+    },
+    "refersion/conversion_history:history_agrees": [
+        f"UPDATE refersion_data.conversions SET status = 'DENIED' WHERE {ONE}"
+    ],
+    "summaries/conversions:affiliates_known": [
+        f"UPDATE refersion_summaries.conversions SET affiliate_id = '99' WHERE conversion_{ONE}"
+    ],
+    "summaries/conversions:currencies_well_formed": [
+        f"UPDATE refersion_summaries.conversions SET currency = 'usd' WHERE conversion_{ONE}"
+    ],
+    **{
+        f"summaries/{summary.name}:sums_preserved": [
+            f"DELETE FROM refersion_summaries.{summary.name} WHERE {next(iter(summary.header.sums))} <> 0"
+        ]
+        for summary in all_summaries()
+        if summary.header.sums
+    },
+}
+
+
+def test_all_pass_on_a_sound_warehouse(warehouse: Warehouse) -> None:
+    found = evaluate(warehouse)
+    assert found.keys() == all_keys().keys()
+    assert {name: evaluation.metadata for name, evaluation in found.items() if not evaluation.passed} == {}
+
+
+def test_each_is_broken_here() -> None:
+    assert BROKEN.keys() == all_keys().keys()
+
+
+@pytest.mark.parametrize("check", BROKEN)
+def test_each_fails_on_what_it_is_there_for(warehouse: Warehouse, check: str) -> None:
+    with warehouse.session() as session:
+        for statement in BROKEN[check]:
+            session.query(statement)
+    (found,) = evaluate(warehouse, check).values()
+    assert not found.passed
+    assert found.metadata["offending_rows"].value
+    assert str(found.metadata["rows"].value).startswith("| ")
+    assert len(str(found.metadata["meaning"].value)) > 60
+
+
+def test_severity_is_an_error_where_figures_are_wrong_and_a_warning_where_a_person_has_to_look(
+    warehouse: Warehouse,
+) -> None:
+    blocking = {name for name, blocks in all_keys().items() if blocks}
+    warnings = {name for name, found in evaluate(warehouse).items() if found.severity == dg.AssetCheckSeverity.WARN}
+    assert not blocking & warnings
+    assert {name.partition(":")[2] for name in warnings} == {
+        "accepted_values",
+        "affiliates_known",
+        "currencies_well_formed",
+    }
