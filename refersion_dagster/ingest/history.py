@@ -31,15 +31,20 @@ COLUMNS = [
     dg.TableColumn("total", "decimal(18,4)", "Order amount from then on, in `currency`."),
     dg.TableColumn("commission_total", "decimal(18,4)", "Commission from then on, in `currency`."),
     dg.TableColumn("currency", "text", "Currency of the row."),
+    dg.TableColumn(
+        "updated", "timestamptz", "When Refersion says that change was made; NULL where it does not."
+    ),
 ]
 STATE = ("status", "payment_status", "total", "commission_total", "currency")
 
 CREATE = f"""
 CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
   id text NOT NULL, seen_at timestamp with time zone NOT NULL, change text NOT NULL, status text, payment_status text,
-  total decimal(18, 4), commission_total decimal(18, 4), currency text
+  total decimal(18, 4), commission_total decimal(18, 4), currency text, updated timestamp with time zone
 )
 """
+# Histories that were begun before the column was.
+ADD_UPDATED = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN updated timestamp with time zone"
 
 # Rows that a whole reading of their span no longer showed.
 MARK_VANISHED = f"""
@@ -48,7 +53,7 @@ WHERE created >= $start AND created < $end AND read_at < $read_at AND vanished_a
 """  # noqa: S608 - names of ours
 
 ADD_CHANGES = f"""
-INSERT INTO {DATASET}.{TABLE} (id, seen_at, change, {", ".join(STATE)})
+INSERT INTO {DATASET}.{TABLE} (id, seen_at, change, {", ".join(STATE)}, updated)
 WITH latest AS (
   SELECT h.*, row_number() OVER (PARTITION BY id ORDER BY seen_at DESC) AS age FROM {DATASET}.{TABLE} AS h
 )
@@ -62,7 +67,8 @@ SELECT
     WHEN h.change = 'vanished' THEN 'returned'
     ELSE 'changed'
   END,
-  {", ".join(f"c.{name}" for name in STATE)}
+  {", ".join(f"c.{name}" for name in STATE)},
+  c.updated
 FROM {DATASET}.conversions AS c
 LEFT JOIN latest AS h ON h.id = c.id AND h.age = 1
 WHERE h.id IS NULL
@@ -81,6 +87,8 @@ def update_history(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> int:
     """
     with warehouse.session() as session:
         session.query(CREATE)
+        if "updated" not in dict(session.columns(DATASET, TABLE)):
+            session.query(ADD_UPDATED)
         before = session.count(DATASET, TABLE)
         with session.transaction():
             for span in spans:

@@ -142,3 +142,28 @@ def test_changes_that_a_run_did_not_get_to_write_are_made_up_for_by_the_next(loa
     changed = {id_ for id_, state in before.items() if after[id_] != state}
     assert changed
     assert {row[0] for row in loaded.history("change = 'changed'")} == changed
+
+
+def test_each_entry_says_when_refersion_changed_the_row(loaded: Loaded) -> None:
+    (id_,) = loaded.query("SELECT id FROM refersion_data.conversions WHERE status = 'PENDING' ORDER BY id LIMIT 1")[0]
+    loaded.sandbox.advance(days=2)
+    loaded.sandbox.change_conversion(int(id_), status="APPROVED")
+    loaded.sandbox.advance(days=3)
+    loaded.refresh()
+    (seen_at, updated) = loaded.query(
+        f"SELECT seen_at, updated FROM refersion_data.conversion_history WHERE id = '{id_}' AND status = 'APPROVED'"
+    )[0]
+    assert (seen_at - updated).days == 3
+
+
+def test_a_history_from_before_that_was_kept_goes_on(loaded: Loaded) -> None:
+    before = loaded.history()
+    with loaded.warehouse.session() as session:
+        session.query("ALTER TABLE refersion_data.conversion_history DROP COLUMN updated")
+    loaded.sandbox.advance(days=30)
+    loaded.refresh()
+    after = loaded.history()
+    assert after[: len(before)] == before
+    assert loaded.query("SELECT DISTINCT change FROM refersion_data.conversion_history WHERE updated IS NULL") == [
+        ("new",)
+    ]
