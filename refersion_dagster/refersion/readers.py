@@ -27,6 +27,7 @@ from refersion_dagster.refersion.entities import (
     AFFILIATE_LIST,
     CONVERSION_STATUSES,
     CONVERSION_TOTALS,
+    CONVERSIONS,
     PAYMENT_STATUSES,
     Entity,
 )
@@ -131,7 +132,7 @@ class Tables:
     def conversion_totals(self, report: TableReport) -> Iterator[pa.Table]:
         state = dlt.current.resource_state(CONVERSION_TOTALS.name)
         any_at_all = self.account.rest.conversion_count(Window(BEGINNING, whole_second(datetime.now(UTC))))
-        reading = plan(self.options.span, state, self.account.now)
+        reading = plan(self.options.span, state, self._now_of_conversions())
         if reading.window is None or not any_at_all:
             yield self._builder(CONVERSION_TOTALS).empty()
             return
@@ -139,7 +140,8 @@ class Tables:
         start = (
             month_start(reading.window.start) if by_month else reading.window.start.replace(hour=0, minute=0, second=0)
         )
-        window = Window(start, reading.window.end)
+        # Whole periods, but nothing from before the first load: those conversions are not in the warehouse.
+        window = Window(max(start, min(reading.window.start, reading.start)), reading.window.end)
         report.read_from, report.read_to = window.start, window.end
         periods = [
             period for year in self._years_with_conversions(window) for period in (months if by_month else days)(year)
@@ -157,6 +159,13 @@ class Tables:
         report.fields_extra = sorted({name for row in rows for name in row} - known)
         yield from _built(self._builder(CONVERSION_TOTALS, report.fields_extra), rows)
         reading.read_up_to(reading.window.end)
+
+    def _now_of_conversions(self) -> datetime:
+        """The moment up to which this run read conversions, as totals are held against just those; else now."""
+        conversions = self.report.table(CONVERSIONS.name)
+        if conversions.read_to is None or conversions.more:
+            return self.account.now
+        return min(self.account.now, conversions.read_to - timedelta(seconds=1))
 
     def _years_with_conversions(self, window: Window) -> Iterator[Window]:
         """Years of the window in which the account has conversions: the first load begins long before most accounts."""
