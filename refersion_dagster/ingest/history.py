@@ -31,9 +31,7 @@ COLUMNS = [
     dg.TableColumn("total", "decimal(18,4)", "Order amount from then on, in `currency`."),
     dg.TableColumn("commission_total", "decimal(18,4)", "Commission from then on, in `currency`."),
     dg.TableColumn("currency", "text", "Currency of the row."),
-    dg.TableColumn(
-        "updated", "timestamptz", "When Refersion says that change was made; NULL where it does not."
-    ),
+    dg.TableColumn("updated", "timestamptz", "When Refersion says that change was made; NULL where it does not."),
 ]
 STATE = ("status", "payment_status", "total", "commission_total", "currency")
 
