@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 from dagster._core.events import StepMaterializationData
+from dagster_dlt import DagsterDltResource
 
 from refersion_dagster.checks.assets import all_checks
 from refersion_dagster.ingest.assets import refersion_tables
@@ -178,8 +179,7 @@ def materialise(
 
 
 def resources(refersion: RefersionResource, warehouse: Warehouse) -> dict[str, Any]:
-    from dagster_dlt import DagsterDltResource
-
+    """What the assets of the code location need, on this account and this warehouse."""
     return {"refersion": refersion, "warehouse": warehouse, "dlt": DagsterDltResource(), "settings": ReportSettings()}
 
 
@@ -211,9 +211,9 @@ def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
 
 def counts(database: Path) -> dict[str, int]:
     """Rows of every raw table that is there."""
-    found = query(database, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'refersion_data'")
-    return {
-        name: query(database, f'SELECT count(*) FROM refersion_data."{name}"')[0][0]
-        for (name,) in sorted(found)
-        if not name.startswith("_dlt")
-    }
+    with duckdb.connect(str(database), read_only=True) as connection:
+        found = connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'refersion_data' "
+            "AND NOT starts_with(table_name, '_dlt') ORDER BY table_name"
+        ).fetchall()
+        return {name: connection.table(f"refersion_data.{name}").shape[0] for (name,) in found}

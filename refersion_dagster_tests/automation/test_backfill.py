@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from refersion_dagster.automation.backfill import EARLIEST, first_month, month_config
+from refersion_dagster.automation.backfill import EARLIEST, first_month, month_config, refersion_backfill
+from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.location import SMALL, Ended, Location
+from refersion_dagster_tests.location import (
+    Location,
+    Outcome,
+    account_of,
+    materialise,
+    outcome,
+    query,
+    resources,
+)
 
 RUN_MONTH = """
 import sys, dagster as dg
@@ -23,35 +31,33 @@ with dg.DagsterInstance.get() as instance:
 
 
 @pytest.fixture
-def sandbox() -> Iterator[SandboxServer]:
-    with SandboxServer(SMALL) as server:
-        yield server
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "warehouse.duckdb"
 
 
-@pytest.fixture
-def location(sandbox: SandboxServer, tmp_path: Path) -> Location:
-    return Location.of(tmp_path, sandbox)
+def backfill(sandbox: SandboxServer, database: Path, month: str) -> Outcome:
+    """The job for one month, in this process."""
+    given = resources(account_of(sandbox), Warehouse(duckdb_path=str(database)))
+    job = dg.Definitions(jobs=[refersion_backfill], resources=given).resolve_job_def("refersion_backfill")
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = job.execute_in_process(partition_key=month, instance=instance, raise_on_error=False)
+        return outcome(instance, run.run_id)
 
 
-def backfill(location: Location, month: str) -> Ended:
-    return location.run("python", "-c", RUN_MONTH, month)
+def refresh(sandbox: SandboxServer, database: Path) -> Outcome:
+    return materialise(account_of(sandbox), Warehouse(duckdb_path=str(database)), "refersion/conversions")
 
 
-def rows_by_month(location: Location) -> dict[str, int]:
+def read_from(done: Outcome) -> float:
+    """Where a run's reading of conversions began, in Unix seconds."""
+    assert done.success, done.failure
+    return done.metadata["refersion/conversions"]["window_from"]
+
+
+def rows_by_month(database: Path) -> dict[str, int]:
     return dict(
-        location.query("SELECT strftime(created, '%Y-%m'), count(*) FROM refersion_data.conversions GROUP BY 1")
+        query(database, "SELECT strftime(created, '%Y-%m'), count(*) FROM refersion_data.conversions GROUP BY 1")
     )
-
-
-def read_from(location: Location) -> float:
-    """Where the latest reading of conversions began, in Unix seconds."""
-    with location.records() as instance:
-        latest = instance.get_latest_materialization_event(dg.AssetKey(["refersion", "conversions"]))
-        assert latest is not None
-        assert latest.asset_materialization is not None
-        value = latest.asset_materialization.metadata["window_from"].value
-        assert isinstance(value, float)
-        return value
 
 
 def test_the_months_on_offer_begin_with_the_start_date() -> None:
@@ -64,34 +70,33 @@ def test_the_month_under_way_is_on_offer_too() -> None:
     assert month_config.partitions_def.get_last_partition_key() == f"{datetime.now(UTC):%Y-%m}-01"
 
 
-def test_a_months_run_reads_that_month_and_no_other(location: Location) -> None:
-    done = backfill(location, "2025-05-01")
+def test_a_months_run_reads_that_month_and_no_other(sandbox: SandboxServer, tmp_path: Path) -> None:
+    """In a process of its own, as the UI starts it."""
+    location = Location.of(tmp_path, sandbox)
+    done = location.run("python", "-c", RUN_MONTH, "2025-05-01")
     assert done.code == 0, done.output
-    assert list(rows_by_month(location)) == ["2025-05"]
+    assert list(rows_by_month(location.database)) == ["2025-05"]
     history = location.query("SELECT count(*), count(DISTINCT id) FROM refersion_data.conversion_history")
-    assert history == [(rows_by_month(location)["2025-05"],) * 2]
+    assert history == [(rows_by_month(location.database)["2025-05"],) * 2]
 
 
-def test_it_leaves_the_high_water_mark_alone(location: Location, sandbox: SandboxServer) -> None:
-    assert backfill(location, "2025-05-01").code == 0
-    refreshed = location.refresh()
-    assert refreshed.code == 0, refreshed.output
-    assert sum(rows_by_month(location).values()) == sandbox.sums()["number_of_conversions"]
+def test_it_leaves_the_high_water_mark_alone(sandbox: SandboxServer, database: Path) -> None:
+    assert backfill(sandbox, database, "2025-05-01").success
+    refresh(sandbox, database)
+    assert sum(rows_by_month(database).values()) == sandbox.sums()["number_of_conversions"]
 
-    assert location.refresh().code == 0
-    looked_back_to = read_from(location)
-    assert backfill(location, "2025-01-01").code == 0
-    assert read_from(location) < looked_back_to
-    assert location.refresh().code == 0
-    assert read_from(location) == looked_back_to
+    looked_back_to = read_from(refresh(sandbox, database))
+    assert read_from(backfill(sandbox, database, "2025-01-01")) < looked_back_to
+    assert read_from(refresh(sandbox, database)) == looked_back_to
 
 
-def test_a_month_read_again_shows_what_changed_in_it(location: Location, sandbox: SandboxServer) -> None:
-    assert location.refresh().code == 0
-    ((id_,),) = location.query(
+def test_a_month_read_again_shows_what_changed_in_it(sandbox: SandboxServer, database: Path) -> None:
+    assert refresh(sandbox, database).success
+    ((id_,),) = query(
+        database,
         "SELECT min(id) FROM refersion_data.conversions WHERE strftime(created, '%Y-%m') = '2025-06' "
-        "AND status = 'PENDING'"
+        "AND status = 'PENDING'",
     )
     sandbox.change_conversion(int(id_), status="DENIED")
-    assert backfill(location, "2025-06-01").code == 0
-    assert location.query(f"SELECT status FROM refersion_data.conversions WHERE id = '{id_}'") == [("DENIED",)]
+    assert backfill(sandbox, database, "2025-06-01").success
+    assert query(database, f"SELECT status FROM refersion_data.conversions WHERE id = '{id_}'") == [("DENIED",)]

@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.ingest.stopped.resuming import ACCOUNT, MONTHLY
-from refersion_dagster_tests.location import Location
+from refersion_dagster_tests.ingest.stopped.resuming import ACCOUNT
 
 
 @pytest.fixture
@@ -15,5 +14,5 @@ def sandbox() -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def location(sandbox: SandboxServer, tmp_path: Path) -> Location:
-    return Location.of(tmp_path, sandbox).with_settings(**MONTHLY)
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "warehouse.duckdb"

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
-from refersion_dagster_tests.location import NOW, Location
+from refersion_dagster_tests.location import NOW, Outcome, account_of, materialise, query
 
-ACCOUNT = SandboxSettings(affiliates=12, orders=400, days=400, now=NOW)
+ACCOUNT = SandboxSettings(affiliates=12, orders=180, days=180, now=NOW)
 # Small enough for a commit every month or two.
-MONTHLY = {"REFERSION_ROWS_PER_LOAD": "20"}
+ROWS_PER_LOAD = 20
 ASSETS = ("refersion/conversions", "refersion/conversion_history")
+
+
+def load(sandbox: SandboxServer, database: Path, **changes: Any) -> Outcome:
+    """A run in this process, one page at a time."""
+    account = account_of(sandbox, **{"rows_per_load": ROWS_PER_LOAD, "max_concurrency": 1, **changes})
+    return materialise(account, Warehouse(duckdb_path=str(database)), *ASSETS)
 
 
 def asked(sandbox: SandboxServer) -> int:
     return sandbox.requests().get("graphql:conversions", 0)
 
 
-def in_warehouse(location: Location) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+def in_warehouse(database: Path) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """Rows, distinct ids and sums by currency, status and payment status, test conversions apart."""
-    rows = location.query(
+    rows = query(
+        database,
         "SELECT is_test_conversion, status, payment_status, currency, count(*), count(DISTINCT id), sum(total), "
-        "sum(commission_total) FROM refersion_data.conversions GROUP BY ALL"
+        "sum(commission_total) FROM refersion_data.conversions GROUP BY ALL",
     )
     return {row[:4]: row[4:] for row in rows}
 

@@ -10,35 +10,50 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.ingest.stopped.resuming import ASSETS, MONTHLY, asked, at_the_source, in_warehouse
-from refersion_dagster_tests.location import Location
+from refersion_dagster_tests.ingest.stopped.resuming import (
+    ACCOUNT,
+    ASSETS,
+    ROWS_PER_LOAD,
+    asked,
+    at_the_source,
+    in_warehouse,
+    load,
+)
+from refersion_dagster_tests.location import Location, query
+
+
+@pytest.fixture(scope="module")
+def asked_in_one_go(tmp_path_factory: pytest.TempPathFactory) -> int:
+    """Requests of a run that nobody stops."""
+    with SandboxServer(ACCOUNT) as sandbox:
+        assert load(sandbox, tmp_path_factory.mktemp("whole") / "warehouse.duckdb").success
+        return asked(sandbox)
 
 
 @pytest.mark.parametrize("after", [2, 9, 14])
 def test_a_run_that_is_killed_goes_on_where_it_was(
-    location: Location, sandbox: SandboxServer, tmp_path: Path, after: int
+    sandbox: SandboxServer, tmp_path: Path, asked_in_one_go: int, after: int
 ) -> None:
     # One page at a time, and each takes a moment, so that the kill meets the run in the middle of its reading.
-    location = location.with_settings(REFERSION_MAX_CONCURRENCY="1")
-    sandbox.fault("graphql:conversions", "latency", seconds=0.3, times=None)
+    location = Location.of(tmp_path, sandbox).with_settings(
+        REFERSION_ROWS_PER_LOAD=str(ROWS_PER_LOAD), REFERSION_MAX_CONCURRENCY="1"
+    )
+    sandbox.fault("graphql:conversions", "latency", seconds=0.1, times=None)
     with location.start(
         "dagster", "asset", "materialize", "-m", "refersion_dagster.definitions", "--select", ",".join(ASSETS)
     ) as process:
         deadline = time.monotonic() + 90
         while asked(sandbox) < after and process.poll() is None and time.monotonic() < deadline:
-            os.sched_yield()
+            time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     sandbox.clear_faults()
 
-    again = location.materialise(*ASSETS)
+    again = load(sandbox, location.database)
 
-    assert again.code == 0, again.output
-    assert in_warehouse(location) == at_the_source(sandbox)
-    assert location.query("SELECT count(*) FROM refersion_data.conversion_history WHERE change <> 'new'") == [(0,)]
-    in_two_goes = asked(sandbox)
-    sandbox.forget_requests()
-    whole = Location.of(tmp_path / "whole", sandbox).with_settings(**MONTHLY, REFERSION_MAX_CONCURRENCY="1")
-    assert whole.materialise(*ASSETS).code == 0
-    # At most one commit's months are read again, which are one or two of some fifteen.
-    assert in_two_goes <= asked(sandbox) + 6
+    assert again.success, again.failure
+    assert in_warehouse(location.database) == at_the_source(sandbox)
+    changes = query(location.database, "SELECT DISTINCT change FROM refersion_data.conversion_history")
+    assert changes == [("new",)]
+    # At most one commit's months are read again, which are one or two of some ten.
+    assert asked(sandbox) <= asked_in_one_go + 6
