@@ -1,0 +1,137 @@
+"""Summaries benchmark: all of them as Dagster assets, against the same SELECTs run by hand in one connection."""
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+PROJECT = Path(__file__).resolve().parent.parent
+AFFILIATES = 20_000
+RATIO_DEMAND, MEMORY_DEMAND, GROWTH_DEMAND = 1.3, 2_000_000_000, 1.2
+
+
+def as_assets(database: Path) -> dict[str, float]:
+    """Materialises every summary in one run, with Dagster's records in files as for any user; seconds in all."""
+    import dagster as dg
+
+    from refersion_dagster.resources import Warehouse
+    from refersion_dagster.summaries.assets import summary_assets
+    from refersion_dagster.summaries.query import load_summaries
+    from refersion_dagster.summaries.settings import ReportSettings
+
+    home = database.parent / "dagster"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        assets = summary_assets(load_summaries())
+        started = time.perf_counter()
+        result = dg.materialize(
+            assets,
+            resources={"warehouse": Warehouse(duckdb_path=str(database)), "settings": ReportSettings()},
+            instance=instance,
+        )
+        seconds = time.perf_counter() - started
+    assert result.success
+    return {"all": seconds}
+
+
+def by_hand(database: Path) -> dict[str, float]:
+    """Runs every SELECT in one connection; seconds of each."""
+    import duckdb
+
+    from refersion_dagster.summaries.query import load_summaries
+    from refersion_dagster.summaries.settings import ReportSettings
+    from refersion_dagster.warehouse.sql import bind, to_dialect
+
+    values = {**ReportSettings().parameters(), "control_reading": None}
+    summaries = load_summaries()
+    seconds: dict[str, float] = {}
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("CREATE SCHEMA refersion_summaries")
+        for summary in summaries:
+            select = to_dialect(bind(summary.file.tree, values), "duckdb")
+            started = time.perf_counter()
+            connection.execute(f"CREATE TABLE refersion_summaries.{summary.name} AS {select}")
+            seconds[summary.name] = time.perf_counter() - started
+    return seconds
+
+
+WAYS = {"assets": as_assets, "hand": by_hand}
+
+
+def measured(way: str, account: Path) -> dict[str, float]:
+    """One way in a process of its own, on a copy of the account; its seconds, and `peak_bytes`."""
+    with tempfile.TemporaryDirectory(prefix="refersion-benchmark-", dir=account.parent) as folder:
+        database = Path(folder) / "warehouse.duckdb"
+        shutil.copy(account, database)
+        ended = subprocess.run(
+            [sys.executable, "-m", "benchmarks.summaries", "--way", way, "--database", str(database)],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if ended.returncode:
+        sys.exit(f"{way} failed:\n{ended.stderr[-4000:]}")
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.summaries", description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000], help="conversions")
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--database", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.way:
+        seconds = WAYS[options.way](options.database)
+        unit = 1 if sys.platform == "darwin" else 1024
+        print(json.dumps(seconds | {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}))
+        return 0
+    return report(options.rows)
+
+
+def report(sizes: list[int]) -> int:
+    """Measures each size and prints the figures; 1 where a demand is missed."""
+    from benchmarks.account import make_account
+
+    console = Console(width=100)
+    totals: dict[int, float] = {}
+    demands: list[tuple[str, float, float]] = []
+    with tempfile.TemporaryDirectory(prefix="refersion-benchmark-") as scratch:
+        for rows in sizes:
+            account = Path(scratch) / f"account_{rows}.duckdb"
+            with console.status(f"making an account of {rows:,} conversions"):
+                make_account(account, rows, AFFILIATES)
+            with console.status(f"{rows:,} conversions"):
+                hand, assets = measured("hand", account), measured("assets", account)
+            account.unlink()
+            hand_peak, peak = hand.pop("peak_bytes"), assets["peak_bytes"]
+            totals[rows] = assets["all"]
+            table = Table("summary", "seconds by hand", title=f"{rows:,} conversions, {AFFILIATES:,} affiliates")
+            for name, seconds in sorted(hand.items(), key=lambda one: -one[1]):
+                table.add_row(name, f"{seconds:.2f}")
+            table.add_section()
+            table.add_row("all, by hand", f"{sum(hand.values()):.2f} ({hand_peak / 1e6:,.0f} MB)")
+            table.add_row("all, as assets", f"{assets['all']:.2f} ({peak / 1e6:,.0f} MB)")
+            console.print(table)
+            if rows <= 1_000_000:
+                demands.append((f"{rows:,} rows: assets / by hand", assets["all"] / sum(hand.values()), RATIO_DEMAND))
+                demands.append((f"{rows:,} rows: peak GB", peak / 1e9, MEMORY_DEMAND / 1e9))
+    if len(sizes) > 1:
+        small, large = min(sizes), max(sizes)
+        growth = (totals[large] / totals[small]) / (large / small)
+        demands.append((f"time a row, {large:,} / {small:,}", growth, GROWTH_DEMAND))
+    for name, found, most in demands:
+        console.print(f"{'pass' if found <= most else 'FAIL'}  {name}: {found:.2f} (at most {most:g})")
+    return int(any(found > most for _, found, most in demands))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
