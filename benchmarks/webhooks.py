@@ -115,7 +115,7 @@ def run(rate: int, seconds: float, clients: int, folder: Path) -> Figures:
     """
     receiver = Receiver(folder)
     receiver.start()
-    begin = time.time() + 1.0
+    begin = time.time() + 0.7
     share = [range(client, int(rate * seconds), clients) for client in range(clients)]
     with multiprocessing.get_context("spawn").Pool(clients) as pool:
         running = [

@@ -74,7 +74,7 @@ def build_app(inbox: Inbox, secrets: Sequence[str], refusals: Refusals, limits: 
         refusals: where refused requests are counted.
     """
     receiver = Receiver(GroupCommit(inbox), secrets, refusals, limits or Limits())
-    return Starlette(
+    app = Starlette(
         routes=[
             Route(PATH, receiver.receive, methods=["POST"]),
             Route(HEALTH_PATH, receiver.health, methods=["GET"]),
@@ -82,6 +82,8 @@ def build_app(inbox: Inbox, secrets: Sequence[str], refusals: Refusals, limits: 
         exception_handlers={HTTPException: receiver.elsewhere},
         lifespan=receiver.lifespan,
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 class Receiver:
@@ -131,8 +133,10 @@ class Receiver:
         try:
             state = await self._commits.call(Inbox.state)
         except InboxError as error:
-            return JSONResponse({"status": "failing", "reason": str(error)}, 503)
-        return JSONResponse(self._told(state))
+            logger.warning("%s", error)
+            return JSONResponse({"status": "failing"}, 503)
+        told = self._told(state)
+        return JSONResponse(told, 503 if told["status"] == "failing" else 200)
 
     async def elsewhere(self, request: Request, error: Exception) -> Response:
         """Another path or method."""
@@ -166,7 +170,7 @@ class Receiver:
             counts[kind] = counts.get(kind, 0) + count
         waited = (datetime.now(UTC) - state.oldest_at).total_seconds() if state.oldest_at else 0
         return {
-            "status": "ok",
+            "status": "failing" if self._commits.failing else "ok",
             "waiting": state.waiting,
             "oldest_waits_seconds": round(waited, 1),
             "stored": counts.pop("stored", 0),
@@ -187,7 +191,7 @@ class Receiver:
         try:
             await self._commits.call(lambda inbox: inbox.count(counts))
         except InboxError as error:
-            logger.warning("%s", error)
+            logger.debug("%s", error)  # the next attempt comes soon, and /healthz counts them meanwhile
         else:
             self._refusals.taken(counts)
 

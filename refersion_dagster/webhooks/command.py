@@ -13,7 +13,7 @@ import click
 import uvicorn
 
 from refersion_dagster.webhooks.app import HEALTH_PATH, MAX_BODY_BYTES, PATH, Limits, build_app
-from refersion_dagster.webhooks.inbox import MAX_BYTES, Inbox
+from refersion_dagster.webhooks.inbox import Inbox
 from refersion_dagster.webhooks.inbox_file import INBOX_FILE, INBOX_VARIABLE, InboxError
 from refersion_dagster.webhooks.protocol import BoundedProtocol
 from refersion_dagster.webhooks.refusals import Refusals
@@ -39,7 +39,7 @@ STOP_SECONDS = 10
 )
 @click.option(
     "--inbox-megabytes",
-    default=MAX_BYTES // MEGABYTE,
+    default=1_000,
     show_default=True,
     type=click.IntRange(1),
     help="The inbox grows no larger; events that do not fit are refused with 503.",

@@ -23,6 +23,8 @@ class GroupCommit:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="refersion-inbox")
         self._waiting: list[tuple[Received, asyncio.Future[bool]]] = []
         self._committing: asyncio.Task[None] | None = None
+        # Whether the last commit failed.
+        self.failing = False
 
     async def add(self, event: Received) -> bool:
         """Whether the event is new; it is on the disk now. Raises InboxError where it is not."""
@@ -50,6 +52,7 @@ class GroupCommit:
             try:
                 new = await self.call(lambda inbox, events=events: inbox.add(events))
             except InboxError as error:
+                self.failing = True
                 for _, added in group:
                     _settle(added, error)
             except BaseException as error:
@@ -57,6 +60,7 @@ class GroupCommit:
                     _settle(added, InboxError(f"The commit failed: {error!r}"))
                 raise
             else:
+                self.failing = False
                 for (_, added), is_new in zip(group, new, strict=True):
                     _settle(added, is_new)
 

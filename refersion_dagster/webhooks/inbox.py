@@ -20,7 +20,6 @@ from filelock import FileLock, Timeout
 
 from refersion_dagster.webhooks.inbox_file import InboxError, open_file, told, transaction
 
-MAX_BYTES = 1_000_000_000
 REMEMBERED = timedelta(days=180)
 
 # Rows of one commit, where many are drained: short, as receivers wait meanwhile.
@@ -90,10 +89,11 @@ class Inbox:
     Args:
         path: the file.
         create: make it where there is none; otherwise that raises NoInbox.
-        max_bytes: the file grows no larger; what does not fit is not added.
+        max_bytes: the file grows no larger by what is added here; what does not fit is not added. Whoever drains sets
+            none, as that takes some room first.
     """
 
-    def __init__(self, path: Path, *, create: bool = False, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, path: Path, *, create: bool = False, max_bytes: int | None = None) -> None:
         self.path = path.expanduser().resolve()
         self._create = create
         self._max_bytes = max_bytes

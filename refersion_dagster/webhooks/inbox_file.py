@@ -41,7 +41,7 @@ class NoInbox(InboxError):
     """There is no inbox at this place."""
 
 
-def open_file(path: Path, *, create: bool, max_bytes: int) -> sqlite3.Connection:
+def open_file(path: Path, *, create: bool, max_bytes: int | None) -> sqlite3.Connection:
     """A connection to the inbox at `path`; see Inbox."""
     if create:
         with told(path, "cannot be made"):
@@ -62,7 +62,7 @@ def open_file(path: Path, *, create: bool, max_bytes: int) -> sqlite3.Connection
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, max_bytes: int) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, max_bytes: int | None) -> None:
     application, version, tables = connection.execute(
         "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
         "FROM pragma_application_id, pragma_user_version"
@@ -75,8 +75,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, max_bytes: int) -> None
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
-    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-    connection.execute(f"PRAGMA max_page_count = {max(1, max_bytes // page_size)}")
+    if max_bytes is not None:
+        (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {max(1, max_bytes // page_size)}")
     if version < VERSION:
         with transaction(connection):
             for statement in SCHEMA:
