@@ -124,6 +124,52 @@ class TestWhenItBecameDue:
         row = books.conversions(order(1, "10", "1")).row("conversions")
         assert (row["approved_at"], row["approved_by"]) == (day(1), "created")
 
+    def test_is_when_refersion_says_it_changed_between_the_two_readings(self, books: Books) -> None:
+        books.add(
+            "conversion_history",
+            history(1, day(1), "new", "PENDING", updated=day(1)),
+            history(1, day(10), "changed", "APPROVED", updated=day(8)),
+            # Where `updated` did not move with the change, the reading is all that is known.
+            history(2, day(5), "new", "PENDING", updated=day(2)),
+            history(2, day(10), "changed", "APPROVED", updated=day(2)),
+        )
+        rows = books.conversions(order(1, "10", "1", updated=day(8)), order(2, "10", "1", updated=day(2))).rows(
+            "conversions"
+        )
+        assert [(row["approved_at"], row["approved_by"]) for row in rows] == [(day(8), "history"), (day(10), "history")]
+
+    @pytest.mark.parametrize(("updated_then", "approved"), [(day(15), day(15)), (None, day(20))])
+    def test_stays_where_it_was_when_a_row_seen_approved_is_paid_later(
+        self, books: Books, updated_then: datetime | None, approved: datetime
+    ) -> None:
+        # Paying moved `updated` to the 30th, but the row was approved when it was first seen on the 20th.
+        books.add(
+            "conversion_history",
+            history(1, day(20), "new", "APPROVED", updated=updated_then),
+            history(1, day(31), "changed", "APPROVED", payment_status="PAID", updated=day(30)),
+        )
+        row = books.conversions(paid(1, "10", "1", updated=day(30))).row("conversions")
+        assert (row["approved_at"], row["approved_by"], row["paid_at"]) == (approved, "updated", day(30))
+
+    def test_is_the_last_time_of_a_row_that_was_approved_twice(self, books: Books) -> None:
+        books.add(
+            "conversion_history",
+            history(1, day(1), "new", "APPROVED"),
+            history(1, day(10), "changed", "DENIED"),
+            history(1, day(20), "changed", "APPROVED"),
+        )
+        row = books.conversions(order(1, "10", "1", updated=day(20))).row("conversions")
+        assert (row["approved_at"], row["approved_by"], row["unapproved_at"]) == (day(20), "history", None)
+
+    def test_is_seen_too_where_the_status_was_not_known_before(self, books: Books) -> None:
+        books.add(
+            "conversion_history",
+            history(1, day(1), "new", None),  # pyright: ignore[reportArgumentType]
+            history(1, day(10), "changed", "APPROVED"),
+        )
+        row = books.conversions(order(1, "10", "1")).row("conversions")
+        assert (row["approved_at"], row["approved_by"]) == (day(10), "history")
+
     def test_is_never_after_the_payment(self, books: Books) -> None:
         row = books.conversions(paid(1, "10", "1", updated=day(31))).row("conversions")
         assert (row["approved_at"], row["paid_at"]) == (day(30), day(30))
@@ -159,6 +205,22 @@ class TestWhenItWasPaid:
             (day(29), None),
             (None, None),
         ]
+
+    def test_is_when_it_was_seen_to_be_paid_where_no_payment_says(self, books: Books) -> None:
+        books.add(
+            "conversion_history",
+            history(1, day(1), "new", "APPROVED"),
+            history(1, day(20), "changed", "APPROVED", payment_status="PAID"),
+            history(1, day(25), "changed", "APPROVED", payment_status="PAID", commission="2"),
+        )
+        row = books.conversions(paid(1, "10", "2", payment__created=None, payment_id=None, updated=day(25))).row(
+            "conversions"
+        )
+        assert row["paid_at"] == day(20)
+
+    def test_is_kept_by_a_row_that_was_denied_afterwards(self, books: Books) -> None:
+        row = books.conversions(paid(1, "10", "1", status="DENIED")).row("conversions")
+        assert (row["state"], row["paid_at"], row["payment_id"]) == ("denied", day(30), "900")
 
 
 class TestOriginalOfACancellation:

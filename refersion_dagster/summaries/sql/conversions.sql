@@ -32,12 +32,15 @@ columns:
   booked_at: The same in the reporting time zone.
   booked_day: Day in the reporting time zone.
   booked_month: First day of the month in the reporting time zone.
-  approved_at: When commission became due, UTC; NULL for rows that never were. See approved_by.
+  approved_at: >
+    When commission became due, UTC, the last time where it was approved more than once; NULL for rows that never were.
+    See approved_by.
   approved_by: >
-    How approved_at is known: history (a reading saw the change), updated (last change in Refersion, else) or created.
-  unapproved_at: When an approved row was seen to be approved no more, UTC; else NULL.
-  paid_at: When it was paid, UTC; NULL while unpaid.
-  payment_id: Payment that paid it.
+    How approved_at is known: history (it was seen before and after), updated (it was approved when first seen; its last
+    change, else) or created.
+  unapproved_at: When an approved row was approved no more, UTC; else NULL.
+  paid_at: When it was paid, UTC; NULL while unpaid. A row that was denied after it was paid keeps it.
+  payment_id: Payment that paid it, whatever became of the row since.
   original_id: Of a cancellation, the conversion of the same order and currency that it takes back.
   offer_id: Offer at the time.
   offer_name: Name of that offer.
@@ -56,23 +59,42 @@ WITH emails AS (
   GROUP BY lower(email)
 ),
 
+readings AS (
+  SELECT
+    id,
+    seen_at,
+    lag(seen_at) OVER (PARTITION BY id ORDER BY seen_at) AS seen_before,
+    updated,
+    coalesce(status, '') = 'APPROVED' AS is_approved,
+    lag(coalesce(status, '') = 'APPROVED') OVER (PARTITION BY id ORDER BY seen_at) AS was_approved,
+    coalesce(payment_status, '') = 'PAID' AS is_paid,
+    lag(coalesce(payment_status, '') = 'PAID') OVER (PARTITION BY id ORDER BY seen_at) AS was_paid
+  FROM refersion_data.conversion_history
+),
+
 steps AS (
   SELECT
     id,
     seen_at,
-    status,
-    change,
-    lag(status) OVER (PARTITION BY id ORDER BY seen_at) AS status_before
-  FROM refersion_data.conversion_history
+    -- A change between two readings was made when Refersion says, if that is between the two as well.
+    CASE WHEN updated <= seen_at AND (seen_before IS NULL OR updated > seen_before) THEN updated END AS changed_at,
+    is_approved AND seen_before IS NULL AS approved_when_first_seen,
+    is_approved AND NOT was_approved AS approved_now,
+    was_approved AND NOT is_approved AS unapproved_now,
+    is_paid AND NOT was_paid AS paid_now
+  FROM readings
+  WHERE is_approved OR was_approved
 ),
 
 approvals AS (
   SELECT
     id,
-    min(CASE WHEN status = 'APPROVED' AND status_before <> 'APPROVED' THEN seen_at END) AS seen_approved_at,
-    max(CASE WHEN status <> 'APPROVED' AND status_before = 'APPROVED' THEN seen_at END) AS unapproved_at
+    max(CASE WHEN approved_now THEN coalesce(changed_at, seen_at) END) AS seen_approved_at,
+    max(CASE WHEN approved_when_first_seen THEN seen_at END) AS first_seen_approved_at,
+    max(CASE WHEN approved_when_first_seen THEN changed_at END) AS approved_before_seen_at,
+    max(CASE WHEN unapproved_now THEN coalesce(changed_at, seen_at) END) AS unapproved_at,
+    max(CASE WHEN paid_now THEN coalesce(changed_at, seen_at) END) AS seen_paid_at
   FROM steps
-  WHERE status_before IS NOT NULL
   GROUP BY id
 ),
 
@@ -83,7 +105,13 @@ typed AS (
     coalesce(c.payment_id, c.payment__id) AS paid_by,
     p.created AS payment_created,
     a.seen_approved_at,
+    -- Approved before it was first seen: on its last change then, or, where that was not kept, its last change since.
+    coalesce(
+      a.approved_before_seen_at,
+      CASE WHEN c.updated > a.first_seen_approved_at THEN a.first_seen_approved_at ELSE c.updated END
+    ) AS last_changed_at,
     a.unapproved_at AS seen_unapproved_at,
+    a.seen_paid_at,
     coalesce(c.affiliate_id, c.affiliate__id, e.affiliate_id, lower(c.affiliate__email), '(unknown)') AS whose
   FROM refersion_data.conversions AS c
   LEFT JOIN refersion_data.payments AS p ON p.id = coalesce(c.payment_id, c.payment__id)
@@ -118,12 +146,14 @@ decided AS (
 dated AS (
   SELECT
     d.*,
-    CASE
-      WHEN state = 'paid' THEN coalesce(payment__created, payment_created, updated, created)
-    END AS paid_at,
+    coalesce(
+      payment__created,
+      payment_created,
+      CASE WHEN state = 'paid' THEN coalesce(seen_paid_at, updated, created) END
+    ) AS paid_at,
     CASE
       WHEN state IN ('due', 'paid') OR seen_unapproved_at IS NOT NULL
-        THEN coalesce(seen_approved_at, updated, created)
+        THEN coalesce(seen_approved_at, last_changed_at, created)
     END AS became_due_at
   FROM decided AS d
 ),
@@ -165,20 +195,16 @@ SELECT
   CAST(d.created AT TIME ZONE $report_timezone AS DATE) AS booked_day,
   CAST(date_trunc('month', d.created AT TIME ZONE $report_timezone) AS DATE) AS booked_month,
   -- Paying changes a row too, so the last change may lie after the approval, but approval never after payment.
-  CASE
-    WHEN d.paid_at IS NOT NULL AND d.paid_at < d.became_due_at THEN d.paid_at
-    WHEN d.seen_unapproved_at IS NOT NULL AND d.seen_unapproved_at < d.became_due_at THEN d.created
-    ELSE d.became_due_at
-  END AS approved_at,
+  CASE WHEN d.paid_at < d.became_due_at THEN d.paid_at ELSE d.became_due_at END AS approved_at,
   CASE
     WHEN d.became_due_at IS NULL THEN NULL
     WHEN d.seen_approved_at IS NOT NULL THEN 'history'
-    WHEN d.updated IS NOT NULL THEN 'updated'
+    WHEN d.last_changed_at IS NOT NULL THEN 'updated'
     ELSE 'created'
   END AS approved_by,
   CASE WHEN d.state NOT IN ('due', 'paid') THEN d.seen_unapproved_at END AS unapproved_at,
   d.paid_at,
-  CASE WHEN d.state = 'paid' THEN d.paid_by END AS payment_id,
+  d.paid_by AS payment_id,
   o.original_id,
   d.offer__id AS offer_id,
   d.offer__name AS offer_name,
