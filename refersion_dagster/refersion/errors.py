@@ -14,6 +14,9 @@ class RefersionError(Exception):
         requests: how many requests had been sent to this API when it happened.
     """
 
+    # HTTP status of the answer to a request that changes something; None where there was none.
+    status: int | None = None
+
     def __init__(
         self,
         what: str,
@@ -66,6 +69,10 @@ class QueryError(RequestRefused):
 
 class ServerUnavailable(RefersionError):
     """The API stayed unreachable or overloaded for as long as the retry budget lasted. Trying later may help."""
+
+
+class AnswerLost(RefersionError):
+    """A request that changes something may have been carried out, and its answer is not known. It was not repeated."""
 
 
 class UnexpectedAnswer(RefersionError):

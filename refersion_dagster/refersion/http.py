@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import ssl
 import threading
 import time
 from collections import Counter
@@ -29,6 +30,7 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from refersion_dagster.refersion.auth import SecretHeaders
 from refersion_dagster.refersion.errors import (
+    AnswerLost,
     InvalidCredentials,
     NotInPlan,
     RefersionError,
@@ -49,6 +51,8 @@ BACK_OFF = tenacity.wait_exponential(multiplier=0.5, max=30) + tenacity.wait_ran
 TRANSIENT_STATUSES = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 # A 429 that counts items of a batch, not calls: trying again cannot help (documented).
 TOO_MANY_ITEMS = re.compile(r"max(imum)? number of elements", re.IGNORECASE)
+# There never was a connection, so nothing was sent.
+CANNOT_CONNECT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 PLAN_GATE = re.compile(r"plan does not support", re.IGNORECASE)
 TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
 
@@ -63,11 +67,25 @@ class Answer:
 
 
 class Transient(Exception):
-    """Trouble that may pass. `wait` is what the server asked for, in seconds; `slower` that it said "too fast"."""
+    """Trouble that may pass.
 
-    def __init__(self, what: str, *, wait: float | None = None, slower: bool = False, said: str | None = None) -> None:
+    Args:
+        wait: what the server asked for, in seconds.
+        slower: it said "too fast".
+        untouched: the request cannot have been carried out.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        wait: float | None = None,
+        slower: bool = False,
+        said: str | None = None,
+        untouched: bool = False,
+    ) -> None:
         super().__init__(what)
-        self.what, self.wait, self.slower, self.said = what, wait, slower, said
+        self.what, self.wait, self.slower, self.said, self.untouched = what, wait, slower, said, untouched
 
 
 class Transport:
@@ -123,13 +141,24 @@ class Transport:
         for manager in managers.values():
             manager.clear()
 
-    def post(self, url: str, body: bytes, *, operation: str, interpret: Callable[[Answer], T]) -> T:
+    def post(
+        self, url: str, body: bytes, *, operation: str, interpret: Callable[[Answer], T], repeatable: bool = True
+    ) -> T:
         """Sends the body and hands the answer to `interpret`, which returns what was asked for or raises.
+
+        Args:
+            repeatable: False for a request that changes something. It is tried again only where it cannot have been
+                carried out (no connection, too many calls), and goes over a connection of its own, as one that idled
+                may break with the request on the way.
 
         Raises:
             ServerUnavailable: trouble that did not pass within the retry budget.
+            AnswerLost: a request that is not repeatable may have been carried out, and there is no answer to tell.
             RefersionError: whatever final error `interpret` found.
         """
+
+        def may_pass(trouble: BaseException) -> bool:
+            return isinstance(trouble, Transient) and (repeatable or trouble.untouched)
 
         def waits(state: tenacity.RetryCallState) -> float:
             trouble = state.outcome.exception() if state.outcome else None
@@ -150,15 +179,22 @@ class Transport:
             )
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(Transient),
+            retry=tenacity.retry_if_exception(may_pass),
             wait=waits,
             stop=gives_up,
             before_sleep=tells,
             reraise=True,
         )
         try:
-            return retrying(self._once, url, body, operation, interpret)
+            return retrying(self._once, url, body, operation, interpret, repeatable)
         except Transient as trouble:
+            if not repeatable and not trouble.untouched:
+                raise AnswerLost(
+                    f"{trouble.what}. Whether the request was carried out is not known, so it was not repeated.",
+                    operation=operation,
+                    said=trouble.said,
+                    requests=self.requests_sent,
+                ) from trouble
             waited = f" and asked for a pause of {trouble.wait:.0f} s" if trouble.wait else ""
             raise ServerUnavailable(
                 f"{trouble.what}{waited}, and that did not pass within the retry budget of {self.retry_seconds:.0f} s.",
@@ -172,13 +208,15 @@ class Transport:
             error.requests = self.requests_sent
             raise
 
-    def _once(self, url: str, body: bytes, operation: str, interpret: Callable[[Answer], T]) -> T:
+    def _once(self, url: str, body: bytes, operation: str, interpret: Callable[[Answer], T], repeatable: bool) -> T:
         try:
             with self.throttle.slot(self.retry_seconds) as began:
                 with self._count:
                     self._sent[operation] += 1
+                if not repeatable:
+                    self.close()
                 try:
-                    result = interpret(self._send(url, body))
+                    result = interpret(self._send(url, body, repeatable))
                 except Transient as trouble:
                     if trouble.slower:
                         self.throttle.too_fast(began, trouble.wait or 0)
@@ -186,9 +224,9 @@ class Transport:
                 self.throttle.went_well()
                 return result
         except PauseTooLong as pause:
-            raise Transient("too many requests", wait=pause.seconds, slower=True) from None
+            raise Transient("too many requests", wait=pause.seconds, slower=True, untouched=True) from None
 
-    def _send(self, url: str, body: bytes) -> Answer:
+    def _send(self, url: str, body: bytes, repeatable: bool) -> Answer:
         host = _host(url)
         try:
             response = self._manager(url).request(
@@ -204,6 +242,8 @@ class Transport:
                 response.close()
             response.release_conn()
         except urllib3.exceptions.SSLError as error:
+            if not repeatable and not isinstance(error.args[0], ssl.SSLCertVerificationError):
+                raise Transient(f"the secure connection to {host} broke ({error})") from None
             raise ServerUnavailable(
                 f"no secure connection to {host}: {error}",
                 advice="Check the URL, a proxy in between, or the certificate bundle (REQUESTS_CA_BUNDLE).",
@@ -214,9 +254,13 @@ class Transport:
                 advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL.",
             ) from None
         except urllib3.exceptions.NewConnectionError:
-            raise Transient(f"there is no connection to {host}") from None
+            raise Transient(f"there is no connection to {host}", untouched=True) from None
         except urllib3.exceptions.ConnectTimeoutError:
-            raise Transient(f"no connection to {host} within {CONNECT_SECONDS} s") from None
+            raise Transient(f"no connection to {host} within {CONNECT_SECONDS} s", untouched=True) from None
+        except urllib3.exceptions.ProxyError as error:
+            # The original error has to be looked at: urllib3 makes a ProxyError of a reset after the request, too.
+            untouched = isinstance(error.original_error, CANNOT_CONNECT)
+            raise Transient(f"the way to {host} through the proxy broke", untouched=untouched) from None
         except urllib3.exceptions.TimeoutError:
             raise Transient(f"no answer from {host} within {READ_SECONDS} s") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -255,7 +299,13 @@ class Transport:
                 advice="REST and GraphQL come with Refersion's Growth plan and above; ask Refersion's support.",
             )
         if status == 429 and not (said and TOO_MANY_ITEMS.search(said)):
-            raise Transient("too many requests (HTTP 429)", wait=asked_pause(answer.headers), slower=True, said=said)
+            raise Transient(
+                "too many requests (HTTP 429)",
+                wait=asked_pause(answer.headers),
+                slower=True,
+                said=said,
+                untouched=True,
+            )
         if status in TRANSIENT_STATUSES:
             raise Transient(f"HTTP {status}", wait=asked_pause(answer.headers), said=said)
         if status == 401:

@@ -6,9 +6,9 @@ import itertools
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ import orjson
 from refersion_dagster.refersion.coerce import read_text
 from refersion_dagster.refersion.entities import CONVERSION_STATUSES
 from refersion_dagster.refersion.errors import (
+    RefersionError,
     RequestRefused,
     UnexpectedAnswer,
     UnreadableValue,
@@ -59,6 +60,39 @@ class Rest:
             return json.loads(answer.content, parse_float=Decimal)
 
         return self.transport.post(self.url.rstrip("/") + path, orjson.dumps(body), operation=path, interpret=interpret)
+
+    def change(self, path: str, body: Mapping[str, Any], *, redact: Callable[[bytes], bytes] = bytes) -> Any:
+        """POSTs to an operation that changes something; amounts (Decimal) are sent exactly.
+
+        Never repeated where it may have been carried out.
+
+        Args:
+            redact: takes secrets of the body out of the answer, before anything else sees it.
+
+        Raises AnswerLost where that is not known, else as `call`; `status` of the error is the answer's, if there was
+        one.
+        """
+        status: int | None = None
+
+        def interpret(answer: Answer) -> Any:
+            nonlocal status
+            status = answer.status
+            answer = replace(answer, content=redact(answer.content))
+            self.transport.check(answer)
+            read_json(answer.content)
+            return json.loads(answer.content, parse_float=Decimal)
+
+        try:
+            return self.transport.post(
+                self.url.rstrip("/") + path,
+                orjson.dumps(body, default=_exactly),
+                operation=path,
+                interpret=interpret,
+                repeatable=False,
+            )
+        except RefersionError as error:
+            error.status = status
+            raise
 
     def _object(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """`call` for operations that answer with a JSON object. Raises UnexpectedAnswer for anything else."""
@@ -227,6 +261,13 @@ class _AffiliatePage:
     rows: list[dict[str, Any]]
     total: int | None
     is_last: bool
+
+
+def _exactly(value: object) -> orjson.Fragment:
+    """A Decimal as the JSON number that it is, never through floating point."""
+    if isinstance(value, Decimal):
+        return orjson.Fragment(f"{value:f}")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _id(row: Mapping[str, Any], place: int) -> str:

@@ -126,6 +126,15 @@ class TestRequests:
         post_many(transports(concurrency=4), clerk.url, 60, workers=4)
         assert len({seen.connection for seen in clerk.seen}) <= 4
 
+    def test_that_change_something_have_a_connection_of_their_own(
+        self, clerk: Clerk, transports: Callable[..., Transport]
+    ) -> None:
+        """One that idled may have been closed by the server just as the request was sent."""
+        transport = transports()
+        for _ in range(3):
+            transport.post(clerk.url, b"{}", operation="/test", interpret=transport.check, repeatable=False)
+        assert len({seen.connection for seen in clerk.seen}) == 3
+
     def test_go_on_after_a_close(self, clerk: Clerk, transports: Callable[..., Transport]) -> None:
         transport = transports()
         for _ in range(2):
