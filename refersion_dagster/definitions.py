@@ -5,11 +5,16 @@ Loading it needs no key, no network, and writes no file.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 
+from refersion_dagster.automation.activity import refersion_activity
 from refersion_dagster.automation.backfill import refersion_backfill
-from refersion_dagster.automation.jobs import refersion_refresh
+from refersion_dagster.automation.conditions import FOLLOW_PARENTS, refersion_automation
+from refersion_dagster.automation.jobs import refersion_reconcile, refersion_refresh
+from refersion_dagster.automation.schedules import schedules
 from refersion_dagster.checks.assets import all_checks
 from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.refersion.environment import VARIABLES
@@ -23,12 +28,25 @@ from refersion_dagster.summaries.assets import summary_assets
 from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSettings
 
+# The nightly refresh has a day, and some hours to end in.
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+
 summaries = load_summaries()
 
+
+def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """What holds for every asset of a kind, said once."""
+    if spec.key.path[0] == "summaries":
+        spec = spec.replace_attributes(automation_condition=FOLLOW_PARENTS)
+    return spec.replace_attributes(freshness_policy=FRESH)
+
+
 defs = dg.Definitions(
-    assets=[refersion_tables, *summary_assets(summaries)],
+    assets=dg.map_asset_specs(with_policies, [refersion_tables, *summary_assets(summaries)]),
     asset_checks=all_checks(summaries),
-    jobs=[refersion_refresh, refersion_backfill],
+    jobs=[refersion_refresh, refersion_reconcile, refersion_backfill],
+    schedules=schedules(),
+    sensors=[refersion_activity, refersion_automation],
     resources={
         "refersion": RefersionResource(**from_environment(VARIABLES)),
         "warehouse": Warehouse(**from_environment(WAREHOUSE_VARIABLES)),

@@ -11,6 +11,8 @@ from dlt.extract.source import DltSource
 from pydantic import Field
 
 from refersion_dagster.refersion import ReadReport, refersion_source
+from refersion_dagster.refersion.account import Account
+from refersion_dagster.refersion.auth import Credentials
 from refersion_dagster.refersion.environment import INTEGERS, ROWS_PER_LOAD
 from refersion_dagster.refersion.graphql import URL as GRAPHQL_URL
 from refersion_dagster.refersion.rest import URL as REST_URL
@@ -49,6 +51,20 @@ class RefersionResource(dg.ConfigurableResource):
     rows_per_load: int = Field(
         default=ROWS_PER_LOAD, description="Commit after whole months that hold about this many rows."
     )
+
+    def account(self, retry_seconds: int | None = None) -> Account:
+        """The account's clients, for single requests; `close` it afterwards.
+
+        Args:
+            retry_seconds: instead of the resource's own.
+        """
+        return Account(
+            Credentials(self.public_key, self.api_key, self.graphql_token),
+            self.rest_url,
+            self.graphql_url,
+            self.max_concurrency,
+            self.retry_seconds if retry_seconds is None else retry_seconds,
+        )
 
     def source(self, report: ReadReport, **options: Any) -> DltSource:
         """The account as a dlt source. `options` are further arguments of `refersion_source`, and win over this."""

@@ -5,10 +5,18 @@ from __future__ import annotations
 import dagster as dg
 
 from refersion_dagster.ingest.specs import GROUP as RAW_GROUP
+from refersion_dagster.ingest.specs import asset_key
 from refersion_dagster.summaries.query import GROUPS as SUMMARY_GROUPS
 
 refersion_refresh = dg.define_asset_job(
     "refersion_refresh",
     selection=dg.AssetSelection.groups(RAW_GROUP, *SUMMARY_GROUPS),
-    description="Everything up to date: reads what is new or may have changed, then rebuilds the summaries.",
+    description="Everything up to date: reads what is new or may have changed, rebuilds the summaries and runs every "
+    "check.",
+)
+
+refersion_reconcile = dg.define_asset_job(
+    "refersion_reconcile",
+    selection=dg.AssetSelection.assets(asset_key("conversion_totals")) | dg.AssetSelection.groups("proof"),
+    description="The proof alone: reads Refersion's own totals and holds what is loaded against them, to the cent.",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 from sqlglot import exp
@@ -42,7 +43,7 @@ def result(
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
     """The check's result: in words, with the offending rows."""
-    metadata: dict[str, object] = {"offending_rows": found.count}
+    metadata: dict[str, Any] = {"offending_rows": found.count}
     if found.count:
         metadata["rows"] = dg.MetadataValue.md(markdown_table(found.columns, found.rows))
         metadata["meaning"] = meaning

@@ -59,6 +59,8 @@ class RefreshConfig(dg.Config):
     name="refersion_tables",
     specs=[*map(asset_spec, ENTITIES.values()), history_spec()],
     can_subset=True,
+    # For what outlasts the retries of single requests; final errors say that a retry cannot help.
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS),
 )
 def refersion_tables(
     context: dg.AssetExecutionContext,

@@ -25,7 +25,7 @@ def column_sources(summary: Summary, others: Iterable[Summary]) -> dict[str, lis
 
     Raises SqlglotError where the SELECT names a column that its table does not have.
     """
-    schema = {
+    schema: dict[str, object] = {
         DATASET: {table: dict.fromkeys(columns, "text") for table, columns in RAW_COLUMNS.items()},
         SUMMARIES: {other.name: dict.fromkeys(other.columns, "text") for other in others},
     }

@@ -1,0 +1,144 @@
+"""The activity sensor: asks Refersion whether anything happened, and refreshes only then."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from refersion_dagster.automation.jobs import refersion_refresh
+from refersion_dagster.automation.running import going_on
+from refersion_dagster.refersion.errors import RefersionError
+from refersion_dagster.resources import RefersionResource
+
+INTERVAL_SECONDS = 300
+# The answer has to come within Dagster's time limit of a sensor, which is 60 s.
+RETRY_SECONDS = 10
+# Conversions of these days are summed up for comparison, and read again when something changed.
+WINDOW_DAYS = 3
+# After n failures in a row, n doublings of the interval are waited, up to this.
+LONGEST_WAIT = timedelta(hours=6)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What Refersion said: conversions pending or approved of the last days, their commission, and affiliates."""
+
+    since: str
+    conversions: str
+    commission: str
+    affiliates: str
+
+    def changes_to(self, now: Seen) -> list[str]:
+        """What is different, in words."""
+        names = ("conversions", "commission", "affiliates")
+        return [
+            f"{name} {getattr(self, name)} -> {getattr(now, name)}"
+            for name in names
+            if getattr(self, name) != getattr(now, name)
+        ]
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """What the sensor remembers.
+
+    Args:
+        seen: the last answer; a run was started for whatever it differed from the one before.
+        failures: failures in a row.
+        not_before: when to ask again after a failure, ISO 8601.
+    """
+
+    seen: Seen | None = None
+    failures: int = 0
+    not_before: str | None = None
+
+    @classmethod
+    def read(cls, text: str | None) -> Cursor:
+        """A cursor as `write` gave it; a fresh one for text that another version left."""
+        try:
+            held: dict[str, Any] = json.loads(text or "{}")
+            seen = held.pop("seen", None)
+            return cls(Seen(**seen) if seen else None, **held)
+        except (ValueError, TypeError):
+            return cls()
+
+    def write(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def look(refersion: RefersionResource) -> Seen:
+    """Asks: one row of /affiliate/list and one call of /conversion/totals. Raises RefersionError.
+
+    Totals are counted from a midnight on, by Refersion's clock, as a moving span would change by itself.
+    """
+    account = refersion.account(retry_seconds=RETRY_SECONDS)
+    try:
+        listed = account.rest.call("/affiliate/list", {"limit": "1", "page": "1"})
+        since = account.now.replace(hour=0, minute=0, second=0) - timedelta(days=WINDOW_DAYS)
+        totals = account.rest.call(
+            "/conversion/totals",
+            {"status": ["PENDING", "APPROVED"], "created_from": f"{since:%Y-%m-%d %H:%M:%S}"},
+        )
+    finally:
+        account.close()
+    count, commission, total = (
+        str(answer.get(name)) if isinstance(answer, dict) else "?"
+        for answer, name in ((totals, "conversions_count"), (totals, "commission_total"), (listed, "total"))
+    )
+    return Seen(f"{since:%Y-%m-%d}", count, commission, total)
+
+
+@dg.sensor(
+    job=refersion_refresh,
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    description="Asks Refersion every five minutes, by two small requests, whether conversions or affiliates changed, "
+    "and refreshes the last days only then.",
+)
+def refersion_activity(
+    context: dg.SensorEvaluationContext, refersion: RefersionResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Compares what Refersion says with what it said before; skip reasons tell what it saw."""
+    cursor, now = Cursor.read(context.cursor), datetime.now(UTC)
+    if cursor.not_before and now < datetime.fromisoformat(cursor.not_before):
+        return dg.SkipReason(f"Refersion did not answer {cursor.failures} times; waiting until {cursor.not_before}.")
+    try:
+        seen = look(refersion)
+    except RefersionError as error:
+        failures = cursor.failures + 1
+        wait = min(timedelta(seconds=INTERVAL_SECONDS * 2 ** min(failures, 10)), LONGEST_WAIT)
+        failed = replace(cursor, failures=failures, not_before=(now + wait).isoformat(timespec="seconds"))
+        return dg.SensorResult(
+            skip_reason=dg.SkipReason(f"Refersion did not answer; asking again after {wait}. {error}"),
+            cursor=failed.write(),
+        )
+    words = (
+        f"{seen.conversions} conversions since {seen.since}, commission {seen.commission}, {seen.affiliates} affiliates"
+    )
+    if cursor.seen is None:
+        changes = ["first look"]
+    elif cursor.seen.since != seen.since:
+        changes = ["first look of the day"]
+    else:
+        changes = cursor.seen.changes_to(seen)
+    if not changes:
+        return dg.SensorResult(skip_reason=dg.SkipReason(f"Nothing changed: {words}."), cursor=Cursor(seen).write())
+    if running := going_on(context.instance):
+        # What was seen is not remembered, so that the change is still one at the next look.
+        return dg.SensorResult(
+            skip_reason=dg.SkipReason(f"Changed ({', '.join(changes)}), but {running}."),
+            cursor=replace(cursor, failures=0, not_before=None).write(),
+        )
+    context.log.info(f"{', '.join(changes)}: {words}")
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(
+                run_config={"ops": {"refersion_tables": {"config": {"lookback_days": WINDOW_DAYS}}}},
+                tags={"refersion/why": ", ".join(changes)[:200]},
+            )
+        ],
+        cursor=Cursor(seen).write(),
+    )

@@ -1,0 +1,138 @@
+"""Schedules: a light refresh every hour, the whole look-back every night, and a deep one every week.
+
+Each is a refresh of everything, so that summaries and checks belong to one reading; they differ in how far back they
+read. Times, time zone and look-backs are environment variables, read when the code location is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+from croniter import croniter
+
+from refersion_dagster.automation.jobs import refersion_refresh
+from refersion_dagster.automation.running import going_on
+
+TIMEZONE_VARIABLE = "REFERSION_SCHEDULE_TIMEZONE"
+
+
+class InvalidSchedule(ValueError):
+    """A variable that no schedule can be made of; names it and what it may be."""
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """One schedule.
+
+    Args:
+        name: its name in Dagster.
+        cron_variable: environment variable of its times, `cron` where that is not set.
+        lookback_variable: environment variable of its look-back, `lookback_days` where that is not set; None for the
+            look-back of the account (REFERSION_LOOKBACK_DAYS).
+        all_details: whether the details of every affiliate are read again.
+    """
+
+    name: str
+    description: str
+    cron_variable: str
+    cron: str
+    lookback_variable: str | None = None
+    lookback_days: int | None = None
+    all_details: bool = False
+    runs_by_default: bool = False
+
+
+CADENCES = (
+    Cadence(
+        "refersion_hourly",
+        "A light refresh: what is new, and changes of the last days.",
+        "REFERSION_HOURLY_CRON",
+        "15 * * * *",
+        "REFERSION_HOURLY_LOOKBACK_DAYS",
+        3,
+    ),
+    Cadence(
+        "refersion_nightly",
+        "The whole look-back: approvals, denials and payments of older conversions, and the proof against Refersion.",
+        "REFERSION_NIGHTLY_CRON",
+        "0 3 * * *",
+        runs_by_default=True,
+    ),
+    Cadence(
+        "refersion_weekly",
+        "A deep refresh: two years back, and the details of every affiliate, for changes that nothing announces.",
+        "REFERSION_WEEKLY_CRON",
+        "0 5 * * 0",
+        "REFERSION_WEEKLY_LOOKBACK_DAYS",
+        730,
+        all_details=True,
+    ),
+)
+
+
+def schedules(environment: Mapping[str, str] = os.environ) -> list[dg.ScheduleDefinition]:
+    """The schedules, as the environment sets them. Raises InvalidSchedule."""
+    return [schedule(cadence, environment) for cadence in CADENCES]
+
+
+def schedule(cadence: Cadence, environment: Mapping[str, str]) -> dg.ScheduleDefinition:
+    """One schedule. Raises InvalidSchedule."""
+    config = run_config(cadence, environment)
+
+    @dg.schedule(
+        name=cadence.name,
+        job=refersion_refresh,
+        cron_schedule=_cron(cadence, environment),
+        execution_timezone=_timezone(environment),
+        description=cadence.description,
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if cadence.runs_by_default else dg.DefaultScheduleStatus.STOPPED
+        ),
+    )
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if running := going_on(context.instance):
+            return dg.SkipReason(f"Not started: {running}. The next tick tries again.")
+        # The key keeps a tick that is evaluated twice from starting two runs.
+        return dg.RunRequest(
+            run_key=f"{cadence.name} {context.scheduled_execution_time:%Y-%m-%dT%H:%M%z}", run_config=config
+        )
+
+    return tick
+
+
+def run_config(cadence: Cadence, environment: Mapping[str, str]) -> dict[str, Any]:
+    """The configuration of the refresh. Raises InvalidSchedule."""
+    options: dict[str, Any] = {}
+    if cadence.lookback_variable:
+        given = environment.get(cadence.lookback_variable) or str(cadence.lookback_days)
+        if not given.strip().isdecimal():
+            raise InvalidSchedule(f"{cadence.lookback_variable} is {given!r}; it has to be a whole number of days.")
+        options["lookback_days"] = int(given)
+    if cadence.all_details:
+        options["all_details"] = True
+    return {"ops": {"refersion_tables": {"config": options}}} if options else {}
+
+
+def _cron(cadence: Cadence, environment: Mapping[str, str]) -> str:
+    given = environment.get(cadence.cron_variable) or cadence.cron
+    if len(given.split()) != 5 or not croniter.is_valid(given):
+        raise InvalidSchedule(
+            f"{cadence.cron_variable} is {given!r}; it has to be minute, hour, day, month and weekday, such as "
+            f"{cadence.cron!r}."
+        )
+    return given
+
+
+def _timezone(environment: Mapping[str, str]) -> str:
+    given = environment.get(TIMEZONE_VARIABLE) or environment.get("REFERSION_REPORT_TIMEZONE") or "UTC"
+    try:
+        return ZoneInfo(given).key
+    except (ValueError, OSError, KeyError):
+        raise InvalidSchedule(
+            f"{TIMEZONE_VARIABLE} is {given!r}; it has to be an IANA time zone such as UTC."
+        ) from None
