@@ -103,10 +103,9 @@ def test_ctrl_c_stops_it_and_every_process_it_started(dev: Dev) -> None:
     stops(dev)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_so_does_a_signal_to_it_alone(tmp_path: Path, number: signal.Signals) -> None:
+def test_so_does_a_signal_to_it_alone(tmp_path: Path) -> None:
     """As `kill` and service managers do."""
     with running(tmp_path) as dev:
         dev.ask(LOADED)
-        dev.process.send_signal(number)
+        dev.process.terminate()
         stops(dev)

@@ -1,9 +1,13 @@
 """Keys are in no file and in no output of a run, whatever it comes to and however much is logged."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.location import Ended, Location
+from refersion_dagster_tests.location import SMALL, Ended, Location
 
 # Everything that any library logs goes into the run's log, which Dagster keeps.
 LOG_EVERYTHING = """
@@ -34,13 +38,43 @@ def files_with(folder: Path, *texts: str) -> list[str]:
     return [str(path) for path, content in files if any(text.encode() in content for text in texts)]
 
 
-def test_after_a_run_that_succeeds(sandbox: SandboxServer, tmp_path: Path) -> None:
-    location = talkative(tmp_path, sandbox)
-    ended = location.refresh()
-    assert ended.code == 0, ended.output
+CUSTOMER = {"name": "Somebody Telling", "email": "somebody.telling@example.com", "browser_ip": "198.51.100.77"}
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """A run that succeeded, with a conversion of CUSTOMER among what it read."""
+
+    sandbox: SandboxServer
+    location: Location
+    ended: Ended
+    row: int
+
+
+@pytest.fixture(scope="module")
+def refreshed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refreshed]:
+    with SandboxServer(SMALL) as sandbox:
+        row = sandbox.insert_conversion(customer=CUSTOMER)
+        location = talkative(tmp_path_factory.mktemp("refreshed"), sandbox)
+        yield Refreshed(sandbox, location, location.refresh(), row)
+
+
+def test_after_a_run_that_succeeds(refreshed: Refreshed) -> None:
+    assert refreshed.ended.code == 0, refreshed.ended.output
     # The log is as talkative as it was meant to be.
-    assert "POST /graphql" in ended.output
-    assert keys_found(location, ended, sandbox) == []
+    assert "POST /graphql" in refreshed.ended.output
+    assert keys_found(refreshed.location, refreshed.ended, refreshed.sandbox) == []
+
+
+def test_customers_e_mails_are_in_no_file_either(refreshed: Refreshed) -> None:
+    """They are hashed before anything is written, dlt's own files included."""
+    location = refreshed.location
+    ((hashed,),) = location.query(
+        f"SELECT customer__email FROM refersion_data.conversions WHERE id = '{refreshed.row}'"
+    )
+    assert len(hashed) == 64
+    assert files_with(location.folder, *CUSTOMER.values()) == []
+    assert not [one for one in CUSTOMER.values() if one in refreshed.ended.output]
 
 
 def test_after_a_run_that_fails_with_a_server_that_repeats_what_it_was_sent(
@@ -67,18 +101,3 @@ def test_after_a_run_with_keys_in_each_others_places(sandbox: SandboxServer, tmp
     ended = location.refresh()
     assert ended.code != 0
     assert keys_found(location, ended, sandbox) == []
-
-
-def test_customers_e_mails_are_in_no_file_either(sandbox: SandboxServer, tmp_path: Path) -> None:
-    """They are hashed before anything is written, dlt's own files included."""
-    email = "somebody.telling@example.com"
-    customer = {"name": "Somebody Telling", "email": email, "browser_ip": "198.51.100.77"}
-    row = sandbox.insert_conversion(customer=customer)
-    location = talkative(tmp_path, sandbox)
-    ended = location.materialise("refersion/conversions")
-    assert ended.code == 0, ended.output
-    ((hashed,),) = location.query(f"SELECT customer__email FROM refersion_data.conversions WHERE id = '{row}'")
-    assert len(hashed) == 64
-    telling = tuple(customer.values())
-    assert files_with(location.folder, *telling) == []
-    assert not [one for one in telling if one in ended.output]
