@@ -11,6 +11,7 @@ import dagster as dg
 from dagster_dlt import DagsterDltResource
 
 from refersion_dagster.automation.activity import refersion_activity
+from refersion_dagster.automation.alerts import refersion_alerts
 from refersion_dagster.automation.backfill import refersion_backfill
 from refersion_dagster.automation.conditions import FOLLOW_PARENTS, refersion_automation
 from refersion_dagster.automation.jobs import refersion_reconcile, refersion_refresh
@@ -46,7 +47,7 @@ defs = dg.Definitions(
     asset_checks=all_checks(summaries),
     jobs=[refersion_refresh, refersion_reconcile, refersion_backfill],
     schedules=schedules(),
-    sensors=[refersion_activity, refersion_automation],
+    sensors=[refersion_activity, refersion_automation, refersion_alerts],
     resources={
         "refersion": RefersionResource(**from_environment(VARIABLES)),
         "warehouse": Warehouse(**from_environment(WAREHOUSE_VARIABLES)),
