@@ -1,0 +1,108 @@
+"""The alerts sensor: tells people of problems, each once, until it is solved."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from refersion_dagster.automation.notify import URLS_VARIABLE, Channel, channels, send
+from refersion_dagster.automation.problems import Problem, ended_runs, late, of_run
+
+INTERVAL_SECONDS = 30
+RUNS_A_TICK = 50
+LATE_VARIABLE, LATE_HOURS = "REFERSION_LATE_HOURS", "30"
+PAGE_VARIABLE, PAGE = "REFERSION_DAGSTER_URL", "http://localhost:3000"
+
+
+@dataclass
+class Cursor:
+    """What the sensor remembers.
+
+    Args:
+        after: runs that ended up to this moment were looked at, ISO 8601.
+        open: keys of problems that were told and are not solved.
+    """
+
+    after: str
+    open: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, text: str | None, now: datetime) -> Cursor:
+        """A cursor as `write` gave it; without one, from now on, as old failures are no news."""
+        try:
+            cursor = cls(**json.loads(text or ""))
+            datetime.fromisoformat(cursor.after)
+        except (ValueError, TypeError):
+            return cls(now.isoformat())
+        return cursor
+
+    def write(self) -> str:
+        return json.dumps(asdict(self))
+
+
+@dg.sensor(
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=f"Tells the channels of {URLS_VARIABLE} of runs and checks that failed and of data that are late: each "
+    "problem once, until it is solved.",
+)
+def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Looks at the runs that ended since the last tick, and at how old the data are."""
+    now = datetime.now(UTC)
+    cursor = Cursor.read(context.cursor, now)
+    try:
+        allowed = late_after(os.environ)
+    except ValueError as error:
+        return dg.SkipReason(str(error))
+    to = channels()
+    if not to:
+        return dg.SensorResult(
+            skip_reason=dg.SkipReason(f"{URLS_VARIABLE} is not set: nobody is told of problems."),
+            cursor=Cursor(now.isoformat()).write(),
+        )
+    told, unreached = 0, []
+    for ended, run in ended_runs(context.instance, datetime.fromisoformat(cursor.after), RUNS_A_TICK):
+        found = of_run(context.instance, run)
+        cursor.open = [key for key in cursor.open if key not in found.solved]
+        for problem in found.problems:
+            if problem.key not in cursor.open:
+                unreached += tell(problem, to)
+                cursor.open.append(problem.key)
+                told += 1
+        cursor.after = ended.replace(tzinfo=ended.tzinfo or UTC).isoformat()
+    problem = late(context.instance, now, allowed)
+    if problem is None:
+        cursor.open = [key for key in cursor.open if key != "late"]
+    elif problem.key not in cursor.open:
+        unreached += tell(problem, to)
+        cursor.open.append(problem.key)
+        told += 1
+    for channel in dict.fromkeys(unreached):
+        context.log.warning(f"{channel} could not be reached.")
+    words = f"{told} told" if told else "Nothing new"
+    return dg.SensorResult(
+        skip_reason=dg.SkipReason(
+            f"{words}; {len(cursor.open)} unsolved{': ' if cursor.open else ''}{', '.join(cursor.open)}."
+        ),
+        cursor=cursor.write(),
+    )
+
+
+def tell(problem: Problem, to: Sequence[Channel]) -> list[Channel]:
+    """Sends one problem; gives the channels that it did not reach."""
+    page = (os.environ.get(PAGE_VARIABLE) or PAGE).rstrip("/")
+    link = f"\n\n{page}/runs/{problem.run_id}" if problem.run_id else f"\n\n{page}"
+    return send(to, f"Refersion: {problem.title}", problem.text + link)
+
+
+def late_after(environment: Mapping[str, str]) -> timedelta:
+    """How old the data may be. Raises ValueError for a setting that is no number."""
+    given = environment.get(LATE_VARIABLE) or LATE_HOURS
+    if not given.strip().isdecimal() or int(given) < 1:
+        raise ValueError(f"{LATE_VARIABLE} is {given!r}; it has to be a whole number of hours, 1 or more.")
+    return timedelta(hours=int(given))

@@ -1,0 +1,56 @@
+"""Sends texts to people, by whatever apprise knows: Slack, Teams, e-mail and a hundred others."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
+
+URLS_VARIABLE = "REFERSION_ALERT_URLS"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One place that alerts go to. Its URL holds a secret and is shown nowhere.
+
+    Args:
+        number: its place in REFERSION_ALERT_URLS, from 1.
+    """
+
+    number: int
+    url: str
+
+    def __str__(self) -> str:
+        kind = self.url.partition("://")[0]
+        return f"channel {self.number} ({kind if kind.isalnum() else 'unreadable'}) of {URLS_VARIABLE}"
+
+    __repr__ = __str__
+
+
+def channels(environment: Mapping[str, str] = os.environ) -> list[Channel]:
+    """The channels of REFERSION_ALERT_URLS, which are separated by spaces or lines."""
+    return [Channel(number, url) for number, url in enumerate(environment.get(URLS_VARIABLE, "").split(), start=1)]
+
+
+def send(to: Sequence[Channel], title: str, text: str) -> list[Channel]:
+    """Sends a text to each channel, and gives those that it did not reach; a broken one keeps no other from it."""
+    import apprise  # only where there is something to send: it knows a hundred services
+
+    # apprise tells addresses, tokens included, when sending fails.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)
+    failed = []
+    for channel in to:
+        sender = apprise.Apprise()
+        try:
+            reached = sender.add(channel.url) and sender.notify(
+                title=title, body=text, body_format=apprise.NotifyFormat.TEXT
+            )
+        except Exception as error:  # noqa: BLE001 - whatever a service's code does, an alert must not break anything
+            log.warning("%s failed: %s", channel, type(error).__name__)
+            reached = False
+        if not reached:
+            failed.append(channel)
+    return failed

@@ -1,0 +1,69 @@
+"""Webhooks: what drains the inbox, and what starts it when events wait."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from refersion_dagster.automation.running import going_on
+from refersion_dagster.ingest.specs import asset_key
+from refersion_dagster.ingest.webhook_events import WebhookInbox
+from refersion_dagster.ingest.webhook_tables import WEBHOOK_EVENTS
+from refersion_dagster.webhooks.inbox_file import InboxError, NoInbox
+
+JOB = "refersion_webhooks"
+INTERVAL_SECONDS = 30
+# After n failed runs in a row, n doublings of the first wait are waited, up to the longest.
+FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
+FAILURES_SEEN = 10
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+refersion_webhooks = dg.define_asset_job(
+    JOB,
+    selection=dg.AssetSelection.assets(asset_key(WEBHOOK_EVENTS.name)),
+    description="Takes the events of the webhook inbox into the warehouse, applies conversions that are newer "
+    "than what is there, and reads again what the events concern.",
+)
+
+
+@dg.sensor(
+    job=refersion_webhooks,
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts a run when events wait in the webhook inbox. Without an inbox it does nothing.",
+)
+def refersion_webhook_inbox(
+    context: dg.SensorEvaluationContext, webhook_inbox: WebhookInbox
+) -> dg.RunRequest | dg.SkipReason:
+    """One run at a time takes all that waits; after runs that failed it waits longer and longer."""
+    try:
+        with webhook_inbox.open() as inbox:
+            state = inbox.state()
+    except NoInbox as error:
+        return dg.SkipReason(f"{error} `refersion-dagster webhooks` makes it.")
+    except InboxError as error:
+        return dg.SkipReason(str(error))
+    if not state.waiting:
+        return dg.SkipReason("No event waits.")
+    waiting = f"{state.waiting:,} event{'s' if state.waiting > 1 else ''} waiting"
+    if running := going_on(context.instance):
+        return dg.SkipReason(f"{waiting}, but {running}.")
+    if again_at := after_failures(context.instance):
+        return dg.SkipReason(f"{waiting}, but the last run failed; the next one starts at {again_at:%H:%M:%S} UTC.")
+    return dg.RunRequest(tags={"refersion/why": waiting})
+
+
+def after_failures(instance: dg.DagsterInstance) -> datetime | None:
+    """When to try again after failed runs of the job; None when that is now, or none failed."""
+    records = instance.get_run_records(dg.RunsFilter(job_name=JOB, statuses=ENDED), limit=FAILURES_SEEN)
+    failures = 0
+    for record in records:
+        if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+            break
+        failures += 1
+    if not failures:
+        return None
+    ended = datetime.fromtimestamp(records[0].end_time or records[0].update_timestamp.timestamp(), UTC)
+    again_at = ended + min(FIRST_WAIT * 2 ** (failures - 1), LONGEST_WAIT)
+    return again_at if again_at > datetime.now(UTC) else None

@@ -1,0 +1,213 @@
+"""Alerts: each problem told once, over real HTTP, to every channel that works, without secrets."""
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from refersion_dagster.automation import problems
+from refersion_dagster.automation.alerts import Cursor, late_after, refersion_alerts
+from refersion_dagster.automation.notify import channels
+
+
+class Post:
+    """A channel: an HTTP endpoint that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.got: list[dict[str, Any]] = []
+        self.status = 200
+        post = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                post.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(post.status)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"json://127.0.0.1:{self.server.server_port}/hook-token-1234"
+
+    def titles(self) -> list[str]:
+        return [one["title"] for one in self.got]
+
+
+@pytest.fixture
+def post() -> Iterator[Post]:
+    post = Post()
+    thread = threading.Thread(target=post.server.serve_forever)
+    thread.start()
+    yield post
+    post.server.shutdown()
+    post.server.server_close()
+    thread.join()
+
+
+class Watched:
+    """A code location whose one table can fail, and the sensor over its records, tick by tick."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.cursor: str | None = Cursor((datetime.now(UTC) - timedelta(minutes=1)).isoformat()).write()
+        self.error: str | None = None
+        self.offending = 0
+        self.severity = dg.AssetCheckSeverity.ERROR
+
+    def refresh(self) -> dg.ExecuteInProcessResult:
+        key = dg.AssetKey(["refersion", "conversions"])
+
+        @dg.asset(key=key)
+        def conversions() -> None:
+            if self.error:
+                raise dg.Failure(self.error)
+
+        @dg.asset_check(asset=key, blocking=True)
+        def control_totals_agree() -> dg.AssetCheckResult:
+            return dg.AssetCheckResult(
+                passed=not self.offending,
+                severity=self.severity,
+                description="Loaded conversions differ from Refersion's own totals.",
+                metadata={"offending_rows": self.offending},
+            )
+
+        job = dg.define_asset_job("refersion_refresh")
+        given = dg.Definitions(assets=[conversions], asset_checks=[control_totals_agree], jobs=[job])
+        resolved = given.resolve_job_def("refersion_refresh")
+        return resolved.execute_in_process(instance=self.instance, raise_on_error=False)
+
+    def tick(self) -> str:
+        """One tick; what the sensor said."""
+        with dg.build_sensor_context(self.instance, cursor=self.cursor) as context:
+            data = refersion_alerts.evaluate_tick(context)
+        self.cursor = data.cursor or self.cursor
+        return data.skip_message or ""
+
+
+@pytest.fixture
+def watched(post: Post, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    monkeypatch.setenv("REFERSION_ALERT_URLS", post.url)
+    monkeypatch.setenv("REFERSION_DAGSTER_URL", "https://dagster.example.com/")
+    with dg.instance_for_test() as instance:
+        yield Watched(instance)
+
+
+class TestFailedRuns:
+    def test_one_is_told_with_the_reason_and_a_link(self, watched: Watched, post: Post) -> None:
+        watched.error = "REFERSION_GRAPHQL_TOKEN is not set. Find it under Account > Settings."
+        run = watched.refresh()
+        watched.tick()
+        (alert,) = post.got
+        assert alert["title"] == "Refersion: refersion_refresh failed"
+        assert watched.error in alert["message"]
+        assert alert["message"].endswith(f"https://dagster.example.com/runs/{run.run_id}")
+
+    def test_the_same_problem_is_told_once_until_it_is_solved(self, watched: Watched, post: Post) -> None:
+        watched.error = "Refersion did not answer."
+        for _ in range(3):
+            watched.refresh()
+            watched.tick()
+            watched.tick()
+        assert len(post.got) == 1
+        watched.error = None
+        watched.refresh()
+        assert "0 unsolved" in watched.tick()
+        watched.error = "Refersion did not answer."
+        watched.refresh()
+        watched.tick()
+        assert len(post.got) == 2
+
+    def test_those_from_before_the_sensor_first_ran_are_no_news(self, watched: Watched, post: Post) -> None:
+        watched.error = "old"
+        watched.refresh()
+        watched.cursor = None
+        watched.tick()
+        watched.tick()
+        assert post.got == []
+
+    def test_those_of_other_code_locations_are_not_ours(self, watched: Watched, post: Post) -> None:
+        @dg.op
+        def fails() -> None:
+            raise ValueError("somebody else's")
+
+        @dg.job
+        def somebody_elses() -> None:
+            fails()
+
+        somebody_elses.execute_in_process(instance=watched.instance, raise_on_error=False)
+        watched.tick()
+        assert post.got == []
+
+
+class TestFailedChecks:
+    def test_a_blocking_one_is_one_alert_with_its_meaning(self, watched: Watched, post: Post) -> None:
+        watched.offending = 3
+        watched.refresh()
+        watched.tick()
+        (alert,) = post.got
+        assert "check control_totals_agree of refersion/conversions failed" in alert["title"]
+        assert "(3 rows). Loaded conversions differ from Refersion's own totals." in alert["message"]
+
+    def test_a_warning_is_for_the_ui_and_not_for_the_pager(self, watched: Watched, post: Post) -> None:
+        watched.offending, watched.severity = 3, dg.AssetCheckSeverity.WARN
+        watched.refresh()
+        watched.tick()
+        assert post.got == []
+
+
+class TestLateData:
+    def test_are_told_once(self, watched: Watched, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+        watched.refresh()
+        watched.tick()
+        assert post.got == []
+        event = watched.instance.get_latest_materialization_event(problems.WATCHED)
+        assert event
+        much_later = datetime.fromtimestamp(event.timestamp, UTC) + timedelta(hours=31)
+        found = problems.late(watched.instance, much_later, timedelta(hours=30))
+        assert found
+        assert found.title == "conversions are 31 hours old"
+        assert problems.late(watched.instance, much_later, timedelta(hours=31)) is None
+
+    def test_before_the_first_reading_nothing_is_late(self, watched: Watched) -> None:
+        assert problems.late(watched.instance, datetime.now(UTC), timedelta(hours=1)) is None
+
+    @pytest.mark.parametrize("value", ["soon", "0", "-3", "1.5"])
+    def test_a_limit_that_is_no_number_is_told_by_its_name(self, value: str) -> None:
+        with pytest.raises(ValueError, match=r"REFERSION_LATE_HOURS is .* whole number"):
+            late_after({"REFERSION_LATE_HOURS": value})
+
+
+class TestChannels:
+    def test_a_broken_one_keeps_no_other_from_the_alert(
+        self, watched: Watched, post: Post, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        broken = "json://127.0.0.1:1/secret-of-a-channel"  # nobody listens on port 1
+        monkeypatch.setenv("REFERSION_ALERT_URLS", f"nonsense {broken}\n slack://bad {post.url}")
+        watched.error = "Refersion did not answer."
+        watched.refresh()
+        watched.tick()
+        assert len(post.got) == 1
+        assert "secret-of-a-channel" not in caplog.text
+        assert "hook-token-1234" not in caplog.text
+
+    def test_without_any_it_says_so(self, watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("REFERSION_ALERT_URLS")
+        assert watched.tick() == "REFERSION_ALERT_URLS is not set: nobody is told of problems."
+
+    def test_their_addresses_are_never_shown(self) -> None:
+        (channel,) = channels({"REFERSION_ALERT_URLS": "slack://token-a/token-b"})
+        assert "token" not in f"{channel} {channel!r}"
+
+
+def test_a_cursor_of_another_version_is_begun_anew() -> None:
+    now = datetime.now(UTC)
+    fresh = Cursor(now.isoformat())
+    assert Cursor.read("not JSON", now) == Cursor.read('{"was": 1}', now) == Cursor.read('{"after": "x"}', now) == fresh
