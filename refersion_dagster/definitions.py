@@ -16,8 +16,10 @@ from refersion_dagster.automation.backfill import refersion_backfill
 from refersion_dagster.automation.conditions import FOLLOW_PARENTS, refersion_automation
 from refersion_dagster.automation.jobs import refersion_reconcile, refersion_refresh
 from refersion_dagster.automation.schedules import schedules
+from refersion_dagster.automation.webhook_sensor import refersion_webhook_inbox, refersion_webhooks
 from refersion_dagster.checks.assets import all_checks
 from refersion_dagster.ingest.assets import refersion_tables
+from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES, WebhookInbox, webhook_events
 from refersion_dagster.refersion.environment import VARIABLES
 from refersion_dagster.resources import (
     WAREHOUSE_VARIABLES,
@@ -43,15 +45,20 @@ def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
 
 
 defs = dg.Definitions(
-    assets=dg.map_asset_specs(with_policies, [refersion_tables, *summary_assets(summaries)]),
+    assets=[
+        *dg.map_asset_specs(with_policies, [refersion_tables, *summary_assets(summaries)]),
+        # Fresh whenever nothing waits.
+        webhook_events,
+    ],
     asset_checks=all_checks(summaries),
-    jobs=[refersion_refresh, refersion_reconcile, refersion_backfill],
+    jobs=[refersion_refresh, refersion_reconcile, refersion_backfill, refersion_webhooks],
     schedules=schedules(),
-    sensors=[refersion_activity, refersion_automation, refersion_alerts],
+    sensors=[refersion_activity, refersion_automation, refersion_alerts, refersion_webhook_inbox],
     resources={
         "refersion": RefersionResource(**from_environment(VARIABLES)),
         "warehouse": Warehouse(**from_environment(WAREHOUSE_VARIABLES)),
         "settings": ReportSettings(**from_environment(SETTINGS_VARIABLES)),
+        "webhook_inbox": WebhookInbox(**from_environment(INBOX_VARIABLES)),
         "dlt": DagsterDltResource(),
     },
     # DuckDB takes one writing process, and a process a step costs seconds each.

@@ -25,7 +25,7 @@ REMEMBERED = timedelta(days=180)
 # Rows of one commit, where many are drained: short, as receivers wait meanwhile.
 ROWS_PER_COMMIT = 5_000
 # What is read at once: rows, and bytes of bodies.
-ROWS, BYTES = 20_000, 32_000_000
+ROWS, BYTES = 10_000, 16_000_000
 STORED, REPEATED = "stored", "repeated"
 
 ADD = "INSERT INTO events (event_id, topic, received_at, body) VALUES (?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"

@@ -1,0 +1,95 @@
+"""What of Refersion to read again after events: the tables, and the spans of `created`, that they concern."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.windows import Window
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.webhooks.events import Event, Subject
+
+# Times in events name no zone, so that a day may be the one before or after.
+SLACK = timedelta(days=1)
+# Reading some days for nothing costs less than a load of its own.
+GAP = timedelta(days=3)
+MOST_SPANS = 4
+DAY = timedelta(days=1)
+
+# A payment does not say what it paid: rows of its affiliate and currency that were due before it. Where it does not
+# say whose it is, anybody's.
+DUE = f"""
+SELECT DISTINCT CAST(created AS DATE) FROM {DATASET}.conversions
+WHERE status = 'APPROVED' AND payment_status IS DISTINCT FROM 'PAID' AND vanished_at IS NULL AND created <= $paid
+  AND ($affiliate IS NULL OR coalesce(affiliate_id, affiliate__id) = $affiliate)
+  AND ($currency IS NULL OR currency = $currency)
+"""  # noqa: S608 - names of ours
+
+
+@dataclass
+class Concerned:
+    """What events concern, gathered as they are drained.
+
+    Args:
+        days: days of `created`, UTC, of conversions and payments.
+        subjects: what they were about.
+    """
+
+    days: set[date] = field(default_factory=set)
+    subjects: set[Subject] = field(default_factory=set)
+
+    def add(self, events: Iterable[Event], warehouse: Warehouse) -> None:
+        """Takes in events; of payments those conversions in the warehouse that they can have paid."""
+        paid: set[tuple[str | None, str | None, datetime]] = set()
+        for event in events:
+            self.subjects.add(event.subject)
+            if event.subject is Subject.CONVERSION and event.created:
+                self.days.add(event.created.date())
+            for payment in event.payments():
+                if payment.created:
+                    self.days.add(payment.created.date())
+                    paid.add((payment.affiliate_id, payment.currency, payment.created + SLACK))
+        for affiliate, currency, moment in paid:
+            due = warehouse.query(DUE, affiliate=affiliate, currency=currency, paid=moment)
+            self.days.update(day for (day,) in due)
+
+    def tables(self) -> list[str]:
+        """The raw tables to read again.
+
+        Not the control totals, which are of whole months up to now: a refresh reads them together with all
+        conversions, and until then months with newer conversions are not compared.
+        """
+        tables: list[str] = []
+        if Subject.AFFILIATE in self.subjects:
+            tables += ["affiliate_list", "affiliate_get", "affiliates"]
+        if Subject.PAYMENT in self.subjects:
+            tables += ["payments"]
+        if self.subjects & {Subject.PAYMENT, Subject.CONVERSION}:
+            tables += ["conversions"]
+        return tables
+
+    def spans(self) -> list[Window]:
+        """The days as few spans, in order."""
+        return spans(self.days)
+
+
+def spans(days: Iterable[date]) -> list[Window]:
+    """Spans that hold the days with some slack; days that are near each other share one."""
+    found: list[Window] = []
+    for day in sorted(days):
+        begin = datetime.combine(day, time(), UTC)
+        start, end = begin - SLACK, begin + DAY + SLACK
+        if found and start - found[-1].end <= GAP:
+            found[-1] = Window(found[-1].start, end)
+        else:
+            found.append(Window(start, end))
+    while len(found) > MOST_SPANS:
+        at = min(range(len(found) - 1), key=lambda at: found[at + 1].start - found[at].end)
+        found[at : at + 2] = [Window(found[at].start, found[at + 1].end)]
+    return found
+
+
+def in_words(windows: Sequence[Window]) -> list[str]:
+    return [str(window) for window in windows]

@@ -1,0 +1,169 @@
+"""What events say (see the section on webhooks in Refersion's help): conversions, payments, affiliates, triggers.
+
+Two topic names are seen (APPROVED_CONVERSION, AFFILIATE_DETAILS_CHANGE), the others are inferred from the list of
+topics in Refersion's settings, and no topic is covered by the signature. So the body tells what an event is about, and
+the topic only where the body has a shape that nobody described.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from refersion_dagster.refersion.coerce import InexactNumber, read_id, read_timestamp
+from refersion_dagster.webhooks.inbox import Kept
+
+# Beyond that no number is an amount or an id.
+LARGEST_EXPONENT = 400
+
+
+class Subject(StrEnum):
+    """What an event is about."""
+
+    CONVERSION = "conversion"
+    PAYMENT = "payment"
+    AFFILIATE = "affiliate"
+    TRIGGER = "trigger"
+    OTHER = "other"
+
+
+TOPICS = {
+    "NEW_CONVERSION": Subject.CONVERSION,
+    "APPROVED_CONVERSION": Subject.CONVERSION,
+    "DENIED_CONVERSION": Subject.CONVERSION,
+    "NEW_PAYMENT": Subject.PAYMENT,
+    "NEW_AFFILIATE": Subject.AFFILIATE,
+    "AFFILIATE_STATUS_CHANGE": Subject.AFFILIATE,
+    "AFFILIATE_DETAILS_CHANGE": Subject.AFFILIATE,
+    "NEW_CONVERSION_TRIGGER": Subject.TRIGGER,
+}
+
+
+@dataclass(frozen=True)
+class Paid:
+    """A payment that an event tells of; what it does not tell is None."""
+
+    id: str | None
+    created: datetime | None
+    affiliate_id: str | None
+    currency: str | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event with its body read.
+
+    Args:
+        kept: the event as it is in the inbox.
+        subject: what it is about.
+        body: the object that it is about, out of its envelope; numbers with a fraction are Decimal.
+    """
+
+    kept: Kept
+    subject: Subject
+    body: Any
+
+    @property
+    def subject_id(self) -> str | None:
+        """Id of the conversion, affiliate or trigger, or of the payment where there is one only."""
+        if self.subject is Subject.PAYMENT:
+            ids = {paid.id for paid in self.payments()}
+            return ids.pop() if len(ids) == 1 else None
+        return _id(self.body.get("id")) if isinstance(self.body, Mapping) else None
+
+    @property
+    def changed_at(self) -> datetime | None:
+        """When what it tells of happened, UTC: `updated` of a conversion, `created` of the newest payment."""
+        if self.subject is Subject.PAYMENT:
+            return max((paid.created for paid in self.payments() if paid.created), default=None)
+        return _moment(self.body.get("updated")) if isinstance(self.body, Mapping) else None
+
+    @property
+    def created(self) -> datetime | None:
+        """When the conversion was made, UTC."""
+        return _moment(self.body.get("created")) if isinstance(self.body, Mapping) else None
+
+    def payments(self) -> list[Paid]:
+        """The payments it tells of."""
+        return list(_payments(self.body)) if self.subject is Subject.PAYMENT else []
+
+
+def read_event(kept: Kept) -> Event:
+    """An event of the inbox, which takes in nothing but JSON."""
+    body = json.loads(kept.body, parse_float=_number)
+    inner = body.get("data") if isinstance(body, dict) else None
+    if isinstance(inner, dict):
+        body = inner
+    shape = _shape(body)
+    return Event(kept, TOPICS.get(kept.topic, Subject.OTHER) if shape is Subject.OTHER else shape, body)
+
+
+def conversion_row(event: Event) -> dict[str, Any]:
+    """A conversion event's row in the fields of GraphQL, which are the columns of the table."""
+    row = dict(event.body)
+    affiliate = row.get("affiliate")
+    if isinstance(affiliate, Mapping):
+        names = [str(affiliate[part]) for part in ("first_name", "last_name") if affiliate.get(part)]
+        row["affiliate"] = {"name": " ".join(names) or None, **affiliate}
+        row.setdefault("affiliate_id", affiliate.get("id"))
+    return row
+
+
+def _shape(body: Any) -> Subject:
+    if not isinstance(body, dict):
+        return Subject.OTHER
+    fields = set(body)
+    if {"id", "commission_total", "status"} <= fields:
+        return Subject.CONVERSION
+    if any(True for _ in _payments(body)):
+        return Subject.PAYMENT
+    if {"trigger", "affiliate_id"} <= fields:
+        return Subject.TRIGGER
+    if {"id", "email", "status"} <= fields:
+        return Subject.AFFILIATE
+    return Subject.OTHER
+
+
+def _payments(body: Any) -> Iterator[Paid]:
+    """`affiliates.<id>.payments[]` (documented); affiliates as a list are understood too."""
+    affiliates = body.get("affiliates") if isinstance(body, dict) else None
+    rows = affiliates.values() if isinstance(affiliates, dict) else affiliates if isinstance(affiliates, list) else ()
+    for affiliate in rows:
+        payments = affiliate.get("payments") if isinstance(affiliate, dict) else None
+        for payment in payments if isinstance(payments, list) else ():
+            if isinstance(payment, dict):
+                currency = payment.get("currency")
+                yield Paid(
+                    _id(payment.get("id")),
+                    _moment(payment.get("created")),
+                    _id(affiliate.get("id")),
+                    currency if isinstance(currency, str) else None,
+                )
+
+
+def _number(text: str) -> Decimal | str:
+    try:
+        number = Decimal(text)
+    except ArithmeticError:
+        return text
+    return number if abs(number.adjusted()) <= LARGEST_EXPONENT else text
+
+
+def _id(value: Any) -> str | None:
+    """An id, or None for what is none: the raw event says what came instead."""
+    try:
+        return None if value is None else read_id(value)
+    except (ValueError, InexactNumber):
+        return None
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        return None if value is None else read_timestamp(value)
+    except ValueError:
+        return None
