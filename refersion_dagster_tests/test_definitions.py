@@ -15,6 +15,7 @@ SPECS = {
     for spec in sorted(defs.resolve_all_asset_specs(), key=lambda spec: spec.key.to_user_string())
 }
 HISTORY = "refersion/conversion_history"
+WEBHOOKS = "refersion/webhook_events"
 SUMMARY = "summaries/commission_by_affiliate"
 
 
@@ -25,7 +26,7 @@ def schema(key: str) -> dg.TableSchema:
 
 class TestAssets:
     def test_there_is_one_for_each_raw_table_and_summary(self) -> None:
-        assert set(SPECS) == {*(f"refersion/{table}" for table in TABLES), HISTORY, SUMMARY}
+        assert set(SPECS) == {*(f"refersion/{table}" for table in TABLES), HISTORY, WEBHOOKS, SUMMARY}
 
     def test_each_names_its_kinds_its_group_and_its_table(self) -> None:
         told = {
@@ -51,6 +52,7 @@ class TestAssets:
             "refersion/payments": (["dlt", "graphql"], "refersion", "refersion_data.payments", "id"),
             "refersion/offers": (["dlt", "graphql"], "refersion", "refersion_data.offers", "id"),
             HISTORY: (["sql"], "refersion", "refersion_data.conversion_history", "id, seen_at"),
+            WEBHOOKS: (["dlt", "webhook"], "webhooks", "refersion_data.webhook_events", "event_id"),
             SUMMARY: (
                 ["sql"],
                 "summaries",
@@ -100,9 +102,9 @@ class TestAssets:
 
 
 class TestRefersionRefresh:
-    def test_it_selects_everything(self) -> None:
+    def test_it_selects_everything_but_the_webhook_inbox(self) -> None:
         job = defs.resolve_job_def("refersion_refresh")
-        assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(SPECS)
+        assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(SPECS) - {WEBHOOKS}
 
     def test_it_runs_in_one_process_as_duckdb_takes_one_writer(self) -> None:
         assert defs.resolve_job_def("refersion_refresh").executor_def is dg.in_process_executor
