@@ -26,7 +26,17 @@ MEASURES: dict[str, tuple[str, str, str]] = {
     "paid": ("commission_total", f"status = 'APPROVED' AND {IS_PAID}", "commission approved and paid"),
     "denied": ("commission_total", "status = 'DENIED'", "commission denied"),
     "unqualified": ("commission_total", "status = 'UNQUALIFIED'", "commission unqualified"),
+    "unknown": (
+        "commission_total",
+        "coalesce(status, '') NOT IN ('PENDING', 'APPROVED', 'DENIED', 'UNQUALIFIED')",
+        "commission in a status never heard of",
+    ),
     "sales": ("total", f"{IS_ORDER} AND status IN ('PENDING', 'APPROVED')", "gross affiliate sales"),
+    "net_sales": (
+        "total",
+        "status = 'APPROVED' AND coalesce(type, '') <> 'MANUAL_CREDIT_BY_CLIENT'",
+        "approved orders less approved cancellations",
+    ),
 }
 
 

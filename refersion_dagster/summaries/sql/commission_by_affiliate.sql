@@ -1,99 +1,176 @@
 /*
 group: sales
 description: >
-  What each affiliate sold and earned, by the state their commission is in. Test conversions are left out; amounts of
-  different currencies are never added up.
+  What each affiliate sold and earned, by the state their commission is in, with rank and share. Amounts of different
+  currencies are never added up. Clicks are not offered by Refersion's API, so there is no conversion rate by clicks and
+  no earnings per click.
 grain: one row per affiliate and currency
 primary_key: [affiliate_id, currency]
 owners: [team:data]
 questions:
   - Who drove the sales?
   - What do we owe to whom, and what is still pending?
+  - Whose orders are cancelled or denied more often than others'?
 columns:
-  affiliate_id: Numeric affiliate id; the affiliate's e-mail where the account offers no id.
+  affiliate_id: >
+    Numeric affiliate id; the affiliate's e-mail where the account offers no id, (unknown) where a conversion names
+    nobody.
   affiliate_name: Name, as the latest conversion has it where the affiliate is not in the list.
   affiliate_email: E-mail, found like the name.
   currency: Currency of every amount of the row.
+  sales_rank: Place by sales among the affiliates of this currency, 1 being the most; equal sales share a place.
+  commission_rank: Place by commission, likewise.
   orders: Distinct orders, pending or approved.
   sales: Gross affiliate sales, the sum of totals of orders pending or approved.
+  sales_share: Share of all sales in this currency, a fraction.
+  sales_pending: The part of sales that waits for approval.
+  cancellations: Number of approved cancellations.
+  cancelled_sales: Sum of their totals, negative.
+  net_sales: Sum of totals of approved orders and cancellations, which is sales - sales_pending + cancelled_sales.
+  aov: Average order value, sales by orders; NULL without orders.
+  commission: Commission pending, due or paid, with manual credits and less cancellations.
+  commission_share: >
+    Share of all commission in this currency, a fraction; NULL where all of it is not above 0. Negative for an affiliate
+    whose cancellations outweigh the rest.
   commission_pending: Commission that waits for approval.
   commission_due: Commission approved and not paid; cancellations and negative credits lower it.
   commission_paid: Commission approved and paid.
   commission_denied: Commission of denied conversions.
   commission_unqualified: Commission of unqualified conversions.
-  aov: Average order value, sales by distinct orders; NULL without orders.
+  commission_unknown: Commission of conversions whose status Refersion never documented; 0 on most accounts.
+  manual_credits: The part of commission that manual credits make.
+  effective_commission_rate: >
+    Commission by totals of approved orders and cancellations, a fraction (0.1 is 10 %); NULL without any.
+  conversions_pending: Number of orders' conversions that wait for approval; what the approval rates leave out.
+  conversions_approved: Number of orders' conversions approved.
+  conversions_rejected: Number of orders' conversions denied or unqualified.
+  approval_rate: Approved by approved, denied and unqualified conversions, a fraction; NULL before any was decided.
+  approval_rate_by_value: The same by their commission.
   first_order_at: First order pending or approved, UTC.
   last_order_at: Last order pending or approved, UTC.
+sums:
+  sales: sales
+  net_sales: net_sales
+  commission_pending: pending
+  commission_due: due
+  commission_paid: paid
+  commission_denied: denied
+  commission_unqualified: unqualified
+  commission_unknown: unknown
 */
 WITH conversions AS (
   SELECT
-    coalesce(affiliate_id, affiliate__id, lower(affiliate__email)) AS affiliate_id,
-    affiliate__name,
-    affiliate__email,
-    currency,
-    order_id,
-    id,
-    created,
-    total,
-    commission_total,
-    status,
-    coalesce(payment_status = 'PAID', FALSE)
-      OR coalesce(payment_id, payment__id) IS NOT NULL
-      OR payment__created IS NOT NULL AS is_paid,
-    total > 0
-      AND coalesce(type, '') <> 'MANUAL_CREDIT_BY_CLIENT'
-      AND coalesce(type, '') NOT LIKE 'CANCELLATION\_%' ESCAPE '\'
-      AND status IN ('PENDING', 'APPROVED') AS is_order
-  FROM refersion_data.conversions
-  WHERE NOT coalesce(is_test_conversion, FALSE) AND vanished_at IS NULL
-),
-
-latest AS (
-  SELECT
     affiliate_id,
-    affiliate__name AS name,
-    affiliate__email AS email,
-    row_number() OVER (PARTITION BY affiliate_id ORDER BY created DESC, id DESC) AS recency
-  FROM conversions
+    currency,
+    order_key,
+    kind,
+    state,
+    total,
+    commission,
+    created_at,
+    kind = 'order' AND state IN ('pending', 'due', 'paid') AS is_sale,
+    kind IN ('order', 'cancellation') AND state IN ('due', 'paid') AS is_net,
+    kind = 'order' AND state IN ('due', 'paid') AS is_approved,
+    kind = 'order' AND state IN ('denied', 'unqualified') AS is_rejected
+  FROM refersion_summaries.conversions
 ),
 
 per_affiliate AS (
   SELECT
     affiliate_id,
     currency,
-    count(DISTINCT CASE WHEN is_order THEN coalesce(order_id, id) END) AS orders,
-    sum(CASE WHEN is_order THEN total ELSE 0 END) AS sales,
-    sum(CASE WHEN status = 'PENDING' THEN commission_total ELSE 0 END) AS commission_pending,
-    sum(CASE WHEN status = 'APPROVED' AND NOT is_paid THEN commission_total ELSE 0 END) AS commission_due,
-    sum(CASE WHEN status = 'APPROVED' AND is_paid THEN commission_total ELSE 0 END) AS commission_paid,
-    sum(CASE WHEN status = 'DENIED' THEN commission_total ELSE 0 END) AS commission_denied,
-    sum(CASE WHEN status = 'UNQUALIFIED' THEN commission_total ELSE 0 END) AS commission_unqualified,
-    min(CASE WHEN is_order THEN created END) AS first_order_at,
-    max(CASE WHEN is_order THEN created END) AS last_order_at
+    count(DISTINCT CASE WHEN is_sale THEN order_key END) AS orders,
+    sum(CASE WHEN is_sale THEN total ELSE 0 END) AS sales,
+    sum(CASE WHEN is_sale AND state = 'pending' THEN total ELSE 0 END) AS sales_pending,
+    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_sales,
+    sum(CASE WHEN is_net THEN commission ELSE 0 END) AS net_commission,
+    count(CASE WHEN is_net AND kind = 'cancellation' THEN 1 END) AS cancellations,
+    sum(CASE WHEN is_net AND kind = 'cancellation' THEN total ELSE 0 END) AS cancelled_sales,
+    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission,
+    sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
+    sum(CASE WHEN state = 'due' THEN commission ELSE 0 END) AS commission_due,
+    sum(CASE WHEN state = 'paid' THEN commission ELSE 0 END) AS commission_paid,
+    sum(CASE WHEN state = 'denied' THEN commission ELSE 0 END) AS commission_denied,
+    sum(CASE WHEN state = 'unqualified' THEN commission ELSE 0 END) AS commission_unqualified,
+    sum(CASE WHEN state = 'unknown' THEN commission ELSE 0 END) AS commission_unknown,
+    sum(
+      CASE WHEN kind = 'manual credit' AND state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END
+    ) AS manual_credits,
+    count(CASE WHEN is_sale AND state = 'pending' THEN 1 END) AS conversions_pending,
+    count(CASE WHEN is_approved THEN 1 END) AS conversions_approved,
+    count(CASE WHEN is_rejected THEN 1 END) AS conversions_rejected,
+    sum(CASE WHEN is_approved THEN commission ELSE 0 END) AS approved,
+    sum(CASE WHEN is_approved OR is_rejected THEN commission ELSE 0 END) AS decided,
+    min(CASE WHEN is_sale THEN created_at END) AS first_order_at,
+    max(CASE WHEN is_sale THEN created_at END) AS last_order_at
   FROM conversions
   GROUP BY affiliate_id, currency
+),
+
+unlisted AS (
+  SELECT
+    c.affiliate_id,
+    c.affiliate_name,
+    c.affiliate_email,
+    row_number() OVER (PARTITION BY c.affiliate_id ORDER BY c.created_at DESC, c.conversion_id DESC) AS place
+  FROM refersion_summaries.conversions AS c
+  LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = c.affiliate_id
+  WHERE a.name IS NULL OR a.email IS NULL
+),
+
+compared AS (
+  SELECT
+    p.*,
+    rank() OVER (PARTITION BY currency ORDER BY sales DESC) AS sales_rank,
+    rank() OVER (PARTITION BY currency ORDER BY commission DESC) AS commission_rank,
+    sum(sales) OVER (PARTITION BY currency) AS all_sales,
+    sum(commission) OVER (PARTITION BY currency) AS all_commission,
+    CAST(sales / nullif(orders, 0) AS DECIMAL(38, 4)) AS near_aov
+  FROM per_affiliate AS p
 )
 
 SELECT
   c.affiliate_id,
-  coalesce(a.name, l.name) AS affiliate_name,
-  coalesce(a.email, l.email) AS affiliate_email,
+  coalesce(a.name, u.affiliate_name) AS affiliate_name,
+  coalesce(a.email, u.affiliate_email) AS affiliate_email,
   c.currency,
+  c.sales_rank,
+  c.commission_rank,
   c.orders,
   CAST(c.sales AS DECIMAL(38, 4)) AS sales,
+  CAST(CAST(c.sales / nullif(c.all_sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS sales_share,
+  CAST(c.sales_pending AS DECIMAL(38, 4)) AS sales_pending,
+  c.cancellations,
+  CAST(c.cancelled_sales AS DECIMAL(38, 4)) AS cancelled_sales,
+  CAST(c.net_sales AS DECIMAL(38, 4)) AS net_sales,
+  -- DuckDB divides in floating point; dividing what that left over makes the average exact.
+  CAST(
+    c.near_aov + CAST((c.sales - c.near_aov * c.orders) / nullif(c.orders, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)
+  ) AS aov,
+  CAST(c.commission AS DECIMAL(38, 4)) AS commission,
+  CAST(CAST(c.commission / nullif(greatest(c.all_commission, 0), 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
+    AS commission_share,
   CAST(c.commission_pending AS DECIMAL(38, 4)) AS commission_pending,
   CAST(c.commission_due AS DECIMAL(38, 4)) AS commission_due,
   CAST(c.commission_paid AS DECIMAL(38, 4)) AS commission_paid,
   CAST(c.commission_denied AS DECIMAL(38, 4)) AS commission_denied,
   CAST(c.commission_unqualified AS DECIMAL(38, 4)) AS commission_unqualified,
-  -- Rounded half up on whole ten-thousandths: a division of decimals would go through floating point.
-  CASE
-    WHEN c.orders > 0
-      THEN CAST((CAST(c.sales * 10000 AS HUGEINT) * 2 + c.orders) // (c.orders * 2) AS DECIMAL(18, 0))
-        * CAST(0.0001 AS DECIMAL(5, 4))
-  END AS aov,
+  CAST(c.commission_unknown AS DECIMAL(38, 4)) AS commission_unknown,
+  CAST(c.manual_credits AS DECIMAL(38, 4)) AS manual_credits,
+  CAST(
+    CAST(c.net_commission / nullif(c.net_sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)
+  ) AS effective_commission_rate,
+  c.conversions_pending,
+  c.conversions_approved,
+  c.conversions_rejected,
+  CAST(
+    CAST(c.conversions_approved / nullif(c.conversions_approved + c.conversions_rejected, 0) AS DECIMAL(38, 12))
+    AS DECIMAL(18, 6)
+  ) AS approval_rate,
+  CAST(CAST(c.approved / nullif(c.decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS approval_rate_by_value,
   c.first_order_at,
   c.last_order_at
-FROM per_affiliate AS c
-LEFT JOIN latest AS l ON l.recency = 1 AND l.affiliate_id = c.affiliate_id
-LEFT JOIN refersion_data.affiliates AS a ON a.id = c.affiliate_id
+FROM compared AS c
+LEFT JOIN unlisted AS u ON u.place = 1 AND u.affiliate_id = c.affiliate_id
+LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = c.affiliate_id
+ORDER BY c.sales_rank, c.currency, c.commission_rank, c.affiliate_id
