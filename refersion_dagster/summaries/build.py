@@ -87,8 +87,8 @@ def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20
 
 
 def kept_reading(session: Session) -> str | None:
-    """The reading of Refersion's totals that the last control_totals kept to; None before one fitted."""
+    """The readings of Refersion's totals that the last control_totals kept to; None before any could be told apart."""
     if not session.columns(SUMMARIES, "control_totals"):
         return None
-    found = session.query(f"SELECT max(reading) FROM {SUMMARIES}.control_totals WHERE reading_kept")  # noqa: S608
+    found = session.query(f"SELECT max(readings_possible) FROM {SUMMARIES}.control_totals WHERE reading_kept")  # noqa: S608
     return found[0][0]

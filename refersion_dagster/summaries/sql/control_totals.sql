@@ -1,0 +1,344 @@
+/*
+group: proof
+description: >
+  The proof that what was loaded is what Refersion has: the sums of the loaded conversions against Refersion's own by
+  REST /conversion/totals, to the cent. Both are of the same seconds: months of UTC, from the first load to the moment
+  up to which the last run read.
+
+
+  Refersion answers in one currency and says neither whether conversions of other currencies are left out or counted
+  in, nor whether tests are. So the loaded rows are added up in each of these ways, and the one that fits every month,
+  status and payment status is taken, and kept to from then on: should Refersion count otherwise one day, that shows as
+  a difference. To find the reading anew, drop this table and build it again.
+grain: one row per month, status and payment status in which Refersion or the warehouse has conversions
+primary_key: [month, status, payment_status]
+owners: [team:data]
+questions:
+  - Is every conversion of Refersion here, with its status and its amounts, and nothing else?
+  - In which month and status is the difference, and how much is it?
+columns:
+  month: First day of the month of creation, in UTC whatever the reporting time zone, as that is how Refersion is asked.
+  status: Conversion status; (none) for loaded conversions without any.
+  payment_status: >
+    PAID or UNPAID; (none) for loaded conversions without any. On an account that never says UNPAID, conversions without
+    a payment count as UNPAID.
+  verdict: >
+    agrees, accepted (a difference within REFERSION_CONTROL_TOLERANCE in each of count, commission and order total),
+    differs, or not compared (there is nothing to compare with; see remark).
+  remark: What a difference may come from and what to do about it, in words.
+  refersion_count: Conversions that Refersion counts; NULL where it was not asked.
+  loaded_count: Conversions loaded, of those that the reading counts.
+  count_difference: Loaded less Refersion's.
+  refersion_commission: Commission that Refersion adds up, in totals_currency.
+  loaded_commission: Commission loaded; under a reading of all currencies added up as they are, as Refersion would have.
+  commission_difference: Loaded less Refersion's.
+  refersion_order_total: Order amounts that Refersion adds up, in totals_currency.
+  loaded_order_total: Order amounts loaded.
+  order_total_difference: Loaded less Refersion's.
+  rows_left_out: >
+    Loaded conversions of the month and status that were not compared: of other currencies or tests where the reading
+    leaves these out, or made outside of period_from to period_to.
+  totals_currency: Currency that Refersion names for its totals.
+  period_from: First second that was compared, UTC.
+  period_to: Last second that was compared, UTC.
+  totals_read_at: When Refersion was asked, UTC.
+  reading: >
+    How Refersion's totals are read: its currency only or all currencies added up, tests left out or tests counted.
+    Where several fit alike, the first of these; where none fits, the nearest.
+  reading_fits: Whether it fits the whole account; NULL where there is nothing to compare.
+  reading_kept: >
+    Whether the next build keeps to readings_possible. Not before the account has conversions by which readings can be
+    told apart.
+  readings_possible: >
+    The readings that have fitted in every build so far. Once none fits any more, those that did before.
+*/
+WITH readings AS (
+  -- In order of preference. Adding up different currencies is not a figure of ours: it is what a server would answer
+  -- that pays no heed to the currency, and is only held against that answer.
+  SELECT 1 AS preference, 'its currency only, tests left out' AS reading, FALSE AS all_currencies, FALSE AS with_tests
+  UNION ALL
+  SELECT 2, 'its currency only, tests counted', FALSE, TRUE
+  UNION ALL
+  SELECT 3, 'all currencies added up, tests left out', TRUE, FALSE
+  UNION ALL
+  SELECT 4, 'all currencies added up, tests counted', TRUE, TRUE
+),
+
+latest AS (
+  SELECT
+    t.*,
+    CAST(date_trunc('month', t.period_from AT TIME ZONE 'UTC') AS DATE) AS month,
+    -- A month may have been asked for in parts: another start date, or a span that a run was given.
+    row_number() OVER (
+      PARTITION BY date_trunc('month', t.period_from AT TIME ZONE 'UTC'), t.status, t.payment_status
+      ORDER BY t.read_at DESC, t.period_from
+    ) AS place
+  FROM refersion_data.conversion_totals AS t
+  WHERE t.granularity = 'month'
+),
+
+asked AS (
+  SELECT
+    month,
+    status,
+    payment_status,
+    period_from,
+    period_to,
+    period_to + INTERVAL '1' SECOND AS period_end,
+    conversions_count,
+    commission_total,
+    order_total,
+    currency,
+    read_at
+  FROM latest
+  WHERE place = 1
+),
+
+account AS (
+  SELECT
+    max(coalesce(vanished_at, read_at)) AS read_at,
+    count(CASE WHEN payment_status = 'UNPAID' THEN 1 END) AS unpaid,
+    (SELECT max(currency) FROM asked) AS currency,
+    (SELECT count(*) FROM readings WHERE position(reading IN CAST($control_reading AS TEXT)) > 0) AS kept
+  FROM refersion_data.conversions
+),
+
+conversions AS (
+  SELECT
+    CAST(date_trunc('month', c.created AT TIME ZONE 'UTC') AS DATE) AS month,
+    coalesce(c.status, '(none)') AS status,
+    CASE
+      WHEN c.payment_status IS NOT NULL THEN c.payment_status
+      WHEN a.unpaid > 0 THEN '(none)'
+      WHEN coalesce(c.payment_id, c.payment__id) IS NOT NULL OR c.payment__created IS NOT NULL THEN 'PAID'
+      ELSE 'UNPAID'
+    END AS payment_status,
+    c.currency,
+    coalesce(c.is_test_conversion, FALSE) AS is_test,
+    c.created,
+    c.commission_total,
+    c.total,
+    coalesce(c.vanished_at, c.read_at) AS read_at,
+    c.vanished_at IS NOT NULL AS vanished
+  FROM refersion_data.conversions AS c
+  CROSS JOIN account AS a
+),
+
+placed AS (
+  SELECT c.*, a.month IS NULL OR (c.created >= a.period_from AND c.created < a.period_end) AS in_period
+  FROM conversions AS c
+  LEFT JOIN asked AS a ON a.month = c.month AND a.status = c.status AND a.payment_status = c.payment_status
+),
+
+-- A few thousand groups, so that all that follows costs nothing.
+grouped AS (
+  SELECT
+    month,
+    status,
+    payment_status,
+    currency,
+    is_test,
+    vanished,
+    in_period,
+    count(*) AS conversions,
+    sum(commission_total) AS commission,
+    sum(total) AS order_total,
+    max(read_at) AS read_at
+  FROM placed
+  GROUP BY month, status, payment_status, currency, is_test, vanished, in_period
+),
+
+months AS (
+  SELECT month, max(read_at) AS read_at
+  FROM grouped
+  GROUP BY month
+),
+
+present AS (
+  SELECT month, status, payment_status, CAST(sum(conversions) AS BIGINT) AS conversions
+  FROM grouped
+  WHERE NOT vanished
+  GROUP BY month, status, payment_status
+),
+
+cells AS (
+  SELECT
+    coalesce(a.month, p.month) AS month,
+    coalesce(a.status, p.status) AS status,
+    coalesce(a.payment_status, p.payment_status) AS payment_status,
+    coalesce(p.conversions, 0) AS conversions,
+    a.month IS NOT NULL AS was_asked,
+    a.conversions_count,
+    a.commission_total,
+    a.order_total,
+    coalesce(a.currency, account.currency) AS currency,
+    a.period_from,
+    a.period_to,
+    a.read_at,
+    -- Rows that were read again later may have another status by now; rows newer than the last reading are not here.
+    m.read_at > a.read_at AS totals_older,
+    a.period_to > account.read_at AS totals_further
+  FROM asked AS a
+  FULL JOIN present AS p ON p.month = a.month AND p.status = a.status AND p.payment_status = a.payment_status
+  LEFT JOIN months AS m ON m.month = a.month
+  CROSS JOIN account
+),
+
+loaded AS (
+  SELECT
+    c.month,
+    c.status,
+    c.payment_status,
+    r.reading,
+    coalesce(sum(g.conversions), 0) AS conversions,
+    coalesce(sum(g.commission), 0) AS commission,
+    coalesce(sum(g.order_total), 0) AS order_total,
+    coalesce(sum(CASE WHEN g.currency <> c.currency THEN g.conversions END), 0) AS foreign_conversions
+  FROM cells AS c
+  CROSS JOIN readings AS r
+  LEFT JOIN grouped AS g
+    ON g.month = c.month AND g.status = c.status AND g.payment_status = c.payment_status
+    AND g.in_period AND NOT g.vanished
+    AND (r.all_currencies OR g.currency = c.currency)
+    AND (r.with_tests OR NOT g.is_test)
+  GROUP BY c.month, c.status, c.payment_status, r.reading
+),
+
+compared AS (
+  SELECT
+    c.*,
+    l.reading,
+    l.foreign_conversions,
+    CAST(l.conversions AS BIGINT) AS loaded_count,
+    CAST(l.commission AS DECIMAL(38, 4)) AS loaded_commission,
+    CAST(l.order_total AS DECIMAL(38, 4)) AS loaded_order_total,
+    CAST(l.conversions - c.conversions_count AS BIGINT) AS count_difference,
+    CAST(l.commission - c.commission_total AS DECIMAL(38, 4)) AS commission_difference,
+    CAST(l.order_total - c.order_total AS DECIMAL(38, 4)) AS order_total_difference,
+    c.was_asked AND NOT coalesce(c.totals_older, FALSE) AND NOT coalesce(c.totals_further, FALSE) AS comparable
+  FROM cells AS c
+  JOIN loaded AS l ON l.month = c.month AND l.status = c.status AND l.payment_status = c.payment_status
+),
+
+weighed AS (
+  SELECT
+    c.*,
+    abs(count_difference) <= $control_tolerance AS count_fits,
+    abs(commission_difference) <= $control_tolerance
+      AND abs(order_total_difference) <= $control_tolerance AS amounts_fit
+  FROM compared AS c
+),
+
+judged AS (
+  SELECT
+    r.reading,
+    r.preference,
+    coalesce(a.kept, 0) = 0 OR position(r.reading IN CAST($control_reading AS TEXT)) > 0 AS is_candidate,
+    count(w.month) AS cells,
+    count(CASE WHEN NOT (w.count_fits AND w.amounts_fit) THEN 1 END) AS misfits,
+    coalesce(
+      sum(abs(w.count_difference) + abs(w.commission_difference) + abs(w.order_total_difference)), 0
+    ) AS distance,
+    -- A server that converts counts the rows of all currencies, and agrees wherever there is nothing to convert.
+    r.all_currencies
+      AND count(CASE WHEN NOT w.count_fits OR (w.foreign_conversions = 0 AND NOT w.amounts_fit) THEN 1 END) = 0
+      AND count(CASE WHEN w.foreign_conversions > 0 AND NOT w.amounts_fit THEN 1 END) > 0 AS looks_converted
+  FROM readings AS r
+  CROSS JOIN account AS a
+  LEFT JOIN weighed AS w ON w.reading = r.reading AND w.comparable
+  GROUP BY r.reading, r.preference, r.all_currencies, a.kept
+),
+
+choice AS (
+  SELECT
+    reading,
+    cells > 0 AND misfits = 0 AS fits,
+    row_number() OVER (ORDER BY CASE WHEN misfits = 0 THEN 0 ELSE 1 END, distance, preference) AS place
+  FROM judged
+  WHERE is_candidate
+),
+
+conclusion AS (
+  SELECT
+    max(cells) AS cells,
+    count(CASE WHEN is_candidate AND misfits = 0 THEN 1 END) AS fitting,
+    string_agg(CASE WHEN is_candidate AND misfits = 0 THEN reading END, ' or ' ORDER BY preference) AS fitting_names,
+    string_agg(CASE WHEN NOT is_candidate AND misfits = 0 THEN reading END, ' or ' ORDER BY preference) AS other_names,
+    max(CASE WHEN looks_converted THEN 1 ELSE 0 END) AS looks_converted
+  FROM judged
+)
+
+SELECT
+  w.month,
+  w.status,
+  w.payment_status,
+  CASE
+    WHEN w.count_difference = 0 AND w.commission_difference = 0 AND w.order_total_difference = 0 THEN 'agrees'
+    WHEN NOT w.comparable THEN 'not compared'
+    WHEN w.count_fits AND w.amounts_fit THEN 'accepted'
+    ELSE 'differs'
+  END AS verdict,
+  CASE
+    WHEN w.count_difference = 0 AND w.commission_difference = 0 AND w.order_total_difference = 0 THEN NULL
+    WHEN NOT w.was_asked AND EXISTS (SELECT 1 FROM asked AS a WHERE a.month = w.month)
+      THEN 'Refersion gives no totals of this status and payment status.'
+    WHEN NOT w.was_asked THEN 'Refersion was not asked for this month: materialise refersion/conversion_totals.'
+    WHEN w.totals_older
+      THEN 'Conversions of this month were read again after the totals: materialise refersion/conversion_totals.'
+    WHEN w.totals_further
+      THEN 'The totals reach further than the conversions that were read: run refersion_refresh.'
+    WHEN w.count_fits AND w.amounts_fit THEN 'Within REFERSION_CONTROL_TOLERANCE.'
+    WHEN NOT k.fits AND n.other_names IS NOT NULL
+      THEN concat(
+        'Refersion seems to count otherwise than before: it would fit with ', n.other_names,
+        '. If that is right, drop refersion_summaries.control_totals and build it again.'
+      )
+    WHEN NOT k.fits AND n.looks_converted = 1
+      THEN 'Counts fit with all currencies and amounts do not: Refersion seems to convert, at rates it does not tell.'
+    ELSE concat(
+      CASE
+        WHEN w.count_difference < 0
+          THEN 'Refersion counts more than is loaded: conversions are missing, or have another status in the warehouse.'
+        WHEN w.count_difference > 0
+          THEN 'More is loaded than Refersion counts: conversions have another status by now, or are gone.'
+        ELSE 'As many conversions as Refersion counts, with other amounts.'
+      END,
+      ' Run refersion_backfill for this month.'
+    )
+  END AS remark,
+  w.conversions_count AS refersion_count,
+  w.loaded_count,
+  w.count_difference,
+  CAST(w.commission_total AS DECIMAL(38, 4)) AS refersion_commission,
+  w.loaded_commission,
+  w.commission_difference,
+  CAST(w.order_total AS DECIMAL(38, 4)) AS refersion_order_total,
+  w.loaded_order_total,
+  w.order_total_difference,
+  w.conversions - w.loaded_count AS rows_left_out,
+  w.currency AS totals_currency,
+  w.period_from,
+  w.period_to,
+  w.read_at AS totals_read_at,
+  k.reading,
+  CASE WHEN n.cells > 0 THEN k.fits END AS reading_fits,
+  account.kept > 0 OR (n.cells > 0 AND n.fitting BETWEEN 1 AND 3) AS reading_kept,
+  CASE
+    WHEN n.cells > 0 AND n.fitting > 0 THEN n.fitting_names
+    WHEN account.kept > 0 THEN CAST($control_reading AS TEXT)
+  END AS readings_possible
+FROM weighed AS w
+JOIN choice AS k ON k.reading = w.reading AND k.place = 1
+CROSS JOIN conclusion AS n
+CROSS JOIN account
+WHERE w.conversions > 0 OR w.conversions_count <> 0 OR w.commission_total <> 0 OR w.order_total <> 0
+ORDER BY
+  CASE
+    WHEN w.count_difference = 0 AND w.commission_difference = 0 AND w.order_total_difference = 0 THEN 3
+    WHEN NOT w.comparable THEN 1
+    WHEN w.count_fits AND w.amounts_fit THEN 2
+    ELSE 0
+  END,
+  w.month DESC,
+  w.status,
+  w.payment_status
