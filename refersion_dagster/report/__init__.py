@@ -1,0 +1,1 @@
+"""What people look at: published read-only copies of the summaries."""

@@ -1,0 +1,68 @@
+"""Assets of what people look at."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from refersion_dagster.report.publish import CURRENT, DATABASE, publish
+from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.summaries.assets import asset_key
+from refersion_dagster.summaries.query import Summary
+
+GROUP = "published"
+PUBLISHING_VARIABLES = {"folder": "REFERSION_PUBLISH_PATH"}
+
+
+class Publishing(dg.ConfigurableResource):
+    """Where published copies go."""
+
+    folder: str = Field(default="refersion_published", description="Folder of the published copies.")
+
+
+def published_assets(summaries: Sequence[Summary]) -> list[dg.AssetsDefinition]:
+    """The asset `published/summaries`, which stands on every summary and so on all their checks."""
+
+    @dg.asset(
+        key=dg.AssetKey(["published", "summaries"]),
+        group_name=GROUP,
+        kinds={"duckdb", "parquet"},
+        owners=["team:data"],
+        deps=[asset_key(SUMMARIES, summary.name) for summary in summaries],
+        description="""All summaries as files for notebooks, BI tools and spreadsheets, written once every summary has \
+passed its blocking checks: Parquet, CSV and one read-only DuckDB file.
+
+A set is written under another name and `current` then points to it in one step, so that a reader never meets half a \
+set, nor the lock of the warehouse. `manifest.json` says what it holds, from when and from which run.
+
+**Answers**
+- Where do I point my notebook or BI tool?""",
+    )
+    def published_summaries(
+        context: dg.AssetExecutionContext, warehouse: Warehouse, publishing: Publishing
+    ) -> dg.MaterializeResult:
+        folder = Path(publishing.folder).expanduser().resolve()
+        try:
+            with warehouse.writing(context.log.info), warehouse.session() as session:
+                done, manifest = publish(session, [summary.name for summary in summaries], folder, context.run_id)
+        except OSError as error:
+            raise dg.Failure(
+                f"{folder} could not be written: {error.strerror or error}. The published copies are as they were.",
+                allow_retries=False,
+            ) from error
+        metadata: dict[str, Any] = {
+            "folder": dg.MetadataValue.path(str(done)),
+            "open_with": dg.MetadataValue.md(
+                f"```python\nduckdb.connect('{folder / CURRENT / DATABASE}', read_only=True)\n```"
+            ),
+            "tables": len(manifest.tables),
+            "dagster/row_count": sum(table.rows for table in manifest.tables),
+            "bytes": sum(table.bytes for table in manifest.tables),
+        }
+        if manifest.as_of:
+            metadata["as_of"] = manifest.as_of
+        return dg.MaterializeResult(metadata=metadata)
+
+    return [published_summaries]

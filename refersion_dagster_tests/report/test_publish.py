@@ -1,0 +1,152 @@
+"""Published copies: whole sets, swapped in one step, safe to open while they are replaced."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from refersion_dagster.report.publish import CURRENT, DATABASE, KEPT, publish
+from refersion_dagster_tests.summaries.hand_made import (
+    Books,
+    affiliate,
+    create_raw_tables,
+    order,
+)
+
+TABLES = ["data_as_of", "affiliates", "conversions", "payments", "currencies"]
+RUN = "1a2b3c4d-0000-0000-0000-000000000000"
+
+KINDS = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'conversions'"
+
+READER = """
+import duckdb, sys
+from pathlib import Path
+current = Path(sys.argv[1]) / "current"
+print("open", flush=True)
+seen = set()
+for line in sys.stdin:
+    with duckdb.connect(str(current / "refersion.duckdb"), read_only=True) as connection:
+        counts = connection.execute(
+            "SELECT (SELECT count(*) FROM conversions), (SELECT sum(conversions) FROM currencies)"
+        ).fetchone()
+    print(*counts, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    database = tmp_path_factory.mktemp("books") / "warehouse.duckdb"
+    create_raw_tables(database)
+    books = Books(database)
+    books.add(
+        "affiliates", affiliate(1, name='=HYPERLINK("https://evil.example","x")'), affiliate(2, name='Ånn, "B"\nx')
+    )
+    books.conversions(order(1, "100.00", "10.25"), order(2, "7", "0.7", currency="EUR", coupon_code="-5"))
+    books.build(*TABLES)
+    return database
+
+
+@pytest.fixture
+def books(built: Path, tmp_path: Path) -> Books:
+    return Books(Path(shutil.copy(built, tmp_path)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "it's published"
+
+
+def publish_from(books: Books, folder: Path) -> Path:
+    with books.warehouse.session() as session:
+        return publish(session, TABLES, folder, RUN)[0]
+
+
+class TestASet:
+    def test_holds_every_table_in_each_form_with_the_same_rows_and_types(self, books: Books, folder: Path) -> None:
+        done = publish_from(books, folder)
+        with duckdb.connect(str(folder / CURRENT / DATABASE), read_only=True) as copy:
+            for table in TABLES:
+                rows = books.warehouse.query(f"SELECT * FROM refersion_summaries.{table} ORDER BY ALL")
+                assert copy.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall() == rows
+                parquet = pq.read_table(done / "parquet" / f"{table}.parquet")
+                assert parquet.num_rows == len(rows)
+                with (done / "csv" / f"{table}.csv").open(encoding="utf-8", newline="") as file:
+                    assert len(list(csv.DictReader(file))) == len(rows)
+            kinds = dict(copy.execute(KINDS).fetchall())
+        assert kinds["commission"] == "DECIMAL(18,4)"
+        assert kinds["created_at"] == "TIMESTAMP WITH TIME ZONE"
+        money = pq.read_table(done / "parquet" / "conversions.parquet").column("commission").to_pylist()
+        assert sorted(money) == [Decimal("0.7"), Decimal("10.25")]
+
+    def test_says_what_it_is(self, books: Books, folder: Path) -> None:
+        done = publish_from(books, folder)
+        manifest = json.loads((folder / CURRENT / "manifest.json").read_text("utf-8"))
+        assert manifest["run_id"] == RUN
+        assert manifest["as_of"] == "2025-04-01T12:00:00+00:00"
+        assert datetime.fromisoformat(manifest["published_at"]).tzinfo
+        told = {table["name"]: table["rows"] for table in manifest["tables"]}
+        assert told == {"data_as_of": 1, "affiliates": 2, "conversions": 2, "payments": 0, "currencies": 2}
+        sizes = {table["name"]: table["bytes"] for table in manifest["tables"]}
+        assert sizes["affiliates"] == (done / "parquet" / "affiliates.parquet").stat().st_size
+
+    def test_makes_cells_of_csv_harmless_and_leaves_numbers_alone(self, books: Books, folder: Path) -> None:
+        done = publish_from(books, folder)
+        with (done / "csv" / "affiliates.csv").open(encoding="utf-8", newline="") as file:
+            names = [row["name"] for row in csv.DictReader(file)]
+        assert sorted(names) == ['\'=HYPERLINK("https://evil.example","x")', 'Ånn, "B"\nx']
+        with (done / "csv" / "conversions.csv").open(encoding="utf-8", newline="") as file:
+            rows = {row["conversion_id"]: row for row in csv.DictReader(file)}
+        assert (rows["2"]["coupon_code"], rows["2"]["commission"]) == ("'-5", "0.7000")
+
+    def test_can_only_be_read(self, books: Books, folder: Path) -> None:
+        done = publish_from(books, folder)
+        assert {file.stat().st_mode & 0o222 for file in done.rglob("*") if file.is_file()} == {0}
+
+
+class TestReplacing:
+    def test_an_account_that_was_never_read_can_be_published(self, books: Books, folder: Path) -> None:
+        with books.warehouse.session() as session:
+            for table in TABLES:
+                session.query(f"DELETE FROM refersion_summaries.{table}")
+        publish_from(books, folder)
+        assert json.loads((folder / CURRENT / "manifest.json").read_text("utf-8"))["as_of"] is None
+
+    def test_the_last_sets_are_kept_and_older_ones_go(self, books: Books, folder: Path) -> None:
+        done = [publish_from(books, folder) for _ in range(KEPT + 2)]
+        assert sorted((folder / "versions").iterdir()) == done[-KEPT:]
+        assert (folder / CURRENT).resolve() == done[-1].resolve()
+
+    def test_a_set_that_fails_leaves_the_current_one_and_no_leftover(self, books: Books, folder: Path) -> None:
+        done = publish_from(books, folder)
+        with books.warehouse.session() as session, pytest.raises(duckdb.Error):
+            publish(session, [*TABLES, "never_built"], folder, RUN)
+        assert (folder / CURRENT).resolve() == done.resolve()
+        assert list((folder / "versions").iterdir()) == [done]
+
+    def test_readers_of_other_processes_meet_whole_sets_only(self, books: Books, folder: Path) -> None:
+        publish_from(books, folder)
+        command = [sys.executable, "-c", READER, str(folder)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+            assert reader.stdin
+            assert reader.stdout
+            assert reader.stdout.readline() == "open\n"
+            counts = []
+            for number in range(3, 9):
+                reader.stdin.write("look\n")
+                reader.stdin.flush()
+                books.conversions(order(number, "1", "1"))
+                with books.warehouse.writing(print):  # the warehouse itself is locked meanwhile
+                    books.build(*TABLES)
+                    publish_from(books, folder)
+                counts.append(reader.stdout.readline().split())
+            reader.stdin.close()
+        assert all(rows == summed for rows, summed in counts)
+        assert len(counts) == 6
