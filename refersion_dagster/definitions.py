@@ -21,6 +21,7 @@ from refersion_dagster.checks.assets import all_checks
 from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES, WebhookInbox, webhook_events
 from refersion_dagster.refersion.environment import VARIABLES
+from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing, published_assets
 from refersion_dagster.resources import (
     WAREHOUSE_VARIABLES,
     RefersionResource,
@@ -39,14 +40,16 @@ summaries = load_summaries()
 
 def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
     """What holds for every asset of a kind, said once."""
-    if spec.key.path[0] == "summaries":
+    if spec.key.path[0] in ("summaries", "published"):
         spec = spec.replace_attributes(automation_condition=FOLLOW_PARENTS)
     return spec.replace_attributes(freshness_policy=FRESH)
 
 
 defs = dg.Definitions(
     assets=[
-        *dg.map_asset_specs(with_policies, [refersion_tables, *summary_assets(summaries)]),
+        *dg.map_asset_specs(
+            with_policies, [refersion_tables, *summary_assets(summaries), *published_assets(summaries)]
+        ),
         # Fresh whenever nothing waits.
         webhook_events,
     ],
@@ -59,6 +62,7 @@ defs = dg.Definitions(
         "warehouse": Warehouse(**from_environment(WAREHOUSE_VARIABLES)),
         "settings": ReportSettings(**from_environment(SETTINGS_VARIABLES)),
         "webhook_inbox": WebhookInbox(**from_environment(INBOX_VARIABLES)),
+        "publishing": Publishing(**from_environment(PUBLISHING_VARIABLES)),
         "dlt": DagsterDltResource(),
     },
     # DuckDB takes one writing process, and a process a step costs seconds each.
