@@ -1,6 +1,8 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from refersion_dagster_tests.summaries.hand_made import Books, create_raw_tables
@@ -15,9 +17,12 @@ def empty_raw_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database(empty_raw_tables: Path, tmp_path: Path) -> Path:
+def database(empty_raw_tables: Path, tmp_path: Path) -> Iterator[Path]:
     """A warehouse with empty raw tables of this test's own."""
-    return Path(shutil.copy(empty_raw_tables, tmp_path))
+    path = Path(shutil.copy(empty_raw_tables, tmp_path))
+    # Held open, so that each further connection of the test takes no time.
+    with duckdb.connect(str(path)):
+        yield path
 
 
 @pytest.fixture
