@@ -54,6 +54,7 @@ class ReadOptions:
         personal: what becomes of customers' personal values.
         salt: key of their hash; without one a random one is made and kept in dlt's state, in the warehouse.
         all_details: affiliate_get reads every affiliate, not only new and changed ones.
+        details_of: affiliate_get reads these in any case: ids as the list has them.
         totals_by: "month" or "day".
         rows_per_load: a windowed table stops after whole months that hold this many rows, and says so in its report;
             None reads all in one load.
@@ -65,6 +66,7 @@ class ReadOptions:
     all_details: bool = False
     totals_by: str = "month"
     rows_per_load: int | None = None
+    details_of: frozenset[str] = frozenset()
 
 
 class Tables:
@@ -112,7 +114,9 @@ class Tables:
         changed = [
             row
             for row in self.account.affiliate_list
-            if self.options.all_details or seen.get(read_text(row["id"])) != digests[read_text(row["id"])]
+            if self.options.all_details
+            or read_text(row["id"]) in self.options.details_of
+            or seen.get(read_text(row["id"])) != digests[read_text(row["id"])]
         ]
         found: list[Row] = []
         gone = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import dlt
@@ -54,6 +54,7 @@ def refersion_source(
     read_to: str | None = None,
     full_reload: bool = False,
     all_details: bool = False,
+    details_of: Sequence[str] = (),
     totals_by: str = "month",
     pii: str = "hash",
     pii_salt: TSecretStrValue | None = None,
@@ -82,6 +83,8 @@ def refersion_source(
         read_from, read_to: an explicit span of `created`, half-open, which leaves the high-water mark alone.
         full_reload: read everything from start_date again.
         all_details: read the details of every affiliate, not only of new and changed ones.
+        details_of: affiliates whose details are read in any case, by id as the list has it: not every detail shows in
+            the list.
         totals_by: period of the control totals, "month" or "day".
         pii: what becomes of customers' e-mail, name and ip: "hash", "keep" or "drop".
         pii_salt: key of the hash; without one, a random one that is kept in dlt's state.
@@ -118,5 +121,5 @@ def refersion_source(
         read_to=parse_moment(read_to) if read_to else None,
         full=full_reload,
     )
-    options = ReadOptions(span, personal, pii_salt, all_details, totals_by, rows_per_load)
+    options = ReadOptions(span, personal, pii_salt, all_details, totals_by, rows_per_load, frozenset(details_of))
     return list(build_resources(account, options, report if report is not None else ReadReport()))

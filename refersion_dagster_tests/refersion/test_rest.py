@@ -175,6 +175,16 @@ class TestAffiliateGet:
         assert warehouse.load(sandbox, "affiliate_get", all_details=True).table("affiliate_get").rows == 12
         assert dict(warehouse.rows("affiliate_get", "id", "company_name"))[str(number)] == "Found only in the details"
 
+    def test_those_asked_for_are_read_whatever_the_list_shows(
+        self, sandbox: SandboxServer, warehouse: Warehouse
+    ) -> None:
+        warehouse.load(sandbox, "affiliate_get")
+        person = next(iter(sandbox.account.affiliates.values()))
+        sandbox.change_affiliate(person.id, company="Found only in the details")
+        report = warehouse.load(sandbox, "affiliate_get", details_of=[person.code, "not there"])
+        assert report.table("affiliate_get").rows == 1
+        assert dict(warehouse.rows("affiliate_get", "id", "company_name"))[str(person.id)] == person.company
+
     def test_those_whose_load_failed_are_read_again(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
         sandbox.fault(GET, "500", after=5, times=None)
         with pytest.raises(RefersionError):
