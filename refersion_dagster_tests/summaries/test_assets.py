@@ -2,11 +2,15 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+from sqlglot import exp
+from sqlglot.lineage import lineage
 
-from refersion_dagster.resources import Warehouse
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import summary_assets
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.query import RAW_COLUMNS, in_order, load_summaries, parse
@@ -146,6 +150,24 @@ class TestLineage:
             ],
             "one": [],
         }
+
+    @pytest.mark.parametrize("name", ["affiliates", "conversions", "commission_daily"])
+    def test_is_what_sqlglot_finds_by_the_longer_way(self, name: str) -> None:
+        summaries = load_summaries()
+        summary = next(one for one in summaries if one.name == name)
+        schema: dict[str, Any] = {
+            DATASET: {table: dict.fromkeys(columns, "text") for table, columns in RAW_COLUMNS.items()},
+            SUMMARIES: {one.name: dict.fromkeys(one.columns, "text") for one in summaries},
+        }
+        found = column_sources(summary, summaries)
+        for column in summary.columns:
+            ends = [
+                (node.expression, node.name.rpartition(".")[2].strip('"'))
+                for node in lineage(column, summary.file.tree, schema=schema, dialect="duckdb").walk()
+                if not node.downstream
+            ]
+            expected = {(table.db, table.name, name) for table, name in ends if isinstance(table, exp.Table)}
+            assert found[column] == sorted(expected), column
 
     def test_that_cannot_be_followed_does_not_fail_the_asset(self, tmp_path: Path) -> None:
         told = build(tmp_path / "warehouse.duckdb", "SELECT number FROM generate_series(1, 3) AS g(number)")
