@@ -23,6 +23,7 @@ from refersion_dagster.webhooks.inbox import Inbox
 from refersion_dagster.webhooks.inbox_file import INBOX_FILE, INBOX_VARIABLE, NoInbox
 
 GROUP = "webhooks"
+EVENTS_PER_LOAD = 10_000
 # Of events that could not be applied, in the metadata; the log has them all.
 MOST_TOLD = 20
 INBOX_VARIABLES = {"path": INBOX_VARIABLE}
@@ -118,7 +119,7 @@ class Drain:
                 self.context.log.warning(
                     "Conversions were never loaded, so events are kept and not applied; run refersion_refresh."
                 )
-            while kept := self.inbox.read(self.last, up_to=newest):
+            while kept := self.inbox.read(self.last, up_to=newest, rows=EVENTS_PER_LOAD):
                 batch = Batch.of(kept)
                 self._load(batch)
                 if loaded:

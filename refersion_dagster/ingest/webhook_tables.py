@@ -141,7 +141,9 @@ def conversions_table(batch: Batch, privacy: Privacy) -> pa.Table:
     turns = _turns(events := [event for event, _ in readable])
     table = builder.build_rows([row for _, row in readable]) if readable else builder.empty()
     names = [column.name for column in SENT]
-    staged = table.select(names).add_column(0, pa.field(TURN.name, pa.int64(), nullable=False), [turns])
+    staged = table.select(names).add_column(
+        0, pa.field(TURN.name, pa.int64(), nullable=False), pa.array(turns, pa.int64())
+    )
     return staged.filter(pa.array([turn > 0 for turn in turns], pa.bool_()))
 
 

@@ -24,8 +24,8 @@ REMEMBERED = timedelta(days=180)
 
 # Rows of one commit, where many are drained: short, as receivers wait meanwhile.
 ROWS_PER_COMMIT = 5_000
-# What is read at once: rows, and bytes of bodies.
-ROWS, BYTES = 10_000, 16_000_000
+# Bodies that are read at once.
+READ_BYTES = 16_000_000
 STORED, REPEATED = "stored", "repeated"
 
 ADD = "INSERT INTO events (event_id, topic, received_at, body) VALUES (?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
@@ -149,7 +149,7 @@ class Inbox:
             counts = dict(self._connection.execute("SELECT kind, count FROM counts"))
         return InboxState(waiting, found[0] if found else 0, _moment(oldest) if oldest else None, counts)
 
-    def read(self, after: int = 0, *, up_to: int = 2**62, rows: int = ROWS, size: int = BYTES) -> list[Kept]:
+    def read(self, after: int = 0, *, up_to: int = 2**62, rows: int = 10_000, size: int = READ_BYTES) -> list[Kept]:
         """The events that wait, in their order: those after a `seq`, up to another one, and no more than fit.
 
         One event is given whatever its size. They wait on until they are acknowledged.
