@@ -1,12 +1,30 @@
-"""What becomes of customers' personal values (e-mail, ip, name) before anything is written."""
+"""What becomes of customers' personal values (e-mail, ip, name) before anything is written.
+
+Values are hashed by the ten thousand, in Arrow and DuckDB: in Python alone it is a third of the time of reading, and
+all other threads wait meanwhile.
+"""
+
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refersion_dagster.refersion.coerce import Raw
+
+# Printable ASCII without outer spaces: what Arrow and Python have the same lower case of.
+USUAL = r"^[!-~]([ -~]*[!-~])?$"
+TAG = r"^([^+]*)\+.*@([^@]*)$"
+GMAIL = r"@(gmail|googlemail)\.com$"
 
 
 class PersonalData(StrEnum):
@@ -41,11 +59,24 @@ class Privacy:
 
     def digests(self, values: Sequence[Any]) -> list[str | None]:
         """Hashes of the normalised values; empty and None give None."""
-        salt, sha256 = self.salt.encode(), hashlib.sha256
-        return [
-            sha256(salt + one.encode("utf-8", "surrogatepass")).hexdigest() if one else None
-            for one in map(normalise, values)
-        ]
+        return self.digest_chunks([values]).to_pylist()
+
+    def digest_chunks(self, chunks: Sequence[Raw]) -> pa.Array:
+        """`digests` of all chunks together, as one array."""
+        normal = pa.chunked_array([normalised(chunk) for chunk in chunks], pa.binary())
+        with _calculator().cursor() as cursor:
+            cursor.register("given", pa.table({"value": normal}))
+            found = cursor.sql(
+                "SELECT CASE WHEN octet_length(value) > 0 THEN sha256($salt || value) END AS digest FROM given",
+                params={"salt": self.salt.encode("utf-8", "surrogatepass")},
+            )
+            return pa.concat_arrays(found.to_arrow_table().column("digest").chunks or [pa.array([], pa.string())])
+
+
+@cache
+def _calculator() -> duckdb.DuckDBPyConnection:
+    """A database in memory, without tables. Opening one takes as long as many thousand hashes, so there is one."""
+    return duckdb.connect(config={"threads": 1})
 
 
 def normalise(value: Any) -> str:
@@ -58,3 +89,23 @@ def normalise(value: Any) -> str:
     if domain in ("gmail.com", "googlemail.com"):
         local, domain = local.replace(".", ""), "gmail.com"
     return f"{local}@{domain}"
+
+
+def normalised(values: Raw) -> pa.Array:
+    """`normalise` of each value, as UTF-8. What is not usual is left to Python, value by value."""
+    if not isinstance(values, pa.Array):
+        return pa.array([normalise(value).encode("utf-8", "surrogatepass") for value in values], pa.binary())
+    given = values.cast(pa.string())
+    text = pc.ascii_lower(given)
+    if pc.any(pc.match_substring(text, "@")).as_py():
+        text = (
+            pc.replace_substring_regex(text, TAG, r"\1@\2") if pc.any(pc.match_substring(text, "+")).as_py() else text
+        )
+        at_gmail = pc.match_substring_regex(text, GMAIL)
+        dotless = pc.replace_substring(pc.replace_substring_regex(text, GMAIL, ""), ".", "")
+        text = pc.if_else(at_gmail, pc.binary_join_element_wise(dotless, "gmail.com", "@"), text)
+    normal = text.cast(pa.binary())
+    unusual = pc.fill_null(pc.invert(pc.match_substring_regex(given, USUAL)), False)
+    if pc.any(unusual).as_py():
+        normal = pc.replace_with_mask(normal, unusual, normalised(given.filter(unusual).to_pylist()))
+    return normal

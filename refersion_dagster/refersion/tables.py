@@ -123,12 +123,8 @@ class TableBuilder:
         if not parts:
             return self.empty()
         rows = sum(map(len, parts))
-        found = {name: [part.values[name] for part in parts] for name in parts[0].values}
-        for column in self.columns:
-            if column.digest_of:
-                found[column.name] = [raw_array(self.privacy.digests(as_values(found[column.digest_of])))]
-            elif column.personal and self.privacy.policy is not PersonalData.KEEP:
-                found[column.name] = [raw_array(self.privacy.apply(as_values(found[column.name])))]
+        found: dict[str, Sequence[Raw]] = {name: [part.values[name] for part in parts] for name in parts[0].values}
+        self._protect(found, rows)
 
         def row_name(i: int) -> str:
             keys = [key for name in self.entity.primary_key if (key := as_values(found[name])[i]) is not None]
@@ -144,13 +140,25 @@ class TableBuilder:
             schema=self.schema,
         )
 
+    def _protect(self, found: dict[str, Sequence[Raw]], rows: int) -> None:
+        """Makes hashes, and hashes or drops personal values; all columns at once, which is several times faster."""
+        hashes = {column.name: column.digest_of for column in self.columns if column.digest_of}
+        personal = [column.name for column in self.columns if column.personal]
+        if self.privacy.policy is PersonalData.HASH:
+            hashes |= {name: name for name in personal}
+        elif self.privacy.policy is PersonalData.DROP:
+            found |= {name: [pa.nulls(rows)] for name in personal}
+        if hashes:
+            digests = self.privacy.digest_chunks([chunk for name in hashes.values() for chunk in found[name]])
+            found |= {name: [digests[place * rows : (place + 1) * rows]] for place, name in enumerate(hashes)}
+
     def build_rows(self, rows: Sequence[Row]) -> pa.Table:
         """Rows as one table: `pick` and `build` in one."""
         return self.build([self.pick(rows)])
 
     def empty(self) -> pa.Table:
         """No rows, all columns: so that the table exists in the warehouse even when there is nothing to load."""
-        return self.schema.empty_table()
+        return pa.Table.from_batches([], self.schema)
 
 
 def _pick(rows: Sequence[Row], names: Sequence[str]) -> list[Sequence[Any]]:

@@ -4,12 +4,13 @@ import hashlib
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from refersion_dagster.refersion.entities import CONVERSIONS
-from refersion_dagster.refersion.privacy import PersonalData, Privacy, normalise
+from refersion_dagster.refersion.privacy import PersonalData, Privacy, normalise, normalised
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.refersion.plain_dlt import NOW, Warehouse, read
 
@@ -44,6 +45,19 @@ def test_normalising_twice_changes_nothing_more_of_an_address(text: str) -> None
     assert normalise(normalise(address)) == normalise(address)
 
 
+@given(
+    st.lists(
+        st.none()
+        | st.text(st.sampled_from("aB.+@ \tİß\x1c\x00"))
+        | st.from_regex(r"[a-c.+]{1,5}@gmail\.com", fullmatch=True)
+    )
+)
+def test_columns_are_normalised_as_single_values_are(texts: list[str | None]) -> None:
+    expected = [None if text is None else normalise(text).encode() for text in texts]
+    assert normalised(pa.array(texts, pa.string())).to_pylist() == expected
+    assert [value or None for value in normalised(texts).to_pylist()] == [value or None for value in expected]
+
+
 class TestHashes:
     def test_are_sha256_of_salt_and_value_which_sql_can_repeat(self, warehouse: Warehouse) -> None:
         (digest,) = Privacy(PersonalData.HASH, "salt").digests(["Kim@Example.com"])
@@ -54,6 +68,23 @@ class TestHashes:
 
     def test_nothing_stays_nothing(self) -> None:
         assert Privacy(PersonalData.HASH, "salt").apply([None, "", "  "]) == [None, None, None]
+
+    def test_are_those_of_hashlib_for_whole_columns(self) -> None:
+        values = [
+            "Kim@Example.com",
+            None,
+            "",
+            "İstanbul",
+            "k.i.m+x@gmail.com",
+            *(f"customer {i}" for i in range(5_000)),
+        ]
+        found = Privacy(PersonalData.HASH, "pépper").digest_chunks([pa.array(values), pa.array([7, None]), [b"", 2.5]])
+        every = [*values, 7, None, b"", 2.5]
+        digests = [
+            hashlib.sha256(f"pépper{normalise(value)}".encode()).hexdigest() if normalise(value) else None
+            for value in every
+        ]
+        assert found.to_pylist() == digests
 
     @given(st.lists(st.text(st.characters())), st.text())
     def test_are_the_same_for_the_same_salt_alone(self, values: list[str], salt: str) -> None:
