@@ -1,0 +1,54 @@
+/*
+group: sales
+description: >
+  How many of the affiliates that may sell (status ACTIVE) do, in one row. The words are those of affiliate_activity;
+  each ACTIVE affiliate has one of them.
+grain: one row, or none before the first load
+primary_key: [today]
+owners: [team:data]
+questions:
+  - Which part of the affiliates is active?
+  - How many stopped selling or never began?
+columns:
+  today: The day of the last reading, in the reporting time zone, on which every span of days ends.
+  affiliates: All affiliates, whatever their status.
+  affiliates_active: Those with status ACTIVE; the base of both rates.
+  active_30: Those of them with an approved order of the last 30 days.
+  active_rate_30: That by all ACTIVE affiliates, a fraction; NULL where there are none.
+  active_90: Those of them with an approved order of the last 90 days.
+  active_rate_90: That by all ACTIVE affiliates.
+  rising: ACTIVE affiliates whose sales rise.
+  falling: ACTIVE affiliates whose sales fall.
+  selling: ACTIVE affiliates that sell as much as before, or more in one currency and less in another.
+  lapsed: ACTIVE affiliates without an order for REFERSION_LAPSED_DAYS.
+  never_sold: ACTIVE affiliates that never sold.
+*/
+WITH counted AS (
+  SELECT
+    count(*) AS affiliates,
+    count(CASE WHEN status = 'ACTIVE' THEN 1 END) AS affiliates_active,
+    count(CASE WHEN active_30 THEN 1 END) AS active_30,
+    count(CASE WHEN active_90 THEN 1 END) AS active_90,
+    count(CASE WHEN status = 'ACTIVE' AND activity = 'rising' THEN 1 END) AS rising,
+    count(CASE WHEN status = 'ACTIVE' AND activity = 'falling' THEN 1 END) AS falling,
+    count(CASE WHEN status = 'ACTIVE' AND activity = 'selling' THEN 1 END) AS selling,
+    count(CASE WHEN status = 'ACTIVE' AND activity = 'lapsed' THEN 1 END) AS lapsed,
+    count(CASE WHEN status = 'ACTIVE' AND activity = 'never sold' THEN 1 END) AS never_sold
+  FROM refersion_summaries.affiliate_activity
+)
+
+SELECT
+  d.today,
+  c.affiliates,
+  c.affiliates_active,
+  c.active_30,
+  CAST(CAST(c.active_30 / nullif(c.affiliates_active, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS active_rate_30,
+  c.active_90,
+  CAST(CAST(c.active_90 / nullif(c.affiliates_active, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS active_rate_90,
+  c.rising,
+  c.falling,
+  c.selling,
+  c.lapsed,
+  c.never_sold
+FROM counted AS c
+CROSS JOIN refersion_summaries.data_as_of AS d

@@ -1,0 +1,133 @@
+/*
+group: sales
+description: >
+  How affiliates go on selling after their first sale. Affiliates whose first order in a currency was in the same month
+  make a cohort, as Refersion publishes no sign-up date; each month since has a row, also when nobody sold. Months are
+  those of the reporting time zone. Amounts of different currencies are never added up.
+grain: one row per currency, month of the first sale and month since
+primary_key: [currency, cohort_month, months_since]
+owners: [team:data]
+questions:
+  - Do affiliates go on selling after their first month?
+  - Which year's or season's newcomers were worth most?
+columns:
+  currency: Currency of every amount of the row.
+  cohort_month: First day of the month of the first order, pending or approved, in this currency.
+  months_since: Whole months after that one; 0 is the month of the first sale.
+  month: First day of the month the figures are of.
+  is_complete: Whether that month was over when the account was last read; the figures of one that was not still grow.
+  affiliates: Affiliates in the cohort, the same in each of its rows.
+  affiliates_active: Those with an order, pending or approved, in the month.
+  active_share: That by the affiliates in the cohort, a fraction.
+  sales: Their gross sales in the month.
+  sales_per_affiliate: That by all affiliates in the cohort, active or not.
+  cumulative_sales_per_affiliate: The same for all months from the first sale to this one.
+  commission: >
+    Their commission in the month, pending, due or paid, with manual credits and less cancellations. What came before
+    the first sale counts in its month.
+  cumulative_commission: The same for all months from the first sale to this one.
+sums:
+  sales: sales
+*/
+WITH conversions AS (
+  SELECT
+    currency,
+    affiliate_id,
+    booked_month,
+    total,
+    commission,
+    kind = 'order' AS is_sale
+  FROM refersion_summaries.conversions
+  WHERE state IN ('pending', 'due', 'paid')
+),
+
+first_sales AS (
+  SELECT currency, affiliate_id, min(booked_month) AS cohort_month
+  FROM conversions
+  WHERE is_sale
+  GROUP BY currency, affiliate_id
+),
+
+cohorts AS (
+  SELECT currency, cohort_month, count(*) AS affiliates
+  FROM first_sales
+  GROUP BY currency, cohort_month
+),
+
+per_month AS (
+  SELECT
+    f.currency,
+    f.cohort_month,
+    greatest(c.booked_month, f.cohort_month) AS month,
+    count(DISTINCT CASE WHEN is_sale THEN c.affiliate_id END) AS affiliates_active,
+    sum(CASE WHEN is_sale THEN c.total ELSE 0 END) AS sales,
+    sum(c.commission) AS commission
+  FROM first_sales AS f
+  JOIN conversions AS c ON c.currency = f.currency AND c.affiliate_id = f.affiliate_id
+  GROUP BY f.currency, f.cohort_month, greatest(c.booked_month, f.cohort_month)
+),
+
+ends AS (
+  SELECT
+    p.currency,
+    CAST(greatest(max(p.month), CAST(date_trunc('month', max(d.today)) AS DATE)) AS TIMESTAMP) AS last_month
+  FROM per_month AS p
+  LEFT JOIN refersion_summaries.data_as_of AS d ON TRUE
+  GROUP BY p.currency
+),
+
+months AS (
+  SELECT c.currency, c.cohort_month, c.affiliates, CAST(series.moment AS DATE) AS month
+  FROM cohorts AS c
+  JOIN ends AS e ON e.currency = c.currency
+  CROSS JOIN LATERAL generate_series(
+    CAST(c.cohort_month AS TIMESTAMP), e.last_month, INTERVAL '1' MONTH
+  ) AS series(moment)
+),
+
+filled AS (
+  SELECT
+    m.currency,
+    m.cohort_month,
+    CAST(
+      (extract(YEAR FROM m.month) - extract(YEAR FROM m.cohort_month)) * 12
+        + extract(MONTH FROM m.month) - extract(MONTH FROM m.cohort_month)
+      AS BIGINT
+    ) AS months_since,
+    m.month,
+    m.affiliates,
+    coalesce(p.affiliates_active, 0) AS affiliates_active,
+    CAST(coalesce(p.sales, 0) AS DECIMAL(38, 4)) AS sales,
+    CAST(coalesce(p.commission, 0) AS DECIMAL(38, 4)) AS commission
+  FROM months AS m
+  LEFT JOIN per_month AS p
+    ON p.currency = m.currency AND p.cohort_month = m.cohort_month AND p.month = m.month
+),
+
+added_up AS (
+  SELECT
+    f.*,
+    CAST(sum(sales) OVER (PARTITION BY currency, cohort_month ORDER BY month) AS DECIMAL(38, 4)) AS cumulative_sales,
+    CAST(sum(commission) OVER (PARTITION BY currency, cohort_month ORDER BY month) AS DECIMAL(38, 4))
+      AS cumulative_commission
+  FROM filled AS f
+)
+
+SELECT
+  a.currency,
+  a.cohort_month,
+  a.months_since,
+  a.month,
+  a.month < CAST(date_trunc('month', now.today) AS DATE) AS is_complete,
+  a.affiliates,
+  a.affiliates_active,
+  CAST(CAST(a.affiliates_active / nullif(a.affiliates, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS active_share,
+  a.sales,
+  CAST(CAST(a.sales / nullif(a.affiliates, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)) AS sales_per_affiliate,
+  CAST(CAST(a.cumulative_sales / nullif(a.affiliates, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4))
+    AS cumulative_sales_per_affiliate,
+  a.commission,
+  a.cumulative_commission
+FROM added_up AS a
+LEFT JOIN refersion_summaries.data_as_of AS now ON TRUE
+ORDER BY a.currency, a.cohort_month, a.months_since

@@ -1,0 +1,173 @@
+/*
+group: sales
+description: >
+  What was sold and earned under each offer, and what the commission comes to beside what the offer promises. An order
+  counts under the offer of its time, wherever its affiliate is now. Amounts of different currencies are never added up.
+grain: one row per offer and currency
+primary_key: [offer_id, currency]
+owners: [team:data]
+questions:
+  - Which offers sell?
+  - What do we really pay under an offer, and what did it promise?
+columns:
+  offer_id: Offer id; its name where the account offers no id, (none) where a conversion names no offer.
+  offer_name: Name now; of an offer that is no longer listed, as the latest conversion has it.
+  currency: Currency of every amount of the row.
+  offer_type: PERCENT_OF_SALE or FLAT_RATE; found like the name.
+  nominal_rate: The offer's rate now, a fraction (0.1 is 10 %); NULL for a flat rate. Found like the name.
+  nominal_rate_at_order: >
+    Its rate at the time of each order, a fraction weighted by the totals of the approved orders; differs from
+    nominal_rate where terms changed. NULL for a flat rate.
+  nominal_amount: Flat amount, in the offer's own currency; NULL for a rate.
+  effective_commission_rate: >
+    Commission by totals of approved orders and cancellations, a fraction; NULL without any. Manual credits are not in.
+  affiliates: Affiliates with an order pending or approved.
+  orders: Distinct orders, pending or approved.
+  sales: Gross affiliate sales, the sum of totals of orders pending or approved.
+  sales_share: Share of all sales in this currency, a fraction.
+  cancellations: Number of approved cancellations.
+  net_sales: Sum of totals of approved orders and cancellations.
+  aov: Average order value, sales by orders; NULL without orders.
+  commission: Commission pending, due or paid, with manual credits and less cancellations.
+  commission_pending: Commission that waits for approval.
+  commission_due: Commission approved and not paid.
+  commission_paid: Commission approved and paid.
+  commission_denied: Commission of denied conversions.
+  commission_unqualified: Commission of unqualified conversions.
+  commission_unknown: Commission of conversions whose status Refersion never documented.
+  manual_credits: The part of commission that manual credits make.
+  conversions_pending: Number of orders' conversions that wait for approval; what the approval rates leave out.
+  approval_rate: Approved by approved, denied and unqualified conversions, a fraction; NULL before any was decided.
+  approval_rate_by_value: The same by their commission.
+sums:
+  sales: sales
+  net_sales: net_sales
+  commission_pending: pending
+  commission_due: due
+  commission_paid: paid
+  commission_denied: denied
+  commission_unqualified: unqualified
+  commission_unknown: unknown
+*/
+WITH conversions AS (
+  SELECT
+    coalesce(c.offer_id, c.offer_name, o.offer_id, o.offer_name, '(none)') AS offer_id,
+    c.offer_name,
+    c.offer_type,
+    c.offer_amount,
+    c.conversion_id,
+    c.affiliate_id,
+    c.currency,
+    c.order_key,
+    c.kind,
+    c.state,
+    c.total,
+    c.commission,
+    c.created_at,
+    c.kind = 'order' AND c.state IN ('pending', 'due', 'paid') AS is_sale,
+    c.kind IN ('order', 'cancellation') AND c.state IN ('due', 'paid') AS is_net,
+    c.kind = 'order' AND c.state IN ('due', 'paid') AS is_approved,
+    c.kind = 'order' AND c.state IN ('denied', 'unqualified') AS is_rejected,
+    c.kind = 'order' AND c.state IN ('due', 'paid')
+      AND c.offer_type = 'PERCENT_OF_SALE' AND c.offer_amount IS NOT NULL AS is_at_a_rate
+  FROM refersion_summaries.conversions AS c
+  -- A cancellation that names no offer belongs where its order was.
+  LEFT JOIN refersion_summaries.conversions AS o ON o.conversion_id = c.original_id
+),
+
+per_offer AS (
+  SELECT
+    offer_id,
+    currency,
+    count(DISTINCT CASE WHEN is_sale THEN affiliate_id END) AS affiliates,
+    count(DISTINCT CASE WHEN is_sale THEN order_key END) AS orders,
+    sum(CASE WHEN is_sale THEN total ELSE 0 END) AS sales,
+    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_sales,
+    sum(CASE WHEN is_net THEN commission ELSE 0 END) AS net_commission,
+    count(CASE WHEN is_net AND kind = 'cancellation' THEN 1 END) AS cancellations,
+    sum(CASE WHEN is_at_a_rate THEN total ELSE 0 END) AS sales_at_a_rate,
+    sum(CASE WHEN is_at_a_rate THEN total * offer_amount ELSE 0 END) AS promised_percent,
+    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission,
+    sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
+    sum(CASE WHEN state = 'due' THEN commission ELSE 0 END) AS commission_due,
+    sum(CASE WHEN state = 'paid' THEN commission ELSE 0 END) AS commission_paid,
+    sum(CASE WHEN state = 'denied' THEN commission ELSE 0 END) AS commission_denied,
+    sum(CASE WHEN state = 'unqualified' THEN commission ELSE 0 END) AS commission_unqualified,
+    sum(CASE WHEN state = 'unknown' THEN commission ELSE 0 END) AS commission_unknown,
+    sum(
+      CASE WHEN kind = 'manual credit' AND state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END
+    ) AS manual_credits,
+    count(CASE WHEN is_sale AND state = 'pending' THEN 1 END) AS conversions_pending,
+    count(CASE WHEN is_approved THEN 1 END) AS conversions_approved,
+    count(CASE WHEN is_rejected THEN 1 END) AS conversions_rejected,
+    sum(CASE WHEN is_approved THEN commission ELSE 0 END) AS approved,
+    sum(CASE WHEN is_approved OR is_rejected THEN commission ELSE 0 END) AS decided
+  FROM conversions
+  GROUP BY offer_id, currency
+),
+
+unlisted AS (
+  SELECT
+    c.offer_id,
+    c.offer_name,
+    c.offer_type,
+    c.offer_amount,
+    row_number() OVER (PARTITION BY c.offer_id ORDER BY c.created_at DESC, c.conversion_id DESC) AS place
+  FROM conversions AS c
+  LEFT JOIN refersion_data.offers AS o ON o.id = c.offer_id
+  WHERE o.id IS NULL AND (c.offer_name IS NOT NULL OR c.offer_type IS NOT NULL)
+),
+
+compared AS (
+  SELECT
+    p.*,
+    sum(sales) OVER (PARTITION BY currency) AS all_sales,
+    CAST(sales / nullif(orders, 0) AS DECIMAL(38, 4)) AS near_aov
+  FROM per_offer AS p
+),
+
+termed AS (
+  SELECT
+    c.*,
+    coalesce(o.name, u.offer_name) AS offer_name,
+    CASE WHEN o.id IS NOT NULL THEN o.type ELSE u.offer_type END AS offer_type,
+    CASE WHEN o.id IS NOT NULL THEN o.commission ELSE u.offer_amount END AS terms
+  FROM compared AS c
+  LEFT JOIN refersion_data.offers AS o ON o.id = c.offer_id
+  LEFT JOIN unlisted AS u ON u.place = 1 AND u.offer_id = c.offer_id
+)
+
+SELECT
+  offer_id,
+  offer_name,
+  currency,
+  offer_type,
+  CAST(CASE WHEN offer_type = 'PERCENT_OF_SALE' THEN terms * 0.01 END AS DECIMAL(38, 6)) AS nominal_rate,
+  CAST(CAST(promised_percent / nullif(sales_at_a_rate * 100, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
+    AS nominal_rate_at_order,
+  CAST(CASE WHEN offer_type = 'FLAT_RATE' THEN terms END AS DECIMAL(18, 4)) AS nominal_amount,
+  CAST(CAST(net_commission / nullif(net_sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS effective_commission_rate,
+  affiliates,
+  orders,
+  CAST(sales AS DECIMAL(38, 4)) AS sales,
+  CAST(CAST(sales / nullif(all_sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS sales_share,
+  cancellations,
+  CAST(net_sales AS DECIMAL(38, 4)) AS net_sales,
+  -- DuckDB divides in floating point; dividing what that left over makes the average exact.
+  CAST(near_aov + CAST((sales - near_aov * orders) / nullif(orders, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)) AS aov,
+  CAST(commission AS DECIMAL(38, 4)) AS commission,
+  CAST(commission_pending AS DECIMAL(38, 4)) AS commission_pending,
+  CAST(commission_due AS DECIMAL(38, 4)) AS commission_due,
+  CAST(commission_paid AS DECIMAL(38, 4)) AS commission_paid,
+  CAST(commission_denied AS DECIMAL(38, 4)) AS commission_denied,
+  CAST(commission_unqualified AS DECIMAL(38, 4)) AS commission_unqualified,
+  CAST(commission_unknown AS DECIMAL(38, 4)) AS commission_unknown,
+  CAST(manual_credits AS DECIMAL(38, 4)) AS manual_credits,
+  conversions_pending,
+  CAST(
+    CAST(conversions_approved / nullif(conversions_approved + conversions_rejected, 0) AS DECIMAL(38, 12))
+    AS DECIMAL(18, 6)
+  ) AS approval_rate,
+  CAST(CAST(approved / nullif(decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS approval_rate_by_value
+FROM termed
+ORDER BY sales_share DESC, currency, offer_id

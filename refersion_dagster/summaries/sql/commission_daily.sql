@@ -1,0 +1,124 @@
+/*
+group: sales
+description: >
+  What was sold and earned on each day, by the day of the conversion in the reporting time zone. A day without any has a
+  row of zeros, from the first conversion in a currency to the day the account was last read, which is not over yet.
+  Amounts of different currencies are never added up.
+grain: one row per day and currency
+primary_key: [day, currency]
+owners: [team:data]
+questions:
+  - How do sales go, day by day?
+  - Was there a day without orders?
+columns:
+  day: Day in the reporting time zone.
+  currency: Currency of every amount of the row.
+  is_complete: Whether the day was over when the account was last read.
+  conversions: Number of conversions of any kind and state.
+  affiliates: Affiliates with an order pending or approved.
+  orders: Distinct orders, pending or approved; one that is repeated on another day counts on both.
+  sales: Gross affiliate sales, the sum of totals of orders pending or approved.
+  net_sales: Sum of totals of approved orders and cancellations; cancellations count on their own day.
+  aov: Average order value, sales by orders; NULL on a day without orders.
+  cancellations: Number of approved cancellations.
+  commission: Commission pending, due or paid, with manual credits and less cancellations.
+  commission_pending: Commission that waits for approval.
+  commission_due: Commission approved and not paid.
+  commission_paid: Commission approved and paid, by the day of the conversion, not of the payment.
+  commission_denied: Commission of denied conversions.
+  commission_unqualified: Commission of unqualified conversions.
+  commission_unknown: Commission of conversions whose status Refersion never documented.
+sums:
+  conversions: rows
+  sales: sales
+  net_sales: net_sales
+  commission_pending: pending
+  commission_due: due
+  commission_paid: paid
+  commission_denied: denied
+  commission_unqualified: unqualified
+  commission_unknown: unknown
+plot: {x: day, y: sales, by: currency}
+*/
+WITH conversions AS (
+  SELECT
+    booked_day,
+    currency,
+    affiliate_id,
+    order_key,
+    kind,
+    state,
+    total,
+    commission,
+    kind = 'order' AND state IN ('pending', 'due', 'paid') AS is_sale,
+    kind IN ('order', 'cancellation') AND state IN ('due', 'paid') AS is_net
+  FROM refersion_summaries.conversions
+),
+
+per_day AS (
+  SELECT
+    booked_day AS day,
+    currency,
+    count(*) AS conversions,
+    count(DISTINCT CASE WHEN is_sale THEN affiliate_id END) AS affiliates,
+    count(DISTINCT CASE WHEN is_sale THEN order_key END) AS orders,
+    sum(CASE WHEN is_sale THEN total ELSE 0 END) AS sales,
+    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_sales,
+    count(CASE WHEN is_net AND kind = 'cancellation' THEN 1 END) AS cancellations,
+    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission,
+    sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
+    sum(CASE WHEN state = 'due' THEN commission ELSE 0 END) AS commission_due,
+    sum(CASE WHEN state = 'paid' THEN commission ELSE 0 END) AS commission_paid,
+    sum(CASE WHEN state = 'denied' THEN commission ELSE 0 END) AS commission_denied,
+    sum(CASE WHEN state = 'unqualified' THEN commission ELSE 0 END) AS commission_unqualified,
+    sum(CASE WHEN state = 'unknown' THEN commission ELSE 0 END) AS commission_unknown
+  FROM conversions
+  GROUP BY booked_day, currency
+),
+
+spans AS (
+  SELECT
+    p.currency,
+    CAST(min(p.day) AS TIMESTAMP) AS first_day,
+    CAST(greatest(max(p.day), max(d.today)) AS TIMESTAMP) AS last_day
+  FROM per_day AS p
+  LEFT JOIN refersion_summaries.data_as_of AS d ON TRUE
+  GROUP BY p.currency
+),
+
+days AS (
+  SELECT s.currency, CAST(series.moment AS DATE) AS day
+  FROM spans AS s
+  CROSS JOIN LATERAL generate_series(s.first_day, s.last_day, INTERVAL '1' DAY) AS series(moment)
+),
+
+averaged AS (
+  SELECT *, CAST(sales / nullif(orders, 0) AS DECIMAL(38, 4)) AS near_aov
+  FROM per_day
+)
+
+SELECT
+  d.day,
+  d.currency,
+  d.day < now.today AS is_complete,
+  coalesce(a.conversions, 0) AS conversions,
+  coalesce(a.affiliates, 0) AS affiliates,
+  coalesce(a.orders, 0) AS orders,
+  CAST(coalesce(a.sales, 0) AS DECIMAL(38, 4)) AS sales,
+  CAST(coalesce(a.net_sales, 0) AS DECIMAL(38, 4)) AS net_sales,
+  -- DuckDB divides in floating point; dividing what that left over makes the average exact.
+  CAST(
+    a.near_aov + CAST((a.sales - a.near_aov * a.orders) / nullif(a.orders, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)
+  ) AS aov,
+  coalesce(a.cancellations, 0) AS cancellations,
+  CAST(coalesce(a.commission, 0) AS DECIMAL(38, 4)) AS commission,
+  CAST(coalesce(a.commission_pending, 0) AS DECIMAL(38, 4)) AS commission_pending,
+  CAST(coalesce(a.commission_due, 0) AS DECIMAL(38, 4)) AS commission_due,
+  CAST(coalesce(a.commission_paid, 0) AS DECIMAL(38, 4)) AS commission_paid,
+  CAST(coalesce(a.commission_denied, 0) AS DECIMAL(38, 4)) AS commission_denied,
+  CAST(coalesce(a.commission_unqualified, 0) AS DECIMAL(38, 4)) AS commission_unqualified,
+  CAST(coalesce(a.commission_unknown, 0) AS DECIMAL(38, 4)) AS commission_unknown
+FROM days AS d
+LEFT JOIN refersion_summaries.data_as_of AS now ON TRUE
+LEFT JOIN averaged AS a ON a.day = d.day AND a.currency = d.currency
+ORDER BY d.day DESC, d.currency
