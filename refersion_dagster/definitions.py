@@ -10,6 +10,8 @@ from datetime import timedelta
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 
+from refersion_dagster.actions.jobs import action_jobs
+from refersion_dagster.actions.specs import action_specs
 from refersion_dagster.automation.activity import refersion_activity
 from refersion_dagster.automation.alerts import refersion_alerts
 from refersion_dagster.automation.backfill import refersion_backfill
@@ -52,9 +54,11 @@ defs = dg.Definitions(
         ),
         # Fresh whenever nothing waits.
         webhook_events,
+        # External ones: nothing but their jobs, launched by a person, ever writes to Refersion.
+        *action_specs(),
     ],
     asset_checks=all_checks(summaries),
-    jobs=[refersion_refresh, refersion_reconcile, refersion_backfill, refersion_webhooks],
+    jobs=[refersion_refresh, refersion_reconcile, refersion_backfill, refersion_webhooks, *action_jobs()],
     schedules=schedules(),
     sensors=[refersion_activity, refersion_automation, refersion_alerts, refersion_webhook_inbox],
     resources={

@@ -85,7 +85,7 @@ class Rest:
         try:
             return self.transport.post(
                 self.url.rstrip("/") + path,
-                orjson.dumps(body, default=_exactly),
+                encoded(body),
                 operation=path,
                 interpret=interpret,
                 repeatable=False,
@@ -263,11 +263,15 @@ class _AffiliatePage:
     is_last: bool
 
 
-def _exactly(value: object) -> orjson.Fragment:
-    """A Decimal as the JSON number that it is, never through floating point."""
-    if isinstance(value, Decimal):
-        return orjson.Fragment(f"{value:f}")
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """A body as it is sent: a Decimal is the JSON number that it is, never through floating point."""
+
+    def exactly(value: object) -> orjson.Fragment:
+        if isinstance(value, Decimal):
+            return orjson.Fragment(f"{value:f}")
+        raise TypeError(f"{type(value).__name__} has no JSON form")
+
+    return orjson.dumps(body, default=exactly)
 
 
 def _id(row: Mapping[str, Any], place: int) -> str:

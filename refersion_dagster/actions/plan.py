@@ -1,0 +1,123 @@
+"""What a run is about to send, after everything that can be checked without sending."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from refersion_dagster.actions.asked import Asked
+from refersion_dagster.actions.catalogue import MOST_IN_A_CALL, Endpoint
+from refersion_dagster.actions.journal import Asking, Entry, Journal
+from refersion_dagster.actions.known import Limits, check
+from refersion_dagster.actions.mistakes import Mistake, Mistakes
+from refersion_dagster.actions.outcomes import OPEN, Outcome
+from refersion_dagster.actions.sources import Row
+from refersion_dagster.actions.validation import read_items
+from refersion_dagster.warehouse import Session
+
+# Outcomes after which an item is sent again only when the run says so.
+ANSWERED_NO = (Outcome.REFUSED, Outcome.NOT_CHANGED)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asks for.
+
+    Args:
+        rows: the items as they were given.
+        limits: what may be sent at most.
+        check_warehouse: hold ids, statuses and currencies against the warehouse.
+        repeats: equal items without keys are each meant.
+        again: send what Refersion refused or left unchanged before once more.
+        batch_size: items in one call, at most; the operation's own limit holds too.
+    """
+
+    endpoint: Endpoint
+    rows: Sequence[Row]
+    asking: Asking
+    limits: Limits
+    check_warehouse: bool = True
+    repeats: bool = False
+    again: bool = False
+    batch_size: int = MOST_IN_A_CALL
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would send.
+
+    Args:
+        calls: items of each call, in order.
+        earlier: what the journal has of items, by key.
+        done: items that were done before and are not sent.
+        declined: items that Refersion refused or left unchanged before and that are not sent.
+        open: items of which it is not known whether they were done, and that are not sent.
+        stakes: commission that is moved, without signs, by currency.
+    """
+
+    endpoint: Endpoint
+    asking: Asking
+    calls: tuple[tuple[Asked, ...], ...]
+    earlier: Mapping[str, Entry]
+    done: tuple[Asked, ...]
+    declined: tuple[Asked, ...]
+    open: tuple[Asked, ...]
+    stakes: Mapping[str, Decimal]
+
+    @property
+    def to_send(self) -> int:
+        return sum(map(len, self.calls))
+
+
+def make_plan(order: Order, session: Session) -> Plan:
+    """Checks everything and says what would be sent. Raises Mistakes, with all of them."""
+    endpoint = order.endpoint
+    if not order.rows:
+        raise Mistakes([Mistake(None, "There is nothing to send: give items or a file that holds some.")])
+    asked, mistakes = read_items(endpoint, order.rows, purpose=order.asking.purpose, repeats=order.repeats)
+    earlier = {entry.key: entry for entry in Journal(session).entries(endpoint.name)}
+    sorted_out: dict[str, list[Asked]] = {"done": [], "declined": [], "open": [], "send": []}
+    for one in asked:
+        entry = earlier.get(one.key)
+        if entry and entry.digest != one.digest:
+            mistakes.append(
+                Mistake(
+                    one.place,
+                    f"key {one.key!r} stands for another item since {entry.intended_at:%Y-%m-%d}: {entry.request}; "
+                    "a key stands for one item for ever",
+                )
+            )
+        elif entry and entry.outcome in OPEN:
+            sorted_out["open"].append(one)
+        elif entry and entry.outcome is Outcome.DONE:
+            sorted_out["done"].append(one)
+        elif entry and entry.outcome in ANSWERED_NO and not order.again:
+            sorted_out["declined"].append(one)
+        else:
+            sorted_out["send"].append(one)
+    verdict = check(endpoint, sorted_out["send"], session, order.limits, strictly=order.check_warehouse)
+    if mistakes or verdict.mistakes:
+        place = {row.place: at for at, row in enumerate(order.rows)}
+        found = sorted([*mistakes, *verdict.mistakes], key=lambda one: place.get(one.place or "", -1))
+        raise Mistakes(found)
+    return Plan(
+        endpoint,
+        order.asking,
+        tuple(_calls(endpoint, sorted_out["send"], order.batch_size)),
+        earlier,
+        tuple(sorted_out["done"]),
+        tuple(sorted_out["declined"]),
+        tuple(sorted_out["open"]),
+        verdict.stakes,
+    )
+
+
+def _calls(endpoint: Endpoint, asked: Sequence[Asked], batch_size: int) -> list[tuple[Asked, ...]]:
+    """Items in calls: those that share what a call can say once, in the order given."""
+    groups: dict[tuple[object, ...], list[Asked]] = {}
+    for one in asked:
+        content = one.item.content()
+        groups.setdefault(tuple(content[name] for name in endpoint.same), []).append(one)
+    most = min(endpoint.together, batch_size)
+    return [tuple(group[at : at + most]) for group in groups.values() for at in range(0, len(group), most)]

@@ -1,0 +1,116 @@
+"""Actions in the hands of a user: jobs run in this process on a warehouse that was loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from refersion_dagster.actions.catalogue import ENDPOINTS
+from refersion_dagster.actions.jobs import action_job
+from refersion_dagster.actions.journal import Entry, Journal
+from refersion_dagster.actions.launching import ALLOW_WRITES
+from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.sandbox.model import Affiliate, Conversion
+from refersion_dagster_tests.location import Outcome, account_of, outcome, query, resources
+
+CREDIT = "conversion_manual_credit"
+WRITES = tuple(f"rest:{endpoint.path}" for endpoint in ENDPOINTS.values())
+
+job_of = cache(action_job)
+
+
+@dataclass(frozen=True)
+class Actions:
+    """An account, a warehouse that is up to date with it, and a user who writes."""
+
+    sandbox: SandboxServer
+    database: Path
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(duckdb_path=str(self.database), lock_timeout_seconds=60)
+
+    def account(self, **changes: Any) -> RefersionResource:
+        return account_of(self.sandbox, **{"retry_seconds": 0, **changes})
+
+    def launch(
+        self,
+        endpoint: str,
+        items: list[dict[str, Any]] | None = None,
+        *,
+        account: RefersionResource | None = None,
+        tags: Mapping[str, str] | None = None,
+        allowed: bool = True,
+        **config: Any,
+    ) -> Outcome:
+        """Runs the job of an operation, for real unless `dry_run` says otherwise."""
+        given = {"requested_by": "Ada", "dry_run": False, **config, **({"items": items} if items else {})}
+        with dg.DagsterInstance.ephemeral() as instance, writes_allowed(allowed):
+            result = job_of(ENDPOINTS[endpoint]).execute_in_process(
+                instance=instance,
+                run_config={"ops": {endpoint: {"config": given}}},
+                resources=resources(account or self.account(), self.warehouse),
+                raise_on_error=False,
+                tags=dict(tags or {}),
+            )
+            return outcome(instance, result.run_id)
+
+    def journal(self) -> list[Entry]:
+        with self.warehouse.session() as session:
+            return Journal(session).entries()
+
+    def outcomes(self) -> list[str]:
+        return [entry.outcome.value for entry in self.journal()]
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        return query(self.database, sql)
+
+    def writes(self) -> dict[str, int]:
+        """Requests that wrote, or meant to, since the sandbox forgot the earlier ones."""
+        return {route: count for route, count in self.sandbox.requests().items() if route in WRITES}
+
+    def affiliate(self, number: int = 0) -> Affiliate:
+        return sorted(self.sandbox.account.affiliates.values(), key=lambda one: one.id)[number]
+
+    def conversions(self, status: str) -> list[Conversion]:
+        return [row for row in self.sandbox.account.conversions.values() if row.status == status]
+
+    def credits(self) -> list[Decimal]:
+        """Amounts of the credits that carry a reference."""
+        rows = self.sandbox.account.conversions.values()
+        return [row.commission_total for row in rows if row.type == "MANUAL_CREDIT_BY_CLIENT" and "[ref " in row.notes]
+
+
+@contextmanager
+def writes_allowed(allowed: bool = True) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.delenv(ALLOW_WRITES, raising=False)
+        if allowed:
+            monkeypatch.setenv(ALLOW_WRITES, "true")
+        yield
+
+
+def credit_of(affiliate: Affiliate, commission: str = "12.50", **changes: Any) -> dict[str, Any]:
+    return {
+        "affiliate_id": affiliate.id,
+        "commission": commission,
+        "currency": "USD",
+        "status": "PENDING",
+        "notes": "Bonus",
+    } | changes
+
+
+def csv_file(path: Path, *lines: str) -> str:
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return str(path)
+
+

@@ -1,0 +1,32 @@
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import tenacity
+
+from refersion_dagster.ingest.assets import refersion_tables
+from refersion_dagster.refersion import http
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.actions.acting import Actions
+from refersion_dagster_tests.location import account_of, resources
+
+
+@pytest.fixture(scope="session")
+def loaded(account: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with everything of the account, to be copied."""
+    database = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
+    warehouse = Warehouse(duckdb_path=str(database))
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize([refersion_tables], resources=resources(account_of(account), warehouse), instance=instance)
+    return database
+
+
+@pytest.fixture
+def actions(sandbox: SandboxServer, loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Actions]:
+    """The sandbox of this test and a warehouse that is up to date with it; pauses before another try last no time."""
+    monkeypatch.setattr(http, "BACK_OFF", tenacity.wait_none())
+    shutil.copy(loaded, tmp_path / "warehouse.duckdb")
+    yield Actions(sandbox, tmp_path / "warehouse.duckdb")
