@@ -18,6 +18,7 @@ columns:
   status: PENDING, ACTIVE, DENIED or DISABLED; the list's word first, as it is read most often.
   country: Country.
   offer_id: Offer the affiliate is in now.
+  paypal_email: PayPal e-mail.
   has_paypal_email: Whether there is a PayPal e-mail to pay to; NULL where the account does not show any.
   email_hash: Hash of the e-mail in the form that customers' e-mails have, for comparing.
   paypal_email_hash: Hash of the PayPal e-mail.
@@ -27,11 +28,11 @@ WITH graphql AS (
   SELECT
     id AS affiliate_id,
     nullif(split_part(split_part(split_part(rfsn_parameter, 'rfsn=', 2), '&', 1), '.', 2), '') AS affiliate_code,
-    nullif(trim(coalesce(name, concat(first_name, ' ', last_name))), '') AS name,
+    coalesce(nullif(trim(name), ''), nullif(trim(concat(first_name, ' ', last_name)), '')) AS name,
     email,
     status,
     country,
-    nullif(paypal_email, '') AS paypal_email,
+    nullif(trim(paypal_email), '') AS paypal_email,
     email_hash,
     paypal_email_hash
   FROM refersion_data.affiliates
@@ -99,6 +100,7 @@ SELECT
   coalesce(l.status, g.status, d.status) AS status,
   g.country,
   coalesce(l.offer_id, d.offer_id) AS offer_id,
+  g.paypal_email,
   CASE
     WHEN g.paypal_email IS NOT NULL THEN TRUE
     WHEN o.paypal_emails > 0 AND g.affiliate_id IS NOT NULL THEN FALSE

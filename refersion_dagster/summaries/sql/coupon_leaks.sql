@@ -1,0 +1,104 @@
+/*
+group: review
+description: >
+  Coupons that were used without a click far more often in a week than in the 12 weeks before: as happens when a coupon
+  that an affiliate gave to own followers turns up on coupon sites. Far above is 5 times as often and 10 orders or more,
+  and a coupon has to be 4 weeks old to have a baseline. Renewals are left out; what Refersion denied or found
+  unqualified needs no review.
+grain: one row per coupon, affiliate, week and currency
+primary_key: [coupon_code, affiliate_id, week, currency]
+owners: [team:data]
+questions:
+  - Which coupons leaked, when, and what does it cost?
+columns:
+  coupon_code: Coupon, in capitals.
+  affiliate_id: Affiliate whose coupon it is.
+  week: Monday of the week, in the reporting time zone.
+  currency: Currency of the amounts.
+  orders: Orders without a click that the coupon brought in the week, in all currencies.
+  orders_before: Such orders of the 12 weeks before, or of as many as the coupon is old.
+  weeks_before: How many weeks those are.
+  baseline: Such orders a week before, orders_before by weeks_before.
+  first_conversion_id: First of the conversions of this currency, by its id.
+  conversions: Conversions of this currency.
+  first_at: When the first of them was made, UTC.
+  last_at: When the last of them was made, UTC.
+  amount_at_stake: Their commission as far as it is pending, due or paid and the order was not cancelled.
+  amount_unpaid: The part of it that was not paid out yet.
+*/
+WITH taken_back AS (
+  SELECT DISTINCT original_id
+  FROM refersion_summaries.conversions
+  WHERE kind = 'cancellation' AND state IN ('pending', 'due', 'paid') AND original_id IS NOT NULL
+),
+
+uses AS (
+  SELECT
+    conversion_id,
+    upper(coupon_code) AS coupon_code,
+    affiliate_id,
+    CAST(date_trunc('week', CAST(booked_day AS TIMESTAMP)) AS DATE) AS week,
+    order_key,
+    currency,
+    commission,
+    state,
+    created_at
+  FROM refersion_summaries.conversions
+  WHERE kind = 'order' AND state IN ('pending', 'due', 'paid') AND NOT is_recurring
+    AND coupon_code IS NOT NULL AND clicked_at IS NULL
+),
+
+weeks AS (
+  SELECT coupon_code, affiliate_id, week, count(DISTINCT order_key) AS orders
+  FROM uses
+  GROUP BY coupon_code, affiliate_id, week
+),
+
+lives AS (
+  SELECT
+    w.*,
+    week - min(week) OVER (PARTITION BY coupon_code, affiliate_id) AS days_old,
+    coalesce(
+      sum(orders) OVER (
+        PARTITION BY coupon_code, affiliate_id
+        ORDER BY week
+        RANGE BETWEEN INTERVAL '84' DAY PRECEDING AND INTERVAL '7' DAY PRECEDING
+      ),
+      0
+    ) AS orders_before
+  FROM weeks AS w
+),
+
+compared AS (
+  SELECT l.*, CASE WHEN days_old < 84 THEN days_old ELSE 84 END AS days_before
+  FROM lives AS l
+),
+
+leaks AS (
+  SELECT *
+  FROM compared
+  WHERE days_before >= 28 AND orders >= 10 AND orders * days_before >= 5 * 7 * orders_before
+)
+
+SELECT
+  k.coupon_code,
+  k.affiliate_id,
+  k.week,
+  u.currency,
+  k.orders,
+  CAST(k.orders_before AS BIGINT) AS orders_before,
+  CAST(k.days_before / 7 AS BIGINT) AS weeks_before,
+  CAST(CAST(k.orders_before * 7 / k.days_before AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS baseline,
+  min(u.conversion_id) AS first_conversion_id,
+  count(*) AS conversions,
+  min(u.created_at) AS first_at,
+  max(u.created_at) AS last_at,
+  CAST(sum(CASE WHEN t.original_id IS NULL THEN u.commission ELSE 0 END) AS DECIMAL(38, 4)) AS amount_at_stake,
+  CAST(
+    sum(CASE WHEN t.original_id IS NULL AND u.state <> 'paid' THEN u.commission ELSE 0 END) AS DECIMAL(38, 4)
+  ) AS amount_unpaid
+FROM leaks AS k
+JOIN uses AS u ON u.coupon_code = k.coupon_code AND u.affiliate_id = k.affiliate_id AND u.week = k.week
+LEFT JOIN taken_back AS t ON t.original_id = u.conversion_id
+GROUP BY k.coupon_code, k.affiliate_id, k.week, k.orders, k.orders_before, k.days_before, u.currency
+ORDER BY k.week DESC, k.orders DESC, k.coupon_code, k.affiliate_id, u.currency
