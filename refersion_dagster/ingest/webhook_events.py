@@ -14,7 +14,7 @@ from refersion_dagster.ingest.loading import load_tables
 from refersion_dagster.ingest.specs import OWNERS, asset_key, column_schema
 from refersion_dagster.ingest.webhook_apply import apply_conversions
 from refersion_dagster.ingest.webhook_tables import WEBHOOK_EVENTS, Batch, webhook_source
-from refersion_dagster.ingest.webhook_windows import Concerned, in_words
+from refersion_dagster.ingest.webhook_windows import Concerned
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import underlying
@@ -152,7 +152,7 @@ class Drain:
             "topics": dict(self.topics),
             "conversions_applied": self.applied,
             "not_applied": self.unreadable[:MOST_TOLD],
-            "read_again": in_words(self.concerned.spans()),
+            "read_again": [str(reading) for reading in self.concerned.readings()],
             "refused_by_the_receiver": refused,
             "warehouse": self.warehouse.location,
         }
@@ -169,16 +169,18 @@ def read_again(
 
     Raises dg.Failure as load_tables does.
     """
-    there = warehouse.row_counts(concerned.tables())  # those that were never loaded wait for the first refresh
-    with_keys = {True: refersion.graphql_token, False: refersion.api_key}
-    tables = [table for table in there if with_keys[ENTITIES[table].is_graphql]]
-    for at, span in enumerate(concerned.spans() or [None]):
-        # Affiliates are read whole, once.
-        wanted = tables if at == 0 else [table for table in tables if not table.startswith("affiliate")]
-        options = {"read_from": span.start.isoformat(), "read_to": span.end.isoformat()} if span else {}
-        if not wanted:
-            return
-        history = ["conversion_history"] if "conversions" in wanted else []
-        for loaded in load_tables(context, refersion, warehouse, dlt, options, [*wanted, *history]):
+    readings = concerned.readings()
+    # Those that were never loaded wait for the first refresh.
+    there = warehouse.row_counts([table for reading in readings for table in reading.tables])
+    keys = {True: refersion.graphql_token, False: refersion.api_key}
+    for reading in readings:
+        tables = [table for table in reading.tables if table in there and keys[ENTITIES[table].is_graphql]]
+        if not tables:
+            continue
+        options: dict[str, Any] = {"details_of": sorted(concerned.affiliates)}
+        if reading.span:
+            options |= {"read_from": reading.span.start.isoformat(), "read_to": reading.span.end.isoformat()}
+        history = ["conversion_history"] if "conversions" in tables else []
+        for loaded in load_tables(context, refersion, warehouse, dlt, options, [*tables, *history]):
             assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
             context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))

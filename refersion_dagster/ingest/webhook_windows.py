@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -28,51 +28,57 @@ WHERE status = 'APPROVED' AND payment_status IS DISTINCT FROM 'PAID' AND vanishe
 """  # noqa: S608 - names of ours
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Tables to read again, those with windows in one span of `created`."""
+
+    tables: tuple[str, ...]
+    span: Window | None = None
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.tables)} {self.span or 'whole'}"
+
+
 @dataclass
 class Concerned:
     """What events concern, gathered as they are drained.
 
     Args:
-        days: days of `created`, UTC, of conversions and payments.
-        subjects: what they were about.
+        conversions, payments: days of their `created`, UTC.
+        affiliates: numbers and codes of affiliates that changed.
     """
 
-    days: set[date] = field(default_factory=set)
-    subjects: set[Subject] = field(default_factory=set)
+    conversions: set[date] = field(default_factory=set)
+    payments: set[date] = field(default_factory=set)
+    affiliates: set[str] = field(default_factory=set)
 
     def add(self, events: Iterable[Event], warehouse: Warehouse) -> None:
-        """Takes in events; of payments those conversions in the warehouse that they can have paid."""
+        """Takes in events; of payments also those conversions in the warehouse that they can have paid."""
         paid: set[tuple[str | None, str | None, datetime]] = set()
         for event in events:
-            self.subjects.add(event.subject)
+            self.affiliates.update(event.affiliate_ids())
             if event.subject is Subject.CONVERSION and event.created:
-                self.days.add(event.created.date())
+                self.conversions.add(event.created.date())
             for payment in event.payments():
                 if payment.created:
-                    self.days.add(payment.created.date())
+                    self.payments.add(payment.created.date())
                     paid.add((payment.affiliate_id, payment.currency, payment.created + SLACK))
         for affiliate, currency, moment in paid:
             due = warehouse.query(DUE, affiliate=affiliate, currency=currency, paid=moment)
-            self.days.update(day for (day,) in due)
+            self.conversions.update(day for (day,) in due)
 
-    def tables(self) -> list[str]:
-        """The raw tables to read again.
+    def readings(self) -> list[Reading]:
+        """What to read again, in order.
 
         Not the control totals, which are of whole months up to now: a refresh reads them together with all
         conversions, and until then months with newer conversions are not compared.
         """
-        tables: list[str] = []
-        if Subject.AFFILIATE in self.subjects:
-            tables += ["affiliate_list", "affiliate_get", "affiliates"]
-        if Subject.PAYMENT in self.subjects:
-            tables += ["payments"]
-        if self.subjects & {Subject.PAYMENT, Subject.CONVERSION}:
-            tables += ["conversions"]
-        return tables
-
-    def spans(self) -> list[Window]:
-        """The days as few spans, in order."""
-        return spans(self.days)
+        affiliates = [Reading(("affiliate_list", "affiliate_get", "affiliates"))] if self.affiliates else []
+        return [
+            *affiliates,
+            *(Reading(("payments",), span) for span in spans(self.payments)),
+            *(Reading(("conversions",), span) for span in spans(self.conversions)),
+        ]
 
 
 def spans(days: Iterable[date]) -> list[Window]:
@@ -89,7 +95,3 @@ def spans(days: Iterable[date]) -> list[Window]:
         at = min(range(len(found) - 1), key=lambda at: found[at + 1].start - found[at].end)
         found[at : at + 2] = [Window(found[at].start, found[at + 1].end)]
     return found
-
-
-def in_words(windows: Sequence[Window]) -> list[str]:
-    return [str(window) for window in windows]

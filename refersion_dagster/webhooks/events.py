@@ -88,6 +88,12 @@ class Event:
         """When the conversion was made, UTC."""
         return _moment(self.body.get("created")) if isinstance(self.body, Mapping) else None
 
+    def affiliate_ids(self) -> list[str]:
+        """Number and code of the affiliate that an event is about."""
+        if self.subject is not Subject.AFFILIATE or not isinstance(self.body, Mapping):
+            return []
+        return [found for name in ("id", "code") if (found := _id(self.body.get(name)))]
+
     def payments(self) -> list[Paid]:
         """The payments it tells of."""
         return list(_payments(self.body)) if self.subject is Subject.PAYMENT else []

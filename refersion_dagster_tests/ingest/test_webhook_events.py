@@ -19,7 +19,10 @@ from refersion_dagster.sandbox.webhook_bodies import body
 from refersion_dagster_tests.ingest.inboxes import ASSET, RECEIVED_AT, Drained
 from refersion_dagster_tests.location import NOW, SMALL, Outcome, account_of, materialise
 
-LOADED = ("refersion/conversions", "refersion/conversion_history", "refersion/payments")
+LOADED = tuple(
+    f"refersion/{table}"
+    for table in ("conversions", "conversion_history", "payments", "affiliate_list", "affiliate_get")
+)
 # Columns that no event has.
 UNTOLD = ("type", "shop__name")
 LATER = sql_time(int(NOW.timestamp()) + 3_600)
@@ -238,7 +241,9 @@ def test_what_events_concern_is_read_again_so_that_payments_reach_their_conversi
     payment = next(rows[0] for topic, rows in told if topic == "NEW_PAYMENT")
     paid = {str(row.id) for row in sandbox.account.conversions.values() if row.payment_id == payment.id}
     assert paid
-    drained.receive(body(sandbox.account, [payment]), topic="NEW_PAYMENT")
+    affiliate = sandbox.account.affiliates[payment.affiliate_id]
+    sandbox.change_affiliate(affiliate.id, company="Öko & Söhne")  # which the list does not show
+    drained.receive(body(sandbox.account, [payment]), body(sandbox.account, affiliate), topic="ANYTHING")
     before = drained.query(PIPELINE_STATE)
 
     done = drained.drain(read_again=True)
@@ -247,7 +252,10 @@ def test_what_events_concern_is_read_again_so_that_payments_reach_their_conversi
     marked = drained.query("SELECT id FROM refersion_data.conversions WHERE payment_status = 'PAID'")
     assert paid <= {id_ for (id_,) in marked}
     assert (str(payment.id),) in drained.query("SELECT id FROM refersion_data.payments")
-    assert {"refersion/conversions", "refersion/conversion_history", "refersion/payments"} <= set(done.metadata)
+    assert drained.query(f"SELECT company_name FROM refersion_data.affiliate_get WHERE id = '{affiliate.id}'") == [
+        ("Öko & Söhne",)
+    ]
+    assert {*LOADED, ASSET} == set(done.metadata)
     assert done.metadata[ASSET]["read_again"]
     assert drained.query(PIPELINE_STATE) == before, "the high-water mark stays where it is"
 
