@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from refersion_dagster.actions.command import actions
 from refersion_dagster.sandbox.command import sandbox
 from refersion_dagster.webhooks.command import webhooks
 
@@ -50,5 +51,6 @@ def dev(on_sandbox: bool, port: int, folder: Path) -> None:
     raise SystemExit(run_dev(port, folder if on_sandbox else None))
 
 
+main.add_command(actions)
 main.add_command(sandbox)
 main.add_command(webhooks)

@@ -190,8 +190,8 @@ class Journal:
             if "constraint" not in str(error).lower():
                 raise
             raise AlreadyUnderWay(
-                f"{asked[0].place} and {len(asked) - 1} more are being sent by another run at this moment. "
-                "Wait for it to end, then start this one again; nothing of these was sent."
+                f"another run is sending {asked[0].place} or what came in the same call at this moment. Wait for it "
+                "to end, then start this one again; nothing of that call was sent."
             ) from error
         return call_id
 

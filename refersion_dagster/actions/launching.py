@@ -15,15 +15,15 @@ from dagster_dlt import DagsterDltResource
 from refersion_dagster.actions.asked import Asked
 from refersion_dagster.actions.catalogue import Endpoint
 from refersion_dagster.actions.fields import read_amount
-from refersion_dagster.actions.journal import AlreadyUnderWay, Asking, Journal
+from refersion_dagster.actions.journal import Asking
 from refersion_dagster.actions.known import Limits
 from refersion_dagster.actions.launchpad import MAX_COMMISSION, ActionConfig
 from refersion_dagster.actions.mistakes import Mistake, Mistakes
-from refersion_dagster.actions.outcomes import MEANING, Outcome, Result
-from refersion_dagster.actions.plan import MOST_IN_A_CALL, Order, Plan, make_plan
+from refersion_dagster.actions.outcomes import MEANING, Outcome, Result, counted
+from refersion_dagster.actions.performing import perform, preview
+from refersion_dagster.actions.plan import MOST_IN_A_CALL, Order, Plan
 from refersion_dagster.actions.reading_again import reading_again
-from refersion_dagster.actions.results import load_results
-from refersion_dagster.actions.sending import Sent, send_all
+from refersion_dagster.actions.sending import Sent
 from refersion_dagster.actions.sources import from_configuration, from_file
 from refersion_dagster.actions.specs import asset_key
 from refersion_dagster.ingest.loading import load_tables
@@ -64,18 +64,15 @@ def carry_out(
         _allowed(os.environ)
     try:
         order = _order(endpoint, config, context.run_id)
-        with warehouse.writing(context.log.info), source_log_shown(context.log):
-            if config.dry_run:
-                with warehouse.session() as session:
-                    plan = make_plan(order, session)
-                _told(context, plan)
-                _show(context, plan)
-                return
-            plan, sent = _send(context, order, refersion, warehouse)
+        if config.dry_run:
+            _show(context, preview(order, warehouse, context.log.info))
+            return
+        with source_log_shown(context.log):
+            plan, sent = perform(order, refersion, warehouse, context.log.info)
     except Mistakes as mistakes:
         raise dg.Failure(str(mistakes), metadata={"mistakes": len(mistakes.found)}, allow_retries=False) from None
-    except (AlreadyUnderWay, RefersionError) as error:
-        raise dg.Failure(f"{error}", allow_retries=False) from error
+    except RefersionError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
     not_read = _read_again(context, plan, sent, refersion, warehouse, dlt)
     _record(context, plan, sent, warehouse)
     if words := [*_to_look_at(plan, sent), *not_read]:
@@ -125,44 +122,6 @@ def _order(endpoint: Endpoint, config: ActionConfig, run_id: str) -> Order:
         again=config.again,
         batch_size=config.chosen("batch_size", MOST_IN_A_CALL),
     )
-
-
-def _send(
-    context: dg.OpExecutionContext, order: Order, refersion: RefersionResource, warehouse: Warehouse
-) -> tuple[Plan, Sent]:
-    with warehouse.session() as session:
-        journal = Journal(session)
-        journal.create()
-        if lost := journal.give_up_pending():
-            context.log.warning(f"{lost} items of a run that ended before their answers are unknown now")
-        # What earlier runs recorded and did not get to load.
-        load_results(warehouse, context.log.info)
-        plan = make_plan(order, session)
-        _told(context, plan)
-        account = refersion.account()
-        try:
-            sent = send_all(plan, journal, account.rest, context.log.info)
-        finally:
-            account.close()
-    load_results(warehouse, context.log.info)
-    return plan, sent
-
-
-def _told(context: dg.OpExecutionContext, plan: Plan) -> None:
-    """Says in the log what the run is going to do."""
-    stakes = "".join(f", {amount:,.2f} {currency} of commission" for currency, amount in sorted(plan.stakes.items()))
-    context.log.info(f"{plan.to_send} items to send in {len(plan.calls)} calls{stakes}")
-    if plan.done:
-        first = plan.earlier[plan.done[0].key]
-        context.log.info(
-            f"{len(plan.done)} items were done before and are not sent again, the first ({plan.done[0].place}) on "
-            f"{first.intended_at:%Y-%m-%d} by run {first.run_id}. If they are meant again, give another purpose"
-        )
-    if plan.declined:
-        context.log.warning(
-            f"{len(plan.declined)} items were refused or left unchanged before and are not sent again; set again to "
-            "true if they are meant to be"
-        )
 
 
 def _show(context: dg.OpExecutionContext, plan: Plan) -> None:
@@ -262,8 +221,8 @@ def _to_look_at(plan: Plan, sent: Sent) -> list[str]:
     words = []
     if sent.trouble:
         words.append(
-            f"The run stopped after {len(sent.results)} of {plan.to_send} items: {sent.trouble}"
-            + (f" {sent.left} items were not begun; the next run goes on with them." if sent.left else "")
+            f"The run stopped after {len(sent.results)} of {counted(plan.to_send, 'item')}: {sent.trouble}"
+            + (f" {counted(sent.left, 'item')} not begun; the next run goes on there." if sent.left else "")
         )
     for outcome, then in (
         (Outcome.UNKNOWN, f"They may have been done or not, and are not sent again by themselves. {HOW_TO_SETTLE}"),
@@ -272,7 +231,7 @@ def _to_look_at(plan: Plan, sent: Sent) -> list[str]:
     ):
         lines = [_line(asked, result) for asked, result in sent.results if result.outcome is outcome]
         if lines:
-            words.append(_listed(f"{len(lines)} items are {outcome}:", lines, then))
+            words.append(_listed(f"{counted(len(lines), 'item')} {outcome}:", lines, then))
     return words + _open(plan)
 
 
@@ -284,7 +243,13 @@ def _open(plan: Plan) -> list[str]:
     ]
     if not lines:
         return []
-    return [_listed(f"{len(lines)} items are not sent, as they may have been done before:", lines, HOW_TO_SETTLE)]
+    return [
+        _listed(
+            f"{counted(len(lines), 'item')} not sent, as it is not known whether they were done before:",
+            lines,
+            HOW_TO_SETTLE,
+        )
+    ]
 
 
 def _listed(title: str, lines: Sequence[str], then: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from refersion_dagster.actions.outcomes import counted
+
 # More are counted, not listed.
 MOST_LISTED = 1_000
 
@@ -30,8 +32,7 @@ class Mistakes(Exception):
 
     def __init__(self, found: Sequence[Mistake]) -> None:
         self.found = tuple(found)
-        count = f"{len(self.found)} mistakes" if len(self.found) > 1 else "1 mistake"
         lines = [f"- {mistake}" for mistake in self.found[:MOST_LISTED]]
         if len(self.found) > MOST_LISTED:
             lines.append(f"- and {len(self.found) - MOST_LISTED} more")
-        super().__init__("\n".join([f"{count}, and nothing was sent:", *lines]))
+        super().__init__("\n".join([f"{counted(len(self.found), 'mistake')}, and nothing was sent:", *lines]))

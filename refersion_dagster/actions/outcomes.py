@@ -41,3 +41,8 @@ class Result:
     outcome: Outcome
     message: str | None = None
     values: dict[str, str] = field(default_factory=dict)
+
+
+def counted(count: int, noun: str) -> str:
+    """1 item, 2 items."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -14,7 +14,7 @@ from typing import Any
 from refersion_dagster.actions.asked import Asked
 from refersion_dagster.actions.catalogue import Endpoint
 from refersion_dagster.actions.items import AffiliateNew
-from refersion_dagster.actions.journal import Journal, as_json
+from refersion_dagster.actions.journal import AlreadyUnderWay, Journal, as_json
 from refersion_dagster.actions.outcomes import Outcome, Result
 from refersion_dagster.actions.plan import Plan
 from refersion_dagster.refersion.errors import (
@@ -59,7 +59,7 @@ class Sent:
 
     results: Sequence[tuple[Asked, Result]]
     left: int
-    trouble: RefersionError | None
+    trouble: RefersionError | AlreadyUnderWay | None
 
 
 def ask_the_time(rest: Rest) -> timedelta:
@@ -75,14 +75,17 @@ def ask_the_time(rest: Rest) -> timedelta:
 def send_all(plan: Plan, journal: Journal, rest: Rest, tell: Callable[[str], None]) -> Sent:
     """Sends the calls of a plan, one after the other, until one meets trouble that the next would meet too.
 
-    Raises RefersionError before the first call where the keys or the server do not serve, and AlreadyUnderWay.
+    Raises RefersionError before the first call where the keys or the server do not serve.
     """
     if not plan.calls:
         return Sent([], 0, None)
     ahead = ask_the_time(rest)
     results: list[tuple[Asked, Result]] = []
     for number, asked in enumerate(plan.calls, 1):
-        call_id = journal.intend(asked, plan.earlier, plan.asking, datetime.now(UTC) + ahead)
+        try:
+            call_id = journal.intend(asked, plan.earlier, plan.asking, datetime.now(UTC) + ahead)
+        except AlreadyUnderWay as trouble:
+            return Sent(results, plan.to_send - len(results), trouble)
         answered = send(plan.endpoint, asked, rest)
         # Before it is recorded: should the journal fail now, the run's log has it.
         tell(f"Call {number} of {len(plan.calls)}: {_told(asked, answered)}")

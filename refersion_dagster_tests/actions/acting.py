@@ -15,8 +15,12 @@ import pytest
 
 from refersion_dagster.actions.catalogue import ENDPOINTS
 from refersion_dagster.actions.jobs import action_job
-from refersion_dagster.actions.journal import Entry, Journal
+from refersion_dagster.actions.journal import Asking, Entry, Journal
+from refersion_dagster.actions.known import Limits
 from refersion_dagster.actions.launching import ALLOW_WRITES
+from refersion_dagster.actions.performing import perform
+from refersion_dagster.actions.plan import Order
+from refersion_dagster.actions.sources import from_configuration
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.model import Affiliate, Conversion
@@ -63,6 +67,23 @@ class Actions:
                 tags=dict(tags or {}),
             )
             return outcome(instance, result.run_id)
+
+    def order(self, endpoint: str, items: list[dict[str, Any]], run: str = "run", **changes: Any) -> Order:
+        return Order(
+            **{
+                "endpoint": ENDPOINTS[endpoint],
+                "rows": from_configuration(items),
+                "asking": Asking("Ada", run, "configuration", ""),
+                "limits": Limits(1_000, Decimal(100_000)),
+                **changes,
+            }
+        )
+
+    def send(self, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
+        """Sends items as a job does, but for Dagster and for what is read again; what became of each."""
+        account = changes.pop("account", None) or self.account()
+        _, sent = perform(self.order(endpoint, items, **changes), account, self.warehouse, print)
+        return [result.outcome.value for _, result in sent.results]
 
     def journal(self) -> list[Entry]:
         with self.warehouse.session() as session:
@@ -112,5 +133,3 @@ def credit_of(affiliate: Affiliate, commission: str = "12.50", **changes: Any) -
 def csv_file(path: Path, *lines: str) -> str:
     path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return str(path)
-
-

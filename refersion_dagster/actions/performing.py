@@ -1,0 +1,64 @@
+"""A run from order to record, without Dagster: checked whole, sent, recorded, and in the result tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from refersion_dagster.actions.journal import Journal
+from refersion_dagster.actions.outcomes import counted
+from refersion_dagster.actions.plan import Order, Plan, make_plan
+from refersion_dagster.actions.results import load_results
+from refersion_dagster.actions.sending import Sent, send_all
+from refersion_dagster.resources import RefersionResource, Warehouse
+
+
+def preview(order: Order, warehouse: Warehouse, tell: Callable[[str], None]) -> Plan:
+    """What would be sent. Nothing is: no request goes out, and nothing is written. Raises Mistakes."""
+    with warehouse.writing(tell), warehouse.session() as session:
+        plan = make_plan(order, session)
+    for words in _in_words(plan):
+        tell(words)
+    return plan
+
+
+def perform(
+    order: Order, refersion: RefersionResource, warehouse: Warehouse, tell: Callable[[str], None]
+) -> tuple[Plan, Sent]:
+    """Sends what is ordered, while nobody else writes to the warehouse.
+
+    Raises Mistakes, RefersionError (before the first call; what happens later is in Sent).
+    """
+    with warehouse.writing(tell):
+        with warehouse.session() as session:
+            journal = Journal(session)
+            journal.create()
+            if lost := journal.give_up_pending():
+                tell(f"{counted(lost, 'item')} of a run that ended before the answer: not known whether done")
+            # What earlier runs recorded and did not get to load.
+            load_results(warehouse, tell)
+            plan = make_plan(order, session)
+            for words in _in_words(plan):
+                tell(words)
+            account = refersion.account()
+            try:
+                sent = send_all(plan, journal, account.rest, tell)
+            finally:
+                account.close()
+        load_results(warehouse, tell)
+    return plan, sent
+
+
+def _in_words(plan: Plan) -> Iterator[str]:
+    stakes = "".join(f", {amount:,.2f} {currency} of commission" for currency, amount in sorted(plan.stakes.items()))
+    yield f"{counted(plan.to_send, 'item')} to send in {counted(len(plan.calls), 'call')}{stakes}"
+    if plan.done:
+        first = plan.earlier[plan.done[0].key]
+        yield (
+            f"{counted(len(plan.done), 'item')} done before and not sent again, the first ({plan.done[0].place}) on "
+            f"{first.intended_at:%Y-%m-%d} by run {first.run_id}. If meant again, give another purpose or keys"
+        )
+    if plan.declined:
+        yield (
+            f"{counted(len(plan.declined), 'item')} refused or left unchanged before and not sent again; `again: true` "
+            "sends them once more"
+        )
