@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,11 +13,9 @@ from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema
 from refersion_dagster.refersion import ReadReport
-from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, WindowNotSettled, underlying
 from refersion_dagster.resources import RefersionResource, Warehouse
-from refersion_dagster.warehouse import disk_is_full
 
 # Tables that are loaded together. Control totals come last: they are held against what was loaded before.
 GROUPS = (
@@ -100,7 +97,7 @@ class Loader:
         """Loads until nothing is left, one commit after the other."""
         self.context.log.info(f"Reading {', '.join(tables)}")
         while True:
-            source = self.refersion.source(self.report, **self.options)
+            source = self.warehouse.adapted(self.refersion.source(self.report, **self.options))
             with self.warehouse.pipeline() as pipeline:
                 load = self.dlt_resource.run(
                     self.context,
@@ -112,18 +109,8 @@ class Loader:
                 try:
                     list(load)  # dagster-dlt loads as it is iterated; what was loaded is told by _result
                 except (PipelineStepFailed, OSError) as error:
-                    if disk_is_full(error):
-                        raise dg.Failure(
-                            f"There is no space left for {self.warehouse.location} or for temporary files in "
-                            f"{tempfile.gettempdir()}. The tables are as they were; free some and run again.",
-                            allow_retries=False,
-                        ) from error
-                    if "Out of Memory" in str(error):  # DuckDB's words
-                        raise dg.Failure(
-                            "DuckDB ran out of the memory it may use for a load. The tables are as they were; give it "
-                            f"more with {MEMORY_VARIABLE} (such as 1GB) and run again.",
-                            allow_retries=False,
-                        ) from error
+                    if trouble := self.warehouse.trouble(error):
+                        raise trouble from error
                     raise underlying(error) or error from None
             reports = [(table, self.report.table(table)) for table in tables]
             for table, report in reports:

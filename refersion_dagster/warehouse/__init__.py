@@ -1,10 +1,30 @@
 """Where tables land: one small interface that everything which reads or writes them goes through.
 
-SQL is written once, in DuckDB's dialect, and transpiled for other destinations.
+SQL is written once, in DuckDB's dialect, and transpiled for other databases.
 """
 
-from refersion_dagster.warehouse.locks import WarehouseBusy
+from refersion_dagster.warehouse.errors import (
+    TableInUse,
+    WarehouseBusy,
+    WarehouseError,
+    WarehouseForbidden,
+    WarehouseFull,
+    WarehouseNotSet,
+    WarehouseUnreachable,
+)
 from refersion_dagster.warehouse.session import Session, UndefinedTable
-from refersion_dagster.warehouse.warehouse import SUMMARIES, Warehouse, disk_is_full
+from refersion_dagster.warehouse.warehouse import SUMMARIES, Warehouse
 
-__all__ = ["SUMMARIES", "Session", "UndefinedTable", "Warehouse", "WarehouseBusy", "disk_is_full"]
+__all__ = [
+    "SUMMARIES",
+    "Session",
+    "TableInUse",
+    "UndefinedTable",
+    "Warehouse",
+    "WarehouseBusy",
+    "WarehouseError",
+    "WarehouseForbidden",
+    "WarehouseFull",
+    "WarehouseNotSet",
+    "WarehouseUnreachable",
+]

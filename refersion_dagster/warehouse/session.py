@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pyarrow as pa
 from dlt.destinations.exceptions import DatabaseUndefinedRelation as UndefinedTable
 from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
@@ -18,25 +19,34 @@ Row = tuple[Any, ...]
 
 
 class Session:
-    """One connection, in dlt's own client.
+    """One connection, in dlt's own client, of which the session's time zone is UTC.
 
-    Errors are dlt's: DatabaseException and, for a table that does not exist, UndefinedTable.
+    What is here suits DuckDB; a database that does it otherwise has a subclass. Errors are dlt's: DatabaseException
+    and, for a table that does not exist, UndefinedTable.
     """
+
+    dialect = DIALECT
 
     def __init__(self, client: SqlClientBase[Any]) -> None:
         self._client = client
-        self.dialect = client.capabilities.sqlglot_dialect or DIALECT
 
-    def query(self, sql: str | exp.Expression, **parameters: Value) -> list[Row]:
+    def query(self, sql: str | exp.Expr, **parameters: Value) -> list[Row]:
         """Runs one statement in DuckDB's dialect, with values for its `$name`s, and gives its rows.
 
         Raises UnknownParameter for a `$name` without a value.
         """
         tree = parse(sql) if isinstance(sql, str) else sql
-        return self._run(to_dialect(bind(tree, parameters), self.dialect))
+        return self.native(to_dialect(bind(tree, parameters), self.dialect))
 
-    def _run(self, sql: str) -> list[Row]:
+    def native(self, sql: str) -> list[Row]:
+        """Runs a statement in the database's own dialect."""
         return [tuple(row) for row in self._client.execute_sql(sql) or ()]
+
+    def arrow(self, sql: str, rows: int) -> Iterator[pa.Table]:
+        """The rows of a query in DuckDB's dialect, so many at a time."""
+        found = self._client.native_connection.sql(to_dialect(parse(sql), self.dialect))
+        for batch in found.to_arrow_reader(rows):
+            yield pa.Table.from_batches([batch])
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -45,45 +55,33 @@ class Session:
             yield
 
     def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
-        """Names and types of a table's columns, in order; none where there is no such table."""
-        precise = "CASE WHEN data_type = 'numeric' AND numeric_precision IS NOT NULL THEN 'decimal(' || "
-        kind = (
-            "data_type"
-            if self.dialect == DIALECT  # has precision and scale in its name already
-            else f"{precise} numeric_precision || ',' || numeric_scale || ')' ELSE data_type END"
-        )
+        """Names and types of a table's columns, in order and in DuckDB's words; none where there is no such table."""
         found = self.query(
-            f"SELECT column_name, {kind} FROM information_schema.columns "  # noqa: S608
+            "SELECT column_name, data_type FROM information_schema.columns "
             "WHERE table_schema = $schema AND table_name = $table ORDER BY ordinal_position",
             schema=schema,
             table=table,
         )
-        return [(str(name), str(kind).lower()) for name, kind in found]
+        return [(name, kind.lower()) for name, kind in found]
 
     def count(self, schema: str, table: str) -> int:
         """Rows of a table. Raises UndefinedTable."""
         return int(self.query(f"SELECT count(*) FROM {schema}.{table}")[0][0])  # noqa: S608
 
-    def build_beside(self, schema: str, table: str, select: exp.Expression) -> str:
+    def create_schema(self, schema: str) -> None:
+        """Makes a schema that is not there yet."""
+        self.query(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+
+    def build_beside(self, schema: str, table: str, select: exp.Expr) -> str:
         """Builds a table from a SELECT beside the one there is; returns the name it has until `swap_in`."""
         fresh = f"{table}__new"
-        self.query(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        self.create_schema(schema)
         self.query(f"DROP TABLE IF EXISTS {schema}.{fresh}")
-        self._run(f"CREATE TABLE {schema}.{fresh} AS\n{to_dialect(select, self.dialect)}")
+        self.native(f"CREATE TABLE {schema}.{fresh} AS\n{to_dialect(select, self.dialect)}")
         return fresh
 
     def swap_in(self, schema: str, table: str, fresh: str) -> None:
-        """Puts a table that was built beside in the place of the one there is, in one transaction.
-
-        Elsewhere than in DuckDB a table of the same columns is emptied and filled instead of replaced, so that
-        grants to it and views on it live on.
-        """
-        same = self.dialect != DIALECT and self.columns(schema, table) == self.columns(schema, fresh)
+        """Puts a table that was built beside in the place of the one there is, in one transaction."""
         with self.transaction():
-            if same:
-                self.query(f"TRUNCATE TABLE {schema}.{table}")
-                self.query(f"INSERT INTO {schema}.{table} SELECT * FROM {schema}.{fresh}")  # noqa: S608
-                self.query(f"DROP TABLE {schema}.{fresh}")
-            else:
-                self.query(f"DROP TABLE IF EXISTS {schema}.{table}")
-                self.query(f"ALTER TABLE {schema}.{fresh} RENAME TO {table}")
+            self.query(f"DROP TABLE IF EXISTS {schema}.{table}")
+            self.query(f"ALTER TABLE {schema}.{fresh} RENAME TO {table}")

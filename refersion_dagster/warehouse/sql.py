@@ -21,21 +21,21 @@ class UnknownParameter(ValueError):
 
 
 @lru_cache(maxsize=256)
-def _parsed(sql: str) -> exp.Expression:
+def _parsed(sql: str) -> exp.Expr:
     return sqlglot.parse_one(sql, dialect=DIALECT)
 
 
-def parse(sql: str) -> exp.Expression:
+def parse(sql: str) -> exp.Expr:
     """One statement in DuckDB's dialect, as a tree of one's own. Raises sqlglot's ParseError."""
     return _parsed(sql).copy()
 
 
-def parameters(tree: exp.Expression) -> tuple[str, ...]:
+def parameters(tree: exp.Expr) -> tuple[str, ...]:
     """Names of the `$name` parameters, each once, in order."""
     return tuple(dict.fromkeys(found.name for found in tree.find_all(exp.Placeholder)))
 
 
-def literal(value: Value) -> exp.Expression:
+def literal(value: Value) -> exp.Expr:
     """A value as SQL. It becomes part of the tree, not of a text, so nothing in it can be read as SQL."""
     if value is None:
         return exp.Null()
@@ -52,10 +52,10 @@ def literal(value: Value) -> exp.Expression:
     return exp.Literal.string(value)
 
 
-def bind(tree: exp.Expression, values: Mapping[str, Value]) -> exp.Expression:
+def bind(tree: exp.Expr, values: Mapping[str, Value]) -> exp.Expr:
     """The tree with a value in place of each `$name`. Raises UnknownParameter."""
 
-    def bound(node: exp.Expression) -> exp.Expression:
+    def bound(node: exp.Expr) -> exp.Expr:
         if not isinstance(node, exp.Placeholder):
             return node
         if node.name not in values:
@@ -65,7 +65,7 @@ def bind(tree: exp.Expression, values: Mapping[str, Value]) -> exp.Expression:
     return tree.transform(bound)
 
 
-def to_dialect(tree: exp.Expression, dialect: str) -> str:
+def to_dialect(tree: exp.Expr, dialect: str) -> str:
     """The tree as SQL of a warehouse.
 
     DuckDB divides numbers as floating point whatever they are; others divide whole numbers without a remainder. There
@@ -74,7 +74,7 @@ def to_dialect(tree: exp.Expression, dialect: str) -> str:
     if dialect == DIALECT:
         return tree.sql(dialect, comments=False)
 
-    def exact(node: exp.Expression) -> exp.Expression:
+    def exact(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Div):
             node.set("this", exp.cast(node.this, "DECIMAL"))
             node.set("typed", True)

@@ -1,0 +1,55 @@
+"""What every database that tables can land in offers, and which there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from dlt.extract.source import DltSource
+
+from refersion_dagster.warehouse.duckdb_database import DuckDBDatabase
+from refersion_dagster.warehouse.errors import WarehouseError, WarehouseNotSet
+from refersion_dagster.warehouse.postgres_database import PostgresDatabase
+from refersion_dagster.warehouse.session import Session
+
+
+class Database(Protocol):
+    """A database. A further one is a class like these two, and an entry in `database`."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, in words and without credentials."""
+        ...
+
+    def destination(self) -> Any:
+        """dlt's destination, set for loads."""
+        ...
+
+    def adapted(self, source: DltSource) -> DltSource:
+        """The source, loaded the way that is safe and fast in this database."""
+        ...
+
+    def session(self) -> AbstractContextManager[Session]:
+        """A connection of its own."""
+        ...
+
+    def writing(self, timeout: float, tell: Callable[[str], None]) -> AbstractContextManager[None]:
+        """The right to write, for one run at a time. Raises WarehouseBusy after `timeout` seconds."""
+        ...
+
+    def trouble(self, error: BaseException) -> WarehouseError | None:
+        """What an error of a load comes down to; None when it is none of the database's."""
+        ...
+
+
+def database(name: str, duckdb_path: str) -> Database:
+    """The database that REFERSION_DESTINATION names. Raises WarehouseNotSet for any other name."""
+    match name.strip().lower():
+        case "duckdb":
+            return DuckDBDatabase(Path(duckdb_path).expanduser().resolve())
+        case "postgres" | "postgresql":
+            return PostgresDatabase()
+        case _:
+            raise WarehouseNotSet(f"REFERSION_DESTINATION is {name!r}; it can be duckdb or postgres.")

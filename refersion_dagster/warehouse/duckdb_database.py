@@ -1,0 +1,121 @@
+"""DuckDB: one file, which one process at a time may write to."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+from dlt.common.schema import Schema
+from dlt.extract.source import DltSource
+from filelock import FileLock, Timeout
+
+from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE, duckdb_file
+from refersion_dagster.refersion.environment import DATASET, DESTINATION_NAME, PIPELINE
+from refersion_dagster.warehouse.disk import disk_is_full
+from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull
+from refersion_dagster.warehouse.session import Session
+
+POLL_SECONDS = 0.5
+# DuckDB's words when another process has the file open, e.g. "Conflicting lock is held in /usr/bin/duckdb (PID 4711)".
+LOCK_HOLDER = re.compile(r"Conflicting lock is held in (.+?\(PID \d+\))")
+
+
+@dataclass(frozen=True)
+class DuckDBDatabase:
+    """A DuckDB file."""
+
+    path: Path
+
+    @property
+    def location(self) -> str:
+        return str(self.path)
+
+    def destination(self) -> Any:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return duckdb_file(str(self.path))
+
+    def adapted(self, source: DltSource) -> DltSource:
+        return source
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # As it comes, not set for loads: queries may take what the machine has.
+        destination: Any = dlt.destinations.duckdb(str(self.path), destination_name=DESTINATION_NAME)
+        configuration = destination.spec()._bind_dataset_name(DATASET)
+        with destination.client(Schema(PIPELINE), configuration).sql_client as client:
+            yield Session(client)
+
+    @contextmanager
+    def writing(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
+        """Runs of any process queue up at a file lock beside the database, and readers are waited for."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + timeout
+        lock = FileLock(f"{self.path}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            tell(f"Another run is writing to {self.path}; waiting for it, {timeout} s at most.")
+            try:
+                lock.acquire(timeout=timeout)
+            except Timeout:
+                raise WarehouseBusy(
+                    f"Another run still holds {self.path}.lock after {timeout} s. Wait for that run "
+                    "to end or stop it, then start this one again; nothing was written."
+                ) from None
+        try:
+            with self._held(timeout, deadline, tell):
+                yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _held(self, timeout: float, deadline: float, tell: Callable[[str], None]) -> Iterator[None]:
+        """The file open for writing, so that no reader of another process comes between two steps of a run."""
+        told = False
+        while True:
+            try:
+                connection = duckdb.connect(str(self.path))
+                break
+            except duckdb.IOException as error:
+                holder = LOCK_HOLDER.search(str(error))
+                if holder is None:
+                    raise
+                if time.monotonic() >= deadline:
+                    raise WarehouseBusy(
+                        f"{self.path} is still open in another program ({holder[1]}) after {timeout} s, "
+                        "and DuckDB lets nobody write meanwhile. Close it there, then start this run again; nothing "
+                        "was written."
+                    ) from None
+                if not told:
+                    tell(
+                        f"{self.path} is open in another program ({holder[1]}), and DuckDB lets nobody write "
+                        f"meanwhile; waiting for it to be closed, {timeout} s at most."
+                    )
+                    told = True
+                time.sleep(POLL_SECONDS)
+        try:
+            yield
+        finally:
+            connection.close()
+
+    def trouble(self, error: BaseException) -> WarehouseError | None:
+        if disk_is_full(error):
+            return WarehouseFull(
+                f"There is no space left for {self.path} or for temporary files in {tempfile.gettempdir()}. The "
+                "tables are as they were; free some and run again."
+            )
+        if "Out of Memory" in str(error):  # DuckDB's words
+            return WarehouseFull(
+                "DuckDB ran out of the memory it may use for a load. The tables are as they were; give it more with "
+                f"{MEMORY_VARIABLE} (such as 1GB) and run again."
+            )
+        return None

@@ -1,0 +1,73 @@
+"""What an error of PostgreSQL comes down to, told by its SQLSTATE.
+
+https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from refersion_dagster.warehouse.errors import (
+    WarehouseError,
+    WarehouseForbidden,
+    WarehouseFull,
+    WarehouseUnreachable,
+)
+
+# Errors of the class in psycopg2 and in ADBC that carry no SQLSTATE are those of the client: no connection.
+OPERATIONAL = ("OperationalError", "InterfaceError")
+LOST = ("08", "57P0", "53300", "25P03", "25P04", "57P05")
+FULL = ("53100", "53200", "54000")
+FORBIDDEN = ("42501", "25006", "28", "3D000")
+
+
+def state_of(error: BaseException) -> str | None:
+    """The SQLSTATE of an error, or of one that it was raised from; None where no server said anything."""
+    return next((state for one in _chain(error) if (state := _state(one))), None)
+
+
+def trouble_of(error: BaseException) -> WarehouseError | None:
+    """An error of the server or of the way to it, in words; None for one of the statement."""
+    for one in _chain(error):
+        state = _state(one)
+        said = " ".join(str(one).split())
+        if (state and state.startswith(LOST)) or (not state and _is_of_client(one)):
+            return WarehouseUnreachable(
+                f"The connection to PostgreSQL broke or could not be made: {said}. What was under way was rolled "
+                "back; run again when the server can be reached."
+            )
+        if state and state.startswith(FULL):
+            return WarehouseFull(
+                f"PostgreSQL has no space or memory left: {said}. The tables are as they were; give it some and run "
+                "again."
+            )
+        if state and state.startswith(FORBIDDEN):
+            return WarehouseForbidden(
+                f"PostgreSQL does not let its user do what is needed: {said}. The user has to be allowed to create "
+                "schemas in the database, or to own refersion_data, refersion_data_staging and refersion_summaries."
+            )
+    return None
+
+
+def _state(error: BaseException) -> str | None:
+    """pgcode is psycopg2's name of it, sqlstate ADBC's."""
+    return getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
+
+
+def _is_of_client(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in ("psycopg2", "adbc_driver_manager") and any(
+        kind.__name__ in OPERATIONAL for kind in type(error).__mro__
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and those that it was raised from; dlt keeps what a load failed of in an attribute."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [one.__cause__, getattr(one, "client_exception", None), one.__context__]

