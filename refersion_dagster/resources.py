@@ -83,6 +83,7 @@ class RefersionResource(dg.ConfigurableResource):
                 "retry_seconds": self.retry_seconds,
                 "rows_per_load": self.rows_per_load,
                 "report": report,
+                "totals_of_loaded": True,
                 **{name: value for name, value in options.items() if value is not None},
             }
         )

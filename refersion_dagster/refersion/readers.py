@@ -36,7 +36,7 @@ from refersion_dagster.refersion.reading import EntityReader
 from refersion_dagster.refersion.report import ReadReport, ReadSpan, TableReport
 from refersion_dagster.refersion.span import BEGINNING, Pass, SpanRequest, plan
 from refersion_dagster.refersion.tables import Row, TableBuilder, dlt_columns
-from refersion_dagster.refersion.windows import Window, days, month_start, months, whole_second
+from refersion_dagster.refersion.windows import Window, days, month_start, months, parse_moment, whole_second
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class ReadOptions:
         all_details: affiliate_get reads every affiliate, not only new and changed ones.
         details_of: affiliate_get reads these in any case: ids as the list has them.
         totals_by: "month" or "day".
+        totals_of_loaded: ask for totals only up to where conversions were read, not up to now.
         rows_per_load: a windowed table stops after whole months that hold this many rows, and says so in its report;
             None reads all in one load.
     """
@@ -65,6 +66,7 @@ class ReadOptions:
     salt: str | None = None
     all_details: bool = False
     totals_by: str = "month"
+    totals_of_loaded: bool = False
     rows_per_load: int | None = None
     details_of: frozenset[str] = frozenset()
 
@@ -136,16 +138,13 @@ class Tables:
     def conversion_totals(self, report: TableReport) -> Iterator[pa.Table]:
         state = dlt.current.resource_state(CONVERSION_TOTALS.name)
         any_at_all = self.account.rest.conversion_count(Window(BEGINNING, whole_second(datetime.now(UTC))))
-        reading = plan(self.options.span, state, self._now_of_conversions())
-        if reading.window is None or not any_at_all:
+        now = self._end_of_totals()
+        reading = plan(self.options.span, state, now)
+        window = self._window_of_totals(reading, now)
+        if window is None or not any_at_all:
             yield self._builder(CONVERSION_TOTALS).empty()
             return
         by_month = self.options.totals_by == "month"
-        start = (
-            month_start(reading.window.start) if by_month else reading.window.start.replace(hour=0, minute=0, second=0)
-        )
-        # Whole periods, but nothing from before the first load: those conversions are not in the warehouse.
-        window = Window(max(start, min(reading.window.start, reading.start)), reading.window.end)
         report.read_from, report.read_to = window.start, window.end
         periods = [
             period for year in self._years_with_conversions(window) for period in (months if by_month else days)(year)
@@ -164,12 +163,28 @@ class Tables:
         yield from _built(self._builder(CONVERSION_TOTALS, report.fields_extra), rows)
         reading.read_up_to(reading.window.end)
 
-    def _now_of_conversions(self) -> datetime:
-        """The moment up to which this run read conversions, as totals are held against just those; else now."""
-        conversions = self.report.table(CONVERSIONS.name)
-        if conversions.read_to is None or conversions.more:
+    def _end_of_totals(self) -> datetime:
+        """The last second to ask for: now or, where totals are held against the conversions, the last that was read.
+
+        In a run of both, conversions are read minutes before; in one of totals alone, they were in an earlier run.
+        """
+        if not self.options.totals_of_loaded:
             return self.account.now
-        return min(self.account.now, conversions.read_to - timedelta(seconds=1))
+        if spans := self.report.table(CONVERSIONS.name).spans:
+            return max(min(span.end - timedelta(seconds=1), span.read_at) for span in spans)
+        position = dlt.current.resource_state(CONVERSIONS.name).get("position")
+        return min(parse_moment(position) - timedelta(seconds=1), self.account.now) if position else self.account.now
+
+    def _window_of_totals(self, reading: Pass, last: datetime) -> Window | None:
+        """Whole periods, but nothing from before the first load or after `last`; None where nothing is left."""
+        if reading.window is None:
+            return None
+        start = reading.window.start.replace(hour=0, minute=0, second=0)
+        if self.options.totals_by == "month":
+            start = month_start(start)
+        start = max(start, min(reading.window.start, reading.start))
+        end = min(reading.window.end, last + timedelta(seconds=1))
+        return Window(start, end) if start < end else None
 
     def _years_with_conversions(self, window: Window) -> Iterator[Window]:
         """Years of the window in which the account has conversions: the first load begins long before most accounts."""

@@ -56,6 +56,7 @@ def refersion_source(
     all_details: bool = False,
     details_of: Sequence[str] = (),
     totals_by: str = "month",
+    totals_of_loaded: bool = False,
     pii: str = "hash",
     pii_salt: TSecretStrValue | None = None,
     max_concurrency: int = 8,
@@ -86,6 +87,7 @@ def refersion_source(
         details_of: affiliates whose details are read in any case, by id as the list has it: not every detail shows in
             the list.
         totals_by: period of the control totals, "month" or "day".
+        totals_of_loaded: ask for control totals only up to where conversions were read, in this run or the last one.
         pii: what becomes of customers' e-mail, name and ip: "hash", "keep" or "drop".
         pii_salt: key of the hash; without one, a random one that is kept in dlt's state.
         max_concurrency: the most requests at once, per API.
@@ -121,5 +123,7 @@ def refersion_source(
         read_to=parse_moment(read_to) if read_to else None,
         full=full_reload,
     )
-    options = ReadOptions(span, personal, pii_salt, all_details, totals_by, rows_per_load, frozenset(details_of))
+    options = ReadOptions(
+        span, personal, pii_salt, all_details, totals_by, totals_of_loaded, rows_per_load, frozenset(details_of)
+    )
     return list(build_resources(account, options, report if report is not None else ReadReport()))

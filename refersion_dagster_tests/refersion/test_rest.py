@@ -285,13 +285,37 @@ class TestConversionTotals:
         counted = [row for row in made if row.currency == account.settings.base and not row.is_test_conversion]
         assert sum(row["conversions_count"] for row in found) == len(counted) > 0
 
-    def test_end_where_the_conversions_of_the_run_end(self, account: SandboxServer) -> None:
-        """Conversions are read first: those made in the minutes in between are in no table yet."""
-        report = ReadReport()
-        report.table("conversions").read_to = datetime(2025, 6, 30, 23, 15, tzinfo=UTC)
-        found = read(account, "conversion_totals", report=report).to_pylist()
-        assert max(row["period_to"] for row in found) == datetime(2025, 6, 30, 23, 14, 59, tzinfo=UTC)
-        assert {row["read_at"] for row in found} == {NOW}
+    def test_of_loaded_conversions_end_where_those_were_read(
+        self, sandbox: SandboxServer, warehouse: Warehouse
+    ) -> None:
+        """Orders of the minutes between the two readings are in no table, and count in no total."""
+
+        def end_of_totals(report: ReadReport | None = None, **changes: Any) -> datetime:
+            warehouse.load(sandbox, "conversion_totals", report=report, totals_of_loaded=True, **changes)
+            return warehouse.rows("conversion_totals", "max(period_to)", order="ALL")[0][0]
+
+        report = warehouse.load(sandbox, "conversions")
+        sandbox.advance(seconds=300)
+        assert end_of_totals(report) == NOW
+        sandbox.advance(days=40)
+        assert end_of_totals() == NOW  # a run of totals alone
+        report = warehouse.load(
+            sandbox, "conversions", read_from="2025-08-01"
+        )  # a span of its own leaves the mark alone
+        sandbox.advance(seconds=300)
+        assert end_of_totals(report, read_from="2025-08-01") == NOW + timedelta(days=40, seconds=300)
+
+    def test_end_now_where_they_are_not_held_against_conversions(
+        self, sandbox: SandboxServer, warehouse: Warehouse
+    ) -> None:
+        report = warehouse.load(sandbox, "conversions")
+        sandbox.advance(seconds=300)
+        warehouse.load(sandbox, "conversion_totals", report=report)
+        assert warehouse.rows("conversion_totals", "max(period_to)", order="ALL") == [(NOW + timedelta(seconds=300),)]
+
+    def test_without_any_conversions_end_now(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
+        warehouse.load(sandbox, "conversion_totals", totals_of_loaded=True)
+        assert warehouse.rows("conversion_totals", "max(period_to)", order="ALL") == [(NOW,)]
 
     def test_periods_touch_and_do_not_overlap(self, account: SandboxServer) -> None:
         found = read(account, "conversion_totals", totals_by="day", start_date="2025-06-01").to_pylist()
