@@ -161,7 +161,7 @@ class Tables:
         known = {column.name for column in CONVERSION_TOTALS.columns}
         report.fields_extra = sorted({name for row in rows for name in row} - known)
         yield from _built(self._builder(CONVERSION_TOTALS, report.fields_extra), rows)
-        reading.read_up_to(reading.window.end)
+        reading.read_up_to(window.end)
 
     def _end_of_totals(self) -> datetime:
         """The last second to ask for: now or, where totals are held against the conversions, the last that was read.
