@@ -14,7 +14,7 @@ from refersion_dagster.ingest.loading import load_tables
 from refersion_dagster.ingest.specs import OWNERS, asset_key, column_schema
 from refersion_dagster.ingest.webhook_apply import apply_conversions
 from refersion_dagster.ingest.webhook_tables import WEBHOOK_EVENTS, Batch, webhook_source
-from refersion_dagster.ingest.webhook_windows import Concerned
+from refersion_dagster.ingest.webhook_windows import Concerned, Reading
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import underlying
@@ -24,7 +24,7 @@ from refersion_dagster.webhooks.inbox_file import INBOX_FILE, INBOX_VARIABLE, No
 
 GROUP = "webhooks"
 EVENTS_PER_LOAD = 10_000
-# Of events that could not be applied, in the metadata; the log has them all.
+# Of events that could not be applied, in log and metadata.
 MOST_TOLD = 20
 INBOX_VARIABLES = {"path": INBOX_VARIABLE}
 
@@ -82,16 +82,21 @@ def webhook_events(
     with inbox, inbox.draining():
         drain = Drain(context, refersion, warehouse, inbox)
         drain.run()
+        readings: list[Reading] = []
         if config.read_again:
             try:
-                read_again(context, refersion, warehouse, dlt, drain.concerned)
+                readings = read_again(context, refersion, warehouse, dlt, drain.concerned)
             except dg.Failure as failure:
                 if not failure.allow_retries:
                     # A refresh meets the same trouble and tells of it, so the events need not wait for its end.
                     inbox.acknowledge(drain.last)
                 raise
         inbox.acknowledge(drain.last)
-        yield dg.MaterializeResult(metadata=drain.metadata())
+        if drain.applied and not any("conversions" in reading.tables for reading in readings):
+            for table in ("conversions", "conversion_history"):
+                told = {"dagster/row_count": drain.row_counts[table], "conversions_applied": drain.applied}
+                context.log_event(dg.AssetMaterialization(asset_key(table), metadata=told))
+        yield dg.MaterializeResult(metadata={**drain.metadata(), "read_again": [str(reading) for reading in readings]})
 
 
 class Drain:
@@ -109,12 +114,13 @@ class Drain:
         self.topics: Counter[str] = Counter()
         self.applied = 0
         self.unreadable: list[str] = []
+        self.row_counts: dict[str, int] = {}
 
     def run(self) -> None:
         """Loads what waits now; what comes meanwhile is for the next run."""
         newest = self.inbox.state().newest
         with self.warehouse.writing(self.context.log.info):
-            loaded = bool(self.warehouse.row_counts(["conversions"]))
+            loaded = "conversions" in self.warehouse.row_counts(["conversions"])
             if not loaded:
                 self.context.log.warning(
                     "Conversions were never loaded, so events are kept and not applied; run refersion_refresh."
@@ -127,6 +133,7 @@ class Drain:
                     self.concerned.add(batch.events, self.warehouse)
                 self._count(batch)
                 self.last = kept[-1].seq
+            self.row_counts = self.warehouse.row_counts([WEBHOOK_EVENTS.name, "conversions", "conversion_history"])
 
     def _load(self, batch: Batch) -> None:
         source = webhook_source(batch, self.refersion.pii, self.refersion.pii_salt)
@@ -140,19 +147,20 @@ class Drain:
         self.topics.update(event.kept.topic or "(none)" for event in batch.events)
         for event_id, reason in batch.unreadable.items():
             self.unreadable.append(f"event {event_id}: {reason}")
-            self.context.log.warning(f"Event {event_id} is kept and not applied: {reason}")
+            if len(self.unreadable) <= MOST_TOLD:
+                self.context.log.warning(f"Event {event_id} is kept and not applied: {reason}")
 
     def metadata(self) -> dict[str, Any]:
         refused = {
             kind: count for kind, count in self.inbox.state().counts.items() if kind not in ("stored", "repeated")
         }
         return {
-            "dagster/row_count": self.warehouse.row_counts([WEBHOOK_EVENTS.name]).get(WEBHOOK_EVENTS.name, 0),
+            "dagster/row_count": self.row_counts.get(WEBHOOK_EVENTS.name, 0),
             "events": self.topics.total(),
             "topics": dict(self.topics),
             "conversions_applied": self.applied,
+            "conversions_not_applied": len(self.unreadable),
             "not_applied": self.unreadable[:MOST_TOLD],
-            "read_again": [str(reading) for reading in self.concerned.readings()],
             "refused_by_the_receiver": refused,
             "warehouse": self.warehouse.location,
         }
@@ -164,14 +172,16 @@ def read_again(
     warehouse: Warehouse,
     dlt: DagsterDltResource,
     concerned: Concerned,
-) -> None:
+) -> list[Reading]:
     """Reads what events concern, of the tables that there are and that keys are given for; the high-water mark stays.
 
-    Raises dg.Failure as load_tables does.
+    Returns what was read. Raises dg.Failure as load_tables does.
     """
+    read: list[Reading] = []
     readings = concerned.readings()
     # Those that were never loaded wait for the first refresh.
-    there = warehouse.row_counts([table for reading in readings for table in reading.tables])
+    with warehouse.writing(context.log.info):
+        there = warehouse.row_counts([table for reading in readings for table in reading.tables])
     keys = {True: refersion.graphql_token, False: refersion.api_key}
     for reading in readings:
         tables = [table for table in reading.tables if table in there and keys[ENTITIES[table].is_graphql]]
@@ -184,3 +194,5 @@ def read_again(
         for loaded in load_tables(context, refersion, warehouse, dlt, options, [*tables, *history]):
             assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
             context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))
+        read.append(Reading(tuple(tables), reading.span))
+    return read

@@ -110,8 +110,11 @@ def read_event(kept: Kept) -> Event:
 
 
 def conversion_row(event: Event) -> dict[str, Any]:
-    """A conversion event's row in the fields of GraphQL, which are the columns of the table."""
-    row = dict(event.body)
+    """A conversion event's row in the fields of GraphQL, which are the columns of the table.
+
+    Empty where the body is no object; such a row is found unreadable like any other without an id.
+    """
+    row = dict(event.body) if isinstance(event.body, Mapping) else {}
     affiliate = row.get("affiliate")
     if isinstance(affiliate, Mapping):
         names = [str(affiliate[part]) for part in ("first_name", "last_name") if affiliate.get(part)]

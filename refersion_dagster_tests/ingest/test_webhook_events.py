@@ -157,7 +157,10 @@ def test_the_metadata_tells_what_came_and_what_was_applied(scenario: Scenario) -
     told = scenario.outcome.metadata[ASSET]
     assert (told["events"], told["dagster/row_count"]) == (len(scenario.events), len(scenario.events))
     assert told["topics"] == {"APPROVED_CONVERSION": len(scenario.events) - 1, "BONUS_TIER_MOVEMENT": 1}
-    assert told["conversions_applied"] == 8
+    assert (told["conversions_applied"], told["conversions_not_applied"]) == (8, 1)
+    applied = scenario.outcome.metadata["refersion/conversions"]
+    assert applied["conversions_applied"] == 8, "what stands on conversions learns that they changed"
+    assert "refersion/conversion_history" in scenario.outcome.metadata
 
 
 def test_customers_have_the_same_hash_in_events_and_in_conversions_and_appear_nowhere(scenario: Scenario) -> None:
