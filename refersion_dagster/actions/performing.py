@@ -10,6 +10,7 @@ from refersion_dagster.actions.plan import Order, Plan, make_plan
 from refersion_dagster.actions.results import load_results
 from refersion_dagster.actions.sending import Sent, send_all
 from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.warehouse import Session
 
 
 def preview(order: Order, warehouse: Warehouse, tell: Callable[[str], None]) -> Plan:
@@ -24,28 +25,33 @@ def preview(order: Order, warehouse: Warehouse, tell: Callable[[str], None]) -> 
 def perform(
     order: Order, refersion: RefersionResource, warehouse: Warehouse, tell: Callable[[str], None]
 ) -> tuple[Plan, Sent]:
-    """Sends what is ordered, while nobody else writes to the warehouse.
+    """Sends what is ordered, while nobody else writes to the warehouse, and brings the result tables up to date.
 
-    Raises Mistakes, RefersionError (before the first call; what happens later is in Sent).
+    Raises Mistakes, and RefersionError before the first call; what happens later is in Sent.
     """
     with warehouse.writing(tell):
         with warehouse.session() as session:
-            journal = Journal(session)
-            journal.create()
-            if lost := journal.give_up_pending():
-                tell(f"{counted(lost, 'item')} of a run that ended before the answer: not known whether done")
-            # What earlier runs recorded and did not get to load.
-            load_results(warehouse, tell)
-            plan = make_plan(order, session)
-            for words in _in_words(plan):
-                tell(words)
-            account = refersion.account()
-            try:
-                sent = send_all(plan, journal, account.rest, tell)
-            finally:
-                account.close()
+            plan, sent = send_ordered(order, refersion, session, tell)
         load_results(warehouse, tell)
     return plan, sent
+
+
+def send_ordered(
+    order: Order, refersion: RefersionResource, session: Session, tell: Callable[[str], None]
+) -> tuple[Plan, Sent]:
+    """`perform` for who holds the right to write, but for the result tables."""
+    journal = Journal(session)
+    journal.create()
+    if lost := journal.give_up_pending():
+        tell(f"{counted(lost, 'item')} of a run that ended before the answer: not known whether done")
+    plan = make_plan(order, session)
+    for words in _in_words(plan):
+        tell(words)
+    account = refersion.account()
+    try:
+        return plan, send_all(plan, journal, account.rest, tell)
+    finally:
+        account.close()
 
 
 def _in_words(plan: Plan) -> Iterator[str]:

@@ -18,7 +18,7 @@ from refersion_dagster.actions.jobs import action_job
 from refersion_dagster.actions.journal import Asking, Entry, Journal
 from refersion_dagster.actions.known import Limits
 from refersion_dagster.actions.launching import ALLOW_WRITES
-from refersion_dagster.actions.performing import perform
+from refersion_dagster.actions.performing import perform, send_ordered
 from refersion_dagster.actions.plan import Order
 from refersion_dagster.actions.sources import from_configuration
 from refersion_dagster.resources import RefersionResource, Warehouse
@@ -80,9 +80,15 @@ class Actions:
         )
 
     def send(self, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
-        """Sends items as a job does, but for Dagster and for what is read again; what became of each."""
+        """Sends items as a job does, but for Dagster, result tables and reading again; what became of each."""
         account = changes.pop("account", None) or self.account()
-        _, sent = perform(self.order(endpoint, items, **changes), account, self.warehouse, print)
+        with self.warehouse.writing(print), self.warehouse.session() as session:
+            _, sent = send_ordered(self.order(endpoint, items, **changes), account, session, print)
+        return [result.outcome.value for _, result in sent.results]
+
+    def perform(self, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
+        """`send`, with the result tables."""
+        _, sent = perform(self.order(endpoint, items, **changes), self.account(), self.warehouse, print)
         return [result.outcome.value for _, result in sent.results]
 
     def journal(self) -> list[Entry]:
@@ -107,7 +113,8 @@ class Actions:
 
     def credits(self) -> list[Decimal]:
         """Amounts of the credits that carry a reference."""
-        rows = self.sandbox.account.conversions.values()
+        with self.sandbox.account.lock:
+            rows = list(self.sandbox.account.conversions.values())
         return [row.commission_total for row in rows if row.type == "MANUAL_CREDIT_BY_CLIENT" and "[ref " in row.notes]
 
 

@@ -1,5 +1,4 @@
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -25,8 +24,8 @@ def loaded(account: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def actions(sandbox: SandboxServer, loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Actions]:
+def actions(sandbox: SandboxServer, loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Actions:
     """The sandbox of this test and a warehouse that is up to date with it; pauses before another try last no time."""
     monkeypatch.setattr(http, "BACK_OFF", tenacity.wait_none())
     shutil.copy(loaded, tmp_path / "warehouse.duckdb")
-    yield Actions(sandbox, tmp_path / "warehouse.duckdb")
+    return Actions(sandbox, tmp_path / "warehouse.duckdb")

@@ -1,0 +1,70 @@
+"""Two runs with the same items at the same time: each item is sent once."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from filelock import FileLock
+
+from refersion_dagster.actions.journal import AlreadyUnderWay, Asking, Journal
+from refersion_dagster.actions.plan import make_plan
+from refersion_dagster.actions.sending import send, send_all
+from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
+from refersion_dagster_tests.actions.processes import ended, started
+
+
+def test_processes_queue_up_and_the_second_finds_everything_done(actions: Actions) -> None:
+    credits = [credit_of(actions.affiliate(number), commission=f"{number + 1}.00") for number in range(6)]
+    with FileLock(f"{actions.database}.lock"):
+        # Both wait for the lock, so that they begin together.
+        runs = [started(lambda run=run: actions.send(CREDIT, credits, run=run)) for run in ("one", "other")]
+    assert [ended(run) for run in runs] == [0, 0]
+    assert sorted(actions.credits()) == [Decimal(number + 1) for number in range(6)]
+    assert actions.writes() == {"rest:/conversion/manual_credit": 6}
+    assert {entry.outcome.value for entry in actions.journal()} == {"done"}
+    assert len({entry.run_id for entry in actions.journal()}) == 1
+
+
+def test_who_lost_the_right_to_write_sends_nothing_that_another_sends(actions: Actions) -> None:
+    """A lock that is held by a connection can be lost with it; the journal's key holds."""
+    order = actions.order(CREDIT, [credit_of(actions.affiliate())])
+    with actions.warehouse.session() as mine, actions.warehouse.session() as theirs:
+        Journal(mine).create()
+        plan = make_plan(order, mine)
+        other = make_plan(order, theirs)
+        Journal(theirs).intend(other.calls[0], other.earlier, other.asking, None)
+        account = actions.account().account()
+        sent = send_all(plan, Journal(mine), account.rest, print)
+        account.close()
+    assert isinstance(sent.trouble, AlreadyUnderWay)
+    assert (sent.results, sent.left) == ([], 1)
+    assert actions.writes() == {}
+
+
+def test_of_a_batch_nothing_is_recorded_where_one_is_sent_by_another(actions: Actions) -> None:
+    rows = actions.conversions("PENDING")[:3]
+    changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
+    with actions.warehouse.session() as session:
+        journal = Journal(session)
+        journal.create()
+        (call,) = make_plan(actions.order("conversion_status_change", changes), session).calls
+        journal.intend(call[1:2], {}, Asking("Ada", "other", "", ""), None)
+        with pytest.raises(AlreadyUnderWay, match="nothing of that call was sent"):
+            journal.intend(call, {}, Asking("Ada", "mine", "", ""), None)
+    assert [entry.run_id for entry in actions.journal()] == ["other"]
+
+
+def test_an_answer_is_recorded_although_another_run_gave_the_call_up(actions: Actions) -> None:
+    """The other run had the right to write and took it for dead; it was not."""
+    with actions.warehouse.session() as mine, actions.warehouse.session() as theirs:
+        Journal(mine).create()
+        plan = make_plan(actions.order(CREDIT, [credit_of(actions.affiliate())]), mine)
+        (call,) = plan.calls
+        call_id = Journal(mine).intend(call, plan.earlier, plan.asking, None)
+        assert Journal(theirs).give_up_pending() == 1
+        account = actions.account().account()
+        answered = send(plan.endpoint, call, account.rest)
+        account.close()
+        Journal(mine).answered(call_id, call, answered.results, answered.answer)
+    assert actions.outcomes() == ["done"]
