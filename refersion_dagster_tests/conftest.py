@@ -9,6 +9,7 @@ import pytest
 
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import SMALL
+from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
 
 # Before any test module is imported: the code location looks at the environment when it is loaded.
 for _name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__"))]:
@@ -47,3 +48,19 @@ def temporary_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL server that all tests of this worker share, each with a database of its own."""
+    server = PostgresServer(tmp_path_factory.getbasetemp().parent / "postgres.lock")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
+    """An empty database of this test's own, which is the one in the environment."""
+    database = postgres_server.create_database()
+    with database.in_use():
+        yield database

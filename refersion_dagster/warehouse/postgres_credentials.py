@@ -58,13 +58,13 @@ def postgres_credentials() -> EncodedCredentials:
     destination = dlt.destinations.postgres()
     try:
         with Container().injectable_context(ConfigSectionContext(pipeline_name=PIPELINE)):
-            configuration: Any = destination.configuration(
+            configuration = destination.configuration(
                 destination.spec()._bind_dataset_name(DATASET), accept_partial=True
             )
     except ConfigurationException:
         raise WarehouseNotSet(f"PostgreSQL's credentials are not in a form that can be read. {HOW_TO_SET}") from None
-    found = configuration.credentials
-    absent = [name for name in NEEDED if found is None or getattr(found, name) is None]
+    found: Any = configuration.credentials  # None where there is nothing at all
+    absent = [name for name in NEEDED if getattr(found, name, None) is None]
     if absent:
         raise WarehouseNotSet(
             f"REFERSION_DESTINATION is postgres, and its credentials lack {', '.join(absent)}. {HOW_TO_SET}"

@@ -49,11 +49,11 @@ def test_a_reader_is_waited_for_and_named(path: Path) -> None:
 
         warehouse = Warehouse(duckdb_path=str(path), lock_timeout_seconds=60)
         with warehouse.writing(tell):
-            warehouse.replace_table("kept", "numbers", "SELECT 1 AS one")
+            warehouse.query("CREATE TABLE numbers AS SELECT 1 AS one")
     assert len(said) == 1
     assert "open in another program" in said[0]
     assert f"PID {process.pid}" in said[0]
-    assert warehouse.query("SELECT one FROM kept.numbers") == [(1,)]
+    assert warehouse.query("SELECT one FROM numbers") == [(1,)]
 
 
 def test_a_reader_that_stays_is_an_error_that_can_be_tried_again(path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_reader_that_stays_is_an_error_that_can_be_tried_again(path: Path) -> 
         process.stdin.write("\n")
         process.stdin.flush()
     with warehouse.writing(print):
-        assert warehouse.replace_table("kept", "numbers", "SELECT 1 AS one") == 1
+        warehouse.query("CREATE TABLE numbers AS SELECT 1 AS one")
 
 
 def test_a_reader_cannot_come_between_while_a_run_writes(path: Path) -> None:

@@ -1,0 +1,187 @@
+"""One interface, the same in every database: queries, values, transactions, tables built and swapped."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+from dlt.destinations.exceptions import DatabaseException
+
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.warehouse import Session, UndefinedTable
+from refersion_dagster.warehouse.sql import UnknownParameter, parse
+
+# What could be read as SQL, as a place for a value, or be changed on the way; and many scripts.
+TEXTS = (
+    *("", "'", "''; DROP TABLE x; --", '"quoted"', "back\\slash \\n", "two\nlines\r\n\ttab", "100 % ? :a $b %s %(c)s"),
+    *("Ærøskøbing", "дом", "株式会社", "👩\u200d👩\u200d👧", "e\u0301", "\ufffd", "\u202eabc", "long " * 200_000),
+)
+VALUES = (
+    *(0, -7, 2**62, True, False, None, date(2024, 2, 29)),
+    datetime(2025, 3, 30, 1, 59, 59, 999_999),  # noqa: DTZ001 - some columns are in the reporting time zone
+    datetime(2025, 3, 30, 1, 0, tzinfo=UTC),
+)
+
+
+def swap(session: Session, select: str, table: str = "numbers") -> None:
+    session.swap_in("made", table, session.build_beside("made", table, parse(select)))
+
+
+class TestValues:
+    def test_texts_come_back_as_they_were_given(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session:
+            for text in TEXTS:
+                assert session.query("SELECT $text, $text = $other", text=text, other=text) == [(text, True)]
+
+    def test_values_come_back_as_they_were_given(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session:
+            for value in VALUES:
+                ((found,),) = session.query("SELECT $value AS value", value=value)
+                assert found == value
+                assert type(found) is type(value)
+
+    def test_amounts_are_exact_decimals(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session:
+            for amount in map(Decimal, ("0", "12.3400", "-0.0001", "12345678901234.5678", "1E+3")):
+                ((found,),) = session.query("SELECT CAST($amount AS DECIMAL(18, 4))", amount=amount)
+                assert isinstance(found, Decimal)
+                assert found == amount
+                assert found.as_tuple().exponent == -4
+
+    def test_times_come_in_utc_wherever_they_were_written(self, warehouse: Warehouse) -> None:
+        tokyo = datetime(2025, 1, 1, 8, 30, tzinfo=timezone(timedelta(hours=9)))
+        ((found, day, text),) = warehouse.query(
+            "SELECT $moment AS moment, CAST($moment AS DATE) AS day, CAST($moment AT TIME ZONE 'Asia/Tokyo' AS TEXT)",
+            moment=tokyo,
+        )
+        assert found == tokyo
+        assert found.utcoffset() == timedelta(0)
+        assert day == date(2024, 12, 31)
+        assert text == "2025-01-01 08:30:00"
+
+    def test_a_parameter_without_a_value_is_named(self, warehouse: Warehouse) -> None:
+        with pytest.raises(UnknownParameter, match=r"\$amount.*there are day"):
+            warehouse.query("SELECT $amount", day=1)
+
+
+class TestReading:
+    def test_columns_have_the_same_types_in_every_database(self, warehouse: Warehouse) -> None:
+        select = """
+        SELECT 'a' AS word, CAST('b' AS VARCHAR) AS text, CAST(1 AS BIGINT) AS big, CAST(1 AS INTEGER) AS whole,
+          CAST(1 AS DECIMAL(18, 4)) AS money, CAST(1 AS DECIMAL(38, 12)) AS wide, CAST(1 AS DOUBLE) AS rough,
+          TRUE AS yes, CAST('2025-01-01' AS DATE) AS day, CAST('2025-01-01 00:00:00+00' AS TIMESTAMPTZ) AS moment,
+          CAST('2025-01-01 00:00:00' AS TIMESTAMP) AS local, count(*) AS rows
+        """
+        with warehouse.session() as session:
+            swap(session, select)
+            assert session.columns("made", "numbers") == [
+                ("word", "varchar"),
+                ("text", "varchar"),
+                ("big", "bigint"),
+                ("whole", "integer"),
+                ("money", "decimal(18,4)"),
+                ("wide", "decimal(38,12)"),
+                ("rough", "double"),
+                ("yes", "boolean"),
+                ("day", "date"),
+                ("moment", "timestamp with time zone"),
+                ("local", "timestamp"),
+                ("rows", "bigint"),
+            ]
+
+    def test_a_table_that_is_not_there_has_no_columns_and_cannot_be_read(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session:
+            assert session.columns("made", "nothing") == []
+            for sql in ("SELECT * FROM made.nothing", "SELECT * FROM nothing"):
+                with pytest.raises(UndefinedTable):
+                    session.query(sql)
+            assert session.query("SELECT 1") == [(1,)]
+
+    def test_counts_leave_out_tables_that_are_not_there(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session:
+            session.create_schema("refersion_data")
+            session.query("CREATE TABLE refersion_data.offers AS SELECT 1 AS id")
+        assert warehouse.row_counts(["offers", "payments"]) == {"offers": 1}
+
+
+class TestTransactions:
+    def test_all_or_nothing(self, warehouse: Warehouse) -> None:
+        def do(session: Session, *statements: str) -> None:
+            with session.transaction():
+                for statement in statements:
+                    session.query(statement)
+
+        with warehouse.session() as session:
+            swap(session, "SELECT 1 AS number")
+            with pytest.raises(DatabaseException):
+                do(
+                    session,
+                    "INSERT INTO made.numbers VALUES (2)",
+                    "CREATE TABLE made.others (number integer)",
+                    "INSERT INTO made.numbers VALUES ('three')",
+                )
+            assert session.query("SELECT number FROM made.numbers") == [(1,)]
+            assert session.columns("made", "others") == []
+            do(session, "INSERT INTO made.numbers VALUES (4)")
+            assert session.count("made", "numbers") == 2
+
+    def test_what_is_inside_is_seen_by_others_at_its_end(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session, warehouse.session() as other:
+            swap(session, "SELECT 1 AS number")
+            with session.transaction():
+                session.query("INSERT INTO made.numbers VALUES (2)")
+                assert other.count("made", "numbers") == 1
+            assert other.count("made", "numbers") == 2
+
+
+class TestTables:
+    def test_a_first_table_makes_its_schema(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session:
+            swap(session, "SELECT * FROM (VALUES (1), (2)) AS given (number)")
+            assert session.query("SELECT number FROM made.numbers ORDER BY number") == [(1,), (2,)]
+
+    def test_the_old_table_is_there_until_the_new_one_takes_its_place(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session:
+            swap(session, "SELECT 1 AS number")
+            fresh = session.build_beside("made", "numbers", parse("SELECT 2 AS number"))
+            assert session.query("SELECT number FROM made.numbers") == [(1,)]
+            session.swap_in("made", "numbers", fresh)
+            assert session.query("SELECT number FROM made.numbers") == [(2,)]
+
+    @pytest.mark.parametrize("select", ["SELECT 2 AS number", "SELECT 'two' AS word WHERE FALSE"])
+    def test_nothing_else_is_left_behind(self, warehouse: Warehouse, select: str) -> None:
+        with warehouse.session() as session:
+            for one in ("SELECT 1 AS number", select, select):
+                swap(session, one)
+            tables = session.query("SELECT table_name FROM information_schema.tables WHERE table_schema = 'made'")
+            assert tables == [("numbers",)]
+
+    @pytest.mark.parametrize(
+        "select",
+        ["SELECT 1 / CAST('none' AS INTEGER) AS number", "SELECT number FROM made.nowhere"],
+    )
+    def test_a_select_that_fails_leaves_the_table_as_it_was(self, warehouse: Warehouse, select: str) -> None:
+        with warehouse.session() as session:
+            swap(session, "SELECT 1 AS number")
+            with pytest.raises(DatabaseException):
+                session.build_beside("made", "numbers", parse(select))
+            assert session.query("SELECT number FROM made.numbers") == [(1,)]
+            swap(session, "SELECT 2 AS number")
+            assert session.query("SELECT number FROM made.numbers") == [(2,)]
+
+    def test_what_a_run_that_died_left_beside_is_in_nobodys_way(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session:
+            session.build_beside("made", "numbers", parse("SELECT 1 AS other"))
+            swap(session, "SELECT 2 AS number")
+            assert session.query("SELECT number FROM made.numbers") == [(2,)]
+
+    def test_a_swap_that_fails_leaves_everything_as_it_was(self, warehouse: Warehouse) -> None:
+        """A view holds the name; nothing is written through it into the table behind it either."""
+        with warehouse.session() as session:
+            swap(session, "SELECT 1 AS number", "kept")
+            session.query("CREATE VIEW made.numbers AS SELECT * FROM made.kept")
+            with pytest.raises(DatabaseException):
+                swap(session, "SELECT 2 AS number")
+            assert session.query("SELECT number FROM made.numbers") == [(1,)]
+            assert session.query("SELECT number FROM made.kept") == [(1,)]
