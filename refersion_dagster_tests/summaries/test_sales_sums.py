@@ -1,0 +1,137 @@
+"""Sales by affiliate, offer and coupon: whatever the rows, sums and figures are what the definitions make of them."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from refersion_dagster_tests.summaries.by_definition import (
+    APPROVED,
+    CONVERSIONS,
+    FOUND_AS_IT_IS,
+    LISTED,
+    SOLD,
+    affiliate_of,
+    assert_sums_are_preserved,
+    counts,
+    is_net,
+    is_sale,
+    kind,
+    start_again,
+    state,
+)
+from refersion_dagster_tests.summaries.hand_made import Books, Row, affiliate
+
+NAMES = (
+    *("commission_by_affiliate", "commission_by_offer", "commission_by_coupon"),
+    *("commission_concentration", "affiliate_trends"),
+)
+
+
+@pytest.fixture(scope="module")
+def books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Books]:
+    """Two affiliates are listed, by the e-mails of LISTED."""
+    books = Books(Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any"))))
+    books.add("affiliates", *(affiliate(int(number), email=email) for email, number in LISTED.items()))
+    with books.warehouse.writing(print):
+        yield books
+
+
+def rounded(amount: Decimal, places: int) -> Decimal:
+    return amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+
+
+def near(found: Decimal | None, above: Decimal, below: Decimal) -> bool:
+    """Whether a rate is the quotient, to six decimals and as many digits as a floating point division has."""
+    if not below:
+        return found is None
+    return found is not None and abs(found - above / below) <= Decimal("0.000001") + abs(found) * Decimal("1e-12")
+
+
+def earned(rows: list[Row]) -> Decimal:
+    return sum((row["commission_total"] for row in rows if state(row) in SOLD), Decimal(0))
+
+
+def sold(rows: list[Row]) -> Decimal:
+    return sum((row["total"] for row in rows if is_sale(row)), Decimal(0))
+
+
+@given(conversions=CONVERSIONS)
+@settings(max_examples=20, deadline=None, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_the_rows(books: Books, conversions: list[dict[str, Any]]) -> None:
+    start_again(books, conversions)
+    books.build(*NAMES)
+    assert_sums_are_preserved(books, NAMES, conversions)
+    assert_affiliates_are_as_defined(books, conversions)
+    assert_concentration_is_as_defined(books, conversions)
+
+
+def assert_affiliates_are_as_defined(books: Books, conversions: list[dict[str, Any]]) -> None:
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in filter(counts, conversions):
+        groups[affiliate_of(row, LISTED), row["currency"]].append(row)
+    everything: dict[str, list[Row]] = defaultdict(list)
+    for (_, currency), rows in groups.items():
+        everything[currency] += rows
+    built = {(row["affiliate_id"], row["currency"]): row for row in books.built("commission_by_affiliate")}
+    assert built.keys() == groups.keys()
+    for key, rows in groups.items():
+        found, all_rows = built[key], everything[key[1]]
+        orders = len({row["order_id"] or f"row {row['id']}" for row in rows if is_sale(row)})
+        net = [row for row in rows if is_net(row)]
+        decided = [row for row in rows if kind(row) == "order" and state(row) in (*APPROVED, "denied", "unqualified")]
+        approved = [row for row in decided if state(row) in APPROVED]
+        assert found["orders"] == orders
+        assert found["sales"] == sold(rows)
+        assert found["aov"] == (rounded(sold(rows) / orders, 4) if orders else None)
+        assert found["net_sales"] == sum(row["total"] for row in net)
+        assert found["net_sales"] == found["sales"] - found["sales_pending"] + found["cancelled_sales"]
+        assert found["cancellations"] == sum(kind(row) == "cancellation" for row in net)
+        assert found["commission"] == earned(rows)
+        assert found["manual_credits"] == earned([row for row in rows if kind(row) == "manual credit"])
+        assert (found["conversions_approved"], found["conversions_rejected"]) == (
+            len(approved),
+            len(decided) - len(approved),
+        )
+        assert near(found["approval_rate"], Decimal(len(approved)), Decimal(len(decided)))
+        assert near(
+            found["approval_rate_by_value"],
+            sum((row["commission_total"] for row in approved), Decimal(0)),
+            sum((row["commission_total"] for row in decided), Decimal(0)),
+        )
+        assert near(
+            found["effective_commission_rate"],
+            sum((row["commission_total"] for row in net), Decimal(0)),
+            sum((row["total"] for row in net), Decimal(0)),
+        )
+        assert near(found["sales_share"], sold(rows), sold(all_rows))
+        assert near(found["commission_share"], earned(rows), max(earned(all_rows), Decimal(0)))
+        others = [of for whose, of in groups.items() if whose[1] == key[1]]
+        assert found["sales_rank"] == 1 + sum(sold(of) > sold(rows) for of in others)
+        assert found["commission_rank"] == 1 + sum(earned(of) > earned(rows) for of in others)
+
+
+def assert_concentration_is_as_defined(books: Books, conversions: list[dict[str, Any]]) -> None:
+    groups: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for row in filter(counts, conversions):
+        if state(row) in SOLD:
+            groups[row["currency"]][affiliate_of(row, LISTED)] += row["commission_total"]
+    positive = {
+        currency: sorted((amount for amount in amounts.values() if amount > 0), reverse=True)
+        for currency, amounts in groups.items()
+    }
+    built = {row["currency"]: row for row in books.built("commission_concentration")}
+    assert built.keys() == {currency for currency, amounts in positive.items() if amounts}
+    for currency, found in built.items():
+        amounts, whole = positive[currency], sum(positive[currency], Decimal(0))
+        assert (found["affiliates"], found["commission"]) == (len(amounts), whole)
+        for first in (1, 5, 10):
+            assert near(found[f"top_{first}_share"], sum(amounts[:first], Decimal(0)), whole)
+        needed = next(k for k in range(1, len(amounts) + 1) if sum(amounts[:k]) * 10 >= whole * 8)
+        assert found["affiliates_for_80_percent"] == needed
+        assert near(found["hhi"], sum((amount * amount for amount in amounts), Decimal(0)), whole * whole)
