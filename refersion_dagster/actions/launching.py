@@ -61,7 +61,7 @@ def carry_out(
     """Does what the configuration asks for. Raises dg.Failure for what a person has to look at."""
     _launched_by_hand(context.run.tags)
     if not config.dry_run:
-        _allowed(os.environ)
+        allowed()
     try:
         order = _order(endpoint, config, context.run_id)
         if config.dry_run:
@@ -88,7 +88,8 @@ def _launched_by_hand(tags: Mapping[str, str]) -> None:
         )
 
 
-def _allowed(environment: Mapping[str, str]) -> None:
+def allowed(environment: Mapping[str, str] = os.environ) -> None:
+    """Raises dg.Failure unless the environment allows what writes to Refersion."""
     if environment.get(ALLOW_WRITES, "").strip().lower() != "true":
         raise dg.Failure(
             f"Nothing was sent: writing to Refersion is off. Set {ALLOW_WRITES}=true where Dagster runs (.env), or "

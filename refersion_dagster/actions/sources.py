@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -79,10 +80,9 @@ def _csv(path: Path, endpoint: Endpoint) -> tuple[list[str], list[tuple[str, dic
         raise Mistakes(
             [Mistake(None, f"{path} is not UTF-8 (byte {error.start + 1}); save it as CSV UTF-8.")]
         ) from None
-    lines = text.splitlines(keepends=True)
-    header = lines[0] if lines else ""
+    header = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=lambda one: len(set(_names(header.split(one))) & set(file_columns(endpoint))))
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names: list[str] = []
     rows: list[tuple[str, dict[str, Any]]] = []
     mistakes: list[Mistake] = []

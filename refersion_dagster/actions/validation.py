@@ -20,6 +20,7 @@ WORDS = {
     "extra_forbidden": "is no field of this operation",
     "string_type": "has to be a text",
     "string_too_short": "must not be empty",
+    "string_unicode": "holds a character that cannot be sent",
 }
 
 

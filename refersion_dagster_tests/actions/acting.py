@@ -68,12 +68,14 @@ class Actions:
             )
             return outcome(instance, result.run_id)
 
-    def order(self, endpoint: str, items: list[dict[str, Any]], run: str = "run", **changes: Any) -> Order:
+    def order(
+        self, endpoint: str, items: list[dict[str, Any]], run: str = "run", purpose: str = "", **changes: Any
+    ) -> Order:
         return Order(
             **{
                 "endpoint": ENDPOINTS[endpoint],
                 "rows": from_configuration(items),
-                "asking": Asking("Ada", run, "configuration", ""),
+                "asking": Asking("Ada", run, "configuration", purpose),
                 "limits": Limits(1_000, Decimal(100_000)),
                 **changes,
             }

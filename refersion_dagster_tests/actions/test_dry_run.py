@@ -1,0 +1,139 @@
+"""A dry run shows exactly what would be sent, and sends nothing at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from refersion_dagster.actions.catalogue import ENDPOINTS
+from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of, job_of, writes_allowed
+from refersion_dagster_tests.location import resources
+
+
+def items_of(actions: Actions) -> dict[str, list[dict[str, Any]]]:
+    """One good item or more for each operation."""
+    person, other = actions.affiliate(0), actions.affiliate(1)
+    pending, approved = actions.conversions("PENDING"), actions.conversions("APPROVED")
+    offer = next(iter(actions.sandbox.account.offers))
+    order = next(row.order_id for row in approved if row.order_id)
+    new = {"first_name": "A", "last_name": "B", "email": "new@example.com", "status": "ACTIVE", "offer_id": offer}
+    return {
+        "affiliate_new": [new],
+        "affiliate_status_change": [{"affiliate_id": one.id, "status": "DISABLED"} for one in (person, other)],
+        "affiliate_edit": [{"affiliate_id": person.id, "city": "Rome", "offer_id": offer}],
+        "affiliate_trigger": [{"affiliate_code": person.code, "type": "COUPON", "trigger": "TEN"}],
+        "trigger_delete": [{"affiliate_id": person.id, "type": "COUPON", "trigger": "TEN"}],
+        CREDIT: [credit_of(person, "12.5")],
+        "conversion_manual_credit_order_id": [{"affiliate_id": person.id, "order_id": order, "status": "PENDING"}],
+        "conversion_status_change": [{"conversion_id": row.id, "status": "APPROVED"} for row in pending[:2]],
+        "conversion_cancel": [{"order_id": order, "skus": [{"sku": "A", "price": "9.90", "quantity": 2}]}],
+        "new_sku_commission": [
+            {"offer_id": offer, "sku": "A", "commission_type": "FLAT_RATE", "commission_amount": "1.50"}
+        ],
+    }
+
+
+def expected(actions: Actions) -> dict[str, dict[str, Any]]:
+    """Bodies as Refersion's published contract has them."""
+    items = items_of(actions)
+    person, offer = actions.affiliate(0).id, next(iter(actions.sandbox.account.offers))
+    return {
+        "affiliate_new": {
+            **{name: items["affiliate_new"][0][name] for name in ("first_name", "last_name", "email", "status")},
+            "offer": str(offer),
+            "password": "[made when it is sent]",
+            "send_welcome": "TRUE",
+        },
+        "affiliate_status_change": {"ids": [person, actions.affiliate(1).id], "status": "DISABLED"},
+        "affiliate_edit": {"affiliates": [{"id": person, "city": "Rome", "offer": offer}]},
+        "affiliate_trigger": items["affiliate_trigger"][0],
+        "trigger_delete": {"affiliates": [{"id": person, "type": "COUPON", "trigger": "TEN"}]},
+        CREDIT: {"id": person, "commission": 12.5, "currency": "USD", "status": "PENDING", "notes": "Bonus [ref …]"},
+        "conversion_manual_credit_order_id": {
+            "id": person,
+            "order_id": items["conversion_cancel"][0]["order_id"],
+            "status": "PENDING",
+            "notes": "[ref …]",
+        },
+        "conversion_status_change": {
+            "ids": [item["conversion_id"] for item in items["conversion_status_change"]],
+            "status": "APPROVED",
+        },
+        "conversion_cancel": {
+            "order_id": items["conversion_cancel"][0]["order_id"],
+            "items": [{"sku": "A", "price": 9.9, "quantity": 2}],
+        },
+        "new_sku_commission": {
+            "offer_id": str(offer),
+            "skus": [{"sku": "A", "commission_type": "FLAT_RATE", "commission_amount": "1.50"}],
+        },
+    }
+
+
+def shown(actions: Actions, endpoint: str, *, allowed: bool = True, **config: Any) -> dict[str, Any]:
+    """What a run without a word on dry_run shows on the asset's page."""
+    given = {"requested_by": "Ada", "items": items_of(actions)[endpoint], **config}
+    with dg.DagsterInstance.ephemeral() as instance, writes_allowed(allowed):
+        ended = job_of(ENDPOINTS[endpoint]).execute_in_process(
+            instance=instance,
+            run_config={"ops": {endpoint: {"config": given}}},
+            resources=resources(actions.account(), actions.warehouse),
+        )
+        (observed,) = [event for event in ended.all_node_events if event.event_type_value == "ASSET_OBSERVATION"]
+    metadata = observed.asset_observation_data.asset_observation.metadata
+    return {name: value.value for name, value in metadata.items()}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_it_is_what_happens_without_a_word_and_shows_the_very_body(actions: Actions, endpoint: str) -> None:
+    told = shown(actions, endpoint, allowed=False)
+    assert actions.sandbox.requests() == {}
+    (call,) = told["would_send"]
+    assert call["path"] == ENDPOINTS[endpoint].path
+    body = json.loads(call["body"])
+    if "notes" in body:
+        body["notes"] = body["notes"].partition("[ref ")[0] + "[ref …]"
+    assert body == expected(actions)[endpoint]
+    assert told["dry_run"] is True
+
+
+def test_amounts_are_shown_as_they_are_sent(actions: Actions) -> None:
+    (call,) = shown(actions, CREDIT)["would_send"]
+    assert '"commission":12.5,' in call["body"]
+
+
+def test_it_leaves_nothing_behind(actions: Actions) -> None:
+    before = actions.query("SELECT table_name, estimated_size FROM duckdb_tables() ORDER BY ALL")
+    shown(actions, CREDIT)
+    assert actions.query("SELECT table_name, estimated_size FROM duckdb_tables() ORDER BY ALL") == before
+
+
+def test_it_warns_of_what_is_open_and_counts_what_was_done(actions: Actions) -> None:
+    credits = [credit_of(actions.affiliate(number)) for number in range(2)]
+    actions.sandbox.fault("rest:/conversion/manual_credit", "reset", after=1)
+    assert actions.send(CREDIT, credits) == ["done", "unknown"]
+    told = shown(actions, CREDIT, items=[*credits, credit_of(actions.affiliate(3))])
+    assert {name: told[name] for name in ("items", "done_before", "open")} == {"items": 1, "done_before": 1, "open": 1}
+
+
+@pytest.mark.parametrize("value", [None, "", "false", "0", "yes", "1", "TRUE!"])
+def test_without_the_permission_of_the_environment_nothing_is_sent(
+    actions: Actions, value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from refersion_dagster.actions.launching import ALLOW_WRITES, allowed
+
+    monkeypatch.delenv(ALLOW_WRITES, raising=False)
+    if value is not None:
+        monkeypatch.setenv(ALLOW_WRITES, value)
+    with pytest.raises(dg.Failure, match="writing to Refersion is off. Set REFERSION_ALLOW_WRITES=true"):
+        allowed()
+
+
+def test_the_job_asks_for_that_permission(actions: Actions) -> None:
+    ended = actions.launch(CREDIT, [credit_of(actions.affiliate())], allowed=False)
+    assert not ended.success
+    assert "writing to Refersion is off" in ended.failure
+    assert actions.sandbox.requests() == {}

@@ -1,0 +1,93 @@
+"""What Refersion says no to: item by item inside a 200, or a whole call; nothing happened, and nothing is repeated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
+
+CHANGE = "conversion_status_change"
+REFUSALS: list[tuple[int, dict[str, Any], str]] = [
+    (204, {"error": "Invalid field notes"}, "an invalid field was sent (HTTP 204)."),
+    (400, {"error": "Missing required field id"}, "Missing required field id"),
+    (404, {"error": "Bad request, no body"}, "Bad request, no body"),
+    (422, {"errors": ["Invalid affiliate ID (error 2)."]}, "Invalid affiliate ID (error 2)."),
+    (429, {"error": "Max number of elements on attribute (50) reached."}, "Max number of elements"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "words"), REFUSALS, ids=[str(status) for status, _, _ in REFUSALS])
+def test_a_refused_item_is_told_and_the_others_go_on(
+    actions: Actions, status: int, body: dict[str, Any], words: str
+) -> None:
+    actions.sandbox.fault("rest:/conversion/manual_credit", "status", status=status, body=body)
+    credits = [credit_of(actions.affiliate(number)) for number in range(2)]
+    assert actions.send(CREDIT, credits) == ["refused", "done"]
+    refused = next(entry for entry in actions.journal() if entry.outcome == "refused")
+    assert words in (refused.message or "")
+    # A repeated run sends nothing again, but where it is told to.
+    assert actions.send(CREDIT, credits) == []
+    assert actions.send(CREDIT, credits, again=True) == ["done"]
+    assert len(actions.credits()) == 2
+
+
+def test_the_job_names_the_refused_row_and_fails(actions: Actions) -> None:
+    actions.sandbox.fault("rest:/affiliate/trigger", "status", status=422, body={"errors": ["It is taken."]})
+    trigger = {"affiliate_code": actions.affiliate().code, "type": "COUPON", "trigger": "TEN"}
+    ended = actions.launch("affiliate_trigger", [trigger])
+    assert not ended.success
+    assert "1 item refused:" in ended.failure
+    assert 'the request was refused (HTTP 422). Refersion said: "It is taken.".' in ended.failure
+    assert "Correct them, or set again to true" in ended.failure
+    assert ended.metadata["actions/affiliate_trigger"]["refused"] == 1
+    assert actions.query("SELECT outcome FROM refersion_data.affiliate_trigger") == [("refused",)]
+
+
+def test_a_refused_batch_is_refused_item_by_item(actions: Actions) -> None:
+    """A batch of which no row can be changed is a 422 in the sandbox."""
+    rows = actions.conversions("DENIED")[:2]
+    changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
+    assert actions.send(CHANGE, changes, check_warehouse=False) == ["refused", "refused"]
+    assert {entry.message for entry in actions.journal()} == {
+        'the request was refused (HTTP 422). Refersion said: "Cannot approve a denied conversion".'
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcomes"),
+    [
+        ({"ids_changed": ["A"], "ids_not_changed": ["B"]}, ["done", "not_changed"]),
+        ({"ids_changed": [], "ids_not_changed": ["A", "B"]}, ["not_changed", "not_changed"]),
+        ({"ids_changed": ["A"], "ids_not_changed": []}, ["done", "unknown"]),
+        ({"ids_changed": ["A", "B"], "ids_not_changed": ["B"]}, ["done", "unknown"]),
+        ({"ids_changed": "all"}, ["unknown", "unknown"]),
+        ([], ["unknown", "unknown"]),
+    ],
+)
+@pytest.mark.parametrize("kind", [int, str])
+def test_each_id_is_looked_for_in_the_answer(
+    actions: Actions, answer: Any, outcomes: list[str], kind: type[int | str]
+) -> None:
+    """Ids come as numbers or texts; one that the answer does not place is unknown."""
+    rows = actions.conversions("PENDING")[:2]
+    ids = dict(zip("AB", (row.id for row in rows), strict=True))
+    if isinstance(answer, dict):
+        answer = {
+            name: [kind(ids[letter]) for letter in value] if isinstance(value, list) else value
+            for name, value in answer.items()
+        }
+    actions.sandbox.fault(f"rest:/{CHANGE.replace('_', '/', 1)}", "status", status=200, body=answer)
+    changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
+    assert actions.send(CHANGE, changes) == outcomes
+
+
+def test_left_unchanged_is_no_failure_but_is_told(actions: Actions) -> None:
+    trigger = {"affiliate_id": actions.affiliate().id, "type": "COUPON", "trigger": "NONE"}
+    ended = actions.launch("trigger_delete", [trigger])
+    assert ended.success
+    assert any("not_changed: The affiliate has no such trigger." in line for line in ended.log)
+    again = actions.launch("trigger_delete", [trigger])
+    assert any(line.startswith("1 item refused or left unchanged before and not sent again") for line in again.log)
+    assert actions.writes() == {"rest:/trigger/delete": 1}
