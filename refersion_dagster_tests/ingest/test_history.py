@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.location import SMALL, account_of, materialise, query
+from refersion_dagster_tests.location import SMALL, account_of, materialise
+from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
 
 STATE = "status, payment_status, total, commission_total, currency"
 ASSETS = ("refersion/conversions", "refersion/conversion_history")
@@ -19,18 +21,17 @@ ASSETS = ("refersion/conversions", "refersion/conversion_history")
 class Loaded:
     """A warehouse that was loaded once, and its account."""
 
-    def __init__(self, sandbox: SandboxServer, folder: Path) -> None:
+    def __init__(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
         self.sandbox = sandbox
         self.account: RefersionResource = account_of(sandbox)
-        self.warehouse = Warehouse(duckdb_path=str(folder / "warehouse.duckdb"))
-        self.refresh()
+        self.warehouse = warehouse
 
     def refresh(self, *assets: str, **config: Any) -> None:
         done = materialise(self.account, self.warehouse, *(assets or ASSETS), config=config or None)
         assert done.success, done.failure
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        return query(Path(self.warehouse.duckdb_path), sql)
+        return self.warehouse.query(sql)
 
     def states(self) -> dict[str, tuple[Any, ...]]:
         return {row[0]: row[1:] for row in self.query(f"SELECT id, {STATE} FROM refersion_data.conversions")}
@@ -41,10 +42,33 @@ class Loaded:
         )
 
 
-@pytest.fixture
-def loaded(tmp_path: Path) -> Iterator[Loaded]:
+@pytest.fixture(scope="module")
+def loaded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DuckDB file with the first load, which tests copy."""
+    path = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
     with SandboxServer(SMALL) as sandbox:
-        yield Loaded(sandbox, tmp_path)
+        Loaded(sandbox, Warehouse(duckdb_path=str(path))).refresh()
+    return path
+
+
+@pytest.fixture(scope="module")
+def loaded_postgres(postgres_server: PostgresServer) -> PostgresDatabase:
+    """A PostgreSQL database with the first load, which tests copy."""
+    database = postgres_server.create_database()
+    with SandboxServer(SMALL) as sandbox, database.in_use():
+        Loaded(sandbox, Warehouse(destination="postgres")).refresh()
+    return database
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Loaded]:
+    with SandboxServer(SMALL) as sandbox:
+        if request.param == "duckdb":
+            path = shutil.copy(request.getfixturevalue("loaded_file"), tmp_path)
+            yield Loaded(sandbox, Warehouse(duckdb_path=str(path)))
+        else:
+            with request.getfixturevalue("loaded_postgres").copy().in_use():
+                yield Loaded(sandbox, Warehouse(destination="postgres"))
 
 
 def test_the_first_load_is_the_beginning_of_every_rows_history(loaded: Loaded) -> None:
@@ -131,12 +155,12 @@ def test_changes_that_a_run_did_not_get_to_write_are_made_up_for_by_the_next(loa
     before = loaded.states()
     loaded.sandbox.advance(days=30)
     # The table alone, as in a run that was stopped between the load and the history.
-    with loaded.warehouse.sql() as client:
-        client.execute_sql("CREATE TABLE kept AS SELECT * FROM refersion_data.conversion_history")
+    with loaded.warehouse.session() as session:
+        session.query("CREATE TABLE refersion_data.kept AS SELECT * FROM refersion_data.conversion_history")
     loaded.refresh("refersion/conversions")
-    with loaded.warehouse.sql() as client:
-        client.execute_sql("DELETE FROM refersion_data.conversion_history")
-        client.execute_sql("INSERT INTO refersion_data.conversion_history SELECT * FROM kept")
+    with loaded.warehouse.session() as session:
+        session.query("DELETE FROM refersion_data.conversion_history")
+        session.query("INSERT INTO refersion_data.conversion_history SELECT * FROM refersion_data.kept")
     loaded.refresh("refersion/conversion_history")
     after = loaded.states()
     changed = {id_ for id_, state in before.items() if after[id_] != state}
