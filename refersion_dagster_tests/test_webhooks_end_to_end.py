@@ -19,7 +19,7 @@ def test_an_event_ends_as_a_changed_row(sandbox: SandboxServer, tmp_path: Path) 
     loaded = materialise(
         account_of(sandbox, pii_salt=None),
         Warehouse(duckdb_path=str(location.database)),
-        *("refersion/conversions", "refersion/conversion_history", "refersion/payments"),
+        *("refersion/conversions", "refersion/conversion_history"),
     )
     assert loaded.success, loaded.failure
     with receiving(tmp_path / "inbox.sqlite") as receiver:

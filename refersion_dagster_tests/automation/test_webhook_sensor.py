@@ -19,7 +19,7 @@ NOW = datetime(2026, 7, 1, tzinfo=UTC)
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
@@ -79,7 +79,7 @@ def test_when_no_event_waits_nothing_starts(instance: dg.DagsterInstance, inbox:
     assert tick(instance, inbox.path) == ([], "No event waits.")
 
 
-@pytest.mark.parametrize("job", [JOB, "refersion_refresh", "refersion_backfill"])
+@pytest.mark.parametrize("job", [JOB, "refersion_backfill"])
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
 def test_while_a_run_goes_on_none_is_added(
     instance: dg.DagsterInstance, inbox: Inbox, job: str, status: dg.DagsterRunStatus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import dagster as dg
 from dagster_dlt import DagsterDltResource
 
 from refersion_dagster.ingest.webhook_events import WebhookInbox, webhook_events
-from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.webhook_bodies import body
 from refersion_dagster.webhooks.inbox import Inbox, Received
@@ -25,18 +25,10 @@ RECEIVED_AT = datetime(2026, 7, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
 @dataclass
 class Drained:
-    """An account, the warehouse its tables are in, and an inbox.
-
-    Args:
-        account: how the account is read; without a salt of its own, so that the warehouse's is used.
-    """
+    """An account, the warehouse its tables are in, and an inbox. The salt of hashes is the warehouse's own."""
 
     sandbox: SandboxServer
     folder: Path
-    account: RefersionResource = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.account = account_of(self.sandbox, pii_salt=None, retry_seconds=1)
 
     @classmethod
     def of(cls, sandbox: SandboxServer, folder: Path, loaded: Path | None) -> Drained:
@@ -74,7 +66,7 @@ class Drained:
     def drain(self, read_again: bool = False, **account: Any) -> Outcome:
         """Materialises the asset in this process."""
         resources = {
-            "refersion": account_of(self.sandbox, pii_salt=None, retry_seconds=1, **account),
+            "refersion": account_of(self.sandbox, pii_salt=None, retry_seconds=0, **account),
             "warehouse": self.warehouse,
             "webhook_inbox": WebhookInbox(path=str(self.inbox)),
             "dlt": DagsterDltResource(),

@@ -107,10 +107,11 @@ def test_a_connection_that_is_kept_may_rest_between_events(receiver: Receiver) -
         connection.request("POST", "/webhooks", body, {"Refersion-Signature": sign(body, SECRET)})
         assert connection.getresponse().read() == b'{"status":"stored"}'
         assert connection.sock
-        connection.sock.settimeout(SECONDS * 1.5)
-        with pytest.raises(TimeoutError):  # nothing comes, above all no end of the connection
-            connection.sock.recv(1)
-        connection.sock.settimeout(10)
+        if not number:
+            connection.sock.settimeout(SECONDS * 1.5)
+            with pytest.raises(TimeoutError):  # nothing comes, above all no end of the connection
+                connection.sock.recv(1)
+            connection.sock.settimeout(10)
     connection.close()
 
 
