@@ -27,9 +27,10 @@ FROM {DATASET}.{STAGED} AS v
 WHERE v.id = c.id AND v.turn = $turn AND {NEWER}
 """  # noqa: S608
 
+# DISTINCT, as dlt repeats a copy to the database whose answer was lost.
 INSERT = f"""
 INSERT INTO {DATASET}.conversions ({", ".join(NAMES)}, read_at)
-SELECT {", ".join(f"v.{name}" for name in NAMES)}, coalesce(v.updated, v.created)
+SELECT DISTINCT {", ".join(f"v.{name}" for name in NAMES)}, coalesce(v.updated, v.created)
 FROM {DATASET}.{STAGED} AS v
 WHERE v.turn = $turn AND NOT EXISTS (SELECT 1 FROM {DATASET}.conversions AS c WHERE c.id = v.id)
 """  # noqa: S608

@@ -140,7 +140,9 @@ class Drain:
         with self.warehouse.pipeline() as pipeline:
             try:
                 pipeline.run(source, loader_file_format=self.warehouse.file_format)  # pyright: ignore[reportArgumentType]
-            except PipelineStepFailed as error:
+            except (PipelineStepFailed, OSError) as error:
+                if trouble := self.warehouse.trouble(error):
+                    raise trouble from error
                 raise underlying(error) or error from None
 
     def _count(self, batch: Batch) -> None:

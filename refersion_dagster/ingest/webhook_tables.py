@@ -100,8 +100,7 @@ def webhook_source(batch: Batch, pii: str, pii_salt: str | None) -> Sequence[Dlt
             lambda: iter([events_table(batch, privacy())]),
             name=WEBHOOK_EVENTS.name,
             primary_key=list(WEBHOOK_EVENTS.primary_key),
-            # The inbox holds each event once.
-            write_disposition={"disposition": "merge", "strategy": "delete-insert", "deduplicated": True},
+            write_disposition={"disposition": "merge", "strategy": "delete-insert"},
             columns=dlt_columns(WEBHOOK_EVENTS),
         ),
         dlt.resource(

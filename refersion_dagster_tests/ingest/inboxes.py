@@ -29,6 +29,7 @@ class Drained:
 
     sandbox: SandboxServer
     folder: Path
+    destination: str = "duckdb"
 
     @classmethod
     def of(cls, sandbox: SandboxServer, folder: Path, loaded: Path | None) -> Drained:
@@ -48,7 +49,7 @@ class Drained:
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(duckdb_path=str(self.database))
+        return Warehouse(destination=self.destination, duckdb_path=str(self.database))
 
     def conversion(self, number: int, **changes: Any) -> dict[str, Any]:
         """A conversion as a webhook sends it, changed."""

@@ -18,6 +18,7 @@ from refersion_dagster.sandbox.clock import sql_time
 from refersion_dagster.sandbox.webhook_bodies import body
 from refersion_dagster_tests.ingest.inboxes import ASSET, RECEIVED_AT, Drained
 from refersion_dagster_tests.location import NOW, SMALL, Outcome, account_of, materialise
+from refersion_dagster_tests.postgres import PostgresDatabase
 
 LOADED = tuple(
     f"refersion/{table}"
@@ -310,3 +311,30 @@ def test_before_the_first_load_events_are_kept_and_not_applied(sandbox: SandboxS
     tables = drained.query("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'refersion_data'")
     assert ("webhook_events",) in tables
     assert ("conversions",) not in tables
+
+
+def test_postgresql_gets_the_same_rows(sandbox: SandboxServer, tmp_path: Path, postgres: PostgresDatabase) -> None:
+    drained = Drained(sandbox, tmp_path, destination="postgres")
+    done = materialise(account_of(sandbox, pii_salt=None), drained.warehouse, *LOADED[:2])
+    assert done.success, done.failure
+    newer, older = [row.id for row in sandbox.account.conversions.values() if row.status == "PENDING"][:2]
+    drained.receive(
+        drained.conversion(newer, status="APPROVED", updated=LATER),
+        drained.conversion(newer, status="DENIED", updated=LATEST),
+        drained.conversion(newer, status="APPROVED", updated=LATER, id=99_000_001, notes="Chlo\u00e9 \\ 100 % $id"),
+        drained.conversion(older, status="DENIED", updated="2020-01-01 00:00:00"),
+        {"data": {"affiliates": {"7": {"id": 7, "payments": [{"id": 1, "created": LATER, "currency": "USD"}]}}}},
+    )
+    ended = drained.drain()
+    assert ended.success, ended.failure
+    assert ended.metadata[ASSET]["conversions_applied"] == 3
+    rows = postgres.query(f"SELECT id, status FROM refersion_data.conversions WHERE id IN ('{newer}', '{older}')")
+    assert dict(rows) == {str(newer): "DENIED", str(older): "PENDING"}
+    assert postgres.query("SELECT notes FROM refersion_data.conversions WHERE id = '99000001'") == [
+        ("Chlo\u00e9 \\ 100 % $id",)
+    ]
+    history = postgres.query(
+        f"SELECT change, status FROM refersion_data.conversion_history WHERE id = '{newer}' ORDER BY seen_at"
+    )
+    assert history == [("new", "PENDING"), ("changed", "APPROVED"), ("changed", "DENIED")]
+    assert postgres.query("SELECT count(*) FROM refersion_data.webhook_events") == [(5,)]
