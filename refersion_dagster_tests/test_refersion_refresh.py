@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 from filelock import FileLock
 
+from refersion_dagster.actions.catalogue import ENDPOINTS
 from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import GRAPHQL, NOW, REST, TABLES, Ended, Location, Outcome, outcome
@@ -31,7 +32,7 @@ class Twice:
 
 @pytest.fixture(scope="module")
 def twice(account: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Twice:
-    location = Location.of(tmp_path_factory.mktemp("twice"), account)
+    location = Location.of(tmp_path_factory.mktemp("twice"), account).with_settings(REFERSION_ALLOW_WRITES="true")
     ended, counts = [], []
     for _ in range(2):
         ended.append(location.refresh())
@@ -54,6 +55,10 @@ def test_every_row_of_the_account_is_there(twice: Twice) -> None:
         "offers": sums["offers"],
         "payments": sums["payments"],
     }
+
+
+def test_nothing_is_written_to_refersion_even_where_that_is_allowed(twice: Twice) -> None:
+    assert set(twice.sandbox.requests()).isdisjoint(f"rest:{endpoint.path}" for endpoint in ENDPOINTS.values())
 
 
 def test_a_second_run_changes_no_count(twice: Twice) -> None:

@@ -105,7 +105,7 @@ def _yes_or_no(value: Any) -> bool:
     return value
 
 
-def _password(value: Any) -> SecretStr:
+def read_password(value: Any) -> SecretStr:
     """The documented rules, but for the e-mail, which is another field."""
     if not isinstance(value, str):
         raise ValueError("has to be a text")
@@ -133,7 +133,7 @@ Country = Annotated[str, BeforeValidator(_upper), AfterValidator(_letters(2, "tw
 Currency = Annotated[str, BeforeValidator(_upper), AfterValidator(_letters(3, "three letters, such as USD"))]
 Alphanumeric = Annotated[str, BeforeValidator(_as_text), AfterValidator(_alphanumeric)]
 YesOrNo = Annotated[bool, BeforeValidator(_yes_or_no)]
-Password = Annotated[SecretStr, BeforeValidator(_password)]
+Password = Annotated[SecretStr, BeforeValidator(read_password)]
 # A word out of a list, in whatever case it was written.
 Upper = BeforeValidator(_upper)
 

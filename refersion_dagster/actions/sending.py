@@ -100,7 +100,7 @@ def send(endpoint: Endpoint, asked: Sequence[Asked], rest: Rest) -> Answered:
     """Sends some items in one call and reads what became of each."""
     body, secret = _with_password(asked, endpoint.body(asked))
     try:
-        answer = rest.change(endpoint.path, body, redact=_without(secret))
+        answer = rest.change(endpoint.path, body, redact=without(secret))
     except RefersionError as error:
         outcome, stop = _meaning(error)
         return Answered([Result(outcome, _words(error))] * len(asked), None, error if stop else None)
@@ -159,7 +159,7 @@ def make_password() -> str:
     return "".join(letters)
 
 
-def _without(secret: str | None) -> Callable[[bytes], bytes]:
+def without(secret: str | None) -> Callable[[bytes], bytes]:
     """Takes a password out of an answer: as it is, or as JSON or HTML write it."""
     if secret is None:
         return bytes

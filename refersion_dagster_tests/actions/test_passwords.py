@@ -1,0 +1,94 @@
+"""Passwords of new affiliates are in no journal, table, log, metadata or file but the user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refersion_dagster.actions.catalogue import AFFILIATE_NEW
+from refersion_dagster.actions.fields import read_password
+from refersion_dagster.actions.launchpad import config_class
+from refersion_dagster.actions.sending import make_password
+from refersion_dagster_tests.actions.acting import Actions, csv_file
+from refersion_dagster_tests.test_secrets import files_with
+
+NEW = {"first_name": "A", "last_name": "B", "email": "new@example.com", "status": "ACTIVE"}
+PASSWORD = 'Hush!"/&<1é'
+HEADER = "first_name,last_name,email,status,password"
+
+
+def file_with_a_password(actions: Actions, folder: Path) -> str:
+    quoted = PASSWORD.replace('"', '""')
+    return csv_file(folder / "new.csv", HEADER, f'A,B,new@example.com,ACTIVE,"{quoted}"')
+
+
+def traces(actions: Actions, ended: Any) -> list[str]:
+    """Where the password is to be read after a run."""
+    told = "\n".join([*ended.log, ended.failure, str(ended.metadata)])
+    forms = (PASSWORD, "Hush!", "Hush!&quot;", 'Hush!\\"')
+    return [form for form in forms if form in told] + [
+        path for path in files_with(actions.database.parent, *forms) if not path.endswith("new.csv")
+    ]
+
+
+def test_one_of_a_file_goes_to_refersion_alone(actions: Actions, tmp_path: Path) -> None:
+    for number in range(6):
+        (tmp_path / f"file {number}").touch()  # files_with wants to have looked at some
+    actions.sandbox.fault(
+        "rest:/affiliate/new", "status", status=422, body={"errors": [f"{PASSWORD} is too well known"]}
+    )
+    file = file_with_a_password(actions, tmp_path)
+    shown = actions.launch("affiliate_new", file=file, dry_run=True)
+    assert any('"password":"[the file\'s]","send_welcome":"FALSE"' in line for line in shown.log)
+    refused = actions.launch("affiliate_new", file=file)
+    assert "[password] is too well known" in refused.failure
+    done = actions.launch("affiliate_new", file=file, again=True)
+    assert done.success, done.failure
+    for ended in (shown, refused, done):
+        assert traces(actions, ended) == []
+
+
+def test_one_that_is_wrong_is_not_repeated_to_the_user(actions: Actions, tmp_path: Path) -> None:
+    file = csv_file(tmp_path / "new.csv", HEADER, "A,B,new@example.com,ACTIVE,hush-hush")
+    ended = actions.launch("affiliate_new", file=file)
+    assert "row 2: password needs an upper case letter; needs a digit" in ended.failure
+    assert "hush-hush" not in "\n".join([*ended.log, ended.failure])
+
+
+def test_a_run_s_configuration_has_no_place_for_one() -> None:
+    """Dagster keeps it and shows it."""
+    item = config_class(AFFILIATE_NEW).model_fields["items"].annotation.__args__[0]
+    assert "password" not in item.model_fields
+    assert "email" in item.model_fields
+
+
+def test_one_is_made_where_none_is_given_and_the_affiliate_is_welcomed(actions: Actions) -> None:
+    """The sandbox holds it against Refersion's rules."""
+    ended = actions.launch("affiliate_new", [NEW], dry_run=True)
+    assert any('"password":"[made when it is sent]","send_welcome":"TRUE"' in line for line in ended.log)
+    assert actions.send("affiliate_new", [NEW]) == ["done"]
+
+
+def test_made_ones_follow_the_rules_and_differ() -> None:
+    made = [make_password() for _ in range(300)]
+    assert [read_password(one).get_secret_value() for one in made] == made
+    assert len(set(made)) == len(made)
+
+
+@pytest.mark.parametrize("echo", ['{"errors": ["%s"]}', "<html>%s</html>"])
+def test_an_answer_is_cleared_of_it_in_each_form_it_may_have(echo: str) -> None:
+    import html
+    import json
+
+    from refersion_dagster.actions.sending import without
+
+    for form in (
+        PASSWORD,
+        json.dumps(PASSWORD)[1:-1],
+        json.dumps(PASSWORD, ensure_ascii=False)[1:-1].replace("/", "\\/"),
+        html.escape(PASSWORD),
+        json.dumps(html.escape(PASSWORD))[1:-1],
+    ):
+        assert without(PASSWORD)((echo % form).encode()) == (echo % "[password]").encode()
