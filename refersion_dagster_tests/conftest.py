@@ -2,9 +2,11 @@
 temporary folders."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from refersion_dagster.sandbox import SandboxServer
@@ -18,6 +20,13 @@ os.environ.pop("DAGSTER_HOME", None)
 os.environ.update(DAGSTER_DISABLE_TELEMETRY="1", RUNTIME__DLTHUB_TELEMETRY="false")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that the workers end together: those that start processes, then by number of tests."""
+    tests = Counter(item.path for item in items)
+    long = {item.path for item in items if item.get_closest_marker("processes")}
+    items.sort(key=lambda item: (item.path not in long, -tests[item.path], str(item.path)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """dlt and Dagster look for settings in the working directory and in dlt's data folder."""
@@ -25,6 +34,12 @@ def nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterato
         monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path_factory.mktemp("dlt")))
         monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process try a step again without the minutes in between that its policy asks for."""
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda _policy, _attempt: 0)
 
 
 @pytest.fixture

@@ -204,14 +204,15 @@ def outcome(instance: dg.DagsterInstance, run_id: str) -> Outcome:
 
 
 def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(database), read_only=True) as connection:
+    # Not read-only: a test that holds the file open shares it only with connections of its own kind.
+    with duckdb.connect(str(database)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         return connection.execute(sql).fetchall()
 
 
 def counts(database: Path) -> dict[str, int]:
     """Rows of every raw table that is there."""
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with duckdb.connect(str(database)) as connection:
         found = connection.execute(
             "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'refersion_data' "
             "AND NOT starts_with(table_name, '_dlt') ORDER BY table_name"

@@ -10,6 +10,8 @@ import pytest
 from refersion_dagster.definitions import defs
 from refersion_dagster_tests.location import KEYS, REPOSITORY, TABLES, Location
 
+pytestmark = pytest.mark.processes
+
 SPECS = {
     spec.key.to_user_string(): spec
     for spec in sorted(defs.resolve_all_asset_specs(), key=lambda spec: spec.key.to_user_string())

@@ -10,6 +10,8 @@ import pytest
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import KEYS, Ended, Location, query
 
+pytestmark = pytest.mark.processes
+
 SCRIPT = ("python", "-m", "refersion_dagster.pipeline")
 
 

@@ -16,6 +16,8 @@ from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import GRAPHQL, NOW, REST, TABLES, Ended, Location, Outcome, outcome
 
+pytestmark = pytest.mark.processes
+
 WINDOWED = ("conversions", "payments", "conversion_totals")
 
 

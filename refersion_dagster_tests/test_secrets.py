@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.location import SMALL, Ended, Location
+from refersion_dagster_tests.location import SMALL, TABLES, Ended, Location
+
+pytestmark = pytest.mark.processes
 
 # Everything that any library logs goes into the run's log, which Dagster keeps.
 LOG_EVERYTHING = """
@@ -56,7 +58,7 @@ def refreshed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refreshed]:
     with SandboxServer(SMALL) as sandbox:
         row = sandbox.insert_conversion(customer=CUSTOMER)
         location = talkative(tmp_path_factory.mktemp("refreshed"), sandbox)
-        yield Refreshed(sandbox, location, location.refresh(), row)
+        yield Refreshed(sandbox, location, location.materialise(*(f"refersion/{table}" for table in TABLES)), row)
 
 
 def test_after_a_run_that_succeeds(refreshed: Refreshed) -> None:

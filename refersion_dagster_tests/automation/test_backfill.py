@@ -21,6 +21,8 @@ from refersion_dagster_tests.location import (
     resources,
 )
 
+pytestmark = pytest.mark.processes
+
 RUN_MONTH = """
 import sys, dagster as dg
 from refersion_dagster.definitions import defs

@@ -11,14 +11,9 @@ from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import Outcome, account_of, materialise, query
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "warehouse.duckdb"
-
-
 def loaded(sandbox: SandboxServer, database: Path) -> Outcome:
-    """Conversions, affiliates and the summary of both, materialised."""
-    assets = ("refersion/affiliates", "refersion/conversions", "summaries/commission_by_affiliate")
+    """Conversions and affiliates, materialised."""
+    assets = ("refersion/affiliates", "refersion/conversions")
     outcome = materialise(account_of(sandbox), Warehouse(duckdb_path=str(database)), *assets)
     assert outcome.success, outcome.failure
     assert query(database, "SELECT count(*) FROM refersion_data.conversions") == [
@@ -40,7 +35,8 @@ def summed_due(database: Path) -> dict[str, Decimal]:
     return dict(
         query(
             database,
-            "SELECT currency, sum(commission_due) FROM refersion_summaries.commission_by_affiliate GROUP BY currency",
+            "SELECT currency, sum(commission_total) FROM refersion_data.conversions WHERE status = 'APPROVED' "
+            "AND payment_status = 'UNPAID' AND NOT is_test_conversion GROUP BY currency",
         )
     )
 

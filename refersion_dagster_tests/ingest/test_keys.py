@@ -9,11 +9,6 @@ from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import GRAPHQL, REST, TABLES, Location, account_of, counts, materialise
 
 
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"))
-
-
 def test_a_process_with_the_key_pair_alone_loads_the_rest_tables_and_says_what_the_others_need(
     account: SandboxServer, tmp_path: Path
 ) -> None:
@@ -105,10 +100,10 @@ class TestWrong:
 class TestTroubleOfOneTable:
     def test_stays_its_own(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
         """What was loaded before and after it is there; the run fails and names the reason."""
-        sandbox.fault("graphql:offers", "graphql-error", times=None, message="Offers are being moved")
-        outcome = materialise(account_of(sandbox, retry_seconds=1), warehouse)
+        sandbox.fault("graphql:offers", "graphql-error", times=None, message="Forbidden: offers are being moved")
+        outcome = materialise(account_of(sandbox), warehouse, *(f"refersion/{table}" for table in TABLES))
         assert not outcome.success
-        assert "Offers are being moved" in outcome.failure
+        assert "Forbidden: offers are being moved" in outcome.failure
         told = {key.removeprefix("refersion/") for key in outcome.metadata}
         assert told == set(TABLES) - {"offers"}
         assert counts(Path(warehouse.duckdb_path))["conversions"] == sandbox.sums()["number_of_conversions"]

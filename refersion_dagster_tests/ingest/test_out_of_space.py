@@ -19,6 +19,8 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.location import COMMANDS, NOW, Location, Outcome, account_of, materialise, query
 
+pytestmark = pytest.mark.processes
+
 LITTLE = SandboxSettings(affiliates=12, orders=60, days=100, now=NOW)
 MUCH = SandboxSettings(affiliates=12, orders=3_000, days=100, now=NOW)
 SPARE = 200_000

@@ -15,9 +15,9 @@ from refersion_dagster_tests.location import NOW, Outcome, account_of, materiali
 class Account:
     """An account and its warehouse; each call is a run."""
 
-    def __init__(self, sandbox: SandboxServer, folder: Path) -> None:
+    def __init__(self, sandbox: SandboxServer, database: Path) -> None:
         self.sandbox = sandbox
-        self.database = folder / "warehouse.duckdb"
+        self.database = database
 
     def try_to_load(self, table: str, **config: Any) -> Outcome:
         warehouse = Warehouse(duckdb_path=str(self.database))
@@ -37,8 +37,14 @@ class Account:
 
 
 @pytest.fixture
-def account(sandbox: SandboxServer, tmp_path: Path) -> Account:
-    return Account(sandbox, tmp_path)
+def account(sandbox: SandboxServer, database: Path) -> Account:
+    return Account(sandbox, database)
+
+
+@pytest.fixture
+def loaded(sandbox: SandboxServer, loaded_database: Path) -> Account:
+    """One whose conversions were loaded before."""
+    return Account(sandbox, loaded_database)
 
 
 def window(told: dict[str, Any]) -> tuple[datetime, datetime]:
@@ -51,14 +57,12 @@ def moment(text: str) -> datetime:
 
 
 class TestLookBack:
-    def test_is_the_settings_own_where_a_run_says_nothing(self, account: Account) -> None:
-        account.load("conversions")
-        start, _ = window(account.load("conversions"))
+    def test_is_the_settings_own_where_a_run_says_nothing(self, loaded: Account) -> None:
+        start, _ = window(loaded.load("conversions"))
         assert 119 <= (NOW - start).days <= 125  # 120 days before the newest row or the last run
 
-    def test_can_be_chosen_for_one_run(self, account: Account) -> None:
-        account.load("conversions")
-        start, _ = window(account.load("conversions", lookback_days=10))
+    def test_can_be_chosen_for_one_run(self, loaded: Account) -> None:
+        start, _ = window(loaded.load("conversions", lookback_days=10))
         assert 10 <= (NOW - start).days <= 15
 
     def test_sees_what_changed_inside_of_it_and_only_that(self, account: Account) -> None:
@@ -71,28 +75,26 @@ class TestLookBack:
         account.load("conversions", lookback_days=90)
         assert [account.status(row) for row in rows] == ["DENIED", "DENIED"]
 
-    def test_covers_a_time_in_which_no_run_was_made(self, account: Account) -> None:
-        account.load("conversions")
-        row = account.sandbox.insert_conversion()
-        account.sandbox.advance(days=50)
-        start, end = window(account.load("conversions", lookback_days=1))
+    def test_covers_a_time_in_which_no_run_was_made(self, loaded: Account) -> None:
+        row = loaded.sandbox.insert_conversion()
+        loaded.sandbox.advance(days=50)
+        start, end = window(loaded.load("conversions", lookback_days=1))
         assert start <= NOW
         assert (end - NOW).days == 50
-        assert account.status(row) == "PENDING"
+        assert loaded.status(row) == "PENDING"
 
 
 class TestSpan:
-    def test_reads_exactly_that_and_leaves_the_high_water_mark_alone(self, account: Account) -> None:
-        account.load("conversions")
-        untouched = window(account.load("conversions"))
-        told = account.load("conversions", read_from="2025-03-01", read_to="2025-04-01")
+    def test_reads_exactly_that_and_leaves_the_high_water_mark_alone(self, loaded: Account) -> None:
+        untouched = window(loaded.load("conversions"))
+        told = loaded.load("conversions", read_from="2025-03-01", read_to="2025-04-01")
         assert window(told) == (moment("2025-03-01"), moment("2025-04-01"))
         (in_march,) = query(
-            account.database,
+            loaded.database,
             "SELECT count(*) FROM refersion_data.conversions WHERE strftime(created, '%Y-%m') = '2025-03'",
         )[0]
         assert told["rows_loaded"] == in_march > 0
-        assert window(account.load("conversions")) == untouched
+        assert window(loaded.load("conversions")) == untouched
 
     def test_before_any_other_run_does_not_pass_for_the_first_load(self, account: Account) -> None:
         account.load("conversions", read_from="2025-06-01")
@@ -183,9 +185,8 @@ class TestWhatMakesNoSense:
         ],
     )
     def test_so_does_a_setting(
-        self, sandbox: SandboxServer, tmp_path: Path, settings: dict[str, Any], said: str
+        self, sandbox: SandboxServer, warehouse: Warehouse, settings: dict[str, Any], said: str
     ) -> None:
-        warehouse = Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"))
         outcome = materialise(account_of(sandbox, **settings), warehouse, "refersion/conversions")
         assert not outcome.success
         assert said in outcome.failure

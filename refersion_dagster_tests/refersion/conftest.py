@@ -1,38 +1,22 @@
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.refersion.plain_dlt import SMALL, Warehouse
-
-os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
+from refersion_dagster_tests.refersion.plain_dlt import Warehouse
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of this machine's configuration is read, and nothing is written outside of the test's own folder."""
-    for name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__"))]:
-        monkeypatch.delenv(name)
+    """What dlt keeps, and files that a test puts where dlt looks for settings, are the test's own."""
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
-def sandbox() -> Iterator[SandboxServer]:
-    """A sandbox of one test, which may change it."""
-    with SandboxServer(SMALL) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def account() -> Iterator[SandboxServer]:
-    """A sandbox that all tests share and must not change."""
-    with SandboxServer(SMALL) as running:
-        yield running
-
-
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse(tmp_path)
+def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
+    warehouse = Warehouse(tmp_path)
+    # Held open, so that each further connection of the test takes no time.
+    with duckdb.connect(str(warehouse.path)):
+        yield warehouse

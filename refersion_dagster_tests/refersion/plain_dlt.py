@@ -1,7 +1,6 @@
 """The source in the hands of a plain dlt user: pointed at a sandbox, read by itself or loaded into a DuckDB file."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,10 @@ from dlt.pipeline.pipeline import Pipeline
 from refersion_dagster.refersion import ReadReport, refersion_source
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.errors import underlying
-from refersion_dagster.sandbox import SandboxServer, SandboxSettings
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.location import NOW, SMALL
 
-# In the past of every clock that runs these tests.
-NOW = datetime(2025, 7, 1, tzinfo=UTC)
-SMALL = SandboxSettings(affiliates=12, orders=150, days=200, now=NOW)
+__all__ = ["NOW", "SMALL", "Row", "Warehouse", "arguments", "read", "rows", "source"]
 
 Row = dict[str, Any]
 
@@ -88,7 +86,7 @@ class Warehouse:
         return report
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with duckdb.connect(str(self.path), read_only=True) as connection:
+        with duckdb.connect(str(self.path)) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             return connection.execute(sql).fetchall()
 

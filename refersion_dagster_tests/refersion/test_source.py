@@ -344,8 +344,6 @@ def test_the_report_counts_rows_and_requests_by_table(sandbox: SandboxServer, wa
     assert set(report.tables) == set(ENTITIES)
 
 
-def test_nothing_is_written_outside_of_the_pipeline_folder(
-    sandbox: SandboxServer, warehouse: Warehouse, tmp_path: Path
-) -> None:
-    warehouse.load(sandbox, "offers")
+def test_nothing_is_written_outside_of_the_pipeline_folder(account: SandboxServer, tmp_path: Path) -> None:
+    Warehouse(tmp_path).load(account, "offers")
     assert {path.name for path in tmp_path.iterdir()} <= {"this", "warehouse.duckdb", "dlt"}

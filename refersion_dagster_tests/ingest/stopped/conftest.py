@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,3 @@ from refersion_dagster_tests.ingest.stopped.resuming import ACCOUNT
 def sandbox() -> Iterator[SandboxServer]:
     with SandboxServer(ACCOUNT) as server:
         yield server
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "warehouse.duckdb"

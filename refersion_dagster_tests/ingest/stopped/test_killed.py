@@ -21,6 +21,8 @@ from refersion_dagster_tests.ingest.stopped.resuming import (
 )
 from refersion_dagster_tests.location import Location, query
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def asked_in_one_go(tmp_path_factory: pytest.TempPathFactory) -> int:

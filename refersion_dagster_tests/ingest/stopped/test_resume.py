@@ -13,6 +13,8 @@ from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.ingest.stopped.resuming import ACCOUNT, ASSETS, asked, at_the_source, in_warehouse, load
 from refersion_dagster_tests.location import Location, query
 
+pytestmark = pytest.mark.processes
+
 
 def test_a_run_that_ends_by_an_error_in_the_middle_keeps_what_it_committed(
     sandbox: SandboxServer, database: Path

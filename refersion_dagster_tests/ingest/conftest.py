@@ -1,0 +1,47 @@
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.location import SMALL, account_of, materialise
+
+
+@pytest.fixture(scope="session")
+def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with the conversions of SMALL and their history. Every account of SMALL begins with these rows."""
+    database = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
+    with SandboxServer(SMALL) as sandbox:
+        warehouse = Warehouse(duckdb_path=str(database))
+        done = materialise(account_of(sandbox), warehouse, "refersion/conversions", "refersion/conversion_history")
+        assert done.success, done.failure
+    return database
+
+
+@pytest.fixture
+def loaded_database(loaded_once: Path, tmp_path: Path) -> Iterator[Path]:
+    """That warehouse as this test's own."""
+    database = Path(shutil.copy(loaded_once, tmp_path))
+    with held_open(database):
+        yield database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Path]:
+    """A warehouse with nothing in it."""
+    database = tmp_path / "warehouse.duckdb"
+    with held_open(database):
+        yield database
+
+
+@pytest.fixture
+def warehouse(database: Path) -> Warehouse:
+    return Warehouse(duckdb_path=str(database))
+
+
+def held_open(database: Path) -> duckdb.DuckDBPyConnection:
+    """A connection, so that each further one of the test takes no time."""
+    return duckdb.connect(str(database))
