@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< Updated upstream
 import shutil
 from collections.abc import Iterator
-=======
->>>>>>> Stashed changes
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +11,8 @@ import pytest
 
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer
-<<<<<<< Updated upstream
 from refersion_dagster_tests.location import SMALL, account_of, materialise
 from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
-=======
-from refersion_dagster_tests.location import account_of, materialise, query
->>>>>>> Stashed changes
 
 STATE = "status, payment_status, total, commission_total, currency"
 ASSETS = ("refersion/conversions", "refersion/conversion_history")
@@ -28,17 +21,10 @@ ASSETS = ("refersion/conversions", "refersion/conversion_history")
 class Loaded:
     """A warehouse that was loaded once, and its account."""
 
-<<<<<<< Updated upstream
     def __init__(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
         self.sandbox = sandbox
         self.account: RefersionResource = account_of(sandbox)
         self.warehouse = warehouse
-=======
-    def __init__(self, sandbox: SandboxServer, database: Path) -> None:
-        self.sandbox = sandbox
-        self.account: RefersionResource = account_of(sandbox)
-        self.warehouse = Warehouse(duckdb_path=str(database))
->>>>>>> Stashed changes
 
     def refresh(self, *assets: str, **config: Any) -> None:
         done = materialise(self.account, self.warehouse, *(assets or ASSETS), config=config or None)
@@ -56,7 +42,6 @@ class Loaded:
         )
 
 
-<<<<<<< Updated upstream
 @pytest.fixture(scope="module")
 def loaded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A DuckDB file with the first load, which tests copy."""
@@ -84,11 +69,6 @@ def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Loaded]:
         else:
             with request.getfixturevalue("loaded_postgres").copy().in_use():
                 yield Loaded(sandbox, Warehouse(destination="postgres"))
-=======
-@pytest.fixture
-def loaded(sandbox: SandboxServer, loaded_database: Path) -> Loaded:
-    return Loaded(sandbox, loaded_database)
->>>>>>> Stashed changes
 
 
 def test_the_first_load_is_the_beginning_of_every_rows_history(loaded: Loaded) -> None:
@@ -176,19 +156,11 @@ def test_changes_that_a_run_did_not_get_to_write_are_made_up_for_by_the_next(loa
     loaded.sandbox.advance(days=30)
     # The table alone, as in a run that was stopped between the load and the history.
     with loaded.warehouse.session() as session:
-<<<<<<< Updated upstream
         session.query("CREATE TABLE refersion_data.kept AS SELECT * FROM refersion_data.conversion_history")
     loaded.refresh("refersion/conversions")
     with loaded.warehouse.session() as session:
         session.query("DELETE FROM refersion_data.conversion_history")
         session.query("INSERT INTO refersion_data.conversion_history SELECT * FROM refersion_data.kept")
-=======
-        session.query("CREATE TABLE main.kept AS SELECT * FROM refersion_data.conversion_history")
-    loaded.refresh("refersion/conversions")
-    with loaded.warehouse.session() as session:
-        session.query("DELETE FROM refersion_data.conversion_history")
-        session.query("INSERT INTO refersion_data.conversion_history SELECT * FROM main.kept")
->>>>>>> Stashed changes
     loaded.refresh("refersion/conversion_history")
     after = loaded.states()
     changed = {id_ for id_, state in before.items() if after[id_] != state}
