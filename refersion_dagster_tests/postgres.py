@@ -126,8 +126,12 @@ class PostgresServer:
         finally:
             connection.close()
 
-    def create_database(self, template: str = "template1") -> PostgresDatabase:
-        """A database of the loading user's own; of an existing one's content where it is named."""
+    def create_database(self, template: str = "template0") -> PostgresDatabase:
+        """A database of the loading user's own; of an existing one's content where it is named.
+
+        Its locale knows no capital letters but the English ones, as some servers' do.
+        """
         name = f"warehouse_{next(self._names)}"
-        self.query(ADMIN, f"CREATE DATABASE {name} OWNER {USER} TEMPLATE {template} STRATEGY file_copy", user=ADMIN)
+        made_like = f"TEMPLATE {template} STRATEGY file_copy LOCALE 'C' ENCODING utf8"
+        self.query(ADMIN, f"CREATE DATABASE {name} OWNER {USER} {made_like}", user=ADMIN)
         return PostgresDatabase(self, name)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
-from dlt.destinations.impl.postgres.factory import postgres
+from dlt.destinations.impl.postgres.factory import PostgresTypeMapper, postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParquetCopyJob
 
 from refersion_dagster.warehouse.postgres_credentials import EncodedCredentials
@@ -24,7 +25,18 @@ class _Client(PostgresClient):
         return job
 
 
+class _Types(PostgresTypeMapper):
+    """Texts are compared by code point, as in DuckDB; see sql.py."""
+
+    sct_to_unbound_dbt = {**PostgresTypeMapper.sct_to_unbound_dbt, "text": 'varchar COLLATE "C"'}  # noqa: RUF012
+
+
 class _Destination(postgres):
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        capabilities = super()._raw_capabilities()
+        capabilities.type_mapper = _Types
+        return capabilities
+
     @property
     def client_class(self) -> type[PostgresClient]:
         return _Client

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 from dlt.destinations.exceptions import DatabaseException
+from sqlglot import exp
 
 from refersion_dagster.warehouse.errors import TableInUse
 from refersion_dagster.warehouse.postgres_errors import state_of, trouble_of
@@ -21,6 +23,19 @@ TYPE_NAMES = (
     ("timestamp(6)", "timestamp"),
     ("timestamp without time zone", "timestamp"),
 )
+NUMERIC = 1700
+# Of a decimal; an amount whose digits are not bounded claims to have 65,535.
+DIGITS = 38
+# By the numbers of pg_type, which never change; texts and whatever else is a text.
+ARROW_TYPES = {
+    16: pa.bool_(),
+    20: pa.int64(),
+    23: pa.int32(),
+    701: pa.float64(),
+    1082: pa.date32(),
+    1114: pa.timestamp("us"),
+    1184: pa.timestamp("us", "UTC"),
+}
 DEPENDENT_OBJECTS_STILL_EXIST = "2BP01"
 
 COLUMNS = """
@@ -53,11 +68,18 @@ class PostgresSession(Session):
     that is missing, a disk that is full.
     """
 
-    dialect = "postgres"
+    def translated(self, tree: exp.Expr) -> str:
+        # Of the server's own collations this one changes capitals as DuckDB does; that of the database mostly does.
+        return to_dialect(tree, "postgres", "pg_c_utf8" if self._client.server_version >= 170_000 else "default")
 
     def arrow(self, sql: str, rows: int) -> Iterator[pa.Table]:
-        with self._client.execute_query(to_dialect(parse(sql), self.dialect)) as cursor:
-            yield from cursor.iter_arrow(rows)
+        # A cursor with a name is the server's, which hands rows on instead of sending all of them at once.
+        with self.transaction(), self._client.native_connection.cursor(name="rows_by_and_by") as cursor:
+            cursor.execute(self.translated(parse(sql)))
+            while chunk := cursor.fetchmany(rows):
+                kinds = map(_arrow_type, cursor.description)
+                arrays = [pa.array(values, kind) for values, kind in zip(zip(*chunk, strict=True), kinds, strict=True)]
+                yield pa.Table.from_arrays(arrays, [column.name for column in cursor.description])
 
     def native(self, sql: str) -> list[Row]:
         try:
@@ -114,6 +136,13 @@ class PostgresSession(Session):
                 f"{schema}.{table} gets other columns, and cannot while something stands on it: {error}. Drop that, "
                 "run again, and make it anew; the table is as it was."
             ) from None
+
+
+def _arrow_type(column: Any) -> pa.DataType | None:
+    """The type of a result's column, by the number that PostgreSQL has for it; None for one that the values decide."""
+    if column.type_code == NUMERIC:
+        return pa.decimal128(column.precision, column.scale) if 0 < column.precision <= DIGITS else None
+    return ARROW_TYPES.get(column.type_code, pa.string())
 
 
 def _type_name(kind: str) -> str:

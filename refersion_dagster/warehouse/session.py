@@ -25,8 +25,6 @@ class Session:
     and, for a table that does not exist, UndefinedTable.
     """
 
-    dialect = DIALECT
-
     def __init__(self, client: SqlClientBase[Any]) -> None:
         self._client = client
 
@@ -36,7 +34,11 @@ class Session:
         Raises UnknownParameter for a `$name` without a value.
         """
         tree = parse(sql) if isinstance(sql, str) else sql
-        return self.native(to_dialect(bind(tree, parameters), self.dialect))
+        return self.native(self.translated(bind(tree, parameters)))
+
+    def translated(self, tree: exp.Expr) -> str:
+        """A statement in the database's own dialect."""
+        return to_dialect(tree, DIALECT)
 
     def native(self, sql: str) -> list[Row]:
         """Runs a statement in the database's own dialect."""
@@ -44,7 +46,7 @@ class Session:
 
     def arrow(self, sql: str, rows: int) -> Iterator[pa.Table]:
         """The rows of a query in DuckDB's dialect, so many at a time."""
-        found = self._client.native_connection.sql(to_dialect(parse(sql), self.dialect))
+        found = self._client.native_connection.sql(self.translated(parse(sql)))
         for batch in found.to_arrow_reader(rows):
             yield pa.Table.from_batches([batch])
 
@@ -77,7 +79,7 @@ class Session:
         fresh = f"{table}__new"
         self.create_schema(schema)
         self.query(f"DROP TABLE IF EXISTS {schema}.{fresh}")
-        self.native(f"CREATE TABLE {schema}.{fresh} AS\n{to_dialect(select, self.dialect)}")
+        self.native(f"CREATE TABLE {schema}.{fresh} AS\n{self.translated(select)}")
         return fresh
 
     def swap_in(self, schema: str, table: str, fresh: str) -> None:

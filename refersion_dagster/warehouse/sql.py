@@ -65,20 +65,37 @@ def bind(tree: exp.Expr, values: Mapping[str, Value]) -> exp.Expr:
     return tree.transform(bound)
 
 
-def to_dialect(tree: exp.Expr, dialect: str) -> str:
-    """The tree as SQL of a warehouse.
+def to_dialect(tree: exp.Expr, dialect: str, case_of: str = "default") -> str:
+    """The tree as SQL of a warehouse, with the same result.
 
-    DuckDB divides numbers as floating point whatever they are; others divide whole numbers without a remainder. There
+    Numbers: DuckDB divides in floating point whatever they are; others divide whole numbers without a remainder. There
     the dividend becomes an exact number first, which is never worse.
+
+    Texts: DuckDB compares them by code point, PostgreSQL by the language of the database, so that order, ranks and
+    min(text) would differ from server to server. Columns are therefore created with collation "C", which whatever is
+    reckoned from them inherits.
+
+    Args:
+        case_of: PostgreSQL's collation that knows the capital letters of all scripts; "C" knows English ones alone.
     """
     if dialect == DIALECT:
         return tree.sql(dialect, comments=False)
 
-    def exact(node: exp.Expr) -> exp.Expr:
+    def fitted(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Div):
             node.set("this", exp.cast(node.this, "DECIMAL"))
             node.set("typed", True)
             node.set("safe", False)
+        elif isinstance(node, exp.ColumnDef) and node.kind and node.kind.is_type(*exp.DataType.TEXT_TYPES):
+            by_code_point = exp.ColumnConstraint(kind=exp.CollateColumnConstraint(this=_collation("C")))
+            node.set("constraints", [by_code_point, *node.args.get("constraints", [])])
+        elif isinstance(node, exp.Lower | exp.Upper) and not isinstance(node.this, exp.Collate):
+            node.set("this", exp.Collate(this=exp.paren(node.this), expression=_collation(case_of)))
+            return exp.Collate(this=node, expression=_collation("C"))
         return node
 
-    return tree.copy().transform(exact).sql(dialect, comments=False)
+    return tree.copy().transform(fitted).sql(dialect, comments=False)
+
+
+def _collation(name: str) -> exp.Identifier:
+    return exp.to_identifier(name, quoted=True)

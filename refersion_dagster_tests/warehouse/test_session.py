@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 from dlt.destinations.exceptions import DatabaseException
 
@@ -103,6 +104,33 @@ class TestReading:
             session.create_schema("refersion_data")
             session.query("CREATE TABLE refersion_data.offers AS SELECT 1 AS id")
         assert warehouse.row_counts(["offers", "payments"]) == {"offers": 1}
+
+
+class TestArrow:
+    SELECT = """
+    SELECT CAST(n AS BIGINT) AS big, CAST(n AS INTEGER) AS whole, CAST(CAST(n AS DECIMAL(18, 4)) / 4 AS DECIMAL(18, 6)) AS quarter,
+      CAST(CASE WHEN n > 2 THEN n END AS DECIMAL(38, 12)) AS wide, CAST(n AS TEXT) AS word, n > 2 AS more,
+      CAST('2025-03-30 01:30:00.123456+00' AS TIMESTAMPTZ) AS moment, CAST('2025-03-30' AS DATE) AS day,
+      CAST('2025-03-30 01:30:00' AS TIMESTAMP) AS local
+    FROM (VALUES (1), (2), (3), (4), (5)) AS given (n)
+    """
+
+    def test_rows_come_so_many_at_a_time_with_their_types(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session:
+            swap(session, self.SELECT)
+            ordered = "SELECT * FROM made.numbers ORDER BY big"
+            chunks = list(session.arrow(ordered, 2))
+            assert [chunk.num_rows for chunk in chunks] == [2, 2, 1]
+            assert len({chunk.schema for chunk in chunks}) == 1
+            found = [tuple(row.values()) for chunk in chunks for row in chunk.to_pylist()]
+            assert found == session.query(ordered)
+            types = dict(zip(chunks[0].schema.names, chunks[0].schema.types, strict=True))
+            assert (types["big"], types["wide"], types["more"]) == (pa.int64(), pa.decimal128(38, 12), pa.bool_())
+
+    def test_no_rows_are_no_tables_or_empty_ones(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session:
+            swap(session, "SELECT 1 AS number WHERE FALSE")
+            assert sum(chunk.num_rows for chunk in session.arrow("SELECT * FROM made.numbers", 2)) == 0
 
 
 class TestTransactions:
