@@ -12,7 +12,7 @@ from refersion_dagster.refersion import rest as rest_api
 from refersion_dagster.refersion.auth import CHECK_KEYS, CHECK_TOKEN, Credentials, SecretHeaders
 from refersion_dagster.refersion.entities import Entity
 from refersion_dagster.refersion.graphql import GraphQL
-from refersion_dagster.refersion.http import Transport
+from refersion_dagster.refersion.http import READ_SECONDS, Transport
 from refersion_dagster.refersion.rest import Rest
 from refersion_dagster.refersion.windows import whole_second
 
@@ -26,6 +26,7 @@ class Account:
     graphql_url: str = graphql_api.URL
     concurrency: int = 8
     retry_seconds: float = 300
+    answer_seconds: float = READ_SECONDS
     _transports: list[Transport] = field(default_factory=list, init=False)
 
     def _transport(self, headers: SecretHeaders, key_advice: str) -> Transport:
@@ -35,6 +36,7 @@ class Account:
             redact=self.credentials.redact,
             concurrency=self.concurrency,
             retry_seconds=self.retry_seconds,
+            answer_seconds=self.answer_seconds,
         )
         self._transports.append(transport)
         return transport

@@ -97,6 +97,7 @@ class Transport:
         key_advice: what to do when the credential is refused.
         concurrency: the most requests at once.
         retry_seconds: how long one call may go on being retried. 0 tries once.
+        answer_seconds: how long to wait for a connection, and for each part of an answer.
     """
 
     def __init__(
@@ -107,9 +108,11 @@ class Transport:
         key_advice: str,
         concurrency: int = 8,
         retry_seconds: float = 300,
+        answer_seconds: float = READ_SECONDS,
     ) -> None:
         self.throttle = Throttle(concurrency)
         self.retry_seconds = retry_seconds
+        self._timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, answer_seconds), read=answer_seconds)
         self._headers = SecretHeaders(
             {"User-Agent": USER_AGENT, "Accept": "application/json", "Content-Type": "application/json"} | headers
         )
@@ -276,7 +279,7 @@ class Transport:
             if address[:2] not in self._managers:
                 options: dict[str, Any] = {
                     "maxsize": self.throttle.limit,
-                    "timeout": urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+                    "timeout": self._timeout,
                 }
                 if address.scheme == "https":
                     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")

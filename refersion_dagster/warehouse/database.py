@@ -31,8 +31,8 @@ class Database(Protocol):
         """The source, loaded the way that is safe and fast in this database."""
         ...
 
-    def session(self) -> AbstractContextManager[Session]:
-        """A connection of its own."""
+    def session(self, read_only: bool = False) -> AbstractContextManager[Session]:
+        """A connection of its own; one that is read-only changes nothing, and finds no file where there is none."""
         ...
 
     def writing(self, timeout: float, tell: Callable[[str], None]) -> AbstractContextManager[None]:

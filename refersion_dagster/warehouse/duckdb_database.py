@@ -14,6 +14,7 @@ from typing import Any
 import dlt
 import duckdb
 from dlt.common.schema import Schema
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract.source import DltSource
 from filelock import FileLock, Timeout
 
@@ -46,10 +47,12 @@ class DuckDBDatabase:
         return source
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+    def session(self, read_only: bool = False) -> Iterator[Session]:
+        if not read_only:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         # As it comes, not set for loads: queries may take what the machine has.
-        destination: Any = dlt.destinations.duckdb(str(self.path), destination_name=DESTINATION_NAME)
+        credentials = DuckDbCredentials(str(self.path), read_only=read_only)
+        destination: Any = dlt.destinations.duckdb(credentials, destination_name=DESTINATION_NAME)
         configuration = destination.spec()._bind_dataset_name(DATASET)
         with destination.client(Schema(PIPELINE), configuration).sql_client as client:
             yield Session(client)

@@ -70,7 +70,7 @@ class PostgresDatabase:
         return source
 
     @contextmanager
-    def session(self) -> Iterator[PostgresSession]:
+    def session(self, read_only: bool = False) -> Iterator[PostgresSession]:
         """Raises WarehouseUnreachable and WarehouseForbidden."""
         destination: Any = self.destination()
         client = destination.client(Schema(PIPELINE), destination.spec()._bind_dataset_name(DATASET)).sql_client
@@ -82,7 +82,10 @@ class PostgresDatabase:
                 raise
             raise trouble from None
         try:
-            yield PostgresSession(client)
+            session = PostgresSession(client)
+            if read_only:
+                session.native("SET default_transaction_read_only = on")
+            yield session
         finally:
             client.close_connection()
 

@@ -79,9 +79,9 @@ class Warehouse(dg.ConfigurableResource):
         return self.database.trouble(error)
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        """A connection of its own."""
-        with self.database.session() as session:
+    def session(self, read_only: bool = False) -> Iterator[Session]:
+        """A connection of its own; see Database.session."""
+        with self.database.session(read_only) as session:
             yield session
 
     def query(self, sql: str, **parameters: Value) -> list[Row]:

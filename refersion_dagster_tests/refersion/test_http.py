@@ -165,10 +165,7 @@ class TestRequests:
         post(transports(), clerk.url)
         assert [seen.path for seen in clerk.seen] == ["http://api.refersion.invalid/v2/affiliate/list", "/v2"]
 
-    def test_wait_for_an_answer_only_so_long(
-        self, clerk: Clerk, transports: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(http, "READ_SECONDS", 0.1)
+    def test_wait_for_an_answer_only_so_long(self, clerk: Clerk, transports: Callable[..., Transport]) -> None:
         late = threading.Event()
 
         def reply(number: int) -> Reply:
@@ -177,7 +174,7 @@ class TestRequests:
 
         clerk.reply = reply
         with pytest.raises(ServerUnavailable, match=r"no answer from 127\.0\.0\.1"):
-            post(transports(retry_seconds=0), clerk.url)
+            post(transports(retry_seconds=0, answer_seconds=0.1), clerk.url)
         late.set()
 
     def test_are_counted_by_operation_retries_included(
