@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import dlt
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.pipeline.pipeline import Pipeline
 
+from refersion_dagster.refersion.duckdb_merge import DirectMergeDuckDb
 from refersion_dagster.refersion.environment import DESTINATION_NAME
 
 # How much DuckDB may take during a load. Rows that hold more than 100 KB of text each, by the thousand, need more.
@@ -32,8 +32,12 @@ def duckdb_file(path: str | None = None) -> Any:
         "threads": 2,
         "preserve_insertion_order": False,
     }
-    credentials = DuckDbCredentials(path, global_config=settings) if path else {"global_config": settings}
-    return dlt.destinations.duckdb(credentials, destination_name=DESTINATION_NAME)  # pyright: ignore[reportArgumentType]
+    # dlt sets 1 GB, up to which every row is written to the log first and to the file later.
+    pragmas = ["wal_autocheckpoint = '16MB'"]
+    credentials: Any = {"global_config": settings, "pragmas": pragmas}
+    if path:
+        credentials = DuckDbCredentials(path, **credentials)
+    return DirectMergeDuckDb(credentials, destination_name=DESTINATION_NAME)
 
 
 @contextmanager

@@ -29,7 +29,8 @@ MEMORY = pa.system_memory_pool()
 
 logger = logging.getLogger(__name__)
 
-# What a field is taken for until a value was seen.
+# What a field is taken for until a value was seen: by the account's schema, else by what it is to become.
+SCALARS = {"Int": pa.int64(), "Boolean": pa.bool_(), "String": pa.string(), "ID": pa.string()}
 FIRST_GUESS = {Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_()}
 # Answers of mixed shape are tried this much more often than they fit; then trying is only a loss.
 MOST_MISSES = 20
@@ -40,11 +41,14 @@ class PlainPages:
 
     Args:
         builder: knows the columns.
+        scalars: GraphQL types of columns, where they are known.
     """
 
-    def __init__(self, builder: TableBuilder) -> None:
+    def __init__(self, builder: TableBuilder, scalars: Mapping[str, str] | None = None) -> None:
         self.builder = builder
-        self._types = {column.name: FIRST_GUESS.get(column.kind, pa.string()) for column in builder.given}
+        told = {name: SCALARS[scalar] for name, scalar in (scalars or {}).items() if scalar in SCALARS}
+        guesses = {column.name: FIRST_GUESS.get(column.kind, pa.string()) for column in builder.given}
+        self._types = guesses | {name: kind for name, kind in told.items() if name in guesses}
         # A list of objects, in three shapes, is no business of a reader of plain columns.
         self._hopeless = any(column.kind is Kind.CUSTOM_FIELDS for column in builder.given)
         self._misses = 0

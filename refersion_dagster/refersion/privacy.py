@@ -64,13 +64,11 @@ class Privacy:
     def digest_chunks(self, chunks: Sequence[Raw]) -> pa.Array:
         """`digests` of all chunks together, as one array."""
         normal = pa.chunked_array([normalised(chunk) for chunk in chunks], pa.binary())
+        salted = pc.binary_join_element_wise(self.salt.encode("utf-8", "surrogatepass"), normal, b"")
+        given = pa.table({"salted": pc.if_else(pc.equal(normal, b""), pa.scalar(None, pa.binary()), salted)})
         with _calculator().cursor() as cursor:
-            cursor.register("given", pa.table({"value": normal}))
-            found = cursor.sql(
-                "SELECT CASE WHEN octet_length(value) > 0 THEN sha256($salt || value) END AS digest FROM given",
-                params={"salt": self.salt.encode("utf-8", "surrogatepass")},
-            )
-            return pa.concat_arrays(found.to_arrow_table().column("digest").chunks or [pa.array([], pa.string())])
+            found = cursor.from_arrow(given).project("sha256(salted) AS digest").to_arrow_table()
+        return pa.concat_arrays(found.column("digest").chunks or [pa.array([], pa.string())])
 
 
 @cache

@@ -54,7 +54,7 @@ class EntityReader:
         self.client = client
         self.selection = selection
         self.builder = builder
-        self.plain = PlainPages(builder)
+        self.plain = PlainPages(builder, selection.scalars)
         self.report = report
         self.fills = [
             (name, values) for name, values in selection.entity.filled_by_filter if not selection.offers(name)

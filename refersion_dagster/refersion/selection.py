@@ -7,15 +7,15 @@ fields that it has are asked for too. Without a schema, the server's own refusal
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from refersion_dagster.refersion.entities import Column, Entity, Evidence
 from refersion_dagster.refersion.errors import FieldNotOffered, QueryError
 from refersion_dagster.refersion.paging import Slice
-from refersion_dagster.refersion.schema import AccountSchema
+from refersion_dagster.refersion.schema import AccountSchema, FieldType
 from refersion_dagster.refersion.windows import Window
 
 # For lists that cannot be paged: more than any account has.
@@ -32,6 +32,7 @@ class Selection:
         extras: further scalar fields, kept as text.
         arguments: arguments of the root field that may be used.
         announces: whether pageInfo tells a total.
+        scalars: GraphQL types of the selected columns and extras, where the schema told them.
     """
 
     entity: Entity
@@ -40,6 +41,7 @@ class Selection:
     extras: tuple[str, ...]
     arguments: frozenset[str]
     announces: bool
+    scalars: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pages(self) -> bool:
@@ -56,15 +58,16 @@ def select_offered(schema: AccountSchema, entity: Entity) -> Selection:
         raise _not_offered(entity)
     fields = schema.types.get(root.type_name, {})
 
-    def offered(column: Column) -> bool:
+    def found(column: Column) -> FieldType | None:
+        """The column's field, where it can be selected."""
         first, *rest = column.path
         at = fields.get(first)
         if at is None or at.needs_arguments:
-            return False
+            return None
         if not rest:
-            return at.is_leaf or at.is_list
+            return at if at.is_leaf or at.is_list else None
         leaf = schema.types.get(at.type_name, {}).get(rest[0])
-        return leaf is not None and leaf.is_leaf and not leaf.needs_arguments
+        return leaf if leaf is not None and leaf.is_leaf and not leaf.needs_arguments else None
 
     theirs = [column for column in entity.columns if column.evidence is not Evidence.OURS]
     known = {column.path[0] for column in theirs}
@@ -78,15 +81,17 @@ def select_offered(schema: AccountSchema, entity: Entity) -> Selection:
     page_info = schema.root("pageInfo")
     total_results = page_info and schema.types.get(page_info.type_name, {}).get("total_results")
     announces = bool(total_results and entity.name in schema.types.get(total_results.type_name, {}))
-    columns = tuple(column for column in theirs if offered(column))
+    offered = {column: at for column in theirs if (at := found(column))}
+    scalars = {column.name: at.type_name for column, at in offered.items()}
     return _checked(
         Selection(
             entity,
-            columns,
-            tuple(column for column in theirs if column not in columns),
+            tuple(offered),
+            tuple(column for column in theirs if column not in offered),
             extras,
             root.arguments,
             announces,
+            scalars | {name: fields[name].type_name for name in extras},
         )
     )
 
