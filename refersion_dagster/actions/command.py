@@ -5,12 +5,13 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
+from pydantic import ValidationError
 
 if TYPE_CHECKING:
     from refersion_dagster.actions.evidence import Evidence
@@ -166,10 +167,17 @@ def fields(endpoint: str | None) -> None:
 def _resources() -> tuple[Warehouse, RefersionResource]:
     """The warehouse and the account that the environment names."""
     from refersion_dagster.refersion.environment import VARIABLES
-    from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse, from_environment
+    from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse
 
-    warehouse = Warehouse(**from_environment(WAREHOUSE_VARIABLES)).process_config_and_initialize()
-    return warehouse, RefersionResource(**from_environment(VARIABLES)).process_config_and_initialize()
+    def given(variables: Mapping[str, str]) -> dict[str, Any]:
+        return {field: os.environ[name] for field, name in variables.items() if os.environ.get(name)}
+
+    try:
+        return Warehouse(**given(WAREHOUSE_VARIABLES)), RefersionResource(**given(VARIABLES))
+    except ValidationError as error:
+        names = WAREHOUSE_VARIABLES | VARIABLES
+        wrong = "; ".join(f"{names.get(str(one['loc'][0]), one['loc'])}: {one['msg']}" for one in error.errors())
+        raise click.ClickException(f"A setting makes no sense: {wrong}") from error
 
 
 @contextmanager

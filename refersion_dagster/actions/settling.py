@@ -7,13 +7,28 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from refersion_dagster.actions.evidence import Evidence, Inquiry, Verdict, look
+from refersion_dagster.actions import affiliates_now, conversions_now
+from refersion_dagster.actions.evidence import Evidence, Inquiry, Verdict
 from refersion_dagster.actions.journal import Entry, Journal
 from refersion_dagster.actions.outcomes import OPEN, Outcome, Result
 from refersion_dagster.actions.results import load_results
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.warehouse import Session, UndefinedTable
+
+# How Refersion is asked about an item of each operation.
+LOOKS: dict[str, Callable[[Inquiry], Evidence]] = {
+    "affiliate_new": affiliates_now.new_affiliate,
+    "affiliate_status_change": affiliates_now.affiliate_status,
+    "affiliate_edit": affiliates_now.affiliate_details,
+    "affiliate_trigger": affiliates_now.cannot_be_asked,
+    "trigger_delete": affiliates_now.cannot_be_asked,
+    "conversion_manual_credit": conversions_now.credit,
+    "conversion_manual_credit_order_id": conversions_now.order_credit,
+    "conversion_status_change": conversions_now.conversion_status,
+    "conversion_cancel": conversions_now.cancellation,
+    "new_sku_commission": affiliates_now.cannot_be_asked,
+}
 
 
 class CannotSettle(Exception):
@@ -66,7 +81,7 @@ def evidence_on(entry: Entry, journal: Journal, session: Session, refersion: Ref
     others = tuple(other for other in journal.entries() if (other.endpoint, other.key) != (entry.endpoint, entry.key))
     account = refersion.account(retry_seconds=30)
     try:
-        return look(Inquiry(entry, account, others, created))
+        return LOOKS[entry.endpoint](Inquiry(entry, account, others, created))
     finally:
         account.close()
 

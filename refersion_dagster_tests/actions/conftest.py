@@ -1,16 +1,15 @@
 import shutil
 from pathlib import Path
 
-import dagster as dg
 import pytest
 import tenacity
 
-from refersion_dagster.ingest.assets import refersion_tables
-from refersion_dagster.refersion import http
+from refersion_dagster.ingest.history import update_history
+from refersion_dagster.refersion import ReadReport, http
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.actions.acting import Actions
-from refersion_dagster_tests.location import account_of, resources
+from refersion_dagster_tests.location import account_of
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +17,10 @@ def loaded(account: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> 
     """A warehouse with everything of the account, to be copied."""
     database = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
     warehouse = Warehouse(duckdb_path=str(database))
-    with dg.DagsterInstance.ephemeral() as instance:
-        dg.materialize([refersion_tables], resources=resources(account_of(account), warehouse), instance=instance)
+    with warehouse.writing(print):
+        with warehouse.pipeline() as pipeline:
+            pipeline.run(account_of(account).source(ReadReport()), loader_file_format="parquet")
+        update_history(warehouse, [])
     return database
 
 

@@ -18,7 +18,8 @@ def items_of(actions: Actions) -> dict[str, list[dict[str, Any]]]:
     person, other = actions.affiliate(0), actions.affiliate(1)
     pending, approved = actions.conversions("PENDING"), actions.conversions("APPROVED")
     offer = next(iter(actions.sandbox.account.offers))
-    order = next(row.order_id for row in approved if row.order_id)
+    cancelled = actions.sandbox.account.cancelled
+    order = next(row.order_id for row in approved if row.order_id and row.total > 0 and row.id not in cancelled)
     new = {"first_name": "A", "last_name": "B", "email": "new@example.com", "status": "ACTIVE", "offer_id": offer}
     return {
         "affiliate_new": [new],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -59,7 +59,7 @@ def test_one_that_is_wrong_is_not_repeated_to_the_user(actions: Actions, tmp_pat
 
 def test_a_run_s_configuration_has_no_place_for_one() -> None:
     """Dagster keeps it and shows it."""
-    item = config_class(AFFILIATE_NEW).model_fields["items"].annotation.__args__[0]
+    (item,) = get_args(config_class(AFFILIATE_NEW).model_fields["items"].annotation)
     assert "password" not in item.model_fields
     assert "email" in item.model_fields
 

@@ -101,7 +101,7 @@ class TestLimits:
 
     def test_approvals_move_the_commission_of_their_conversions(self, actions: Actions) -> None:
         rows = [row for row in actions.conversions("PENDING") if row.currency == "USD"][:3]
-        total = sum(abs(row.commission_total) for row in rows)
+        total = sum((abs(row.commission_total) for row in rows), Decimal(0))
         changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
         limits = Limits(50, total - Decimal("0.01"))
         (said,) = mistakes(actions, "conversion_status_change", changes, limits=limits)
