@@ -16,7 +16,6 @@ from refersion_dagster.summaries.settings import InvalidSetting, ReportSettings
 from refersion_dagster.summaries.show import markdown_table
 from refersion_dagster.warehouse.sql import Value
 
-PREVIEW_ROWS = 10
 PRIMARY_KEY = "primary_key"
 
 
@@ -87,13 +86,12 @@ def summary_asset(summary: Summary, others: Sequence[Summary] = ()) -> dg.Assets
                 raise dg.Failure(str(error), allow_retries=False) from error
             except SummaryFailed as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
-            preview = session.query(f"SELECT * FROM {SUMMARIES}.{summary.name} LIMIT {PREVIEW_ROWS}")  # noqa: S608
         metadata: dict[str, Any] = {
             "dagster/row_count": built.rows,
             "dagster/column_schema": dg.TableSchema(
                 [dg.TableColumn(name, kind, header.columns.get(name)) for name, kind in built.columns]
             ),
-            "preview": dg.MetadataValue.md(markdown_table([name for name, _ in built.columns], preview)),
+            "preview": dg.MetadataValue.md(markdown_table([name for name, _ in built.columns], built.first_rows)),
         }
         try:
             metadata["dagster/column_lineage"] = lineage(summary, others)

@@ -16,6 +16,8 @@ from refersion_dagster.warehouse.sql import Value, bind
 
 # A reading of Refersion's totals that fitted once is kept to; see control_totals.sql.
 KEPT_READING = "control_reading"
+# Shown of each table.
+FIRST_ROWS = 10
 
 
 class SummaryFailed(Exception):
@@ -36,10 +38,11 @@ class KeyNotUnique(SummaryFailed):
 
 @dataclass(frozen=True)
 class Built:
-    """What was built: its number of rows, and names and types of its columns."""
+    """What was built: its number of rows, names and types of its columns, and its first rows in their order."""
 
     rows: int
     columns: list[tuple[str, str]]
+    first_rows: list[tuple[Any, ...]]
 
 
 def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> Built:
@@ -74,8 +77,10 @@ def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> 
             wrong,
         )
     rows, columns = session.count(SUMMARIES, fresh), session.columns(SUMMARIES, fresh)
+    # Of the new table, which has the order of its SELECT; the old one may get the rows wherever there is room.
+    first_rows = session.query(f"SELECT * FROM {SUMMARIES}.{fresh} LIMIT {FIRST_ROWS}")  # noqa: S608 - names of ours
     session.swap_in(SUMMARIES, summary.name, fresh)
-    return Built(rows, columns)
+    return Built(rows, columns, first_rows)
 
 
 def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20) -> list[tuple[Any, ...]]:

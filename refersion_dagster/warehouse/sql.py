@@ -12,6 +12,9 @@ from sqlglot import exp
 
 DIALECT = "duckdb"
 
+# The only letter of a living script of which DuckDB and PostgreSQL know another capital.
+SHARP_S, CAPITAL_SHARP_S = exp.Literal.string("ß"), exp.Literal.string("ẞ")
+
 # What may be given for a `$name`.
 Value = str | int | bool | Decimal | date | datetime | None
 
@@ -91,7 +94,8 @@ def to_dialect(tree: exp.Expr, dialect: str, case_of: str = "default") -> str:
             node.set("constraints", [by_code_point, *node.args.get("constraints", [])])
         elif isinstance(node, exp.Lower | exp.Upper) and not isinstance(node.this, exp.Collate):
             node.set("this", exp.Collate(this=exp.paren(node.this), expression=_collation(case_of)))
-            return exp.Collate(this=node, expression=_collation("C"))
+            changed = exp.Collate(this=node, expression=_collation("C"))
+            return exp.func("replace", changed, SHARP_S, CAPITAL_SHARP_S) if isinstance(node, exp.Upper) else changed
         return node
 
     return tree.copy().transform(fitted).sql(dialect, comments=False)

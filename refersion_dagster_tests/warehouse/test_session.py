@@ -61,6 +61,25 @@ class TestValues:
         assert day == date(2024, 12, 31)
         assert text == "2025-01-01 08:30:00"
 
+    def test_capitals_are_those_of_every_script(self, warehouse: Warehouse) -> None:
+        letters = "".join(map(chr, [*range(0x20, 0x19B), *range(0x370, 0x590), *range(0x10A0, 0x1100), 0x1E9E]))
+        ((upper, lower),) = warehouse.query("SELECT upper($letters), lower($letters)", letters=letters)
+        # Letter by letter, as in DuckDB: "ß" has one capital letter, and "İ" one small one.
+        assert upper == "".join("ẞ" if one == "ß" else one.upper() if len(one.upper()) == 1 else one for one in letters)
+        assert lower == "".join(one.lower()[0] for one in letters)
+
+    def test_texts_are_in_the_order_of_their_code_points(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session:
+            session.create_schema("made")
+            session.query("CREATE TABLE made.given (word text NOT NULL)")
+            for word in ("ä", "a", "B", "b", "A", "Z", "10", "9", "a b", "a-b", "ab", "_"):
+                session.query("INSERT INTO made.given VALUES ($word)", word=word)
+            swap(session, "SELECT word, concat(lower(word), word) AS doubled FROM made.given", "words")
+            for column in ("word", "doubled"):
+                found = [row[0] for row in session.query(f"SELECT {column} FROM made.words ORDER BY {column}")]
+                assert found == sorted(found)
+            assert session.query("SELECT min(word), max(word) FROM made.words") == [("10", "ä")]
+
     def test_a_parameter_without_a_value_is_named(self, warehouse: Warehouse) -> None:
         with pytest.raises(UnknownParameter, match=r"\$amount.*there are day"):
             warehouse.query("SELECT $amount", day=1)
@@ -108,7 +127,8 @@ class TestReading:
 
 class TestArrow:
     SELECT = """
-    SELECT CAST(n AS BIGINT) AS big, CAST(n AS INTEGER) AS whole, CAST(CAST(n AS DECIMAL(18, 4)) / 4 AS DECIMAL(18, 6)) AS quarter,
+    SELECT CAST(n AS BIGINT) AS big, CAST(n AS INTEGER) AS whole,
+      CAST(CAST(n AS DECIMAL(18, 4)) / 4 AS DECIMAL(18, 6)) AS quarter,
       CAST(CASE WHEN n > 2 THEN n END AS DECIMAL(38, 12)) AS wide, CAST(n AS TEXT) AS word, n > 2 AS more,
       CAST('2025-03-30 01:30:00.123456+00' AS TIMESTAMPTZ) AS moment, CAST('2025-03-30' AS DATE) AS day,
       CAST('2025-03-30 01:30:00' AS TIMESTAMP) AS local

@@ -1,0 +1,164 @@
+"""The same account in DuckDB and in PostgreSQL: every value of every table is the same, of the same type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.sandbox import SandboxServer, SandboxSettings
+from refersion_dagster.summaries.build import build
+from refersion_dagster.summaries.query import RAW_COLUMNS
+from refersion_dagster.summaries.settings import ReportSettings
+from refersion_dagster_tests.checks.evaluating import Evaluations, evaluate
+from refersion_dagster_tests.location import NOW, Outcome, account_of, materialise
+from refersion_dagster_tests.postgres import PostgresServer
+from refersion_dagster_tests.summaries.hand_made import all_summaries
+from refersion_dagster_tests.warehouse.nasty import TEXTS, nasty_conversions
+
+ACCOUNT = SandboxSettings(affiliates=20, orders=250, days=300, now=NOW)
+NASTY = 120
+# A time zone with a change of clocks, amounts by currency, and windows of other lengths.
+OTHER_SETTINGS = ReportSettings(
+    report_timezone="America/New_York",
+    minimum_payout="USD=50,EUR=12.34",
+    platform_fee_percent="2.75",
+    subscription="USD=299,JPY=1000",
+    lapsed_days="45",
+    rising_days="14",
+    auto_approval_days="30",
+)
+KEYS = {(SUMMARIES, summary.name): summary.header.primary_key for summary in all_summaries()}
+RAW = [(DATASET, table) for table in RAW_COLUMNS]
+# What a table has of the load and not of the account.
+OF_THE_LOAD = ("_dlt_load_id", "_dlt_id")
+
+# Names and types of a table's columns, and its rows.
+Table = tuple[list[tuple[str, str]], list[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One of the two warehouses after the last run: what the run told, what checks found, and every table.
+
+    Args:
+        other: every summary built with OTHER_SETTINGS.
+    """
+
+    warehouse: Warehouse
+    outcome: Outcome
+    checks: Evaluations
+    tables: dict[tuple[str, str], Table]
+    other: dict[tuple[str, str], Table]
+
+    @classmethod
+    def of(cls, warehouse: Warehouse, outcome: Outcome) -> Loaded:
+        checks, tables = evaluate(warehouse), read(warehouse)
+        with warehouse.session() as session:
+            for summary in all_summaries():
+                build(session, summary, OTHER_SETTINGS.parameters())
+        return cls(warehouse, outcome, checks, tables, read(warehouse))
+
+
+def read(warehouse: Warehouse) -> dict[tuple[str, str], Table]:
+    found: dict[tuple[str, str], Table] = {}
+    with warehouse.session() as session:
+        for schema, table in [*RAW, *KEYS]:
+            columns = [(name, kind) for name, kind in session.columns(schema, table) if name not in OF_THE_LOAD]
+            names = ", ".join(name for name, _ in columns)
+            found[schema, table] = columns, session.query(f"SELECT {names} FROM {schema}.{table}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def both(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Loaded]]:
+    """An account read into both: at first, and three months later, when much has changed and a row is gone."""
+    path = tmp_path_factory.mktemp("same") / "warehouse.duckdb"
+    warehouses = (Warehouse(duckdb_path=str(path)), Warehouse(destination="postgres"))
+    with SandboxServer(ACCOUNT) as sandbox, ExitStack() as stack:
+        stack.enter_context(postgres_server.create_database().in_use())
+        for values in nasty_conversions(NASTY):
+            sandbox.insert_conversion(**values)
+        account = account_of(sandbox, pii="keep")
+        for warehouse in warehouses:
+            assert materialise(account, warehouse, *(f"refersion/{table}" for table in RAW_COLUMNS)).success
+        ((id_,),) = warehouses[0].query("SELECT max(id) FROM refersion_data.conversions WHERE status = 'APPROVED'")
+        sandbox.delete_conversion(int(id_))
+        sandbox.advance(days=95)
+        yield [Loaded.of(warehouse, materialise(account, warehouse)) for warehouse in warehouses]
+
+
+def test_every_run_ends_well(both: list[Loaded]) -> None:
+    for loaded in both:
+        assert loaded.outcome.success, loaded.outcome.failure
+
+
+def test_the_account_has_what_makes_a_difference(both: list[Loaded]) -> None:
+    query = both[0].warehouse.query
+    kinds = "count(DISTINCT currency) > 3, count(vanished_at), count(DISTINCT status)"
+    assert query(f"SELECT {kinds} FROM refersion_data.conversions") == [(True, 1, 4)]
+    changes = query("SELECT DISTINCT change FROM refersion_data.conversion_history ORDER BY change")
+    assert changes == [("changed",), ("new",), ("vanished",)]
+    # NUL, which PostgreSQL cannot store, is read as U+FFFD for every warehouse; see coerce.py.
+    notes = {note for (note,) in query("SELECT notes FROM refersion_data.conversions")}
+    assert notes >= {text.replace("\x00", "\ufffd") for text in TEXTS}
+    assert [table for table, (_, rows) in both[0].tables.items() if not rows] == []
+
+
+@pytest.mark.parametrize(("schema", "table"), [*RAW, *KEYS])
+def test_values_and_types_are_the_same(both: list[Loaded], schema: str, table: str) -> None:
+    assert_same([loaded.tables[schema, table] for loaded in both], KEYS.get((schema, table)))
+
+
+@pytest.mark.parametrize(("schema", "table"), KEYS)
+def test_and_so_they_are_with_other_settings(both: list[Loaded], schema: str, table: str) -> None:
+    assert_same([loaded.other[schema, table] for loaded in both], KEYS[schema, table])
+
+
+def assert_same(both: list[Table], key: list[str] | None) -> None:
+    (duckdb, of_duckdb), (postgres, of_postgres) = both
+    assert postgres == duckdb
+    names = [name for name, _ in duckdb]
+    assert by_key(of_postgres, names, key) == by_key(of_duckdb, names, key)
+    # 1.50 equals 1.5, and TRUE 1: the texts do not.
+    assert in_order(of_postgres) == in_order(of_duckdb)
+
+
+def by_key(rows: list[tuple[Any, ...]], names: list[str], key: list[str] | None) -> dict[Any, dict[str, Any]]:
+    """The rows by their primary key, so that a difference is shown by its row and column."""
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    return {tuple(row[name] for name in key or names): row for row in found}
+
+
+def in_order(rows: list[tuple[Any, ...]]) -> list[list[tuple[str, str]]]:
+    return sorted([(type(value).__name__, str(value)) for value in row] for row in rows)
+
+
+def test_checks_find_the_same(both: list[Loaded]) -> None:
+    duckdb, postgres = ({name: (found.passed, told(found)) for name, found in one.checks.items()} for one in both)
+    assert postgres == duckdb
+    assert len(duckdb) > 20
+
+
+def told(found: Any) -> dict[str, Any]:
+    return {name: value.value for name, value in found.metadata.items()}
+
+
+def test_runs_tell_the_same_of_their_tables(both: list[Loaded]) -> None:
+    duckdb, postgres = (loaded.outcome.metadata for loaded in both)
+    ordered = {f"summaries/{summary.name}" for summary in all_summaries() if summary.file.tree.args.get("order")}
+    assert postgres.keys() == duckdb.keys()
+    for asset, of_asset in duckdb.items():
+        names = [
+            "dagster/row_count",
+            "rows_loaded",
+            "dagster/column_schema",
+            *(["preview"] if asset in ordered else []),
+        ]
+        for name in names:
+            assert postgres[asset].get(name) == of_asset.get(name), (asset, name)
