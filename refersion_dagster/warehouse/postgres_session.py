@@ -132,9 +132,10 @@ class PostgresSession(Session):
             self.native(f"DROP TABLE IF EXISTS {schema}.{fresh}")
             if state_of(error) != DEPENDENT_OBJECTS_STILL_EXIST:
                 raise
+            stands_on_it = "; ".join(error.dbapi_exception.diag.message_detail.splitlines())  # pyright: ignore[reportAttributeAccessIssue]
             raise TableInUse(
-                f"{schema}.{table} gets other columns, and cannot while something stands on it: {error}. Drop that, "
-                "run again, and make it anew; the table is as it was."
+                f"{schema}.{table} gets other columns, and cannot while {stands_on_it}. Drop that, run again, and make "
+                "it anew; the table is as it was."
             ) from None
 
 
