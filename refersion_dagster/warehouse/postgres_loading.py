@@ -32,6 +32,12 @@ class _Types(PostgresTypeMapper):
 
 
 class _Destination(postgres):
+    """dlt's PostgreSQL destination with what is above; to everybody else the same destination."""
+
+    @property
+    def destination_type(self) -> str:
+        return "dlt.destinations.postgres"
+
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()
         capabilities.type_mapper = _Types
