@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from refersion_dagster.actions.command import actions
+from refersion_dagster.doctor.command import doctor
 from refersion_dagster.sandbox.command import sandbox
 from refersion_dagster.webhooks.command import webhooks
 
@@ -52,5 +53,6 @@ def dev(on_sandbox: bool, port: int, folder: Path) -> None:
 
 
 main.add_command(actions)
+main.add_command(doctor)
 main.add_command(sandbox)
 main.add_command(webhooks)

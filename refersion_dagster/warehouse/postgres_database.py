@@ -24,6 +24,7 @@ from refersion_dagster.warehouse.postgres_credentials import postgres_credential
 from refersion_dagster.warehouse.postgres_errors import trouble_of
 from refersion_dagster.warehouse.postgres_loading import postgres_loading
 from refersion_dagster.warehouse.postgres_session import PostgresSession
+from refersion_dagster.warehouse.session import Session
 
 POLL_SECONDS = 0.5
 # The advisory lock that stands for "a run writes to these tables": any number, always the same.
@@ -118,12 +119,12 @@ class PostgresDatabase:
         while session.native(TAKE_LOCK) != [(True,)]:
             if time.monotonic() >= deadline:
                 raise WarehouseBusy(
-                    f"Another run{_holder(session)} still writes to {self.location} after {timeout} s. Wait for that "
+                    f"Another run{writer(session)} still writes to {self.location} after {timeout} s. Wait for that "
                     "run to end or stop it, then start this one again; nothing was written."
                 )
             if not told:
                 tell(
-                    f"Another run{_holder(session)} is writing to {self.location}; waiting for it, {timeout} s at most."
+                    f"Another run{writer(session)} is writing to {self.location}; waiting for it, {timeout} s at most."
                 )
                 told = True
             time.sleep(POLL_SECONDS)
@@ -139,7 +140,7 @@ class PostgresDatabase:
         return None
 
 
-def _holder(session: PostgresSession) -> str:
+def writer(session: Session) -> str:
     """Who has the lock, in words; nothing where they have just gone."""
     return "".join(
         f" (process {pid} of {user} from {address}, {application or 'nameless'}, connected since {since} UTC)"

@@ -1,0 +1,110 @@
+"""What the doctor found: checks, each with what it means and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+# How keys begin: whatever looks like one is shown nowhere, even when it stands in another setting's place.
+LOOKS_LIKE_A_KEY = re.compile(r"\b(?:pub|sec|gql)_[\w-]{6,}")
+HIDDEN = "[hidden]"
+
+
+class Status(StrEnum):
+    """How a check ended. FAILED keeps a refresh from working, WARNING does not; SKIPPED could not be looked at."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    Args:
+        name: what was looked at; stays the same between releases.
+        message: what was found, in one line.
+        remedy: what to do; None where there is nothing to do.
+        details: figures and names behind the message, plain JSON.
+    """
+
+    name: str
+    status: Status
+    message: str
+    remedy: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def passed(name: str, message: str, **details: Any) -> Check:
+    return Check(name, Status.OK, message, None, details)
+
+
+def warned(name: str, message: str, remedy: str, **details: Any) -> Check:
+    return Check(name, Status.WARNING, message, remedy, details)
+
+
+def failed(name: str, message: str, remedy: str, **details: Any) -> Check:
+    return Check(name, Status.FAILED, message, remedy, details)
+
+
+def skipped(name: str, because: str) -> Check:
+    return Check(name, Status.SKIPPED, because)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All checks, in the order in which they are shown."""
+
+    checks: Sequence[Check]
+
+    @property
+    def ok(self) -> bool:
+        """Whether a refresh would work."""
+        return not self.having(Status.FAILED)
+
+    def having(self, status: Status) -> list[Check]:
+        return [check for check in self.checks if check.status is status]
+
+    def as_json(self) -> dict[str, Any]:
+        """`{"ok": …, "checks": [{"name", "status", "message", "remedy", "details"}, …]}`; stays the same."""
+        return {
+            "ok": self.ok,
+            "checks": [
+                {
+                    "name": check.name,
+                    "status": check.status.value,
+                    "message": check.message,
+                    "remedy": check.remedy,
+                    "details": dict(check.details),
+                }
+                for check in self.checks
+            ],
+        }
+
+    def without(self, secrets: Sequence[str]) -> Findings:
+        """The same without these secrets and whatever looks like one, should any have come along."""
+
+        def clean(value: Any) -> Any:
+            match value:
+                case str():
+                    for secret in secrets:
+                        value = value.replace(secret, HIDDEN)
+                    return LOOKS_LIKE_A_KEY.sub(HIDDEN, value)
+                case Mapping():
+                    return {clean(key): clean(item) for key, item in value.items()}
+                case list() | tuple():
+                    return [clean(item) for item in value]
+                case _:
+                    return value
+
+        return Findings(
+            [
+                Check(check.name, check.status, clean(check.message), clean(check.remedy), clean(check.details))
+                for check in self.checks
+            ]
+        )

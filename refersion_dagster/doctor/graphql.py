@@ -1,0 +1,153 @@
+"""Refersion's GraphQL API: reached, token taken, introspection, the fields of each table, page size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from refersion_dagster.doctor.findings import Check, failed, passed, skipped, warned
+from refersion_dagster.refersion.account import Account
+from refersion_dagster.refersion.entities import ENTITIES, Entity
+from refersion_dagster.refersion.errors import (
+    FieldNotOffered,
+    InvalidCredentials,
+    MissingCredentials,
+    NotInPlan,
+    RefersionError,
+)
+from refersion_dagster.refersion.graphql import PAGE_SIZE, GraphQL
+from refersion_dagster.refersion.paging import Slice
+from refersion_dagster.refersion.selection import Selection
+from refersion_dagster.refersion.span import BEGINNING
+from refersion_dagster.refersion.windows import Window, whole_second
+
+TABLES = tuple(entity for entity in ENTITIES.values() if entity.is_graphql)
+FIELDS = tuple(f"fields_{entity.name}" for entity in TABLES)
+NAMES = ("graphql_connection", "graphql_token", "introspection", *FIELDS, "graphql_pages")
+CHECK_ADDRESS = "Check the network, HTTPS_PROXY and REFERSION_GRAPHQL_URL."
+PLAN = "GraphQL comes with Refersion's Growth plan and above; ask Refersion's support to open it."
+# Of names in a message; all are in the details.
+MOST_SHOWN = 5
+
+
+def look_at_graphql(account: Account) -> Iterator[Check]:
+    try:
+        client = account.graphql
+    except (MissingCredentials, InvalidCredentials):
+        yield from (skipped(name, "needs a token") for name in NAMES)
+        return
+    host = urlsplit(client.url).hostname or client.url
+    began = time.monotonic()
+    try:
+        schema = client.schema()
+    except RefersionError as error:
+        yield from _unusable(error, host)
+        return
+    took = round(1000 * (time.monotonic() - began))
+    yield passed("graphql_connection", f"{host} answers in {took} ms", host=host, milliseconds=took)
+    selections: dict[str, Selection] = {}
+    fields: list[Check] = []
+    for entity in TABLES:
+        try:
+            selections[entity.name] = client.select(entity)
+            fields.append(_fields(entity, selections[entity.name]))
+        except InvalidCredentials as error:  # a server that refuses introspection before it looks at the token
+            yield _refused(error)
+            yield from (skipped(name, "needs a token that is taken") for name in NAMES[2:])
+            return
+        except RefersionError as error:
+            fields.append(_no_table(entity, error))
+    yield passed("graphql_token", "taken")
+    if schema is not None:
+        yield passed("introspection", "open: the account's own schema is read")
+    else:
+        yield warned(
+            "introspection",
+            "refused: which fields this account has is found out by trial",
+            "Nothing needs to be done. Fields that Refersion adds are not noticed; its support may open introspection.",
+        )
+    yield from fields
+    yield _pages(client, selections)
+
+
+def _unusable(error: RefersionError, host: str) -> Iterator[Check]:
+    if isinstance(error, InvalidCredentials | NotInPlan):
+        yield passed("graphql_connection", f"{host} answers", host=host)
+        yield _refused(error)
+        yield from (skipped(name, "needs a token that is taken") for name in NAMES[2:])
+        return
+    said = f': "{error.said}"' if error.said else ""
+    yield failed("graphql_connection", f"{host}: {error.what.rstrip('.')}{said}", CHECK_ADDRESS, host=host)
+    yield from (skipped(name, f"{host} does not answer as Refersion does") for name in NAMES[1:])
+
+
+def _refused(error: RefersionError) -> Check:
+    remedy = PLAN if isinstance(error, NotInPlan) else str(error.advice)
+    return failed("graphql_token", f"refused: {error.said or error.what}", remedy)
+
+
+def _fields(entity: Entity, selection: Selection) -> Check:
+    """What the account offers of a table, and what becomes of what it lacks."""
+    lacking = [column.name for column in selection.missing]
+    known = len(selection.columns) + len(lacking)
+    fillable = {name for name, _ in entity.filled_by_filter}
+    filled = [name for name in lacking if name in fillable]
+    empty = [name for name in lacking if name not in fillable]
+    name = f"fields_{entity.name}"
+    details = {"known": known, "lacking": lacking, "further": list(selection.extras), "filled_by_filter": filled}
+    further = f", and further ones: {_some(selection.extras)}" if selection.extras else ""
+    if not lacking:
+        return passed(name, f"all {known} that are known{further}", **details)
+    told = f"{known - len(lacking)} of {known} that are known; lacks {_some(lacking)}{further}"
+    remedies = []
+    if filled:
+        remedies.append(f"{_some(filled)} will be read by one pass for each value.")
+    if "is_test_conversion" in empty:
+        remedies.append("Test conversions cannot be told apart, so they count in every figure.")
+    if empty:
+        remedies.append("What is lacking stays empty; Refersion's support may be able to open it.")
+    return warned(name, told, " ".join(remedies), **details)
+
+
+def _no_table(entity: Entity, error: RefersionError) -> Check:
+    offered = not isinstance(error, FieldNotOffered)
+    said = f': "{error.said}"' if error.said else ""
+    return failed(
+        f"fields_{entity.name}",
+        f"{error.what.rstrip('.')}{said}",
+        str(error.advice or ("Try again later." if offered else "Ask Refersion's support to open it.")),
+        known=len(entity.columns),
+    )
+
+
+def _some(names: tuple[str, ...] | list[str]) -> str:
+    more = len(names) - MOST_SHOWN
+    return ", ".join(names[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _pages(client: GraphQL, selections: dict[str, Selection]) -> Check:
+    """One full page of conversions, ids alone."""
+    selection = selections.get("conversions")
+    if selection is None:
+        return skipped("graphql_pages", "needs conversions")
+    ids = replace(selection, columns=tuple(c for c in selection.columns if c.name == "id"), extras=())
+    everything = Window(BEGINNING, whole_second(datetime.now(UTC)))
+    try:
+        page = client.fetch(ids, Slice(everything, everything), 0, PAGE_SIZE)
+    except RefersionError as error:
+        said = f': "{error.said}"' if error.said else ""
+        return failed("graphql_pages", f"conversions: {error.what.rstrip('.')}{said}", "Try again later.")
+    rows, total = len(page.ids), page.total
+    details = {"asked_for": PAGE_SIZE, "rows": rows, "conversions": total}
+    if rows < PAGE_SIZE and total is not None and total > rows:
+        return warned(
+            "graphql_pages",
+            f"pages of {rows} conversions where {PAGE_SIZE} were asked for",
+            "Nothing is lost; a refresh takes more requests. Refersion's support may know why.",
+            **details,
+        )
+    of = f"{total:,} conversions" if total is not None else f"{rows} read"
+    return passed("graphql_pages", f"{PAGE_SIZE} conversions a page ({of})", **details)

@@ -1,0 +1,148 @@
+"""This machine: versions, space, and Dagster's own records."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+
+import dagster as dg
+import yaml
+from packaging.requirements import Requirement
+
+from refersion_dagster.doctor.findings import Check, Status, failed, passed, warned
+
+VERSIONS, SPACE, DAGSTER = ("versions",), ("disk_space",), ("dagster_home", "daemon")
+PACKAGE = "refersion-dagster"
+# Named in the message; all others are in the details.
+SHOWN = ("dagster", "dlt", "duckdb")
+GIGABYTE = 1_000_000_000
+LEAST_SPACE, ENOUGH_SPACE = GIGABYTE // 5, GIGABYTE
+HOME_VARIABLE = "DAGSTER_HOME"
+START_DAEMON = "Start `refersion-dagster dev`, or `dagster-daemon run` with the same DAGSTER_HOME."
+
+
+def look_at_versions() -> Iterator[Check]:
+    """Every package that this one needs, held against what it needs."""
+    found: dict[str, str] = {}
+    wrong: list[str] = []
+    for text in metadata.requires(PACKAGE) or ():
+        requirement = Requirement(text)
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{requirement.name} is not installed")
+            continue
+        found[requirement.name] = version
+        if not requirement.specifier.contains(version, prereleases=True):
+            wrong.append(f"{requirement.name} is {version}, and has to be {requirement.specifier}")
+    details = {"python": platform.python_version(), PACKAGE: metadata.version(PACKAGE), **found}
+    if wrong:
+        yield failed("versions", "; ".join(wrong), f"Install again: pip install --upgrade {PACKAGE}", **details)
+        return
+    told = ", ".join(f"{name} {details[name]}" for name in ("python", PACKAGE, *SHOWN))
+    yield passed("versions", told, **details)
+
+
+def look_at_space(database: Path | None) -> Iterator[Check]:
+    """Free space where the database and the files of a load go.
+
+    Args:
+        database: the DuckDB file; None where the warehouse is on another machine.
+    """
+    temporary = Path(tempfile.gettempdir())
+    folders = {"temporary files": temporary} | ({"the database": _there(database.parent)} if database else {})
+    free = {what: shutil.disk_usage(folder).free for what, folder in folders.items()}
+    # A table is built anew beside the old one.
+    wanted = max(ENOUGH_SPACE, database.stat().st_size if database and database.exists() else 0)
+    details = {what.replace(" ", "_"): {"folder": str(folders[what]), "free_bytes": free[what]} for what in folders}
+    what = min(free, key=lambda what: free[what])
+    told = f"{_size(free[what])} free for {what} in {folders[what]}"
+    remedy = f"Free some space there, {_size(wanted)} at least, or set REFERSION_DUCKDB_PATH or TMPDIR to another disk."
+    if free[what] < LEAST_SPACE:
+        yield failed("disk_space", told, remedy, **details)
+    elif free[what] < wanted:
+        yield warned("disk_space", told, remedy, **details)
+    else:
+        yield passed("disk_space", told, **details)
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return folder if folder.exists() else _there(folder.parent)
+
+
+def _size(count: int) -> str:
+    return f"{count / GIGABYTE:.1f} GB" if count >= GIGABYTE / 10 else f"{count / 1_000_000:.0f} MB"
+
+
+def look_at_dagster(environment: Mapping[str, str]) -> Iterator[Check]:
+    """Where Dagster keeps its records, and whether its daemon is at work."""
+    home = _home(environment.get(HOME_VARIABLE))
+    yield home
+    yield _daemon(home)
+
+
+def _home(given: str | None) -> Check:
+    if not given:
+        return warned(
+            "dagster_home",
+            f"{HOME_VARIABLE} is not set: runs that are started from a shell are forgotten when they end",
+            f"Set {HOME_VARIABLE} to a folder of its own, e.g. {Path.cwd() / '.dagster'}, where "
+            "`refersion-dagster dev` keeps its records by itself.",
+        )
+    folder = Path(given).expanduser()
+    if not folder.is_absolute() or not folder.is_dir():
+        what = "is no absolute path" if not folder.is_absolute() else "is no folder"
+        return failed(
+            "dagster_home",
+            f"{HOME_VARIABLE} ({given}) {what}, and Dagster starts nothing",
+            f"Make the folder, or set {HOME_VARIABLE} to one that is there.",
+            folder=given,
+        )
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return failed(
+            "dagster_home",
+            f"nothing can be written to {HOME_VARIABLE} ({given}): {error.strerror}",
+            "Give the user who runs Dagster the right to write there.",
+            folder=given,
+        )
+    settings = folder / "dagster.yaml"
+    try:
+        yaml.safe_load(settings.read_text()) if settings.exists() else None
+    except (OSError, yaml.YAMLError) as error:
+        said = re.sub(r"\s+", " ", str(error))
+        return failed("dagster_home", f"{settings} cannot be read: {said}", "Correct the file.", folder=given)
+    return passed("dagster_home", str(folder), folder=str(folder))
+
+
+def _daemon(home: Check) -> Check:
+    never = warned("daemon", "not running: schedules and sensors do nothing", START_DAEMON)
+    folder = Path(str(home.details.get("folder", "")))
+    # An instance that nobody used yet is not made by looking at it.
+    if home.status is not Status.OK or not any(path.is_dir() for path in folder.iterdir()):
+        return never
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        statuses = [status for status in instance.get_daemon_statuses().values() if status.required]
+    beats = [status.last_heartbeat.timestamp for status in statuses if status.last_heartbeat]
+    stopped = sorted(status.daemon_type for status in statuses if not status.healthy)
+    details = {"stopped": stopped, "last_heartbeat": max(beats, default=None)}
+    if len(stopped) == len(statuses):
+        return warned(never.name, never.message, START_DAEMON, **details)
+    if stopped:
+        return warned(
+            "daemon",
+            f"{', '.join(stopped).lower()} of the daemon is not at work",
+            f"Its log says why. {START_DAEMON}",
+            **details,
+        )
+    return passed("daemon", "running", **details)

@@ -1,0 +1,170 @@
+"""Refersion's REST API: reached, keys taken, what the plan offers, page size, clock. Only what reads is called."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from refersion_dagster.doctor.findings import Check, failed, passed, skipped, warned
+from refersion_dagster.refersion.account import Account
+from refersion_dagster.refersion.errors import (
+    InvalidCredentials,
+    MissingCredentials,
+    NotInPlan,
+    RefersionError,
+    RequestRefused,
+    ServerUnavailable,
+    UnexpectedAnswer,
+)
+from refersion_dagster.refersion.http import USER_AGENT
+from refersion_dagster.refersion.rest import PAGE_SIZE, Rest
+from refersion_dagster.refersion.windows import Window, whole_second
+
+NAMES = ("rest_connection", "user_agent", "rest_keys", "rest_plan", "rest_pages", "clock")
+LIST, GET, TOTALS = "/affiliate/list", "/affiliate/get", "/conversion/totals"
+# Beyond that, "now" is another moment here than there.
+LARGEST_SKEW = timedelta(seconds=60)
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+CHECK_ADDRESS = "Check the network, HTTPS_PROXY and REFERSION_REST_URL."
+PLAN = "REST and GraphQL come with Refersion's Growth plan and above; ask Refersion's support to open it."
+
+
+def look_at_rest(account: Account) -> Iterator[Check]:
+    try:
+        client = account.rest
+    except (MissingCredentials, InvalidCredentials):
+        yield from (skipped(name, "needs a key pair") for name in NAMES)
+        return
+    host = urlsplit(client.url).hostname or client.url
+    began = time.monotonic()
+    answer: Any = None
+    trouble: RefersionError | None = None
+    try:
+        answer = client.call(LIST, {"limit": str(PAGE_SIZE), "page": "1"})
+    except RefersionError as error:
+        trouble = error
+    took = round(1000 * (time.monotonic() - began))
+    yield from _connection(trouble, host, took)
+    if isinstance(trouble, ServerUnavailable | UnexpectedAnswer) or _is_edge(trouble):
+        because = f"{host} does not answer as Refersion does"
+        yield from (skipped(name, because) for name in NAMES[2:5])
+    elif isinstance(trouble, InvalidCredentials):
+        yield failed("rest_keys", f"refused: {trouble.said or trouble.what}", str(trouble.advice))
+        yield from (skipped(name, "needs keys that are taken") for name in NAMES[3:5])
+    else:
+        yield passed("rest_keys", "taken")
+        yield _plan(client, trouble, answer)
+        yield _pages(trouble, answer)
+    yield _clock(client, host)
+
+
+def _connection(trouble: RefersionError | None, host: str, took: int) -> Iterator[Check]:
+    if isinstance(trouble, ServerUnavailable):
+        yield failed("rest_connection", _short(trouble), CHECK_ADDRESS, host=host)
+        yield skipped("user_agent", "nobody answers")
+    elif isinstance(trouble, UnexpectedAnswer):
+        yield failed("rest_connection", f"{host} answers, but not as Refersion: {_short(trouble)}", CHECK_ADDRESS)
+        yield skipped("user_agent", f"{host} does not answer as Refersion does")
+    else:
+        yield passed("rest_connection", f"{host} answers in {took} ms", host=host, milliseconds=took)
+        if _is_edge(trouble):
+            yield failed(
+                "user_agent",
+                f"{host} refuses this program before it looks at the keys: {_short(trouble)}",
+                f"Something in between (an edge, a proxy, a firewall) refuses the user agent {USER_AGENT!r} or this "
+                "machine's address. Let it through there, or ask Refersion's support.",
+                user_agent=USER_AGENT,
+            )
+        else:
+            yield passed("user_agent", "accepted", user_agent=USER_AGENT)
+
+
+def _is_edge(trouble: RefersionError | None) -> bool:
+    """Whether a request was refused on the way: Refersion itself has no 403 of its own (inferred)."""
+    return isinstance(trouble, RequestRefused) and "(HTTP 403)" in trouble.what
+
+
+def _short(trouble: RefersionError | None) -> str:
+    """What happened, without advice and counts."""
+    if trouble is None:
+        return ""
+    return f'{trouble.what.rstrip(".")}: "{trouble.said}"' if trouble.said else trouble.what.rstrip(".")
+
+
+def _plan(client: Rest, trouble: RefersionError | None, answer: Any) -> Check:
+    """The three operations that a refresh reads by."""
+    now = whole_second(datetime.now(UTC))
+    rows = answer.get("results") if isinstance(answer, dict) else None
+    first = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else None
+    attempts: dict[str, Callable[[], object]] = {
+        TOTALS: lambda: client.conversion_count(Window(now - timedelta(1), now))
+    }
+    if first is not None and first.get("id"):
+        attempts[GET] = lambda: client.affiliate_get(first, ids_are_numbers=str(first["id"]).isdigit())
+    refused: dict[str, RefersionError] = {} if trouble is None else {LIST: trouble}
+    for path, attempt in attempts.items():
+        try:
+            attempt()
+        except RefersionError as error:
+            refused[path] = error
+    offered = [path for path in (LIST, *attempts) if path not in refused]
+    if not refused:
+        return passed("rest_plan", f"offers what a refresh reads: {', '.join(offered)}", offered=offered, refused=[])
+    in_plan = all(isinstance(error, NotInPlan) for error in refused.values())
+    return failed(
+        "rest_plan",
+        "; ".join(
+            f"{path} is {'not in the plan' if in_plan else 'refused'}: {_said(e)}" for path, e in refused.items()
+        ),
+        PLAN if in_plan else "Ask Refersion's support about these operations, with the words above.",
+        offered=offered,
+        refused=list(refused),
+    )
+
+
+def _said(error: RefersionError) -> str:
+    return f'"{error.said}"' if error.said else error.what.rstrip(".")
+
+
+def _pages(trouble: RefersionError | None, answer: Any) -> Check:
+    rows = answer.get("results") if isinstance(answer, dict) else None
+    if trouble is not None or not isinstance(rows, list):
+        return skipped("rest_pages", f"needs {LIST}")
+    announced = str(answer.get("total", "")).replace(",", "")
+    total = int(announced) if announced.isdigit() else None
+    details = {"asked_for": PAGE_SIZE, "rows": len(rows), "affiliates": total}
+    if total is not None and len(rows) < min(PAGE_SIZE, total):
+        return warned(
+            "rest_pages",
+            f"pages of {len(rows)} affiliates where {PAGE_SIZE} were asked for",
+            "Nothing is lost; a refresh takes more requests. Refersion's support may know why.",
+            **details,
+        )
+    of = f"{total:,} affiliates" if total is not None else "a list without a total"
+    return passed("rest_pages", f"{PAGE_SIZE} affiliates a page ({of})", **details)
+
+
+def _clock(client: Rest, host: str) -> Check:
+    """The server's clock against ours, to the second that HTTP tells."""
+    theirs = client.transport.server_time
+    if theirs is None:
+        return skipped("clock", "no answer told the server's time")
+    skew = theirs - datetime.now(UTC)
+    details = {"server": theirs.isoformat(), "seconds_ahead_of_us": round(skew.total_seconds())}
+    if host in LOOPBACK and abs(skew) > timedelta(days=1):
+        # On one machine there is one clock: it is a sandbox's, which stands wherever it was put.
+        return passed("clock", f"a sandbox's own: {theirs:%Y-%m-%d %H:%M} UTC", **details)
+    if abs(skew) <= LARGEST_SKEW:
+        return passed("clock", "the same as Refersion's, to a few seconds", **details)
+    seconds = abs(skew).total_seconds()
+    how_much = f"{seconds:.0f} seconds" if seconds < 600 else f"{seconds / 60:.0f} minutes"
+    return warned(
+        "clock",
+        f"this machine's clock is {how_much} {'behind' if skew > timedelta(0) else 'ahead of'} Refersion's",
+        "Set it by a time server (timedatectl set-ntp true). A refresh goes by Refersion's clock; schedules and pauses "
+        "that Refersion asks for go by yours.",
+        **details,
+    )

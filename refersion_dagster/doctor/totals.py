@@ -1,0 +1,120 @@
+"""What Refersion counts and adds up over all conversions, against what is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from dlt.destinations.exceptions import DestinationConnectionError
+
+from refersion_dagster.doctor.findings import Check, passed, skipped, warned
+from refersion_dagster.doctor.probing import REPORT
+from refersion_dagster.refersion.account import Account
+from refersion_dagster.refersion.coerce import read_money
+from refersion_dagster.refersion.entities import CONVERSION_STATUSES, PAYMENT_STATUSES
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.errors import RefersionError
+from refersion_dagster.refersion.span import BEGINNING
+from refersion_dagster.refersion.windows import Window, parse_moment, whole_second
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.warehouse import Session, UndefinedTable, WarehouseError
+from refersion_dagster.warehouse.duckdb_database import DuckDBDatabase
+
+NAMES = ("totals",)
+# The endpoint names one currency; whether rows of others and tests are counted is not documented.
+OWN_CURRENCY, NO_TESTS = "currency = $currency", "NOT coalesce(is_test_conversion, FALSE)"
+READINGS = {
+    "in its own currency, tests left out": f"{OWN_CURRENCY} AND {NO_TESTS}",
+    "in its own currency, tests counted": OWN_CURRENCY,
+    "in all currencies, tests left out": NO_TESTS,
+    "in all currencies, tests counted": "TRUE",
+}
+REMEDY = (
+    "Start the job refersion_refresh: it brings what arrived since. If they differ then too, refersion_reconcile and "
+    "the summary control_totals show in which month and status."
+)
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Conversions, and the commission on them."""
+
+    count: int
+    commission: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.count:,} conversions with {self.commission:,.2f} commission"
+
+
+def look_at_totals(account: Account, warehouse: Warehouse, start_date: str | None) -> Iterator[Check]:
+    """Both of the same time: from the first load to the moment at which conversions were last read."""
+    try:
+        database = warehouse.database
+        if isinstance(database, DuckDBDatabase) and not database.path.exists():
+            yield passed("totals", "nothing is loaded yet that could differ")
+            return
+        with warehouse.session(read_only=True) as session:
+            window = _read(session, start_date)
+            if window is None:
+                yield passed("totals", "no conversion is loaded yet that could differ")
+                return
+            theirs, currency = _of_refersion(account, window)
+            ours = {words: _loaded(session, window, rows, currency) for words, rows in READINGS.items()}
+    except UndefinedTable:
+        yield passed("totals", "no conversion is loaded yet that could differ")
+    except (DestinationConnectionError, WarehouseError):
+        yield skipped("totals", "needs a warehouse that can be read")
+    except RefersionError as error:
+        yield skipped("totals", f"needs /conversion/totals: {error.what.rstrip('.')}")
+    except ValueError as error:
+        yield warned("totals", f"Refersion's sum of commissions cannot be read: it is no {error}", REPORT)
+    else:
+        yield _compared(theirs, ours, currency)
+
+
+def _read(session: Session, start_date: str | None) -> Window | None:
+    ((until,),) = session.query(f"SELECT max(read_at) FROM {DATASET}.conversions")  # noqa: S608
+    if until is None:
+        return None
+    end = whole_second(until) + timedelta(seconds=1)
+    try:
+        start = parse_moment(start_date) if start_date else BEGINNING
+    except ValueError:  # told by the check of the settings
+        start = BEGINNING
+    return Window(start, end) if start < end else None
+
+
+def _of_refersion(account: Account, window: Window) -> tuple[Sum, str]:
+    """Over every status, with the currency it names. Raises RefersionError, and ValueError for a sum that is none."""
+    asked = [(window, status, payment) for status in CONVERSION_STATUSES for payment in PAYMENT_STATUSES]
+    answers = list(account.rest.conversion_totals(asked))
+    count = sum(answer["conversions_count"] or 0 for answer in answers)
+    commission = sum((read_money(answer.get("commission_total")) for answer in answers), Decimal(0))
+    return Sum(count, commission), str(answers[0].get("currency") or "")
+
+
+def _loaded(session: Session, window: Window, rows: str, currency: str) -> Sum:
+    ((count, commission),) = session.query(
+        f"SELECT count(*), sum(commission_total) FROM {DATASET}.conversions "  # noqa: S608 - words of ours
+        f"WHERE vanished_at IS NULL AND created >= $start AND created < $until AND {rows}",
+        start=window.start,
+        until=window.end,
+        currency=currency,
+    )
+    return Sum(int(count), commission or Decimal(0))
+
+
+def _compared(theirs: Sum, ours: dict[str, Sum], currency: str) -> Check:
+    details = {
+        "currency": currency,
+        "refersion": {"count": theirs.count, "commission": str(theirs.commission)},
+        "loaded": {words: {"count": one.count, "commission": str(one.commission)} for words, one in ours.items()},
+    }
+    for words, one in ours.items():
+        if one == theirs:
+            told = f"here and there {theirs} ({currency}; Refersion counts {words})"
+            return passed("totals", told, reading=words, **details)
+    words, nearest = min(ours.items(), key=lambda item: abs(item[1].count - theirs.count))
+    return warned("totals", f"Refersion has {theirs} ({currency}), loaded are {nearest} ({words})", REMEDY, **details)

@@ -1,0 +1,171 @@
+"""The warehouse: there, writable, held by nobody, and what is in it. Nothing in it is changed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC
+from pathlib import Path
+
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
+
+from refersion_dagster.doctor.findings import Check, failed, passed, skipped, warned
+from refersion_dagster.doctor.holders import Holder, duckdb_holder, lock_holder
+from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.warehouse import Session, WarehouseError
+from refersion_dagster.warehouse.duckdb_database import LOCK_HOLDER, DuckDBDatabase
+from refersion_dagster.warehouse.postgres_database import PostgresDatabase, writer
+
+NAMES = ("warehouse", "warehouse_writable", "warehouse_lock", "tables")
+REFRESH = "Start the job refersion_refresh."
+RIGHTS = """
+SELECT has_database_privilege(current_database(), 'CREATE')
+  OR (SELECT count(*) FROM pg_namespace
+      WHERE nspname IN ('refersion_data', 'refersion_data_staging', 'refersion_summaries')
+        AND has_schema_privilege(nspname, 'CREATE')) = 3
+"""
+
+
+def look_at_warehouse(warehouse: Warehouse) -> Iterator[Check]:
+    try:
+        database = warehouse.database
+    except WarehouseError as error:
+        yield failed("warehouse", str(error.description), "Correct REFERSION_DESTINATION.")
+        yield from (skipped(name, "needs a warehouse") for name in NAMES[1:])
+        return
+    if isinstance(database, DuckDBDatabase):
+        yield from _look_at_file(warehouse, database.path)
+    else:
+        yield from _look_at_server(warehouse, database)
+
+
+def _look_at_file(warehouse: Warehouse, path: Path) -> Iterator[Check]:
+    holder = lock_holder(Path(f"{path}.lock"))
+    if not path.exists():
+        yield passed("warehouse", f"{path} will be made by the first refresh", location=str(path), exists=False)
+        yield _writable(path)
+        yield _lock(warehouse, path, holder, None)
+        yield passed("tables", "nothing is loaded yet", loaded=[], missing=list(ENTITIES), rows={})
+        return
+    other = duckdb_holder(path) if path.is_file() else None
+    try:
+        with warehouse.session(read_only=True) as session:
+            tables = _tables(session)
+    except (DatabaseException, DestinationConnectionError) as error:
+        said = str(error).rpartition("The actual reason given is: ")[2].strip()
+        if not LOCK_HOLDER.search(said):
+            yield failed(
+                "warehouse",
+                f"{path} cannot be read: {said}",
+                "Check that REFERSION_DUCKDB_PATH names a DuckDB file that its user may read, made by this version or "
+                "an older one.",
+                location=str(path),
+                exists=True,
+            )
+            yield from (skipped(name, "needs a database that can be read") for name in NAMES[1:])
+            return
+        tables = skipped("tables", "cannot be read while another program writes")
+    yield passed("warehouse", str(path), location=str(path), exists=True)
+    yield _writable(path)
+    yield _lock(warehouse, path, holder, other)
+    yield tables
+
+
+def _writable(path: Path) -> Check:
+    """By a file without a name in the folder, and by opening the database as a writer does, without a write."""
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"x" * 4096)
+            probe.flush()
+        if path.exists():
+            with path.open("r+b"):
+                pass
+    except OSError as error:
+        return failed(
+            "warehouse_writable",
+            f"{error.filename or folder}: {error.strerror}",
+            "Give the user who runs Dagster the right to write there, or set REFERSION_DUCKDB_PATH to another place.",
+            folder=str(folder),
+        )
+    return passed("warehouse_writable", f"{folder} can be written to", folder=str(folder))
+
+
+def _lock(warehouse: Warehouse, path: Path, run: Holder | None, other: Holder | None) -> Check:
+    details = {"held_by": (run or other or Holder(None, None)).as_json()}
+    patience = f"A refresh waits for it, {warehouse.lock_timeout_seconds} s at most (REFERSION_LOCK_TIMEOUT_SECONDS)."
+    if run is not None:
+        return warned("warehouse_lock", f"a run is writing now: {run}", patience, **details)
+    if other is not None:
+        return failed(
+            "warehouse_lock",
+            f"{path.name} is open in another program: {other}",
+            f"Close it there: DuckDB lets nobody write meanwhile. {patience}",
+            **details,
+        )
+    return passed("warehouse_lock", "held by nobody", **details)
+
+
+def _look_at_server(warehouse: Warehouse, database: object) -> Iterator[Check]:
+    try:
+        location = warehouse.location
+        with warehouse.session(read_only=True) as session:
+            yield passed("warehouse", location, location=location, exists=True)
+            may_write = session.native(RIGHTS) == [(True,)]
+            holder = writer(session) if isinstance(database, PostgresDatabase) else ""
+            tables = _tables(session)
+    except WarehouseError as error:
+        yield failed("warehouse", str(error.description), "Correct the settings, or see to the server.")
+        yield from (skipped(name, "needs a database that can be reached") for name in NAMES[1:])
+        return
+    if may_write:
+        yield passed("warehouse_writable", "its user may write")
+    else:
+        yield failed(
+            "warehouse_writable",
+            "its user may create no schema",
+            "GRANT CREATE ON DATABASE … TO that user, or let it own refersion_data, refersion_data_staging and "
+            "refersion_summaries.",
+        )
+    if holder:
+        patience = f"A refresh waits for it, {warehouse.lock_timeout_seconds} s at most."
+        yield warned("warehouse_lock", f"a run is writing now: {holder}", patience, held_by={"words": holder})
+    else:
+        yield passed("warehouse_lock", "held by nobody", held_by={})
+    yield tables
+
+
+def _tables(session: Session) -> Check:
+    """The raw tables that are there, their rows, and when they were last read."""
+    found = {
+        str(name)
+        for (name,) in session.query(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = $schema", schema=DATASET
+        )
+    }
+    loaded = [name for name in ENTITIES if name in found]
+    missing = [name for name in ENTITIES if name not in found]
+    if not loaded:
+        return passed("tables", "nothing is loaded yet", loaded=[], missing=missing, rows={})
+    rows = {name: session.count(DATASET, name) for name in loaded}
+    details = {"loaded": loaded, "missing": missing, "rows": rows}
+    if missing:
+        what = "is not there" if len(missing) == 1 else "are not there"
+        return warned(
+            "tables", f"{', '.join(missing)} {what}", f"{REFRESH} It loads them from the beginning.", **details
+        )
+    read = [
+        moment
+        for name in loaded
+        if (moment := session.query(f"SELECT max(read_at) FROM {DATASET}.{name}")[0][0]) is not None  # noqa: S608
+    ]
+    latest = max(read, default=None)
+    told = f"all {len(loaded)}, {rows['conversions']:,} conversions"
+    if latest is not None:
+        told += f", last read {latest.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        details["read_at"] = latest.astimezone(UTC).isoformat()
+    return passed("tables", told, **details)
