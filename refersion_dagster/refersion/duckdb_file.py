@@ -15,7 +15,7 @@ from refersion_dagster.refersion.environment import DESTINATION_NAME
 
 # How much DuckDB may take during a load. Rows that hold more than 100 KB of text each, by the thousand, need more.
 MEMORY_VARIABLE = "REFERSION_DUCKDB_MEMORY"
-MEMORY = "200MB"
+MEMORY = "150MB"
 
 
 def duckdb_file(path: str | None = None) -> Any:
