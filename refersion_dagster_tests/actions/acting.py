@@ -38,10 +38,11 @@ class Actions:
 
     sandbox: SandboxServer
     database: Path
+    destination: str = "duckdb"
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(duckdb_path=str(self.database), lock_timeout_seconds=60)
+        return Warehouse(destination=self.destination, duckdb_path=str(self.database), lock_timeout_seconds=60)
 
     def account(self, **changes: Any) -> RefersionResource:
         return account_of(self.sandbox, **{"retry_seconds": 0, **changes})

@@ -9,6 +9,8 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.actions.catalogue import ENDPOINTS
+from refersion_dagster.actions.performing import preview
+from refersion_dagster.refersion.rest import encoded
 from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of, job_of, writes_allowed
 from refersion_dagster_tests.location import resources
 
@@ -88,17 +90,25 @@ def shown(actions: Actions, endpoint: str, *, allowed: bool = True, **config: An
     return {name: value.value for name, value in metadata.items()}
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_it_is_what_happens_without_a_word_and_shows_the_very_body(actions: Actions, endpoint: str) -> None:
-    told = shown(actions, endpoint, allowed=False)
+def test_it_is_what_happens_without_a_word_and_shows_the_very_calls(actions: Actions) -> None:
+    told = shown(actions, CREDIT, allowed=False)
     assert actions.sandbox.requests() == {}
-    (call,) = told["would_send"]
-    assert call["path"] == ENDPOINTS[endpoint].path
-    body = json.loads(call["body"])
-    if "notes" in body:
-        body["notes"] = body["notes"].partition("[ref ")[0] + "[ref …]"
-    assert body == expected(actions)[endpoint]
     assert told["dry_run"] is True
+    (call,) = told["would_send"]
+    assert call["path"] == "/conversion/manual_credit"
+    assert without_reference(json.loads(call["body"])) == expected(actions)[CREDIT]
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_bodies_are_those_of_the_published_contract(actions: Actions, endpoint: str) -> None:
+    order = actions.order(endpoint, items_of(actions)[endpoint])
+    (call,) = preview(order, actions.warehouse, print).calls
+    assert without_reference(json.loads(encoded(order.endpoint.body(call)))) == expected(actions)[endpoint]
+    assert actions.sandbox.requests() == {}
+
+
+def without_reference(body: dict[str, Any]) -> dict[str, Any]:
+    return body | ({"notes": body["notes"].partition("[ref ")[0] + "[ref …]"} if "notes" in body else {})
 
 
 def test_amounts_are_shown_as_they_are_sent(actions: Actions) -> None:

@@ -25,6 +25,12 @@ def done(
     return rows
 
 
+def performed(actions: Actions, endpoint: str, columns: str, items: list[dict[str, Any]]) -> Any:
+    """Sends items without Dagster and without reading anything again; these columns of the result table."""
+    actions.perform(endpoint, items)
+    return actions.query(f"SELECT {columns} FROM refersion_data.{endpoint} ORDER BY place, key")
+
+
 def test_affiliate_new(actions: Actions) -> None:
     new = {
         "first_name": "Zoë",
@@ -54,7 +60,7 @@ def test_affiliate_status_change(actions: Actions) -> None:
     for person, status in zip(people, ("ACTIVE", "DISABLED", "ACTIVE"), strict=True):
         actions.sandbox.change_affiliate(person.id, status=status)
     items = [{"affiliate_id": person.id, "status": "DISABLED"} for person in people]
-    rows = done(actions, "affiliate_status_change", "affiliate_id, status, outcome, message, answer", items)
+    rows = performed(actions, "affiliate_status_change", "affiliate_id, status, outcome, message, answer", items)
     assert [row[:4] for row in rows] == [
         (str(people[0].id), "DISABLED", "done", None),
         (str(people[1].id), "DISABLED", "not_changed", "Refersion did not change it."),
@@ -62,11 +68,6 @@ def test_affiliate_status_change(actions: Actions) -> None:
     ]
     assert json.loads(rows[0][4]) == {"ids_changed": [people[0].id, people[2].id], "ids_not_changed": [people[1].id]}
     assert actions.writes() == {"rest:/affiliate/status_change": 1}
-    ids = ", ".join(f"'{person.id}'" for person in people)
-    for table in ("affiliates", "affiliate_get"):
-        assert actions.query(f"SELECT DISTINCT status FROM refersion_data.{table} WHERE id IN ({ids})") == [
-            ("DISABLED",)
-        ]
 
 
 def test_affiliate_edit_out_of_a_file(actions: Actions, tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_affiliate_trigger_and_trigger_delete(actions: Actions) -> None:
         {"affiliate_id": owner.id, "type": "COUPON", "trigger": trigger}
         for owner, trigger in ((person, "SAVE0"), (other, "SAVE1"))
     ]
-    rows = done(actions, "trigger_delete", "trigger, outcome, trigger_id", away)
+    rows = performed(actions, "trigger_delete", "trigger, outcome, trigger_id", away)
     assert rows == [("SAVE0", "done", str(made[0].id)), ("SAVE1", "not_changed", None)]
     assert [trigger.trigger for trigger in made if trigger.id in actions.sandbox.account.triggers] == ["SAVE1"]
 
@@ -135,7 +136,7 @@ def test_conversion_manual_credit_order_id(actions: Actions) -> None:
     row = next(row for row in actions.conversions("APPROVED") if row.order_id and row.affiliate_id)
     person = next(one for one in map(actions.affiliate, range(12)) if one.id != row.affiliate_id)
     item = {"affiliate_id": person.id, "order_id": row.order_id, "status": "PENDING"}
-    rows = done(actions, "conversion_manual_credit_order_id", "order_id, outcome, warning", [item])
+    rows = performed(actions, "conversion_manual_credit_order_id", "order_id, outcome, warning", [item])
     assert rows == [(row.order_id, "done", f"Order ID is already credited to affiliate {row.affiliate_id}")]
     actions.sandbox.advance(seconds=130)
     assert any("[ref " in one.notes for one in actions.sandbox.account.by_affiliate[person.id])
@@ -174,7 +175,7 @@ def test_new_sku_commission(actions: Actions) -> None:
     offers = list(actions.sandbox.account.offers)[:2]
     rate = {"commission_type": "PERCENT_OF_SALE", "commission_amount": "12.5"}
     first = [{"offer_id": offers[0], "sku": "A"} | rate]
-    done(actions, "new_sku_commission", "sku", first)
+    assert actions.send("new_sku_commission", first) == ["done"]
     items = [{"offer_id": offer, "sku": sku} | rate for offer in offers for sku in ("A", "B")]
     items[0] |= {"product_description": "Shirt", "commission_type": "FLAT_RATE"}
     rows = done(actions, "new_sku_commission", "offer_id, sku, outcome, message", items)

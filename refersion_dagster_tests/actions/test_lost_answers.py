@@ -15,18 +15,19 @@ ROUTE = "rest:/conversion/manual_credit"
 NO_ANSWER = [("reset", {}), ("500", {}), ("503-html", {}), ("status", {"status": 504}), ("status", {"status": 302})]
 
 
-@pytest.mark.parametrize("applied", [True, False], ids=["acted", "did not act"])
 @pytest.mark.parametrize(("kind", "details"), NO_ANSWER, ids=["reset", "500", "503", "504", "302"])
 def test_an_item_without_an_answer_is_unknown_and_stays_so(
-    actions: Actions, kind: str, details: dict[str, Any], applied: bool
+    actions: Actions, kind: str, details: dict[str, Any]
 ) -> None:
-    actions.sandbox.fault(ROUTE, kind, applied=applied, **details)
-    credit = [credit_of(actions.affiliate())]
-    assert actions.send(CREDIT, credit) == ["unknown"]
-    assert actions.send(CREDIT, credit) == []
-    assert actions.writes() == {ROUTE: 1}
-    assert actions.credits() == [Decimal("12.50")] * applied
-    assert actions.outcomes() == ["unknown"]
+    """Whether Refersion acted on it or not."""
+    credits = [credit_of(actions.affiliate(number), commission=f"{number + 1}.00") for number in range(2)]
+    for applied in (True, False):
+        actions.sandbox.fault(ROUTE, kind, applied=applied, **details)
+        assert actions.send(CREDIT, credits) == ["unknown"]
+    assert actions.send(CREDIT, credits) == []
+    assert actions.writes() == {ROUTE: 2}
+    assert actions.credits() == [Decimal("1.00")]
+    assert actions.outcomes() == ["unknown", "unknown"]
 
 
 @pytest.mark.parametrize("kind", ["truncated", "truncated-json"])
