@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from refersion_dagster.doctor.findings import Check, failed, passed, skipped, warned
+from refersion_dagster.refersion import http
 from refersion_dagster.refersion.account import Account
 from refersion_dagster.refersion.errors import (
     InvalidCredentials,
@@ -19,7 +20,6 @@ from refersion_dagster.refersion.errors import (
     ServerUnavailable,
     UnexpectedAnswer,
 )
-from refersion_dagster.refersion.http import USER_AGENT
 from refersion_dagster.refersion.rest import PAGE_SIZE, Rest
 from refersion_dagster.refersion.windows import Window, whole_second
 
@@ -74,12 +74,12 @@ def _connection(trouble: RefersionError | None, host: str, took: int) -> Iterato
             yield failed(
                 "user_agent",
                 f"{host} refuses this program before it looks at the keys: {_short(trouble)}",
-                f"Something in between (an edge, a proxy, a firewall) refuses the user agent {USER_AGENT!r} or this "
-                "machine's address. Let it through there, or ask Refersion's support.",
-                user_agent=USER_AGENT,
+                f"Something in between (an edge, a proxy, a firewall) refuses the user agent {http.USER_AGENT!r} or "
+                "this machine's address. Let it through there, or ask Refersion's support.",
+                user_agent=http.USER_AGENT,
             )
         else:
-            yield passed("user_agent", "accepted", user_agent=USER_AGENT)
+            yield passed("user_agent", "accepted", user_agent=http.USER_AGENT)
 
 
 def _is_edge(trouble: RefersionError | None) -> bool:
@@ -160,7 +160,7 @@ def _clock(client: Rest, host: str) -> Check:
     if abs(skew) <= LARGEST_SKEW:
         return passed("clock", "the same as Refersion's, to a few seconds", **details)
     seconds = abs(skew).total_seconds()
-    how_much = f"{seconds:.0f} seconds" if seconds < 600 else f"{seconds / 60:.0f} minutes"
+    how_much = f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
     return warned(
         "clock",
         f"this machine's clock is {how_much} {'behind' if skew > timedelta(0) else 'ahead of'} Refersion's",

@@ -40,6 +40,9 @@ KNOWN = frozenset(
         SECRET_VARIABLE,
     }
 )
+PREFIX = "REFERSION_"
+# How alike two words are that may be meant to be one, from 0 to 1.
+CLOSE = 0.7
 # Settings of the source that it checks by itself.
 CHECKED_BY_SOURCE = ("start_date", "pii", *sorted(INTEGERS))
 WHERE_SET = "Correct it in .env or where the environment is set."
@@ -121,7 +124,7 @@ def _names(given: Given) -> Check:
     unknown = [name for name in given.sources if name not in KNOWN]
     if not unknown:
         return passed("setting_names", "every REFERSION_ variable is known")
-    likely = {name: match[0] for name in unknown if (match := difflib.get_close_matches(name, KNOWN, 1))}
+    likely = {name: meant for name in unknown if (meant := _meant_by(name))}
     told = [f"{name} (is it {likely[name]}?)" if name in likely else name for name in unknown]
     return warned(
         "setting_names",
@@ -130,6 +133,13 @@ def _names(given: Given) -> Check:
         unknown=unknown,
         likely=likely,
     )
+
+
+def _meant_by(name: str) -> str | None:
+    """The variable that a misspelt one is most like, but for what all have in common."""
+    endings = [known.removeprefix(PREFIX) for known in KNOWN]
+    matches = difflib.get_close_matches(name.removeprefix(PREFIX), endings, 1, CLOSE)
+    return f"{PREFIX}{matches[0]}" if matches else None
 
 
 def _keys(given: Given) -> Check:

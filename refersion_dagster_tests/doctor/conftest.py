@@ -1,0 +1,58 @@
+import shutil
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._daemon.types import DaemonHeartbeat
+
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.doctor.patient import Patient, environment_of
+from refersion_dagster_tests.location import SMALL, TABLES, account_of, materialise
+
+
+@pytest.fixture(scope="session")
+def loaded_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything of an account of SMALL, which tests copy."""
+    database = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
+    with SandboxServer(SMALL) as sandbox:
+        warehouse = Warehouse(duckdb_path=str(database))
+        done = materialise(account_of(sandbox), warehouse, *(f"refersion/{table}" for table in TABLES))
+        assert done.success, done.failure
+    return database
+
+
+@pytest.fixture(scope="session")
+def dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of Dagster's that was used before, which tests copy."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        beat(instance)
+    return home
+
+
+def beat(instance: dg.DagsterInstance, seconds_ago: float = 0) -> None:
+    """What a daemon at work tells the records every half minute."""
+    for kind in instance.get_required_daemon_types():
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - seconds_ago, kind, "tested"))
+
+
+@pytest.fixture
+def patient(sandbox: SandboxServer, dagster_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Patient:
+    """One in perfect health, who loaded nothing yet."""
+    shutil.copytree(dagster_home, tmp_path / "home")
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+        beat(instance)
+    patient = Patient(sandbox, tmp_path, monkeypatch)
+    patient.set(**environment_of(sandbox, tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return patient
+
+
+@pytest.fixture
+def loaded(patient: Patient, loaded_warehouse: Path) -> Patient:
+    """One in perfect health, with everything loaded."""
+    shutil.copy(loaded_warehouse, patient.database)
+    return patient

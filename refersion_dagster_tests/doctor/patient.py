@@ -1,0 +1,83 @@
+"""What the doctor looks at in these tests: a sandbox and a folder, of which a test breaks one thing."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from refersion_dagster.doctor.examining import examine
+from refersion_dagster.doctor.findings import Check, Findings, Status
+from refersion_dagster.sandbox import SandboxServer
+
+OK, WARNING, FAILED, SKIPPED = Status.OK, Status.WARNING, Status.FAILED, Status.SKIPPED
+PII_SALT = "salt_5d0e92b7a1c4"
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A sandbox, a folder with the warehouse and Dagster's home, and an environment that names them."""
+
+    sandbox: SandboxServer
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "warehouse.duckdb"
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    def set(self, **variables: str | None) -> None:
+        """Sets environment variables; None takes one away."""
+        for name, value in variables.items():
+            if value is None:
+                self.monkeypatch.delenv(name, raising=False)
+            else:
+                self.monkeypatch.setenv(name, value)
+
+    def examined(self, dotenv: dict[str, str | None] | None = None) -> Examined:
+        findings = examine(dotenv or {})
+        told = json.dumps(findings.as_json())
+        keys = (self.sandbox.public_key, self.sandbox.secret_key, self.sandbox.graphql_token, PII_SALT)
+        # Not even in part.
+        assert not [key for key in keys if key in told or key[4:10] in told or key[-6:] in told]
+        return Examined(findings)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the doctor found."""
+
+    findings: Findings
+
+    def __getitem__(self, name: str) -> Check:
+        (check,) = [check for check in self.findings.checks if check.name == name]
+        return check
+
+    @property
+    def ok(self) -> bool:
+        return self.findings.ok
+
+    def not_well(self, *, but: tuple[str, ...] = ()) -> dict[str, Status]:
+        """The checks that are not ticks, but for those that a test does not care for."""
+        return {
+            check.name: check.status
+            for check in self.findings.checks
+            if check.status is not OK and check.name not in but
+        }
+
+
+def environment_of(sandbox: SandboxServer, folder: Path) -> dict[str, str]:
+    return {
+        **sandbox.environment(),
+        "REFERSION_PII_SALT": PII_SALT,
+        "REFERSION_DUCKDB_PATH": str(folder / "warehouse.duckdb"),
+        "DAGSTER_HOME": str(folder / "home"),
+        "PATH": os.environ["PATH"],
+    }

@@ -1,0 +1,85 @@
+"""A sandbox with a loaded warehouse and a running daemon: every line is a tick, and nothing is changed by looking."""
+
+import hashlib
+import time
+from pathlib import Path
+
+from refersion_dagster.doctor.examining import SECTIONS
+from refersion_dagster_tests.doctor.patient import OK, Patient
+
+
+def test_everything_is_a_tick(loaded: Patient) -> None:
+    began = time.monotonic()
+    examined = loaded.examined()
+    assert examined.not_well() == {}
+    assert examined.ok
+    assert time.monotonic() - began < 10
+
+
+def test_so_it_is_before_anything_was_loaded(patient: Patient) -> None:
+    examined = patient.examined()
+    assert examined.not_well() == {}
+    assert "will be made by the first refresh" in examined["warehouse"].message
+
+
+def test_each_check_is_there_once_and_in_the_order_of_the_page(patient: Patient) -> None:
+    names = [check.name for check in patient.examined().findings.checks]
+    assert names == [name for section in SECTIONS.values() for name in section]
+
+
+def test_nothing_but_reading_is_asked_of_refersion(loaded: Patient) -> None:
+    loaded.examined()
+    requests = loaded.sandbox.requests()
+    assert set(requests) == {
+        *("rest:/affiliate/list", "rest:/affiliate/get", "rest:/conversion/totals"),
+        *("graphql:introspection", "graphql:conversions"),
+    }
+    assert sum(requests.values()) < 20
+
+
+def test_no_file_is_changed_or_made(loaded: Patient) -> None:
+    def files() -> dict[Path, str]:
+        found = [path for path in loaded.folder.rglob("*") if path.is_file()]
+        return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+    before = files()
+    loaded.examined()
+    assert files() == before
+
+
+def test_no_file_is_made_where_there_is_none(patient: Patient) -> None:
+    patient.set(DAGSTER_HOME=str(patient.folder / "unused"), REFERSION_DUCKDB_PATH="deep/er/refersion.duckdb")
+    (patient.folder / "unused").mkdir()
+    patient.examined()
+    assert list((patient.folder / "unused").iterdir()) == []
+    assert not (patient.folder / "deep").exists()
+
+
+def test_figures_are_told_beside_the_words(loaded: Patient) -> None:
+    examined = loaded.examined()
+    sums = loaded.sandbox.sums()
+    assert examined["tables"].details["rows"]["conversions"] == sums["number_of_conversions"]
+    assert examined["rest_pages"].details["affiliates"] == sums["affiliates"]
+    assert examined["graphql_pages"].details["conversions"] == sums["number_of_conversions"]
+    assert examined["totals"].details["reading"] == "in its own currency, tests left out"
+    assert examined["clock"].message == "a sandbox's own: 2025-07-01 00:00 UTC"
+    assert {"python", "dagster", "dlt", "duckdb"} <= examined["versions"].details.keys()
+
+
+def test_settings_of_dotenv_count_where_the_environment_says_nothing(patient: Patient) -> None:
+    patient.set(REFERSION_SECRET_KEY=None, REFERSION_PII="keep")
+    examined = patient.examined({"REFERSION_SECRET_KEY": patient.sandbox.secret_key, "REFERSION_PII": "nonsense"})
+    assert examined.not_well() == {}
+    assert examined["settings"].message.endswith("in the environment, 1 in .env")
+
+
+def test_keys_of_dlts_own_configuration_count_too(patient: Patient) -> None:
+    sandbox = patient.sandbox
+    patient.set(REFERSION_PUBLIC_KEY=None, REFERSION_SECRET_KEY=None, REFERSION_GRAPHQL_TOKEN=None)
+    patient.set(
+        SOURCES__REFERSION_SOURCE__API_KEY=f"{sandbox.public_key}.{sandbox.secret_key}",
+        SOURCES__REFERSION_SOURCE__GRAPHQL_TOKEN=sandbox.graphql_token,
+    )
+    examined = patient.examined()
+    assert examined.not_well() == {}
+    assert examined["rest_keys"].status is OK

@@ -1,0 +1,142 @@
+"""This machine: packages that do not fit, disks that are full, Dagster without a home or a daemon."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._daemon.types import DaemonHeartbeat
+
+from refersion_dagster.doctor.findings import Status
+from refersion_dagster.doctor.machine import look_at_space
+from refersion_dagster_tests.doctor.conftest import beat
+from refersion_dagster_tests.doctor.patient import FAILED, WARNING, Patient
+
+
+def installed(folder: Path, name: str, version: str, *needs: str) -> None:
+    """A package as pip leaves it, as far as its metadata go."""
+    metadata = folder / f"{name}-{version}.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {n}" for n in needs)]
+    metadata.write_text("\n".join(lines) + "\n")
+
+
+class TestVersions:
+    def test_a_package_that_is_too_old_is_named(self, patient: Patient) -> None:
+        installed(patient.folder / "packages", "tenacity", "8.1.0")
+        patient.monkeypatch.syspath_prepend(patient.folder / "packages")
+        examined = patient.examined()
+        assert examined.not_well() == {"versions": FAILED}
+        assert examined["versions"].message == "tenacity is 8.1.0, and has to be >=9"
+        assert "pip install" in (examined["versions"].remedy or "")
+
+    def test_a_package_that_is_not_there_is_named(self, patient: Patient) -> None:
+        installed(
+            patient.folder / "packages",
+            "refersion_dagster",
+            "9.0",
+            "no-such-package-as-this>=1",
+            'only-on-windows; sys_platform == "win32"',
+            'only-with-an-extra; extra == "dev"',
+        )
+        patient.monkeypatch.syspath_prepend(patient.folder / "packages")
+        assert patient.examined()["versions"].message == "no-such-package-as-this is not installed"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MB of this test's own."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except OSError as error:
+        pytest.skip(f"no disk can be made here: {error}")
+    if done.returncode != 0:
+        pytest.skip(f"no disk can be made here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+class TestSpace:
+    def test_a_disk_that_is_all_but_full_is_a_cross(self, small_disk: Path, patient: Patient) -> None:
+        patient.set(REFERSION_DUCKDB_PATH=str(small_disk / "refersion.duckdb"))
+        examined = patient.examined()
+        assert examined.not_well() == {"disk_space": FAILED}
+        assert f"8 MB free for the database in {small_disk}" in examined["disk_space"].message
+
+    def test_one_without_a_byte_left_cannot_be_written_to_either(self, small_disk: Path, patient: Patient) -> None:
+        (small_disk / "full").write_bytes(b"x" * shutil.disk_usage(small_disk).free)
+        patient.set(REFERSION_DUCKDB_PATH=str(small_disk / "refersion.duckdb"))
+        examined = patient.examined()
+        assert examined.not_well() == {"disk_space": FAILED, "warehouse_writable": FAILED}
+        assert "No space left on device" in examined["warehouse_writable"].message
+
+    def test_a_database_larger_than_what_is_free_is_told(self, tmp_path: Path) -> None:
+        """A table is built anew beside the old one. The file is as large as it says, and takes no space."""
+        database = tmp_path / "refersion.duckdb"
+        with database.open("wb") as file:
+            file.truncate(8 * 10**12)
+        (check,) = look_at_space(database)
+        assert check.status is Status.WARNING
+        assert "8000.0 GB at least" in (check.remedy or "")
+
+
+class TestDagster:
+    def test_without_a_home_runs_are_forgotten(self, patient: Patient) -> None:
+        patient.set(DAGSTER_HOME=None)
+        examined = patient.examined()
+        assert examined.not_well() == {"dagster_home": WARNING, "daemon": WARNING}
+        assert "runs that are started from a shell are forgotten" in examined["dagster_home"].message
+        assert examined.ok
+
+    @pytest.mark.parametrize(
+        ("home", "said"),
+        [
+            ("nowhere", "is no absolute path"),
+            ("/nowhere/at/all", "is no folder"),
+            pytest.param(
+                "/proc",
+                "nothing can be written",
+                marks=pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's"),
+            ),
+        ],
+    )
+    def test_a_home_that_is_none_is_a_cross(self, patient: Patient, home: str, said: str) -> None:
+        patient.set(DAGSTER_HOME=home)
+        examined = patient.examined()
+        assert examined.not_well() == {"dagster_home": FAILED, "daemon": WARNING}
+        assert said in examined["dagster_home"].message
+
+    def test_settings_of_dagsters_that_cannot_be_read_are_a_cross(self, patient: Patient) -> None:
+        (patient.home / "dagster.yaml").write_text("telemetry: [")
+        examined = patient.examined()
+        assert examined["dagster_home"].status is FAILED
+        assert "dagster.yaml cannot be read" in examined["dagster_home"].message
+
+    def test_a_daemon_that_never_ran_is_told(self, patient: Patient) -> None:
+        (patient.folder / "unused").mkdir()
+        patient.set(DAGSTER_HOME=str(patient.folder / "unused"))
+        examined = patient.examined()
+        assert examined.not_well() == {"daemon": WARNING}
+        assert examined["daemon"].message == "not running: schedules and sensors do nothing"
+        assert "dagster-daemon run" in (examined["daemon"].remedy or "")
+
+    def test_a_daemon_that_stopped_is_told(self, patient: Patient) -> None:
+        with dg.DagsterInstance.from_config(str(patient.home)) as instance:
+            beat(instance, seconds_ago=3600)
+        examined = patient.examined()
+        assert examined.not_well() == {"daemon": WARNING}
+        assert "SENSOR" in examined["daemon"].details["stopped"]
+
+    def test_a_part_of_the_daemon_that_stopped_is_named(self, patient: Patient) -> None:
+        with dg.DagsterInstance.from_config(str(patient.home)) as instance:
+            instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 3600, "SENSOR", "tested"))
+        assert patient.examined()["daemon"].message == "sensor of the daemon is not at work"

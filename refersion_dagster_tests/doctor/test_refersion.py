@@ -1,0 +1,258 @@
+"""Refersion's two APIs, each broken in one way: which lines turn, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from refersion_dagster.doctor import given, graphql, rest
+from refersion_dagster.doctor.findings import Status
+from refersion_dagster.refersion import http
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.doctor.patient import FAILED, OK, SKIPPED, WARNING, Patient, environment_of
+from refersion_dagster_tests.location import SMALL
+
+NOT_IN_PLAN = "Your account plan does not support this feature (error 1)."
+AFTER_KEYS = {"rest_plan": SKIPPED, "rest_pages": SKIPPED}
+AFTER_TOKEN = dict.fromkeys(graphql.NAMES[2:], SKIPPED)
+
+
+def wrong_key(patient: Patient) -> None:
+    patient.set(REFERSION_SECRET_KEY="sec_of_somebody_else")
+
+
+def nobody_at_rest(patient: Patient) -> None:
+    patient.set(REFERSION_REST_URL="http://127.0.0.1:9/v2")
+
+
+def nobody_at_graphql(patient: Patient) -> None:
+    patient.set(REFERSION_GRAPHQL_URL="http://127.0.0.1:9/graphql")
+
+
+def no_refersion_at_rest(patient: Patient) -> None:
+    patient.sandbox.fault("rest", "status", times=None, status=200, body="<html>Welcome to nginx</html>")
+    patient.sandbox.fault("rest", "status", times=None, status=418)
+
+
+def fault(route: str, kind: str, **details: Any) -> Callable[[Patient], None]:
+    def breaks(patient: Patient) -> None:
+        patient.sandbox.fault(route, kind, times=None, **details)
+
+    return breaks
+
+
+def switch(**switches: Any) -> Callable[[Patient], None]:
+    def breaks(patient: Patient) -> None:
+        patient.sandbox.configure(**switches)
+
+    return breaks
+
+
+def refused_user_agent(patient: Patient) -> None:
+    """The edge lets no library's own user agent pass, and ours is one for once."""
+    patient.sandbox.configure(refuse_library_user_agents=True)
+    patient.monkeypatch.setattr(http, "USER_AGENT", "python-requests/2.32")
+
+
+def old_token(**switches: Any) -> Callable[[Patient], None]:
+    def breaks(patient: Patient) -> None:
+        patient.sandbox.configure(**switches)
+        patient.set(REFERSION_GRAPHQL_TOKEN="gql_expired_long_ago")
+
+    return breaks
+
+
+Broken = tuple[Callable[[Patient], None], dict[str, Status], str, str]
+BROKEN: dict[str, Broken] = {
+    "wrong key": (
+        wrong_key,
+        {"rest_keys": FAILED, **AFTER_KEYS},
+        "refused: Invalid API credentials (error 2).",
+        "Check REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY.",
+    ),
+    "nobody at REST": (
+        nobody_at_rest,
+        {"rest_connection": FAILED, **dict.fromkeys(rest.NAMES[1:], SKIPPED)},
+        "there is no connection to 127.0.0.1:9",
+        "REFERSION_REST_URL",
+    ),
+    "errors of REST": (
+        fault("rest", "500"),
+        {"rest_connection": FAILED, **dict.fromkeys(rest.NAMES[1:5], SKIPPED)},
+        "HTTP 500",
+        "REFERSION_REST_URL",
+    ),
+    "another server than Refersion's": (
+        fault("rest", "status", status=418),
+        {"rest_connection": FAILED, **dict.fromkeys(rest.NAMES[1:5], SKIPPED)},
+        "answers, but not as Refersion: HTTP 418",
+        "REFERSION_REST_URL",
+    ),
+    "too many calls": (
+        fault("rest", "429-retry-after", seconds=3600),
+        {"rest_connection": FAILED, **dict.fromkeys(rest.NAMES[1:5], SKIPPED)},
+        "too many requests",
+        "REFERSION_REST_URL",
+    ),
+    "user agent refused": (
+        refused_user_agent,
+        {"user_agent": FAILED, "rest_keys": SKIPPED, **AFTER_KEYS},
+        "refuses this program before it looks at the keys",
+        "python-requests/2.32",
+    ),
+    "totals not in the plan": (
+        switch(plan_excludes=["/conversion/totals"]),
+        {"rest_plan": FAILED},
+        f'/conversion/totals is not in the plan: "{NOT_IN_PLAN}"',
+        "Growth plan",
+    ),
+    "REST not in the plan": (
+        switch(plan_excludes=["/affiliate/list", "/affiliate/get", "/conversion/totals"]),
+        {"rest_plan": FAILED, "rest_pages": SKIPPED},
+        "/affiliate/list is not in the plan",
+        "Growth plan",
+    ),
+    "short pages of REST": (
+        fault("rest:/affiliate/list", "status", status=200, body={"total": "4,200", "results": [{"id": "a1"}] * 25}),
+        {"rest_pages": WARNING},
+        "pages of 25 affiliates where 100 were asked for",
+        "Nothing is lost",
+    ),
+    "nobody at GraphQL": (
+        nobody_at_graphql,
+        {"graphql_connection": FAILED, **dict.fromkeys(graphql.NAMES[1:], SKIPPED)},
+        "there is no connection to 127.0.0.1:9",
+        "REFERSION_GRAPHQL_URL",
+    ),
+    "expired token": (
+        old_token(),
+        {"graphql_token": FAILED, **AFTER_TOKEN},
+        "refused: Invalid X-Refersion-Key.",
+        "Check REFERSION_GRAPHQL_TOKEN.",
+    ),
+    "expired token, told in a 200": (
+        old_token(bad_token_status=200),
+        {"graphql_token": FAILED, **AFTER_TOKEN},
+        "refused: Invalid X-Refersion-Key.",
+        "Check REFERSION_GRAPHQL_TOKEN.",
+    ),
+    "GraphQL not in the plan": (
+        fault("graphql", "graphql-error", message=NOT_IN_PLAN),
+        {"graphql_token": FAILED, **AFTER_TOKEN},
+        f"refused: {NOT_IN_PLAN}",
+        "Growth plan",
+    ),
+    "introspection off": (
+        switch(introspection="refused"),
+        {"introspection": WARNING},
+        "which fields this account has is found out by trial",
+        "Nothing needs to be done",
+    ),
+    "introspection off by a 403": (
+        switch(introspection="refused_403"),
+        {"introspection": WARNING},
+        "found out by trial",
+        "Nothing needs to be done",
+    ),
+    "fields gone": (
+        switch(remove_fields=["Conversion.notes", "Conversion.customer"]),
+        {"fields_conversions": WARNING},
+        "36 of 40 that are known; lacks notes, customer__name, customer__email, customer__browser_ip",
+        "stays empty",
+    ),
+    "status can only be filtered on": (
+        switch(remove_fields=["Conversion.status"]),
+        {"fields_conversions": WARNING},
+        "lacks status",
+        "status will be read by one pass for each value.",
+    ),
+    "tests cannot be told apart": (
+        switch(remove_fields=["Conversion.is_test_conversion"]),
+        {"fields_conversions": WARNING},
+        "lacks is_test_conversion",
+        "they count in every figure",
+    ),
+    "no amounts": (
+        switch(remove_fields=["Conversion.commission_total"]),
+        {"fields_conversions": FAILED, "graphql_pages": SKIPPED},
+        "without commission_total",
+        "support",
+    ),
+    "no payments": (
+        switch(remove_fields=["Query.payments"]),
+        {"fields_payments": FAILED},
+        "offers no payments",
+        "support",
+    ),
+    "short pages of GraphQL": (
+        switch(page_cap=40),
+        {"graphql_pages": WARNING},
+        "pages of 40 conversions where 200 were asked for",
+        "Nothing is lost",
+    ),
+    "pages of GraphQL fail": (
+        fault("graphql:conversions", "500"),
+        {"graphql_pages": FAILED},
+        "conversions: HTTP 500",
+        "later",
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def no_second_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trouble is there for good in these tests."""
+    monkeypatch.setattr(given, "RETRY_SECONDS", 0)
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_what_is_broken_is_told_and_nothing_else(patient: Patient, broken: str) -> None:
+    breaks, expected, said, remedy = BROKEN[broken]
+    breaks(patient)
+    examined = patient.examined()
+    assert examined.not_well() == expected
+    assert examined.ok == (FAILED not in expected.values())
+    turned = next(name for name, status in expected.items() if status is not SKIPPED)
+    assert said in examined[turned].message
+    assert remedy in (examined[turned].remedy or "")
+
+
+def test_trouble_that_passes_is_no_cross(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(given, "RETRY_SECONDS", 5)
+    patient.sandbox.fault("rest:/affiliate/list", "reset")
+    patient.sandbox.fault("graphql:introspection", "503-html")
+    assert patient.examined().not_well() == {}
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(given, "ANSWER_SECONDS", 0.3)
+    patient.sandbox.fault("*", "latency", seconds=60, times=None)
+    began = datetime.now(UTC)
+    examined = patient.examined()
+    assert datetime.now(UTC) - began < timedelta(seconds=8)
+    assert (examined["rest_connection"].status, examined["graphql_connection"].status) == (FAILED, FAILED)
+    assert "no answer from 127.0.0.1" in examined["rest_connection"].message
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(12, "12 minutes behind"), (-5, "5 minutes ahead of"), (1.5, "behind")])
+def test_a_clock_that_is_wrong_is_told(patient: Patient, minutes: float, said: str) -> None:
+    there = datetime.now(UTC) + timedelta(minutes=minutes)
+    with SandboxServer(replace(SMALL, now=there)) as elsewhere:
+        patient.set(**environment_of(elsewhere, patient.folder))
+        examined = patient.examined()
+    assert examined.not_well() == {"clock": WARNING}
+    assert said in examined["clock"].message
+    assert abs(examined["clock"].details["seconds_ahead_of_us"] - 60 * minutes) < 5
+    assert examined.ok
+
+
+def test_a_clock_that_is_right_is_a_tick(patient: Patient) -> None:
+    with SandboxServer(replace(SMALL, now=datetime.now(UTC))) as elsewhere:
+        patient.set(**environment_of(elsewhere, patient.folder))
+        clock = patient.examined()["clock"]
+    assert clock.status is OK
+    assert clock.message == "the same as Refersion's, to a few seconds"

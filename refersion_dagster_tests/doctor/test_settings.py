@@ -1,0 +1,116 @@
+"""Settings that are absent, malformed or misspelt."""
+
+import re
+
+import pytest
+
+import refersion_dagster
+from refersion_dagster.doctor.settings import KNOWN
+from refersion_dagster_tests.doctor.patient import FAILED, SKIPPED, WARNING, Patient
+from refersion_dagster_tests.location import REPOSITORY
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("REFERSION_START_DATE", "last spring", "REFERSION_START_DATE: 'last spring' is not a date"),
+        ("REFERSION_LOOKBACK_DAYS", "many", "REFERSION_LOOKBACK_DAYS is 'many'; it has to be a whole number."),
+        ("REFERSION_MAX_CONCURRENCY", "0", "REFERSION_MAX_CONCURRENCY) is 0; it has to be 1 or more."),
+        ("REFERSION_RETRY_SECONDS", "-3", "REFERSION_RETRY_SECONDS is '-3'"),
+        ("REFERSION_ROWS_PER_LOAD", "1e5", "REFERSION_ROWS_PER_LOAD is '1e5'"),
+        ("REFERSION_PII", "sometimes", "REFERSION_PII) is 'sometimes'; it can be hash, keep or drop."),
+        ("REFERSION_LOCK_TIMEOUT_SECONDS", "an hour", "REFERSION_LOCK_TIMEOUT_SECONDS is 'an hour'"),
+        ("REFERSION_LATE_HOURS", "soon", "REFERSION_LATE_HOURS is 'soon'"),
+        ("REFERSION_REPORT_TIMEZONE", "Mars", "REFERSION_REPORT_TIMEZONE is 'Mars'"),
+        ("REFERSION_MINIMUM_PAYOUT", "USD:50", "REFERSION_MINIMUM_PAYOUT is 'USD:50'"),
+        ("REFERSION_SUBSCRIPTION", "free", "REFERSION_SUBSCRIPTION is 'free'"),
+        ("REFERSION_NIGHTLY_CRON", "every night", "REFERSION_NIGHTLY_CRON is 'every night'"),
+        ("REFERSION_SCHEDULE_TIMEZONE", "here", "REFERSION_SCHEDULE_TIMEZONE is 'here'"),
+        ("REFERSION_HOURLY_LOOKBACK_DAYS", "few", "REFERSION_HOURLY_LOOKBACK_DAYS is 'few'"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told_with_what_does(
+    patient: Patient, variable: str, value: str, said: str
+) -> None:
+    patient.set(**{variable: value})
+    examined = patient.examined()
+    assert examined.not_well() == {"settings": FAILED}
+    assert said in examined["settings"].message
+    assert examined["settings"].remedy
+
+
+def test_several_are_told_at_once(patient: Patient) -> None:
+    patient.set(REFERSION_PII="sometimes", REFERSION_LOOKBACK_DAYS="many", REFERSION_LAPSED_DAYS="0")
+    wrong = patient.examined()["settings"].details["wrong"]
+    assert [re.findall("REFERSION_[A-Z_]+", said)[0] for said in wrong] == [
+        *("REFERSION_PII", "REFERSION_LOOKBACK_DAYS", "REFERSION_LAPSED_DAYS"),
+    ]
+
+
+@pytest.mark.parametrize("address", ["api.refersion.com", "ftp://api.refersion.com", "https://", "http://[::1"])
+def test_an_address_that_is_none_is_told_and_asked_for_nothing(patient: Patient, address: str) -> None:
+    patient.set(REFERSION_REST_URL=address)
+    examined = patient.examined()
+    assert "REFERSION_REST_URL is no web address" in examined["settings"].message
+    assert examined["rest_connection"].status is FAILED
+    assert not examined.ok
+
+
+def test_a_key_in_the_place_of_another_setting_is_not_repeated(patient: Patient) -> None:
+    patient.set(REFERSION_START_DATE="sec_0123456789abcdef", REFERSION_PII=patient.sandbox.graphql_token)
+    said = patient.examined()["settings"].message
+    assert "REFERSION_START_DATE: '[hidden]' is not a date" in said
+    assert "0123" not in said
+
+
+def test_a_name_that_nothing_reads_is_told_with_the_one_that_was_meant(patient: Patient) -> None:
+    patient.set(REFERSION_LOKBACK_DAYS="30", REFERSION_COLOUR="blue")
+    examined = patient.examined()
+    assert examined.not_well() == {"setting_names": WARNING}
+    assert examined.ok
+    told = examined["setting_names"]
+    assert told.message == "nothing reads REFERSION_COLOUR, REFERSION_LOKBACK_DAYS (is it REFERSION_LOOKBACK_DAYS?)"
+    assert told.details["likely"] == {"REFERSION_LOKBACK_DAYS": "REFERSION_LOOKBACK_DAYS"}
+
+
+def test_every_variable_of_the_package_is_known() -> None:
+    """But those of the sandbox's own control, of which there are none, and halves of names in texts."""
+    (package,) = refersion_dagster.__path__
+    texts = [path.read_text() for path in (REPOSITORY / package).rglob("*.py")]
+    quoted = {name for text in texts for name in re.findall(r"\"(REFERSION_[A-Z_]*[A-Z])\"", text)}
+    assert len(quoted) > 30
+    assert quoted - KNOWN == set()
+
+
+class TestKeys:
+    @pytest.mark.parametrize("absent", ["REFERSION_PUBLIC_KEY", "REFERSION_SECRET_KEY"])
+    def test_half_a_pair_is_told_and_rest_is_not_asked(self, patient: Patient, absent: str) -> None:
+        patient.set(**{absent: None})
+        examined = patient.examined()
+        assert not examined.ok
+        assert f"there is no {absent}" in examined["keys"].message
+        assert "Account > Settings > Refersion API" in (examined["keys"].remedy or "")
+        assert examined["rest_keys"].status is SKIPPED
+        assert not [route for route in patient.sandbox.requests() if route.startswith("rest")]
+
+    def test_a_token_that_is_absent_is_told_and_graphql_is_not_asked(self, patient: Patient) -> None:
+        patient.set(REFERSION_GRAPHQL_TOKEN="")
+        examined = patient.examined()
+        assert not examined.ok
+        assert "there is no REFERSION_GRAPHQL_TOKEN" in examined["keys"].message
+        assert examined["graphql_token"].status is SKIPPED
+        assert examined["rest_keys"].status.value == "ok"
+        assert not [route for route in patient.sandbox.requests() if route.startswith("graphql")]
+
+    def test_the_example_of_dotenv_is_no_key(self, patient: Patient) -> None:
+        patient.set(REFERSION_SECRET_KEY="sec_…")
+        examined = patient.examined()
+        assert "REFERSION_SECRET_KEY holds a character that no key has" in examined["keys"].message
+        assert not examined.ok
+
+    def test_keys_in_each_others_places_are_told(self, patient: Patient) -> None:
+        sandbox = patient.sandbox
+        patient.set(REFERSION_PUBLIC_KEY=sandbox.secret_key, REFERSION_SECRET_KEY=sandbox.public_key)
+        examined = patient.examined()
+        assert examined["keys"].message == "public and secret key stand in each other's places"
+        assert examined["rest_keys"].status is FAILED

@@ -1,0 +1,78 @@
+"""What people see."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from refersion_dagster.doctor.examining import SECTIONS
+from refersion_dagster.doctor.findings import Check, Findings, Status, failed, passed, skipped, warned
+from refersion_dagster.doctor.show import show
+
+TURNED = {
+    "rest_keys": failed("rest_keys", "refused: Invalid API credentials (error 2).", "Check REFERSION_SECRET_KEY."),
+    "rest_plan": skipped("rest_plan", "needs keys that are taken"),
+    "daemon": warned("daemon", "not running: schedules and sensors do nothing", "Start it."),
+}
+
+
+def findings(*turned: str) -> Findings:
+    names = [name for section in SECTIONS.values() for name in section]
+    return Findings([TURNED[name] if name in turned else passed(name, f"{name} is well") for name in names])
+
+
+def shown(what: Findings, encoding: str = "utf-8", width: int | None = None) -> list[str]:
+    """The lines on a terminal so wide; in a pipe without a width."""
+    written = io.BytesIO()
+    file = io.TextIOWrapper(written, encoding=encoding)
+    terminal = {"force_terminal": True, "width": width, "color_system": None} if width else {"force_terminal": False}
+    show(what, Console(file=file, highlight=False, **terminal))  # pyright: ignore[reportArgumentType]
+    file.flush()
+    return written.getvalue().decode(encoding).splitlines()
+
+
+def test_each_check_is_one_line_below_its_section() -> None:
+    lines = shown(findings())
+    ticks = [line for line in lines if line.startswith("  ✓ ")]
+    assert len(ticks) == sum(map(len, SECTIONS.values()))
+    assert [line for line in lines if line and not line.startswith(" ")] == [*SECTIONS, "A refresh would work."]
+
+
+def test_a_cross_is_followed_by_what_to_do() -> None:
+    lines = shown(findings("rest_keys", "rest_plan"))
+    at = next(n for n, line in enumerate(lines) if "✗" in line)
+    assert lines[at].split() == ["✗", "keys", *["refused:", "Invalid", "API", "credentials", "(error", "2)."]]
+    assert lines[at + 1].strip() == "→ Check REFERSION_SECRET_KEY."
+    assert lines[at + 2].split(maxsplit=2)[:2] == ["-", "plan"]
+    assert "not looked at: needs keys that are taken" in lines[at + 2]
+    assert lines[-1] == "A refresh would not work: 1 cross above."
+
+
+def test_warnings_do_not_keep_a_refresh_from_working() -> None:
+    assert shown(findings("daemon"))[-1] == "A refresh would work; 1 thing is worth a look."
+    assert shown(findings("daemon", "rest_keys"))[-1] == (
+        "A refresh would not work: 1 cross above. 1 thing is worth a look."
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_terminal_is_not_overrun(width: int) -> None:
+    long = Check("settings", Status.FAILED, "word " * 60, "advice " * 40)
+    lines = shown(Findings([long, *findings().checks[1:]]), width=width)
+    assert max(map(len, lines)) <= max(width, 66)
+    assert sum("word" in line for line in lines) > 1 or width > 300
+
+
+def test_in_a_pipe_a_check_is_one_line_however_long() -> None:
+    long = Check("settings", Status.FAILED, "word " * 60, "advice " * 40)
+    lines = shown(Findings([long, *findings().checks[1:]]))
+    assert [line.count("word") for line in lines if "word" in line] == [60]
+
+
+def test_a_terminal_without_such_signs_gets_plain_ones() -> None:
+    lines = shown(findings("rest_keys", "daemon"), encoding="ascii")
+    assert lines[1].startswith("  ok settings")
+    assert any(line.startswith("  x  keys") for line in lines)
+    assert any(line.strip() == "-> Start it." for line in lines)
