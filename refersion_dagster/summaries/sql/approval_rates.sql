@@ -1,0 +1,78 @@
+/*
+group: owed
+description: >
+  How much of the programme's orders is approved in the end, by the month they were made in. Rates are over decided
+  orders only; what is pending stands beside them, as the rate of a month with much of it can still change. The rates of
+  each affiliate are in commission_by_affiliate.
+grain: one row per currency and month of the order, for the programme as a whole
+primary_key: [currency, month]
+owners: [team:data]
+questions:
+  - Which share of orders, and of their commission, is approved in the end?
+  - Are we denying more than we used to?
+columns:
+  currency: Currency of every amount of the row.
+  month: First day of the month the orders were made in, in the reporting time zone.
+  sales: Gross affiliate sales, the sum of totals of orders pending or approved.
+  conversions: Number of orders' conversions, whatever their status. Cancellations and manual credits are no orders.
+  conversions_approved: Number of those approved.
+  conversions_denied: Number of those denied.
+  conversions_unqualified: Number of those unqualified.
+  conversions_pending: Number of those that wait for approval, which no rate counts.
+  conversions_unknown: Number of those in a status that Refersion never documented, which no rate counts either.
+  commission_approved: Commission of those approved.
+  commission_denied: Commission of those denied.
+  commission_unqualified: Commission of those unqualified.
+  commission_pending: Commission of those that wait for approval.
+  approval_rate: Approved by approved, denied and unqualified conversions, a fraction; NULL before any was decided.
+  approval_rate_by_value: The same by their commission, where it is above 0.
+  pending_share: Conversions pending by all of them, a fraction; the nearer to 0, the more final are the rates.
+sums:
+  sales: sales
+plot: {x: month, y: approval_rate_by_value, by: currency}
+*/
+WITH per_month AS (
+  SELECT
+    currency,
+    booked_month AS month,
+    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN total ELSE 0 END) AS sales,
+    count(*) AS conversions,
+    count(CASE WHEN state IN ('due', 'paid') THEN 1 END) AS approved,
+    count(CASE WHEN state = 'denied' THEN 1 END) AS denied,
+    count(CASE WHEN state = 'unqualified' THEN 1 END) AS unqualified,
+    count(CASE WHEN state = 'pending' THEN 1 END) AS pending,
+    count(CASE WHEN state = 'unknown' THEN 1 END) AS unknown,
+    sum(CASE WHEN state IN ('due', 'paid') THEN commission ELSE 0 END) AS commission_approved,
+    sum(CASE WHEN state = 'denied' THEN commission ELSE 0 END) AS commission_denied,
+    sum(CASE WHEN state = 'unqualified' THEN commission ELSE 0 END) AS commission_unqualified,
+    sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
+    sum(CASE WHEN state IN ('due', 'paid') AND commission > 0 THEN commission ELSE 0 END) AS value_approved,
+    sum(
+      CASE WHEN state IN ('due', 'paid', 'denied', 'unqualified') AND commission > 0 THEN commission ELSE 0 END
+    ) AS value_decided
+  FROM refersion_summaries.conversions
+  WHERE kind = 'order'
+  GROUP BY currency, booked_month
+)
+
+SELECT
+  currency,
+  month,
+  CAST(sales AS DECIMAL(38, 4)) AS sales,
+  conversions,
+  approved AS conversions_approved,
+  denied AS conversions_denied,
+  unqualified AS conversions_unqualified,
+  pending AS conversions_pending,
+  unknown AS conversions_unknown,
+  CAST(commission_approved AS DECIMAL(38, 4)) AS commission_approved,
+  CAST(commission_denied AS DECIMAL(38, 4)) AS commission_denied,
+  CAST(commission_unqualified AS DECIMAL(38, 4)) AS commission_unqualified,
+  CAST(commission_pending AS DECIMAL(38, 4)) AS commission_pending,
+  CAST(
+    CAST(approved / nullif(approved + denied + unqualified, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)
+  ) AS approval_rate,
+  CAST(CAST(value_approved / nullif(value_decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS approval_rate_by_value,
+  CAST(CAST(pending / nullif(conversions, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS pending_share
+FROM per_month
+ORDER BY month DESC, currency

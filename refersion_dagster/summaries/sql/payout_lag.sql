@@ -1,0 +1,88 @@
+/*
+group: owed
+description: >
+  How long affiliates wait for their money: from the order to its approval, from the approval to the payment, and from
+  the order to the payment; and how old what waits now is. What has to do with approval is measured only where readings
+  showed when that was, as an estimate would be no measure. Orders only; days are calendar days in the reporting time
+  zone.
+grain: one row per currency, stage and month in which the stage ended
+primary_key: [currency, stage, month]
+owners: [team:data]
+questions:
+  - How long does it take until an order is approved, and until it is paid?
+  - How old is the oldest commission that we have not paid?
+columns:
+  currency: Currency of the orders.
+  stage: >
+    created to approved, approved to paid or created to paid; waiting for approval and waiting for payment are the ages
+    of what waits at the last reading, since the order and since the approval.
+  month: >
+    First day of the month in which the stage ended, in the reporting time zone; for what waits, the month of the last
+    reading.
+  conversions: Number of orders' conversions measured.
+  median_days: Half of them took this many days or less; NULL where none was measured.
+  longest_days: Days of the one that took longest; for waiting for payment, the age of the oldest unpaid row.
+  not_measured: >
+    Conversions of the month left out because no reading showed when they were approved. They are those made before the
+    first reading, and those approved and paid between two readings.
+*/
+WITH readings AS (
+  SELECT min(seen_at) AS first_at
+  FROM refersion_data.conversion_history
+),
+
+orders AS (
+  SELECT
+    c.currency,
+    c.state,
+    (
+      c.approved_by = 'history'
+      -- Made and approved between two readings: its last change is the approval.
+      OR (c.approved_by = 'updated' AND c.created_at >= r.first_at)
+    ) AND (c.paid_at IS NULL OR c.approved_at < c.paid_at) AS is_seen,
+    c.booked_day AS created_day,
+    CAST(c.approved_at AT TIME ZONE $report_timezone AS DATE) AS approved_day,
+    CAST(c.paid_at AT TIME ZONE $report_timezone AS DATE) AS paid_day,
+    d.today
+  FROM refersion_summaries.conversions AS c
+  CROSS JOIN refersion_summaries.data_as_of AS d
+  CROSS JOIN readings AS r
+  WHERE c.kind = 'order' AND c.state IN ('pending', 'due', 'paid')
+),
+
+measured AS (
+  SELECT currency, 'created to approved' AS stage, approved_day AS ended, approved_day - created_day AS days, is_seen
+  FROM orders
+  WHERE state IN ('due', 'paid')
+  UNION ALL
+  SELECT currency, 'approved to paid' AS stage, paid_day AS ended, paid_day - approved_day AS days, is_seen
+  FROM orders
+  WHERE state = 'paid'
+  UNION ALL
+  SELECT currency, 'created to paid' AS stage, paid_day AS ended, paid_day - created_day AS days, TRUE AS is_seen
+  FROM orders
+  WHERE state = 'paid'
+  UNION ALL
+  SELECT currency, 'waiting for approval' AS stage, today AS ended, today - created_day AS days, TRUE AS is_seen
+  FROM orders
+  WHERE state = 'pending'
+  UNION ALL
+  -- What is not known by a reading is an estimate, but nothing unpaid may be left out.
+  SELECT currency, 'waiting for payment' AS stage, today AS ended, today - approved_day AS days, TRUE AS is_seen
+  FROM orders
+  WHERE state = 'due'
+)
+
+SELECT
+  currency,
+  stage,
+  CAST(date_trunc('month', ended) AS DATE) AS month,
+  count(CASE WHEN is_seen THEN 1 END) AS conversions,
+  CAST(
+    percentile_disc(0.5) WITHIN GROUP (ORDER BY CASE WHEN is_seen THEN greatest(days, 0) END) AS BIGINT
+  ) AS median_days,
+  CAST(max(CASE WHEN is_seen THEN greatest(days, 0) END) AS BIGINT) AS longest_days,
+  count(CASE WHEN NOT coalesce(is_seen, FALSE) THEN 1 END) AS not_measured
+FROM measured
+GROUP BY currency, stage, CAST(date_trunc('month', ended) AS DATE)
+ORDER BY month DESC, currency, stage
