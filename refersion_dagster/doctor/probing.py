@@ -53,7 +53,7 @@ def _checks(probe: Probe, seconds: float) -> Iterator[Check]:
         if name in found:
             yield found[name]
         elif told:
-            yield skipped(name, "not looked at, as what comes before it did not end")
+            yield skipped(name, "what comes before it did not end")
         else:
             told = True
             if trouble is None:

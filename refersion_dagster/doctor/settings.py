@@ -26,7 +26,7 @@ from refersion_dagster.warehouse.database import database
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 from refersion_dagster.webhooks.signature import SECRET_VARIABLE
 
-NAMES = ("settings", "setting_names", "keys", "code_location")
+NAMES = ("settings", "setting_names", "key_pair", "token", "code_location")
 KNOWN = frozenset(
     {
         *VARIABLES.values(),
@@ -51,7 +51,7 @@ WHERE_SET = "Correct it in .env or where the environment is set."
 def look_at_settings(given: Given) -> Iterator[Check]:
     yield _values(given)
     yield _names(given)
-    yield _keys(given)
+    yield from _keys(given)
     yield _code_location()
 
 
@@ -142,28 +142,25 @@ def _meant_by(name: str) -> str | None:
     return f"{PREFIX}{matches[0]}" if matches else None
 
 
-def _keys(given: Given) -> Check:
+def _keys(given: Given) -> Iterator[Check]:
     keys = Credentials(given.values.get("public_key"), given.values.get("api_key"), given.values.get("graphql_token"))
-    wrong: list[RefersionError] = []
-    for take in (keys.rest, keys.graphql):
-        try:
-            take()
-        except RefersionError as error:
-            wrong.append(error)
-    if wrong:
-        said, advice = (
-            " ".join(text for error in wrong if (text := getattr(error, part))) for part in ("what", "advice")
-        )
-        return failed("keys", said, advice, rest=keys.has_rest, graphql=keys.has_graphql)
     if (keys.public_key or "").startswith("sec_") or (keys.secret_key or "").startswith("pub_"):
-        return failed(
-            "keys",
+        yield failed(
+            "key_pair",
             "public and secret key stand in each other's places",
             "Change them about: REFERSION_PUBLIC_KEY begins with pub_, REFERSION_SECRET_KEY with sec_.",
-            rest=True,
-            graphql=True,
         )
-    return passed("keys", "public key, secret key and GraphQL token are set", rest=True, graphql=True)
+    else:
+        yield _given("key_pair", keys.rest, "public and secret key are set")
+    yield _given("token", keys.graphql, "the GraphQL token is set")
+
+
+def _given(name: str, take: Callable[[], object], well: str) -> Check:
+    try:
+        take()
+    except RefersionError as error:
+        return failed(name, error.what, str(error.advice))
+    return passed(name, well)
 
 
 def _code_location() -> Check:

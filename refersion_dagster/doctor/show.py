@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from itertools import groupby
 
 from rich.console import Console
 from rich.text import Text
@@ -27,10 +28,21 @@ def show(findings: Findings, console: Console) -> None:
     width = max(map(len, labels.values()))
     for section, names in SECTIONS.items():
         console.print(Text(section, style="bold"))
-        for name in names:
-            _line(by_name[name], labels[name].ljust(width), console)
+        # What was not looked at for one reason is one line.
+        for why, alike in groupby(names, key=lambda name: _why_skipped(by_name[name])):
+            group = list(alike)
+            if why and len(group) > 1:
+                left = ", ".join(labels[name] for name in group)
+                _line(Check(group[0], Status.SKIPPED, f"{left} ({why})"), "".ljust(width), console)
+            else:
+                for name in group:
+                    _line(by_name[name], labels[name].ljust(width), console)
         console.print()
     console.print(_verdict(findings), soft_wrap=True, highlight=False)
+
+
+def _why_skipped(check: Check) -> str | None:
+    return check.message if check.status is Status.SKIPPED else None
 
 
 def _label(name: str, section: str) -> str:

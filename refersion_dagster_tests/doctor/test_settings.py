@@ -88,8 +88,8 @@ class TestKeys:
         patient.set(**{absent: None})
         examined = patient.examined()
         assert not examined.ok
-        assert f"there is no {absent}" in examined["keys"].message
-        assert "Account > Settings > Refersion API" in (examined["keys"].remedy or "")
+        assert f"there is no {absent}" in examined["key_pair"].message
+        assert "Account > Settings > Refersion API" in (examined["key_pair"].remedy or "")
         assert examined["rest_keys"].status is SKIPPED
         assert not [route for route in patient.sandbox.requests() if route.startswith("rest")]
 
@@ -97,7 +97,7 @@ class TestKeys:
         patient.set(REFERSION_GRAPHQL_TOKEN="")
         examined = patient.examined()
         assert not examined.ok
-        assert "there is no REFERSION_GRAPHQL_TOKEN" in examined["keys"].message
+        assert "there is no REFERSION_GRAPHQL_TOKEN" in examined["token"].message
         assert examined["graphql_token"].status is SKIPPED
         assert examined["rest_keys"].status.value == "ok"
         assert not [route for route in patient.sandbox.requests() if route.startswith("graphql")]
@@ -105,12 +105,12 @@ class TestKeys:
     def test_the_example_of_dotenv_is_no_key(self, patient: Patient) -> None:
         patient.set(REFERSION_SECRET_KEY="sec_…")
         examined = patient.examined()
-        assert "REFERSION_SECRET_KEY holds a character that no key has" in examined["keys"].message
+        assert "REFERSION_SECRET_KEY holds a character that no key has" in examined["key_pair"].message
         assert not examined.ok
 
     def test_keys_in_each_others_places_are_told(self, patient: Patient) -> None:
         sandbox = patient.sandbox
         patient.set(REFERSION_PUBLIC_KEY=sandbox.secret_key, REFERSION_SECRET_KEY=sandbox.public_key)
         examined = patient.examined()
-        assert examined["keys"].message == "public and secret key stand in each other's places"
+        assert examined["key_pair"].message == "public and secret key stand in each other's places"
         assert examined["rest_keys"].status is FAILED

@@ -50,6 +50,17 @@ def test_a_cross_is_followed_by_what_to_do() -> None:
     assert lines[-1] == "A refresh would not work: 1 cross above."
 
 
+def test_what_was_not_looked_at_for_one_reason_is_one_line() -> None:
+    names = SECTIONS["GraphQL"]
+    without = Findings(
+        [skipped(check.name, "needs a token") if check.name in names else check for check in findings().checks]
+    )
+    (line,) = [line for line in shown(without) if "needs a token" in line]
+    assert line.split(maxsplit=1)[0] == "-"
+    assert "not looked at: connection, token, introspection, fields affiliates," in line
+    assert line.endswith("pages (needs a token)")
+
+
 def test_warnings_do_not_keep_a_refresh_from_working() -> None:
     assert shown(findings("daemon"))[-1] == "A refresh would work; 1 thing is worth a look."
     assert shown(findings("daemon", "rest_keys"))[-1] == (
