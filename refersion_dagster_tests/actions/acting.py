@@ -24,7 +24,7 @@ from refersion_dagster.actions.sources import from_configuration
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.model import Affiliate, Conversion
-from refersion_dagster_tests.location import Outcome, account_of, outcome, query, resources
+from refersion_dagster_tests.location import Outcome, account_of, outcome, resources
 
 CREDIT = "conversion_manual_credit"
 WRITES = tuple(f"rest:{endpoint.path}" for endpoint in ENDPOINTS.values())
@@ -102,7 +102,7 @@ class Actions:
         return [entry.outcome.value for entry in self.journal()]
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        return query(self.database, sql)
+        return self.warehouse.query(sql)
 
     def writes(self) -> dict[str, int]:
         """Requests that wrote, or meant to, since the sandbox forgot the earlier ones."""

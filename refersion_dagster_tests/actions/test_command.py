@@ -21,6 +21,11 @@ ROUTE = "rest:/conversion/manual_credit"
 
 
 @pytest.fixture
+def actions(actions_of_processes: Actions) -> Actions:
+    return actions_of_processes
+
+
+@pytest.fixture
 def command(actions: Actions, monkeypatch: pytest.MonkeyPatch) -> Command:
     """`refersion-dagster actions` with what points it at the sandbox and the warehouse."""
     monkeypatch.chdir(actions.database.parent)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from refersion_dagster.refersion import ReadReport
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
 from refersion_dagster_tests.actions.processes import ended, killed, started
+from refersion_dagster_tests.postgres import PostgresDatabase
 
 NASTY = "'; DROP TABLE x; -- \"q\" \\ \\' %s $name {j} \n\t 🎉 ' OR 1=1 € ß \u2028"
 
@@ -26,27 +26,6 @@ def actions(request: pytest.FixtureRequest, sandbox: SandboxServer, tmp_path: Pa
     if request.param == "postgres":
         request.getfixturevalue("postgres")
     return Actions(sandbox, tmp_path / "warehouse.duckdb", request.param)
-
-
-def send(actions: Actions, credits: list[dict[str, Any]]) -> list[str]:
-    return actions.send(CREDIT, credits, check_warehouse=False)
-
-
-@pytest.mark.parametrize(("event", "sent"), [("call", False), ("return", True)], ids=["before the call", "after it"])
-def test_a_run_killed_in_a_call_leaves_it_unknown(actions: Actions, event: str, sent: bool) -> None:
-    credit = [credit_of(actions.affiliate())]
-    killed(lambda: send(actions, credit), "Transport._send", event, 2)
-    assert send(actions, credit) == []
-    assert actions.outcomes() == ["unknown"]
-    assert len(actions.credits()) == sent
-
-
-def test_two_processes_send_each_item_once(actions: Actions) -> None:
-    credits = [credit_of(actions.affiliate(number)) for number in range(6)]
-    runs = [started(lambda: send(actions, credits)) for _ in range(2)]
-    assert [ended(run) for run in runs] == [0, 0]
-    assert len(actions.credits()) == 6
-    assert {entry.outcome.value for entry in actions.journal()} == {"done"}
 
 
 def test_an_item_is_recorded_once_whoever_may_write(actions: Actions) -> None:
@@ -112,3 +91,28 @@ def test_a_warehouse_that_begins_with_an_action_loads_as_any_other(actions: Acti
         "affiliate_get": 12,
         CREDIT: 1,
     }
+
+
+class TestOnPostgreSQL:
+    """What test_killed.py and test_two_at_once.py show of DuckDB."""
+
+    @pytest.fixture
+    def actions(self, sandbox: SandboxServer, postgres: PostgresDatabase, tmp_path: Path) -> Actions:
+        return Actions(sandbox, tmp_path, "postgres")
+
+    @pytest.mark.parametrize(
+        ("event", "sent"), [("call", False), ("return", True)], ids=["before the call", "after it"]
+    )
+    def test_a_run_killed_in_a_call_leaves_it_unknown(self, actions: Actions, event: str, sent: bool) -> None:
+        credit = [credit_of(actions.affiliate())]
+        killed(lambda: actions.send(CREDIT, credit, check_warehouse=False), "Transport._send", event, 2)
+        assert actions.send(CREDIT, credit, check_warehouse=False) == []
+        assert actions.outcomes() == ["unknown"]
+        assert len(actions.credits()) == sent
+
+    def test_two_processes_send_each_item_once(self, actions: Actions) -> None:
+        credits = [credit_of(actions.affiliate(number)) for number in range(6)]
+        runs = [started(lambda: actions.send(CREDIT, credits, check_warehouse=False)) for _ in range(2)]
+        assert [ended(run) for run in runs] == [0, 0]
+        assert len(actions.credits()) == 6
+        assert {entry.outcome.value for entry in actions.journal()} == {"done"}

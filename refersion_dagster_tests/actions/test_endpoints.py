@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from refersion_dagster.actions.catalogue import ENDPOINTS
+from refersion_dagster.actions.sources import from_file
 from refersion_dagster_tests.actions.acting import Actions, credit_of, csv_file
 
 
@@ -96,7 +97,7 @@ def test_affiliate_edit_out_of_a_file(actions: Actions, tmp_path: Path) -> None:
 def test_affiliate_trigger_and_trigger_delete(actions: Actions) -> None:
     person, other = actions.affiliate(0), actions.affiliate(1)
     items = [{"affiliate_code": person.code, "type": "COUPON", "trigger": f"save{number}"} for number in range(2)]
-    rows = done(actions, "affiliate_trigger", "trigger, trigger_made, trigger_id", items)
+    rows = performed(actions, "affiliate_trigger", "trigger, trigger_made, trigger_id", items)
     made = [trigger for trigger in actions.sandbox.account.triggers.values() if trigger.trigger in ("SAVE0", "SAVE1")]
     assert rows == [(f"save{at}", f"SAVE{at}", str(trigger.id)) for at, trigger in enumerate(made)]
 
@@ -163,12 +164,13 @@ def test_conversion_cancel_out_of_a_file(actions: Actions, tmp_path: Path) -> No
     file = csv_file(
         tmp_path / "cancel.csv", "order_id,sku,price,quantity", f"{row.order_id},A,9.99,2", f"{row.order_id},B,0.01,"
     )
-    found = done(actions, "conversion_cancel", "order_id, conversion_id, place", file=file)
-    ((order_id, conversion_id, place),) = found
+    rows = from_file(Path(file), ENDPOINTS["conversion_cancel"])
+    assert actions.perform("conversion_cancel", [], rows=rows) == ["done"]
+    ((order_id, conversion_id, place),) = actions.query(
+        "SELECT order_id, conversion_id, place FROM refersion_data.conversion_cancel"
+    )
     assert (order_id, place) == (row.order_id, "rows 2, 3")
-    assert actions.query(f"SELECT total FROM refersion_data.conversions WHERE id = '{conversion_id}'") == [
-        (Decimal("-19.9900"),)
-    ]
+    assert actions.sandbox.account.conversions[int(conversion_id)].total == Decimal("-19.99")
 
 
 def test_new_sku_commission(actions: Actions) -> None:

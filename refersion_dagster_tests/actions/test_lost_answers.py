@@ -65,20 +65,21 @@ def test_a_lost_batch_is_unknown_item_by_item(actions: Actions) -> None:
 
 
 def test_the_job_fails_names_the_item_and_says_how_to_settle_it(actions: Actions) -> None:
-    actions.sandbox.fault(ROUTE, "reset", applied=True)
-    credits = [credit_of(actions.affiliate(number)) for number in range(3)]
-    first = actions.launch(CREDIT, credits)
+    actions.sandbox.fault("rest:/affiliate/trigger", "reset", applied=True)
+    code = actions.affiliate().code
+    triggers = [{"affiliate_code": code, "type": "COUPON", "trigger": f"TEN{number}"} for number in range(3)]
+    first = actions.launch("affiliate_trigger", triggers)
     assert not first.success
-    assert "The run stopped after 1 of 3 items: /conversion/manual_credit: the connection to" in first.failure
+    assert "The run stopped after 1 of 3 items: /affiliate/trigger: the connection to" in first.failure
     assert "2 items not begun; the next run goes on there." in first.failure
     (key,) = [entry.key for entry in actions.journal()]
     assert f"- item 1 (key {key}): unknown: the connection to" in first.failure
     assert "`refersion-dagster actions settle KEY`" in first.failure
 
-    again = actions.launch(CREDIT, credits[:1])
+    again = actions.launch("affiliate_trigger", triggers[:1])
     assert not again.success
     assert f"1 item not sent, as it is not known whether they were done before:\n- item 1 (key {key})" in again.failure
-    assert actions.writes() == {ROUTE: 1}
+    assert actions.writes() == {"rest:/affiliate/trigger": 1}
 
 
 class TestWhatCannotHaveHappened:

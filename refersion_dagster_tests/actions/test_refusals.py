@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from refersion_dagster.actions.asked import Asked
+from refersion_dagster.actions.catalogue import ENDPOINTS
+from refersion_dagster.actions.items import ConversionStatusChange
 from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
 
 CHANGE = "conversion_status_change"
@@ -67,20 +70,17 @@ def test_a_refused_batch_is_refused_item_by_item(actions: Actions) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [int, str])
-def test_each_id_is_looked_for_in_the_answer(
-    actions: Actions, answer: Any, outcomes: list[str], kind: type[int | str]
-) -> None:
+def test_each_id_is_looked_for_in_the_answer(answer: Any, outcomes: list[str], kind: type[int | str]) -> None:
     """Ids come as numbers or texts; one that the answer does not place is unknown."""
-    rows = actions.conversions("PENDING")[:2]
-    ids = dict(zip("AB", (row.id for row in rows), strict=True))
+    ids = {"A": 11, "B": 22}
     if isinstance(answer, dict):
         answer = {
             name: [kind(ids[letter]) for letter in value] if isinstance(value, list) else value
             for name, value in answer.items()
         }
-    actions.sandbox.fault(f"rest:/{CHANGE.replace('_', '/', 1)}", "status", status=200, body=answer)
-    changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
-    assert actions.send(CHANGE, changes) == outcomes
+    items = [ConversionStatusChange(conversion_id=number, status="APPROVED") for number in ids.values()]
+    asked = [Asked(CHANGE, item, str(item.conversion_id), "item") for item in items]
+    assert [result.outcome for result in ENDPOINTS[CHANGE].read(asked, answer)] == outcomes
 
 
 def test_left_unchanged_is_no_failure_but_is_told(actions: Actions) -> None:

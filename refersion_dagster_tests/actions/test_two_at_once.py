@@ -14,6 +14,11 @@ from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
 from refersion_dagster_tests.actions.processes import ended, started
 
 
+@pytest.fixture
+def actions(actions_of_processes: Actions) -> Actions:
+    return actions_of_processes
+
+
 def test_processes_queue_up_and_the_second_finds_everything_done(actions: Actions) -> None:
     credits = [credit_of(actions.affiliate(number), commission=f"{number + 1}.00") for number in range(6)]
     with FileLock(f"{actions.database}.lock"):
