@@ -277,6 +277,14 @@ class TestReadingsAtDifferentTimes:
         books.conversions(order(1, "10", "1", read_at=READ_AT + timedelta(hours=1)))
         assert only(books.add("conversion_totals", march(1, "1", "10")).rows("control_totals"))["verdict"] == "agrees"
 
+    def test_totals_of_a_month_long_gone_stand_until_they_change(self, books: Books) -> None:
+        """They are not asked for again where their year is as it was, which a run finds out with those of this month."""
+        long_ago = {"created": day(5, 1), "read_at": READ_AT - timedelta(days=1)}
+        books.conversions(order(1, "10", "1", **long_ago), order(2, "20", "2"))
+        of_january = totals(datetime(2025, 1, 1, tzinfo=UTC), "APPROVED", "UNPAID", 2, "2", "20")
+        books.add("conversion_totals", {**of_january, "read_at": READ_AT - timedelta(days=9)}, march(1, "2", "20"))
+        assert [row["verdict"] for row in books.rows("control_totals")] == ["differs", "agrees"]
+
     def test_totals_that_reach_further_than_the_conversions_prove_nothing_of_that_month(self, books: Books) -> None:
         """Totals were materialised by themselves: orders of the hours in between are in no table."""
         read_at = datetime(2025, 3, 20, tzinfo=UTC)

@@ -99,6 +99,8 @@ account AS (
     max(coalesce(vanished_at, read_at)) AS read_at,
     count(CASE WHEN payment_status = 'UNPAID' THEN 1 END) AS unpaid,
     (SELECT max(currency) FROM asked) AS currency,
+    -- Each run asks for the running month; of years long gone it asks whether anything changed, and then no further.
+    (SELECT max(read_at) FROM asked WHERE month = (SELECT max(month) FROM asked)) AS totals_read_at,
     (SELECT count(*) FROM readings WHERE position(reading IN CAST($control_reading AS TEXT)) > 0) AS kept
   FROM refersion_data.conversions
 ),
@@ -176,7 +178,7 @@ cells AS (
     a.period_to,
     a.read_at,
     -- Rows that were read again later may have another status by now; rows newer than the last reading are not here.
-    m.read_at > a.read_at AS totals_older,
+    m.read_at > a.read_at AND m.read_at > account.totals_read_at AS totals_older,
     a.period_to > account.read_at AS totals_further
   FROM asked AS a
   FULL JOIN present AS p ON p.month = a.month AND p.status = a.status AND p.payment_status = a.payment_status
