@@ -187,7 +187,7 @@ class Journal:
         try:
             self._session.query(sql, **parameters)
         except DatabaseException as error:
-            if "constraint" not in str(error).lower():
+            if "duplicate key" not in str(error).lower():
                 raise
             raise AlreadyUnderWay(
                 f"another run is sending {asked[0].place} or what came in the same call at this moment. Wait for it "

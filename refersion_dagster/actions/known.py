@@ -41,10 +41,12 @@ class Verdict:
     Args:
         mistakes: everything that speaks against sending.
         stakes: commission that the items move, without signs, by currency.
+        unpriced: items of which the warehouse does not know the commission, so that the limit does not hold for them.
     """
 
     mistakes: list[Mistake] = field(default_factory=list)
     stakes: dict[str, Decimal] = field(default_factory=dict)
+    unpriced: int = 0
 
 
 def check(endpoint: Endpoint, asked: Sequence[Asked], session: Session, limits: Limits, *, strictly: bool) -> Verdict:
@@ -63,7 +65,7 @@ def check(endpoint: Endpoint, asked: Sequence[Asked], session: Session, limits: 
             if given:
                 verdict.mistakes += CHECKS[holds](session, name, given)
     verdict.mistakes += _sent_before(endpoint, asked, session)
-    verdict.stakes = _stakes(endpoint, asked, session)
+    verdict.stakes, verdict.unpriced = _stakes(endpoint, asked, session)
     verdict.mistakes += _beyond(limits, len(asked), verdict.stakes)
     return verdict
 
@@ -225,22 +227,25 @@ def _sent_before(endpoint: Endpoint, asked: Sequence[Asked], session: Session) -
     return mistakes
 
 
-def _stakes(endpoint: Endpoint, asked: Sequence[Asked], session: Session) -> dict[str, Decimal]:
+def _stakes(endpoint: Endpoint, asked: Sequence[Asked], session: Session) -> tuple[dict[str, Decimal], int]:
+    """Commission moved, by currency, and how many items have none that is known."""
     sums: dict[str, Decimal] = defaultdict(Decimal)
+    if endpoint.stake is Stake.NONE:
+        return {}, 0
     if endpoint.stake is Stake.OWN:
         for one in asked:
             content = one.item.content()
             sums[content["currency"]] += abs(content["commission"])
-    elif endpoint.stake is not Stake.NONE:
-        name, column = ("conversion_id", "id") if endpoint.stake is Stake.CONVERSION else ("order_id", "order_id")
-        wanted = [str(one.item.content()[name]) for one in asked]
-        columns = f"{column}, currency, commission_total"
-        rows = _of_any(session, ("conversions",), columns, exp.column(column), wanted) or []
-        for _, currency, commission in rows:
-            # An order's cancellations are not at stake a second time.
-            if endpoint.stake is Stake.CONVERSION or commission > 0:
-                sums[currency] += abs(commission)
-    return dict(sums)
+        return dict(sums), 0
+    name, column = ("conversion_id", "id") if endpoint.stake is Stake.CONVERSION else ("order_id", "order_id")
+    wanted = [str(one.item.content()[name]) for one in asked]
+    columns = f"{column}, currency, commission_total"
+    rows = _of_any(session, ("conversions",), columns, exp.column(column), wanted) or []
+    for _, currency, commission in rows:
+        # An order's cancellations are not at stake a second time.
+        if endpoint.stake is Stake.CONVERSION or commission > 0:
+            sums[currency] += abs(commission)
+    return dict(sums), len(set(wanted) - {id_ for id_, _, _ in rows})
 
 
 def _beyond(limits: Limits, count: int, stakes: dict[str, Decimal]) -> list[Mistake]:

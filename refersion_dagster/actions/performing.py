@@ -57,6 +57,11 @@ def send_ordered(
 def _in_words(plan: Plan) -> Iterator[str]:
     stakes = "".join(f", {amount:,.2f} {currency} of commission" for currency, amount in sorted(plan.stakes.items()))
     yield f"{counted(plan.to_send, 'item')} to send in {counted(len(plan.calls), 'call')}{stakes}"
+    if plan.unpriced:
+        yield (
+            f"The commission of {counted(plan.unpriced, 'item')} is not in the warehouse, so max_commission does not "
+            "hold for it"
+        )
     if plan.done:
         first = plan.earlier[plan.done[0].key]
         yield (

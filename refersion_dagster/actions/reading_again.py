@@ -44,12 +44,13 @@ def reading_again(
         return Reading(tables, {"details_of": _codes(done, warehouse)})
     if not refersion.graphql_token:
         return Reading(why_not="conversions are read through GraphQL, and there is no REFERSION_GRAPHQL_TOKEN")
-    if "conversions" not in warehouse.row_counts(["conversions"]):
+    loaded = [table for table in CONVERSION_TABLES if table in warehouse.row_counts(CONVERSION_TABLES)]
+    if "conversions" not in loaded:
         return Reading(why_not="conversions were never loaded")
     # From the last reading on, or from the oldest conversion concerned: all in between, so that Refersion's totals,
     # which are read along, count just what is loaded.
     days = _age_in_days(done, warehouse) if endpoint.touches is Touches.CONVERSIONS else 0
-    return Reading(CONVERSION_TABLES, {"lookback_days": days})
+    return Reading(loaded, {"lookback_days": days})
 
 
 def _codes(done: Sequence[Asked], warehouse: Warehouse) -> list[str]:

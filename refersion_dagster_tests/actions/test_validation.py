@@ -11,6 +11,7 @@ import pytest
 from refersion_dagster.actions.catalogue import ENDPOINTS
 from refersion_dagster.actions.known import Limits
 from refersion_dagster.actions.mistakes import Mistakes
+from refersion_dagster.actions.performing import preview
 from refersion_dagster.actions.plan import make_plan
 from refersion_dagster.actions.sources import from_file
 from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of, csv_file
@@ -120,6 +121,11 @@ class TestLimits:
             limits=Limits(50, Decimal(1)),
         )
         assert f"They move {sum(one.commission_total for one in of_order):,.2f} {row.currency}" in said
+
+    def test_that_cannot_hold_are_told(self, actions: Actions, capsys: pytest.CaptureFixture[str]) -> None:
+        changes = [{"conversion_id": 77, "status": "APPROVED"}]
+        preview(actions.order("conversion_status_change", changes, check_warehouse=False), actions.warehouse, print)
+        assert "The commission of 1 item is not in the warehouse, so max_commission does" in capsys.readouterr().out
 
     @pytest.mark.parametrize("given", ["much", "1,000", ""])
     def test_that_are_no_amount_are_told(self, actions: Actions, given: str) -> None:
