@@ -24,8 +24,8 @@ columns:
   due_61_90: Commission due, approved 61 to 90 days ago.
   due_over_90: Commission due, approved more than 90 days ago.
   due_conversions: Number of conversions due.
-  oldest_unpaid_at: When the oldest conversion due was approved, UTC; those that lower the balance left out.
-  oldest_unpaid_days: Its age in days.
+  oldest_unpaid_at: When the oldest conversion due was approved, UTC; those that lower the balance are left out.
+  oldest_unpaid_days: Its age in days; NULL where nothing due is above 0.
   pending: Commission that waits for approval.
   pending_conversions: Number of conversions that wait for approval.
   approval_rate: >
@@ -38,7 +38,9 @@ columns:
   accrued_if_none_approved: The accrual if none of what is pending is approved, which is what is due.
   accrued_if_all_approved: The accrual if all of it is.
   minimum_payout: Commission below this is not paid out yet (REFERSION_MINIMUM_PAYOUT).
-  blocked_by: Why what is due cannot be paid now, reasons separated by semicolons; NULL where nothing is in the way.
+  blocked_by: >
+    Why what is due cannot be paid now, reasons separated by semicolons; NULL where nothing is in the way. A missing
+    PayPal e-mail is told where commission is only pending, too.
 sums:
   due: due
   pending: pending
@@ -116,7 +118,8 @@ SELECT
   CAST(r.due_over_90 AS DECIMAL(38, 4)) AS due_over_90,
   r.due_conversions,
   r.oldest_unpaid_at,
-  CAST(greatest(r.oldest_unpaid_days, 0) AS BIGINT) AS oldest_unpaid_days,
+  -- Not greatest(), which makes 0 of no age at all.
+  CAST(CASE WHEN r.oldest_unpaid_days < 0 THEN 0 ELSE r.oldest_unpaid_days END AS BIGINT) AS oldest_unpaid_days,
   CAST(r.pending AS DECIMAL(38, 4)) AS pending,
   r.pending_conversions,
   r.approval_rate,

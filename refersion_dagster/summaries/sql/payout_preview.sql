@@ -23,7 +23,7 @@ columns:
   held_back_because: Why, reasons separated by semicolons; NULL where it would be paid.
   minimum_payout: Commission below this is not paid out yet (REFERSION_MINIMUM_PAYOUT).
   missing_to_minimum: How much more has to become due to reach it; 0 where it is reached.
-  oldest_unpaid_days: Days since the oldest conversion due was approved.
+  oldest_unpaid_days: Days since the oldest conversion due was approved; NULL where nothing due is above 0.
 sums:
   due: due
 */

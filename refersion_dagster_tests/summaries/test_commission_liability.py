@@ -1,0 +1,324 @@
+"""What is owed to whom, and since when, worked out by hand."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from refersion_dagster_tests.summaries.by_definition import (
+    CONVERSIONS,
+    FOUND_AS_IT_IS,
+    LISTED,
+    affiliate_of,
+    assert_sums_are_preserved,
+    counts,
+    kind,
+    start_again,
+    state,
+)
+from refersion_dagster_tests.summaries.hand_made import (
+    READ_AT,
+    Books,
+    D,
+    Row,
+    affiliate,
+    cancellation,
+    credit,
+    day,
+    history,
+    order,
+    paid,
+)
+
+NAME = "commission_liability"
+BUCKETS = ("due_0_30", "due_31_60", "due_61_90", "due_over_90")
+
+
+def buckets(row: Row) -> tuple[Decimal, ...]:
+    return tuple(row[name] for name in BUCKETS)
+
+
+def blocked(books: Books) -> dict[tuple[str, str], str | None]:
+    return {(row["affiliate_id"], row["currency"]): row["blocked_by"] for row in books.rows(NAME)}
+
+
+def test_every_column_of_an_affiliate(books: Books) -> None:
+    books.add("affiliates", affiliate(1, paypal_email=None), affiliate(2))
+    row = books.conversions(
+        order(1, "100", "10", updated=day(20)),
+        order(2, "200", "20", created=day(1, 1), updated=day(1, 2)),
+        cancellation(3, 9, "-50", "-5", updated=day(10)),
+        credit(4, "7", created=day(1, 1)),
+        paid(5, "300", "30"),
+        order(6, "400", "40", "DENIED"),
+        order(7, "500", "50", "PENDING"),
+        credit(8, "3", status="PENDING"),
+        order(9, "600", "60", is_test_conversion=True),
+        order(10, "700", "70", vanished_at=day(30)),
+        order(11, "800", "80", "UNQUALIFIED"),
+        order(12, "900", "90", "ON_HOLD"),
+    ).row(NAME)
+    assert row == {
+        "affiliate_id": "1",
+        "affiliate_name": "Affiliate 1",
+        "affiliate_email": "affiliate1@example.com",
+        "affiliate_status": "ACTIVE",
+        "currency": "USD",
+        "due": D("32"),  # 10 + 20 - 5 + 7
+        "due_0_30": D("5"),  # 10, 12 days old, less 5, 22 days old
+        "due_31_60": D("20"),  # February 1 to April 1 are 59 days
+        "due_61_90": D("7"),  # January 1 to April 1 are 90
+        "due_over_90": D("0"),
+        "due_conversions": 4,
+        "oldest_unpaid_at": day(1, 1),
+        "oldest_unpaid_days": 90,
+        "pending": D("53"),  # 50 + 3
+        "pending_conversions": 2,
+        "approval_rate": D("0.333333"),  # (10 + 20 + 30) of (10 + 20 + 30 + 40 + 80); credits are no orders
+        "approval_rate_of": "affiliate",
+        "accrued": D("49.6666"),  # 32 + 53 x 0.333333 = 49.666649
+        "accrued_if_none_approved": D("32"),
+        "accrued_if_all_approved": D("85"),
+        "minimum_payout": D("0"),
+        "blocked_by": "no PayPal e-mail",
+    }
+
+
+@pytest.mark.parametrize(
+    ("days", "bucket"),
+    [
+        (-3, "due_0_30"),  # dated after the last reading
+        (0, "due_0_30"),
+        (30, "due_0_30"),
+        (31, "due_31_60"),
+        (60, "due_31_60"),
+        (61, "due_61_90"),
+        (90, "due_61_90"),
+        (91, "due_over_90"),
+        (5000, "due_over_90"),
+    ],
+)
+def test_age_begins_with_the_approval(books: Books, days: int, bucket: str) -> None:
+    approved = READ_AT - timedelta(days=days)
+    row = books.conversions(order(1, "10", "4", created=approved)).row(NAME)
+    assert dict(zip(BUCKETS, buckets(row), strict=True)) == {**dict.fromkeys(BUCKETS, D("0")), bucket: D("4")}
+    assert (row["oldest_unpaid_at"], row["oldest_unpaid_days"]) == (approved, max(days, 0))
+
+
+def test_approval_is_known_from_history_else_from_the_last_change_else_from_the_order(books: Books) -> None:
+    books.add(
+        "conversion_history",
+        history(1, day(1, 1), "new", "PENDING"),
+        history(1, day(20, 2), "changed", "APPROVED"),
+    )
+    row = books.conversions(
+        # Seen approved on February 20, 40 days ago, whenever it was changed later.
+        order(1, "10", "1", created=day(1, 1), updated=day(30)),
+        # Changed on January 20, 71 days ago.
+        order(2, "10", "2", created=day(1, 1), updated=day(20, 1)),
+        # Made in 2024.
+        order(3, "10", "4", created=datetime.fromisoformat("2024-12-01T00:00:00+00:00")),
+    ).row(NAME)
+    assert buckets(row) == (D("0"), D("1"), D("2"), D("4"))
+
+
+@pytest.mark.parametrize(
+    ("zone", "approved", "days"),
+    [
+        # The last reading is at noon of April 1 in UTC.
+        ("UTC", "2025-03-01T23:59:59+00:00", 31),
+        ("UTC", "2025-03-02T00:00:00+00:00", 30),
+        # Midnight in New York was at 5 before clocks went on, so that 30 days are an hour less.
+        ("America/New_York", "2025-03-02T04:59:59+00:00", 31),
+        ("America/New_York", "2025-03-02T05:00:00+00:00", 30),
+        # It is April 2 on Kiritimati, 14 hours ahead.
+        ("Pacific/Kiritimati", "2025-03-02T09:59:59+00:00", 31),
+        ("Pacific/Kiritimati", "2025-03-02T10:00:00+00:00", 30),
+    ],
+)
+def test_days_are_those_of_the_reporting_time_zone(database: Path, zone: str, approved: str, days: int) -> None:
+    books = Books(database, report_timezone=zone)
+    row = books.conversions(order(1, "10", "1", created=datetime.fromisoformat(approved))).row(NAME)
+    assert row["oldest_unpaid_days"] == days
+    assert (row["due_0_30"], row["due_31_60"]) == ((D("1"), D("0")) if days <= 30 else (D("0"), D("1")))
+
+
+def test_negative_rows_lower_the_bucket_of_their_own_age(books: Books) -> None:
+    row = books.conversions(
+        order(1, "100", "10", created=day(1, 1)),
+        cancellation(2, 1, "-100", "-10", created=day(25)),
+        credit(3, "-3", created=day(15, 2)),
+    ).row(NAME)
+    # -10 is 7 days old, -3 is 45, 10 is 90.
+    assert buckets(row) == (D("-10"), D("-3"), D("10"), D("0"))
+    assert (row["due"], row["oldest_unpaid_days"]) == (D("-3"), 90)
+
+
+def test_the_oldest_is_none_where_nothing_due_is_above_zero(books: Books) -> None:
+    rows = books.conversions(
+        order(1, "10", "1", "PENDING"),
+        cancellation(2, 9, "-10", "-1", currency="EUR"),
+        order(3, "10", "0", currency="JPY"),
+    ).rows(NAME, "currency", "oldest_unpaid_at", "oldest_unpaid_days")
+    assert [tuple(row.values()) for row in rows] == [("EUR", None, None), ("JPY", None, None), ("USD", None, None)]
+
+
+def test_approval_rate_is_the_affiliates_else_the_programmes_of_that_currency(books: Books) -> None:
+    rows = books.conversions(
+        # USD: affiliate 1 has 30 of 40 approved, affiliate 2 has 0 of 60: the programme has 30 of 100.
+        paid(1, "10", "30"),
+        order(2, "10", "10", "DENIED"),
+        order(3, "10", "100", "PENDING"),
+        order(4, "10", "60", "UNQUALIFIED", affiliate_id="2"),
+        order(5, "10", "100", "PENDING", affiliate_id="2"),
+        order(6, "10", "100", "PENDING", affiliate_id="3"),
+        # EUR: nothing was decided, whatever was in USD.
+        order(7, "10", "100", "PENDING", currency="EUR"),
+        # Neither a cancellation nor a credit, nor an order without commission, decides anything.
+        cancellation(8, 9, "-10", "-5", affiliate_id="3"),
+        credit(9, "5", affiliate_id="3"),
+        order(10, "10", "0", "DENIED", affiliate_id="3"),
+    ).rows(NAME, "currency", "affiliate_id", "approval_rate", "approval_rate_of", "accrued", order="1, 2")
+    assert [tuple(row.values()) for row in rows] == [
+        ("EUR", "1", None, "nobody", D("100")),  # no rate: all of it
+        ("USD", "1", D("0.75"), "affiliate", D("75")),
+        ("USD", "2", D("0"), "affiliate", D("0")),
+        ("USD", "3", D("0.3"), "programme", D("30")),  # 0 due + 100 x 0.3
+    ]
+
+
+def test_only_who_has_something_due_or_pending_has_a_row(books: Books) -> None:
+    rows = books.conversions(
+        paid(1, "10", "1"),
+        order(2, "10", "1", "DENIED", affiliate_id="2"),
+        order(3, "10", "1", "PENDING", affiliate_id="3"),
+        # Due, even if it comes to nothing.
+        order(4, "10", "5", affiliate_id="4"),
+        cancellation(5, 4, "-10", "-5", affiliate_id="4"),
+        order(6, "10", "1", affiliate_id="5", is_test_conversion=True),
+        order(7, "10", "1", affiliate_id="6", vanished_at=day(30)),
+    ).rows(NAME, "affiliate_id", "due")
+    assert [tuple(row.values()) for row in rows] == [("3", D("0")), ("4", D("0"))]
+
+
+def test_who_cannot_be_paid_and_why(database: Path) -> None:
+    books = Books(database, minimum_payout="USD=50,EUR=0.0001")
+    books.add("affiliates", affiliate(1), affiliate(2, paypal_email=" "), affiliate(3))
+    books.conversions(
+        order(1, "10", "50"),
+        order(2, "10", "0.0001", currency="EUR"),
+        order(3, "10", "49.9999", affiliate_id="2"),
+        order(4, "10", "1000", affiliate_id="2", currency="JPY"),
+        order(5, "10", "1", "PENDING", affiliate_id="2", currency="EUR"),
+        cancellation(6, 9, "-10", "-60", affiliate_id="3"),
+        order(7, "10", "4", affiliate_id="3", currency="EUR"),
+        credit(8, "-4", affiliate_id="3", currency="EUR"),
+        order(9, "10", "70", affiliate_id="4"),
+        order(10, "10", "1", "PENDING", affiliate_id="1", currency="JPY"),
+        order(11, "10", "70", affiliate_id=None),
+    )
+    assert blocked(books) == {
+        ("1", "USD"): None,  # the minimum is reached
+        ("1", "EUR"): None,
+        ("1", "JPY"): None,
+        ("2", "USD"): "below the minimum payout; no PayPal e-mail",
+        ("2", "JPY"): "no PayPal e-mail",  # no minimum in this currency
+        ("2", "EUR"): "no PayPal e-mail",
+        ("3", "USD"): "negative balance",  # no lack of 110 to the minimum
+        ("3", "EUR"): "balance of zero",
+        ("4", "USD"): "affiliate not listed by Refersion",
+        ("(unknown)", "USD"): "affiliate not listed by Refersion",
+    }
+
+
+def test_a_paypal_email_that_the_account_shows_of_nobody_is_not_said_to_be_missing(books: Books) -> None:
+    books.add("affiliates", affiliate(1, paypal_email=None))
+    books.conversions(order(1, "10", "1"))
+    assert blocked(books) == {("1", "USD"): "PayPal e-mail not shown by Refersion"}
+
+
+def test_the_most_is_owed_first(books: Books) -> None:
+    books.conversions(
+        order(1, "10", "5"),
+        order(2, "10", "7", affiliate_id="2"),
+        order(3, "10", "9", "PENDING", affiliate_id="3"),
+        order(4, "10", "5", affiliate_id="0"),
+    ).build(NAME)
+    assert [row["affiliate_id"] for row in books.built(NAME, order="rowid")] == ["2", "0", "1", "3"]
+
+
+def test_an_empty_account_owes_nothing(books: Books) -> None:
+    assert books.rows(NAME) == []
+
+
+def test_amounts_of_four_decimals_and_many_digits_stay_exact(books: Books) -> None:
+    row = books.conversions(
+        order(1, "10", "99999999999999.9999"),
+        order(2, "10", "99999999999999.9999"),
+        order(3, "10", "99999999999999.9999", "PENDING"),
+        order(4, "10", "0.0001", "PENDING"),
+    ).row(NAME)
+    assert (row["due"], row["pending"]) == (D("199999999999999.9998"), D("100000000000000"))
+    # All that was decided was approved.
+    assert (row["approval_rate"], row["accrued"]) == (D("1"), D("299999999999999.9998"))
+
+
+@pytest.fixture(scope="module")
+def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Books]:
+    """Two affiliates are listed, by the e-mails of LISTED."""
+    database = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any")))
+    books = Books(database, minimum_payout="50")
+    books.add("affiliates", *(affiliate(int(number), email=email) for email, number in LISTED.items()))
+    with books.warehouse.writing(print):
+        yield books
+
+
+@given(conversions=CONVERSIONS)
+@settings(max_examples=15, deadline=None, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_the_rows(any_books: Books, conversions: list[dict[str, Any]]) -> None:
+    start_again(any_books, conversions)
+    any_books.build(NAME, "payout_preview")
+    assert_sums_are_preserved(any_books, [NAME, "payout_preview"], conversions)
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in filter(counts, conversions):
+        groups[affiliate_of(row, LISTED), row["currency"]].append(row)
+    built = {(row["affiliate_id"], row["currency"]): row for row in any_books.built(NAME)}
+    assert built.keys() == {key for key, rows in groups.items() if {"due", "pending"} & set(map(state, rows))}
+    for key, found in built.items():
+        # No reading shows when they were changed, so that they are as old as the order.
+        ages = {"due_0_30": D("0"), "due_31_60": D("0"), "due_61_90": D("0"), "due_over_90": D("0")}
+        for row in groups[key]:
+            if state(row) == "due":
+                days = (READ_AT.date() - row["created"].date()).days
+                ages[BUCKETS[min(max(days - 1, 0) // 30, 3)]] += row["commission_total"]
+        assert dict(zip(BUCKETS, buckets(found), strict=True)) == ages
+        assert found["due"] == sum(ages.values())
+        own = share_approved(groups[key])
+        of_all = share_approved([row for (_, currency), rows in groups.items() if currency == key[1] for row in rows])
+        rate, whose = (
+            (own, "affiliate") if own is not None else (of_all, "programme" if of_all is not None else "nobody")
+        )
+        assert found["approval_rate_of"] == whose
+        if rate is None:
+            assert found["approval_rate"] is None
+            assert found["accrued"] == found["due"] + found["pending"]
+        else:
+            assert abs(found["approval_rate"] - rate) <= D("0.000001")
+            expected = found["due"] + found["pending"] * found["approval_rate"]
+            assert found["accrued"] == expected.quantize(D("0.0001"), ROUND_HALF_UP)
+
+
+def share_approved(rows: list[Row]) -> Decimal | None:
+    """Of orders with commission, by commission."""
+    value: dict[str, Decimal] = defaultdict(Decimal)
+    for row in rows:
+        if kind(row) == "order" and row["commission_total"] > 0:
+            value[state(row)] += row["commission_total"]
+    approved, rejected = value["due"] + value["paid"], value["denied"] + value["unqualified"]
+    return approved / (approved + rejected) if approved + rejected else None
