@@ -146,7 +146,7 @@ def _sales(rows: Sequence[Sequence[Any]]) -> Iterator[Table]:
         if rest := of_currency[TOP:]:
             lines.append((f"{len(rest)} more", *_sums(rest)))
         lines.append(("all", *_sums(of_currency)))
-        table = _table(currency, ("affiliate", "orders", "sales", "pending", "due", "paid"), lines)
+        table = _table(f"Commission by affiliate, {currency}", ("affiliate", "orders", "sales", "pending", "due", "paid"), lines)
         table.add_section()
         table.add_row(*lines[-1], style="bold")
         yield table
@@ -156,7 +156,7 @@ def _owed(rows: Sequence[Sequence[Any]]) -> Table:
     """One line a currency: what is due by days since approval, what is pending, and what is likely to become due."""
     lines = [(currency, *map(_figure, figures)) for currency, *figures in rows]
     names = ("", "due now", "0-30 days", "31-60", "61-90", "over 90", "pending", "accrued")
-    return _table("commission due, by days since approval", names, [*lines, ()])
+    return _table("Commission due, by days since approval", names, [*lines, ()])
 
 
 def _table(title: str, names: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:

@@ -20,6 +20,39 @@ SPECS = {
 HISTORY = "refersion/conversion_history"
 WEBHOOKS = "refersion/webhook_events"
 SUMMARY = "summaries/commission_by_affiliate"
+PUBLISHED = "published/summaries"
+# Names that dashboards rely on.
+SUMMARIES = {
+    "core": ("affiliates", "conversions", "currencies", "data_as_of", "payments"),
+    "sales": (
+        "affiliate_activity",
+        "affiliate_activity_rates",
+        "affiliate_cohorts",
+        "affiliate_trends",
+        "channel_cost",
+        "channel_cost_total",
+        "commission_by_affiliate",
+        "commission_by_coupon",
+        "commission_by_offer",
+        "commission_concentration",
+        "commission_daily",
+        "commission_monthly",
+    ),
+    "owed": (
+        "approval_rates",
+        "clawbacks",
+        "commission_liability",
+        "commission_roll_forward",
+        "due_periods",
+        "payment_proof",
+        "payout_lag",
+        "payout_preview",
+        "reversals",
+    ),
+    "review": ("auto_approval_watch", "conversion_exceptions", "coupon_leaks", "order_bursts", "self_referrals"),
+    "proof": ("control_totals",),
+}
+GROUP_OF = {f"summaries/{name}": group for group, names in SUMMARIES.items() for name in names}
 
 
 def schema(key: str) -> dg.TableSchema:
@@ -29,7 +62,7 @@ def schema(key: str) -> dg.TableSchema:
 
 class TestAssets:
     def test_there_is_one_for_each_raw_table_and_summary(self) -> None:
-        assert set(SPECS) == {*(f"refersion/{table}" for table in TABLES), HISTORY, WEBHOOKS, SUMMARY}
+        assert set(SPECS) == {*(f"refersion/{table}" for table in TABLES), HISTORY, WEBHOOKS, *GROUP_OF, PUBLISHED}
 
     def test_each_names_its_kinds_its_group_and_its_table(self) -> None:
         told = {
@@ -40,6 +73,7 @@ class TestAssets:
                 spec.metadata["primary_key"],
             )
             for key, spec in SPECS.items()
+            if key not in GROUP_OF and key != PUBLISHED
         }
         assert told == {
             "refersion/affiliate_list": (["dlt", "rest"], "refersion", "refersion_data.affiliate_list", "id"),
@@ -56,28 +90,38 @@ class TestAssets:
             "refersion/offers": (["dlt", "graphql"], "refersion", "refersion_data.offers", "id"),
             HISTORY: (["sql"], "refersion", "refersion_data.conversion_history", "id, seen_at"),
             WEBHOOKS: (["dlt", "webhook"], "webhooks", "refersion_data.webhook_events", "event_id"),
-            SUMMARY: (
-                ["sql"],
-                "summaries",
-                "refersion_summaries.commission_by_affiliate",
-                "affiliate_id, currency",
-            ),
         }
 
+    @pytest.mark.parametrize("key", GROUP_OF)
+    def test_each_summary_is_in_the_group_of_what_it_is_about(self, key: str) -> None:
+        spec = SPECS[key]
+        assert (sorted(spec.kinds), spec.group_name) == (["sql"], GROUP_OF[key])
+        assert spec.metadata["dagster/table_name"] == f"refersion_summaries.{key.partition('/')[2]}"
+
+    @pytest.mark.parametrize("key", SPECS)
+    def test_each_is_watched_for_freshness_but_what_has_no_rhythm(self, key: str) -> None:
+        assert (SPECS[key].freshness_policy is None) == (key == WEBHOOKS)
+
+    @pytest.mark.parametrize("key", SPECS)
+    def test_summaries_and_copies_follow_their_parents(self, key: str) -> None:
+        assert (SPECS[key].automation_condition is None) == key.startswith("refersion/")
+
     def test_dependencies_are_those_that_the_data_has(self) -> None:
-        deps = {key: sorted(dep.asset_key.to_user_string() for dep in spec.deps) for key, spec in SPECS.items()}
-        assert {key: found for key, found in deps.items() if found} == {
-            "refersion/affiliate_get": ["refersion/affiliate_list"],
-            HISTORY: ["refersion/conversions"],
-            SUMMARY: ["refersion/affiliates", "refersion/conversions"],
+        deps = {key: {dep.asset_key.to_user_string() for dep in spec.deps} for key, spec in SPECS.items()}
+        assert {key: found for key, found in deps.items() if found and key.startswith("refersion/")} == {
+            "refersion/affiliate_get": {"refersion/affiliate_list"},
+            HISTORY: {"refersion/conversions"},
         }
+        assert deps["summaries/affiliates"] == {f"refersion/affiliate{one}" for one in ("s", "_list", "_get")}
+        assert deps[SUMMARY] == {"summaries/affiliates", "summaries/conversions"}
+        assert deps[PUBLISHED] == set(GROUP_OF)
 
     @pytest.mark.parametrize("key", SPECS)
     def test_each_has_an_owner_and_says_what_a_row_is(self, key: str) -> None:
         assert SPECS[key].owners == ["team:data"]
         assert len(SPECS[key].description or "") > 60
 
-    @pytest.mark.parametrize("key", SPECS)
+    @pytest.mark.parametrize("key", sorted(SPECS.keys() - {PUBLISHED}))
     def test_each_column_has_a_description(self, key: str) -> None:
         columns = schema(key).columns
         assert columns
@@ -95,8 +139,8 @@ class TestAssets:
         assert types["is_test_conversion"] == "boolean"
 
     def test_a_summary_shows_its_query_and_the_questions_it_answers(self) -> None:
-        assert "refersion_data.conversions" in SPECS[SUMMARY].metadata["query"].value
-        assert "- What do we owe to whom, and what is still pending?" in (SPECS[SUMMARY].description or "")
+        assert "refersion_summaries.conversions" in SPECS[SUMMARY].metadata["query"].value
+        assert "- Who drove the sales?" in (SPECS[SUMMARY].description or "")
 
     def test_any_of_the_raw_tables_can_be_materialised_alone(self) -> None:
         tables = defs.resolve_assets_def(dg.AssetKey(["refersion", "conversions"]))

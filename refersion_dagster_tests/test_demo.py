@@ -80,6 +80,28 @@ def test_the_figures_are_those_of_the_database(demo: Demo) -> None:
     assert total[1:] == [f"{row[0]:,}", *(f"{amount:,.2f}" for amount in row[1:])]
 
 
+def test_what_is_owed_is_shown_by_currency_and_age(demo: Demo) -> None:
+    owed = query(
+        demo.database,
+        "SELECT currency, sum(due), sum(due_0_30), sum(due_31_60), sum(due_61_90), sum(due_over_90), sum(pending), "
+        "sum(accrued) FROM refersion_summaries.commission_liability GROUP BY currency ORDER BY currency",
+    )
+    shown = demo.ended.output.partition("Commission due, by days since approval")[2]
+    lines = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.split()}
+    assert len(owed) == 3
+    for currency, *amounts in owed:
+        assert lines[currency] == [f"{amount:,.2f}" for amount in amounts]
+
+
+def test_the_result_of_every_check_is_shown(demo: Demo) -> None:
+    shown = demo.ended.output.partition("Is it right?")[2]
+    for check in ("primary_key", "sums_preserved", "roll_forward_ties", "control_totals_agree"):
+        assert f"✓ {check}: " in shown
+    (counts,) = [line.split() for line in shown.splitlines() if line.endswith("checks passed.")]
+    assert counts[0] == counts[2]
+    assert int(counts[0]) > 60
+
+
 def test_it_says_where_the_database_is_and_what_to_do_next(demo: Demo) -> None:
     flat = "".join(demo.ended.output.split())
     assert f"Thedatabaseis{demo.database}." in flat
