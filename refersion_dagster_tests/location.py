@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from subprocess import PIPE
+from typing import IO, Any
 
 import dagster as dg
 import duckdb
@@ -75,13 +76,17 @@ class Location:
     def database(self) -> Path:
         return Path(self.environment["REFERSION_DUCKDB_PATH"])
 
-    def start(self, *command: str, cwd: Path | None = None) -> subprocess.Popen[str]:
-        """A command of this installation's, in its own process group, with its output in a pipe."""
+    def start(self, *command: str, cwd: Path | None = None, output: int | IO[str] = PIPE) -> subprocess.Popen[str]:
+        """A command of this installation's, in its own process group.
+
+        Args:
+            output: where what it prints goes; a pipe holds little, and has to be read while it runs.
+        """
         return subprocess.Popen(
             [str(COMMANDS / command[0]), *command[1:]],
             cwd=cwd or self.folder,
             env=self.environment,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,

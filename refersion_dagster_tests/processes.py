@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 
 def of_session(session: int) -> list[str]:
@@ -36,10 +36,11 @@ def with_variable(name: str, value: str) -> list[str]:
     return found
 
 
-def soon(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    """Whether the condition comes true within this time."""
+def soon(condition: Callable[[], bool], seconds: float = 10, every: float = 0) -> bool:
+    """Whether the condition comes true within this time; `every` so many seconds it is looked at."""
     end = monotonic() + seconds
     while monotonic() < end:
         if condition():
             return True
+        sleep(every)
     return condition()

@@ -12,12 +12,10 @@ from time import monotonic
 from typing import Any
 
 import pytest
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util.retry import Retry
 
 from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.processes import soon, with_variable
+from refersion_dagster_tests.web_page import ask, free_port
 
 LOADED = """{
   repositoriesOrError { ... on RepositoryConnection { nodes { location { name } jobs { name } } } }
@@ -33,22 +31,7 @@ class Dev:
     process: subprocess.Popen[str]
 
     def ask(self, query: str) -> dict[str, Any]:
-        """The answer of Dagster's GraphQL, once it answers."""
-        session = requests.Session()
-        patience = Retry(
-            total=60, backoff_factor=0.1, backoff_max=0.5, allowed_methods=None, status_forcelist=[502, 503]
-        )
-        session.mount("http://", HTTPAdapter(max_retries=patience))
-        with session:
-            return session.post(f"http://127.0.0.1:{self.port}/graphql", json={"query": query}, timeout=30).json()[
-                "data"
-            ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return ask(self.port, query)
 
 
 @contextmanager

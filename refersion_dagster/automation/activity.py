@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +16,7 @@ from refersion_dagster.automation.running import going_on
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource
 
-INTERVAL_SECONDS = 300
+INTERVAL_VARIABLE = "REFERSION_ACTIVITY_SECONDS"
 # The answer has to come within Dagster's time limit of a sensor, which is 60 s.
 RETRY_SECONDS = 10
 # Conversions of these days are summed up for comparison, and read again when something changed.
@@ -70,6 +72,14 @@ class Cursor:
         return json.dumps(asdict(self))
 
 
+def interval(environment: Mapping[str, str] = os.environ) -> int:
+    """Seconds between two looks. Raises ValueError for a setting that is no number."""
+    given = environment.get(INTERVAL_VARIABLE) or "300"
+    if not given.strip().isdecimal() or int(given) < 1:
+        raise ValueError(f"{INTERVAL_VARIABLE} is {given!r}; it has to be a whole number of seconds, 1 or more.")
+    return int(given)
+
+
 def look(refersion: RefersionResource) -> Seen:
     """Asks: one row of /affiliate/list and one call of /conversion/totals. Raises RefersionError.
 
@@ -94,8 +104,8 @@ def look(refersion: RefersionResource) -> Seen:
 
 @dg.sensor(
     job=refersion_refresh,
-    minimum_interval_seconds=INTERVAL_SECONDS,
-    description="Asks Refersion every five minutes, by two small requests, whether conversions or affiliates changed, "
+    minimum_interval_seconds=interval(),
+    description="Asks Refersion now and then, by two small requests, whether conversions or affiliates changed, "
     "and refreshes the last days only then.",
 )
 def refersion_activity(
@@ -109,7 +119,7 @@ def refersion_activity(
         seen = look(refersion)
     except RefersionError as error:
         failures = cursor.failures + 1
-        wait = min(timedelta(seconds=INTERVAL_SECONDS * 2 ** min(failures, 10)), LONGEST_WAIT)
+        wait = min(timedelta(seconds=interval() * 2 ** min(failures, 10)), LONGEST_WAIT)
         failed = replace(cursor, failures=failures, not_before=(now + wait).isoformat(timespec="seconds"))
         return dg.SensorResult(
             skip_reason=dg.SkipReason(f"Refersion did not answer; asking again after {wait}. {error}"),
