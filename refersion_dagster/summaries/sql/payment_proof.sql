@@ -14,7 +14,7 @@ questions:
 columns:
   payment_id: Payment id; (none) for paid conversions that name no payment.
   currency: Currency of the amounts.
-  affiliate_id: Affiliate that was paid; NULL where the payment is not loaded.
+  affiliate_id: Affiliate that was paid; NULL where the payment is not loaded or in another currency.
   affiliate_name: Name.
   paid_at: When it was paid, UTC.
   paid_month: First day of that month in the reporting time zone.
@@ -23,7 +23,7 @@ columns:
     the affiliate's was read after the payment, so that those missing are not in the warehouse at all, for example
     because they are older than REFERSION_START_DATE); no rows named (this account's conversions do not say which
     payment paid them); payment not loaded (conversions name a payment that is not there); no payment named.
-  amount: What was paid, as the payment says.
+  amount: What was paid, as the payment says; 0 where the payment is not loaded or in another currency.
   conversions_commission: Commission of the conversions that name it.
   commission_difference: Amount less that commission; has to be 0.
   conversions_paid: Number of conversions, as the payment says; NULL where it does not.
@@ -65,7 +65,7 @@ named AS (
 ),
 
 names AS (
-  SELECT count(*) AS payments FROM named WHERE payment_id <> '(none)'
+  SELECT count(*) AS payments FROM named WHERE payment_id <> '(none)' AND conversions > 0
 ),
 
 unpaid AS (
@@ -97,9 +97,15 @@ compared AS (
     coalesce(n.commission_paid, 0) AS commission_paid,
     coalesce(n.vanished, 0) AS vanished,
     coalesce(n.denied, 0) AS denied,
-    coalesce(n.tests, 0) AS tests
+    coalesce(n.tests, 0) AS tests,
+    -- Of all currencies: a conversion of another one is loaded, too.
+    coalesce(
+      sum(n.conversions) OVER (PARTITION BY coalesce(p.payment_id, n.payment_id)), 0
+    ) AS conversions_of_all_currencies
   FROM refersion_summaries.payments AS p
   FULL JOIN named AS n ON n.payment_id = p.payment_id AND n.currency = p.currency
+  -- A payment that is not there and that tests alone name is no payment.
+  WHERE p.payment_id IS NOT NULL OR n.conversions > 0
 ),
 
 explained AS (
@@ -107,7 +113,8 @@ explained AS (
     c.*,
     o.payment_id IS NOT NULL AS is_of_other_currency,
     c.amount = c.commission AND coalesce(c.conversions_paid, c.conversions) = c.conversions AS agrees,
-    c.conversions < coalesce(c.conversions_paid, 1) AS has_too_few,
+    c.conversions_of_all_currencies < coalesce(c.conversions_paid, 1) AS has_too_few,
+    c.is_loaded AND c.conversions_of_all_currencies > c.conversions AS has_other_currency,
     -- Only a conversion that was last read before the payment can be part of it without saying so.
     coalesce(
       CASE WHEN c.affiliate_id = '(unknown)' THEN ua.oldest_read_at ELSE u.oldest_read_at END < c.paid_at, FALSE
@@ -151,6 +158,7 @@ SELECT
           THEN 'unpaid conversions of the affiliate were last read before the payment: read them again'
       END,
       CASE WHEN e.is_of_other_currency THEN 'the payment is in another currency' END,
+      CASE WHEN e.has_other_currency THEN 'conversions in another currency name it' END,
       CASE WHEN e.vanished > 0 THEN concat(CAST(e.vanished AS VARCHAR), ' vanished from Refersion since') END,
       CASE WHEN e.denied > 0 THEN concat(CAST(e.denied AS VARCHAR), ' not approved any more') END,
       CASE WHEN e.tests > 0 THEN concat(CAST(e.tests AS VARCHAR), ' tests name it and are left out') END
