@@ -40,8 +40,8 @@ def load(refersion: RefersionResource, warehouse: Warehouse, *tables: str, **opt
     report = ReadReport()
     for table in tables:
         with warehouse.pipeline() as pipeline:
-            source = refersion.source(report, **options).with_resources(table)
-            pipeline.run(source, loader_file_format=warehouse.file_format)
+            source = warehouse.adapted(refersion.source(report, **options)).with_resources(table)
+            pipeline.run(source, loader_file_format="parquet")
 
 
 @pytest.fixture(scope="module")
