@@ -66,6 +66,7 @@ def test_result_tables_have_the_types_that_are_told(actions: Actions) -> None:
     assert rows[0][4:] == (None, "done")
 
 
+@pytest.mark.parametrize("actions", ["postgres"], indirect=True)
 def test_a_row_follows_its_item_from_attempt_to_attempt(actions: Actions) -> None:
     credit = [credit_of(actions.affiliate())]
     actions.sandbox.fault("rest:/conversion/manual_credit", "status", status=422, body={"errors": ["No."]})
@@ -79,6 +80,7 @@ def test_a_row_follows_its_item_from_attempt_to_attempt(actions: Actions) -> Non
     assert kept == [(1, "refused"), (2, "done")]
 
 
+@pytest.mark.parametrize("actions", ["duckdb"], indirect=True)
 def test_a_warehouse_that_begins_with_an_action_loads_as_any_other(actions: Actions) -> None:
     """Results are loaded by a pipeline of their own, so that state and schema of the loads stay theirs."""
     assert actions.perform(CREDIT, [credit_of(actions.affiliate())], check_warehouse=False) == ["done"]
