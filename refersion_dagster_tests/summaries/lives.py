@@ -184,12 +184,14 @@ def lives(draw: st.DrawFn, number: int = 0) -> Life:
             break
         found.append((since, status, is_paid, commission))
     ends = [moment for moment, *_ in found[1:]] + [READ_AT]
+    # Not is_paid: what was to happen after the last reading did not.
+    is_paid_now = found[-1][2]
     payments = [at for at, (_, _, paid, _) in enumerate(found) if paid and not found[at - 1][2]]
     states = []
     for at, ((moment, *state), end) in enumerate(zip(found, ends, strict=True)):
         seen_at = moment + (end - moment) / 2
         # The first state is as old as the row, and the payment there is has a date of its own.
-        known = tells or at == 0 or (is_paid and at == max(payments))
+        known = tells or at == 0 or (is_paid_now and at == payments[-1])
         states.append(State(moment, seen_at, moment if known else seen_at, *state))
     return Life(number, kind, draw(st.sampled_from(["USD", "EUR"])), tuple(states), tells)
 
