@@ -1,19 +1,23 @@
 """The source as a plain dlt pipeline, without Dagster: `python -m refersion_dagster.pipeline`.
 
-Loads into `refersion.duckdb` of the working directory (or REFERSION_DUCKDB_PATH), dataset `refersion_data`. Keys come
-from the environment (REFERSION_PUBLIC_KEY, …) or from dlt's own configuration (`[sources.refersion_source]` in
-`.dlt/secrets.toml`). Without a GraphQL token the REST tables are loaded and the script says what is left out.
+Loads into `refersion.duckdb` of the working directory (or REFERSION_DUCKDB_PATH), or into the PostgreSQL database of
+dlt's configuration where REFERSION_DESTINATION is postgres; dataset `refersion_data`. Keys come from the environment
+(REFERSION_PUBLIC_KEY, …) or from dlt's own configuration (`[sources.refersion_source]` in `.dlt/secrets.toml`). Without
+a GraphQL token the REST tables are loaded and the script says what is left out.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 import dlt
 from dlt.destinations.exceptions import DestinationConnectionError
+from dlt.extract.source import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
@@ -28,20 +32,23 @@ from refersion_dagster.refersion.environment import (
 )
 from refersion_dagster.refersion.errors import MissingCredentials, RefersionError, underlying
 
+DUCKDB = "duckdb"
+
 
 def main() -> int:
     """Loads everything; returns the exit code."""
-    destination = duckdb_file(os.environ.get("REFERSION_DUCKDB_PATH"))
-    pipeline = dlt.pipeline(PIPELINE, destination=destination, dataset_name=DATASET)
     try:
-        with kept_open(pipeline):
-            load(pipeline, [entity.name for entity in ENTITIES.values() if not entity.is_graphql])
+        with opened(os.environ.get("REFERSION_DESTINATION") or DUCKDB) as load:
+            load([entity.name for entity in ENTITIES.values() if not entity.is_graphql])
             try:
-                load(pipeline, [entity.name for entity in ENTITIES.values() if entity.is_graphql])
+                load([entity.name for entity in ENTITIES.values() if entity.is_graphql])
             except MissingCredentials as error:
                 click.echo(f"Left out: {error}", err=True)
     except DestinationConnectionError as error:
         click.echo(f"The database cannot be opened for writing: {error}", err=True)
+        return 1
+    except click.ClickException as error:
+        click.echo(error.message, err=True)
         return 1
     except RefersionError as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
@@ -49,18 +56,56 @@ def main() -> int:
     return 0
 
 
-def load(pipeline: Pipeline, tables: list[str]) -> None:
+@contextmanager
+def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
+    """What loads tables into a database, while nobody else writes to it.
+
+    Raises dlt's DestinationConnectionError for a DuckDB file that another program has open, and ClickException for
+    whatever is wrong with another database.
+    """
+    if destination == DUCKDB:
+        file = duckdb_file(os.environ.get("REFERSION_DUCKDB_PATH"))
+        pipeline = dlt.pipeline(PIPELINE, destination=file, dataset_name=DATASET)
+        with kept_open(pipeline):
+            yield lambda tables: load(pipeline, tables)
+        return
+    # Here and not above: Dagster comes with it, for which a load into a file need not wait.
+    from refersion_dagster.resources import WAREHOUSE_VARIABLES
+    from refersion_dagster.warehouse import Warehouse, WarehouseError
+
+    settings: dict[str, Any] = {
+        name: os.environ[variable] for name, variable in WAREHOUSE_VARIABLES.items() if os.environ.get(variable)
+    }
+    warehouse = Warehouse(**settings)
+
+    def load_there(tables: list[str]) -> None:
+        try:
+            load(pipeline, tables, warehouse.adapted)
+        except PipelineStepFailed as error:
+            raise warehouse.trouble(error) or error from None
+
+    try:
+        with warehouse.writing(click.echo):
+            pipeline = dlt.pipeline(PIPELINE, destination=warehouse.database.destination(), dataset_name=DATASET)
+            yield load_there
+    except WarehouseError as error:
+        raise click.ClickException(f"{type(error).__name__}: {error}") from None
+
+
+def load(
+    pipeline: Pipeline, tables: list[str], adapted: Callable[[DltSource], DltSource] = lambda source: source
+) -> None:
     """Loads the tables, in as many commits as their size takes, and prints dlt's account of each.
+
+    Args:
+        adapted: makes the source fit for the database.
 
     Raises the source's own RefersionError, out of the errors that dlt wraps around it.
     """
     given: dict[str, Any] = {"rows_per_load": ROWS_PER_LOAD, **from_environment()}
     report = ReadReport()
     while True:
-        source = refersion_source(
-            **given,
-            report=report,
-        )
+        source = adapted(refersion_source(**given, report=report))
         try:
             click.echo(pipeline.run(source.with_resources(*tables), loader_file_format="parquet"))
         except PipelineStepFailed as error:

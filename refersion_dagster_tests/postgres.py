@@ -126,6 +126,16 @@ class PostgresServer:
         finally:
             connection.close()
 
+    def allow_connections(self, database: PostgresDatabase, allowed: bool) -> None:
+        """Whether anybody may connect to a database from now on."""
+        self.query(ADMIN, f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS {allowed}", user=ADMIN)
+
+    def end_connections(self, database: PostgresDatabase, first: int) -> None:
+        """Ends all that are there, as a server does that is shut down, and one of them before the others."""
+        self.query(ADMIN, "SELECT pg_terminate_backend(%s, 5000)", first, user=ADMIN)
+        ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+        self.query(ADMIN, ended, database.name, user=ADMIN)
+
     def create_database(self, template: str = "template0") -> PostgresDatabase:
         """A database of the loading user's own; of an existing one's content where it is named.
 

@@ -18,7 +18,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract.source import DltSource
 from filelock import FileLock, Timeout
 
-from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE, duckdb_file
+from refersion_dagster.refersion.duckdb_file import LOAD_SETTINGS, MEMORY_VARIABLE, duckdb_file
 from refersion_dagster.refersion.environment import DATASET, DESTINATION_NAME, PIPELINE
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull
@@ -55,6 +55,9 @@ class DuckDBDatabase:
         destination: Any = dlt.destinations.duckdb(credentials, destination_name=DESTINATION_NAME)
         configuration = destination.spec()._bind_dataset_name(DATASET)
         with destination.client(Schema(PIPELINE), configuration).sql_client as client:
+            for setting in LOAD_SETTINGS:
+                # A load of this run may have left its own, as the settings are those of the file while it is open.
+                client.execute_sql(f"RESET {setting}")
             yield Session(client)
 
     @contextmanager

@@ -33,8 +33,8 @@ def trouble_of(error: BaseException) -> WarehouseError | None:
         said = " ".join(str(one).split())
         if (state and state.startswith(LOST)) or (not state and _is_of_client(one)):
             return WarehouseUnreachable(
-                f"The connection to PostgreSQL broke or could not be made: {said}. What was under way was rolled "
-                "back. Look at address, user and password if it never worked, else run again when the server is there."
+                f"The connection to PostgreSQL broke or could not be made: {said}. No table is half written. Look at "
+                "address, user and password if it never worked, else run again when the server is there."
             )
         if state and state.startswith(FULL):
             return WarehouseFull(

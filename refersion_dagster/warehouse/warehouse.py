@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import dagster as dg
 import dlt
 from dlt.extract.source import DltSource
 from dlt.pipeline.pipeline import Pipeline
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.warehouse.database import Database, database
@@ -35,6 +35,25 @@ class Warehouse(dg.ConfigurableResource):
         default=3600, ge=0, description="How long to wait for another run that writes to the same warehouse."
     )
 
+    # What a run that goes on holds to its end; None outside of runs.
+    _run: ExitStack | None = PrivateAttr(default=None)
+    _is_held: bool = PrivateAttr(default=False)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Warehouse]:
+        """The warehouse during a run of Dagster's.
+
+        The right to write is taken by the first step that needs it and kept to the run's end: no other run changes
+        tables between two steps, so that checks and summaries are of the same rows, and DuckDB keeps in memory what
+        one step read for the next.
+        """
+        with ExitStack() as run:
+            self._run, self._is_held = run, False
+            try:
+                yield self
+            finally:
+                self._run = None
+
     @property
     def database(self) -> Database:
         return database(self.destination, self.duckdb_path)
@@ -52,8 +71,14 @@ class Warehouse(dg.ConfigurableResource):
     @contextmanager
     def writing(self, tell: Callable[[str], None]) -> Iterator[None]:
         """The right to write, for one run at a time. Raises WarehouseBusy after lock_timeout_seconds."""
-        with self.database.writing(self.lock_timeout_seconds, tell):
-            yield
+        if self._run is None:
+            with self.database.writing(self.lock_timeout_seconds, tell):
+                yield
+            return
+        if not self._is_held:
+            self._run.enter_context(self.database.writing(self.lock_timeout_seconds, tell))
+            self._is_held = True
+        yield
 
     @contextmanager
     def pipeline(self, progress: Any = None) -> Iterator[Pipeline]:

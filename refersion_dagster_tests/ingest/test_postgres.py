@@ -1,0 +1,323 @@
+"""Loads into PostgreSQL: as processes at once, cut short at the worst moment, and by the plain dlt script."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import dagster as dg
+import psycopg2
+import pytest
+
+from refersion_dagster.automation.backfill import refersion_backfill
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.warehouse.postgres_database import LOCK
+from refersion_dagster_tests.ingest.stopped.resuming import at_the_source
+from refersion_dagster_tests.location import (
+    SMALL,
+    Ended,
+    Location,
+    Outcome,
+    account_of,
+    materialise,
+    outcome,
+    resources,
+)
+from refersion_dagster_tests.postgres import HOST, PASSWORD, PostgresDatabase, PostgresServer
+from refersion_dagster_tests.processes import soon
+from refersion_dagster_tests.test_refersion_refresh import lines_until
+from refersion_dagster_tests.test_secrets import LOG_EVERYTHING, files_with
+
+SOME = (
+    *(f"refersion/{table}" for table in ("affiliate_list", "affiliate_get", "affiliates", "payments")),
+    *("refersion/conversions", "refersion/conversion_history"),
+    *("summaries/data_as_of", "summaries/affiliates", "summaries/conversions"),
+)
+CONVERSIONS = ("refersion/conversions", "refersion/conversion_history")
+# So that rows of whatever age are as they are in Refersion.
+ALL_AGAIN = {"lookback_days": 1_000}
+SUMS = """
+SELECT is_test_conversion, status, payment_status, currency, count(*), count(DISTINCT id), sum(total),
+  sum(commission_total)
+FROM refersion_data.conversions GROUP BY 1, 2, 3, 4
+"""
+# Every way in which an address writes it.
+SECRETS = (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), quote_plus(PASSWORD))
+
+
+def in_warehouse(database: PostgresDatabase) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    return {row[:4]: row[4:] for row in database.query(SUMS)}
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Two processes that refreshed one warehouse at the same time."""
+
+    sandbox: SandboxServer
+    database: PostgresDatabase
+    locations: Sequence[Location]
+    ended: Sequence[Ended]
+    outcomes: Sequence[Outcome]
+
+    @property
+    def in_order(self) -> list[Outcome]:
+        """The run that was first comes first."""
+        return sorted(self.outcomes, key=lambda run: -run.metadata["refersion/affiliate_get"]["rows_loaded"])
+
+
+@pytest.fixture(scope="module")
+def runs(account: SandboxServer, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    database = postgres_server.create_database()
+    locations = [
+        Location.of(tmp_path_factory.mktemp(name), account).with_settings(
+            RUNTIME__LOG_LEVEL="DEBUG", **database.environment
+        )
+        for name in ("one", "other")
+    ]
+    for location in locations:
+        (location.folder / "dagster" / "dagster.yaml").write_text(LOG_EVERYTHING)
+    command = ("dagster", "asset", "materialize", "-m", "refersion_dagster.definitions", "--select", ",".join(SOME))
+    # Let go when both of them wait.
+    with lock_held(database):
+        processes = [location.start(*command) for location in locations]
+        said = ["".join(lines_until("waiting for it", process)) for process in processes]
+    said = [text + process.communicate(timeout=120)[0] for text, process in zip(said, processes, strict=True)]
+    ended = [Ended(process.returncode, text) for process, text in zip(processes, said, strict=True)]
+    outcomes = []
+    for location in locations:
+        with location.records() as instance:
+            outcomes += [outcome(instance, run.run_id) for run in instance.get_runs()]
+    return Runs(account, database, locations, ended, outcomes)
+
+
+class TestTwoRunsAtOnce:
+    """Two machines, as it were, each with records of its own, and logs in which everything is."""
+
+    def test_they_queue_up_and_both_succeed(self, runs: Runs) -> None:
+        assert [run.code for run in runs.ended] == [0, 0], "\n".join(run.output for run in runs.ended)
+        where = f"is writing to postgresql://{HOST}:{runs.database.server.port}/{runs.database.name}; waiting for it"
+        assert all(where in run.output for run in runs.ended)
+
+    def test_every_row_is_there_once_and_sums_are_refersions_own(self, runs: Runs) -> None:
+        sums = runs.sandbox.sums()
+        counts = runs.database.counts()
+        assert in_warehouse(runs.database) == at_the_source(runs.sandbox)
+        assert counts["conversions"] == counts["conversion_history"] == sums["number_of_conversions"]
+        assert counts["affiliate_get"] == counts["affiliate_list"] == sums["affiliates"]
+
+    def test_the_second_goes_on_from_the_state_in_the_database(self, runs: Runs) -> None:
+        first, second = (run.metadata["refersion/conversions"] for run in runs.in_order)
+        assert second["window_from"] > first["window_from"]
+        assert 0 < second["rows_loaded"] < first["rows_loaded"] == first["dagster/row_count"]
+
+    def test_the_password_is_in_no_file_and_in_no_output(self, runs: Runs) -> None:
+        for location, run in zip(runs.locations, runs.ended, strict=True):
+            # The log is as talkative as it was meant to be.
+            assert "POST /graphql" in run.output
+            assert files_with(location.folder, *SECRETS) == []
+            assert not [secret for secret in SECRETS if secret in run.output]
+        for run in runs.outcomes:
+            told = run.metadata["refersion/conversions"]["warehouse"]
+            assert told == f"postgresql://{HOST}:{runs.database.server.port}/{runs.database.name}"
+
+    def test_nothing_stays_in_the_temporary_folder(self, runs: Runs) -> None:
+        for location in runs.locations:
+            assert [file.name for file in (location.folder / "tmp").iterdir() if "refersion" in file.name] == []
+
+
+@contextmanager
+def lock_held(database: PostgresDatabase) -> Iterator[None]:
+    connection = psycopg2.connect(database.url)
+    connection.cursor().execute("SELECT pg_advisory_lock(%s)", [LOCK])
+    yield
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def loaded(postgres_server: PostgresServer) -> PostgresDatabase:
+    """A first load, which tests copy."""
+    database = postgres_server.create_database()
+    with SandboxServer(SMALL) as sandbox, database.in_use():
+        done = materialise(account_of(sandbox, **ALL_AGAIN), Warehouse(destination="postgres"), *CONVERSIONS)
+        assert done.success, done.failure
+    return database
+
+
+class TestCutShort:
+    """A run that is stopped while the database merges its rows, which a lock on the table keeps up."""
+
+    @pytest.fixture
+    def database(self, loaded: PostgresDatabase) -> Iterator[PostgresDatabase]:
+        database = loaded.copy()
+        with database.in_use():
+            yield database
+
+    @pytest.fixture
+    def sandbox(self) -> Iterator[SandboxServer]:
+        """The account of that load, two months later."""
+        with SandboxServer(SMALL) as sandbox:
+            sandbox.advance(days=60)
+            yield sandbox
+
+    def test_by_a_kill_leaves_the_table_as_it_was_and_the_next_run_ends_right(
+        self, sandbox: SandboxServer, database: PostgresDatabase, tmp_path: Path
+    ) -> None:
+        before = in_warehouse(database)
+        location = Location.of(tmp_path, sandbox).with_settings(
+            REFERSION_LOOKBACK_DAYS=str(ALL_AGAIN["lookback_days"]), **database.environment
+        )
+        command = ("dagster", "asset", "materialize", "-m", "refersion_dagster.definitions", "--select")
+        with merge_kept_up(database) as waiting, location.start(*command, ",".join(CONVERSIONS)) as process:
+            assert process.stdout
+            # What it prints has to go somewhere, or it would wait for that.
+            threading.Thread(target=process.stdout.read).start()
+            try:
+                assert soon(lambda: bool(waiting()), 60)
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+        # The server gives up what the client does not wait for any more.
+        assert soon(lambda: not others(database), 30)
+        assert in_warehouse(database) == before
+
+        done = materialise(account_of(sandbox, **ALL_AGAIN), Warehouse(destination="postgres"), *CONVERSIONS)
+
+        assert done.success, done.failure
+        assert in_warehouse(database) == at_the_source(sandbox)
+
+    def test_by_a_lost_connection_is_made_up_for_within_the_run(
+        self, sandbox: SandboxServer, database: PostgresDatabase
+    ) -> None:
+        with meanwhile(database, terminate):
+            done = materialise(account_of(sandbox, **ALL_AGAIN), Warehouse(destination="postgres"), *CONVERSIONS)
+        assert done.success, done.failure
+        assert in_warehouse(database) == at_the_source(sandbox)
+
+    def test_rows_that_were_copied_twice_are_there_once(
+        self, sandbox: SandboxServer, database: PostgresDatabase
+    ) -> None:
+        """As when the answer to a copy is lost, and dlt copies again."""
+
+        def copy_again(database: PostgresDatabase, _pid: int) -> None:
+            staging = "refersion_data_staging.conversions"
+            database.query(f"INSERT INTO {staging} SELECT * FROM {staging}")
+
+        with meanwhile(database, copy_again):
+            done = materialise(account_of(sandbox, **ALL_AGAIN), Warehouse(destination="postgres"), *CONVERSIONS)
+        assert done.success, done.failure
+        assert in_warehouse(database) == at_the_source(sandbox)
+
+    def test_by_a_server_that_goes_away_is_an_error_that_says_so(
+        self, sandbox: SandboxServer, database: PostgresDatabase
+    ) -> None:
+        def close(database: PostgresDatabase, pid: int) -> None:
+            database.server.allow_connections(database, False)
+            database.server.end_connections(database, first=pid)
+
+        before = in_warehouse(database)
+        with meanwhile(database, close):
+            failed = backfill(sandbox, "2025-06-01")
+        database.server.allow_connections(database, True)
+        assert not failed.success
+        assert "The connection to PostgreSQL broke or could not be made" in failed.failure
+        assert in_warehouse(database) == before
+        assert backfill(sandbox, "2025-06-01").success
+
+
+def backfill(sandbox: SandboxServer, month: str) -> Outcome:
+    """The job for one month, in this process; it is not tried again by itself."""
+    given = resources(account_of(sandbox), Warehouse(destination="postgres"))
+    job = dg.Definitions(jobs=[refersion_backfill], resources=given).resolve_job_def("refersion_backfill")
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = job.execute_in_process(partition_key=month, instance=instance, raise_on_error=False)
+        return outcome(instance, run.run_id)
+
+
+def others(database: PostgresDatabase, where: str = "TRUE") -> list[int]:
+    """The server's processes for other connections to this database."""
+    activity = f"SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name = %s AND {where}"
+    return [pid for (pid,) in database.server.query("postgres", activity, database.name, "refersion_dagster")]
+
+
+@contextmanager
+def merge_kept_up(database: PostgresDatabase) -> Iterator[Callable[[], list[int]]]:
+    """Nobody can change conversions meanwhile; gives what tells the server's processes that wait for it."""
+    connection = psycopg2.connect(database.url)
+    connection.cursor().execute("LOCK TABLE refersion_data.conversions IN SHARE MODE")
+    yield lambda: others(database, "wait_event_type = 'Lock' AND wait_event = 'relation'")
+    connection.close()
+
+
+@contextmanager
+def meanwhile(database: PostgresDatabase, happen: Callable[[PostgresDatabase, int], None]) -> Iterator[None]:
+    """Lets something happen at the moment when the merge waits for the table, and then lets it go on."""
+    happened: list[BaseException | None] = []
+
+    def wait_and_let_it_happen() -> None:
+        try:
+            with merge_kept_up(database) as waiting:
+                ready.set()
+                deadline = time.monotonic() + 60
+                while not (pids := waiting()):
+                    assert time.monotonic() < deadline, "no merge"
+                happen(database, pids[0])
+            happened.append(None)
+        except BaseException as error:  # noqa: BLE001 - told below, in the thread of the test
+            happened.append(error)
+
+    ready = threading.Event()
+    thread = threading.Thread(target=wait_and_let_it_happen)
+    thread.start()
+    ready.wait()
+    yield
+    thread.join()
+    assert happened == [None]
+
+
+def terminate(database: PostgresDatabase, pid: int) -> None:
+    database.query("SELECT pg_terminate_backend(%s, 5000)", pid)
+
+
+class TestScript:
+    """`python -m refersion_dagster.pipeline`"""
+
+    SCRIPT = ("python", "-m", "refersion_dagster.pipeline")
+
+    def test_it_loads_into_postgres_and_dlt_knows_the_pipeline(
+        self, account: SandboxServer, postgres: PostgresDatabase, tmp_path: Path
+    ) -> None:
+        location = Location.of(tmp_path, account).with_settings(
+            DLT_DATA_DIR=str(tmp_path / "dlt"), **postgres.environment
+        )
+        done = location.run(*self.SCRIPT)
+        assert done.code == 0, done.output
+        assert in_warehouse(postgres) == at_the_source(account)
+        info = location.run("dlt", "pipeline", "refersion_pipeline", "info")
+        assert info.code == 0, info.output
+        assert "dlt.destinations.postgres" in info.output
+        for ended in (done, info):
+            assert not [secret for secret in SECRETS if secret in ended.output]
+        assert files_with(tmp_path, *SECRETS) == []
+        assert not (tmp_path / "refersion.duckdb").exists()
+
+    @pytest.mark.parametrize(
+        ("settings", "told"),
+        [
+            ({"REFERSION_DESTINATION": "oracle"}, "REFERSION_DESTINATION is 'oracle'; it can be duckdb or postgres."),
+            ({"REFERSION_DESTINATION": "postgres"}, "its credentials lack host, database, username, password"),
+        ],
+    )
+    def test_what_is_not_set_right_is_one_line(self, tmp_path: Path, settings: dict[str, str], told: str) -> None:
+        done = Location.of(tmp_path).with_settings(**settings).run(*self.SCRIPT)
+        assert done.code == 1
+        assert [line for line in done.output.splitlines() if line.startswith("WarehouseNotSet: ") and told in line]
+        assert "Traceback" not in done.output
