@@ -16,6 +16,8 @@ from refersion_dagster.refersion.environment import DESTINATION_NAME
 # How much DuckDB may take during a load. Rows that hold more than 100 KB of text each, by the thousand, need more.
 MEMORY_VARIABLE = "REFERSION_DUCKDB_MEMORY"
 MEMORY = "150MB"
+# Names of what is set for loads.
+LOAD_SETTINGS = ("memory_limit", "threads", "preserve_insertion_order")
 
 
 def duckdb_file(path: str | None = None) -> Any:
@@ -27,11 +29,7 @@ def duckdb_file(path: str | None = None) -> Any:
     Args:
         path: the file; without it, one that dlt names after the destination.
     """
-    settings = {
-        "memory_limit": os.environ.get(MEMORY_VARIABLE) or MEMORY,
-        "threads": 2,
-        "preserve_insertion_order": False,
-    }
+    settings = dict(zip(LOAD_SETTINGS, (os.environ.get(MEMORY_VARIABLE) or MEMORY, 2, False), strict=True))
     # dlt sets 1 GB, up to which every row is written to the log first and to the file later.
     pragmas = ["wal_autocheckpoint = '16MB'"]
     credentials: Any = {"global_config": settings, "pragmas": pragmas}
