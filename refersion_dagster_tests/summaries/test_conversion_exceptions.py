@@ -258,6 +258,15 @@ class TestBurst:
         found = books.conversions(*burst(3, first=21), *twice, *renewals).rows("order_bursts")
         assert found == []  # three orders, one order three times, and three renewals
 
+    def test_of_nobody_in_particular_is_none(self, books: Books) -> None:
+        """A shop's server, or an e-mail that stands for none: credited to many affiliates, or without an end."""
+        spread = [{**row, "affiliate_id": row["id"]} for row in burst(11, first=100, customer__email="spread")]
+        fewer = [{**row, "affiliate_id": row["id"]} for row in burst(10, first=200, customer__email="fewer")]
+        endless = burst(122, first=1000, apart=timedelta(hours=6), customer__email="endless", start=day(1, 1))
+        long = burst(121, first=2000, apart=timedelta(hours=6), customer__email="long", start=day(1, 1))
+        found = books.conversions(*spread, *fewer, *endless, *long).rows("order_bursts")
+        assert {(row["traced_by"], row["orders"]) for row in found} == {("fewer", 10), ("long", 121)}
+
     def test_of_an_ip_is_told_where_the_customers_differ(self, books: Books) -> None:
         rows = [{**row, "customer__email": f"{n}" * 64} for n, row in enumerate(burst(5, customer__browser_ip="ip"))]
         (row,) = findings(books.conversions(*rows), "ip burst")

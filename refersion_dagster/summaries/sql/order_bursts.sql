@@ -3,7 +3,8 @@ group: review
 description: >
   Many orders from one customer or one ip within 24 hours, 5 of them or more: what self-made orders look like. Renewals
   are left out, and an order that was credited twice counts once. What Refersion denied or found unqualified needs no
-  review.
+  review. Nor do bursts that go on for more than 30 days or were credited to more than 10 affiliates: no person's, but a
+  shop's own server, a mobile network, or an e-mail put in where there is none.
 grain: one row per burst, affiliate and currency that its orders were credited in
 primary_key: [source, first_conversion_id]
 owners: [team:data]
@@ -98,10 +99,26 @@ numbered AS (
   FROM joined AS j
 ),
 
+members AS (
+  SELECT
+    n.burst,
+    n.made_at,
+    c.*
+  FROM numbered AS n
+  JOIN credited AS c ON c.source = n.source AND c.traced_by = n.traced_by AND c.order_key = n.order_key
+),
+
 bursts AS (
-  SELECT source, traced_by, burst, count(*) AS orders, min(made_at) AS burst_from, max(made_at) AS burst_to
-  FROM numbered
+  SELECT
+    source,
+    traced_by,
+    burst,
+    count(DISTINCT order_key) AS orders,
+    min(made_at) AS burst_from,
+    max(made_at) AS burst_to
+  FROM members
   GROUP BY source, traced_by, burst
+  HAVING count(DISTINCT affiliate_id) <= 10 AND max(made_at) <= min(made_at) + INTERVAL '24' HOUR * 30
 ),
 
 found AS (
@@ -111,19 +128,18 @@ found AS (
     b.orders,
     b.burst_from,
     b.burst_to,
-    c.affiliate_id,
-    c.currency,
-    min(c.conversion_id) AS first_conversion_id,
+    m.affiliate_id,
+    m.currency,
+    min(m.conversion_id) AS first_conversion_id,
     count(*) AS conversions,
-    min(c.created_at) AS first_at,
-    max(c.created_at) AS last_at,
-    sum(CASE WHEN t.original_id IS NULL THEN c.commission ELSE 0 END) AS amount_at_stake,
-    sum(CASE WHEN t.original_id IS NULL AND c.state <> 'paid' THEN c.commission ELSE 0 END) AS amount_unpaid
-  FROM numbered AS n
-  JOIN bursts AS b ON b.source = n.source AND b.traced_by = n.traced_by AND b.burst = n.burst
-  JOIN credited AS c ON c.source = n.source AND c.traced_by = n.traced_by AND c.order_key = n.order_key
-  LEFT JOIN taken_back AS t ON t.original_id = c.conversion_id
-  GROUP BY b.source, b.traced_by, b.burst, b.orders, b.burst_from, b.burst_to, c.affiliate_id, c.currency
+    min(m.created_at) AS first_at,
+    max(m.created_at) AS last_at,
+    sum(CASE WHEN t.original_id IS NULL THEN m.commission ELSE 0 END) AS amount_at_stake,
+    sum(CASE WHEN t.original_id IS NULL AND m.state <> 'paid' THEN m.commission ELSE 0 END) AS amount_unpaid
+  FROM members AS m
+  JOIN bursts AS b ON b.source = m.source AND b.traced_by = m.traced_by AND b.burst = m.burst
+  LEFT JOIN taken_back AS t ON t.original_id = m.conversion_id
+  GROUP BY b.source, b.traced_by, b.burst, b.orders, b.burst_from, b.burst_to, m.affiliate_id, m.currency
 )
 
 SELECT
