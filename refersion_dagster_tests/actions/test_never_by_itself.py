@@ -41,7 +41,9 @@ class TestTheDefinitions:
         graph = REPOSITORY.asset_graph
         assert {graph.get(key).automation_condition for key in KEYS} == {None}
 
-    @pytest.mark.parametrize("job", [job for job in REPOSITORY.get_all_jobs() if job.name not in JOBS], ids=str)
+    @pytest.mark.parametrize(
+        "job", [job for job in REPOSITORY.get_all_jobs() if job.name not in JOBS], ids=lambda job: job.name
+    )
     def test_no_other_job_has_a_step_of_one(self, job: dg.JobDefinition) -> None:
         assert {node.definition.name for node in job.nodes}.isdisjoint(ENDPOINTS)
 
