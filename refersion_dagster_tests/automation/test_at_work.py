@@ -104,7 +104,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, alerts: tuple[str, list[dict[
     folder = tmp_path_factory.mktemp("work")
     inbox, port = folder / "inbox.sqlite", free_port()
     # Once, as soon as Dagster is up.
-    soonest = datetime.now(UTC) + timedelta(seconds=80)
+    soonest = datetime.now(UTC) + timedelta(seconds=40)
     with SandboxServer(SMALL) as sandbox, receiving(inbox) as receiver:
         location = Location.of(folder, sandbox).with_settings(
             REFERSION_NIGHTLY_CRON=f"{soonest.minute} {soonest.hour} * * *",
