@@ -278,7 +278,7 @@ class TestReadingsAtDifferentTimes:
         assert only(books.add("conversion_totals", march(1, "1", "10")).rows("control_totals"))["verdict"] == "agrees"
 
     def test_totals_of_a_month_long_gone_stand_until_they_change(self, books: Books) -> None:
-        """They are not asked for again where their year is as it was, which a run finds out with those of this month."""
+        """They are not asked for again where their year is as it was, as a run finds out with this month's."""
         long_ago = {"created": day(5, 1), "read_at": READ_AT - timedelta(days=1)}
         books.conversions(order(1, "10", "1", **long_ago), order(2, "20", "2"))
         of_january = totals(datetime(2025, 1, 1, tzinfo=UTC), "APPROVED", "UNPAID", 2, "2", "20")
