@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 
-from refersion_dagster.actions.asked import Asked
 from refersion_dagster.actions.catalogue import Endpoint
 from refersion_dagster.actions.fields import read_amount
 from refersion_dagster.actions.journal import Asking
 from refersion_dagster.actions.known import Limits
 from refersion_dagster.actions.launchpad import MAX_COMMISSION, ActionConfig
 from refersion_dagster.actions.mistakes import Mistake, Mistakes
-from refersion_dagster.actions.outcomes import MEANING, Outcome, Result, counted
+from refersion_dagster.actions.outcomes import Outcome
 from refersion_dagster.actions.performing import perform, preview
 from refersion_dagster.actions.plan import MOST_IN_A_CALL, Order, Plan
-from refersion_dagster.actions.reading_again import reading_again
+from refersion_dagster.actions.reading_again import Reading, reading_again, reading_before
 from refersion_dagster.actions.sending import Sent
 from refersion_dagster.actions.sources import from_configuration, from_file
-from refersion_dagster.actions.specs import asset_key
+from refersion_dagster.actions.telling import evidence, record, show, still_open, to_look_at
 from refersion_dagster.ingest.loading import load_tables
 from refersion_dagster.ingest.run_log import source_log_shown
-from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import RefersionError
-from refersion_dagster.refersion.rest import encoded
 from refersion_dagster.resources import RefersionResource, Warehouse
 
 ALLOW_WRITES = "REFERSION_ALLOW_WRITES"
@@ -42,12 +37,6 @@ AUTOMATIC = {
     "dagster/auto_materialize": "an automation condition",
     "dagster/from_automation_condition": "an automation condition",
 }
-# Calls that a dry run writes into its log; all of them are in its metadata.
-CALLS_LOGGED = 100
-HOW_TO_SETTLE = (
-    "`refersion-dagster actions list` shows them, `refersion-dagster actions show KEY` what Refersion's own data says, "
-    "and `refersion-dagster actions settle KEY` records what you found."
-)
 
 
 def carry_out(
@@ -65,8 +54,10 @@ def carry_out(
     try:
         order = _order(endpoint, config, context.run_id)
         if config.dry_run:
-            _show(context, preview(order, warehouse, context.log.info))
+            show(context, preview(order, warehouse, context.log.info))
             return
+        if config.check_warehouse:
+            _read_before(context, order, refersion, warehouse, dlt)
         with source_log_shown(context.log):
             plan, sent = perform(order, refersion, warehouse, context.log.info)
     except Mistakes as mistakes:
@@ -74,8 +65,9 @@ def carry_out(
     except RefersionError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     not_read = _read_again(context, plan, sent, refersion, warehouse, dlt)
-    _record(context, plan, sent, warehouse)
-    if words := [*_to_look_at(plan, sent), *not_read]:
+    with warehouse.writing(context.log.info):
+        record(context, plan, sent, warehouse)
+    if words := [*to_look_at(plan, sent), *still_open(plan, evidence(plan, refersion, warehouse)), *not_read]:
         raise dg.Failure("\n\n".join(words), allow_retries=False)
 
 
@@ -125,40 +117,26 @@ def _order(endpoint: Endpoint, config: ActionConfig, run_id: str) -> Order:
     )
 
 
-def _show(context: dg.OpExecutionContext, plan: Plan) -> None:
-    """A dry run's outcome: the very bodies that would be sent, passwords as placeholders."""
-    bodies = [encoded(plan.endpoint.body(asked)).decode() for asked in plan.calls]
-    for body in bodies[:CALLS_LOGGED]:
-        context.log.info(f"Would send POST {plan.endpoint.path} {body}")
-    if len(bodies) > CALLS_LOGGED:
-        context.log.info(f"… and {len(bodies) - CALLS_LOGGED} more calls, all of them in the metadata")
-    context.log_event(
-        dg.AssetObservation(
-            asset_key(plan.endpoint),
-            description="Dry run: nothing was sent.",
-            metadata={
-                "dry_run": True,
-                "items": plan.to_send,
-                "calls": len(plan.calls),
-                "would_send": dg.MetadataValue.json([{"path": plan.endpoint.path, "body": body} for body in bodies]),
-                **_common_metadata(plan),
-            },
-        )
-    )
-    for words in _open(plan):
-        context.log.warning(words)
-
-
-def _common_metadata(plan: Plan) -> dict[str, Any]:
-    return {
-        "requested_by": plan.asking.requested_by,
-        "purpose": plan.asking.purpose or "(none)",
-        "source": plan.asking.source,
-        "done_before": len(plan.done),
-        "declined_before": len(plan.declined),
-        "open": len(plan.open),
-        **{f"commission_{currency}": f"{amount:.2f}" for currency, amount in sorted(plan.stakes.items())},
-    }
+def _read_before(
+    context: dg.OpExecutionContext,
+    order: Order,
+    refersion: RefersionResource,
+    warehouse: Warehouse,
+    dlt: DagsterDltResource,
+) -> None:
+    with warehouse.writing(context.log.info):
+        reading = reading_before(order.endpoint, refersion, warehouse)
+    if not reading.tables:
+        return
+    # Mistakes are told before anything at all is asked of Refersion.
+    preview(order, warehouse, lambda _: None)
+    try:
+        _read(context, reading, refersion, warehouse, dlt)
+    except dg.Failure as failure:
+        raise dg.Failure(
+            f"Nothing was sent, as it could not be seen whether it was before: {failure.description}",
+            allow_retries=False,
+        ) from failure
 
 
 def _read_again(
@@ -172,15 +150,12 @@ def _read_again(
     """Reads again what was written; why it could not be, in words for people to see."""
     # What may have been done is read again as well: the warehouse then has what there is to know.
     touched = [asked for asked, result in sent.results if result.outcome in (Outcome.DONE, Outcome.UNKNOWN)]
-    reading = reading_again(plan.endpoint, touched, refersion, warehouse)
+    with warehouse.writing(context.log.info):
+        reading = reading_again(plan.endpoint, touched, refersion, warehouse)
     if reading.why_not:
         context.log.warning(f"What changed is not read again: {reading.why_not}")
-    if not reading.tables:
-        return []
     try:
-        for loaded in load_tables(context, refersion, warehouse, dlt, reading.options, reading.tables):
-            assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
-            context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))
+        _read(context, reading, refersion, warehouse, dlt)
     except dg.Failure as failure:
         return [
             "What was sent is recorded, and what changed could not be read again; the next refresh makes up for it: "
@@ -189,69 +164,16 @@ def _read_again(
     return []
 
 
-def _record(context: dg.OpExecutionContext, plan: Plan, sent: Sent, warehouse: Warehouse) -> None:
-    """The materialisation of the result table."""
-    counts = Counter(result.outcome for _, result in sent.results)
-    rows = warehouse.row_counts([plan.endpoint.name])
-    context.log_event(
-        dg.AssetMaterialization(
-            asset_key(plan.endpoint),
-            metadata={
-                "dagster/row_count": rows.get(plan.endpoint.name, 0),
-                "dagster/table_name": f"{DATASET}.{plan.endpoint.name}",
-                "warehouse": warehouse.location,
-                **{outcome.value: counts[outcome] for outcome in Outcome if outcome is not Outcome.PENDING},
-                "not_begun": sent.left,
-                **_common_metadata(plan),
-            },
-        )
-    )
-    for asked, result in sent.results:
-        if result.outcome is Outcome.NOT_CHANGED:
-            context.log.warning(_line(asked, result))
-        elif warning := result.values.get("warning"):
-            context.log.warning(f"{asked.place}: Refersion warned: {warning}")
-
-
-def _line(asked: Asked, result: Result) -> str:
-    return f"{asked.place} (key {asked.key}): {result.outcome}: {result.message or MEANING[result.outcome]}"
-
-
-def _to_look_at(plan: Plan, sent: Sent) -> list[str]:
-    """What a person has to look at, in words; nothing where all is well."""
-    words = []
-    if sent.trouble:
-        words.append(
-            f"The run stopped after {len(sent.results)} of {counted(plan.to_send, 'item')}: {sent.trouble}"
-            + (f" {counted(sent.left, 'item')} not begun; the next run goes on there." if sent.left else "")
-        )
-    for outcome, then in (
-        (Outcome.UNKNOWN, f"They may have been done or not, and are not sent again by themselves. {HOW_TO_SETTLE}"),
-        (Outcome.REFUSED, "Nothing happened to them. Correct them, or set again to true to send them as they are."),
-        (Outcome.NOT_DONE, "They are certain not to have happened; the next run sends them."),
-    ):
-        lines = [_line(asked, result) for asked, result in sent.results if result.outcome is outcome]
-        if lines:
-            words.append(_listed(f"{counted(len(lines), 'item')} {outcome}:", lines, then))
-    return words + _open(plan)
-
-
-def _open(plan: Plan) -> list[str]:
-    lines = [
-        f"{one.place} (key {one.key}): sent on {plan.earlier[one.key].intended_at:%Y-%m-%d %H:%M:%S} UTC by run "
-        f"{plan.earlier[one.key].run_id}, and the answer was lost"
-        for one in plan.open
-    ]
-    if not lines:
-        return []
-    return [
-        _listed(
-            f"{counted(len(lines), 'item')} not sent, as it is not known whether they were done before:",
-            lines,
-            HOW_TO_SETTLE,
-        )
-    ]
-
-
-def _listed(title: str, lines: Sequence[str], then: str) -> str:
-    return "\n".join([title, *(f"- {line}" for line in lines), then])
+def _read(
+    context: dg.OpExecutionContext,
+    reading: Reading,
+    refersion: RefersionResource,
+    warehouse: Warehouse,
+    dlt: DagsterDltResource,
+) -> None:
+    """Reads raw tables, and records it on their pages. Raises dg.Failure."""
+    if not reading.tables:
+        return
+    for loaded in load_tables(context, refersion, warehouse, dlt, reading.options, reading.tables):
+        assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
+        context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))

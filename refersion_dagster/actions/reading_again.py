@@ -1,4 +1,4 @@
-"""What was written, read again, so that the warehouse agrees with Refersion."""
+"""What is read around a write: before credits, what may have been credited; afterwards, what was written."""
 
 from __future__ import annotations
 
@@ -31,6 +31,17 @@ class Reading:
     tables: Sequence[str] = ()
     options: dict[str, Any] = field(default_factory=dict)
     why_not: str | None = None
+
+
+def reading_before(endpoint: Endpoint, refersion: RefersionResource, warehouse: Warehouse) -> Reading:
+    """What has to be read before anything is sent: credits that another warehouse's journal has, and this has not.
+
+    Credits carry a reference in their notes, which is looked for in the conversions.
+    """
+    if "notes" not in endpoint.item.model_fields or not refersion.graphql_token:
+        return Reading()
+    loaded = warehouse.row_counts(CONVERSION_TABLES)
+    return Reading([table for table in ("conversions", HISTORY) if table in loaded], {"lookback_days": 0})
 
 
 def reading_again(

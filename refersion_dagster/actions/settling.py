@@ -68,7 +68,9 @@ def one_of(entries: Sequence[Entry], key: str) -> Entry:
     raise CannotSettle(f"{len(found)} items have keys that begin with {key}: {several}. Give more of it.")
 
 
-def evidence_on(entry: Entry, journal: Journal, session: Session, refersion: RefersionResource) -> Evidence:
+def evidence_on(
+    entry: Entry, journal: Journal, session: Session, refersion: RefersionResource, retry_seconds: int = 30
+) -> Evidence:
     """What Refersion says about an item now. Raises RefersionError where it cannot be asked."""
 
     def created(conversion_id: str) -> datetime | None:
@@ -79,7 +81,7 @@ def evidence_on(entry: Entry, journal: Journal, session: Session, refersion: Ref
         return rows[0][0] if rows else None
 
     others = tuple(other for other in journal.entries() if (other.endpoint, other.key) != (entry.endpoint, entry.key))
-    account = refersion.account(retry_seconds=30)
+    account = refersion.account(retry_seconds=retry_seconds)
     try:
         return LOOKS[entry.endpoint](Inquiry(entry, account, others, created))
     finally:
