@@ -188,11 +188,11 @@ def lives(draw: st.DrawFn, number: int = 0) -> Life:
     is_paid_now = found[-1][2]
     payments = [at for at, (_, _, paid, _) in enumerate(found) if paid and not found[at - 1][2]]
     states = []
-    for at, ((moment, *state), end) in enumerate(zip(found, ends, strict=True)):
+    for at, ((moment, word, paid, due), end) in enumerate(zip(found, ends, strict=True)):
         seen_at = moment + (end - moment) / 2
         # The first state is as old as the row, and the payment there is has a date of its own.
         known = tells or at == 0 or (is_paid_now and at == payments[-1])
-        states.append(State(moment, seen_at, moment if known else seen_at, *state))
+        states.append(State(moment, seen_at, moment if known else seen_at, word, paid, due))
     return Life(number, kind, draw(st.sampled_from(["USD", "EUR"])), tuple(states), tells)
 
 
