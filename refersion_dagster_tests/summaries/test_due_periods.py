@@ -110,6 +110,19 @@ def test_without_history_it_begins_with_the_last_change_else_with_the_order(book
     }
 
 
+def test_a_change_is_dated_by_refersion_only_where_that_lies_between_two_readings(books: Books) -> None:
+    books.add(
+        "conversion_history",
+        # The last change is said to be one that was read before.
+        history(1, day(5, 2), "new", "PENDING", updated=day(4, 2)),
+        history(1, day(20, 2), "changed", "APPROVED", updated=day(4, 2)),
+        # The first reading does not say, the row does.
+        history(2, day(5, 2), "new", "APPROVED"),
+    )
+    books.conversions(order(1, "10", "1", created=day(1, 2)), order(2, "10", "1", created=day(1, 2), updated=day(3, 2)))
+    assert stretches(books) == {"1": [still("1", "approved", day(20, 2))], "2": [still("1", "approved", day(3, 2))]}
+
+
 def test_an_approval_is_taken_back_and_given_again(books: Books) -> None:
     books.add(
         "conversion_history",
