@@ -220,6 +220,6 @@ def counts(database: Path) -> dict[str, int]:
     with duckdb.connect(str(database)) as connection:
         found = connection.execute(
             "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'refersion_data' "
-            "AND NOT starts_with(table_name, '_dlt') ORDER BY table_name"
+            "AND NOT starts_with(table_name, '_') ORDER BY table_name"
         ).fetchall()
         return {name: connection.table(f"refersion_data.{name}").shape[0] for (name,) in found}

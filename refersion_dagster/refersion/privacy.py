@@ -9,6 +9,7 @@ all other threads wait meanwhile.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -74,6 +75,7 @@ class Privacy:
 @cache
 def _calculator() -> duckdb.DuckDBPyConnection:
     """A database in memory, without tables. Opening one takes as long as many thousand hashes, so there is one."""
+    atexit.register(_calculator.cache_clear)  # DuckDB complains about what is left at the very end
     return duckdb.connect(config={"threads": 1})
 
 

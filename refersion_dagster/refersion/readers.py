@@ -11,9 +11,11 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any
 
 import dlt
 import pyarrow as pa
@@ -25,10 +27,8 @@ from refersion_dagster.refersion.coerce import read_text
 from refersion_dagster.refersion.entities import (
     AFFILIATE_GET,
     AFFILIATE_LIST,
-    CONVERSION_STATUSES,
     CONVERSION_TOTALS,
     CONVERSIONS,
-    PAYMENT_STATUSES,
     Entity,
 )
 from refersion_dagster.refersion.privacy import PersonalData, Privacy
@@ -36,6 +36,7 @@ from refersion_dagster.refersion.reading import EntityReader
 from refersion_dagster.refersion.report import ReadReport, ReadSpan, TableReport
 from refersion_dagster.refersion.span import BEGINNING, Pass, SpanRequest, plan
 from refersion_dagster.refersion.tables import Row, TableBuilder, dlt_columns
+from refersion_dagster.refersion.totals import changed_years, each_status, years_with_conversions
 from refersion_dagster.refersion.windows import Window, days, month_start, months, parse_moment, whole_second
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class ReadOptions:
         details_of: affiliate_get reads these in any case: ids as the list has them.
         totals_by: "month" or "day".
         totals_of_loaded: ask for totals only up to where conversions were read, not up to now.
+        older_totals: ask for the totals of months before the look-back too, where those of their year changed.
         rows_per_load: a windowed table stops after whole months that hold this many rows, and says so in its report;
             None reads all in one load.
     """
@@ -69,6 +71,7 @@ class ReadOptions:
     totals_of_loaded: bool = False
     rows_per_load: int | None = None
     details_of: frozenset[str] = frozenset()
+    older_totals: bool = False
 
 
 class Tables:
@@ -140,28 +143,22 @@ class Tables:
         any_at_all = self.account.rest.conversion_count(Window(BEGINNING, whole_second(datetime.now(UTC))))
         now = self._end_of_totals()
         reading = plan(self.options.span, state, now)
-        window = self._window_of_totals(reading, now)
-        if window is None or not any_at_all:
+        windows = self._windows_of_totals(reading, now)
+        if not windows or not any_at_all:
             yield self._builder(CONVERSION_TOTALS).empty()
             return
-        by_month = self.options.totals_by == "month"
-        report.read_from, report.read_to = window.start, window.end
-        periods = [
-            period for year in self._years_with_conversions(window) for period in (months if by_month else days)(year)
-        ]
-        asked = [
-            (period, status, payment_status)
-            for period in periods
-            for status in CONVERSION_STATUSES
-            for payment_status in PAYMENT_STATUSES
-        ]
-        rows: list[Row] = [
-            {**row, "granularity": self.options.totals_by} for row in self.account.rest.conversion_totals(asked)
-        ]
+        report.read_from, report.read_to = windows[0].start, windows[-1].end
+        rest = self.account.rest
+        years = [*self._changed_before(reading, report.read_from, now, state)]
+        for window in windows:
+            years += years_with_conversions(rest, window)
+        split = months if self.options.totals_by == "month" else days
+        asked = each_status(dict.fromkeys(period for year in years for period in split(year)))
+        rows: list[Row] = [{**row, "granularity": self.options.totals_by} for row in rest.conversion_totals(asked)]
         known = {column.name for column in CONVERSION_TOTALS.columns}
         report.fields_extra = sorted({name for row in rows for name in row} - known)
         yield from _built(self._builder(CONVERSION_TOTALS, report.fields_extra), rows)
-        reading.read_up_to(window.end)
+        reading.read_up_to(report.read_to)
 
     def _end_of_totals(self) -> datetime:
         """The last second to ask for: now or, where totals are held against the conversions, the last that was read.
@@ -175,27 +172,27 @@ class Tables:
         position = dlt.current.resource_state(CONVERSIONS.name).get("position")
         return min(parse_moment(position) - timedelta(seconds=1), self.account.now) if position else self.account.now
 
-    def _window_of_totals(self, reading: Pass, last: datetime) -> Window | None:
-        """Whole periods, but nothing from before the first load or after `last`; None where nothing is left."""
-        if reading.window is None:
-            return None
-        start = reading.window.start.replace(hour=0, minute=0, second=0)
-        if self.options.totals_by == "month":
-            start = month_start(start)
-        start = max(start, min(reading.window.start, reading.start))
-        end = min(reading.window.end, last + timedelta(seconds=1))
-        return Window(start, end) if start < end else None
+    def _windows_of_totals(self, reading: Pass, last: datetime) -> list[Window]:
+        """Whole periods, but nothing from before the first load or after `last`."""
+        found: list[Window] = []
+        for window in reading.windows:
+            start = window.start.replace(hour=0, minute=0, second=0)
+            if self.options.totals_by == "month":
+                start = month_start(start)
+            start = max(start, min(window.start, reading.start))
+            end = min(window.end, last + timedelta(seconds=1))
+            if start < end:
+                found.append(Window(start, end))
+        return found
 
-    def _years_with_conversions(self, window: Window) -> Iterator[Window]:
-        """Years of the window in which the account has conversions: the first load begins long before most accounts."""
-        for year in range(window.start.year, window.end.year + 1):
-            start = max(window.start, datetime(year, 1, 1, tzinfo=UTC))
-            end = min(window.end, datetime(year + 1, 1, 1, tzinfo=UTC))
-            if start >= end:
-                continue
-            years = Window(start, end)
-            if end - start < timedelta(days=200) or self.account.rest.conversion_count(years):
-                yield years
+    def _changed_before(
+        self, reading: Pass, start: datetime, now: datetime, state: MutableMapping[str, Any]
+    ) -> Iterable[Window]:
+        """Years before the look-back, which begins at `start`, whose totals changed."""
+        end = max(start, month_start(now - self.options.span.lookback))
+        if not self.options.older_totals or reading.state is None or reading.start >= end:
+            return ()
+        return changed_years(self.account.rest, Window(reading.start, end), state.setdefault("years", {}))
 
     def listed(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
         """A GraphQL entity without windows."""
@@ -223,7 +220,9 @@ class Tables:
         held: list[pa.Table] = []
         position = reading.window.start
         newest: datetime | None = None
-        for batch in EntityReader(client, selection, builder, report).read(months(reading.window)):
+        for batch in EntityReader(client, selection, builder, report).read(
+            chain.from_iterable(map(months, reading.windows))
+        ):
             held += batch.tables
             newest = max(filter(None, [newest, *map(_newest, batch.tables)]), default=None)
             loaded += sum(table.num_rows for table in batch.tables)
@@ -242,8 +241,9 @@ class Tables:
             yield pa.concat_tables(held)
         report.read_to = position
         report.more = position < reading.window.end
-        if position > reading.window.start:
-            report.spans.append(ReadSpan(reading.window.start, position, self.account.now))
+        for window in reading.windows:
+            if window.start < position:
+                report.spans.append(ReadSpan(window.start, min(window.end, position), self.account.now))
         reading.read_up_to(position, newest)
 
     def resource(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> DltResource:

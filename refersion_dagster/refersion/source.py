@@ -26,7 +26,7 @@ from refersion_dagster.refersion.privacy import PersonalData
 from refersion_dagster.refersion.readers import ReadOptions, Tables
 from refersion_dagster.refersion.report import ReadReport
 from refersion_dagster.refersion.span import BEGINNING, LOOKBACK_DAYS, SpanRequest
-from refersion_dagster.refersion.windows import parse_moment
+from refersion_dagster.refersion.windows import Window, parse_moment
 
 
 def build_resources(account: Account, options: ReadOptions, report: ReadReport) -> Iterable[DltResource]:
@@ -52,11 +52,13 @@ def refersion_source(
     lookback_days: int = LOOKBACK_DAYS,
     read_from: str | None = None,
     read_to: str | None = None,
+    read_spans: Sequence[tuple[str, str]] = (),
     full_reload: bool = False,
     all_details: bool = False,
     details_of: Sequence[str] = (),
     totals_by: str = "month",
     totals_of_loaded: bool = False,
+    older_totals: bool = False,
     pii: str = "hash",
     pii_salt: TSecretStrValue | None = None,
     max_concurrency: int = 8,
@@ -82,12 +84,14 @@ def refersion_source(
             account's beginning.
         lookback_days: how many days to read again.
         read_from, read_to: an explicit span of `created`, half-open, which leaves the high-water mark alone.
+        read_spans: several of them, as (from, to), instead of read_from and read_to.
         full_reload: read everything from start_date again.
         all_details: read the details of every affiliate, not only of new and changed ones.
         details_of: affiliates whose details are read in any case, by id as the list has it: not every detail shows in
             the list.
         totals_by: period of the control totals, "month" or "day".
         totals_of_loaded: ask for control totals only up to where conversions were read, in this run or the last one.
+        older_totals: ask for control totals of months before the look-back too, where those of their year changed.
         pii: what becomes of customers' e-mail, name and ip: "hash", "keep" or "drop".
         pii_salt: key of the hash; without one, a random one that is kept in dlt's state.
         max_concurrency: the most requests at once, per API.
@@ -123,7 +127,17 @@ def refersion_source(
         read_to=parse_moment(read_to) if read_to else None,
         full=full_reload,
     )
+    if read_spans:
+        span = span.for_windows(Window(parse_moment(start), parse_moment(end)) for start, end in read_spans)
     options = ReadOptions(
-        span, personal, pii_salt, all_details, totals_by, totals_of_loaded, rows_per_load, frozenset(details_of)
+        span,
+        personal,
+        pii_salt,
+        all_details,
+        totals_by,
+        totals_of_loaded,
+        rows_per_load,
+        frozenset(details_of),
+        older_totals,
     )
     return list(build_resources(account, options, report if report is not None else ReadReport()))

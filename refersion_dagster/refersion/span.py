@@ -15,8 +15,8 @@ A pass that was cut short goes on from `position`; after one that got to its end
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from dataclasses import dataclass
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,6 +37,7 @@ class SpanRequest:
         lookback: how far before the last pass's beginning to read again.
         read_from, read_to: an explicit span, instead of all of the above; it leaves the state alone.
         full: read everything from `start` again.
+        only: just these windows, in order and apart from each other, of the explicit span that holds them all.
     """
 
     start: datetime = BEGINNING
@@ -44,6 +45,12 @@ class SpanRequest:
     read_from: datetime | None = None
     read_to: datetime | None = None
     full: bool = False
+    only: tuple[Window, ...] = ()
+
+    def for_windows(self, windows: Iterable[Window]) -> SpanRequest:
+        """The same, but for exactly these windows."""
+        ordered = tuple(sorted(windows))
+        return replace(self, read_from=ordered[0].start, read_to=ordered[-1].end, only=ordered)
 
     @property
     def explicit(self) -> bool:
@@ -59,6 +66,7 @@ class Pass:
         state: the table's state; None for spans that leave it alone.
         start: the earliest moment ever read from, once this pass is through.
         high_water: where a later pass looks back from.
+        only: what of the window is to be read; all of it where this is empty.
     """
 
     window: Window | None
@@ -66,6 +74,16 @@ class Pass:
     start: datetime
     high_water: datetime
     newest: datetime | None = None
+    only: tuple[Window, ...] = ()
+
+    @property
+    def windows(self) -> list[Window]:
+        """What is left to read, in order."""
+        if self.window is None:
+            return []
+        left = self.window
+        parts = [_window(max(one.start, left.start), min(one.end, left.end)) for one in self.only or (left,)]
+        return [part for part in parts if part]
 
     def read_up_to(self, position: datetime, newest: datetime | None = None) -> None:
         """Everything of the pass before `position` was read and is about to be loaded; `newest` is its latest row."""
@@ -96,7 +114,7 @@ def plan(
     end = request.read_to or now + timedelta(seconds=1)
     if request.explicit:
         start = resume_at or request.read_from or request.start
-        return Pass(_window(start, end), None, request.start, now)
+        return Pass(_window(start, end), None, request.start, now, only=request.only)
     if not state.get("position"):
         return Pass(_window(request.start, end), state, request.start, now)
     newest = parse_moment(state["newest"]) if state["newest"] else None

@@ -150,3 +150,23 @@ def test_what_is_no_moment_is_refused_with_a_sample(text: str) -> None:
 def test_a_window_that_makes_no_sense_cannot_be_made(start: datetime, end: datetime) -> None:
     with pytest.raises((ValueError, TypeError)):
         Window(start, end)
+
+
+def test_several_windows_are_read_alone_and_leave_the_state_alone() -> None:
+    state = passed()
+    before = dict(state)
+    march, june = (
+        Window(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC)),
+        Window(datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 7, 1, tzinfo=UTC)),
+    )
+    span = plan(REQUEST.for_windows([june, march]), state, NOW)
+    assert span.windows == [march, june]
+    span.read_up_to(june.end)
+    assert state == before
+    middle = datetime(2025, 6, 15, tzinfo=UTC)
+    assert plan(REQUEST.for_windows([june, march]), state, NOW, resume_at=middle).windows == [Window(middle, june.end)]
+
+
+def test_without_windows_of_its_own_a_pass_reads_all_that_is_left() -> None:
+    assert plan(REQUEST, {}, NOW).windows == [Window(START, NOW + SECOND)]
+    assert plan(SpanRequest(start=NOW + timedelta(days=1)), {}, NOW).windows == []

@@ -1,0 +1,55 @@
+"""Which periods to ask Refersion's totals of: those with conversions, and of the past those that changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, MutableMapping
+from datetime import UTC, datetime, timedelta
+
+from refersion_dagster.refersion.entities import CONVERSION_STATUSES, PAYMENT_STATUSES
+from refersion_dagster.refersion.rest import Rest
+from refersion_dagster.refersion.windows import Window
+
+
+def each_status(periods: Iterable[Window]) -> list[tuple[Window, str, str]]:
+    """What to ask Rest.conversion_totals for: each period by status and payment status."""
+    return [
+        (period, status, payment_status)
+        for period in periods
+        for status in CONVERSION_STATUSES
+        for payment_status in PAYMENT_STATUSES
+    ]
+
+
+def years_with_conversions(rest: Rest, window: Window) -> Iterator[Window]:
+    """Years of the window in which the account has conversions: the first load begins long before most accounts."""
+    for year in range(window.start.year, window.end.year + 1):
+        start = max(window.start, datetime(year, 1, 1, tzinfo=UTC))
+        end = min(window.end, datetime(year + 1, 1, 1, tzinfo=UTC))
+        if start >= end:
+            continue
+        years = Window(start, end)
+        if end - start < timedelta(days=200) or rest.conversion_count(years):
+            yield years
+
+
+def changed_years(rest: Rest, window: Window, known: MutableMapping[str, str]) -> list[Window]:
+    """Years of the window whose totals are others than when they were last asked for.
+
+    A few requests a year tell that nothing happened in any of its months. They are asked for before the months are, so
+    that a change in between shows the next time.
+
+    Args:
+        known: what was told of each year; holds that of this time afterwards.
+    """
+    told: dict[str, str] = {}
+    changed: list[Window] = []
+    for year in years_with_conversions(rest, window):
+        answers = json.dumps(list(rest.conversion_totals(each_status([year]))), sort_keys=True, default=str)
+        told[str(year)] = hashlib.blake2b(answers.encode(), digest_size=8).hexdigest()
+        if known.get(str(year)) != told[str(year)]:
+            changed.append(year)
+    known.clear()
+    known.update(told)
+    return changed
