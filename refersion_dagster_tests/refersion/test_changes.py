@@ -33,9 +33,9 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "BACK_OFF", tenacity.wait_none())
 
 
-def rest_of(sandbox: SandboxServer, url: str | None = None, retry_seconds: float = 20, **keys: str) -> Rest:
-    given = {"public_key": sandbox.public_key, "secret_key": sandbox.secret_key, **keys}
-    return Account(Credentials(**given), url or sandbox.rest_url, retry_seconds=retry_seconds).rest
+def rest_of(sandbox: SandboxServer, url: str | None = None, **patience: float) -> Rest:
+    credentials = Credentials(sandbox.public_key, sandbox.secret_key)
+    return Account(credentials, url or sandbox.rest_url, **{"retry_seconds": 20, **patience}).rest
 
 
 def credit(sandbox: SandboxServer) -> dict[str, Any]:
@@ -85,13 +85,10 @@ def test_one_whose_answer_is_cut_is_not_repeated(sandbox: SandboxServer, kind: s
     assert credits_of(sandbox) == before + 1
 
 
-def test_one_that_is_not_answered_in_time_is_not_repeated(
-    sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "READ_SECONDS", 0.1)
+def test_one_that_is_not_answered_in_time_is_not_repeated(sandbox: SandboxServer) -> None:
     sandbox.fault(ROUTE, "latency", seconds=5)
     with pytest.raises(AnswerLost, match="no answer from"):
-        rest_of(sandbox).change(CREDIT, credit(sandbox))
+        rest_of(sandbox, answer_seconds=0.1).change(CREDIT, credit(sandbox))
     assert sandbox.requests() == {ROUTE: 1}
 
 
