@@ -259,13 +259,15 @@ class Transport:
         except urllib3.exceptions.NewConnectionError:
             raise Transient(f"there is no connection to {host}", untouched=True) from None
         except urllib3.exceptions.ConnectTimeoutError:
-            raise Transient(f"no connection to {host} within {CONNECT_SECONDS} s", untouched=True) from None
+            raise Transient(
+                f"no connection to {host} within {self._timeout.connect_timeout:g} s", untouched=True
+            ) from None
         except urllib3.exceptions.ProxyError as error:
             # The original error has to be looked at: urllib3 makes a ProxyError of a reset after the request, too.
             untouched = isinstance(error.original_error, CANNOT_CONNECT)
             raise Transient(f"the way to {host} through the proxy broke", untouched=untouched) from None
         except urllib3.exceptions.TimeoutError:
-            raise Transient(f"no answer from {host} within {READ_SECONDS} s") from None
+            raise Transient(f"no answer from {host} within {self._timeout.read_timeout:g} s") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Transient(f"the connection to {host} broke ({type(error).__name__})") from None
         if self._server_time is None:
