@@ -74,8 +74,9 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
 
 
 @pytest.fixture
-def postgres(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
+def postgres(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> PostgresDatabase:
     """An empty database of this test's own, which is the one in the environment."""
     database = postgres_server.create_database()
-    with database.in_use():
-        yield database
+    for name, value in database.credentials.items():
+        monkeypatch.setenv(name, value)
+    return database

@@ -37,14 +37,21 @@ class PostgresDatabase:
         return self.server.url(self.name, USER, PASSWORD)
 
     @property
+    def credentials(self) -> dict[str, str]:
+        """Where dlt looks for them."""
+        return {CREDENTIALS: self.url}
+
+    @property
     def environment(self) -> dict[str, str]:
-        return {"REFERSION_DESTINATION": "postgres", CREDENTIALS: self.url}
+        """What makes it the warehouse."""
+        return {"REFERSION_DESTINATION": "postgres", **self.credentials}
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """The database that this process finds in its environment."""
         with pytest.MonkeyPatch.context() as monkeypatch:
-            monkeypatch.setenv(CREDENTIALS, self.url)
+            for name, value in self.credentials.items():
+                monkeypatch.setenv(name, value)
             yield
 
     def query(self, sql: str, *values: Any, user: str = USER) -> list[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import dagster as dg
 import psycopg2
 import pytest
 
+from refersion_dagster import pipeline
 from refersion_dagster.automation.backfill import refersion_backfill
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
@@ -37,6 +39,7 @@ from refersion_dagster_tests.processes import soon
 from refersion_dagster_tests.test_refersion_refresh import lines_until
 from refersion_dagster_tests.test_secrets import LOG_EVERYTHING, files_with
 
+MATERIALISE = ("dagster", "asset", "materialize", "-m", "refersion_dagster.definitions", "--select")
 SOME = (
     *(f"refersion/{table}" for table in ("affiliate_list", "affiliate_get", "affiliates", "payments")),
     *("refersion/conversions", "refersion/conversion_history"),
@@ -60,12 +63,12 @@ def in_warehouse(database: PostgresDatabase) -> dict[tuple[Any, ...], tuple[Any,
 
 @dataclass(frozen=True)
 class Runs:
-    """Two processes that refreshed one warehouse at the same time."""
+    """A process and a run in this process, which refreshed one warehouse at the same time."""
 
     sandbox: SandboxServer
     database: PostgresDatabase
-    locations: Sequence[Location]
-    ended: Sequence[Ended]
+    location: Location
+    ended: Ended
     outcomes: Sequence[Outcome]
 
     @property
@@ -76,36 +79,32 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(account: SandboxServer, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """The process logs all that there is to log."""
     database = postgres_server.create_database()
-    locations = [
-        Location.of(tmp_path_factory.mktemp(name), account).with_settings(
-            RUNTIME__LOG_LEVEL="DEBUG", **database.environment
-        )
-        for name in ("one", "other")
-    ]
-    for location in locations:
-        (location.folder / "dagster" / "dagster.yaml").write_text(LOG_EVERYTHING)
-    command = ("dagster", "asset", "materialize", "-m", "refersion_dagster.definitions", "--select", ",".join(SOME))
-    # Let go when both of them wait.
+    folder = tmp_path_factory.mktemp("process")
+    location = Location.of(folder, account).with_settings(RUNTIME__LOG_LEVEL="DEBUG", **database.environment)
+    (folder / "dagster" / "dagster.yaml").write_text(LOG_EVERYTHING)
     with lock_held(database):
-        processes = [location.start(*command) for location in locations]
-        said = ["".join(lines_until("waiting for it", process)) for process in processes]
-    said = [text + process.communicate(timeout=120)[0] for text, process in zip(said, processes, strict=True)]
-    ended = [Ended(process.returncode, text) for process, text in zip(processes, said, strict=True)]
-    outcomes = []
-    for location in locations:
-        with location.records() as instance:
-            outcomes += [outcome(instance, run.run_id) for run in instance.get_runs()]
-    return Runs(account, database, locations, ended, outcomes)
+        process = location.start(*MATERIALISE, ",".join(SOME))
+        said = "".join(lines_until("waiting for it", process))
+    with ThreadPoolExecutor(1) as reading, database.in_use():
+        rest = reading.submit(process.communicate, timeout=120)
+        in_this_process = materialise(account_of(account), Warehouse(destination="postgres"), *SOME)
+        said += rest.result()[0]
+    with location.records() as instance:
+        (run,) = instance.get_runs()
+        outcomes = [outcome(instance, run.run_id), in_this_process]
+    return Runs(account, database, location, Ended(process.returncode, said), outcomes)
 
 
 class TestTwoRunsAtOnce:
-    """Two machines, as it were, each with records of its own, and logs in which everything is."""
+    """Two machines, as it were, each with records of its own."""
 
     def test_they_queue_up_and_both_succeed(self, runs: Runs) -> None:
-        assert [run.code for run in runs.ended] == [0, 0], "\n".join(run.output for run in runs.ended)
+        assert runs.ended.code == 0, runs.ended.output
+        assert [run.success for run in runs.outcomes] == [True, True], runs.outcomes[1].failure
         where = f"is writing to postgresql://{HOST}:{runs.database.server.port}/{runs.database.name}; waiting for it"
-        assert all(where in run.output for run in runs.ended)
+        assert where in runs.ended.output
 
     def test_every_row_is_there_once_and_sums_are_refersions_own(self, runs: Runs) -> None:
         sums = runs.sandbox.sums()
@@ -120,18 +119,18 @@ class TestTwoRunsAtOnce:
         assert 0 < second["rows_loaded"] < first["rows_loaded"] == first["dagster/row_count"]
 
     def test_the_password_is_in_no_file_and_in_no_output(self, runs: Runs) -> None:
-        for location, run in zip(runs.locations, runs.ended, strict=True):
-            # The log is as talkative as it was meant to be.
-            assert "POST /graphql" in run.output
-            assert files_with(location.folder, *SECRETS) == []
-            assert not [secret for secret in SECRETS if secret in run.output]
-        for run in runs.outcomes:
-            told = run.metadata["refersion/conversions"]["warehouse"]
-            assert told == f"postgresql://{HOST}:{runs.database.server.port}/{runs.database.name}"
+        # The log is as talkative as it was meant to be.
+        assert "POST /graphql" in runs.ended.output
+        assert files_with(runs.location.folder, *SECRETS) == []
+        assert not [secret for secret in SECRETS if secret in runs.ended.output]
+
+    def test_the_tables_tell_where_they_are_without_credentials(self, runs: Runs) -> None:
+        told = {run.metadata["refersion/conversions"]["warehouse"] for run in runs.outcomes}
+        assert told == {f"postgresql://{HOST}:{runs.database.server.port}/{runs.database.name}"}
 
     def test_nothing_stays_in_the_temporary_folder(self, runs: Runs) -> None:
-        for location in runs.locations:
-            assert [file.name for file in (location.folder / "tmp").iterdir() if "refersion" in file.name] == []
+        left = [file.name for file in (runs.location.folder / "tmp").iterdir()]
+        assert [name for name in left if "refersion" in name] == []
 
 
 @contextmanager
@@ -175,8 +174,7 @@ class TestCutShort:
         location = Location.of(tmp_path, sandbox).with_settings(
             REFERSION_LOOKBACK_DAYS=str(ALL_AGAIN["lookback_days"]), **database.environment
         )
-        command = ("dagster", "asset", "materialize", "-m", "refersion_dagster.definitions", "--select")
-        with merge_kept_up(database) as waiting, location.start(*command, ",".join(CONVERSIONS)) as process:
+        with merge_kept_up(database) as waiting, location.start(*MATERIALISE, ",".join(CONVERSIONS)) as process:
             assert process.stdout
             # What it prints has to go somewhere, or it would wait for that.
             threading.Thread(target=process.stdout.read).start()
@@ -310,14 +308,17 @@ class TestScript:
         assert not (tmp_path / "refersion.duckdb").exists()
 
     @pytest.mark.parametrize(
-        ("settings", "told"),
+        ("name", "told"),
         [
-            ({"REFERSION_DESTINATION": "oracle"}, "REFERSION_DESTINATION is 'oracle'; it can be duckdb or postgres."),
-            ({"REFERSION_DESTINATION": "postgres"}, "its credentials lack host, database, username, password"),
+            ("oracle", "REFERSION_DESTINATION is 'oracle'; it can be duckdb or postgres."),
+            ("postgres", "its credentials lack host, database, username, password"),
         ],
     )
-    def test_what_is_not_set_right_is_one_line(self, tmp_path: Path, settings: dict[str, str], told: str) -> None:
-        done = Location.of(tmp_path).with_settings(**settings).run(*self.SCRIPT)
-        assert done.code == 1
-        assert [line for line in done.output.splitlines() if line.startswith("WarehouseNotSet: ") and told in line]
-        assert "Traceback" not in done.output
+    def test_what_is_not_set_right_is_one_line(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, told: str
+    ) -> None:
+        monkeypatch.setenv("REFERSION_DESTINATION", name)
+        assert pipeline.main() == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("WarehouseNotSet: ")
+        assert told in line

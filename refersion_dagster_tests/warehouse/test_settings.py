@@ -29,7 +29,10 @@ def test_a_database_that_is_not_known_is_told_when_a_run_begins(name: str) -> No
     for use in (lambda: warehouse.location, lambda: warehouse.query("SELECT 1")):
         with pytest.raises(WarehouseNotSet, match=r"REFERSION_DESTINATION is .+; it can be duckdb or postgres\."):
             use()
-    outcome = materialise(RefersionResource(), warehouse, "refersion/offers")
+
+
+def test_a_run_fails_with_the_same_words_and_is_not_tried_again() -> None:
+    outcome = materialise(RefersionResource(), Warehouse(destination="oracle"), "refersion/offers")
     assert not outcome.success
     assert "it can be duckdb or postgres" in outcome.failure
 
