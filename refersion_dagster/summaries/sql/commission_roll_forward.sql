@@ -50,9 +50,9 @@ periods AS (
     p.amount_before,
     p.came_as,
     p.left_as,
-    -- Dates after the last reading belong to its month.
-    least(p.from_month, n.month) AS from_month,
-    least(p.until_month, n.month) AS until_month
+    -- Dates after the last reading belong to its month; what is still due has no month of leaving.
+    CASE WHEN p.from_month > n.month THEN n.month ELSE p.from_month END AS from_month,
+    CASE WHEN p.until_month > n.month THEN n.month ELSE p.until_month END AS until_month
   FROM refersion_summaries.due_periods AS p
   CROSS JOIN now AS n
 ),
