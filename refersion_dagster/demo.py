@@ -146,7 +146,8 @@ def _sales(rows: Sequence[Sequence[Any]]) -> Iterator[Table]:
         if rest := of_currency[TOP:]:
             lines.append((f"{len(rest)} more", *_sums(rest)))
         lines.append(("all", *_sums(of_currency)))
-        table = _table(f"Commission by affiliate, {currency}", ("affiliate", "orders", "sales", "pending", "due", "paid"), lines)
+        names = ("affiliate", "orders", "sales", "pending", "due", "paid")
+        table = _table(f"Commission by affiliate, {currency}", names, lines)
         table.add_section()
         table.add_row(*lines[-1], style="bold")
         yield table

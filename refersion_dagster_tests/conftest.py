@@ -21,10 +21,11 @@ os.environ.update(DAGSTER_DISABLE_TELEMETRY="1", RUNTIME__DLTHUB_TELEMETRY="fals
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first, so that the workers end together: those that start processes, then by number of tests."""
+    """Long files first, so that the workers end together: those that wait for minutes to pass, those that start
+    processes, then by number of tests."""
     tests = Counter(item.path for item in items)
-    long = {item.path for item in items if item.get_closest_marker("processes")}
-    items.sort(key=lambda item: (item.path not in long, -tests[item.path], str(item.path)))
+    waiting, long = ({item.path for item in items if item.get_closest_marker(one)} for one in ("waits", "processes"))
+    items.sort(key=lambda item: (item.path not in waiting, item.path not in long, -tests[item.path], str(item.path)))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -31,7 +31,7 @@ def offending(session: Session, select: str | exp.Query, settings: Mapping[str, 
     found = exp.Subquery(this=tree, alias=exp.TableAlias(this=exp.to_identifier("found")))
     ((count,),) = session.query(exp.select("count(*)").from_(found))
     rows = session.query(exp.select("*").from_(found).limit(ROWS_SHOWN)) if count else []
-    return Found(int(count), tuple(tree.named_selects), rows)
+    return Found(int(count), tuple(tree.named_selects) if isinstance(tree, exp.Query) else (), rows)
 
 
 def result(

@@ -20,6 +20,8 @@ from refersion_dagster_tests.processes import soon
 from refersion_dagster_tests.web_page import ask, free_port
 from refersion_dagster_tests.webhooks.receiver import SECRET, Receiver, receiving
 
+pytestmark = pytest.mark.waits
+
 # Dagster looks at schedules and sensors every 30 s, at a sensor of a shorter interval every 5 s.
 SECONDS = 120
 START_SENSOR = """mutation($name: String!) {

@@ -31,7 +31,7 @@ def day(number: int, month: int = 3, hour: int = 12) -> datetime:
     return datetime(2025, month, number, hour, tzinfo=UTC)
 
 
-def order(number: int, total: str, commission: str, status: str = "APPROVED", **more: Any) -> dict[str, Any]:
+def order(number: int, total: str, commission: str, status: Any = "APPROVED", **more: Any) -> dict[str, Any]:
     """Conversion `number`, made on that day of March: an order in USD of affiliate 1, unless `more` says otherwise."""
     return {
         "id": f"{number}",
