@@ -19,8 +19,8 @@ from refersion_dagster.refersion.errors import (
     RefersionError,
 )
 from refersion_dagster.refersion.graphql import PAGE_SIZE, GraphQL
-from refersion_dagster.refersion.paging import Slice
 from refersion_dagster.refersion.selection import Selection
+from refersion_dagster.refersion.slice_reading import Slice
 from refersion_dagster.refersion.span import BEGINNING
 from refersion_dagster.refersion.windows import Window, whole_second
 

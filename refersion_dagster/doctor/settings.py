@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from refersion_dagster.actions.launching import ALLOW_WRITES
+from refersion_dagster.automation.activity import INTERVAL_VARIABLE
 from refersion_dagster.automation.alerts import LATE_VARIABLE, PAGE_VARIABLE
 from refersion_dagster.automation.notify import URLS_VARIABLE
 from refersion_dagster.automation.schedules import CADENCES, TIMEZONE_VARIABLE, schedules
@@ -34,6 +35,7 @@ KNOWN = frozenset(
         *SETTINGS_VARIABLES.values(),
         *INBOX_VARIABLES.values(),
         *PUBLISHING_VARIABLES.values(),
+        INTERVAL_VARIABLE,
         *(cadence.cron_variable for cadence in CADENCES),
         *(cadence.lookback_variable for cadence in CADENCES if cadence.lookback_variable),
         *(TIMEZONE_VARIABLE, MEMORY_VARIABLE, URLS_VARIABLE, LATE_VARIABLE, PAGE_VARIABLE, ALLOW_WRITES),

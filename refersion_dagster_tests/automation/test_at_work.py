@@ -23,7 +23,7 @@ from refersion_dagster_tests.webhooks.receiver import SECRET, Receiver, receivin
 pytestmark = pytest.mark.waits
 
 # Dagster looks at schedules and sensors every 30 s, at a sensor of a shorter interval every 5 s.
-SECONDS = 120
+SECONDS = 180
 START_SENSOR = """mutation($name: String!) {
   startSensor(sensorSelector: {
     repositoryLocationName: "refersion_dagster.definitions", repositoryName: "__repository__", sensorName: $name
