@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from refersion_dagster.refersion.answers import PLAN_GATE, Answer, Transient, asked_pause, read_json, server_words
 from refersion_dagster.refersion.entities import Entity
 from refersion_dagster.refersion.errors import (
     InvalidCredentials,
@@ -26,18 +27,10 @@ from refersion_dagster.refersion.errors import (
     UnexpectedAnswer,
     UnreadableValue,
 )
-from refersion_dagster.refersion.http import (
-    PLAN_GATE,
-    Answer,
-    Transient,
-    Transport,
-    asked_pause,
-    read_json,
-    server_words,
-)
-from refersion_dagster.refersion.paging import Page, Slice
+from refersion_dagster.refersion.http import Transport
 from refersion_dagster.refersion.schema import INTROSPECTION, AccountSchema, parse_schema
 from refersion_dagster.refersion.selection import Selection, build_query, select_by_trial, select_offered
+from refersion_dagster.refersion.slice_reading import Page, Slice
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ import pyarrow.json
 
 from refersion_dagster.refersion.coerce import Raw
 from refersion_dagster.refersion.entities import Kind
-from refersion_dagster.refersion.paging import Page
+from refersion_dagster.refersion.slice_reading import Page
 from refersion_dagster.refersion.tables import Columns, TableBuilder
 
 # Rows of one answer, from `PlainPages.read` or picked from parsed objects.

@@ -19,9 +19,10 @@ from refersion_dagster.refersion.coerce import TIME_TYPE, InexactNumber, as_valu
 from refersion_dagster.refersion.errors import UnexpectedAnswer, WindowNotSettled
 from refersion_dagster.refersion.graphql import PAGE_SIZE, GraphQL
 from refersion_dagster.refersion.pages import Part, PlainPages, in_columns
-from refersion_dagster.refersion.paging import Page, Slice, SliceRows, read_slices
+from refersion_dagster.refersion.paging import SliceRows, read_slices
 from refersion_dagster.refersion.report import TableReport
 from refersion_dagster.refersion.selection import Selection
+from refersion_dagster.refersion.slice_reading import Page, Slice
 from refersion_dagster.refersion.tables import Columns, TableBuilder
 from refersion_dagster.refersion.windows import Window
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from refersion_dagster.refersion.answers import Answer, read_json
 from refersion_dagster.refersion.coerce import read_text
 from refersion_dagster.refersion.entities import CONVERSION_STATUSES
 from refersion_dagster.refersion.errors import (
@@ -24,7 +25,7 @@ from refersion_dagster.refersion.errors import (
     UnreadableValue,
     WindowNotSettled,
 )
-from refersion_dagster.refersion.http import Answer, Transport, read_json
+from refersion_dagster.refersion.http import Transport
 from refersion_dagster.refersion.windows import Window
 
 logger = logging.getLogger(__name__)

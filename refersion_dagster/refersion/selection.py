@@ -14,8 +14,8 @@ from typing import Any
 
 from refersion_dagster.refersion.entities import Column, Entity, Evidence
 from refersion_dagster.refersion.errors import FieldNotOffered, QueryError
-from refersion_dagster.refersion.paging import Slice
 from refersion_dagster.refersion.schema import AccountSchema, FieldType
+from refersion_dagster.refersion.slice_reading import Slice
 from refersion_dagster.refersion.windows import Window
 
 # For lists that cannot be paged: more than any account has.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.refersion import ReadReport, paging
+from refersion_dagster.refersion import ReadReport, slice_reading
 from refersion_dagster.refersion.errors import (
     FieldNotOffered,
     RefersionError,
@@ -206,13 +206,13 @@ class TestFieldsThatCanOnlyBeFilteredOn:
         switches: dict[str, Any],
         most_rows: int,
     ) -> None:
-        monkeypatch.setattr(paging, "MOST_ROWS", most_rows)
+        monkeypatch.setattr(slice_reading, "MOST_ROWS", most_rows)
         sandbox.configure(remove_fields=["Conversion.status"], **switches)
         assert rows(read(sandbox, "conversions")) == pristine["conversions"]
 
     def test_with_rows_on_the_edge_of_a_cut(self, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
         """Both halves of a window show the rows at the cut, as the server's bounds may be inclusive."""
-        monkeypatch.setattr(paging, "MOST_ROWS", 10)
+        monkeypatch.setattr(slice_reading, "MOST_ROWS", 10)
         sandbox.configure(page_cap=9, remove_fields=["Conversion.status", "Conversion.payment_status"])
         noon = int(datetime(2025, 6, 15, 12, tzinfo=UTC).timestamp())
         numbers = [sandbox.insert_conversion(created=noon + second) for second in range(-20, 20)]

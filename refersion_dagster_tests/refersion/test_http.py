@@ -14,9 +14,10 @@ import pytest
 import tenacity
 
 from refersion_dagster.refersion import http
+from refersion_dagster.refersion.answers import Answer, asked_pause, server_words
 from refersion_dagster.refersion.auth import SecretHeaders
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, UnexpectedAnswer
-from refersion_dagster.refersion.http import Answer, Transport, asked_pause, server_words
+from refersion_dagster.refersion.http import Transport
 from refersion_dagster.refersion.throttle import PauseTooLong, Throttle
 
 Reply = tuple[int, dict[str, str], bytes]

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster.refersion import paging
+from refersion_dagster.refersion import slice_reading
 from refersion_dagster.refersion.errors import WindowNotSettled
-from refersion_dagster.refersion.paging import Page, Slice, read_slices
+from refersion_dagster.refersion.paging import read_slices
+from refersion_dagster.refersion.slice_reading import Page, Slice
 from refersion_dagster.refersion.windows import Window, parse_moment
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.refersion.plain_dlt import NOW, read
@@ -158,7 +159,7 @@ class TestAgainstTheServer:
     def test_windows_of_very_many_rows_are_cut(
         self, busy: SandboxServer, monkeypatch: pytest.MonkeyPatch, most_rows: int, switches: dict[str, Any]
     ) -> None:
-        monkeypatch.setattr(paging, "MOST_ROWS", most_rows)
+        monkeypatch.setattr(slice_reading, "MOST_ROWS", most_rows)
         busy.configure(**switches)
         assert read_ids(busy) == server_ids(busy)
 
@@ -294,7 +295,7 @@ def test_an_empty_page_wherever_it_comes_costs_no_row(
 def test_windows_that_are_cut_give_the_same_rows_in_order(
     monkeypatch: pytest.MonkeyPatch, count: int, cap: int, kind: str, error: int, most_rows: int, concurrency: int
 ) -> None:
-    monkeypatch.setattr(paging, "MOST_ROWS", most_rows)
+    monkeypatch.setattr(slice_reading, "MOST_ROWS", most_rows)
     server = ListServer(list(range(count)), cap, HINTS[kind](error, count))
     assert server.read(concurrency) == list(range(count))
 
