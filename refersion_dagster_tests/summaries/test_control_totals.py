@@ -174,7 +174,7 @@ class TestWhichRowsAreCompared:
         books.conversions(order(1, "10", "1", is_test_conversion=None))
         assert only(books.add("conversion_totals", march(1, "1", "10")).rows("control_totals"))["verdict"] == "agrees"
 
-    @pytest.mark.parametrize("status", ["ON_HOLD", None])
+    @pytest.mark.parametrize("status", ["ON_HOLD", "", None])
     def test_a_status_without_totals_is_shown_apart(self, books: Books, status: Any) -> None:
         books.conversions(order(1, "10", "1"), order(2, "20", "2", status))
         rows = books.add("conversion_totals", march(1, "1", "10")).rows("control_totals")

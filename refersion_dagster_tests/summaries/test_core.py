@@ -247,6 +247,61 @@ class TestOriginalOfACancellation:
         found = {row["conversion_id"]: row["original_id"] for row in books.rows("conversions")}
         assert found["4"] == "2"
 
+    def test_is_one_that_counts_rather_than_one_that_was_denied(self, books: Books) -> None:
+        """Refersion leaves the second attribution of an order unqualified; it is the other one that is taken back."""
+        books.conversions(
+            order(1, "10", "1", order_id="A"),
+            order(2, "10", "1", "UNQUALIFIED", order_id="A"),
+            order(3, "10", "1", "DENIED", order_id="A"),
+            cancellation(4, 0, "-10", "-1", order_id="A"),
+        )
+        assert [row["original_id"] for row in books.rows("conversions")] == [None, None, None, "1"]
+
+    def test_is_not_looked_for_where_an_order_id_stands_for_none(self, books: Books) -> None:
+        """An id that all orders share: each of them with each cancellation would be pairs without end."""
+        with books.warehouse.session() as session:
+            columns = "id, order_id, type, status, total, commission_total, currency, created, read_at"
+            for count, shared in ((200, "many"), (201, "all")):
+                for sign, kind in ((1, "X"), (-1, "CANCELLATION_X")):
+                    session.query(
+                        f"INSERT INTO refersion_data.conversions ({columns}) "
+                        f"SELECT concat('{shared}', '{kind}', i), '{shared}', '{kind}', 'APPROVED', {sign}, {sign}, "
+                        f"'USD', $created, $created FROM generate_series(1, {count}) AS s(i)",
+                        created=day(1),
+                    )
+        found = {(row["order_id"], row["original_id"] is None) for row in books.rows("conversions") if row["total"] < 0}
+        assert found == {("many", False), ("all", True)}
+
+
+class TestEmptyTexts:
+    """As some accounts send them where others send nothing; no two of them are the same person."""
+
+    def test_are_no_e_mail_of_an_affiliate(self, books: Books) -> None:
+        books.add("affiliates", affiliate(1, email="", status="", country=" "), affiliate(2, name="", first_name="Bo"))
+        books.add("affiliate_get", {"id": "1", "email": "one@example.com", "status": "ACTIVE", "company_name": ""})
+        first, second = books.rows("affiliates")
+        assert (first["email"], first["status"], first["country"], first["company"]) == (
+            "one@example.com",
+            "ACTIVE",
+            None,
+            None,
+        )
+        assert second["name"] == "Bo"
+
+    def test_lead_to_no_affiliate(self, books: Books) -> None:
+        books.add("affiliates", affiliate(1, email=""))
+        books.add("payments", payment(900, "1", 1, affiliate__id=None, affiliate__email=" "))
+        books.conversions(order(1, "10", "1", affiliate_id=None, affiliate__email="", affiliate__name=" "))
+        row = books.row("conversions")
+        assert (row["affiliate_id"], row["affiliate_name"], row["affiliate_email"]) == ("(unknown)", None, None)
+        assert books.row("payments")["affiliate_id"] == "(unknown)"
+
+    def test_are_no_customer(self, books: Books) -> None:
+        row = books.conversions(order(1, "10", "1", customer__email="", customer__browser_ip=" ", click__ip="ip")).row(
+            "conversions"
+        )
+        assert (row["customer_email"], row["customer_ip"]) == (None, "ip")
+
 
 class TestAffiliates:
     def test_both_ids_are_bridged_whatever_the_list_calls_them(self, books: Books) -> None:
@@ -285,7 +340,7 @@ class TestConversionsAffiliate:
     def test_is_found_by_e_mail_where_the_row_has_no_id(self, books: Books) -> None:
         books.add("affiliates", affiliate(7, email="Ann@Example.com"))
         rows = books.conversions(
-            order(1, "10", "1", affiliate_id=None, affiliate__email="ann@example.COM"),
+            order(1, "10", "1", affiliate_id=None, affiliate__email=" ann@example.COM"),
             order(2, "10", "1", affiliate_id=None, affiliate__email="Bo@example.com"),
             order(3, "10", "1", affiliate_id=None),
             order(4, "10", "1", affiliate_id=None, affiliate__id="8"),

@@ -29,9 +29,9 @@ WITH graphql AS (
     id AS affiliate_id,
     nullif(split_part(split_part(split_part(rfsn_parameter, 'rfsn=', 2), '&', 1), '.', 2), '') AS affiliate_code,
     coalesce(nullif(trim(name), ''), nullif(trim(concat(first_name, ' ', last_name)), '')) AS name,
-    email,
-    status,
-    country,
+    nullif(trim(email), '') AS email,
+    nullif(status, '') AS status,
+    nullif(trim(country), '') AS country,
     nullif(trim(paypal_email), '') AS paypal_email,
     email_hash,
     paypal_email_hash
@@ -43,9 +43,9 @@ details AS (
     id AS affiliate_id,
     affiliate_code,
     nullif(trim(concat(first_name, ' ', last_name)), '') AS name,
-    email,
-    status,
-    company_name AS company,
+    nullif(trim(email), '') AS email,
+    nullif(status, '') AS status,
+    nullif(trim(company_name), '') AS company,
     offer_id
   FROM refersion_data.affiliate_get
 ),
@@ -73,8 +73,8 @@ listed AS (
     coalesce(n.affiliate_id, l.id) AS affiliate_id,
     max(l.id) AS listed_as,
     max(nullif(trim(concat(l.first_name, ' ', l.last_name)), '')) AS name,
-    max(l.email) AS email,
-    max(l.status) AS status,
+    max(nullif(trim(l.email), '')) AS email,
+    max(nullif(l.status, '')) AS status,
     max(l.offer_id) AS offer_id
   FROM refersion_data.affiliate_list AS l
   LEFT JOIN numbers AS n ON n.affiliate_code = l.id

@@ -108,9 +108,9 @@ account AS (
 conversions AS (
   SELECT
     CAST(date_trunc('month', c.created AT TIME ZONE 'UTC') AS DATE) AS month,
-    coalesce(c.status, '(none)') AS status,
+    coalesce(nullif(c.status, ''), '(none)') AS status,
     CASE
-      WHEN c.payment_status IS NOT NULL THEN c.payment_status
+      WHEN c.payment_status <> '' THEN c.payment_status
       WHEN a.unpaid > 0 THEN '(none)'
       WHEN coalesce(c.payment_id, c.payment__id) IS NOT NULL OR c.payment__created IS NOT NULL THEN 'PAID'
       ELSE 'UNPAID'

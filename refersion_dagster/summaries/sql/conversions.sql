@@ -41,7 +41,9 @@ columns:
   unapproved_at: When an approved row was approved no more, UTC; else NULL.
   paid_at: When it was paid, UTC; NULL while unpaid. A row that was denied after it was paid keeps it.
   payment_id: Payment that paid it, whatever became of the row since.
-  original_id: Of a cancellation, the conversion of the same order and currency that it takes back.
+  original_id: >
+    Of a cancellation, the conversion of the same order and currency that it takes back; empty where more than 200 orders
+    share the id.
   offer_id: Offer at the time.
   offer_name: Name of that offer.
   offer_type: PERCENT_OF_SALE or FLAT_RATE.
@@ -112,11 +114,13 @@ typed AS (
     ) AS last_changed_at,
     a.unapproved_at AS seen_unapproved_at,
     a.seen_paid_at,
-    coalesce(c.affiliate_id, c.affiliate__id, e.affiliate_id, lower(c.affiliate__email), '(unknown)') AS whose
+    coalesce(
+      c.affiliate_id, c.affiliate__id, e.affiliate_id, nullif(lower(trim(c.affiliate__email)), ''), '(unknown)'
+    ) AS whose
   FROM refersion_data.conversions AS c
   LEFT JOIN refersion_data.payments AS p ON p.id = coalesce(c.payment_id, c.payment__id)
   LEFT JOIN approvals AS a ON a.id = c.id
-  LEFT JOIN emails AS e ON e.email = lower(c.affiliate__email)
+  LEFT JOIN emails AS e ON e.email = lower(trim(c.affiliate__email))
   WHERE NOT coalesce(c.is_test_conversion, FALSE) AND c.vanished_at IS NULL
 ),
 
@@ -158,6 +162,26 @@ dated AS (
   FROM decided AS d
 ),
 
+cancellations AS (
+  SELECT id, order_id, currency, whose, total, created
+  FROM decided
+  WHERE kind = 'cancellation' AND order_id IS NOT NULL
+),
+
+cancelled_orders AS (
+  SELECT o.id, o.order_id, o.currency, o.whose, o.total, o.created, o.state
+  FROM decided AS o
+  WHERE o.kind = 'order' AND o.order_id IN (SELECT c.order_id FROM cancellations AS c)
+),
+
+-- An order id that hundreds share is none: matching each of them with each cancellation would never end.
+matchable AS (
+  SELECT order_id, currency
+  FROM cancelled_orders
+  GROUP BY order_id, currency
+  HAVING count(*) <= 200
+),
+
 originals AS (
   SELECT
     c.id,
@@ -166,21 +190,22 @@ originals AS (
       PARTITION BY c.id
       ORDER BY
         CASE WHEN o.whose = c.whose THEN 0 ELSE 1 END,
+        CASE WHEN o.state IN ('denied', 'unqualified') THEN 1 ELSE 0 END,
         CASE WHEN o.total = -c.total THEN 0 ELSE 1 END,
         CASE WHEN o.created <= c.created THEN 0 ELSE 1 END,
         o.created DESC,
         o.id
     ) AS place
-  FROM decided AS c
-  JOIN decided AS o ON o.order_id = c.order_id AND o.currency = c.currency AND o.kind = 'order'
-  WHERE c.kind = 'cancellation'
+  FROM cancellations AS c
+  JOIN matchable AS m ON m.order_id = c.order_id AND m.currency = c.currency
+  JOIN cancelled_orders AS o ON o.order_id = c.order_id AND o.currency = c.currency
 )
 
 SELECT
   d.id AS conversion_id,
   d.whose AS affiliate_id,
-  d.affiliate__name AS affiliate_name,
-  d.affiliate__email AS affiliate_email,
+  nullif(trim(d.affiliate__name), '') AS affiliate_name,
+  nullif(trim(d.affiliate__email), '') AS affiliate_email,
   d.order_id,
   coalesce(d.order_id, d.id) AS order_key,
   d.kind,
@@ -211,8 +236,9 @@ SELECT
   d.offer__type AS offer_type,
   d.offer__amount AS offer_amount,
   nullif(trim(d.coupon_code), '') AS coupon_code,
-  d.customer__email AS customer_email,
-  coalesce(d.customer__browser_ip, d.click__ip) AS customer_ip,
+  -- Empty texts, where these are kept as they are, would make one customer of many.
+  nullif(trim(d.customer__email), '') AS customer_email,
+  coalesce(nullif(trim(d.customer__browser_ip), ''), nullif(trim(d.click__ip), '')) AS customer_ip,
   d.click__created AS clicked_at,
   coalesce(d.is_recurring, FALSE) AS is_recurring
 FROM dated AS d

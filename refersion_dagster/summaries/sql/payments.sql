@@ -36,7 +36,9 @@ paid_rows AS (
 
 SELECT
   p.id AS payment_id,
-  coalesce(p.affiliate__id, r.affiliate_id, e.affiliate_id, lower(p.affiliate__email), '(unknown)') AS affiliate_id,
+  coalesce(
+    p.affiliate__id, r.affiliate_id, e.affiliate_id, nullif(lower(trim(p.affiliate__email)), ''), '(unknown)'
+  ) AS affiliate_id,
   p.commission_total AS amount,
   p.currency,
   p.total_conversions AS conversions,
@@ -46,4 +48,4 @@ SELECT
   p.payment_method
 FROM refersion_data.payments AS p
 LEFT JOIN paid_rows AS r ON r.payment_id = p.id
-LEFT JOIN emails AS e ON e.email = lower(p.affiliate__email)
+LEFT JOIN emails AS e ON e.email = lower(trim(p.affiliate__email))
