@@ -42,8 +42,8 @@ columns:
   paid_at: When it was paid, UTC; NULL while unpaid. A row that was denied after it was paid keeps it.
   payment_id: Payment that paid it, whatever became of the row since.
   original_id: >
-    Of a cancellation, the conversion of the same order and currency that it takes back; empty where more than 200 orders
-    share the id.
+    Of a cancellation, the conversion of the same order and currency that it takes back; empty where more than 200
+    orders share the id.
   offer_id: Offer at the time.
   offer_name: Name of that offer.
   offer_type: PERCENT_OF_SALE or FLAT_RATE.
