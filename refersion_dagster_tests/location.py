@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from subprocess import PIPE
 from typing import IO, Any
@@ -170,10 +171,10 @@ def materialise(
     Args:
         checked: whether asset checks run too.
     """
-    summaries = load_summaries()
+    raw_alone = not checked and bool(assets) and all(asset.startswith("refersion/") for asset in assets)
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            [refersion_tables, *summary_assets(summaries), *(all_checks(summaries) if checked else ())],
+            [refersion_tables, *(() if raw_alone else made_of_raw_tables(checked))],
             selection=[dg.AssetKey(asset.split("/")) for asset in assets] or None,
             resources=resources(refersion, warehouse),
             instance=instance,
@@ -181,6 +182,13 @@ def materialise(
             raise_on_error=False,
         )
         return outcome(instance, result.run_id)
+
+
+@cache
+def made_of_raw_tables(checked: bool) -> tuple[dg.AssetsDefinition | dg.AssetChecksDefinition, ...]:
+    """The summaries, with or without all asset checks: read and parsed once."""
+    summaries = load_summaries()
+    return (*summary_assets(summaries), *(all_checks(summaries) if checked else ()))
 
 
 def resources(refersion: RefersionResource, warehouse: Warehouse) -> dict[str, Any]:
