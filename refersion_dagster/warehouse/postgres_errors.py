@@ -16,8 +16,11 @@ from refersion_dagster.warehouse.errors import (
 
 # Errors of the class in psycopg2 and in ADBC that carry no SQLSTATE are those of the client: no connection.
 OPERATIONAL = ("OperationalError", "InterfaceError")
-LOST = ("08", "57P0", "53300", "25P03", "25P04", "57P05")
-FULL = ("53100", "53200", "54000")
+# Classes and states: connection exception, shut down by the operator, too many connections, idle for too long.
+LOST = ("08", "57P0", "53300", "25P0")
+# Insufficient resources.
+FULL = ("53",)
+# Insufficient privilege, read-only transaction, invalid authorisation, no such database.
 FORBIDDEN = ("42501", "25006", "28", "3D000")
 
 

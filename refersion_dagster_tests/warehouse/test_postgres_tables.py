@@ -6,7 +6,7 @@ import psycopg2
 import pytest
 
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.warehouse import Session, TableInUse
+from refersion_dagster.warehouse import Session, TableInUse, WarehouseFull
 from refersion_dagster.warehouse.sql import parse
 from refersion_dagster_tests.postgres import ADMIN, PostgresDatabase
 
@@ -94,6 +94,17 @@ def test_a_reader_is_neither_waited_for_nor_kept_waiting(warehouse: Warehouse, p
         assert cursor.fetchall() == [(1,)]
     report.close()
     assert postgres.query("SELECT number FROM made.numbers") == [(2,)]
+
+
+def test_a_server_without_room_is_told_and_leaves_the_table_as_it_was(
+    warehouse: Warehouse, postgres: PostgresDatabase
+) -> None:
+    for setting in ("temp_file_limit = '64kB'", "work_mem = '64kB'"):
+        postgres.query(f"ALTER DATABASE {postgres.name} SET {setting}", user=ADMIN)
+    with pytest.raises(WarehouseFull, match=r"temp_file_limit.+give it some and run again") as error:
+        build(warehouse, "SELECT number FROM generate_series(1, 50000) AS given (number) ORDER BY number DESC")
+    assert not error.value.allow_retries
+    assert postgres.query("SELECT number FROM made.numbers") == [(1,)]
 
 
 def test_the_planner_knows_the_new_rows_at_once(warehouse: Warehouse, postgres: PostgresDatabase) -> None:
