@@ -16,8 +16,8 @@ from refersion_dagster.warehouse.errors import (
 
 # Errors of the class in psycopg2 and in ADBC that carry no SQLSTATE are those of the client: no connection.
 OPERATIONAL = ("OperationalError", "InterfaceError")
-# Classes and states: connection exception, shut down by the operator, too many connections, idle for too long.
-LOST = ("08", "57P0", "53300", "25P0")
+# Connection exception, ended by the operator or for being idle, too many connections, a transaction idle or too long.
+LOST = ("08", "57P0", "53300", "25P03", "25P04")
 # Insufficient resources.
 FULL = ("53",)
 # Insufficient privilege, read-only transaction, invalid authorisation, no such database.
