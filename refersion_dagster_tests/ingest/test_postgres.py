@@ -215,8 +215,11 @@ class TestCutShort:
         assert in_warehouse(database) == at_the_source(sandbox)
 
     def test_by_a_server_that_goes_away_is_an_error_that_says_so(
-        self, sandbox: SandboxServer, database: PostgresDatabase
+        self, sandbox: SandboxServer, database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        # Of dlt's, which tries five times otherwise, a second apart.
+        monkeypatch.setenv("LOAD__RAISE_ON_MAX_RETRIES", "1")
+
         def close(database: PostgresDatabase, pid: int) -> None:
             database.server.allow_connections(database, False)
             database.server.end_connections(database, first=pid)

@@ -21,7 +21,7 @@ from refersion_dagster_tests.postgres import PostgresServer
 from refersion_dagster_tests.summaries.hand_made import all_summaries
 from refersion_dagster_tests.warehouse.nasty import TEXTS, nasty_conversions
 
-ACCOUNT = SandboxSettings(affiliates=20, orders=250, days=200, now=NOW)
+ACCOUNT = SandboxSettings(affiliates=20, orders=250, days=150, now=NOW)
 NASTY = 120
 # A time zone with a change of clocks, amounts by currency, and windows of other lengths.
 OTHER_SETTINGS = ReportSettings(
@@ -89,7 +89,7 @@ def both(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFacto
         for values in nasty_conversions(NASTY):
             sandbox.insert_conversion(**values)
         account = account_of(sandbox, pii="keep")
-        load(account, warehouses, "conversions", "conversion_history", "payments")
+        load(account, warehouses, "conversions", "conversion_history")
         ((id_,),) = warehouses[0].query("SELECT max(id) FROM refersion_data.conversions WHERE status = 'APPROVED'")
         sandbox.delete_conversion(int(id_))
         sandbox.advance(days=95)
