@@ -96,7 +96,8 @@ def look(refersion: RefersionResource) -> Seen:
     finally:
         account.close()
     count, commission, total = (
-        str(answer.get(name)) if isinstance(answer, dict) else "?"
+        # The published sample writes figures as "500.84,".
+        str(answer.get(name)).strip().rstrip(",") if isinstance(answer, dict) else "?"
         for answer, name in ((totals, "conversions_count"), (totals, "commission_total"), (listed, "total"))
     )
     return Seen(f"{since:%Y-%m-%d}", count, commission, total)
