@@ -11,6 +11,7 @@ from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.build import KeyNotUnique, SummaryFailed, build
 from refersion_dagster.summaries.lineage import column_sources
+from refersion_dagster.summaries.plot import plot
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import InvalidSetting, ReportSettings
 from refersion_dagster.summaries.show import markdown_table
@@ -86,6 +87,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary] = ()) -> dg.Assets
                 raise dg.Failure(str(error), allow_retries=False) from error
             except SummaryFailed as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
+            plotted = plot(session, summary)
         metadata: dict[str, Any] = {
             "dagster/row_count": built.rows,
             "dagster/column_schema": dg.TableSchema(
@@ -93,6 +95,8 @@ def summary_asset(summary: Summary, others: Sequence[Summary] = ()) -> dg.Assets
             ),
             "preview": dg.MetadataValue.md(markdown_table([name for name, _ in built.columns], built.first_rows)),
         }
+        if plotted:
+            metadata["plot"] = dg.MetadataValue.md(plotted)
         try:
             metadata["dagster/column_lineage"] = lineage(summary, others)
         except SqlglotError as error:

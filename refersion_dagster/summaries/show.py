@@ -9,12 +9,17 @@ from typing import Any
 MARKUP = frozenset("&<>|[]()!`*~\\")
 
 
+def harmless(text: str) -> str:
+    """A text as one line of Markdown that is shown just as it is."""
+    line = " ".join(text.splitlines())
+    return "".join(f"&#{ord(character)};" if character in MARKUP else character for character in line)
+
+
 def markdown_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Rows as a Markdown table, cells made harmless."""
 
     def cell(value: Any) -> str:
-        text = " ".join(("" if value is None else str(value)).splitlines())
-        return "".join(f"&#{ord(character)};" if character in MARKUP else character for character in text)
+        return harmless("" if value is None else str(value))
 
     lines = [map(cell, names), ["---"] * len(names), *(map(cell, row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

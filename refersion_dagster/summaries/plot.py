@@ -1,0 +1,101 @@
+"""The plot of a summary over time, as Dagster's UI shows it: images within Markdown."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from refersion_dagster.charts import Line, line_chart, number
+from refersion_dagster.resources import SUMMARIES
+from refersion_dagster.summaries.query import Plot, Summary
+from refersion_dagster.summaries.show import harmless
+from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.sql import Value
+
+# Newest periods that are plotted.
+MOST_DAYS, MOST_MONTHS = 180, 24
+MOST_IMAGES = 4
+# Characters of Markdown: it is kept with every materialisation.
+MOST_TEXT = 20_000
+# Of the name of a line, and names of lines that are not drawn.
+LONGEST_NAME, MOST_NAMES = 40, 10
+# A summary's word for a period that is over.
+IS_COMPLETE = "is_complete"
+
+
+def plot(session: Session, summary: Summary) -> str | None:
+    """The newest days or months of a summary that is built, as Markdown; None for one without a plot or without rows.
+
+    Each value of the plot's column `by` has an image of its own, as amounts of different currencies have no scale in
+    common. Those with most periods that are not zero come first, and those that do not fit into MOST_IMAGES and
+    MOST_TEXT are named only. A period that is not over is left out, as it would read as a fall.
+    """
+    plotted = summary.header.plot
+    if plotted is None:
+        return None
+    of_line = f"coalesce(CAST({plotted.by} AS TEXT), '')" if plotted.by else "''"
+    table = (
+        f"(SELECT CAST({plotted.x} AS DATE) AS period, {of_line} AS line, CAST({plotted.y} AS DOUBLE) AS amount "  # noqa: S608 - names of the file's own
+        f"FROM {SUMMARIES}.{summary.name} {f'WHERE {IS_COMPLETE}' if IS_COMPLETE in summary.columns else ''}) AS t"
+    )
+    found = session.query(
+        f"SELECT line FROM {table} WHERE amount IS NOT NULL GROUP BY line "  # noqa: S608
+        "ORDER BY count(CASE WHEN amount <> 0 THEN 1 END) DESC, line"
+    )
+    names = [line for (line,) in found]
+    shown = names[:MOST_IMAGES]
+    months = plotted.x.endswith("month")
+    lines = _newest(session, table, shown, MOST_MONTHS if months else MOST_DAYS) if shown else {}
+    images: list[str] = []
+    for name in shown:
+        image = _image(_title(plotted, name), lines[name], months, f"{summary.name}-{len(images)}".replace("_", "-"))
+        if sum(map(len, images)) + len(image) > MOST_TEXT:
+            break
+        images.append(image)
+    if left_out := names[len(images) :]:
+        told = ", ".join(map(_short, left_out[:MOST_NAMES])) + (", …" if len(left_out) > MOST_NAMES else "")
+        images.append(f"Not shown here: {harmless(told)}.")
+    return "\n\n".join(images) or None
+
+
+def _newest(
+    session: Session, table: str, names: Sequence[str], periods: int
+) -> Mapping[str, Mapping[date, float | None]]:
+    """The newest periods of each line that has a value in one of them, in order."""
+    values: dict[str, Value] = {f"line_{at}": name for at, name in enumerate(names)}
+    rows = session.query(
+        "SELECT line, period, amount FROM ("  # noqa: S608
+        f"SELECT t.*, row_number() OVER (PARTITION BY line ORDER BY period DESC) AS age FROM {table} "
+        f"WHERE line IN ({', '.join(f'${key}' for key in values)})"
+        f") AS newest WHERE age <= {periods} ORDER BY period",
+        **values,
+    )
+    lines: dict[str, dict[date, float | None]] = defaultdict(dict)
+    for line, period, amount in rows:
+        lines[line][period] = amount
+    return lines
+
+
+def _title(plotted: Plot, name: str) -> str:
+    return plotted.y.replace("_", " ").capitalize() + (f", {_short(name)}" if name else "")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def _image(title: str, values: Mapping[date, float | None], months: bool, name: str) -> str:
+    """One line over its periods, days or months."""
+    labels = [f"{when:%Y-%m}" if months else f"{when:%Y-%m-%d}" for when in values]
+    found = [(value, label) for label, value in zip(labels, values.values(), strict=True) if value is not None]
+    told = f"{labels[0]} to {labels[-1]}: no value."
+    if found:
+        (lowest, low), (highest, high), (last, end) = min(found), max(found), found[-1]
+        told = (
+            f"{labels[0]} to {labels[-1]}: lowest {number(lowest)} in {low}, highest {number(highest)} in {high}, "
+            f"last {number(last)} in {end}."
+        )
+    svg = line_chart(title, told, labels, [Line(title, list(values.values()))], name)
+    return f"![{harmless(f'{title}, {told}')}](data:image/svg+xml;base64,{b64encode(svg.encode()).decode()})"
