@@ -24,6 +24,7 @@ from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES, WebhookInbox, webhook_events
 from refersion_dagster.refersion.environment import VARIABLES
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing, published_assets
+from refersion_dagster.report.folder import REPORTS_VARIABLES, Reports
 from refersion_dagster.resources import (
     WAREHOUSE_VARIABLES,
     RefersionResource,
@@ -67,6 +68,7 @@ defs = dg.Definitions(
         "settings": ReportSettings(**from_environment(SETTINGS_VARIABLES)),
         "webhook_inbox": WebhookInbox(**from_environment(INBOX_VARIABLES)),
         "publishing": Publishing(**from_environment(PUBLISHING_VARIABLES)),
+        "reports": Reports(**from_environment(REPORTS_VARIABLES)),
         "dlt": DagsterDltResource(),
     },
     # DuckDB takes one writing process, and a process a step costs seconds each.

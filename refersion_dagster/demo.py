@@ -44,6 +44,7 @@ def demo_environment(sandbox: SandboxServer, folder: Path) -> dict[str, str]:
         **sandbox.environment(),
         "REFERSION_DUCKDB_PATH": str(folder / DATABASE),
         "REFERSION_PUBLISH_PATH": str(folder / "published"),
+        "REFERSION_REPORT_PATH": str(folder / "reports"),
         "DAGSTER_HOME": str(folder / "dagster"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "RUNTIME__DLTHUB_TELEMETRY": "false",

@@ -6,7 +6,7 @@ import dagster as dg
 
 # Names of the jobs that write to the warehouse; runs that were started from assets or by automation have Dagster's own.
 JOBS = ("refersion_refresh", "refersion_reconcile", "refersion_backfill", "refersion_webhooks")
-PREFIXES = ("refersion", "summaries", "published", "actions")
+PREFIXES = ("refersion", "summaries", "published", "report", "actions")
 IN_PROGRESS = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,

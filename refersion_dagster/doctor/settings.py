@@ -21,6 +21,7 @@ from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE
 from refersion_dagster.refersion.environment import INTEGERS, VARIABLES
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES
+from refersion_dagster.report.folder import REPORTS_VARIABLES
 from refersion_dagster.resources import WAREHOUSE_VARIABLES
 from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSettings
 from refersion_dagster.warehouse.database import database
@@ -35,6 +36,7 @@ KNOWN = frozenset(
         *SETTINGS_VARIABLES.values(),
         *INBOX_VARIABLES.values(),
         *PUBLISHING_VARIABLES.values(),
+        *REPORTS_VARIABLES.values(),
         INTERVAL_VARIABLE,
         *(cadence.cron_variable for cadence in CADENCES),
         *(cadence.lookback_variable for cadence in CADENCES if cadence.lookback_variable),

@@ -5,24 +5,23 @@
       versions/20260701T000001Z-1a2b3c4d/
         refersion.duckdb  manifest.json  parquet/<summary>.parquet  csv/<summary>.csv
 
-A set is written under another name and `current` then points to it, in one step. Whoever has files of an older set
-open goes on reading them; the last few sets are kept.
+See sets.py for how one takes the place of another.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
+from refersion_dagster.report.sets import swapped_in
+from refersion_dagster.report.spreadsheet import FORMULA_BEGINS
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.warehouse import Session
 
@@ -30,8 +29,6 @@ DATABASE, MANIFEST, CURRENT = "refersion.duckdb", "manifest.json", "current"
 ROWS_AT_ONCE = 50_000
 # Sets that are kept, `current` among them.
 KEPT = 3
-# A spreadsheet takes a cell that begins so for a formula, which may call a program or send other cells somewhere.
-FORMULA_BEGINS = "=+-@\t\r"
 
 
 @dataclass(frozen=True)
@@ -71,29 +68,17 @@ def publish(session: Session, tables: Sequence[str], folder: Path, run_id: str) 
     Returns its folder and manifest. Raises OSError, and then the current set is as it was.
     """
     now = datetime.now(UTC)
-    versions = folder / "versions"
-    versions.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=versions))
-    try:
+    with swapped_in(folder / CURRENT, folder / "versions", run_id, KEPT) as files:
         for kind in ("parquet", "csv"):
-            (building / kind).mkdir()
-        with duckdb.connect(str(building / DATABASE)) as copy:
+            (files.building / kind).mkdir()
+        with duckdb.connect(str(files.building / DATABASE)) as copy:
             copy.execute("SET TimeZone = 'UTC'")
-            written = [_write(session, copy, table, building) for table in tables]
+            written = [_write(session, copy, table, files.building) for table in tables]
             ((as_of,),) = copy.execute("SELECT max(as_of) FROM data_as_of").fetchall()
         manifest = Manifest(_iso(now), _iso(as_of) if as_of else None, run_id, version("refersion-dagster"), written)
-        (building / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n", "utf-8")
-        for file in building.rglob("*"):
-            file.chmod(0o755 if file.is_dir() else 0o444)
-        building.chmod(0o755)
-        done = versions / f"{now:%Y%m%dT%H%M%S%fZ}-{run_id[:8]}"
-        building.rename(done)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
-    _point(folder / CURRENT, done)
-    _clear(versions, keep=done, now=now)
-    return done, manifest
+        text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
+        (files.building / MANIFEST).write_text(text, "utf-8")
+    return files.done, manifest
 
 
 def _write(session: Session, copy: duckdb.DuckDBPyConnection, table: str, folder: Path) -> Published:
@@ -131,21 +116,3 @@ def _quoted(path: Path) -> str:
 
 def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds")
-
-
-def _point(link: Path, to: Path) -> None:
-    """Makes `link` point to the folder, in one step whether or not it is there."""
-    fresh = link.with_name(f".{link.name}-{to.name}")
-    fresh.symlink_to(Path(to.parent.name) / to.name, target_is_directory=True)
-    fresh.replace(link)
-
-
-def _clear(versions: Path, keep: Path, now: datetime) -> None:
-    """Removes all but the newest sets, and what runs that were stopped left unfinished a day ago or longer."""
-    done = sorted(folder for folder in versions.iterdir() if not folder.name.startswith("."))
-    for folder in done[:-KEPT]:
-        if folder != keep:
-            shutil.rmtree(folder, ignore_errors=True)
-    for folder in versions.glob(".building-*"):
-        if now - datetime.fromtimestamp(folder.stat().st_mtime, UTC) > timedelta(days=1):
-            shutil.rmtree(folder, ignore_errors=True)

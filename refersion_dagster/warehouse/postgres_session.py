@@ -12,7 +12,7 @@ from sqlglot import exp
 from refersion_dagster.warehouse.errors import TableInUse
 from refersion_dagster.warehouse.postgres_errors import state_of, trouble_of
 from refersion_dagster.warehouse.session import Row, Session
-from refersion_dagster.warehouse.sql import parse, to_dialect
+from refersion_dagster.warehouse.sql import Value, bind, parse, to_dialect
 
 # Names of types as PostgreSQL shows them, and as DuckDB does.
 TYPE_NAMES = (
@@ -72,10 +72,10 @@ class PostgresSession(Session):
         # Of the server's own collations this one changes capitals as DuckDB does; that of the database mostly does.
         return to_dialect(tree, "postgres", "pg_c_utf8" if self._client.server_version >= 170_000 else "default")
 
-    def arrow(self, sql: str, rows: int) -> Iterator[pa.Table]:
+    def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
         # A cursor with a name is the server's, which hands rows on instead of sending all of them at once.
         with self.transaction(), self._client.native_connection.cursor(name="rows_by_and_by") as cursor:
-            cursor.execute(self.translated(parse(sql)))
+            cursor.execute(self.translated(bind(parse(sql), parameters)))
             while chunk := cursor.fetchmany(rows):
                 kinds = map(_arrow_type, cursor.description)
                 arrays = [pa.array(values, kind) for values, kind in zip(zip(*chunk, strict=True), kinds, strict=True)]

@@ -44,9 +44,12 @@ class Session:
         """Runs a statement in the database's own dialect."""
         return [tuple(row) for row in self._client.execute_sql(sql) or ()]
 
-    def arrow(self, sql: str, rows: int) -> Iterator[pa.Table]:
-        """The rows of a query in DuckDB's dialect, so many at a time."""
-        found = self._client.native_connection.sql(self.translated(parse(sql)))
+    def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
+        """The rows of a query in DuckDB's dialect, with values for its `$name`s, so many at a time.
+
+        Raises UnknownParameter for a `$name` without a value.
+        """
+        found = self._client.native_connection.sql(self.translated(bind(parse(sql), parameters)))
         for batch in found.to_arrow_reader(rows):
             yield pa.Table.from_batches([batch])
 
