@@ -1,0 +1,1 @@
+"""Statements: what was earned, approved, reversed and paid, for each affiliate and month."""

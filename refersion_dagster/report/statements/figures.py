@@ -1,0 +1,301 @@
+"""The figures of a month's statements, and the conversions behind them, from the summaries.
+
+A movement means here what it means in commission_roll_forward, of which every line is the sum of the statements' (see
+`ties.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from refersion_dagster.warehouse import Session
+
+ROWS_AT_ONCE = 20_000
+
+# What a stretch of due_periods does to the month: its movements, as commission_roll_forward has them, and whether it was
+# due when the month began and when it ended. Dates after the last reading belong to its month, there as here.
+EFFECTS = """
+last AS (
+  SELECT max(CAST(date_trunc('month', today) AS DATE)) AS month
+  FROM refersion_summaries.data_as_of
+),
+
+periods AS (
+  SELECT
+    p.*,
+    CASE WHEN p.from_month > l.month THEN l.month ELSE p.from_month END AS came_in,
+    CASE WHEN p.until_month > l.month THEN l.month ELSE p.until_month END AS left_in
+  FROM refersion_summaries.due_periods AS p
+  CROSS JOIN last AS l
+),
+
+effects AS (
+  SELECT
+    conversion_id,
+    affiliate_id,
+    currency,
+    came_in = $month OR coalesce(left_in = $month, FALSE) AS moved,
+    CASE WHEN came_in < $month AND (left_in IS NULL OR left_in >= $month) THEN amount ELSE 0 END AS opening,
+    CASE WHEN came_in <= $month AND (left_in IS NULL OR left_in > $month) THEN amount ELSE 0 END AS closing,
+    CASE
+      WHEN came_in <> $month OR kind IN ('manual credit', 'cancellation') THEN 0
+      WHEN came_as = 'approved' THEN amount
+      WHEN came_as = 'corrected' AND amount > amount_before THEN amount - amount_before
+      ELSE 0
+    END AS approved,
+    CASE
+      WHEN came_in = $month AND kind = 'manual credit' AND came_as <> 'payment taken back'
+        THEN amount - coalesce(amount_before, 0)
+      ELSE 0
+    END AS adjustments,
+    CASE
+      WHEN came_in <> $month OR kind = 'manual credit' OR came_as = 'payment taken back' THEN 0
+      WHEN kind = 'cancellation' THEN coalesce(amount_before, 0) - amount
+      WHEN came_as = 'corrected' AND amount < amount_before THEN amount_before - amount
+      ELSE 0
+    END
+    + CASE WHEN left_in = $month AND left_as = 'reversed' THEN amount ELSE 0 END AS reversed,
+    CASE WHEN left_in = $month AND left_as = 'paid' THEN amount ELSE 0 END
+    - CASE WHEN came_in = $month AND came_as = 'payment taken back' THEN amount ELSE 0 END AS paid
+  FROM periods
+  WHERE came_in = $month
+    OR left_in = $month
+    OR (came_in < $month AND (left_in IS NULL OR left_in > $month))
+),
+
+made AS (
+  SELECT
+    conversion_id,
+    affiliate_id,
+    currency,
+    CASE WHEN kind = 'order' AND state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END AS earned
+  FROM refersion_summaries.conversions
+  WHERE booked_month = $month
+)
+"""
+
+BALANCES = f"""
+WITH {EFFECTS},
+
+all_of_it AS (
+  SELECT affiliate_id, currency, opening, 0 AS earned, approved, adjustments, reversed, paid, closing FROM effects
+  UNION ALL
+  SELECT affiliate_id, currency, 0, earned, 0, 0, 0, 0, 0 FROM made
+),
+
+names AS (
+  SELECT affiliate_id, max(affiliate_name) AS name
+  FROM refersion_summaries.conversions
+  GROUP BY affiliate_id
+)
+
+SELECT
+  x.affiliate_id,
+  max(coalesce(a.name, n.name)) AS affiliate_name,
+  max(a.company) AS company,
+  x.currency,
+  CAST(sum(x.opening) AS DECIMAL(38, 4)) AS opening,
+  CAST(sum(x.earned) AS DECIMAL(38, 4)) AS earned,
+  CAST(sum(x.approved) AS DECIMAL(38, 4)) AS approved,
+  CAST(sum(x.adjustments) AS DECIMAL(38, 4)) AS adjustments,
+  CAST(sum(x.reversed) AS DECIMAL(38, 4)) AS reversed,
+  CAST(sum(x.paid) AS DECIMAL(38, 4)) AS paid,
+  CAST(sum(x.closing) AS DECIMAL(38, 4)) AS closing
+FROM all_of_it AS x
+LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = x.affiliate_id
+LEFT JOIN names AS n ON n.affiliate_id = x.affiliate_id
+GROUP BY x.affiliate_id, x.currency
+ORDER BY x.affiliate_id, x.currency
+"""  # noqa: S608 - both parts are ours
+
+CONCERNED = f"""
+WITH {EFFECTS},
+
+moved AS (
+  SELECT
+    conversion_id,
+    affiliate_id,
+    currency,
+    sum(approved) AS approved,
+    sum(adjustments) AS adjustments,
+    sum(reversed) AS reversed,
+    sum(paid) AS paid
+  FROM effects
+  WHERE moved
+  GROUP BY conversion_id, affiliate_id, currency
+),
+
+concerned AS (
+  SELECT
+    coalesce(m.affiliate_id, b.affiliate_id) AS affiliate_id,
+    coalesce(m.currency, b.currency) AS currency,
+    coalesce(m.conversion_id, b.conversion_id) AS conversion_id,
+    coalesce(b.earned, 0) AS earned,
+    coalesce(m.approved, 0) AS approved,
+    coalesce(m.adjustments, 0) AS adjustments,
+    coalesce(m.reversed, 0) AS reversed,
+    coalesce(m.paid, 0) AS paid
+  FROM moved AS m
+  FULL JOIN made AS b ON b.conversion_id = m.conversion_id AND b.currency = m.currency
+)
+
+SELECT
+  x.affiliate_id,
+  x.currency,
+  x.conversion_id,
+  c.order_id,
+  c.booked_day,
+  c.kind,
+  c.state,
+  c.commission,
+  CAST(x.earned AS DECIMAL(38, 4)) AS earned,
+  CAST(x.approved AS DECIMAL(38, 4)) AS approved,
+  CAST(x.adjustments AS DECIMAL(38, 4)) AS adjustments,
+  CAST(x.reversed AS DECIMAL(38, 4)) AS reversed,
+  CAST(x.paid AS DECIMAL(38, 4)) AS paid
+FROM concerned AS x
+JOIN refersion_summaries.conversions AS c ON c.conversion_id = x.conversion_id
+WHERE $affiliate IS NULL OR x.affiliate_id = $affiliate
+ORDER BY x.affiliate_id, x.currency, c.booked_at, x.conversion_id
+"""  # noqa: S608
+
+ROLL_FORWARD = """
+SELECT currency, opening_due, newly_due, manual_credits, reversed, paid, closing_due
+FROM refersion_summaries.commission_roll_forward
+WHERE month = $month
+"""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """When Refersion was last read.
+
+    Args:
+        as_of: that moment, UTC.
+        today: its day in the reporting time zone.
+        timezone: the reporting time zone.
+    """
+
+    as_of: datetime
+    today: date
+    timezone: str
+
+    @property
+    def month(self) -> date:
+        """First day of the month of the reading, which is not over yet."""
+        return self.today.replace(day=1)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of a statement, or sums of them, in one currency.
+
+    Args:
+        earned: commission of orders made in the month, pending or approved; beside the sum.
+        approved: what became due (newly_due of commission_roll_forward).
+        adjustments: manual credits, less negative ones.
+        reversed: what was due and is not any more without having been paid; positive amounts lower the balance.
+        paid: positive amounts lower the balance.
+    """
+
+    opening: Decimal
+    earned: Decimal
+    approved: Decimal
+    adjustments: Decimal
+    reversed: Decimal
+    paid: Decimal
+    closing: Decimal
+
+    @property
+    def difference(self) -> Decimal:
+        """Opening and movements, less the closing; has to be 0."""
+        return self.opening + self.approved + self.adjustments - self.reversed - self.paid - self.closing
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a statement says of one affiliate in one currency.
+
+    Args:
+        name: None where Refersion never told it.
+    """
+
+    affiliate_id: str
+    name: str | None
+    company: str | None
+    currency: str
+    lines: Lines
+
+
+@dataclass(frozen=True)
+class Concerned:
+    """A conversion that was made in the month, or moved what is owed in it.
+
+    Args:
+        made_on: day in the reporting time zone.
+        state: what it is now, as of the last reading.
+        commission: what it is now; the four movements are those of the month.
+    """
+
+    affiliate_id: str
+    currency: str
+    conversion_id: str
+    order_id: str | None
+    made_on: date
+    kind: str
+    state: str
+    commission: Decimal
+    earned: Decimal
+    approved: Decimal
+    adjustments: Decimal
+    reversed: Decimal
+    paid: Decimal
+
+
+def last_reading(session: Session) -> Reading | None:
+    """None before the first. Raises UndefinedTable where the summaries were never built."""
+    found = session.query("SELECT as_of, today, timezone FROM refersion_summaries.data_as_of")
+    return Reading(*found[0]) if found else None
+
+
+def first_month(session: Session) -> date | None:
+    """The first month of the roll-forward, as its first day; None in an account without conversions."""
+    return session.query("SELECT min(month) FROM refersion_summaries.commission_roll_forward")[0][0]
+
+
+def statements(session: Session, month: date) -> list[Statement]:
+    """The statements of all affiliates that have a balance or a conversion concerned, by affiliate and currency.
+
+    Args:
+        month: its first day.
+    """
+    return [
+        Statement(affiliate_id, name, company, currency, Lines(*lines))
+        for affiliate_id, name, company, currency, *lines in session.query(BALANCES, month=month)
+    ]
+
+
+def roll_forward(session: Session, month: date) -> dict[str, Lines]:
+    """The month in commission_roll_forward, by currency. It says nothing of what was earned, which is 0 here."""
+    return {
+        currency: Lines(opening, Decimal(0), approved, adjustments, reversed_, paid, closing)
+        for currency, opening, approved, adjustments, reversed_, paid, closing in session.query(
+            ROLL_FORWARD, month=month
+        )
+    }
+
+
+def concerned(session: Session, month: date, affiliate: str | None = None) -> Iterator[Concerned]:
+    """The conversions that the month's statements are made of, by affiliate, currency and time.
+
+    They come by and by, so that memory does not grow with the account.
+
+    Args:
+        affiliate: its id; None for all.
+    """
+    for chunk in session.arrow(CONCERNED, ROWS_AT_ONCE, month=month, affiliate=affiliate):
+        for row in zip(*(column.to_pylist() for column in chunk.columns), strict=True):
+            yield Concerned(*row)

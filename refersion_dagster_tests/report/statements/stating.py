@@ -1,0 +1,57 @@
+"""Statements of books made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from refersion_dagster.report.statements.figures import (
+    Concerned,
+    Lines,
+    Statement,
+    concerned,
+    roll_forward,
+    statements,
+)
+from refersion_dagster.report.statements.ties import Counted, by_currency, from_roll_forward, in_themselves
+from refersion_dagster_tests.summaries.hand_made import Books, D
+
+READ = ("commission_roll_forward", "due_periods", "conversions", "affiliates", "data_as_of")
+JANUARY, FEBRUARY, MARCH, APRIL = (date(2025, month, 1) for month in range(1, 5))
+
+
+def stated(books: Books, month: date) -> dict[tuple[str, str], Lines]:
+    """Builds what statements read, and gives the month's lines by affiliate and currency. All of them tie."""
+    books.build(*READ)
+    return {(one.affiliate_id, one.currency): one.lines for one in all_tied(books, month)[0]}
+
+
+def all_tied(books: Books, month: date) -> tuple[list[Statement], list[Concerned]]:
+    """The month's statements and their conversions, of which every line was held against the roll-forward."""
+    with books.warehouse.session() as session:
+        found, rows = statements(session, month), list(concerned(session, month))
+        assert list(from_roll_forward(by_currency(found), roll_forward(session, month))) == []
+    assert list(in_themselves(found)) == []
+    counted = {(one.affiliate_id, one.currency): Counted(one) for one in found}
+    assert [(one.affiliate_id, one.currency) for one in found] == sorted(counted)
+    for row in rows:
+        counted[row.affiliate_id, row.currency].add(row)
+    assert [difference for one in counted.values() for difference in one.differences()] == []
+    return found, rows
+
+
+def conversions(books: Books, month: date, **chosen: Any) -> dict[str, Concerned]:
+    """The month's conversions by their id, of books that are built."""
+    with books.warehouse.session() as session:
+        return {row.conversion_id: row for row in concerned(session, month, **chosen)}
+
+
+def lines(*amounts: str) -> Lines:
+    """opening, earned, approved, adjustments, reversed, paid, closing."""
+    return Lines(*map(D, amounts))
+
+
+def plain(found: Lines) -> list[Decimal]:
+    return list(astuple(found))
