@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from refersion_dagster.warehouse import Session
 
 ROWS_AT_ONCE = 20_000
 
-# What a stretch of due_periods does to the month: its movements, as commission_roll_forward has them, and whether it was
-# due when the month began and when it ended. Dates after the last reading belong to its month, there as here.
+# What a stretch of due_periods does to the month: its movements, as commission_roll_forward has them, and whether it
+# was due when the month began and when it ended. Dates after the last reading belong to its month, there as here.
 EFFECTS = """
 last AS (
   SELECT max(CAST(date_trunc('month', today) AS DATE)) AS month
@@ -189,8 +190,7 @@ class Reading:
         return self.today.replace(day=1)
 
 
-@dataclass(frozen=True)
-class Lines:
+class Lines(NamedTuple):
     """Lines of a statement, or sums of them, in one currency.
 
     Args:
@@ -230,8 +230,7 @@ class Statement:
     lines: Lines
 
 
-@dataclass(frozen=True)
-class Concerned:
+class Concerned(NamedTuple):
     """A conversion that was made in the month, or moved what is owed in it.
 
     Args:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 
 from refersion_dagster.report.statements.figures import Concerned, Lines, Statement
 
-NOTHING = Lines(*[Decimal(0)] * len(fields(Lines)))
+NOTHING = Lines(*[Decimal(0)] * len(Lines._fields))
 MOVEMENTS = ("earned", "approved", "adjustments", "reversed", "paid")
 # Lines that the roll-forward has too.
-SHARED = tuple(field.name for field in fields(Lines) if field.name != "earned")
+SHARED = tuple(line for line in Lines._fields if line != "earned")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Difference:
 
 def added_up(parts: Iterable[Lines]) -> Lines:
     """The sum of lines, which are all in one currency."""
-    return Lines(*map(sum, zip(astuple(NOTHING), *map(astuple, parts), strict=True)))
+    return Lines(*(sum(line, Decimal(0)) for line in zip(NOTHING, *parts, strict=True)))
 
 
 def by_currency(statements: Iterable[Statement]) -> dict[str, Lines]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 from refersion_dagster.report.statements.figures import (
@@ -51,7 +49,3 @@ def conversions(books: Books, month: date, **chosen: Any) -> dict[str, Concerned
 def lines(*amounts: str) -> Lines:
     """opening, earned, approved, adjustments, reversed, paid, closing."""
     return Lines(*map(D, amounts))
-
-
-def plain(found: Lines) -> list[Decimal]:
-    return list(astuple(found))
