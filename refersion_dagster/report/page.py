@@ -1,0 +1,110 @@
+"""The HTML shell that the report and the statements share: one self-contained file, without script or network.
+
+A page is a template of jinja2 in a folder of this package that extends `page.html.j2`:
+
+    {% extends "page.html.j2" %}
+    {% block title %}Statement of June 2026{% endblock %}
+    {% block header %}<h1>Statement</h1><p class="lede">June 2026</p>{% endblock %}
+    {% block main %}
+    <section aria-labelledby="due"><h2 id="due">What is due</h2>
+    {% call parts.table("Conversions", [("Order", ""), ("Commission", "number")]) %}
+      <tr><th scope="row">{{ order }}</th><td class="number">{{ commission | amount(currency) }}</td></tr>
+    {% endcall %}</section>
+    {% endblock %}
+
+    html = render("statements/statement.html.j2", order="1001", commission=Decimal("5.00"), currency="EUR")
+
+Blocks: `title`, `header` (the page's only h1), `nav` (links, not printed), `main`, `footer`.
+Macros, imported by `{% import "parts.html.j2" as parts with context %}` at the template's top: see `parts.html.j2`.
+Filters: `amount(currency)` 1,114.50; `money(currency)` €1,114.50; `count` 1,024; `percent` 12.3%; these carry their
+exact value in `<data value>`. `day` 1 July 2026; `month` June 2026; `moment` 1 July 2026, 09:30 UTC.
+Classes: `number` (right, tabular figures), `quiet`, `good`, `bad`, `warn`, `screen` (not printed), `total` (of a table's
+row), `lede`, `cards`. Colours are variables, light or dark as the reader's screen is; see `style.css`.
+
+Everything is escaped unless it is Markup, and the page's Content-Security-Policy lets no script run and nothing load.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from refersion_dagster.report import money
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+
+def render(template: str, **values: Any) -> str:
+    """A page as HTML.
+
+    Args:
+        template: its path in this package, such as commissions/report.html.j2.
+
+    Raises jinja2's UndefinedError for a value that the template uses and that is not given.
+    """
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # here, as loading the code location renders nothing
+
+    environment = Environment(
+        loader=PackageLoader("refersion_dagster.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "amount": lambda value, currency: _data(value, money.amount(value, currency)),
+        "money": lambda value, currency: _data(value, money.money(value, currency)),
+        "count": lambda value: _data(value, count(value)),
+        "percent": lambda value: _data(value, percent(value)),
+        "day": day,
+        "month": month,
+        "moment": moment,
+    }
+    return environment
+
+
+def count(value: int | None) -> str:
+    """1,024, or a dash for none."""
+    return money.NO_VALUE if value is None else f"{value:,}"
+
+
+def percent(value: Decimal | None) -> str:
+    """A fraction in percent, 12.3%, or a dash for none."""
+    if value is None:
+        return money.NO_VALUE
+    text = f"{value * 100:,.1f}%"
+    return "0.0%" if text == "-0.0%" else text
+
+
+def day(value: date) -> str:
+    """1 July 2026"""
+    return f"{value.day} {value:%B %Y}"
+
+
+def month(value: date) -> str:
+    """June 2026"""
+    return f"{value:%B %Y}"
+
+
+def moment(value: datetime) -> str:
+    """1 July 2026, 09:30 UTC, in the time zone that the value is in."""
+    return f"{day(value)}, {value:%H:%M %Z}"
+
+
+def _data(value: Decimal | int | None, text: str) -> str | Markup:
+    """The text, with its exact value for machines."""
+    from markupsafe import Markup
+
+    if value is None:
+        return text
+    exact = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    return Markup('<data value="{}">{}</data>').format(exact, text)
