@@ -16,8 +16,9 @@ from refersion_dagster.automation.activity import refersion_activity
 from refersion_dagster.automation.alerts import refersion_alerts
 from refersion_dagster.automation.backfill import refersion_backfill
 from refersion_dagster.automation.conditions import FOLLOW_PARENTS, refersion_automation
-from refersion_dagster.automation.jobs import refersion_reconcile, refersion_refresh
+from refersion_dagster.automation.jobs import refersion_reconcile, refersion_refresh, refersion_statements
 from refersion_dagster.automation.schedules import schedules
+from refersion_dagster.automation.statements import statements_schedule
 from refersion_dagster.automation.webhook_sensor import refersion_webhook_inbox, refersion_webhooks
 from refersion_dagster.checks.assets import all_checks
 from refersion_dagster.ingest.assets import refersion_tables
@@ -25,6 +26,7 @@ from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES, WebhookInbo
 from refersion_dagster.refersion.environment import VARIABLES
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing, published_assets
 from refersion_dagster.report.folder import REPORTS_VARIABLES, Reports
+from refersion_dagster.report.statements.asset import report_statements
 from refersion_dagster.resources import (
     WAREHOUSE_VARIABLES,
     RefersionResource,
@@ -55,12 +57,17 @@ defs = dg.Definitions(
         ),
         # Fresh whenever nothing waits.
         webhook_events,
+        # Made once a month, or when a person asks for them.
+        report_statements,
         # External ones: nothing but their jobs, launched by a person, ever writes to Refersion.
         *action_specs(),
     ],
     asset_checks=all_checks(summaries),
-    jobs=[refersion_refresh, refersion_reconcile, refersion_backfill, refersion_webhooks, *action_jobs()],
-    schedules=schedules(),
+    jobs=[
+        *(refersion_refresh, refersion_reconcile, refersion_backfill, refersion_webhooks, refersion_statements),
+        *action_jobs(),
+    ],
+    schedules=[*schedules(), statements_schedule()],
     sensors=[refersion_activity, refersion_automation, refersion_alerts, refersion_webhook_inbox],
     resources={
         "refersion": RefersionResource(**from_environment(VARIABLES)),

@@ -21,6 +21,9 @@ HISTORY = "refersion/conversion_history"
 WEBHOOKS = "refersion/webhook_events"
 SUMMARY = "summaries/commission_by_affiliate"
 PUBLISHED = "published/summaries"
+STATEMENTS = "report/statements"
+# Files, not tables.
+FILES = {PUBLISHED, STATEMENTS}
 # Names that dashboards rely on.
 SUMMARIES = {
     "core": ("affiliates", "conversions", "currencies", "data_as_of", "payments"),
@@ -62,7 +65,7 @@ def schema(key: str) -> dg.TableSchema:
 
 class TestAssets:
     def test_there_is_one_for_each_raw_table_and_summary(self) -> None:
-        assert set(SPECS) == {*(f"refersion/{table}" for table in TABLES), HISTORY, WEBHOOKS, *GROUP_OF, PUBLISHED}
+        assert set(SPECS) == {*(f"refersion/{table}" for table in TABLES), HISTORY, WEBHOOKS, *GROUP_OF, *FILES}
 
     def test_each_names_its_kinds_its_group_and_its_table(self) -> None:
         told = {
@@ -73,7 +76,7 @@ class TestAssets:
                 spec.metadata["primary_key"],
             )
             for key, spec in SPECS.items()
-            if key not in GROUP_OF and key != PUBLISHED
+            if key not in GROUP_OF and key not in FILES
         }
         assert told == {
             "refersion/affiliate_list": (["dlt", "rest"], "refersion", "refersion_data.affiliate_list", "id"),
@@ -100,11 +103,11 @@ class TestAssets:
 
     @pytest.mark.parametrize("key", SPECS)
     def test_each_is_watched_for_freshness_but_what_has_no_rhythm(self, key: str) -> None:
-        assert (SPECS[key].freshness_policy is None) == (key == WEBHOOKS)
+        assert (SPECS[key].freshness_policy is None) == (key in (WEBHOOKS, STATEMENTS))
 
     @pytest.mark.parametrize("key", SPECS)
     def test_summaries_and_copies_follow_their_parents(self, key: str) -> None:
-        assert (SPECS[key].automation_condition is None) == key.startswith("refersion/")
+        assert (SPECS[key].automation_condition is None) == (key.startswith("refersion/") or key == STATEMENTS)
 
     def test_dependencies_are_those_that_the_data_has(self) -> None:
         deps = {key: {dep.asset_key.to_user_string() for dep in spec.deps} for key, spec in SPECS.items()}
@@ -121,7 +124,7 @@ class TestAssets:
         assert SPECS[key].owners == ["team:data"]
         assert len(SPECS[key].description or "") > 60
 
-    @pytest.mark.parametrize("key", sorted(SPECS.keys() - {PUBLISHED}))
+    @pytest.mark.parametrize("key", sorted(SPECS.keys() - FILES))
     def test_each_column_has_a_description(self, key: str) -> None:
         columns = schema(key).columns
         assert columns
@@ -149,9 +152,10 @@ class TestAssets:
 
 
 class TestRefersionRefresh:
-    def test_it_selects_everything_but_the_webhook_inbox(self) -> None:
+    def test_it_selects_everything_but_the_webhook_inbox_and_the_statements(self) -> None:
         job = defs.resolve_job_def("refersion_refresh")
-        assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(SPECS) - {WEBHOOKS}
+        selected = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+        assert selected == set(SPECS) - {WEBHOOKS, STATEMENTS}
 
     def test_it_runs_in_one_process_as_duckdb_takes_one_writer(self) -> None:
         assert defs.resolve_job_def("refersion_refresh").executor_def is dg.in_process_executor

@@ -7,6 +7,7 @@ import dagster as dg
 from refersion_dagster.ingest.specs import GROUP as RAW_GROUP
 from refersion_dagster.ingest.specs import asset_key
 from refersion_dagster.report.assets import GROUP as PUBLISHED_GROUP
+from refersion_dagster.report.statements.asset import GROUP as STATEMENTS_GROUP
 from refersion_dagster.summaries.query import GROUPS as SUMMARY_GROUPS
 
 refersion_refresh = dg.define_asset_job(
@@ -20,4 +21,11 @@ refersion_reconcile = dg.define_asset_job(
     "refersion_reconcile",
     selection=dg.AssetSelection.assets(asset_key("conversion_totals")) | dg.AssetSelection.groups("proof"),
     description="The proof alone: reads Refersion's own totals and holds what is loaded against them, to the cent.",
+)
+
+refersion_statements = dg.define_asset_job(
+    "refersion_statements",
+    selection=dg.AssetSelection.groups(STATEMENTS_GROUP),
+    description="Statements of a month for every affiliate, or of one; choose in the Launchpad. By itself it takes the "
+    "last month that was over when Refersion was last read.",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 # Names of the jobs that write to the warehouse; runs that were started from assets or by automation have Dagster's own.
-JOBS = ("refersion_refresh", "refersion_reconcile", "refersion_backfill", "refersion_webhooks")
+JOBS = ("refersion_refresh", "refersion_reconcile", "refersion_backfill", "refersion_webhooks", "refersion_statements")
 PREFIXES = ("refersion", "summaries", "published", "report", "actions")
 IN_PROGRESS = [
     dg.DagsterRunStatus.QUEUED,

@@ -87,8 +87,8 @@ def schedule(cadence: Cadence, environment: Mapping[str, str]) -> dg.ScheduleDef
     @dg.schedule(
         name=cadence.name,
         job=refersion_refresh,
-        cron_schedule=_cron(cadence, environment),
-        execution_timezone=_timezone(environment),
+        cron_schedule=cron_of(cadence.cron_variable, cadence.cron, environment),
+        execution_timezone=timezone_of(TIMEZONE_VARIABLE, environment),
         description=cadence.description,
         default_status=(
             dg.DefaultScheduleStatus.RUNNING if cadence.runs_by_default else dg.DefaultScheduleStatus.STOPPED
@@ -118,21 +118,20 @@ def run_config(cadence: Cadence, environment: Mapping[str, str]) -> dict[str, An
     return {"ops": {"refersion_tables": {"config": options}}} if options else {}
 
 
-def _cron(cadence: Cadence, environment: Mapping[str, str]) -> str:
-    given = environment.get(cadence.cron_variable) or cadence.cron
+def cron_of(variable: str, default: str, environment: Mapping[str, str]) -> str:
+    """Times as a variable gives them. Raises InvalidSchedule."""
+    given = environment.get(variable) or default
     if len(given.split()) != 5 or not croniter.is_valid(given):
         raise InvalidSchedule(
-            f"{cadence.cron_variable} is {given!r}; it has to be minute, hour, day, month and weekday, such as "
-            f"{cadence.cron!r}."
+            f"{variable} is {given!r}; it has to be minute, hour, day, month and weekday, such as {default!r}."
         )
     return given
 
 
-def _timezone(environment: Mapping[str, str]) -> str:
-    given = environment.get(TIMEZONE_VARIABLE) or environment.get("REFERSION_REPORT_TIMEZONE") or "UTC"
+def timezone_of(variable: str, environment: Mapping[str, str]) -> str:
+    """A time zone as a variable gives it; by default that of the reports, and UTC. Raises InvalidSchedule."""
+    given = environment.get(variable) or environment.get("REFERSION_REPORT_TIMEZONE") or "UTC"
     try:
         return ZoneInfo(given).key
     except (ValueError, OSError, KeyError):
-        raise InvalidSchedule(
-            f"{TIMEZONE_VARIABLE} is {given!r}; it has to be an IANA time zone such as UTC."
-        ) from None
+        raise InvalidSchedule(f"{variable} is {given!r}; it has to be an IANA time zone such as UTC.") from None

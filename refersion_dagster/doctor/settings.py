@@ -12,6 +12,7 @@ from refersion_dagster.automation.activity import INTERVAL_VARIABLE
 from refersion_dagster.automation.alerts import LATE_VARIABLE, PAGE_VARIABLE
 from refersion_dagster.automation.notify import URLS_VARIABLE
 from refersion_dagster.automation.schedules import CADENCES, TIMEZONE_VARIABLE, schedules
+from refersion_dagster.automation.statements import CRON_VARIABLE, statements_schedule
 from refersion_dagster.doctor.findings import Check, failed, passed, warned
 from refersion_dagster.doctor.given import Given
 from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES
@@ -40,6 +41,7 @@ KNOWN = frozenset(
         INTERVAL_VARIABLE,
         *(cadence.cron_variable for cadence in CADENCES),
         *(cadence.lookback_variable for cadence in CADENCES if cadence.lookback_variable),
+        CRON_VARIABLE,
         *(TIMEZONE_VARIABLE, MEMORY_VARIABLE, URLS_VARIABLE, LATE_VARIABLE, PAGE_VARIABLE, ALLOW_WRITES),
         SECRET_VARIABLE,
     }
@@ -94,7 +96,7 @@ def _wrong_values(given: Given) -> Iterator[str]:
             settings = ReportSettings(**{field: value})
             if said := _said_by(settings.parameters):
                 yield said
-    if said := _said_by(lambda: schedules(environment)):
+    if said := _said_by(lambda: [*schedules(environment), statements_schedule(environment)]):
         yield said
 
 

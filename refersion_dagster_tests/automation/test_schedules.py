@@ -35,7 +35,7 @@ class TestDefaults:
 
     def test_they_are_in_the_code_location(self) -> None:
         names = {one.name for one in defs.get_repository_def().schedule_defs}
-        assert names == {"refersion_hourly", "refersion_nightly", "refersion_weekly"}
+        assert names == {"refersion_hourly", "refersion_nightly", "refersion_weekly", "refersion_statements"}
 
     @pytest.mark.parametrize(
         ("name", "config"),

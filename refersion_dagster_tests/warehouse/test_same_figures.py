@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import pytest
 
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.report.statements.figures import concerned, roll_forward, statements
+from refersion_dagster.report.statements.ties import by_currency, from_roll_forward
 from refersion_dagster.resources import SUMMARIES, RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster.summaries.build import Built, build
@@ -160,3 +163,20 @@ def test_builds_tell_the_same_of_their_tables(both: list[Loaded]) -> None:
         assert (postgres.rows, postgres.columns) == (duckdb.rows, duckdb.columns)
         if summary.file.tree.args.get("order"):
             assert postgres.first_rows == duckdb.first_rows, summary.name
+
+
+@pytest.mark.parametrize("month", [date(2025, 3, 1), date(2025, 9, 1)])
+def test_statements_are_the_same_and_tie_in_both(both: list[Loaded], month: date) -> None:
+    found = []
+    for loaded in both:
+        with loaded.warehouse.session() as session:
+            of_month, rolled = statements(session, month), roll_forward(session, month)
+            rows = list(concerned(session, month))
+            assert list(concerned(session, month, of_month[0].affiliate_id)) == [
+                row for row in rows if row.affiliate_id == of_month[0].affiliate_id
+            ]
+        assert of_month
+        assert rows
+        assert list(from_roll_forward(by_currency(of_month), rolled)) == []
+        found.append((of_month, rows))
+    assert found[1] == found[0]

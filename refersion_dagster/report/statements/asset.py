@@ -1,0 +1,177 @@
+"""The asset `report/statements`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from refersion_dagster.report.folder import Reports
+from refersion_dagster.report.sets import swapped_in
+from refersion_dagster.report.statements.figures import (
+    Lines,
+    Statement,
+    concerned,
+    first_month,
+    last_reading,
+    roll_forward,
+    statements,
+)
+from refersion_dagster.report.statements.issue import Issue, chosen_month
+from refersion_dagster.report.statements.mistakes import (
+    AffiliateNotThere,
+    FolderNotWritable,
+    NothingToState,
+    StatementsDoNotTie,
+)
+from refersion_dagster.report.statements.names import file_name
+from refersion_dagster.report.statements.ties import SHARED, by_currency, from_roll_forward, in_themselves
+from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.summaries.assets import asset_key
+from refersion_dagster.summaries.show import markdown_table
+from refersion_dagster.warehouse import Session, UndefinedTable
+
+GROUP = "statements"
+KEY = dg.AssetKey(["report", "statements"])
+READS = ("commission_roll_forward", "due_periods", "conversions", "affiliates", "data_as_of")
+FOLDER, VERSIONS, OF_ONE = "statements", ".versions", "of_one_affiliate"
+# Sets of a month that are kept: whoever reads the last one may go on.
+KEPT = 2
+TIES = "ties_to_roll_forward"
+SHOWN = 5
+
+
+class StatementsConfig(dg.Config):
+    """Which statements to make. Left alone: those of all affiliates for the last month that is over."""
+
+    month: str | None = Field(
+        default=None,
+        description="The month, as YYYY-MM in the reporting time zone; without it, the last one that was over when "
+        "Refersion was last read.",
+    )
+    affiliate: str | None = Field(
+        default=None,
+        description="Id of one affiliate, as in summaries/affiliates; without it, all affiliates. The files of one go "
+        "to a folder of their own and leave the month's set alone.",
+    )
+    unfinished: bool = Field(
+        default=False,
+        description="Allow a month that is not over yet. Its statements say that they may still change.",
+    )
+
+
+@dg.asset(
+    key=KEY,
+    group_name=GROUP,
+    kinds={"html", "csv"},
+    owners=["team:data"],
+    deps=[asset_key(SUMMARIES, name) for name in READS],
+    check_specs=[
+        dg.AssetCheckSpec(
+            TIES,
+            asset=KEY,
+            blocking=True,
+            description="All statements of the month add up to summaries/commission_roll_forward, to the last digit, "
+            "in each currency and line; each statement in itself, and to its conversions. Otherwise none is written.",
+        )
+    ],
+    description="""A statement for each affiliate and month, to be sent to them: what was owed when the month began, \
+what was earned, approved, reversed, paid and adjusted, what was owed when it ended, and the conversions behind it.
+
+HTML and CSV for each affiliate, an index of all and a file of totals, in `statements/<month>/` of \
+`REFERSION_REPORT_PATH`; a set is swapped in whole. An affiliate's files hold nothing of other affiliates, and none of \
+customers. Made when a person launches it, or each month by the schedule `refersion_statements`; choose month and \
+affiliate in the Launchpad.
+
+**Answers**
+- What do we tell an affiliate who asks how last month's payment came about?
+- Which conversions make up what an affiliate is owed?""",
+)
+def report_statements(
+    context: dg.AssetExecutionContext, config: StatementsConfig, warehouse: Warehouse, reports: Reports
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Everything is read from one state of the warehouse, as no other run may write meanwhile."""
+    try:
+        with warehouse.writing(context.log.info), warehouse.session() as session:
+            yield make(session, config, reports.path / FOLDER, context.run.run_id)
+    except StatementsDoNotTie as error:
+        yield dg.AssetCheckResult(passed=False, check_name=TIES, description=error.description)
+        raise
+    except OSError as error:
+        raise FolderNotWritable(
+            f"{reports.path / FOLDER} could not be written: {error.strerror or error}. Make room, or set "
+            "REFERSION_REPORT_PATH."
+        ) from error
+
+
+def make(session: Session, config: StatementsConfig, folder: Path, run_id: str) -> dg.MaterializeResult:
+    """Makes and publishes what was chosen. Raises StatementsNotMade and OSError, and then nothing was published."""
+    # Not before it is needed: it brings the templates with it.
+    from refersion_dagster.report.statements.files import INDEX, refuse, write_set
+
+    issue = chosen(session, config)
+    everyones, rolled = statements(session, issue.month), roll_forward(session, issue.month)
+    sums = by_currency(everyones)
+    refuse([*from_roll_forward(sums, rolled), *in_themselves(everyones)])
+    own = [one for one in everyones if issue.affiliate in (None, one.affiliate_id)]
+    if issue.affiliate and not own:
+        raise AffiliateNotThere(
+            f"Affiliate {issue.affiliate!r} has no statement of {issue.name}: no balance, and no conversion. Ids are "
+            "those of refersion_summaries.affiliates."
+        )
+    link = folder / OF_ONE / file_name(issue.affiliate) / issue.name if issue.affiliate else folder / issue.name
+    with swapped_in(link, link.parent / VERSIONS / issue.name, run_id, KEPT) as files:
+        rows = concerned(session, issue.month, issue.affiliate)
+        count = write_set(files.building, issue, own, rows, rolled)
+    return dg.MaterializeResult(
+        metadata={
+            "index": dg.MetadataValue.path(str(link / INDEX)),
+            "month": issue.name,
+            "affiliates": len({one.affiliate_id for one in own}),
+            "statements": len(own),
+            "conversions": count,
+            "as_of": dg.MetadataValue.timestamp(issue.reading.as_of),
+            "ties": dg.MetadataValue.md(tie_table(sums, rolled)),
+            "largest": dg.MetadataValue.md(largest(own)),
+        },
+        check_results=[
+            dg.AssetCheckResult(passed=True, check_name=TIES, metadata={"statements": len(everyones)}),
+        ],
+    )
+
+
+def chosen(session: Session, config: StatementsConfig) -> Issue:
+    """What the configuration asks for. Raises StatementsNotMade."""
+    try:
+        reading, first = last_reading(session), first_month(session)
+    except UndefinedTable:
+        absent = ", ".join(f"summaries/{name}" for name in READS if not session.columns(SUMMARIES, name))
+        raise NothingToState(
+            f"Statements read {absent}, which were never built. Run refersion_refresh first."
+        ) from None
+    if reading is None:
+        raise NothingToState("The account was never read. Run refersion_refresh first.")
+    return Issue(chosen_month(config.month, reading, first, config.unfinished), reading, config.affiliate)
+
+
+def tie_table(sums: dict[str, Lines], rolled: dict[str, Lines]) -> str:
+    """The statements' sums beside the roll-forward's, which are the same, as Markdown."""
+    rows = [
+        (currency, line, getattr(sums.get(currency, of), line), getattr(of, line))
+        for currency, of in sorted(rolled.items())
+        for line in SHARED
+    ]
+    return markdown_table(["currency", "line", "statements", "roll-forward"], rows)
+
+
+def largest(own: list[Statement]) -> str:
+    """The statements of the largest closing balances of each currency, as Markdown."""
+    found: dict[str, list[Statement]] = {}
+    for one in sorted(own, key=lambda one: -one.lines.closing):
+        found.setdefault(one.currency, []).append(one)
+    rows = [
+        (currency, one.affiliate_id, one.name, *one.lines)
+        for currency in sorted(found)
+        for one in found[currency][:SHOWN]
+    ]
+    return markdown_table(["currency", "affiliate", "name", *Lines._fields], rows)

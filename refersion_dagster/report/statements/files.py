@@ -1,0 +1,101 @@
+"""Writes a set of statements: HTML and CSV for each affiliate, an index, and the totals of all.
+
+    2026-10/
+      index.html  totals.csv  37560058.html  37560058.csv  …
+
+Conversions are written as they come, so that memory does not grow with the account. What is written is added up on the
+way, and a set that does not add up is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from refersion_dagster.report.statements.csv_files import StatementCsv, write_totals
+from refersion_dagster.report.statements.figures import Concerned, Lines, Statement
+from refersion_dagster.report.statements.issue import Issue
+from refersion_dagster.report.statements.mistakes import StatementsDoNotTie
+from refersion_dagster.report.statements.names import file_name
+from refersion_dagster.report.statements.pages import TOTALS, Section, index_page, statement_page
+from refersion_dagster.report.statements.ties import Counted, Difference
+
+INDEX = "index.html"
+DIFFERENCES_TOLD = 5
+
+
+def write_set(
+    folder: Path, issue: Issue, statements: Sequence[Statement], rows: Iterable[Concerned], rolled: Mapping[str, Lines]
+) -> int:
+    """Writes the files; returns the number of conversions in them.
+
+    Args:
+        folder: an empty one.
+        statements: by affiliate and currency.
+        rows: their conversions, in the same order.
+        rolled: the month in the roll-forward, by currency.
+
+    Raises StatementsDoNotTie where conversions are not what their statement says, and OSError.
+    """
+    flow = Flow(rows)
+    named: list[tuple[Statement, str]] = []
+    count = 0
+    for affiliate_id, own in groupby(statements, key=lambda statement: statement.affiliate_id):
+        name = file_name(affiliate_id)
+        with (folder / f"{name}.csv").open("w", encoding="utf-8-sig", newline="") as file:
+            table = StatementCsv(file, issue.month)
+            sections = [write_section(table, statement, flow) for statement in own]
+        (folder / f"{name}.html").write_text(statement_page(issue, sections, f"{name}.csv"), "utf-8")
+        named += [(section.statement, name) for section in sections]
+        count += sum(section.count for section in sections)
+    flow.ended()
+    with (folder / TOTALS).open("w", encoding="utf-8-sig", newline="") as file:
+        write_totals(file, issue.month, named)
+    (folder / INDEX).write_text(index_page(issue, named, rolled), "utf-8")
+    return count
+
+
+def write_section(table: StatementCsv, statement: Statement, flow: Flow) -> Section:
+    """A statement and its conversions as rows of CSV, and what the page shows of them. Raises StatementsDoNotTie."""
+    section, counted = Section(statement), Counted(statement)
+    table.statement(statement)
+    for row in flow.of(statement):
+        table.conversion(statement, row)
+        counted.add(row)
+        section.add(row)
+    refuse(list(counted.differences()))
+    return section
+
+
+class Flow:
+    """Conversions that come by affiliate and currency, handed out statement by statement."""
+
+    def __init__(self, rows: Iterable[Concerned]) -> None:
+        self._groups = groupby(rows, key=lambda row: (row.affiliate_id, row.currency))
+        self._next = next(self._groups, None)
+
+    def of(self, statement: Statement) -> Iterator[Concerned]:
+        """The conversions of the next statement, which may have none."""
+        if self._next and self._next[0] == (statement.affiliate_id, statement.currency):
+            yield from self._next[1]
+            self._next = next(self._groups, None)
+
+    def ended(self) -> None:
+        """Raises StatementsDoNotTie where conversions are left that belong to no statement."""
+        if self._next:
+            affiliate, currency = self._next[0]
+            raise StatementsDoNotTie(
+                f"There are conversions of affiliate {affiliate} in {currency} without a statement."
+            )
+
+
+def refuse(differences: Sequence[Difference]) -> None:
+    """Raises StatementsDoNotTie where there are any."""
+    if differences:
+        told = "; ".join(map(str, differences[:DIFFERENCES_TOLD]))
+        more = f"; and {len(differences) - DIFFERENCES_TOLD} more" if len(differences) > DIFFERENCES_TOLD else ""
+        raise StatementsDoNotTie(
+            f"The statements do not add up: {told}{more}. Materialise the summaries again, as they may be of different "
+            "readings; if it remains, this is a mistake of the summaries' or of this program's."
+        )

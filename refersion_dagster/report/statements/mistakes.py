@@ -1,0 +1,32 @@
+"""What keeps statements from being made, as types. Whatever it is, the statements that are there stay as they were."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+
+class StatementsNotMade(dg.Failure):
+    """Base of them all. None passes by itself, so the run is not tried again."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} No statement was written.", allow_retries=False)
+
+
+class NothingToState(StatementsNotMade):
+    """The account was never read, or the summaries that statements read were never built."""
+
+
+class MonthNotThere(StatementsNotMade):
+    """The month that was chosen is none, is not over, or lies before the account's beginning."""
+
+
+class AffiliateNotThere(StatementsNotMade):
+    """The affiliate that was chosen has no statement in the month."""
+
+
+class StatementsDoNotTie(StatementsNotMade):
+    """The statements do not add up, to the roll-forward or in themselves."""
+
+
+class FolderNotWritable(StatementsNotMade):
+    """The disk is full, or the folder may not be written to."""

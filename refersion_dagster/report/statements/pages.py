@@ -1,0 +1,82 @@
+"""Statements as HTML pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from refersion_dagster.report.page import render
+from refersion_dagster.report.statements.figures import Concerned, Lines, Statement
+from refersion_dagster.report.statements.issue import Issue
+from refersion_dagster.report.statements.ties import NOTHING, by_currency
+
+TOTALS = "totals.csv"
+# Conversions that a page shows of each currency; the CSV beside it has them all.
+MOST_SHOWN = 2_000
+LABELS = (
+    ("Owed when the month began", "opening"),
+    ("Approved", "approved"),
+    ("Adjustments", "adjustments"),
+    ("Less reversed", "reversed"),
+    ("Less paid", "paid"),
+    ("Owed when it ended", "closing"),
+)
+
+
+@dataclass
+class Section:
+    """One currency of an affiliate's page.
+
+    Args:
+        shown: the first MOST_SHOWN of its conversions.
+        count: the number of all of them.
+    """
+
+    statement: Statement
+    shown: list[Concerned] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, row: Concerned) -> None:
+        self.count += 1
+        if self.count <= MOST_SHOWN:
+            self.shown.append(row)
+
+
+def statement_page(issue: Issue, sections: Sequence[Section], csv: str) -> str:
+    """The page of one affiliate.
+
+    Args:
+        sections: one for each currency, at least one.
+        csv: name of the file with the same figures.
+    """
+    return render("statements/statement.html.j2", issue=issue, sections=sections, csv=csv)
+
+
+def index_page(issue: Issue, named: Sequence[tuple[Statement, str]], rolled: Mapping[str, Lines]) -> str:
+    """The page that leads to all statements, and shows that they add up to the roll-forward.
+
+    Args:
+        named: each statement with the name of its files.
+        rolled: the month in the roll-forward, by currency.
+    """
+    sums = by_currency(statement for statement, _ in named)
+    return render(
+        "statements/index.html.j2",
+        issue=issue,
+        named=named,
+        # Those of one affiliate are held against nothing.
+        ties=[]
+        if issue.affiliate
+        else [(currency, of, rolled.get(currency, NOTHING)) for currency, of in sums.items()],
+        by_currency=_by_currency(named),
+        labels=LABELS,
+        totals=TOTALS,
+    )
+
+
+def _by_currency(named: Iterable[tuple[Statement, str]]) -> list[tuple[str, list[tuple[Statement, str]]]]:
+    """The statements of each currency, those of the largest closing balances first."""
+    found: dict[str, list[tuple[Statement, str]]] = {}
+    for one in sorted(named, key=lambda one: (-one[0].lines.closing, one[0].affiliate_id)):
+        found.setdefault(one[0].currency, []).append(one)
+    return sorted(found.items())
