@@ -14,8 +14,9 @@ from xml.etree import ElementTree
 SVG = "http://www.w3.org/2000/svg"
 ElementTree.register_namespace("", SVG)
 
-WIDTH, HEIGHT = 720, 220
-LABELS = 6  # along the x axis
+# Pixels; texts are 11 and 14 high, so that a chart that is shown smaller than it is drawn is hard to read.
+WIDE, NARROW = (720, 220), (440, 200)
+PIXELS_PER_LABEL = 110  # along the x axis
 FRACTION = re.compile(r"\d+\.\d+")
 # XML has no way to write these.
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -46,7 +47,14 @@ class Line:
     values: Sequence[float | None]
 
 
-def line_chart(title: str, description: str, labels: Sequence[str], lines: Sequence[Line], name: str = "chart") -> str:
+def line_chart(
+    title: str,
+    description: str,
+    labels: Sequence[str],
+    lines: Sequence[Line],
+    name: str = "chart",
+    size: tuple[int, int] = WIDE,
+) -> str:
     """A chart as an SVG element, which may stand in HTML as it is or be an image's file.
 
     Args:
@@ -55,6 +63,7 @@ def line_chart(title: str, description: str, labels: Sequence[str], lines: Seque
         labels: of the x axis, evenly spaced; some of them are shown.
         lines: MOST_LINES of them at most, each with a value for each label. The y axis begins at 0 or below.
         name: of letters and hyphens, different from that of every other chart of a page.
+        size: width and height in pixels.
 
     Raises ValueError for no labels, too many lines, or a line that has not a value for each label.
     """
@@ -62,16 +71,18 @@ def line_chart(title: str, description: str, labels: Sequence[str], lines: Seque
         raise ValueError(f"a chart has labels, and {MOST_LINES} lines at most with a value for each of them")
     import pygal  # here, as loading the code location draws nothing
 
+    width, height = size
+    most = width // PIXELS_PER_LABEL
     dots = any(_stands_alone(line.values, at) for line in lines for at in range(len(labels)))
     chart = pygal.Line(
         title=_written(title),
-        width=WIDTH,
-        height=HEIGHT,
+        width=width,
+        height=height,
         margin=8,
         margin_right=28,  # for the half of the last label
         x_labels=[_written(label) for label in labels],
         # Those are evenly spaced, and the last is among them.
-        x_labels_major=[_written(label) for label in labels[:: -max(1, -(-len(labels) // LABELS))]],
+        x_labels_major=[_written(label) for label in labels[:: -max(1, -(-len(labels) // most))]],
         show_minor_x_labels=False,
         include_x_axis=True,
         min_scale=3,
@@ -93,7 +104,7 @@ def line_chart(title: str, description: str, labels: Sequence[str], lines: Seque
     )
     for line in lines:
         chart.add(_written(line.name), list(line.values))
-    return _finished(chart.render(is_unicode=True), description, name)
+    return _finished(chart.render(is_unicode=True), description, name, size)
 
 
 def number(value: float) -> str:
@@ -113,7 +124,7 @@ def _stands_alone(values: Sequence[float | None], at: int) -> bool:
     )
 
 
-def _finished(svg: str, description: str, name: str) -> str:
+def _finished(svg: str, description: str, name: str, size: tuple[int, int]) -> str:
     """pygal's chart without what its script needs, with our style and with what screen readers read."""
     root = ElementTree.fromstring(svg)  # noqa: S314 - made here a moment ago
     tag = f"{{{SVG}}}".__add__
@@ -141,8 +152,8 @@ def _finished(svg: str, description: str, name: str) -> str:
     root.insert(2, style)
     root.set("role", "img")
     root.set("aria-labelledby", f"{name}-title {name}-description")
-    root.set("width", str(WIDTH))
-    root.set("height", str(HEIGHT))
+    for attribute, pixels in zip(("width", "height"), size, strict=True):
+        root.set(attribute, str(pixels))
     return ElementTree.tostring(root, "unicode")
 
 

@@ -25,6 +25,8 @@ from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES, WebhookInbox, webhook_events
 from refersion_dagster.refersion.environment import VARIABLES
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing, published_assets
+from refersion_dagster.report.commissions.asset import KEY as COMMISSIONS_REPORT
+from refersion_dagster.report.commissions.asset import commissions_report
 from refersion_dagster.report.folder import REPORTS_VARIABLES, Reports
 from refersion_dagster.report.statements.asset import report_statements
 from refersion_dagster.resources import (
@@ -41,11 +43,14 @@ from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSetti
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
 summaries = load_summaries()
+summary_tables = summary_assets(summaries)
+checks = all_checks(summaries)
+check_keys = [spec.key for checked in (*summary_tables, *checks) for spec in checked.check_specs]
 
 
 def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
     """What holds for every asset of a kind, said once."""
-    if spec.key.path[0] in ("summaries", "published"):
+    if spec.key.path[0] in ("summaries", "published") or spec.key == COMMISSIONS_REPORT:
         spec = spec.replace_attributes(automation_condition=FOLLOW_PARENTS)
     return spec.replace_attributes(freshness_policy=FRESH)
 
@@ -53,7 +58,13 @@ def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
 defs = dg.Definitions(
     assets=[
         *dg.map_asset_specs(
-            with_policies, [refersion_tables, *summary_assets(summaries), *published_assets(summaries)]
+            with_policies,
+            [
+                refersion_tables,
+                *summary_tables,
+                *published_assets(summaries),
+                commissions_report(summaries, check_keys),
+            ],
         ),
         # Fresh whenever nothing waits.
         webhook_events,
@@ -62,7 +73,7 @@ defs = dg.Definitions(
         # External ones: nothing but their jobs, launched by a person, ever writes to Refersion.
         *action_specs(),
     ],
-    asset_checks=all_checks(summaries),
+    asset_checks=checks,
     jobs=[
         *(refersion_refresh, refersion_reconcile, refersion_backfill, refersion_webhooks, refersion_statements),
         *action_jobs(),

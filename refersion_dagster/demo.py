@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from refersion_dagster.report.dated import LATEST
 from refersion_dagster.sandbox import SandboxServer
 
 DATABASE = "refersion.duckdb"
@@ -101,7 +102,8 @@ def run_demo(folder: Path) -> int:
     console.print("[bold]Is it right?[/bold]")
     for line in _checks(result.get_asset_check_evaluations()):
         console.print(line)
-    console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{folder / DATABASE}[/bold].")
+    console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{folder / DATABASE}[/bold],")
+    console.print(f"and the report, to be opened in a browser: [bold]{folder / 'reports' / LATEST}[/bold]")
     console.print(
         "Next: [bold]make dev SANDBOX=1[/bold] shows it in Dagster; for your own account put its keys into .env "
         "(see .env.example), then [bold]make dev[/bold]."

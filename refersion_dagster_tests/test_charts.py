@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from refersion_dagster.charts import LABELS, MOST_LINES, SVG, Line, line_chart, number
+from refersion_dagster.charts import MOST_LINES, NARROW, SVG, WIDE, Line, line_chart, number
 
 DAYS = [f"2025-01-{day:02}" for day in range(1, 31)]
 
@@ -74,9 +74,13 @@ def test_it_needs_no_script_and_nothing_from_elsewhere() -> None:
     assert re.findall(r"https?://[^\"]+", svg) == [SVG]
 
 
-def test_some_labels_stand_below_it_the_last_among_them() -> None:
-    shown = [text for text in words(drawn(Line("Sales", [1] * 30))) if text in DAYS]
-    assert 2 <= len(shown) <= LABELS
+@pytest.mark.parametrize(("size", "most"), [(WIDE, 6), (NARROW, 4)])
+def test_as_many_labels_as_there_is_room_for_stand_below_it_the_last_among_them(
+    size: tuple[int, int], most: int
+) -> None:
+    svg = line_chart("Sales", "What it shows.", DAYS, [Line("Sales", [1] * 30)], size=size)
+    shown = [text for text in words(ElementTree.fromstring(svg)) if text in DAYS]  # noqa: S314 - ours
+    assert 2 <= len(shown) <= most
     assert shown[-1] == DAYS[-1]
 
 

@@ -21,9 +21,9 @@ HISTORY = "refersion/conversion_history"
 WEBHOOKS = "refersion/webhook_events"
 SUMMARY = "summaries/commission_by_affiliate"
 PUBLISHED = "published/summaries"
-STATEMENTS = "report/statements"
+REPORT, STATEMENTS = "report/commissions", "report/statements"
 # Files, not tables.
-FILES = {PUBLISHED, STATEMENTS}
+FILES = {PUBLISHED, REPORT, STATEMENTS}
 # Names that dashboards rely on.
 SUMMARIES = {
     "core": ("affiliates", "conversions", "currencies", "data_as_of", "payments"),

@@ -104,7 +104,10 @@ def test_the_result_of_every_check_is_shown(demo: Demo) -> None:
 
 def test_it_says_where_the_database_is_and_what_to_do_next(demo: Demo) -> None:
     flat = "".join(demo.ended.output.split())
-    assert f"Thedatabaseis{demo.database}." in flat
+    assert f"Thedatabaseis{demo.database}," in flat
+    report = demo.folder / "reports" / "latest.html"
+    assert f"thereport,tobeopenedinabrowser:{report}" in flat
+    assert report.read_text("utf-8").count("<h1>") == 1
     assert "make dev SANDBOX=1" in " ".join(demo.ended.output.split())
 
 
@@ -128,7 +131,7 @@ def test_nothing_of_the_users_is_used_or_touched(demo: Demo) -> None:
 
 def test_its_folder_holds_the_database_and_dagsters_records(demo: Demo) -> None:
     left = {path.name for path in demo.folder.iterdir()}
-    assert left == {"dagster", "published", "refersion.duckdb", "refersion.duckdb.lock"}
+    assert left == {"dagster", "published", "reports", "refersion.duckdb", "refersion.duckdb.lock"}
 
 
 def test_a_folder_that_cannot_be_made_is_said_to_be_none(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_the_home_and_the_working_directory_get_no_file_of_dlts(twice: Twice) ->
     assert not list(twice.location.folder.rglob(".dlt"))
     assert {path.name for path in twice.location.folder.iterdir()} == {
         *("home", "dagster", "tmp"),
-        *("warehouse.duckdb", "warehouse.duckdb.lock", "refersion_published"),
+        *("warehouse.duckdb", "warehouse.duckdb.lock", "refersion_published", "refersion_reports"),
     }
 
 

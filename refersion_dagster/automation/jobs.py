@@ -7,14 +7,15 @@ import dagster as dg
 from refersion_dagster.ingest.specs import GROUP as RAW_GROUP
 from refersion_dagster.ingest.specs import asset_key
 from refersion_dagster.report.assets import GROUP as PUBLISHED_GROUP
+from refersion_dagster.report.commissions.asset import GROUP as REPORT_GROUP
 from refersion_dagster.report.statements.asset import GROUP as STATEMENTS_GROUP
 from refersion_dagster.summaries.query import GROUPS as SUMMARY_GROUPS
 
 refersion_refresh = dg.define_asset_job(
     "refersion_refresh",
-    selection=dg.AssetSelection.groups(RAW_GROUP, *SUMMARY_GROUPS, PUBLISHED_GROUP),
-    description="Everything up to date: reads what is new or may have changed, rebuilds the summaries and runs every "
-    "check.",
+    selection=dg.AssetSelection.groups(RAW_GROUP, *SUMMARY_GROUPS, PUBLISHED_GROUP, REPORT_GROUP),
+    description="Everything up to date: reads what is new or may have changed, rebuilds the summaries, runs every "
+    "check, and writes the published copies and the report.",
 )
 
 refersion_reconcile = dg.define_asset_job(

@@ -18,8 +18,8 @@ Blocks: `title`, `header` (the page's only h1), `nav` (links, not printed), `mai
 Macros, imported by `{% import "parts.html.j2" as parts with context %}` at the template's top: see `parts.html.j2`.
 Filters: `amount(currency)` 1,114.50; `money(currency)` €1,114.50; `count` 1,024; `percent` 12.3%; these carry their
 exact value in `<data value>`. `day` 1 July 2026; `month` June 2026; `moment` 1 July 2026, 09:30 UTC.
-Classes: `number` (right, tabular figures), `quiet`, `good`, `bad`, `warn`, `screen` (not printed), `total` (of a table's
-row), `lede`, `cards`. Colours are variables, light or dark as the reader's screen is; see `style.css`.
+Classes: `number` (right, tabular figures), `quiet`, `good`, `bad`, `warn`, `screen` (not printed), `total` (of a
+table's row), `lede`, `cards`. Colours are variables, light or dark as the reader's screen is; see `style.css`.
 
 Everything is escaped unless it is Markup, and the page's Content-Security-Policy lets no script run and nothing load.
 """

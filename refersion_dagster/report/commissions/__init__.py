@@ -1,0 +1,1 @@
+"""The report of commissions: one HTML file that answers who drove the sales and what is owed."""

@@ -1,0 +1,128 @@
+"""The asset `report/commissions`."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from refersion_dagster.report.commissions.checks import check_states
+from refersion_dagster.report.commissions.figures import Figures, report_figures
+from refersion_dagster.report.commissions.queries import summaries_read
+from refersion_dagster.report.dated import keep
+from refersion_dagster.report.folder import Reports
+from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.summaries.assets import asset_key, setting_values
+from refersion_dagster.summaries.query import Summary
+from refersion_dagster.summaries.settings import ReportSettings
+from refersion_dagster.summaries.show import harmless, markdown_table
+from refersion_dagster.warehouse import UndefinedTable
+
+GROUP = "report"
+KEY = dg.AssetKey(["report", "commissions"])
+NAME = "commissions"
+
+
+def commissions_report(summaries: Sequence[Summary], checks: Sequence[dg.AssetCheckKey]) -> dg.AssetsDefinition:
+    """The asset that writes the report.
+
+    Args:
+        summaries: those there are.
+        checks: those whose results it shows.
+    """
+
+    @dg.asset(
+        key=KEY,
+        group_name=GROUP,
+        kinds={"html"},
+        owners=["team:data"],
+        deps=[asset_key(SUMMARIES, name) for name in summaries_read({summary.name for summary in summaries})],
+        # Of all that is ready to run, this is the last, so that it tells what the checks of its own run said.
+        op_tags={"dagster/priority": "-10"},
+        description="""The report to read and to send on: one HTML file that opens from disk or from an e-mail, light \
+or dark, on a phone and on paper, without script or network. It is written once the summaries it reads have passed \
+their blocking checks.
+
+Each currency has its headline figures (the last whole month against the one before), sales and commission over time, \
+top affiliates, what is owed by age, the roll-forward, what becomes of orders, and findings to review; then follow \
+Refersion's own totals and what every check last said. One file is kept for each day of data, and `latest.html` is the \
+newest.
+
+**Answers**
+- Who drove the sales, and what do we owe?
+- How did last month go, against the month before?
+- May I rely on these figures?""",
+    )
+    def report_commissions(
+        context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings, reports: Reports
+    ) -> dg.MaterializeResult:
+        from refersion_dagster.report.commissions.view import Made, report_page
+
+        zone = ZoneInfo(str(setting_values(settings)["report_timezone"]))
+        try:
+            with warehouse.writing(context.log.info), warehouse.session() as session:
+                figures = report_figures(session)
+        except UndefinedTable as error:
+            raise dg.Failure(
+                f"A summary that the report reads was never built; run the job refersion_refresh first: {error}",
+                allow_retries=False,
+            ) from error
+        states = check_states(context.instance, checks)
+        now = datetime.now(zone)
+        html = report_page(figures, states, Made(version("refersion-dagster"), context.run_id, now))
+        day = figures.as_of.today if figures.as_of else now.date()
+        try:
+            kept = keep(reports.path, NAME, day, html)
+        except OSError as error:
+            raise dg.Failure(
+                f"{reports.path} could not be written: {error.strerror or error}. No report there is damaged.",
+                allow_retries=False,
+            ) from error
+        passed = sum(state.verdict == "passed" for state in states)
+        context.log.info(f"The report is {kept.latest}")
+        metadata: dict[str, Any] = {
+            "report": dg.MetadataValue.path(str(kept.latest)),
+            "link": dg.MetadataValue.url(kept.latest.as_uri()),
+            "kept_as": dg.MetadataValue.path(str(kept.of_day)),
+            "checks_passed": f"{passed} of {len(states)}",
+            "bytes": len(html.encode()),
+            **pictured(figures),
+        }
+        if figures.as_of:
+            metadata["as_of"] = figures.as_of.as_of.astimezone(UTC).isoformat(timespec="seconds")
+        return dg.MaterializeResult(metadata=metadata)
+
+    return report_commissions
+
+
+def pictured(figures: Figures) -> dict[str, dg.MarkdownMetadataValue]:
+    """The headline figures of each currency shown, and a picture of the sales of that with most conversions."""
+    from refersion_dagster.report.commissions.view import charts
+    from refersion_dagster.report.money import amount
+    from refersion_dagster.report.page import month
+
+    if figures.period is None or not figures.currencies:
+        return {}
+    rows = [
+        (
+            of.currency[:12],
+            of.now.orders,
+            amount(of.now.sales, of.currency),
+            amount(of.now.commission, of.currency),
+            amount(of.owed.due if of.owed else None, of.currency),
+        )
+        for of in figures.currencies
+        if of.now
+    ]
+    over = month(figures.period.month)
+    names = ("currency", f"orders, {over}", f"sales, {over}", f"commission, {over}", "due now")
+    shown = {"figures": dg.MetadataValue.md(markdown_table(names, rows))}
+    first = figures.currencies[0]
+    if drawn := charts(first, "picture"):
+        told = harmless(f"Sales by month, {first.currency[:12]}")
+        image = b64encode(drawn[0].encode()).decode()
+        shown["picture"] = dg.MetadataValue.md(f"![{told}](data:image/svg+xml;base64,{image})")
+    return shown

@@ -1,0 +1,304 @@
+"""The figures of the report, from the summaries: per currency, exact, and never more of them than a page can show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Protocol, TypeVar
+
+from refersion_dagster.report.commissions.queries import rows
+from refersion_dagster.warehouse import Session
+
+# Currencies that are shown in full, and those that have a line in a table.
+MOST_CURRENCIES, MOST_LISTED = 6, 100
+# Affiliates and findings of each table.
+MOST = 10
+# Months that are charted, and that orders are followed over.
+CHARTED, FOLLOWED = 24, 12
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """When the account was last read, UTC, and the day that was in the reporting time zone."""
+
+    as_of: datetime
+    today: date
+    timezone: str
+
+
+@dataclass(frozen=True)
+class Period:
+    """The last month that was over when the account was last read, and the one before; first days of them."""
+
+    month: date
+    before: date
+
+
+@dataclass(frozen=True)
+class Month:
+    """A row of commission_monthly."""
+
+    currency: str
+    month: date
+    is_complete: bool
+    affiliates: int
+    new_affiliates: int
+    orders: int
+    sales: Decimal
+    net_sales: Decimal
+    aov: Decimal | None
+    commission: Decimal
+
+
+@dataclass(frozen=True)
+class RollForward:
+    """A row of commission_roll_forward."""
+
+    currency: str
+    month: date
+    opening_due: Decimal
+    newly_due: Decimal
+    manual_credits: Decimal
+    paid: Decimal
+    reversed: Decimal
+    closing_due: Decimal
+    difference: Decimal
+    basis: str
+
+
+@dataclass(frozen=True)
+class Affiliate:
+    """One of the affiliates who sold most in the period; `due` is now."""
+
+    currency: str
+    affiliate_id: str
+    name: str | None
+    sales: Decimal
+    sales_before: Decimal
+    commission: Decimal
+    due: Decimal | None
+
+
+@dataclass(frozen=True)
+class Owed:
+    """What is owed now: commission due by days since approval, and the affiliates of each age.
+
+    Args:
+        blocked: the part of it that cannot be paid now.
+        negative: what affiliates with a negative balance owe, below 0.
+    """
+
+    currency: str
+    affiliates: int
+    due: Decimal
+    due_0_30: Decimal
+    due_31_60: Decimal
+    due_61_90: Decimal
+    due_over_90: Decimal
+    affiliates_0_30: int
+    affiliates_31_60: int
+    affiliates_61_90: int
+    affiliates_over_90: int
+    blocked: Decimal
+    affiliates_blocked: int
+    negative: Decimal
+    affiliates_negative: int
+    pending: Decimal
+    accrued: Decimal
+    accrued_if_all_approved: Decimal
+
+
+@dataclass(frozen=True)
+class Creditor:
+    """One of the affiliates to whom most is due now."""
+
+    currency: str
+    affiliate_id: str
+    name: str | None
+    due: Decimal
+    due_over_90: Decimal
+    oldest_unpaid_days: int | None
+    blocked_by: str | None
+
+
+@dataclass(frozen=True)
+class State:
+    """Orders' conversions that are in a state now: pending, due, paid, denied, unqualified or unknown."""
+
+    currency: str
+    state: str
+    conversions: int
+    commission: Decimal
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Findings of a kind."""
+
+    currency: str
+    kind: str
+    findings: int
+    conversions: int
+    at_stake: Decimal
+    unpaid: Decimal
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One of the findings with most commission that can still be stopped."""
+
+    currency: str
+    kind: str
+    affiliate_id: str
+    name: str | None
+    order_id: str | None
+    unpaid: Decimal
+    evidence: str
+
+
+@dataclass(frozen=True)
+class ControlTotal:
+    """Refersion's totals and what was loaded, of the months with the same status, payment status and verdict."""
+
+    status: str
+    payment_status: str
+    verdict: str
+    months: int
+    from_month: date
+    to_month: date
+    refersion_count: int | None
+    loaded_count: int | None
+    refersion_commission: Decimal | None
+    loaded_commission: Decimal | None
+    refersion_order_total: Decimal | None
+    loaded_order_total: Decimal | None
+    totals_currency: str | None
+    reading: str | None
+    totals_read_at: datetime | None
+    remark: str | None
+
+
+@dataclass(frozen=True)
+class OfCurrency:
+    """All that is shown of a currency.
+
+    Args:
+        months: CHARTED complete ones at most and the running one, in order.
+        now, before: those of the period; None where the currency had no conversion by then.
+    """
+
+    currency: str
+    months: list[Month]
+    now: Month | None
+    before: Month | None
+    roll_forward: list[RollForward]
+    affiliates: list[Affiliate]
+    owed: Owed | None
+    creditors: list[Creditor]
+    states: list[State]
+    exceptions: list[Findings]
+    findings: list[Finding]
+
+    def moved(self, month: date) -> RollForward | None:
+        """How what is due moved in a month."""
+        return next((row for row in self.roll_forward if row.month == month), None)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of the report.
+
+    Args:
+        as_of, period: None in an account that was never read.
+        followed_since: first day of the first month whose orders are followed.
+        currencies: those shown in full, with most conversions first.
+        others: those that have a line in a table.
+        not_shown: number of those that have none.
+    """
+
+    as_of: AsOf | None
+    period: Period | None
+    followed_since: date | None
+    currencies: list[OfCurrency]
+    others: list[OfCurrency]
+    not_shown: int
+    control_totals: list[ControlTotal]
+
+
+def months_before(month: date, number: int) -> date:
+    """The first day of the month that many months earlier."""
+    years, months = divmod(month.year * 12 + month.month - 1 - number, 12)
+    return date(years, months + 1, 1)
+
+
+def report_figures(session: Session) -> Figures:
+    """Reads the figures. Raises dlt's UndefinedTable where a summary was never built."""
+    as_of = next(iter(rows(session, "as_of", AsOf)), None)
+    control_totals = rows(session, "control_totals", ControlTotal)
+    if as_of is None:
+        return Figures(None, None, None, [], [], 0, control_totals)
+    month = months_before(as_of.today.replace(day=1), 1)
+    period = Period(month, months_before(month, 1))
+    since, followed = months_before(month, CHARTED - 1), months_before(month, FOLLOWED - 1)
+    names = [row.currency for row in rows(session, "currencies", _Currency)]
+    listed = names[: MOST_CURRENCIES + MOST_LISTED]
+    months = _by_currency(rows(session, "months", Month, since=since))
+    roll_forward = _by_currency(rows(session, "roll_forward", RollForward, since=since))
+    affiliates = _by_currency(
+        rows(session, "top_affiliates", Affiliate, month=period.month, before=period.before, most=MOST)
+    )
+    owed = {row.currency: row for row in rows(session, "owed", Owed)}
+    creditors = _by_currency(rows(session, "creditors", Creditor, most=MOST))
+    states = _by_currency(rows(session, "funnel", State, since=followed, month=month))
+    exceptions = _by_currency(rows(session, "exceptions", Findings))
+    findings = _by_currency(rows(session, "findings", Finding, most=MOST))
+    found = [
+        OfCurrency(
+            name,
+            months[name],
+            next((row for row in months[name] if row.month == period.month), None),
+            next((row for row in months[name] if row.month == period.before), None),
+            roll_forward[name],
+            affiliates[name],
+            owed.get(name),
+            creditors[name],
+            states[name],
+            exceptions[name],
+            findings[name],
+        )
+        for name in listed
+    ]
+    return Figures(
+        as_of,
+        period,
+        followed,
+        found[:MOST_CURRENCIES],
+        found[MOST_CURRENCIES:],
+        len(names) - len(listed),
+        control_totals,
+    )
+
+
+@dataclass(frozen=True)
+class _Currency:
+    currency: str
+    conversions: int
+
+
+class _HasCurrency(Protocol):
+    @property
+    def currency(self) -> str: ...
+
+
+OfOne = TypeVar("OfOne", bound=_HasCurrency)
+
+
+def _by_currency(found: Iterable[OfOne]) -> defaultdict[str, list[OfOne]]:
+    of: defaultdict[str, list[OfOne]] = defaultdict(list)
+    for row in found:
+        of[row.currency].append(row)
+    return of

@@ -1,0 +1,44 @@
+"""The queries of the report: one SELECT a file in sql/, read from the summaries alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from refersion_dagster.resources import SUMMARIES
+from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.sql import Value, bind
+from refersion_dagster.warehouse.sql_file import SqlFile, read_folder
+
+Row = TypeVar("Row")
+
+
+class Header(BaseModel):
+    """What a file says of its query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: str
+
+
+@cache
+def queries() -> dict[str, SqlFile[Header]]:
+    """The queries by name. Raises SqlFileError at the first mistake."""
+    return {file.name: file for file in read_folder("refersion_dagster.report.commissions", Header)}
+
+
+def summaries_read(known: Collection[str]) -> tuple[str, ...]:
+    """Names of the summaries that the report reads. Raises SqlFileError for one that is not among the known."""
+    tables = {table for file in queries().values() for _, table in file.tables({SUMMARIES: known})}
+    return tuple(sorted(tables))
+
+
+def rows(session: Session, query: str, row: type[Row], **values: Value) -> list[Row]:
+    """What a query gives, as dataclasses of which the fields are its columns."""
+    file = queries()[query]
+    needed = {name: values[name] for name in file.parameters}
+    found: Sequence[tuple[Any, ...]] = session.query(bind(file.tree, needed))
+    return [row(**dict(zip(file.columns, values_, strict=True))) for values_ in found]

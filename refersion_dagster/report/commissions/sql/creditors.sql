@@ -1,0 +1,20 @@
+/*
+description: The affiliates of each currency to whom most is due now.
+*/
+WITH placed AS (
+  SELECT *, row_number() OVER (PARTITION BY currency ORDER BY due DESC, affiliate_id) AS place
+  FROM refersion_summaries.commission_liability
+  WHERE due > 0
+)
+
+SELECT
+  currency,
+  affiliate_id,
+  affiliate_name AS name,
+  due,
+  due_over_90,
+  oldest_unpaid_days,
+  blocked_by
+FROM placed
+WHERE place <= $most
+ORDER BY currency, place

@@ -1,0 +1,17 @@
+/*
+description: Sales and commission of each currency and month from $since on, the running month included.
+*/
+SELECT
+  currency,
+  month,
+  is_complete,
+  affiliates,
+  new_affiliates,
+  orders,
+  sales,
+  net_sales,
+  aov,
+  commission
+FROM refersion_summaries.commission_monthly
+WHERE month >= $since
+ORDER BY currency, month

@@ -1,0 +1,25 @@
+/*
+description: What is owed in each currency now, by age, and what may still become due.
+*/
+SELECT
+  currency,
+  count(CASE WHEN due <> 0 THEN 1 END) AS affiliates,
+  CAST(sum(due) AS DECIMAL(38, 4)) AS due,
+  CAST(sum(due_0_30) AS DECIMAL(38, 4)) AS due_0_30,
+  CAST(sum(due_31_60) AS DECIMAL(38, 4)) AS due_31_60,
+  CAST(sum(due_61_90) AS DECIMAL(38, 4)) AS due_61_90,
+  CAST(sum(due_over_90) AS DECIMAL(38, 4)) AS due_over_90,
+  count(CASE WHEN due_0_30 <> 0 THEN 1 END) AS affiliates_0_30,
+  count(CASE WHEN due_31_60 <> 0 THEN 1 END) AS affiliates_31_60,
+  count(CASE WHEN due_61_90 <> 0 THEN 1 END) AS affiliates_61_90,
+  count(CASE WHEN due_over_90 <> 0 THEN 1 END) AS affiliates_over_90,
+  CAST(sum(CASE WHEN due > 0 AND blocked_by IS NOT NULL THEN due ELSE 0 END) AS DECIMAL(38, 4)) AS blocked,
+  count(CASE WHEN due > 0 AND blocked_by IS NOT NULL THEN 1 END) AS affiliates_blocked,
+  CAST(sum(CASE WHEN due < 0 THEN due ELSE 0 END) AS DECIMAL(38, 4)) AS negative,
+  count(CASE WHEN due < 0 THEN 1 END) AS affiliates_negative,
+  CAST(sum(pending) AS DECIMAL(38, 4)) AS pending,
+  CAST(sum(accrued) AS DECIMAL(38, 4)) AS accrued,
+  CAST(sum(accrued_if_all_approved) AS DECIMAL(38, 4)) AS accrued_if_all_approved
+FROM refersion_summaries.commission_liability
+GROUP BY currency
+ORDER BY currency
