@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from refersion_dagster.report.assets import GROUP as PUBLISHED_GROUP
-from refersion_dagster.report.commissions.asset import KEY as COMMISSIONS_REPORT
+from refersion_dagster.report.commissions.asset import GROUP as REPORT_GROUP
 from refersion_dagster.summaries.query import GROUPS as SUMMARY_GROUPS
 
 PARENTS_UPDATED = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
@@ -33,7 +33,7 @@ FOLLOW_PARENTS = (
 # raw tables: a backfill, a table materialised by hand, webhooks.
 refersion_automation = dg.AutomationConditionSensorDefinition(
     "refersion_automation",
-    target=dg.AssetSelection.groups(*SUMMARY_GROUPS, PUBLISHED_GROUP) | dg.AssetSelection.assets(COMMISSIONS_REPORT),
+    target=dg.AssetSelection.groups(*SUMMARY_GROUPS, PUBLISHED_GROUP, REPORT_GROUP),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Rebuilds summaries when tables they read were updated outside of a refresh and passed their checks.",
+    description="Rebuilds summaries and the report when tables they read were updated outside of a refresh and passed their checks.",
 )
