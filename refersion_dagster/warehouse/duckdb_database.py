@@ -8,18 +8,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import dlt
 import duckdb
-from dlt.common.schema import Schema
+from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.extract.source import DltSource
 from filelock import FileLock, Timeout
 
 from refersion_dagster.refersion.duckdb_file import LOAD_SETTINGS, MEMORY_VARIABLE, duckdb_file
-from refersion_dagster.refersion.environment import DATASET, DESTINATION_NAME, PIPELINE
+from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull
 from refersion_dagster.warehouse.session import Session
@@ -50,11 +52,11 @@ class DuckDBDatabase:
     def session(self, read_only: bool = False) -> Iterator[Session]:
         if not read_only:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        # As it comes, not set for loads: queries may take what the machine has.
+        # As it comes, not set for loads: queries may take what the machine has. Made here and not by dlt's destination,
+        # which looks for settings in every place there is, ten times as long as opening the file takes.
         credentials = DuckDbCredentials(str(self.path), read_only=read_only)
-        destination: Any = dlt.destinations.duckdb(credentials, destination_name=DESTINATION_NAME)
-        configuration = destination.spec()._bind_dataset_name(DATASET)
-        with destination.client(Schema(PIPELINE), configuration).sql_client as client:
+        credentials.resolve()
+        with DuckDbSqlClient(DATASET, "", credentials, _capabilities()) as client:
             for setting in LOAD_SETTINGS:
                 # A load of this run may have left its own, as the settings are those of the file while it is open.
                 client.execute_sql(f"RESET {setting}")
@@ -125,3 +127,9 @@ class DuckDBDatabase:
                 f"{MEMORY_VARIABLE} (such as 1GB) and run again."
             )
         return None
+
+
+@cache
+def _capabilities() -> DestinationCapabilitiesContext:
+    """What dlt knows of DuckDB."""
+    return dlt.destinations.duckdb().capabilities()
