@@ -22,7 +22,7 @@ def amount(value: Decimal | None, currency: str | None) -> str:
         return NO_VALUE
     text = f"{value:,.{decimals(currency)}f}"
     # Less than half of the smallest coin is no negative amount.
-    return text.removeprefix("-") if not any(digit in text for digit in "123456789") else text
+    return text[1:] if text[0] == "-" and not any(digit in text for digit in "123456789") else text
 
 
 def money(value: Decimal | None, currency: str | None) -> str:

@@ -102,9 +102,10 @@ def moment(value: datetime) -> str:
 
 def _data(value: Decimal | int | None, text: str) -> str | Markup:
     """The text, with its exact value for machines."""
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
     if value is None:
         return text
     exact = f"{value:f}" if isinstance(value, Decimal) else str(value)
-    return Markup('<data value="{}">{}</data>').format(exact, text)
+    # Not Markup.format, which takes twenty times as long; statements have millions of amounts.
+    return Markup(f'<data value="{exact}">{escape(text)}</data>')  # noqa: S704 - a number, and an escaped text

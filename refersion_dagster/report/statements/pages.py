@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from refersion_dagster.report.money import amount
 from refersion_dagster.report.page import render
 from refersion_dagster.report.statements.figures import Concerned, Lines, Statement
 from refersion_dagster.report.statements.issue import Issue
@@ -49,7 +50,8 @@ def statement_page(issue: Issue, sections: Sequence[Section], csv: str) -> str:
         sections: one for each currency, at least one.
         csv: name of the file with the same figures.
     """
-    return render("statements/statement.html.j2", issue=issue, sections=sections, csv=csv)
+    # Amounts of long tables are plain texts: there are millions, and the CSV has their exact values.
+    return render("statements/statement.html.j2", issue=issue, sections=sections, csv=csv, figure=amount)
 
 
 def index_page(issue: Issue, named: Sequence[tuple[Statement, str]], rolled: Mapping[str, Lines]) -> str:
@@ -71,6 +73,7 @@ def index_page(issue: Issue, named: Sequence[tuple[Statement, str]], rolled: Map
         by_currency=_by_currency(named),
         labels=LABELS,
         totals=TOTALS,
+        figure=amount,
     )
 
 
