@@ -75,14 +75,14 @@ def line_chart(
     most = width // PIXELS_PER_LABEL
     dots = any(_stands_alone(line.values, at) for line in lines for at in range(len(labels)))
     chart = pygal.Line(
-        title=_written(title),
+        title=written(title),
         width=width,
         height=height,
         margin=8,
         margin_right=28,  # for the half of the last label
-        x_labels=[_written(label) for label in labels],
+        x_labels=[written(label) for label in labels],
         # Those are evenly spaced, and the last is among them.
-        x_labels_major=[_written(label) for label in labels[:: -max(1, -(-len(labels) // most))]],
+        x_labels_major=[written(label) for label in labels[:: -max(1, -(-len(labels) // most))]],
         show_minor_x_labels=False,
         include_x_axis=True,
         min_scale=3,
@@ -103,7 +103,7 @@ def line_chart(
         js=[],
     )
     for line in lines:
-        chart.add(_written(line.name), list(line.values))
+        chart.add(written(line.name), list(line.values))
     return _finished(chart.render(is_unicode=True), description, name, size)
 
 
@@ -113,8 +113,8 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def _written(text: str) -> str:
-    """A text without what XML cannot hold, such as control characters; names are what strangers typed in."""
+def written(text: str) -> str:
+    """A text without what neither XML nor HTML can hold, such as control characters; names are what strangers typed."""
     return NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -145,7 +145,7 @@ def _finished(svg: str, description: str, name: str, size: tuple[int, int]) -> s
                 element.set(attribute, FRACTION.sub(_whole, text))
     title.set("id", f"{name}-title")
     told = ElementTree.Element(tag("desc"), {"id": f"{name}-description"})
-    told.text = _written(description)
+    told.text = written(description)
     style = ElementTree.Element(tag("style"))
     style.text = CSS
     root.insert(1, told)

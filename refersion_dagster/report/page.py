@@ -31,6 +31,7 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from refersion_dagster.charts import written
 from refersion_dagster.report import money
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def _environment() -> Environment:
         loader=PackageLoader("refersion_dagster.report", ""),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_written,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -98,6 +100,11 @@ def month(value: date) -> str:
 def moment(value: datetime) -> str:
     """1 July 2026, 09:30 UTC, in the time zone that the value is in."""
     return f"{day(value)}, {value:%H:%M %Z}"
+
+
+def _written(value: Any) -> Any:
+    """What is put into the page, without characters that a browser would have to guess about."""
+    return written(value) if type(value) is str else value
 
 
 def _data(value: Decimal | int | None, text: str) -> str | Markup:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.report.commissions.figures import report_figures
 from refersion_dagster.report.statements.figures import concerned, roll_forward, statements
 from refersion_dagster.report.statements.ties import by_currency, from_roll_forward
 from refersion_dagster.resources import SUMMARIES, RefersionResource, Warehouse
@@ -163,6 +164,17 @@ def test_builds_tell_the_same_of_their_tables(both: list[Loaded]) -> None:
         assert (postgres.rows, postgres.columns) == (duckdb.rows, duckdb.columns)
         if summary.file.tree.args.get("order"):
             assert postgres.first_rows == duckdb.first_rows, summary.name
+
+
+def test_the_report_has_the_same_figures(both: list[Loaded]) -> None:
+    found = []
+    for loaded in both:
+        with loaded.warehouse.session() as session:
+            found.append(report_figures(session))
+    assert found[0].currencies
+    assert found[0].currencies[0].affiliates
+    assert found[0].control_totals
+    assert found[1] == found[0]
 
 
 @pytest.mark.parametrize("month", [date(2025, 3, 1), date(2025, 9, 1)])

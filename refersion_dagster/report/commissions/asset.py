@@ -72,7 +72,7 @@ newest.
             ) from error
         states = check_states(context.instance, checks)
         now = datetime.now(zone)
-        html = report_page(figures, states, Made(version("refersion-dagster"), context.run_id, now))
+        html = report_page(figures, states, Made(version("refersion-dagster"), context.run.run_id, now))
         day = figures.as_of.today if figures.as_of else now.date()
         try:
             kept = keep(reports.path, NAME, day, html)

@@ -72,8 +72,10 @@ def _state(key: dg.AssetCheckKey, record: AssetCheckExecutionRecord | None, mate
     asset = key.asset_key.to_user_string()
     if record is None:
         return CheckState(key.name, asset, "never run", None, None)
+    event = record.event.dagster_event if record.event else None
     evaluation = record.evaluation
-    if evaluation is None:
+    # A check that a run has not come to, or broke off in, is only planned; Dagster gives its plan for an evaluation.
+    if evaluation is None or event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         said = "It was begun and came to no result; the run's log says why."
         return CheckState(key.name, asset, "not finished", said, None)
     at = datetime.fromtimestamp(record.event.timestamp, UTC) if record.event else None

@@ -1,0 +1,64 @@
+"""Reports of the sandbox's account, and of books made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import dagster as dg
+
+from refersion_dagster.ingest.assets import refersion_tables
+from refersion_dagster.report.commissions.asset import commissions_report
+from refersion_dagster.report.commissions.figures import report_figures
+from refersion_dagster.report.commissions.queries import summaries_read
+from refersion_dagster.report.commissions.view import Made, report_page
+from refersion_dagster.report.folder import Reports
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.location import Outcome, account_of, made_of_raw_tables, outcome, resources
+from refersion_dagster_tests.report.reading import read
+from refersion_dagster_tests.summaries.hand_made import Books, all_summaries
+
+MADE = Made("1.2.3", "1a2b3c4d-run", datetime(2025, 4, 1, 12, 30, tzinfo=UTC))
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a run that wrote the report left."""
+
+    warehouse: Warehouse
+    folder: Path
+    outcome: Outcome
+
+    @cached_property
+    def page(self) -> Element:
+        return read(self.html)
+
+    @cached_property
+    def html(self) -> str:
+        return (self.folder / "latest.html").read_text("utf-8")
+
+
+def report_of(account: SandboxServer, folder: Path) -> Reported:
+    """Everything of the account in one run: raw tables, summaries, checks, the report."""
+    warehouse, reports = Warehouse(duckdb_path=str(folder / "warehouse.duckdb")), folder / "reports"
+    made = made_of_raw_tables(checked=True)
+    keys = [spec.key for one in made for spec in one.check_specs]
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [refersion_tables, *made, commissions_report(all_summaries(), keys)],
+            resources={**resources(account_of(account), warehouse), "reports": Reports(folder=str(reports))},
+            instance=instance,
+            raise_on_error=False,
+        )
+        return Reported(warehouse, reports, outcome(instance, result.run_id))
+
+
+def page_of(books: Books) -> str:
+    """The report of books made by hand, without checks, as HTML."""
+    books.build(*summaries_read({summary.name for summary in all_summaries()}))
+    with books.warehouse.session() as session:
+        return report_page(report_figures(session), [], MADE)

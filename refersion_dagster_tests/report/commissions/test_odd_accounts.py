@@ -1,0 +1,235 @@
+"""Reports of accounts made by hand: empty, new, large, with many currencies and with names that are none."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from refersion_dagster.report.commissions.asset import commissions_report
+from refersion_dagster.report.commissions.figures import (
+    MOST_CURRENCIES,
+    MOST_LISTED,
+    months_before,
+    report_figures,
+)
+from refersion_dagster.report.commissions.view import change, report_page, signed
+from refersion_dagster.report.folder import Reports
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.summaries.settings import ReportSettings
+from refersion_dagster_tests.location import outcome
+from refersion_dagster_tests.report.commissions.reporting import MADE, page_of
+from refersion_dagster_tests.report.reading import figure, read, rows, tables, text
+from refersion_dagster_tests.summaries.hand_made import (
+    Books,
+    D,
+    affiliate,
+    all_summaries,
+    cancellation,
+    credit,
+    day,
+    order,
+    paid,
+)
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def headings(html: str) -> list[str]:
+    return [text(found) for found in read(html).iter("h2")]
+
+
+class TestEmpty:
+    def test_an_account_that_was_never_read_has_a_report_that_says_so(self, books: Books) -> None:
+        html = page_of(books)
+        assert headings(html) == ["Proof", "About these figures"]
+        assert "Nothing has been read from Refersion yet." in text(read(html))
+        assert "Refersion’s totals were not read yet" in text(read(html))
+
+    def test_an_account_without_conversions_has_one(self, books: Books) -> None:
+        books.add("affiliates", affiliate(1))
+        html = page_of(books)
+        assert "Data as of 1 April 2025, 12:00 UTC" in text(read(html))
+        assert "There are no conversions to report on." in text(read(html))
+
+    def test_the_first_conversions_are_of_a_month_that_is_not_over(self, books: Books) -> None:
+        books.add("affiliates", affiliate(1)).conversions(order(1, "100", "10", created=day(1, month=4, hour=3)))
+        html = page_of(books)
+        assert "No conversions in USD by the end of March 2025." in text(read(html))
+        assert '<svg role="img"' not in html
+        owed = rows(tables(read(html))["Commission due now by days since approval, USD"])
+        assert figure(owed[-1][1]) == 10
+
+    def test_a_summary_that_was_never_built_is_told_with_what_to_do(self, tmp_path: Path) -> None:
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = dg.materialize(
+                [commissions_report(all_summaries(), [])],
+                resources={
+                    "warehouse": Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb")),
+                    "settings": ReportSettings(),
+                    "reports": Reports(folder=str(tmp_path / "reports")),
+                },
+                instance=instance,
+                raise_on_error=False,
+            )
+            told = outcome(instance, result.run_id)
+        assert not told.success
+        assert "was never built; run the job refersion_refresh first" in told.failure
+        assert not (tmp_path / "reports").exists()
+
+
+class TestNames:
+    @pytest.fixture
+    def html(self, books: Books) -> str:
+        names = [SCRIPT, '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "]]></style>", "\x00\x1b[31m"]
+        for at, name in enumerate(names, start=1):
+            odd = {"affiliate_id": f"{at}", "affiliate__name": name, "order_id": name}
+            books.add("affiliates", affiliate(at, name=name, paypal_email=None))
+            books.conversions(order(at, "100", "10", currency="USD" if at < 4 else name, **odd))
+            books.conversions(order(at + 10, "100", "0", currency="USD", **odd))
+        return page_of(books)
+
+    def test_are_texts_and_no_markup(self, html: str) -> None:
+        page = read(html)
+        assert not list(page.iter("script"))
+        assert not list(page.iter("img"))
+        assert len(list(page.iter("style"))) == 1 + len([svg for svg in page.iter("svg") if svg.get("role") == "img"])
+        top = [text(row[0]) for row in rows(tables(page)["Top affiliates of March 2025 by sales, USD"])]
+        assert {SCRIPT, '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}"} <= set(top)
+
+    def test_of_currencies_that_are_none_are_headings_like_others(self, html: str) -> None:
+        assert [heading.removesuffix(" March 2025") for heading in headings(html)][1:4] == [
+            "USD",
+            "\ufffd\ufffd[31m",
+            "]]></style>",
+        ]
+
+
+def test_amounts_have_the_decimals_of_their_currency(books: Books) -> None:
+    books.add("affiliates", affiliate(1))
+    books.conversions(
+        order(1, "12345", "1235", currency="JPY"),
+        order(2, "12.345", "1.234", currency="KWD"),
+        order(3, "1234.5", "123.45", currency="CHF"),
+        order(4, "1234.5", "123.45", currency="ZZZ"),
+    )
+    found = rows(tables(read(page_of(books)))["Sales and commission of March 2025"])
+    assert {text(row[0]): text(row[1]) for row in found} == {
+        "JPY": "¥12,345",
+        "KWD": "KWD 12.345",
+        "CHF": "CHF 1,234.50",
+        "ZZZ": "ZZZ 1,234.50",
+    }
+
+
+def test_changes_are_against_the_month_before_and_dashes_where_there_is_none(books: Books) -> None:
+    books.add("affiliates", affiliate(1))
+    books.conversions(
+        order(1, "100", "10", created=day(3, month=2)),
+        order(2, "150", "20"),
+        order(3, "50", "5", currency="EUR"),
+    )
+    found = {
+        text(row[0]): text(row[2]) for row in rows(tables(read(page_of(books)))["Sales and commission of March 2025"])
+    }
+    assert found == {"USD": "+50.0%", "EUR": "–"}
+
+
+def test_months_are_those_of_the_reporting_time_zone(books: Books) -> None:
+    """An order of 2 in the night of 1 April, UTC, is one of 31 March in New York."""
+    new_york = Books(Path(books.warehouse.duckdb_path), report_timezone="America/New_York")
+    new_york.add("affiliates", affiliate(1)).conversions(order(1, "100", "10", created=day(1, month=4, hour=2)))
+    html = page_of(new_york)
+    assert "Data as of 1 April 2025, 08:00 EDT. Days and months are those of America/New_York." in text(read(html))
+    assert text(rows(tables(read(html))["Top affiliates of March 2025 by sales, USD"])[0][1]) == "100.00"
+
+
+def test_credits_cancellations_and_negative_balances_are_in_the_sums(books: Books) -> None:
+    books.add("affiliates", affiliate(1), affiliate(2, paypal_email=None), affiliate(3))
+    books.conversions(
+        paid(1, "100", "10"),
+        cancellation(9, 1, "-100", "-10"),
+        order(2, "70", "7", affiliate_id="2"),
+        credit(3, "5", affiliate_id="3"),
+        order(4, "30", "3", "PENDING", affiliate_id="3"),
+        order(5, "20", "2", "DENIED", affiliate_id="3"),
+    )
+    page = read(page_of(books))
+    facts = {
+        text(term): text(said) for list_ in page.iter("dl") for term, said in zip(list_[::2], list_[1::2], strict=False)
+    }
+    assert facts["Cannot be paid yet"] == "$7.00 of 1 affiliate"
+    assert facts["Negative balances"] == "-$10.00 of 1 affiliate, taken off above"
+    assert facts["Waits for approval"] == "$3.00"
+    *named, everyone = rows(tables(page)["Top affiliates of March 2025 by sales, USD"])
+    assert [figure(everyone[at]) for at in (1, 4)] == [200, 15]
+    assert sum(figure(row[4]) or 0 for row in named) == 15
+
+
+def test_a_hundred_and_more_currencies_do_not_make_it_endless(books: Books) -> None:
+    books.add("affiliates", affiliate(1))
+    number = MOST_CURRENCIES + MOST_LISTED + 7
+    books.conversions(
+        *(order(1, "10", "1", id=f"{at}", order_id=f"{at}", currency=f"X{at:03}") for at in range(number))
+    )
+    page = read(page_of(books))
+    assert len([one for one in page.iter("dl") if one.get("class") == "cards"]) == MOST_CURRENCIES
+    assert (
+        len(rows(tables(page)["Sales and commission of March 2025 in currencies with fewer conversions"]))
+        == MOST_LISTED
+    )
+    assert "7 further currencies are not shown" in text(page)
+
+
+def test_20000_affiliates_make_a_small_page_quickly(books: Books) -> None:
+    long = "<" * 300
+    with books.warehouse.session() as session:
+        for statement in (
+            "INSERT INTO refersion_data.affiliates (id, status, name, read_at) "
+            f"SELECT CAST(n AS TEXT), 'ACTIVE', concat('{long}', n), TIMESTAMPTZ '2025-04-01 12:00:00+00' "
+            "FROM (SELECT unnest(range(20000)) AS n) AS t",
+            "INSERT INTO refersion_data.conversions (id, order_id, type, status, payment_status, total, "
+            "commission_total, currency, created, affiliate_id, is_test_conversion, read_at) "
+            "SELECT CAST(n AS TEXT), CAST(n AS TEXT), 'AFFILIATE_SITE_CONVERSION', 'APPROVED', 'UNPAID', n, "
+            "n / 10, 'USD', TIMESTAMPTZ '2025-03-01 00:00:00+00' + INTERVAL (n % 40000) MINUTE, "
+            "CAST(n % 20000 AS TEXT), FALSE, TIMESTAMPTZ '2025-04-01 12:00:00+00' "
+            "FROM (SELECT unnest(range(60000)) AS n) AS t",
+        ):
+            session.native(statement)
+    page_of(books)
+    began = time.perf_counter()
+    with books.warehouse.session() as session:
+        html = report_page(report_figures(session), [], MADE)
+    assert time.perf_counter() - began < 2
+    assert len(html.encode()) < 300_000
+    top = rows(tables(read(html))["Top affiliates of March 2025 by sales, USD"])
+    assert "19,990 of them with sales" in text(top[-2][0])
+    assert sum(figure(row[1]) or 0 for row in top[:-1]) == figure(top[-1][1])
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "shown"),
+    [("150", "100", "+50.0%"), ("50", "100", "-50.0%"), ("100", "100", "0.0%"), ("99.99", "100", "0.0%")],
+)
+def test_changes_have_a_sign(now: str, before: str, shown: str) -> None:
+    rate = change(D(now), D(before))
+    assert rate is not None
+    assert signed(rate) == shown
+
+
+@pytest.mark.parametrize(("now", "before"), [("1", "0"), ("1", "-5"), (None, "1"), ("1", None)])
+def test_there_is_no_change_against_nothing(now: str | None, before: str | None) -> None:
+    assert change(Decimal(now) if now else None, Decimal(before) if before else None) is None
+
+
+def test_months_are_counted_over_the_years_end() -> None:
+    first = day(1, month=1).date()
+    assert [months_before(first, number).isoformat() for number in (0, 1, 12, 13)] == [
+        "2025-01-01",
+        "2024-12-01",
+        "2024-01-01",
+        "2023-12-01",
+    ]

@@ -1,0 +1,251 @@
+"""The report of the sandbox's account: its figures are the warehouse's, and the page needs nothing but itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from refersion_dagster.charts import SVG
+from refersion_dagster_tests.report.commissions.reporting import Reported
+from refersion_dagster_tests.report.reading import addresses, figure, read, rows, tables, text
+
+CURRENCIES = ("EUR", "GBP", "USD")
+# The sandbox's account was last read on 1 July 2025.
+MONTH, BEFORE = "2025-06-01", "2025-05-01"
+
+
+def ask(reported: Reported, sql: str) -> list[tuple[Any, ...]]:
+    return reported.warehouse.query(sql)
+
+
+def cards(reported: Reported, currency: str) -> dict[str, tuple[Decimal | None, Decimal | None, str]]:
+    """Each headline figure of a currency: its value, that of the month before, and the words of the change."""
+    (section,) = [
+        found
+        for found in reported.page.iter("section")
+        if found.get("class") == "chapter" and text(found[0]).startswith(f"{currency} ")
+    ]
+    (found,) = [one for one in section.iter("dl") if one.get("class") == "cards"]
+    return {text(card[0]): (figure(card[1]), figure(card[2]), text(card[2])) for card in found}
+
+
+def table(reported: Reported, caption: str) -> list[list[Any]]:
+    """Rows of a table: the texts of their first cells, and the figures of the others."""
+    found = rows(tables(reported.page)[caption])
+    return [[text(cells[0]), *map(figure, cells[1:])] for cells in found]
+
+
+def test_the_run_succeeds(reported: Reported) -> None:
+    assert reported.outcome.success, reported.outcome.failure
+
+
+class TestFigures:
+    @pytest.mark.parametrize("currency", CURRENCIES)
+    def test_headline_figures_are_those_of_the_warehouse(self, reported: Reported, currency: str) -> None:
+        def both(column: str, table: str = "commission_monthly") -> Sequence[Any]:
+            found = ask(
+                reported,
+                f"SELECT {column} FROM refersion_summaries.{table} WHERE currency = '{currency}' "
+                f"AND month IN (DATE '{MONTH}', DATE '{BEFORE}') ORDER BY month DESC",
+            )
+            return [value for (value,) in found]
+
+        found = cards(reported, currency)
+        assert {name: list(values[:2]) for name, values in found.items()} == {
+            "Sales": both("sales"),
+            "Orders": both("orders"),
+            "Average order": both("aov"),
+            "Affiliates with sales": both("affiliates"),
+            "Commission": both("commission"),
+            "Commission newly due": both("newly_due", "commission_roll_forward"),
+            "Commission paid": both("paid", "commission_roll_forward"),
+            "Due at the month’s end": both("closing_due", "commission_roll_forward"),
+        }
+        now, before, words = found["Sales"]
+        assert now is not None
+        assert before is not None
+        assert re.fullmatch(rf"[+-][\d.]+% from .{before:,.2f}", words)
+        assert float(words.partition("%")[0]) == pytest.approx(float((now - before) / before * 100), abs=0.06)
+
+    def test_the_periods_are_named(self, reported: Reported) -> None:
+        head = next(reported.page.iter("header"))
+        assert "June 2025, compared with May 2025" in text(head)
+        assert "Data as of 1 July 2025, 00:00 UTC. Days and months are those of UTC." in text(head)
+
+    def test_currencies_stand_side_by_side_and_are_not_added_up(self, reported: Reported) -> None:
+        found = {row[0]: row[1:] for row in table(reported, "Sales and commission of June 2025")}
+        owed = dict(ask(reported, "SELECT currency, sum(due) FROM refersion_summaries.commission_liability GROUP BY 1"))
+        assert found.keys() == set(CURRENCIES)
+        for currency, figures in found.items():
+            shown = cards(reported, currency)
+            assert figures == [shown["Sales"][0], None, shown["Commission"][0], None, owed[currency]]
+
+    @pytest.mark.parametrize("currency", CURRENCIES)
+    def test_the_top_affiliates_are_those_who_sold_most_and_all_of_them_add_up(
+        self, reported: Reported, currency: str
+    ) -> None:
+        *named, everyone = table(reported, f"Top affiliates of June 2025 by sales, {currency}")
+        sold = ask(
+            reported,
+            "SELECT sum(total) FROM refersion_summaries.conversions WHERE kind = 'order' "
+            f"AND state IN ('pending', 'due', 'paid') AND currency = '{currency}' AND booked_month = DATE '{MONTH}' "
+            "GROUP BY affiliate_id ORDER BY 1 DESC",
+        )
+        shown = [row[1] for row in named if not row[0].startswith("Everyone else")]
+        assert shown == [value for (value,) in sold[:10]]
+        assert everyone[0] == "All"
+        for column in (1, 3, 4):
+            assert sum(row[column] for row in named) == everyone[column]
+        assert (everyone[1], everyone[4]) == (
+            cards(reported, currency)["Sales"][0],
+            cards(reported, currency)["Commission"][0],
+        )
+
+    @pytest.mark.parametrize("currency", CURRENCIES)
+    def test_what_is_owed_is_the_liability_by_age(self, reported: Reported, currency: str) -> None:
+        found = table(reported, f"Commission due now by days since approval, {currency}")
+        ages = ("due_0_30", "due_31_60", "due_61_90", "due_over_90", "due")
+        (sums,) = ask(
+            reported,
+            f"SELECT {', '.join(f'sum({age})' for age in ages)} FROM refersion_summaries.commission_liability "
+            f"WHERE currency = '{currency}'",
+        )
+        assert [row[1] for row in found] == list(sums)
+        assert sum(row[1] for row in found[:-1]) == found[-1][1]
+
+    @pytest.mark.parametrize("currency", CURRENCIES)
+    def test_the_roll_forward_ties_on_the_page(self, reported: Reported, currency: str) -> None:
+        found = table(reported, f"Roll-forward of commission due, {currency}")
+        assert [row[0] for row in found[:2]] == ["July 2025 so far", "June 2025"]
+        for _, opening, new, credits, paid, taken_back, closing, difference in found:
+            assert opening + new + credits - paid - taken_back == closing
+            assert difference == 0
+        for later, earlier in pairwise(found):
+            assert later[1] == earlier[6]
+
+    @pytest.mark.parametrize("currency", CURRENCIES)
+    def test_what_became_of_orders_adds_up(self, reported: Reported, currency: str) -> None:
+        found = table(reported, f"Orders of the last 12 months by their state now, {currency}")
+        (counted,) = ask(
+            reported,
+            "SELECT count(*), sum(commission) FROM refersion_summaries.conversions WHERE kind = 'order' "
+            f"AND currency = '{currency}' AND booked_month <= DATE '{MONTH}'",
+        )
+        made, *states = [row for row in found if row[0] != "of which paid"]
+        assert (made[1], made[4]) == counted
+        for column in (1, 4):
+            assert sum(row[column] for row in states) == made[column]
+
+    def test_findings_are_those_of_the_warehouse(self, reported: Reported) -> None:
+        for currency in CURRENCIES:
+            found = table(reported, f"Findings by kind, {currency}")
+            asked = ask(
+                reported,
+                "SELECT kind, count(*), sum(conversions), sum(amount_at_stake), sum(amount_unpaid) "
+                f"FROM refersion_summaries.conversion_exceptions WHERE currency = '{currency}' GROUP BY kind",
+            )
+            assert {row[0].lower(): tuple(row[1:]) for row in found} == {row[0]: row[1:] for row in asked}
+
+    def test_control_totals_are_shown_with_their_verdict(self, reported: Reported) -> None:
+        found = rows(tables(reported.page)["Conversions and commission that Refersion adds up, and those loaded"])
+        counts = ask(
+            reported,
+            "SELECT sum(refersion_count), sum(loaded_count), sum(refersion_commission), sum(loaded_commission) "
+            "FROM refersion_summaries.control_totals",
+        )[0]
+        assert [sum(figure(row[at]) or 0 for row in found) for at in (2, 3, 4, 5)] == list(counts)
+        assert {text(row[6]) for row in found} == {"agrees"}
+
+    def test_every_check_of_the_run_has_passed_before_it_is_written(self, reported: Reported) -> None:
+        found = rows(tables(reported.page)["What each check last said"])
+        assert {text(row[1]) for row in found} == {"passed"}
+        assert {"Control totals agree", "Roll forward ties", "Sums preserved", "Primary key"} <= {
+            text(row[0]) for row in found
+        }
+        (link,) = next(reported.page.iter("header")).iter("a")
+        assert re.fullmatch(r"All \d+ checks passed", text(link))
+
+
+class TestPage:
+    def test_it_loads_nothing_and_links_to_nowhere_else(self, reported: Reported) -> None:
+        found = list(addresses(reported.page))
+        assert found
+        assert [address for address in found if not address.startswith(("#", "data:"))] == []
+        assert not list(reported.page.iter("script"))
+        assert not [name for element in reported.page.iter() for name in element.attrib if name.startswith("on")]
+        without_names = reported.html.replace(f'xmlns="{SVG}"', "")
+        assert not re.findall(r"<[^>]*https?:[^>]*>", without_names)
+
+    def test_links_within_it_lead_somewhere_and_no_id_is_there_twice(self, reported: Reported) -> None:
+        ids = [value for element in reported.page.iter() if (value := element.get("id"))]
+        assert len(ids) == len(set(ids))
+        for link in reported.page.iter("a"):
+            assert unquote(link.get("href", "")[1:]) in ids
+        for element in reported.page.iter():
+            assert set((element.get("aria-labelledby") or "").split()) <= set(ids)
+
+    def test_those_who_hear_it_find_their_way(self, reported: Reported) -> None:
+        page = reported.page
+        assert page.get("lang") == "en"
+        assert len(list(page.iter("h1"))) == 1
+        assert [len(list(page.iter(tag))) for tag in ("header", "nav", "main", "footer", "title")][:4] == [1, 1, 1, 1]
+        body = next(page.iter("body"))
+        assert (body[0].tag, body[0].get("href")) == ("a", "#main")
+        levels = [int(element.tag[1]) for element in page.iter() if re.fullmatch("h[1-6]", element.tag)]
+        assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
+        for table in page.iter("table"):
+            assert text(next(table.iter("caption")))
+            assert all(head.get("scope") in ("col", "row") for head in table.iter("th"))
+            widths = {len(row) for row in table.iter("tr")}
+            assert len(widths) == 1
+
+    def test_charts_have_a_title_and_a_description_and_a_line(self, reported: Reported) -> None:
+        charts = [svg for svg in reported.page.iter("svg") if svg.get("role") == "img"]
+        assert len(charts) == 4 * len(CURRENCIES)
+        for chart in charts:
+            named = {element.get("id"): text(element) for element in chart.iter() if element.get("id")}
+            told = [named[name] for name in chart.get("aria-labelledby", "").split()]
+            assert len(told) == 2
+            assert re.search(r"Lowest .+ in \w+ \d{4}, highest .+, last .+ in June 2025\.", told[1])
+            drawn = [path.get("d", "") for path in chart.iter("path") if "line" in path.get("class", "").split()]
+            assert max(map(len, drawn)) > 30
+        pictures = [svg for svg in reported.page.iter("svg") if svg not in charts]
+        assert {svg.get("aria-hidden") for svg in pictures} == {"true"}
+
+    def test_it_is_small(self, reported: Reported) -> None:
+        assert len(reported.html.encode()) < 300_000
+
+    def test_no_e_mail_of_anybody_is_in_it(self, reported: Reported) -> None:
+        emails = ask(reported, "SELECT email FROM refersion_data.affiliates")
+        assert emails
+        assert [email for (email,) in emails if email and email in reported.html] == []
+
+
+class TestAsset:
+    def test_it_tells_where_the_report_is_with_figures_and_a_picture(self, reported: Reported) -> None:
+        told = reported.outcome.metadata["report/commissions"]
+        latest = reported.folder / "latest.html"
+        assert told["report"] == str(latest)
+        assert told["link"] == latest.as_uri()
+        assert told["kept_as"] == str(reported.folder / "commissions-2025-07-01.html")
+        assert told["bytes"] == latest.stat().st_size
+        assert told["as_of"] == "2025-07-01T00:00:00+00:00"
+        passed, _, checks = told["checks_passed"].split()
+        assert passed == checks
+        assert [line.split("|")[1].strip() for line in told["figures"].splitlines()[2:]] == [
+            text(cells[0]) for cells in rows(tables(reported.page)["Sales and commission of June 2025"])
+        ]
+        assert told["picture"].startswith("![Sales by month, ")
+        assert len(told["picture"]) < 20_000
+
+    def test_files_of_the_day_and_the_newest_say_the_same(self, reported: Reported) -> None:
+        found = {file.name: file.read_bytes() for file in reported.folder.iterdir()}
+        assert found.keys() == {"latest.html", "commissions-2025-07-01.html"}
+        assert len(set(found.values())) == 1
+        assert read(found["latest.html"].decode()) is not None
