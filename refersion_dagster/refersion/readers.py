@@ -216,27 +216,19 @@ class Tables:
         if reading.window is None:
             return
         report.read_from = report.read_from or reading.window.start
-        loaded = 0
         held: list[pa.Table] = []
         position = reading.window.start
         newest: datetime | None = None
         for batch in EntityReader(client, selection, builder, report).read(
-            chain.from_iterable(map(months, reading.windows))
+            chain.from_iterable(map(months, reading.windows)), self.options.rows_per_load
         ):
             held += batch.tables
             newest = max(filter(None, [newest, *map(_newest, batch.tables)]), default=None)
-            loaded += sum(table.num_rows for table in batch.tables)
             if sum(table.num_rows for table in held) >= YIELD_ROWS:
                 yield pa.concat_tables(held)
                 held = []
             if batch.complete and batch.window:
                 position = batch.window.end
-                if (
-                    self.options.rows_per_load
-                    and loaded >= self.options.rows_per_load
-                    and position < reading.window.end
-                ):
-                    break
         if held:
             yield pa.concat_tables(held)
         report.read_to = position

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import sys
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -64,25 +65,42 @@ class EntityReader:
         report.fields_extra = list(selection.extras)
         report.fields_filled = [name for name, _ in self.fills]
 
-    def read(self, windows: Iterable[Window] | None) -> Iterator[Batch]:
+    def read(self, windows: Iterable[Window] | None, most_rows: int | None = None) -> Iterator[Batch]:
         """The windows in order, each read whole; None reads a list that has no windows.
+
+        Args:
+            most_rows: stop after the window with which so many rows were read.
 
         Raises what paging.read_slices raises, UnreadableValue, and WindowNotSettled.
         """
+        rows, enough = 0, most_rows or sys.maxsize
         if windows is None and not self.selection.pages:
             yield Batch(None, [self._table(self._unpaged)], complete=True)
         elif self.fills:
             for window in windows or [None]:
                 table = self._table(lambda window=window: self._filled(window))
                 yield Batch(window, [_once_each(self._trim(table, window))], complete=True)
+                rows += table.num_rows
+                if rows >= enough:
+                    break
         else:
             slices = (Slice(window, window) for window in (windows if windows is not None else [None]))
+            # While the tables of a slice are made the next one is read.
+            made: deque[SliceRows[Future[pa.Table]]] = deque()
             with ThreadPoolExecutor(1, thread_name_prefix="refersion-tables") as background:
                 for result in self._slices(slices, lambda parts: self._chunk(parts, background)):
-                    window, root = result.slice.window, result.slice.root
-                    tables = [self._trim(table.result(), window) for table in result.chunks]
-                    yield Batch(root, tables, complete=window is None or root is None or window.end == root.end)
+                    made.append(result)
+                    if len(made) > 1:
+                        yield self._batch(made.popleft())
+                    rows += result.rows
+                    if rows >= enough and _ends_window(result.slice):
+                        break
+                yield from map(self._batch, made)
         pa.default_memory_pool().release_unused()  # what comes next needs memory outside of Arrow
+
+    def _batch(self, result: SliceRows[Future[pa.Table]]) -> Batch:
+        tables = [self._trim(table.result(), result.slice.window) for table in result.chunks]
+        return Batch(result.slice.root, tables, complete=_ends_window(result.slice))
 
     def _slices(self, slices: Iterable[Slice], convert: Callable[[Sequence[Any]], Chunk]) -> Iterator[SliceRows[Chunk]]:
         return read_slices(
@@ -174,6 +192,11 @@ class EntityReader:
             advice="Nothing of it was loaded. A status beyond the known ones, a filter that the server ignores, or "
             "rows that change all the time can be the cause.",
         )
+
+
+def _ends_window(one: Slice) -> bool:
+    """Whether a slice is the last part of its window."""
+    return one.window is None or one.root is None or one.window.end == one.root.end
 
 
 def _once_each(table: pa.Table) -> pa.Table:
