@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import dagster as dg
 
 # Names of the jobs that write to the warehouse; runs that were started from assets or by automation have Dagster's own.
@@ -21,9 +23,22 @@ def is_ours(run: dg.DagsterRun) -> bool:
     return run.job_name in JOBS or any(key.path[0] in PREFIXES for key in run.asset_selection or ())
 
 
-def going_on(instance: dg.DagsterInstance) -> str | None:
+# A run tells of every window it loads and every table it builds. One that was silent for so long was killed (machine
+# down, out of memory), which Dagster does not notice of processes that it started on this machine.
+LOST_AFTER = timedelta(hours=6)
+
+
+def going_on(instance: dg.DagsterInstance, now: datetime | None = None) -> str | None:
     """A run that writes to the warehouse and has not ended, in words; None where there is none."""
     for run in instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS)):
-        if is_ours(run):
+        if is_ours(run) and not is_lost(instance, run, now or datetime.now(UTC)):
             return f"run {run.run_id} ({run.job_name}) is still {run.status.value.lower().replace('_', ' ')}"
     return None
+
+
+def is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun, now: datetime) -> bool:
+    """Whether a run that began was silent for so long that its process must be gone."""
+    if run.status in (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED):
+        return False
+    told = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+    return bool(told) and datetime.fromtimestamp(told[0].timestamp, UTC) < now - LOST_AFTER

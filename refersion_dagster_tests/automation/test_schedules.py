@@ -1,11 +1,12 @@
 """Schedules: when they tick, what a tick starts, and when it starts nothing."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from refersion_dagster.automation.running import LOST_AFTER, going_on
 from refersion_dagster.automation.schedules import InvalidSchedule, schedules
 from refersion_dagster.definitions import defs
 
@@ -120,3 +121,16 @@ class TestNoPile:
         for status in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
             instance.create_run_for_job(defs.resolve_job_def("refersion_refresh"), status=status)
         assert tick("refersion_hourly", instance).run_requests
+
+    def test_a_run_that_was_killed_holds_nobody_up_for_ever(self, instance: dg.DagsterInstance) -> None:
+        run = instance.create_run_for_job(defs.resolve_job_def("refersion_refresh"), status=dg.DagsterRunStatus.STARTED)
+        instance.report_engine_event("reading", run)
+        later = datetime.now(UTC) + LOST_AFTER
+        assert going_on(instance, later - timedelta(minutes=1))
+        assert going_on(instance, later + timedelta(minutes=1)) is None
+
+    def test_a_run_that_has_yet_to_begin_is_not_lost(self, instance: dg.DagsterInstance) -> None:
+        job = defs.resolve_job_def("refersion_refresh")
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.NOT_STARTED)
+        instance.report_engine_event("waiting", run)
+        assert going_on(instance, datetime.now(UTC) + 2 * LOST_AFTER)
