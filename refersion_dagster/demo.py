@@ -102,8 +102,9 @@ def run_demo(folder: Path) -> int:
     console.print("[bold]Is it right?[/bold]")
     for line in _checks(result.get_asset_check_evaluations()):
         console.print(line)
-    console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{folder / DATABASE}[/bold],")
-    console.print(f"and the report, to be opened in a browser: [bold]{folder / 'reports' / LATEST}[/bold]")
+    console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{folder / DATABASE}[/bold].")
+    # In one line however long it is, so that it can be copied.
+    console.print(f"The report, for your browser: [bold]{folder / 'reports' / LATEST}[/bold]", soft_wrap=True)
     console.print(
         "Next: [bold]make dev SANDBOX=1[/bold] shows it in Dagster; for your own account put its keys into .env "
         "(see .env.example), then [bold]make dev[/bold]."

@@ -104,9 +104,9 @@ def test_the_result_of_every_check_is_shown(demo: Demo) -> None:
 
 def test_it_says_where_the_database_is_and_what_to_do_next(demo: Demo) -> None:
     flat = "".join(demo.ended.output.split())
-    assert f"Thedatabaseis{demo.database}," in flat
+    assert f"Thedatabaseis{demo.database}." in flat
     report = demo.folder / "reports" / "latest.html"
-    assert f"thereport,tobeopenedinabrowser:{report}" in flat
+    assert f"The report, for your browser: {report}" in demo.ended.output.splitlines()
     assert report.read_text("utf-8").count("<h1>") == 1
     assert "make dev SANDBOX=1" in " ".join(demo.ended.output.split())
 

@@ -31,6 +31,7 @@ START_SENSOR = """mutation($name: String!) {
 }"""
 OLDEST = "SELECT * FROM refersion_data.conversions ORDER BY created LIMIT 1"
 SUMMARY = "summaries/commission_by_affiliate"
+REPORT = "report/commissions"
 
 
 @dataclass
@@ -138,12 +139,13 @@ def test_summaries_follow_a_table_that_was_materialised_alone(work: AtWork) -> N
     assert eventually(lambda: work.built(SUMMARY) > built)
     published = work.built("published/summaries")
     assert eventually(lambda: work.built("published/summaries") > built), published
+    assert eventually(lambda: work.built(REPORT) > built)
     assert eventually(work.quiet)
 
 
 def test_a_failing_check_stops_them_and_sends_one_alert(work: AtWork) -> None:
     assert eventually(work.quiet)
-    built = work.built(SUMMARY)
+    built, reported = work.built(SUMMARY), work.built(REPORT)
     with work.warehouse.writing(print), work.warehouse.session() as session:
         session.query(f"INSERT INTO refersion_data.conversions {OLDEST}")
     try:
@@ -154,7 +156,7 @@ def test_a_failing_check_stops_them_and_sends_one_alert(work: AtWork) -> None:
         assert "check primary_key of refersion/conversions failed" in work.alerts[0]["title"]
         assert "/runs/" in work.alerts[0]["message"]
         assert eventually(lambda: work.ticked("refersion_automation", looked + 1))
-        assert work.built(SUMMARY) == built
+        assert (work.built(SUMMARY), work.built(REPORT)) == (built, reported)
     finally:
         assert eventually(work.quiet)
         with work.warehouse.writing(print), work.warehouse.session() as session:

@@ -18,6 +18,7 @@ from refersion_dagster.report.commissions.view import Made, report_page
 from refersion_dagster.report.folder import Reports
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.location import Outcome, account_of, made_of_raw_tables, outcome, resources
 from refersion_dagster_tests.report.reading import read
 from refersion_dagster_tests.summaries.hand_made import Books, all_summaries
@@ -55,6 +56,18 @@ def report_of(account: SandboxServer, folder: Path) -> Reported:
             raise_on_error=False,
         )
         return Reported(warehouse, reports, outcome(instance, result.run_id))
+
+
+def report_again(warehouse: Warehouse, folder: Path) -> Outcome:
+    """The report alone, from summaries that are there or not."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [commissions_report(all_summaries(), [])],
+            resources={"warehouse": warehouse, "settings": ReportSettings(), "reports": Reports(folder=str(folder))},
+            instance=instance,
+            raise_on_error=False,
+        )
+        return outcome(instance, result.run_id)
 
 
 def page_of(books: Books) -> str:

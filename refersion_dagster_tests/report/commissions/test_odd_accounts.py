@@ -6,10 +6,8 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
-from refersion_dagster.report.commissions.asset import commissions_report
 from refersion_dagster.report.commissions.figures import (
     MOST_CURRENCIES,
     MOST_LISTED,
@@ -17,17 +15,12 @@ from refersion_dagster.report.commissions.figures import (
     report_figures,
 )
 from refersion_dagster.report.commissions.view import change, report_page, signed
-from refersion_dagster.report.folder import Reports
-from refersion_dagster.resources import Warehouse
-from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster_tests.location import outcome
 from refersion_dagster_tests.report.commissions.reporting import MADE, page_of
 from refersion_dagster_tests.report.reading import figure, read, rows, tables, text
 from refersion_dagster_tests.summaries.hand_made import (
     Books,
     D,
     affiliate,
-    all_summaries,
     cancellation,
     credit,
     day,
@@ -62,23 +55,6 @@ class TestEmpty:
         assert '<svg role="img"' not in html
         owed = rows(tables(read(html))["Commission due now by days since approval, USD"])
         assert figure(owed[-1][1]) == 10
-
-    def test_a_summary_that_was_never_built_is_told_with_what_to_do(self, tmp_path: Path) -> None:
-        with dg.DagsterInstance.ephemeral() as instance:
-            result = dg.materialize(
-                [commissions_report(all_summaries(), [])],
-                resources={
-                    "warehouse": Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb")),
-                    "settings": ReportSettings(),
-                    "reports": Reports(folder=str(tmp_path / "reports")),
-                },
-                instance=instance,
-                raise_on_error=False,
-            )
-            told = outcome(instance, result.run_id)
-        assert not told.success
-        assert "was never built; run the job refersion_refresh first" in told.failure
-        assert not (tmp_path / "reports").exists()
 
 
 class TestNames:

@@ -6,14 +6,18 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
 from refersion_dagster.charts import SVG
-from refersion_dagster_tests.report.commissions.reporting import Reported
+from refersion_dagster.report.commissions.asset import commissions_report
+from refersion_dagster.resources import Warehouse
+from refersion_dagster_tests.report.commissions.reporting import Reported, report_again
 from refersion_dagster_tests.report.reading import addresses, figure, read, rows, tables, text
+from refersion_dagster_tests.summaries.hand_made import all_summaries
 
 CURRENCIES = ("EUR", "GBP", "USD")
 # The sandbox's account was last read on 1 July 2025.
@@ -249,3 +253,23 @@ class TestAsset:
         assert found.keys() == {"latest.html", "commissions-2025-07-01.html"}
         assert len(set(found.values())) == 1
         assert read(found["latest.html"].decode()) is not None
+
+    def test_a_folder_that_cannot_be_written_is_told(self, reported: Reported, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("mine")
+        told = report_again(reported.warehouse, tmp_path / "file")
+        assert not told.success
+        assert told.failure.startswith(f"{tmp_path / 'file'} could not be written: ")
+        assert (tmp_path / "file").read_text() == "mine"
+
+    def test_a_summary_that_was_never_built_is_told_with_what_to_do(self, tmp_path: Path) -> None:
+        told = report_again(Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb")), tmp_path / "reports")
+        assert not told.success
+        assert "was never built; run the job refersion_refresh first" in told.failure
+        assert not (tmp_path / "reports").exists()
+
+    def test_it_stands_on_every_summary_that_it_reads(self) -> None:
+        some = ("commission_monthly", "commission_liability", "commission_roll_forward", "control_totals")
+        (spec,) = commissions_report(all_summaries(), []).specs
+        upstream = {dependency.asset_key.to_user_string() for dependency in spec.deps}
+        assert {f"summaries/{name}" for name in some} < upstream
+        assert all(key.startswith("summaries/") for key in upstream)
