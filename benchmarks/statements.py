@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 AFFILIATES, CONVERSIONS, MONTH = 20_000, 300_000, "2025-12"
@@ -51,7 +52,7 @@ def make(database: Path) -> None:
                 build(session, summary, ReportSettings().parameters())
 
 
-def measured(database: Path, folder: Path) -> dict[str, float]:
+def measured(database: Path, folder: Path) -> dict[str, Any]:
     """Makes the statements once, with Dagster's records in files as for any user."""
     import dagster as dg
 

@@ -8,6 +8,7 @@ import click
 
 from refersion_dagster.actions.command import actions
 from refersion_dagster.doctor.command import doctor
+from refersion_dagster.explore.command import explore
 from refersion_dagster.sandbox.command import sandbox
 from refersion_dagster.webhooks.command import webhooks
 
@@ -54,5 +55,6 @@ def dev(on_sandbox: bool, port: int, folder: Path) -> None:
 
 main.add_command(actions)
 main.add_command(doctor)
+main.add_command(explore)
 main.add_command(sandbox)
 main.add_command(webhooks)

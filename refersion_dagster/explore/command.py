@@ -1,0 +1,42 @@
+"""`refersion-dagster explore`: the notebook over the published copies, in the browser."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+NOTEBOOK = Path(__file__).with_name("notebook.py")
+
+
+@click.command()
+@click.option(
+    "--edit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Copy the notebook to this file, such as explore.py, unless it is there already, and open it for changes.",
+)
+@click.option("--port", default=2719, show_default=True, type=click.IntRange(1, 65_535), help="Of the web page.")
+@click.option("--headless", is_flag=True, help="Open no browser.")
+def explore(edit: Path | None, port: int, headless: bool) -> None:
+    """Look at the published copies in a notebook: top affiliates, what is owed, who goes on selling."""
+    if find_spec("marimo") is None:
+        raise click.ClickException(
+            "The notebook needs marimo. Install it with: pip install 'refersion-dagster[explore]'"
+        )
+    if edit is not None and not edit.exists():
+        try:
+            shutil.copyfile(NOTEBOOK, edit)
+        except OSError as error:
+            raise click.ClickException(f"{edit} could not be written: {error.strerror}.") from None
+    command = ["edit", str(edit)] if edit else ["run", str(NOTEBOOK)]
+    options = ["--port", str(port), *(["--headless"] if headless else [])]
+    try:
+        # Of this Python, whatever other marimo there is on the PATH.
+        ended = subprocess.run([sys.executable, "-m", "marimo", *command, *options], check=False)  # noqa: S603
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    raise SystemExit(ended.returncode)

@@ -1,0 +1,144 @@
+"""What the notebook asks of the published copies, which can be read at any time: nobody's lock is in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing
+from refersion_dagster.report.publish import CURRENT, DATABASE, MANIFEST
+
+Row = dict[str, Any]
+
+TOP = """
+SELECT
+  coalesce(max(a.name), max(c.affiliate_name), c.affiliate_id) AS affiliate,
+  count(DISTINCT CASE WHEN c.kind = 'order' AND c.state IN ('pending', 'due', 'paid') THEN c.order_key END) AS orders,
+  sum(CASE WHEN c.kind = 'order' AND c.state IN ('pending', 'due', 'paid') THEN c.total ELSE 0 END) AS sales,
+  sum(CASE WHEN c.state = 'pending' THEN c.commission ELSE 0 END) AS pending,
+  sum(CASE WHEN c.state = 'due' THEN c.commission ELSE 0 END) AS due,
+  sum(CASE WHEN c.state = 'paid' THEN c.commission ELSE 0 END) AS paid
+FROM conversions AS c
+LEFT JOIN affiliates AS a ON a.affiliate_id = c.affiliate_id
+WHERE c.currency = $currency AND c.booked_month BETWEEN $first AND $last
+GROUP BY c.affiliate_id
+ORDER BY sales DESC, c.affiliate_id
+LIMIT $most
+"""
+OVER_TIME = """
+SELECT month, orders, sales, commission, is_complete
+FROM commission_monthly
+WHERE currency = $currency AND month BETWEEN $first AND $last
+ORDER BY month
+"""
+OWED = """
+SELECT
+  coalesce(affiliate_name, affiliate_id) AS affiliate,
+  due,
+  due_0_30 AS "0-30 days",
+  due_31_60 AS "31-60",
+  due_61_90 AS "61-90",
+  due_over_90 AS "over 90",
+  pending,
+  coalesce(blocked_by, '') AS "blocked by"
+FROM commission_liability
+WHERE currency = $currency
+ORDER BY due DESC, affiliate_id
+"""
+COHORTS = """
+SELECT cohort_month, affiliates, months_since, active_share
+FROM affiliate_cohorts
+WHERE currency = $currency AND cohort_month BETWEEN $first AND $last
+ORDER BY cohort_month, months_since
+"""
+
+
+class NothingPublished(Exception):
+    """There are no published copies in the folder; says how to get them."""
+
+
+def what_is_missing(folder: Path) -> str | None:
+    """What to do where nothing is published in the folder; None where something is."""
+    if (folder / CURRENT / DATABASE).is_file():
+        return None
+    return (
+        f"Nothing is published in {folder.resolve()} yet. Run the job refersion_refresh (or `make demo` for a made-up "
+        f"account), or set {PUBLISHING_VARIABLES['folder']} to the folder of the copies."
+    )
+
+
+class Published:
+    """The current set of published copies, open for reading.
+
+    Args:
+        folder: REFERSION_PUBLISH_PATH.
+
+    Raises NothingPublished.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        # The set itself, not the link to it: a set that comes meanwhile does not change what is looked at.
+        self.folder = (folder / CURRENT).resolve()
+        if missing := what_is_missing(folder):
+            raise NothingPublished(missing)
+        self.manifest = json.loads((self.folder / MANIFEST).read_text("utf-8"))
+        self._connection = duckdb.connect(str(self.folder / DATABASE), read_only=True)
+        self._connection.execute("SET TimeZone = 'UTC'")
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """For SQL of one's own; every summary is a table of its name."""
+        return self._connection
+
+    def query(self, sql: str, **values: Any) -> list[Row]:
+        """Rows by the names of their columns; amounts are exact decimals."""
+        found = self._connection.execute(sql, values or None)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def currencies(self) -> list[str]:
+        """Those of the most conversions first."""
+        return [row["currency"] for row in self.query("SELECT currency FROM currencies ORDER BY conversions DESC, 1")]
+
+    def months(self) -> list[date]:
+        """First days of the months that have figures, in order."""
+        return [row["month"] for row in self.query("SELECT DISTINCT month FROM commission_monthly ORDER BY month")]
+
+    def top_affiliates(self, currency: str, first: date, last: date, most: int) -> list[Row]:
+        """Who sold most by conversions of these months."""
+        return self.query(TOP, currency=currency, first=first, last=last, most=most)
+
+    def over_time(self, currency: str, first: date, last: date) -> list[Row]:
+        """Orders, sales and commission of each month."""
+        return self.query(OVER_TIME, currency=currency, first=first, last=last)
+
+    def owed(self, currency: str) -> list[Row]:
+        """What is due to whom now, by days since approval."""
+        return self.query(OWED, currency=currency)
+
+    def cohorts(self, currency: str, first: date, last: date) -> list[Row]:
+        """A row for each month of first sales, with the share that sold again, by months since."""
+        found = self.query(COHORTS, currency=currency, first=first, last=last)
+        later = {f"+{number}": "" for number in sorted({row["months_since"] for row in found})}
+        by_month: dict[date, Row] = {}
+        for row in found:
+            begun = {"first sale": row["cohort_month"], "affiliates": row["affiliates"], **later}
+            of_month = by_month.setdefault(row["cohort_month"], begun)
+            of_month[f"+{row['months_since']}"] = f"{row['active_share'] * 100:.0f} %"
+        return list(by_month.values())
+
+
+def published_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the settings have the copies."""
+    return Path(environment.get(PUBLISHING_VARIABLES["folder"]) or Publishing().folder).expanduser()
+
+
+def without_links(text: str) -> str:
+    """A name in which an address stays a text: marimo makes links of addresses, and names are what strangers typed."""
+    return text.replace("://", ":\N{ZERO WIDTH SPACE}//").replace("www.", "www\N{ZERO WIDTH SPACE}.")
