@@ -21,6 +21,7 @@ from refersion_dagster.automation.schedules import schedules
 from refersion_dagster.automation.statements import statements_schedule
 from refersion_dagster.automation.webhook_sensor import refersion_webhook_inbox, refersion_webhooks
 from refersion_dagster.checks.assets import all_checks
+from refersion_dagster.documentation import documented
 from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES, WebhookInbox, webhook_events
 from refersion_dagster.refersion.environment import VARIABLES
@@ -56,23 +57,26 @@ def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
 
 
 defs = dg.Definitions(
-    assets=[
-        *dg.map_asset_specs(
-            with_policies,
-            [
-                refersion_tables,
-                *summary_tables,
-                *published_assets(summaries),
-                commissions_report(summaries, check_keys),
-            ],
-        ),
-        # Fresh whenever nothing waits.
-        webhook_events,
-        # Made once a month, or when a person asks for them.
-        report_statements,
-        # External ones: nothing but their jobs, launched by a person, ever writes to Refersion.
-        *action_specs(),
-    ],
+    assets=dg.map_asset_specs(
+        documented,
+        [
+            *dg.map_asset_specs(
+                with_policies,
+                [
+                    refersion_tables,
+                    *summary_tables,
+                    *published_assets(summaries),
+                    commissions_report(summaries, check_keys),
+                ],
+            ),
+            # Fresh whenever nothing waits.
+            webhook_events,
+            # Made once a month, or when a person asks for them.
+            report_statements,
+            # External ones: nothing but their jobs, launched by a person, ever writes to Refersion.
+            *action_specs(),
+        ],
+    ),
     asset_checks=checks,
     jobs=[
         *(refersion_refresh, refersion_reconcile, refersion_backfill, refersion_webhooks, refersion_statements),

@@ -11,6 +11,7 @@ import dagster as dg
 
 from refersion_dagster.actions.catalogue import ENDPOINTS, Endpoint
 from refersion_dagster.actions.results import columns
+from refersion_dagster.documentation import answers
 from refersion_dagster.refersion.environment import DATASET
 
 GROUP = "actions"
@@ -41,7 +42,8 @@ def asset_spec(endpoint: Endpoint) -> dg.AssetSpec:
         asset_key(endpoint),
         description=f"{endpoint.description} One row is an item that was sent: what was asked, what Refersion "
         f"answered, what became of it, who asked and when.\n\nWritten by the job `{endpoint.job}` and by nothing else: "
-        "start it in its Launchpad.",
+        "start it in its Launchpad."
+        + answers("What did we ask of Refersion here, who wanted it, and what became of it?"),
         group_name=GROUP,
         kinds={"rest"},
         owners=OWNERS,

@@ -6,12 +6,31 @@ import dagster as dg
 from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
+from refersion_dagster.documentation import answers
 from refersion_dagster.ingest import history
 from refersion_dagster.refersion.entities import ENTITIES, Column, Entity, Kind
 from refersion_dagster.refersion.environment import DATASET
 
 GROUP = "refersion"
 OWNERS = ["team:data"]
+
+# What each table is asked for; figures are the summaries' to give.
+QUESTIONS = {
+    "affiliate_list": ("Which affiliates are there, in which offer, and who waits to be let in?",),
+    "affiliate_get": ("Which numeric id belongs to which code?", "Which company is an affiliate?"),
+    "conversion_totals": ("What does Refersion itself add up, to hold what is loaded against?",),
+    "affiliates": ("Which affiliates are there, in which country?", "Whose PayPal e-mail is missing?"),
+    "conversions": (
+        "Which orders, cancellations and credits are there, as Refersion has them?",
+        "What is the status of a conversion now, and which payment paid it?",
+    ),
+    "payments": ("Which payments were made to whom, and for how many conversions?",),
+    "offers": ("Which rates and terms does each offer have?",),
+    history.TABLE: (
+        "When was a conversion approved, denied or paid, and what was it before?",
+        "Which conversions are gone from Refersion, and since when?",
+    ),
+}
 
 SQL_TYPES = {
     Kind.ID: "text",
@@ -49,7 +68,8 @@ def asset_spec(entity: Entity) -> dg.AssetSpec:
     api = "graphql" if entity.is_graphql else "rest"
     return dg.AssetSpec(
         asset_key(entity.name),
-        description=f"{entity.description}\n\nMerged on {', '.join(entity.primary_key)}.",
+        description=f"{entity.description}\n\nMerged on {', '.join(entity.primary_key)}."
+        + answers(*QUESTIONS[entity.name]),
         group_name=GROUP,
         kinds={"dlt", api},
         owners=OWNERS,
@@ -67,7 +87,7 @@ def asset_spec(entity: Entity) -> dg.AssetSpec:
 def history_spec() -> dg.AssetSpec:
     return dg.AssetSpec(
         asset_key(history.TABLE),
-        description=history.DESCRIPTION,
+        description=history.DESCRIPTION + answers(*QUESTIONS[history.TABLE]),
         group_name=GROUP,
         kinds={"sql"},
         owners=OWNERS,

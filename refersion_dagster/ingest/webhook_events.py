@@ -10,6 +10,7 @@ from dagster_dlt import DagsterDltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from pydantic import Field
 
+from refersion_dagster.documentation import answers
 from refersion_dagster.ingest.loading import load_tables
 from refersion_dagster.ingest.specs import OWNERS, asset_key, column_schema
 from refersion_dagster.ingest.webhook_apply import apply_conversions
@@ -51,7 +52,8 @@ class WebhookConfig(dg.Config):
 
 @dg.asset(
     key=asset_key(WEBHOOK_EVENTS.name),
-    description=WEBHOOK_EVENTS.description,
+    description=WEBHOOK_EVENTS.description
+    + answers("What did Refersion tell us, when, and in which words?", "Which events could not be applied?"),
     group_name=GROUP,
     kinds={"dlt", "webhook"},
     owners=OWNERS,

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from sqlglot.errors import SqlglotError
 
+from refersion_dagster.documentation import answers
 from refersion_dagster.ingest.specs import asset_key as raw_key
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
@@ -45,11 +46,10 @@ def summary_asset(summary: Summary, others: Sequence[Summary] = ()) -> dg.Assets
     """
     header = summary.header
     key = asset_key(SUMMARIES, summary.name)
-    questions = "\n".join(f"- {question}" for question in header.questions)
 
     @dg.asset(
         key=key,
-        description=f"{header.description}\n\n**Grain:** {header.grain}\n\n**Answers**\n{questions}",
+        description=f"{header.description}\n\n**Grain:** {header.grain}{answers(*header.questions)}",
         group_name=header.group,
         kinds={"sql"},
         owners=header.owners,
