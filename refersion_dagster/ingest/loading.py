@@ -82,7 +82,7 @@ class Loader:
             if wanted and self._tried(wanted, failures, lambda wanted=wanted: self._load_group(wanted, self.report)):
                 yield from self._results([table for table in wanted if table != CONVERSIONS])
         if CONVERSIONS in tables and CONVERSIONS not in failures:
-            if self._is_refresh:
+            if self._looks_back:
                 with_totals = TOTALS in tables and TOTALS not in failures
                 self._tried([CONVERSIONS], failures, lambda: self._load_late_months(with_totals))
             yield from self._results([CONVERSIONS])
@@ -99,6 +99,11 @@ class Loader:
         """Whether the run looks back as far as the settings say, so that what is older is nobody else's task."""
         asked = ("lookback_days", "read_from", "read_to", "full_reload")
         return all(self.options.get(name) in (None, False) for name in asked)
+
+    @property
+    def _looks_back(self) -> bool:
+        """Whether the run reads from a look-back on, its own or that of the settings, and not just what it was told."""
+        return all(self.options.get(name) in (None, False) for name in ("read_from", "read_to", "full_reload"))
 
     def _tried(self, tables: Sequence[str], failures: dict[str, RefersionError], load: Callable[[], None]) -> bool:
         try:
@@ -119,11 +124,17 @@ class Loader:
             keep_first_totals(self.warehouse)
 
     def _load_late_months(self, with_totals: bool) -> None:
-        """Reads months from before the look-back again that must have changed, and their totals once more."""
+        """Reads months from before the look-back again that must have changed, and their totals once more.
+
+        Without it a light refresh, of a few days, would have Refersion's latest totals of a month and only the last
+        days of that month to hold against them.
+        """
         upto = self.report.table(CONVERSIONS).read_to
         if upto is None:
             return
-        late = late_months(self.warehouse, upto - timedelta(days=self.refersion.lookback_days))
+        lookback_days = self.options.get("lookback_days")
+        days = self.refersion.lookback_days if lookback_days is None else lookback_days
+        late = late_months(self.warehouse, upto - timedelta(days=days))
         if not late:
             return
         self.context.log.info(f"Changed before the look-back, reading again: {', '.join(map(str, late))}")

@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -108,6 +108,23 @@ def test_a_run_that_was_told_what_to_read_reads_that(kept: KeptUp, config: dict[
     assert kept.late(**config) == {}
     assert list(kept.stale()) == [str(row.id)]
     assert list(kept.late()) == [month_of(row)]
+
+
+def test_a_light_refresh_reads_the_month_that_it_begins_in_again_where_that_changed(kept: KeptUp) -> None:
+    """It has the latest totals of that month, which the last days of the month alone would not add up to."""
+    begins = kept.sandbox.now - timedelta(days=10)
+    assert begins.day > 5
+    row = next(
+        row
+        for row in kept.sandbox.account.conversions.values()
+        if begins.replace(day=1).timestamp() < row.created < (begins - timedelta(days=3)).timestamp()
+        and row.currency == kept.sandbox.account.settings.base
+        and not row.is_test_conversion
+    )
+    kept.sandbox.advance(seconds=60)
+    kept.sandbox.change_conversion(row.id, commission_total="77.77")
+    assert list(kept.late(lookback_days=10)) == [month_of(row)]
+    assert kept.stale() == {}
 
 
 def test_what_a_backfill_brought_is_not_read_again(kept: KeptUp) -> None:
