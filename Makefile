@@ -21,8 +21,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-demo: $(STAMP) ## the main job on the local sandbox, no account needed
-	@$(BIN)/refersion-dagster demo
+demo: $(STAMP) ## the main job on the local sandbox, no account needed; with UI=1 Dagster at work afterwards
+	@$(BIN)/refersion-dagster demo $(if $(UI),--ui)
 
 dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
 	@$(BIN)/refersion-dagster dev $(if $(SANDBOX),--sandbox)

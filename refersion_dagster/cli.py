@@ -13,6 +13,11 @@ from refersion_dagster.sandbox.command import sandbox
 from refersion_dagster.webhooks.command import webhooks
 
 DEMO_FOLDER = Path(".demo")
+DAY_SECONDS = 86_400
+
+port_option = click.option(
+    "--port", default=3000, show_default=True, type=click.IntRange(1, 65_535), help="Of Dagster's web page."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,16 +34,26 @@ def main() -> None:
     show_default=True,
     help="Where the demo's database and Dagster's records go; what an earlier demo left there is replaced.",
 )
-def demo(folder: Path) -> None:
+@click.option("--ui", is_flag=True, help="Go on into Dagster's web page, and let the sandbox's days go by.")
+@port_option
+@click.option(
+    "--day-every",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(1, DAY_SECONDS),
+    help="Seconds that a day of the sandbox takes, for --ui.",
+)
+def demo(folder: Path, ui: bool, port: int, day_every: float) -> None:
     """Run the main job on a local sandbox, without an account, and show what is earned and owed."""
     from refersion_dagster.demo import run_demo
+    from refersion_dagster.watching import Watched
 
-    raise SystemExit(run_demo(folder))
+    raise SystemExit(run_demo(folder, Watched(port, day_every) if ui else None))
 
 
 @main.command()
 @click.option("--sandbox", "on_sandbox", is_flag=True, help="On the sandbox and the demo's database, not your account.")
-@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65_535), help="Of the web page.")
+@port_option
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),

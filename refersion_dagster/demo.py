@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
+import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from refersion_dagster.dev import dagster_dev, take_no_port_in_use
 from refersion_dagster.report.dated import LATEST
-from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.sandboxed import DATABASE, LOG, clear, sandboxed
+from refersion_dagster.watching import Watched, watched
 
-DATABASE = "refersion.duckdb"
 # Shown of each currency.
 TOP = 8
 
@@ -39,60 +41,75 @@ ORDER BY currency
 """
 
 
-def demo_environment(sandbox: SandboxServer, folder: Path) -> dict[str, str]:
-    """What points the code location and Dagster at the sandbox and the demo's folder, and keeps telemetry off."""
-    return {
-        **sandbox.environment(),
-        "REFERSION_DUCKDB_PATH": str(folder / DATABASE),
-        "REFERSION_PUBLISH_PATH": str(folder / "published"),
-        "REFERSION_REPORT_PATH": str(folder / "reports"),
-        "DAGSTER_HOME": str(folder / "dagster"),
-        "DAGSTER_DISABLE_TELEMETRY": "1",
-        "RUNTIME__DLTHUB_TELEMETRY": "false",
-    }
+def run_demo(folder: Path, watch: Watched | None = None) -> int:
+    """Runs the job and prints what came out; returns the exit code.
 
-
-@contextmanager
-def only_these_settings(settings: Mapping[str, str]) -> Iterator[None]:
-    """The environment with these variables and no REFERSION_ variable of the user's own."""
-    before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__"))]:
-        del os.environ[name]
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def make_folder(folder: Path) -> Path:
-    """The demo's folder, without what an earlier demo left in it."""
-    folder = folder.resolve()
-    for left in (folder / "dagster", folder / f"{DATABASE}.wal", folder / DATABASE):
-        if left.is_dir():
-            shutil.rmtree(left)
-        else:
-            left.unlink(missing_ok=True)
-    (folder / "dagster").mkdir(parents=True)
-    (folder / "dagster" / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    return folder
-
-
-def run_demo(folder: Path) -> int:
-    """Runs the job and prints what came out; returns the exit code."""
+    Args:
+        watch: go on into Dagster's web page, until it is stopped. Raises PortTaken before anything else is done.
+    """
     console = Console()
     began = time.monotonic()
-    folder = make_folder(folder)
+    if watch:
+        take_no_port_in_use(watch.port)
+    folder = folder.resolve()
+    clear(folder)
     console.print("[bold]A local Refersion[/bold] starts: a made-up account with two years of orders.")
-    with SandboxServer() as sandbox, only_these_settings(demo_environment(sandbox, folder)):
-        result = _materialise(console)
+    with ExitStack() as stack:
+        with ended_by_interrupt(lambda: console.print("Stopped before everything was there.")):
+            sandbox = stack.enter_context(sandboxed(folder))
+            result = _materialise(console)
         if not result.success:
             console.print("[red]The job failed; see above.[/red]")
             return 1
+        _show(console, folder / DATABASE, result)
+        console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{folder / DATABASE}[/bold].")
+        # In one line however long it is, so that it can be copied.
+        console.print(f"The report, for your browser: [bold]{folder / 'reports' / LATEST}[/bold]", soft_wrap=True)
+        if watch:
+            with watched(sandbox, folder, watch, console):
+                return dagster_dev(watch.port, folder, watch.environment(), folder / LOG, end_runs=True)
+    console.print(
+        "Next: [bold]make demo UI=1[/bold] shows it in Dagster, at work; for your own account put its keys into .env "
+        "(see .env.example), then [bold]make dev[/bold]."
+    )
+    return 0
+
+
+@contextmanager
+def ended_by_interrupt(say: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile Ctrl-C ends this process at once, with exit code 130; the next demo clears what is left.
+
+    Dagster takes an interrupt for a step that failed, and goes on with those that do not depend on it.
+
+    Args:
+        say: last words.
+    """
+    interrupt, done = {signal.SIGINT}, threading.Event()
+
+    def wait() -> None:
+        signal.sigwait(interrupt)
+        if not done.is_set():
+            say()
+            os._exit(130)
+
+    # Blocked in this thread and in those and the processes that it starts, so that it comes to nobody but the waiter.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, interrupt)
+    waiter = threading.Thread(target=wait, name="interrupt")
+    waiter.start()
+    try:
+        yield
+    finally:
+        done.set()
+        assert waiter.ident  # noqa: S101 - it was started
+        signal.pthread_kill(waiter.ident, signal.SIGINT)
+        waiter.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _show(console: Console, database: Path, result: dg.ExecuteInProcessResult) -> None:
     import duckdb
 
-    with duckdb.connect(str(folder / DATABASE), read_only=True) as connection:
+    with duckdb.connect(str(database), read_only=True) as connection:
         sales, owed = connection.execute(SALES).fetchall(), connection.execute(OWED).fetchall()
     console.print("\n[bold]Who drove the sales?[/bold]")
     for table in _sales(sales):
@@ -102,14 +119,6 @@ def run_demo(folder: Path) -> int:
     console.print("[bold]Is it right?[/bold]")
     for line in _checks(result.get_asset_check_evaluations()):
         console.print(line)
-    console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{folder / DATABASE}[/bold].")
-    # In one line however long it is, so that it can be copied.
-    console.print(f"The report, for your browser: [bold]{folder / 'reports' / LATEST}[/bold]", soft_wrap=True)
-    console.print(
-        "Next: [bold]make dev SANDBOX=1[/bold] shows it in Dagster; for your own account put its keys into .env "
-        "(see .env.example), then [bold]make dev[/bold]."
-    )
-    return 0
 
 
 def _materialise(console: Console) -> dg.ExecuteInProcessResult:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import click
+from dagster import DagsterInstance, RunsFilter
 
-from refersion_dagster.demo import DATABASE, demo_environment, only_these_settings
-from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.automation.running import IN_PROGRESS
+from refersion_dagster.sandboxed import DATABASE, sandboxed
+
+# How long a run may take to write down that it was ended.
+END_SECONDS = 5
+UNFINISHED = RunsFilter(statuses=IN_PROGRESS)
+# Dagster's own default.
+HOST = "127.0.0.1"
+
+
+class PortTaken(click.ClickException):
+    """Another program has the port that Dagster's web page was to have; the message says what to do."""
 
 
 def run_dev(port: int, demo_folder: Path | None) -> int:
@@ -21,22 +37,47 @@ def run_dev(port: int, demo_folder: Path | None) -> int:
     Args:
         port: of the web page.
         demo_folder: run on the sandbox and this folder's database; None runs on the user's own settings.
+
+    Raises PortTaken.
     """
+    take_no_port_in_use(port)
     if demo_folder is None:
         home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").resolve()
         home.mkdir(parents=True, exist_ok=True)
-        return _dagster_dev(port, Path.cwd(), {"DAGSTER_HOME": str(home)})
+        return dagster_dev(port, Path.cwd(), {"DAGSTER_HOME": str(home)})
     folder = demo_folder.resolve()
-    (folder / "dagster").mkdir(parents=True, exist_ok=True)
-    with SandboxServer() as sandbox, only_these_settings(demo_environment(sandbox, folder)):
+    with sandboxed(folder) as sandbox:
         click.echo(f"A local Refersion runs at {sandbox.url}.")
         if not (folder / DATABASE).exists():
             click.echo("Nothing is loaded yet: materialise all in the UI, or run `make demo` before.")
-        # Dagster reads .env of the folder it starts in, which would put the user's own keys in place.
-        return _dagster_dev(port, folder, {})
+        return dagster_dev(port, folder, {}, end_runs=True)
 
 
-def _dagster_dev(port: int, folder: Path, environment: Mapping[str, str]) -> int:
+def take_no_port_in_use(port: int) -> None:
+    """Raises PortTaken. Dagster itself would start its daemon first, and fail with pages of log."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(
+                    f"port {port} is in use, perhaps by another Dagster; stop what runs there, or give another --port."
+                ) from error
+            raise PortTaken(f"port {port} cannot be listened on: {error.strerror or error}.") from error
+
+
+def dagster_dev(
+    port: int, folder: Path, environment: Mapping[str, str], log: Path | None = None, end_runs: bool = False
+) -> int:
+    """Runs `dagster dev` until it is stopped by Ctrl-C or a signal; returns its exit code.
+
+    Args:
+        folder: where it starts. Dagster reads .env of that folder, so for the sandbox it must not be the user's.
+        environment: on top of this process's own.
+        log: a file for what Dagster prints; None for this process's output.
+        end_runs: whether runs end with it, instead of going on to their end.
+    """
     command = [
         str(Path(sys.executable).with_name("dagster")),
         "dev",
@@ -45,17 +86,45 @@ def _dagster_dev(port: int, folder: Path, environment: Mapping[str, str]) -> int
         "--port",
         str(port),
     ]
-    # A terminal's Ctrl-C goes to the whole group, the signal of `kill` or a service manager to this process only. In a
-    # session of its own dagster hears neither, and is stopped by us, once.
-    with subprocess.Popen(  # noqa: S603 - our own words
-        command, cwd=folder, env=os.environ | environment, start_new_session=True
-    ) as process:
-        before = {
-            number: signal.signal(number, lambda _number, _frame: process.send_signal(signal.SIGINT))
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            return process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    # Handled before the process starts: one that was started with SIGINT ignored, as shells start what runs in the
+    # background, would ignore ours too.
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with log.open("w") if log else nullcontext() as output:
+            process = subprocess.Popen(  # noqa: S603 - our own words
+                command,
+                cwd=folder,
+                env=os.environ | environment,
+                stdout=output,
+                stderr=subprocess.STDOUT if output else None,
+                # A terminal's Ctrl-C goes to the whole group, the signal of `kill` or a service manager to this process
+                # only. In a session of its own dagster hears neither, and is stopped by us, once.
+                start_new_session=True,
+            )
+        while (code := process.poll()) is None:
+            if stop.wait(0.1):
+                stop.clear()
+                process.send_signal(signal.SIGINT)
+        if end_runs:
+            end_runs_of(process.pid)
+        return code
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_runs_of(group: int) -> None:
+    """Ends runs that go on: Dagster lets them outlive `dagster dev`, and they would ask a sandbox that is gone."""
+    with DagsterInstance.get() as instance:
+        if not instance.get_runs(UNFINISHED):
+            return
+        # As Dagster itself stops a run; what does not hear it is ended all the same.
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGINT)
+            patience = time.monotonic() + END_SECONDS
+            while instance.get_runs(UNFINISHED) and time.monotonic() < patience:
+                time.sleep(0.1)
+            os.killpg(group, signal.SIGKILL)
+        for run in instance.get_runs(UNFINISHED):
+            instance.report_run_canceled(run, "Ended together with the sandbox that it read.")

@@ -108,7 +108,7 @@ def test_it_says_where_the_database_is_and_what_to_do_next(demo: Demo) -> None:
     report = demo.folder / "reports" / "latest.html"
     assert f"The report, for your browser: {report}" in demo.ended.output.splitlines()
     assert report.read_text("utf-8").count("<h1>") == 1
-    assert "make dev SANDBOX=1" in " ".join(demo.ended.output.split())
+    assert "make demo UI=1" in " ".join(demo.ended.output.split())
 
 
 def test_it_tells_its_progress_table_by_table(demo: Demo) -> None:
@@ -145,8 +145,8 @@ def test_a_folder_that_cannot_be_made_is_said_to_be_none(tmp_path: Path) -> None
 def test_other_files_of_its_folder_stay(demo: Demo) -> None:
     kept = demo.folder / "kept.txt"
     kept.write_text("mine")
-    from refersion_dagster.demo import make_folder
+    from refersion_dagster.sandboxed import clear
 
-    make_folder(demo.folder)
+    clear(demo.folder)
     assert kept.read_text() == "mine"
     assert not demo.database.exists()

@@ -1,0 +1,81 @@
+"""A folder of the demo's, and the environment that points the code location at a sandbox and at that folder.
+
+.demo/
+  refersion.duckdb  dagster/  published/
+  clock.txt         where the sandbox's clock was moved to, if it was
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from refersion_dagster.sandbox import SandboxServer
+
+DATABASE, CLOCK, LOG = "refersion.duckdb", "clock.txt", "dagster.log"
+# Of Dagster's instance: it reports nothing, and asks for no e-mail address before it shows a page.
+INSTANCE = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+
+
+@contextmanager
+def sandboxed(folder: Path) -> Iterator[SandboxServer]:
+    """A sandbox, with this process's environment pointed at it and at the folder.
+
+    Its account is the same each time; its clock stands where `keep_clock` left it in this folder, so that the database
+    never knows of a later day than the account that it is read from.
+    """
+    folder = folder.resolve()
+    (folder / "dagster").mkdir(parents=True, exist_ok=True)
+    (folder / "dagster" / "dagster.yaml").write_text(INSTANCE)
+    with SandboxServer() as sandbox, only_these_settings(environment(sandbox, folder)):
+        if (folder / CLOCK).exists():
+            sandbox.advance(to=(folder / CLOCK).read_text().strip())
+        yield sandbox
+
+
+def keep_clock(folder: Path, now: datetime) -> None:
+    """Remembers where the sandbox's clock stands."""
+    fresh = folder / f".{CLOCK}"
+    fresh.write_text(f"{now.isoformat()}\n")
+    fresh.replace(folder / CLOCK)
+
+
+def environment(sandbox: SandboxServer, folder: Path) -> dict[str, str]:
+    """What points the code location and Dagster at the sandbox and the demo's folder, and keeps telemetry off."""
+    return {
+        **sandbox.environment(),
+        "REFERSION_DUCKDB_PATH": str(folder / DATABASE),
+        "REFERSION_PUBLISH_PATH": str(folder / "published"),
+        "REFERSION_REPORT_PATH": str(folder / "reports"),
+        "DAGSTER_HOME": str(folder / "dagster"),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+    }
+
+
+@contextmanager
+def only_these_settings(settings: Mapping[str, str]) -> Iterator[None]:
+    """The environment with these variables and no REFERSION_ variable of the user's own."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__"))]:
+        del os.environ[name]
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def clear(folder: Path) -> None:
+    """Takes away what an earlier demo left in its folder, and nothing else."""
+    for name in ("dagster", f"{DATABASE}.wal", DATABASE, CLOCK, LOG):
+        left = folder / name
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
