@@ -11,17 +11,18 @@ from xml.etree.ElementTree import Element
 import dagster as dg
 
 from refersion_dagster.ingest.assets import refersion_tables
-from refersion_dagster.report.commissions.asset import commissions_report
+from refersion_dagster.report.commissions.asset import KEY, commissions_report
 from refersion_dagster.report.commissions.figures import report_figures
 from refersion_dagster.report.commissions.queries import summaries_read
 from refersion_dagster.report.commissions.view import Made, report_page
 from refersion_dagster.report.folder import Reports
-from refersion_dagster.resources import Warehouse
+from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.location import Outcome, account_of, made_of_raw_tables, outcome, resources
 from refersion_dagster_tests.report.reading import read
-from refersion_dagster_tests.summaries.hand_made import Books, all_summaries
+from refersion_dagster_tests.summaries.hand_made import Books, all_summaries, with_those_they_read
 
 MADE = Made("1.2.3", "1a2b3c4d-run", datetime(2025, 4, 1, 12, 30, tzinfo=UTC))
 
@@ -44,13 +45,16 @@ class Reported:
 
 
 def report_of(account: SandboxServer, folder: Path) -> Reported:
-    """Everything of the account in one run: raw tables, summaries, checks, the report."""
+    """All that the report stands on, in one run: raw tables, summaries, their checks, the report."""
     warehouse, reports = Warehouse(duckdb_path=str(folder / "warehouse.duckdb")), folder / "reports"
     made = made_of_raw_tables(checked=True)
-    keys = [spec.key for one in made for spec in one.check_specs]
+    needed = with_those_they_read(summaries_read({summary.name for summary in all_summaries()}))
+    not_needed = {asset_key(SUMMARIES, one.name) for one in all_summaries() if one not in needed}
+    keys = [spec.key for one in made for spec in one.check_specs if spec.asset_key not in not_needed]
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [refersion_tables, *made, commissions_report(all_summaries(), keys)],
+            selection=dg.AssetSelection.assets(KEY).upstream() | dg.AssetSelection.checks(*keys),
             resources={**resources(account_of(account), warehouse), "reports": Reports(folder=str(reports))},
             instance=instance,
             raise_on_error=False,
