@@ -17,6 +17,7 @@ from refersion_dagster.report.statements.ties import by_currency, from_roll_forw
 from refersion_dagster.resources import SUMMARIES, RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster.summaries.build import Built, build
+from refersion_dagster.summaries.plot import plot
 from refersion_dagster.summaries.query import RAW_COLUMNS
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.checks.evaluating import Evaluations, evaluate
@@ -164,6 +165,15 @@ def test_builds_tell_the_same_of_their_tables(both: list[Loaded]) -> None:
         assert (postgres.rows, postgres.columns) == (duckdb.rows, duckdb.columns)
         if summary.file.tree.args.get("order"):
             assert postgres.first_rows == duckdb.first_rows, summary.name
+
+
+def test_plots_are_the_same(both: list[Loaded]) -> None:
+    drawn = []
+    for loaded in both:
+        with loaded.warehouse.session() as session:
+            drawn.append({summary.name: plot(session, summary) for summary in all_summaries() if summary.header.plot})
+    assert all(drawn[0].values())
+    assert drawn[1] == drawn[0]
 
 
 def test_the_report_has_the_same_figures(both: list[Loaded]) -> None:
