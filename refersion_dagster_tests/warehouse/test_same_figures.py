@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.report.commissions.figures import report_figures
+from refersion_dagster.report.statements.asset import StatementsConfig, make
 from refersion_dagster.report.statements.figures import concerned, roll_forward, statements
 from refersion_dagster.report.statements.ties import by_currency, from_roll_forward
 from refersion_dagster.resources import SUMMARIES, RefersionResource, Warehouse
@@ -202,3 +205,19 @@ def test_statements_are_the_same_and_tie_in_both(both: list[Loaded], month: date
         assert list(from_roll_forward(by_currency(of_month), rolled)) == []
         found.append((of_month, rows))
     assert found[1] == found[0]
+
+
+def test_and_so_are_their_files(both: list[Loaded], tmp_path: Path) -> None:
+    found = []
+    for number, loaded in enumerate(both):
+        with loaded.warehouse.session() as session:
+            make(session, StatementsConfig(), tmp_path / str(number), "0" * 8)
+        (month,) = [folder for folder in (tmp_path / str(number)).iterdir() if folder.is_symlink()]
+        found.append({path.name: told_of(path) for path in month.iterdir()})
+    assert len(found[0]) > 10
+    assert found[1] == found[0]
+
+
+def told_of(path: Path) -> str:
+    """A file's text without the moment of the reading, which is not the same in both."""
+    return re.sub(r"\d+ \w+ \d{4}, \d\d:\d\d", "", path.read_text("utf-8"))
