@@ -1,6 +1,6 @@
 """Turns each summary into an asset `summaries/<name>`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -10,10 +10,11 @@ from refersion_dagster.documentation import answers
 from refersion_dagster.ingest.specs import asset_key as raw_key
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
-from refersion_dagster.summaries.build import KeyNotUnique, SummaryFailed, build
+from refersion_dagster.summaries.ahead import BuildAhead
+from refersion_dagster.summaries.build import KeyNotUnique, SummaryFailed
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.plot import plot
-from refersion_dagster.summaries.query import Summary
+from refersion_dagster.summaries.query import RAW_COLUMNS, Summary
 from refersion_dagster.summaries.settings import InvalidSetting, ReportSettings
 from refersion_dagster.summaries.show import markdown_table
 from refersion_dagster.warehouse.sql import Value
@@ -42,7 +43,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary] = ()) -> dg.Assets
     """The asset that builds one summary beside the table there is and swaps the two.
 
     Args:
-        others: the summaries that it may read, for its column lineage.
+        others: the summaries that it may read or be read by, for its column lineage and to build them ahead.
     """
     header = summary.header
     key = asset_key(SUMMARIES, summary.name)
@@ -78,16 +79,20 @@ def summary_asset(summary: Summary, others: Sequence[Summary] = ()) -> dg.Assets
         context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         values = setting_values(settings)
-        with warehouse.writing(context.log.info), warehouse.session() as session:
+        with warehouse.writing(context.log.info):
+            ahead = warehouse.shared("ahead", lambda: build_ahead(context, warehouse, others, values))
             try:
-                built = build(session, summary, values)
+                built = ahead.built(summary)
             except KeyNotUnique as error:
                 rows = dg.MetadataValue.md(markdown_table([*header.primary_key, "rows"], error.rows))
                 yield dg.AssetCheckResult(passed=False, check_name=PRIMARY_KEY, metadata={"offending_keys": rows})
                 raise dg.Failure(str(error), allow_retries=False) from error
             except SummaryFailed as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
-            plotted = plot(session, summary)
+            with warehouse.session() as session:
+                session.swap_in(SUMMARIES, summary.name, built.fresh)
+                ahead.swapped_in(summary)
+                plotted = plot(session, summary)
         metadata: dict[str, Any] = {
             "dagster/row_count": built.rows,
             "dagster/column_schema": dg.TableSchema(
@@ -107,6 +112,23 @@ def summary_asset(summary: Summary, others: Sequence[Summary] = ()) -> dg.Assets
         )
 
     return build_summary
+
+
+def build_ahead(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    summaries: Sequence[Summary],
+    values: Mapping[str, Value],
+) -> BuildAhead:
+    """What builds the summaries of this run; with an executor of processes, of this one."""
+    # No public property tells which steps are this process's.
+    steps = set(context.get_step_execution_context().execution_plan.step_keys_to_execute)
+    return BuildAhead(
+        warehouse,
+        [one for one in summaries if asset_key(SUMMARIES, one.name).to_python_identifier() in steps],
+        values,
+        {table for table in RAW_COLUMNS if raw_key(table) in context.job_def.asset_layer.selected_asset_keys},
+    )
 
 
 def lineage(summary: Summary, others: Sequence[Summary]) -> dg.TableColumnLineage:

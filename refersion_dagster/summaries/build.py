@@ -38,8 +38,16 @@ class KeyNotUnique(SummaryFailed):
 
 @dataclass(frozen=True)
 class Built:
-    """What was built: its number of rows, names and types of its columns, and its first rows in their order."""
+    """What was built.
 
+    Args:
+        fresh: the table's name until it takes the place of the one there is.
+        rows: its number of rows.
+        columns: names and types.
+        first_rows: in the order of the SELECT.
+    """
+
+    fresh: str
     rows: int
     columns: list[tuple[str, str]]
     first_rows: list[tuple[Any, ...]]
@@ -48,10 +56,20 @@ class Built:
 def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> Built:
     """Builds the table and puts it in the place of the one there is, in one transaction.
 
+    Raises what build_beside raises; the table then stays as it was.
+    """
+    built = build_beside(session, summary, settings)
+    session.swap_in(SUMMARIES, summary.name, built.fresh)
+    return built
+
+
+def build_beside(session: Session, summary: Summary, settings: Mapping[str, Value]) -> Built:
+    """Builds the table beside the one there is, and checks its primary key.
+
     Args:
         settings: values of the `$name`s, from ReportSettings.parameters().
 
-    Raises SummaryFailed with the file and line, and KeyNotUnique; either way the table stays as it was.
+    Raises SummaryFailed with the file and line, and KeyNotUnique.
     """
     values = dict(settings)
     if KEPT_READING in summary.file.parameters:
@@ -70,7 +88,7 @@ def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> 
             f"{summary.file.path}:{summary.file.line}: the query failed, and {kept}: {reason}"
         ) from error
     if wrong := not_unique(session, f"{SUMMARIES}.{fresh}", summary.header.primary_key):
-        session.query(f"DROP TABLE {SUMMARIES}.{fresh}")
+        session.native(f"DROP TABLE {SUMMARIES}.{fresh}")
         raise KeyNotUnique(
             f"{summary.file.path}:{summary.file.line}: keys ({', '.join(summary.header.primary_key)}) are missing or "
             f"there twice, and {kept}.",
@@ -78,15 +96,14 @@ def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> 
         )
     rows, columns = session.count(SUMMARIES, fresh), session.columns(SUMMARIES, fresh)
     # Of the new table, which has the order of its SELECT; the old one may get the rows wherever there is room.
-    first_rows = session.query(f"SELECT * FROM {SUMMARIES}.{fresh} LIMIT {FIRST_ROWS}")  # noqa: S608 - names of ours
-    session.swap_in(SUMMARIES, summary.name, fresh)
-    return Built(rows, columns, first_rows)
+    first_rows = session.native(f"SELECT * FROM {SUMMARIES}.{fresh} LIMIT {FIRST_ROWS}")  # noqa: S608 - names of ours
+    return Built(fresh, rows, columns, first_rows)
 
 
 def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20) -> list[tuple[Any, ...]]:
     """The first keys that are missing or there more than once, each with the number of its rows."""
     names, missing = ", ".join(key), " OR ".join(f"{name} IS NULL" for name in key)
-    return session.query(
+    return session.native(
         f"SELECT {names}, count(*) FROM {table} GROUP BY {names} HAVING count(*) > 1 OR {missing} LIMIT {limit}"  # noqa: S608
     )
 

@@ -12,7 +12,7 @@ from refersion_dagster.warehouse.errors import (
     WarehouseNotSet,
     WarehouseUnreachable,
 )
-from refersion_dagster.warehouse.session import Session, UndefinedTable
+from refersion_dagster.warehouse.session import Session, UndefinedTable, beside
 from refersion_dagster.warehouse.warehouse import SUMMARIES, Warehouse
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "WarehouseFull",
     "WarehouseNotSet",
     "WarehouseUnreachable",
+    "beside",
 ]

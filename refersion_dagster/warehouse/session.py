@@ -18,6 +18,11 @@ __all__ = ["Session", "UndefinedTable"]
 Row = tuple[Any, ...]
 
 
+def beside(table: str) -> str:
+    """The name that a table has while it is built beside the one there is."""
+    return f"{table}__new"
+
+
 class Session:
     """One connection, in dlt's own client, of which the session's time zone is UTC.
 
@@ -41,7 +46,10 @@ class Session:
         return to_dialect(tree, DIALECT)
 
     def native(self, sql: str) -> list[Row]:
-        """Runs a statement in the database's own dialect."""
+        """Runs a statement in the database's own dialect.
+
+        What all of them understand alike comes here as well: reading a statement takes longer than running a small one.
+        """
         return [tuple(row) for row in self._client.execute_sql(sql) or ()]
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
@@ -52,6 +60,10 @@ class Session:
         found = self._client.native_connection.sql(self.translated(bind(parse(sql), parameters)))
         for batch in found.to_arrow_reader(rows):
             yield pa.Table.from_batches([batch])
+
+    def interrupt(self) -> None:
+        """Ends the statement that another thread runs on this connection, with an error there; none does no harm."""
+        self._client.native_connection.interrupt()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -71,22 +83,22 @@ class Session:
 
     def count(self, schema: str, table: str) -> int:
         """Rows of a table. Raises UndefinedTable."""
-        return int(self.query(f"SELECT count(*) FROM {schema}.{table}")[0][0])  # noqa: S608
+        return int(self.native(f"SELECT count(*) FROM {schema}.{table}")[0][0])  # noqa: S608
 
     def create_schema(self, schema: str) -> None:
         """Makes a schema that is not there yet."""
-        self.query(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        self.native(f"CREATE SCHEMA IF NOT EXISTS {schema}")
 
     def build_beside(self, schema: str, table: str, select: exp.Expr) -> str:
         """Builds a table from a SELECT beside the one there is; returns the name it has until `swap_in`."""
-        fresh = f"{table}__new"
+        fresh = beside(table)
         self.create_schema(schema)
-        self.query(f"DROP TABLE IF EXISTS {schema}.{fresh}")
+        self.native(f"DROP TABLE IF EXISTS {schema}.{fresh}")
         self.native(f"CREATE TABLE {schema}.{fresh} AS\n{self.translated(select)}")
         return fresh
 
     def swap_in(self, schema: str, table: str, fresh: str) -> None:
         """Puts a table that was built beside in the place of the one there is, in one transaction."""
         with self.transaction():
-            self.query(f"DROP TABLE IF EXISTS {schema}.{table}")
-            self.query(f"ALTER TABLE {schema}.{fresh} RENAME TO {table}")
+            self.native(f"DROP TABLE IF EXISTS {schema}.{table}")
+            self.native(f"ALTER TABLE {schema}.{fresh} RENAME TO {table}")

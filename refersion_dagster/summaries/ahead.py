@@ -1,0 +1,126 @@
+"""Building summaries ahead of their steps: the database works on one while Dagster writes down the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from threading import Lock
+from types import TracebackType
+
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.summaries.build import Built, build_beside
+from refersion_dagster.summaries.query import Summary
+from refersion_dagster.warehouse import Session, beside
+from refersion_dagster.warehouse.sql import Value
+
+# Between two attempts to end a statement, which may be one that is about to begin.
+INTERRUPT_SECONDS = 0.05
+
+
+class BuildAhead:
+    """The builds of one run: one at a time, in a thread and with sessions of their own.
+
+    A summary is built beside the table there is as soon as the tables it reads are in their places, and stays there
+    until its own step asks for it. So nothing takes a table's place before Dagster says so, which waits for blocking
+    checks; a summary whose step never comes, as one of those failed, is dropped at the end of the run. An error of a
+    build is raised in the summary's own step, and only there.
+
+    Its methods are for the one thread that runs the steps.
+
+    Args:
+        summaries: those of which this process runs the steps, each after those it reads.
+        values: the settings, from ReportSettings.parameters().
+        loading: raw tables that this run loads, all in one step.
+    """
+
+    def __init__(
+        self, warehouse: Warehouse, summaries: Sequence[Summary], values: Mapping[str, Value], loading: Collection[str]
+    ) -> None:
+        self._warehouse = warehouse
+        self._values = values
+        self._loading = frozenset(loading)
+        self._to_start = {summary.name: summary for summary in summaries}
+        self._not_in_place = set(self._to_start)
+        self._started: dict[str, Future[Built]] = {}
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="summaries")
+        self._closing = False
+        self._lock = Lock()
+        self._session: Session | None = None
+
+    def __enter__(self) -> BuildAhead:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def built(self, summary: Summary) -> Built:
+        """Waits until the summary is built beside the table there is. Raises what build_beside raises.
+
+        To be called by its step: that this one runs means that Dagster has seen what it stands on loaded and checked.
+        """
+        if any(schema == DATASET and table in self._loading for schema, table in summary.depends_on):
+            self._loading = frozenset()
+        if summary.name not in self._started:
+            self._start(summary)
+        self._start_what_can_be()
+        wait([self._started[summary.name]])  # one that is interrupted is left to close()
+        return self._started.pop(summary.name).result()
+
+    def swapped_in(self, summary: Summary) -> None:
+        """Says that the summary is in its place, so that what reads it can be built."""
+        self._not_in_place.discard(summary.name)
+        self._start_what_can_be()
+
+    def close(self) -> None:
+        """Ends what is under way, and drops what no step asked for."""
+        with self._lock:
+            self._closing = True
+        started, self._started = self._started, {}
+        for future in started.values():
+            future.cancel()
+        while wait(started.values(), timeout=INTERRUPT_SECONDS).not_done:
+            with self._lock:
+                if self._session:
+                    self._session.interrupt()
+        self._worker.shutdown()
+        if left := [name for name, future in started.items() if not future.cancelled()]:
+            with self._warehouse.session() as session:
+                session.create_schema(SUMMARIES)  # where the first build did not come that far
+                for name in left:
+                    session.native(f"DROP TABLE IF EXISTS {SUMMARIES}.{beside(name)}")
+
+    def _start_what_can_be(self) -> None:
+        for summary in list(self._to_start.values()):
+            if self._can_be_built(summary):
+                self._start(summary)
+
+    def _can_be_built(self, summary: Summary) -> bool:
+        # A load has settings of its own for the whole DuckDB file, which a session would undo; see Database.session.
+        return not self._loading and not any(
+            schema == SUMMARIES and table in self._not_in_place for schema, table in summary.depends_on
+        )
+
+    def _start(self, summary: Summary) -> None:
+        self._to_start.pop(summary.name, None)
+        self._started[summary.name] = self._worker.submit(self._build, summary)
+
+    def _build(self, summary: Summary) -> Built:
+        with self._warehouse.session() as session, self._interruptible(session):
+            return build_beside(session, summary, self._values)
+
+    @contextmanager
+    def _interruptible(self, session: Session) -> Iterator[None]:
+        """The session where close() finds it."""
+        with self._lock:
+            if self._closing:
+                raise RuntimeError("Nothing more is built, as the run ends.")
+            self._session = session
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._session = None
