@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from hypothesis import settings
 
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import SMALL
@@ -18,6 +19,10 @@ for _name in [name for name in os.environ if name.startswith(("REFERSION_", "SOU
     del os.environ[_name]
 os.environ.pop("DAGSTER_HOME", None)
 os.environ.update(DAGSTER_DISABLE_TELEMETRY="1", RUNTIME__DLTHUB_TELEMETRY="false")
+
+# No example fails for the time it takes: other tests run beside it.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 def pytest_xdist_auto_num_workers() -> int:

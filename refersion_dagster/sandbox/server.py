@@ -147,9 +147,13 @@ class _Server(uvicorn.Server):
             pause = 0.01
 
     def stop(self) -> None:
-        self.should_exit = True
+        # All of it in the loop, which could otherwise see the first half, and be closed before the second.
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        self.should_exit = True
+        self._stopping.set()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -57,7 +57,7 @@ def batch_of(*bodies: Any) -> Batch:
     )
 
 
-@settings(max_examples=40, deadline=None, database=None, derandomize=True)
+@settings(max_examples=40, database=None, derandomize=True)
 @given(st.lists(BODIES, max_size=3), st.sampled_from(PersonalData))
 def test_any_event_becomes_a_row_and_a_good_one_is_applied_whatever_comes_with_it(
     bodies: list[Any], policy: PersonalData

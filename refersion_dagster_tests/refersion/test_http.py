@@ -241,9 +241,8 @@ class TestPauses:
         clerk.reply = reply
         post_many(transports(concurrency=8), clerk.url, 60)
         assert len(clerk.seen) == 61
-        # What was under way when the answer came may still arrive.
-        during = [seen for seen in clerk.seen if told[0] + 0.15 < seen.at < ends[0] - 0.05]
-        assert during == []
+        # What was under way when the answer came, seven others at most, may still arrive.
+        assert sum(told[0] < seen.at < ends[0] - 0.05 for seen in clerk.seen) < 8
         assert any(seen.at > ends[0] - 0.05 for seen in clerk.seen)
 
     def test_one_longer_than_the_budget_is_not_waited_for_by_anybody(

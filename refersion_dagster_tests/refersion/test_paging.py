@@ -237,7 +237,7 @@ HINTS: dict[str, Callable[[int, int], Callable[[int, int], int | None]]] = {
 }
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(0, 400),
     cap=st.one_of(st.integers(1, 12), st.integers(1, 200)),
@@ -253,7 +253,7 @@ def test_every_row_comes_once_and_in_order_for_any_page_cap_hint_and_concurrency
     assert server.read(concurrency, page_size) == list(range(count))
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(
     count=st.integers(0, 300),
     cap=st.integers(1, 40),
@@ -268,7 +268,7 @@ def test_pages_cut_short_at_whim_cost_no_row(
     assert server.read(concurrency) == list(range(count))
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(
     count=st.integers(0, 300),
     cap=st.integers(1, 200),
@@ -283,7 +283,7 @@ def test_an_empty_page_wherever_it_comes_costs_no_row(
     assert server.read(concurrency) == list(range(count))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(0, 400),
     cap=st.integers(1, 200),

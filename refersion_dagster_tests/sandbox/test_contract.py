@@ -22,7 +22,6 @@ CHECKS = [
 ]
 SETTINGS = settings(
     max_examples=12,
-    deadline=None,
     database=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

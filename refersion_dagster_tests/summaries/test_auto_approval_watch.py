@@ -137,7 +137,7 @@ ROWS = st.lists(
 
 
 @given(ROWS)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_amounts_are_those_of_the_rows(books: Books, rows: list[tuple[Any, ...]]) -> None:
     """Per currency the amounts add up to those of the pending rows of each age, to the fourth decimal."""
     with books.warehouse.session() as session:

@@ -65,7 +65,7 @@ def sums(rows: list[Made], reading: str) -> Mapping[Cell, Sums]:
 
 @given(st.lists(CONVERSIONS, max_size=10), st.sampled_from(READINGS), st.sampled_from(["0", "0.0001", "-5"]))
 @example([Made(MARCH, "APPROVED", "UNPAID", "USD", False, False, Decimal(1), Decimal(1))], ALL, "0.0001")
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_figures_are_those_of_the_rows(books: Books, rows: list[Made], reading: str, off: str) -> None:
     """Loaded sums are those of the reading that is named, and the difference is what Refersion is off by."""
     with books.warehouse.session() as session:

@@ -278,7 +278,7 @@ def by_life(rows: Sequence[dict[str, Any]], life: Life) -> list[dict[str, Any]]:
     return [row for row in rows if row["conversion_id"] == f"{life.number}"]
 
 
-LIVES = settings(max_examples=12, deadline=None, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
+LIVES = settings(max_examples=12, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(lives=many_lives(), zone=st.sampled_from(ZONES))

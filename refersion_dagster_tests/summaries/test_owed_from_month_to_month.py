@@ -24,7 +24,7 @@ from refersion_dagster_tests.summaries.lives import ZONES, Life, many_lives, mon
 
 NAMES = ("commission_roll_forward", "commission_liability")
 MOVEMENTS = ("newly_due", "manual_credits", "paid", "reversed")
-EXAMPLES = settings(max_examples=10, deadline=None, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=10, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")

@@ -153,7 +153,7 @@ def is_reversal(row: Any) -> bool:
 
 
 @given(conversions=CONVERSIONS)
-@settings(max_examples=15, deadline=None, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_rows_both_ways_of_counting_take_back_the_same(
     any_books: Books, conversions: list[dict[str, Any]]
 ) -> None:

@@ -62,7 +62,7 @@ def sold(rows: list[Row]) -> Decimal:
 
 
 @given(conversions=CONVERSIONS)
-@settings(max_examples=20, deadline=None, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_rows(books: Books, conversions: list[dict[str, Any]]) -> None:
     start_again(books, conversions)
     books.build(*NAMES)

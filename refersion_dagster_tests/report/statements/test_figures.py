@@ -35,7 +35,7 @@ from refersion_dagster_tests.summaries.hand_made import (
 )
 from refersion_dagster_tests.summaries.lives import ZONES, Life, many_lives, month_of, months
 
-EXAMPLES = settings(max_examples=6, deadline=None, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=6, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_a_balance_goes_on_from_month_to_month(books: Books) -> None:
