@@ -72,6 +72,7 @@ def report_page(figures: Figures, checks: Sequence[CheckState], made: Made) -> s
         moved=moved,
         ages=ages,
         funnel=funnel,
+        approval_rate=approval_rate,
         everyone_else=everyone_else,
     )
 
@@ -176,6 +177,15 @@ def funnel(of: OfCurrency) -> list[Share]:
     ]
     unknown = line("In an unknown status", "unknown")
     return lines + [unknown] * bool(unknown.number) if made else []
+
+
+def approval_rate(of: OfCurrency) -> Decimal | None:
+    """Approved by approved, denied and unqualified conversions of orders, a fraction; None before any was decided."""
+    number = {state.state: state.conversions for state in of.states}
+    approved, rejected = (
+        sum(number.get(state, 0) for state in states) for states in (("due", "paid"), ("denied", "unqualified"))
+    )
+    return Decimal(approved) / (approved + rejected) if approved + rejected else None
 
 
 def everyone_else(of: OfCurrency, period: Period) -> tuple[int, Decimal, Decimal, Decimal]:
