@@ -2,17 +2,20 @@
 temporary folders."""
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 from hypothesis import settings
 
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import SMALL
 from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
+from refersion_dagster_tests.summaries.hand_made import Books, create_raw_tables
 
 # Before any test module is imported: the code location looks at the environment when it is loaded.
 for _name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__"))]:
@@ -91,3 +94,26 @@ def postgres(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -
     for name, value in database.credentials.items():
         monkeypatch.setenv(name, value)
     return database
+
+
+@pytest.fixture(scope="session")
+def empty_raw_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with raw tables as the source creates them, which tests copy."""
+    database = tmp_path_factory.mktemp("raw") / "warehouse.duckdb"
+    create_raw_tables(database)
+    return database
+
+
+@pytest.fixture
+def database(empty_raw_tables: Path, tmp_path: Path) -> Iterator[Path]:
+    """A warehouse with empty raw tables of this test's own."""
+    path = Path(shutil.copy(empty_raw_tables, tmp_path))
+    # Held open, so that each further connection of the test takes no time.
+    with duckdb.connect(str(path)):
+        yield path
+
+
+@pytest.fixture
+def books(database: Path) -> Books:
+    """Summaries of rows that the test adds."""
+    return Books(database)
