@@ -222,7 +222,7 @@ class TestPage:
         assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
         for table in page.iter("table"):
             assert text(next(table.iter("caption")))
-            assert all(head.get("scope") in ("col", "row") for head in table.iter("th"))
+            assert all(head.get("scope") in ("col", "row") and text(head) for head in table.iter("th"))
             widths = {len(row) for row in table.iter("tr")}
             assert len(widths) == 1
 
