@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test load-test lint format clean
+.PHONY: help setup demo dev test load-test screenshots lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ test: $(STAMP) ## the whole test suite
 
 load-test: $(STAMP) ## the webhook receiver: 1,000 events a second for 30 s, killed in the middle
 	$(BIN)/python -m benchmarks.webhooks
+
+screenshots: $(STAMP) ## the pictures of README.md, which need a browser
+	$(BIN)/python -m docs.screenshots
 
 lint: $(STAMP) ## ruff and pyright
 	$(BIN)/ruff check .
