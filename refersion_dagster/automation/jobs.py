@@ -27,6 +27,6 @@ refersion_reconcile = dg.define_asset_job(
 refersion_statements = dg.define_asset_job(
     "refersion_statements",
     selection=dg.AssetSelection.groups(STATEMENTS_GROUP),
-    description="Statements of a month for every affiliate, or of one; choose in the Launchpad. By itself it takes the "
-    "last month that was over when Refersion was last read.",
+    description="Statements of a month for every affiliate, or of one: both are chosen in the Launchpad (the arrow "
+    "beside Materialize). By itself it takes the last month that was over when Refersion was last read.",
 )

@@ -80,8 +80,8 @@ what was earned, approved, reversed, paid and adjusted, what was owed when it en
 
 HTML and CSV for each affiliate, an index of all and a file of totals, in `statements/<month>/` of \
 `REFERSION_REPORT_PATH`; a set is swapped in whole. An affiliate's files hold nothing of other affiliates, and none of \
-customers. Made when a person launches it, or each month by the schedule `refersion_statements`; choose month and \
-affiliate in the Launchpad.
+customers. Made when a person launches it, or each month by the schedule `refersion_statements`; month \
+and affiliate are chosen in the Launchpad (the arrow beside Materialize).
 
 **Answers**
 - What do we tell an affiliate who asks how last month's payment came about?
