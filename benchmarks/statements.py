@@ -57,7 +57,7 @@ def measured(database: Path, folder: Path) -> dict[str, Any]:
     import dagster as dg
 
     from refersion_dagster.report.folder import Reports
-    from refersion_dagster.report.statements.asset import report_statements
+    from refersion_dagster.report.statements.asset import statements_asset
     from refersion_dagster.resources import Warehouse
 
     home = folder / "dagster"
@@ -65,7 +65,7 @@ def measured(database: Path, folder: Path) -> dict[str, Any]:
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         started = time.perf_counter()
         result = dg.materialize(
-            [report_statements],
+            [statements_asset()],
             resources={"warehouse": Warehouse(duckdb_path=str(database)), "reports": Reports(folder=str(folder))},
             run_config={"ops": {"report__statements": {"config": {"month": MONTH}}}},
             instance=instance,

@@ -29,7 +29,7 @@ from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing, pu
 from refersion_dagster.report.commissions.asset import KEY as COMMISSIONS_REPORT
 from refersion_dagster.report.commissions.asset import commissions_report
 from refersion_dagster.report.folder import REPORTS_VARIABLES, Reports
-from refersion_dagster.report.statements.asset import report_statements
+from refersion_dagster.report.statements.asset import statements_asset
 from refersion_dagster.resources import (
     WAREHOUSE_VARIABLES,
     RefersionResource,
@@ -46,7 +46,8 @@ FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_win
 summaries = load_summaries()
 summary_tables = summary_assets(summaries)
 checks = all_checks(summaries)
-check_keys = [spec.key for checked in (*summary_tables, *checks) for spec in checked.check_specs]
+check_specs = [spec for checked in (*summary_tables, *checks) for spec in checked.check_specs]
+check_keys = [spec.key for spec in check_specs]
 
 
 def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -72,7 +73,7 @@ defs = dg.Definitions(
             # Fresh whenever nothing waits.
             webhook_events,
             # Made once a month, or when a person asks for them.
-            report_statements,
+            statements_asset(check_specs),
             # External ones: nothing but their jobs, launched by a person, ever writes to Refersion.
             *action_specs(),
         ],

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Page
 
 from refersion_dagster.report.folder import Reports
-from refersion_dagster.report.statements.asset import report_statements
+from refersion_dagster.report.statements.asset import statements_asset
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.browser.seeing import Seen
 from refersion_dagster_tests.location import SMALL, outcome
@@ -84,7 +84,7 @@ def documents(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Doc
     assert reported.outcome.success, reported.outcome.failure
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            [report_statements],
+            [statements_asset()],
             resources={"warehouse": reported.warehouse, "reports": Reports(folder=str(reported.folder))},
             instance=instance,
         )

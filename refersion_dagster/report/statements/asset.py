@@ -1,11 +1,12 @@
 """The asset `report/statements`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
+from refersion_dagster.report.commissions.checks import check_states
 from refersion_dagster.report.folder import Reports
 from refersion_dagster.report.sets import swapped_in
 from refersion_dagster.report.statements.figures import (
@@ -20,6 +21,7 @@ from refersion_dagster.report.statements.figures import (
 from refersion_dagster.report.statements.issue import Issue, chosen_month
 from refersion_dagster.report.statements.mistakes import (
     AffiliateNotThere,
+    ChecksFailed,
     FolderNotWritable,
     NothingToState,
     StatementsDoNotTie,
@@ -58,24 +60,13 @@ class StatementsConfig(dg.Config):
         default=False,
         description="Allow a month that is not over yet. Its statements say that they may still change.",
     )
+    despite_failed_checks: bool = Field(
+        default=False,
+        description="Make them although a blocking check of the summaries they read has failed.",
+    )
 
 
-@dg.asset(
-    key=KEY,
-    group_name=GROUP,
-    kinds={"html", "csv"},
-    owners=["team:data"],
-    deps=[asset_key(SUMMARIES, name) for name in READS],
-    check_specs=[
-        dg.AssetCheckSpec(
-            TIES,
-            asset=KEY,
-            blocking=True,
-            description="All statements of the month add up to summaries/commission_roll_forward, to the last digit, "
-            "in each currency and line; each statement in itself, and to its conversions. Otherwise none is written.",
-        )
-    ],
-    description="""A statement for each affiliate and month, to be sent to them: what was owed when the month began, \
+DESCRIPTION = """A statement for each affiliate and month, to be sent to them: what was owed when the month began, \
 what was earned, approved, reversed, paid and adjusted, what was owed when it ended, and the conversions behind it.
 
 HTML and CSV for each affiliate, an index of all and a file of totals, in `statements/<month>/` of \
@@ -85,23 +76,66 @@ and affiliate are chosen in the Launchpad (the arrow beside Materialize).
 
 **Answers**
 - What do we tell an affiliate who asks how last month's payment came about?
-- Which conversions make up what an affiliate is owed?""",
-)
-def report_statements(
-    context: dg.AssetExecutionContext, config: StatementsConfig, warehouse: Warehouse, reports: Reports
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Everything is read from one state of the warehouse, as no other run may write meanwhile."""
-    try:
-        with warehouse.writing(context.log.info), warehouse.session() as session:
-            yield make(session, config, reports.path / FOLDER, context.run.run_id)
-    except StatementsDoNotTie as error:
-        yield dg.AssetCheckResult(passed=False, check_name=TIES, description=error.description)
-        raise
-    except OSError as error:
-        raise FolderNotWritable(
-            f"{reports.path / FOLDER} could not be written: {error.strerror or error}. Make room, or set "
-            "REFERSION_REPORT_PATH."
-        ) from error
+- Which conversions make up what an affiliate is owed?"""
+
+
+def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefinition:
+    """The asset that writes the statements.
+
+    Args:
+        checks: those there are; of the blocking ones of what statements read none may have failed last.
+    """
+    reads = [asset_key(SUMMARIES, name) for name in READS]
+    blocking = [check.key for check in checks if check.blocking and check.asset_key in reads]
+
+    @dg.asset(
+        key=KEY,
+        group_name=GROUP,
+        kinds={"html", "csv"},
+        owners=["team:data"],
+        deps=reads,
+        check_specs=[
+            dg.AssetCheckSpec(
+                TIES,
+                asset=KEY,
+                blocking=True,
+                description="All statements of the month add up to summaries/commission_roll_forward, to the last "
+                "digit, in each currency and line; each statement in itself, and to its conversions. Otherwise none is "
+                "written.",
+            )
+        ],
+        description=DESCRIPTION,
+    )
+    def report_statements(
+        context: dg.AssetExecutionContext, config: StatementsConfig, warehouse: Warehouse, reports: Reports
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        """Everything is read from one state of the warehouse, as no other run may write meanwhile."""
+        if not config.despite_failed_checks:
+            refuse_failed_checks(context.instance, blocking)
+        try:
+            with warehouse.writing(context.log.info), warehouse.session() as session:
+                yield make(session, config, reports.path / FOLDER, context.run.run_id)
+        except StatementsDoNotTie as error:
+            yield dg.AssetCheckResult(passed=False, check_name=TIES, description=error.description)
+            raise
+        except OSError as error:
+            raise FolderNotWritable(
+                f"{reports.path / FOLDER} could not be written: {error.strerror or error}. Make room, or set "
+                "REFERSION_REPORT_PATH."
+            ) from error
+
+    return report_statements
+
+
+def refuse_failed_checks(instance: dg.DagsterInstance, blocking: Sequence[dg.AssetCheckKey]) -> None:
+    """Raises ChecksFailed where one of these checks failed last, as automation would not go on either."""
+    failed = [check for check in check_states(instance, blocking) if check.verdict == "failed"]
+    if failed:
+        told = "; ".join(f"{check.name} of {check.asset}: {' '.join((check.said or '').split())}" for check in failed)
+        raise ChecksFailed(
+            f"Checks of what statements read have failed ({told}). Mend that and run refersion_refresh, or set "
+            "`despite_failed_checks`."
+        )
 
 
 def make(session: Session, config: StatementsConfig, folder: Path, run_id: str) -> dg.MaterializeResult:

@@ -30,3 +30,7 @@ class StatementsDoNotTie(StatementsNotMade):
 
 class FolderNotWritable(StatementsNotMade):
     """The disk is full, or the folder may not be written to."""
+
+
+class ChecksFailed(StatementsNotMade):
+    """A blocking check of a summary that statements read has failed."""

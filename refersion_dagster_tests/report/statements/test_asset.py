@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from refersion_dagster.definitions import defs
 from refersion_dagster.report.folder import Reports
-from refersion_dagster.report.statements.asset import KEPT, report_statements
+from refersion_dagster.report.statements.asset import KEPT, statements_asset
 from refersion_dagster.report.statements.names import file_name
 from refersion_dagster.report.statements.pages import MOST_SHOWN
 from refersion_dagster_tests.location import Outcome, outcome
@@ -77,7 +78,7 @@ def reports(tmp_path: Path) -> Path:
 def make(books: Books, reports: Path, **config: Any) -> Outcome:
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            [report_statements],
+            [statements_asset()],
             resources={"warehouse": books.warehouse, "reports": Reports(folder=str(reports))},
             run_config={"ops": {"report__statements": {"config": config}}},
             instance=instance,
@@ -356,7 +357,7 @@ class TestTying:
             books.warehouse.query(change)
             with dg.DagsterInstance.ephemeral() as instance:
                 result = dg.materialize(
-                    [report_statements],
+                    [statements_asset()],
                     resources={"warehouse": books.warehouse, "reports": Reports(folder=str(reports))},
                     instance=instance,
                     raise_on_error=False,
@@ -370,6 +371,54 @@ class TestTying:
         books.warehouse.query("DROP TABLE refersion_summaries.data_as_of")
         said = "Statements read summaries/data_as_of, which were never built. Run refersion_refresh first."
         assert said in refused(books, reports)
+
+
+class TestChecks:
+    @pytest.fixture
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield instance
+
+    def run(self, instance: dg.DagsterInstance, books: Books, reports: Path, **config: bool) -> Outcome:
+        """The job of the code location, on these books."""
+        ran = defs.resolve_job_def("refersion_statements").execute_in_process(
+            instance=instance,
+            run_config={
+                "ops": {"report__statements": {"config": config}},
+                "resources": {
+                    "warehouse": {"config": {"duckdb_path": books.warehouse.duckdb_path}},
+                    "reports": {"config": {"folder": str(reports)}},
+                },
+            },
+            raise_on_error=False,
+        )
+        return outcome(instance, ran.run_id)
+
+    def evaluated(self, instance: dg.DagsterInstance, passed: bool, name: str = "roll_forward_ties") -> None:
+        key = dg.AssetKey(["summaries", "commission_roll_forward"])
+        found = dg.AssetCheckEvaluation(
+            asset_key=key, check_name=name, passed=passed, description="A movement was lost."
+        )
+        instance.report_runless_asset_event(found)
+
+    def test_that_failed_keep_statements_from_being_made(
+        self, instance: dg.DagsterInstance, books: Books, reports: Path
+    ) -> None:
+        self.evaluated(instance, passed=False)
+        told = self.run(instance, books, reports)
+        assert not told.success
+        assert "roll_forward_ties of summaries/commission_roll_forward: A movement was lost." in told.failure
+        assert "set `despite_failed_checks`. No statement was written." in told.failure
+        assert not reports.exists()
+        assert self.run(instance, books, reports, despite_failed_checks=True).success
+
+    def test_that_pass_again_or_were_never_run_do_not(
+        self, instance: dg.DagsterInstance, books: Books, reports: Path
+    ) -> None:
+        assert self.run(instance, books, reports).success
+        for passed in (False, True):
+            self.evaluated(instance, passed)
+        assert self.run(instance, books, reports).success
 
 
 def test_a_page_of_very_many_conversions_shows_the_first_and_sums_of_all(books: Books, reports: Path) -> None:
