@@ -70,7 +70,7 @@ def asset_graph(browser: Browser, url: str) -> None:
     # Fitted to the room that there is now.
     page.reload()
     page.get_by_text("published", exact=True).first.wait_for()
-    shot(page, "asset-graph", {"x": 412, "y": 105, "width": 822, "height": 460})
+    shot(page, "asset-graph", {"x": 412, "y": 110, "width": 822, "height": 455})
 
 
 def asset_page(browser: Browser, url: str) -> None:
