@@ -38,6 +38,10 @@ class TestEachAsset:
         assert words.rstrip("`").rstrip()[-1] in ".:" or "**Grain:**" in words
         assert len(words.split()) >= 10
 
+    def test_begins_with_a_line_that_is_read_without_markdown(self, name: str) -> None:
+        """The catalogue and the graph show it as it is written."""
+        assert not re.search(r"[`*\[\]]", (SPECS[name].description or "").splitlines()[0])
+
     def test_says_which_questions_it_answers(self, name: str) -> None:
         _, found, questions = (SPECS[name].description or "").partition("**Answers**\n")
         assert found

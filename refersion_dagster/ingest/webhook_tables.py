@@ -29,7 +29,7 @@ OURS, DOCUMENTED = Evidence.OURS, Evidence.DOCUMENTED
 WEBHOOK_EVENTS = Entity(
     name="webhook_events",
     description="Every event that Refersion sent to the webhook receiver, once each, as it was sent but for customers' "
-    "personal values (REFERSION_PII). Conversions among them are applied to `conversions` where they are newer.",
+    "personal values (REFERSION_PII). Conversions among them are applied to the conversions where they are newer.",
     primary_key=("event_id",),
     columns=(
         Column(

@@ -90,8 +90,8 @@ READ_AT = Column("read_at", Kind.TIMESTAMP, "When this row was last read from Re
 
 AFFILIATE_LIST = Entity(
     name="affiliate_list",
-    description="Every affiliate as REST `/affiliate/list` gives it. `id` is documented as the affiliate code (the end "
-    "of the referral link); some accounts may show the numeric id.",
+    description="Every affiliate as REST (/affiliate/list) gives it. Its id is documented as the affiliate code (the "
+    "end of the referral link); some accounts may show the numeric id.",
     columns=(
         Column("id", Kind.ID, "Affiliate code, as the list gives it.", D, required=True),
         Column("offer_id", Kind.ID, "Offer the affiliate is in.", D),
@@ -105,7 +105,7 @@ AFFILIATE_LIST = Entity(
 )
 AFFILIATE_GET = Entity(
     name="affiliate_get",
-    description="Details of each affiliate by REST `/affiliate/get`: the bridge between the numeric id and the code. "
+    description="Details of each affiliate by REST (/affiliate/get): the bridge between the numeric id and the code. "
     "Read for affiliates that are new or whose list row changed.",
     columns=(
         Column("id", Kind.ID, "Numeric affiliate id.", D, required=True),
@@ -123,7 +123,7 @@ AFFILIATE_GET = Entity(
 )
 CONVERSION_TOTALS = Entity(
     name="conversion_totals",
-    description="Refersion's own sums by REST `/conversion/totals`, per period x status x payment status: the control "
+    description="Refersion's own sums by REST (/conversion/totals), per period x status x payment status: the control "
     "totals that loaded conversions are proven against. One currency per answer; whether others are left out or "
     "converted is not documented.",
     columns=(
@@ -143,8 +143,8 @@ CONVERSION_TOTALS = Entity(
 )
 AFFILIATES = Entity(
     name="affiliates",
-    description="Every affiliate as GraphQL `affiliates` gives it: numeric id, PayPal e-mail, country, and "
-    "`rfsn_parameter`, which holds both the numeric id and the code.",
+    description="Every affiliate as GraphQL gives it: numeric id, PayPal e-mail, country, and "
+    "rfsn_parameter, which holds both the numeric id and the code.",
     graphql_type="Affiliate",
     columns=(
         Column("id", Kind.ID, "Numeric affiliate id.", D, required=True),
@@ -166,7 +166,7 @@ AFFILIATES = Entity(
 )
 CONVERSIONS = Entity(
     name="conversions",
-    description="Every conversion (order, cancellation or manual credit) by GraphQL `conversions`. A row changes after "
+    description="Every conversion (order, cancellation or manual credit), by GraphQL. A row changes after "
     "it was created: it is approved or denied, and later paid.",
     graphql_type="Conversion",
     windowed=True,
@@ -218,7 +218,7 @@ CONVERSIONS = Entity(
 )
 PAYMENTS = Entity(
     name="payments",
-    description="Every payment to an affiliate by GraphQL `payments`: one affiliate and one currency each.",
+    description="Every payment to an affiliate, by GraphQL: one affiliate and one currency each.",
     graphql_type="Payment",
     windowed=True,
     columns=(
@@ -239,7 +239,7 @@ PAYMENTS = Entity(
 )
 OFFERS = Entity(
     name="offers",
-    description="Every offer by GraphQL `offers`: its commission rate and terms.",
+    description="Every offer, by GraphQL: its commission rate and terms.",
     graphql_type="Offer",
     columns=(
         Column("id", Kind.ID, "Offer id.", S, required=True),
