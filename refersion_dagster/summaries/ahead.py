@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack
 from threading import Lock
 from types import TracebackType
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
-from refersion_dagster.summaries.build import Built, build_beside
+from refersion_dagster.summaries.build import build_beside
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.warehouse import Session, beside
 from refersion_dagster.warehouse.sql import Value
@@ -20,7 +20,7 @@ INTERRUPT_SECONDS = 0.05
 
 
 class BuildAhead:
-    """The builds of one run: one at a time, in a thread and with sessions of their own.
+    """The builds of one run: one at a time, in a thread and a session of their own.
 
     A summary is built beside the table there is as soon as the tables it reads are in their places, and stays there
     until its own step asks for it. So nothing takes a table's place before Dagster says so, which waits for blocking
@@ -43,10 +43,12 @@ class BuildAhead:
         self._loading = frozenset(loading)
         self._to_start = {summary.name: summary for summary in summaries}
         self._not_in_place = set(self._to_start)
-        self._started: dict[str, Future[Built]] = {}
+        self._started: dict[str, Future[str]] = {}
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="summaries")
         self._closing = False
         self._lock = Lock()
+        self._queued = 0
+        self._connection = ExitStack()
         self._session: Session | None = None
 
     def __enter__(self) -> BuildAhead:
@@ -57,8 +59,8 @@ class BuildAhead:
     ) -> None:
         self.close()
 
-    def built(self, summary: Summary) -> Built:
-        """Waits until the summary is built beside the table there is. Raises what build_beside raises.
+    def built(self, summary: Summary) -> str:
+        """Waits until the summary is built beside the table there is; see build_beside.
 
         To be called by its step: that this one runs means that Dagster has seen what it stands on loaded and checked.
         """
@@ -70,7 +72,7 @@ class BuildAhead:
         wait([self._started[summary.name]])  # one that is interrupted is left to close()
         return self._started.pop(summary.name).result()
 
-    def swapped_in(self, summary: Summary) -> None:
+    def in_place(self, summary: Summary) -> None:
         """Says that the summary is in its place, so that what reads it can be built."""
         self._not_in_place.discard(summary.name)
         self._start_what_can_be()
@@ -87,6 +89,7 @@ class BuildAhead:
                 if self._session:
                     self._session.interrupt()
         self._worker.shutdown()
+        self._disconnect()
         if left := [name for name, future in started.items() if not future.cancelled()]:
             with self._warehouse.session() as session:
                 session.create_schema(SUMMARIES)  # where the first build did not come that far
@@ -106,21 +109,35 @@ class BuildAhead:
 
     def _start(self, summary: Summary) -> None:
         self._to_start.pop(summary.name, None)
+        with self._lock:
+            self._queued += 1
         self._started[summary.name] = self._worker.submit(self._build, summary)
 
-    def _build(self, summary: Summary) -> Built:
-        with self._warehouse.session() as session, self._interruptible(session):
-            return build_beside(session, summary, self._values)
-
-    @contextmanager
-    def _interruptible(self, session: Session) -> Iterator[None]:
-        """The session where close() finds it."""
+    def _build(self, summary: Summary) -> str:
         with self._lock:
+            self._queued -= 1
             if self._closing:
                 raise RuntimeError("Nothing more is built, as the run ends.")
-            self._session = session
         try:
-            yield
-        finally:
+            built = build_beside(self._connected(), summary, self._values)
+        except BaseException:
+            self._disconnect()  # which may be why it failed
+            raise
+        with self._lock:
+            is_last = not self._queued
+        if is_last:  # none stays idle: servers close such ones
+            self._disconnect()
+        return built
+
+    def _connected(self) -> Session:
+        """The connection that builds which follow each other share."""
+        if self._session is None:
+            session = self._connection.enter_context(self._warehouse.session())
             with self._lock:
-                self._session = None
+                self._session = session
+        return self._session
+
+    def _disconnect(self) -> None:
+        with self._lock:
+            self._session = None
+        self._connection.close()

@@ -11,7 +11,7 @@ from refersion_dagster.ingest.specs import asset_key as raw_key
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.ahead import BuildAhead
-from refersion_dagster.summaries.build import KeyNotUnique, SummaryFailed
+from refersion_dagster.summaries.build import KeyNotUnique, SummaryFailed, put_in_place
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.plot import plot
 from refersion_dagster.summaries.query import RAW_COLUMNS, Summary
@@ -82,17 +82,17 @@ def summary_asset(summary: Summary, others: Sequence[Summary] = ()) -> dg.Assets
         with warehouse.writing(context.log.info):
             ahead = warehouse.shared("ahead", lambda: build_ahead(context, warehouse, others, values))
             try:
-                built = ahead.built(summary)
+                fresh = ahead.built(summary)
+                with warehouse.session() as session:
+                    built = put_in_place(session, summary, fresh)
+                    ahead.in_place(summary)
+                    plotted = plot(session, summary)
             except KeyNotUnique as error:
                 rows = dg.MetadataValue.md(markdown_table([*header.primary_key, "rows"], error.rows))
                 yield dg.AssetCheckResult(passed=False, check_name=PRIMARY_KEY, metadata={"offending_keys": rows})
                 raise dg.Failure(str(error), allow_retries=False) from error
             except SummaryFailed as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
-            with warehouse.session() as session:
-                session.swap_in(SUMMARIES, summary.name, built.fresh)
-                ahead.swapped_in(summary)
-                plotted = plot(session, summary)
         metadata: dict[str, Any] = {
             "dagster/row_count": built.rows,
             "dagster/column_schema": dg.TableSchema(

@@ -38,16 +38,8 @@ class KeyNotUnique(SummaryFailed):
 
 @dataclass(frozen=True)
 class Built:
-    """What was built.
+    """What was built: its number of rows, names and types of its columns, and its first rows in their order."""
 
-    Args:
-        fresh: the table's name until it takes the place of the one there is.
-        rows: its number of rows.
-        columns: names and types.
-        first_rows: in the order of the SELECT.
-    """
-
-    fresh: str
     rows: int
     columns: list[tuple[str, str]]
     first_rows: list[tuple[Any, ...]]
@@ -56,27 +48,24 @@ class Built:
 def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> Built:
     """Builds the table and puts it in the place of the one there is, in one transaction.
 
-    Raises what build_beside raises; the table then stays as it was.
+    Raises what build_beside and put_in_place raise; the table then stays as it was.
     """
-    built = build_beside(session, summary, settings)
-    session.swap_in(SUMMARIES, summary.name, built.fresh)
-    return built
+    return put_in_place(session, summary, build_beside(session, summary, settings))
 
 
-def build_beside(session: Session, summary: Summary, settings: Mapping[str, Value]) -> Built:
-    """Builds the table beside the one there is, and checks its primary key.
+def build_beside(session: Session, summary: Summary, settings: Mapping[str, Value]) -> str:
+    """Builds the table beside the one there is, and gives the name it has there.
 
     Args:
         settings: values of the `$name`s, from ReportSettings.parameters().
 
-    Raises SummaryFailed with the file and line, and KeyNotUnique.
+    Raises SummaryFailed with the file and line.
     """
     values = dict(settings)
     if KEPT_READING in summary.file.parameters:
         values[KEPT_READING] = kept_reading(session)
-    kept = f"{SUMMARIES}.{summary.name} is as it was"
     try:
-        fresh = session.build_beside(SUMMARIES, summary.name, bind(summary.file.tree, values))
+        return session.build_beside(SUMMARIES, summary.name, bind(summary.file.tree, values))
     except DatabaseException as error:
         absent = [
             f"{'refersion' if schema == DATASET else 'summaries'}/{table}"
@@ -85,19 +74,28 @@ def build_beside(session: Session, summary: Summary, settings: Mapping[str, Valu
         ]
         reason = f"materialise {', '.join(absent)} first." if absent else str(error)
         raise SummaryFailed(
-            f"{summary.file.path}:{summary.file.line}: the query failed, and {kept}: {reason}"
+            f"{summary.file.path}:{summary.file.line}: the query failed, and {SUMMARIES}.{summary.name} is as it was: "
+            f"{reason}"
         ) from error
+
+
+def put_in_place(session: Session, summary: Summary, fresh: str) -> Built:
+    """Checks the primary key of the table that was built beside, and swaps the two in one transaction.
+
+    Raises KeyNotUnique with the file and line; the table then stays as it was.
+    """
     if wrong := not_unique(session, f"{SUMMARIES}.{fresh}", summary.header.primary_key):
         session.native(f"DROP TABLE {SUMMARIES}.{fresh}")
         raise KeyNotUnique(
             f"{summary.file.path}:{summary.file.line}: keys ({', '.join(summary.header.primary_key)}) are missing or "
-            f"there twice, and {kept}.",
+            f"there twice, and {SUMMARIES}.{summary.name} is as it was.",
             wrong,
         )
     rows, columns = session.count(SUMMARIES, fresh), session.columns(SUMMARIES, fresh)
     # Of the new table, which has the order of its SELECT; the old one may get the rows wherever there is room.
     first_rows = session.native(f"SELECT * FROM {SUMMARIES}.{fresh} LIMIT {FIRST_ROWS}")  # noqa: S608 - names of ours
-    return Built(fresh, rows, columns, first_rows)
+    session.swap_in(SUMMARIES, summary.name, fresh)
+    return Built(rows, columns, first_rows)
 
 
 def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20) -> list[tuple[Any, ...]]:

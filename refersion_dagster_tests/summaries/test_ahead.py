@@ -16,6 +16,7 @@ from filelock import FileLock
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.ahead import BuildAhead
 from refersion_dagster.summaries.assets import summary_assets
+from refersion_dagster.summaries.build import put_in_place
 from refersion_dagster.summaries.query import Summary, in_order, parse
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.location import REPOSITORY, Outcome, outcome
@@ -88,12 +89,12 @@ def ahead_of(warehouse: Warehouse, summaries: Sequence[Summary], *loading: str) 
     return BuildAhead(warehouse, summaries, ReportSettings().parameters(), loading)
 
 
-def put_in_place(warehouse: Warehouse, ahead: BuildAhead, summary: Summary) -> None:
+def put(warehouse: Warehouse, ahead: BuildAhead, summary: Summary) -> None:
     """What a summary's step does."""
-    fresh = ahead.built(summary).fresh
+    fresh = ahead.built(summary)
     with warehouse.session() as session:
-        session.swap_in(SUMMARIES, summary.name, fresh)
-    ahead.swapped_in(summary)
+        put_in_place(session, summary, fresh)
+    ahead.in_place(summary)
 
 
 def builders() -> list[str]:
@@ -109,9 +110,9 @@ class TestAhead:
             first="SELECT 1 AS number", second=f"SELECT number + 1 AS number FROM {SUMMARIES}.first"
         )
         with ahead_of(warehouse, [first, second]) as ahead:
-            put_in_place(warehouse, ahead, first)
+            put(warehouse, ahead, first)
             assert soon(lambda: tables(warehouse) == {"first", "second__new"})
-            put_in_place(warehouse, ahead, second)
+            put(warehouse, ahead, second)
         assert warehouse.query(f"SELECT number FROM {SUMMARIES}.second") == [(2,)]
         assert tables(warehouse) == {"first", "second"}
         assert not builders()
@@ -122,14 +123,14 @@ class TestAhead:
                 first=f"SELECT {number} AS number", second=f"SELECT number + 1 AS number FROM {SUMMARIES}.first"
             )
             with ahead_of(warehouse, [first, second]) as ahead:
-                put_in_place(warehouse, ahead, first)
-                put_in_place(warehouse, ahead, second)
+                put(warehouse, ahead, first)
+                put(warehouse, ahead, second)
             assert warehouse.query(f"SELECT number FROM {SUMMARIES}.second") == [(number + 1,)]
 
     def test_what_no_step_asked_for_is_gone_at_the_end(self, warehouse: Warehouse) -> None:
         one, other = numbers(one="SELECT 1 AS number", other="SELECT 2 AS number")
         with ahead_of(warehouse, [one, other]) as ahead:
-            put_in_place(warehouse, ahead, one)
+            put(warehouse, ahead, one)
             assert soon(lambda: "other__new" in tables(warehouse))
         assert tables(warehouse) == {"one"}
         assert not builders()
@@ -137,7 +138,7 @@ class TestAhead:
     def test_the_end_does_not_wait_for_what_no_step_asked_for(self, warehouse: Warehouse) -> None:
         one, forever = numbers(a="SELECT 1 AS number", forever=FOREVER)
         with ahead_of(warehouse, [one, forever]) as ahead:
-            put_in_place(warehouse, ahead, one)
+            put(warehouse, ahead, one)
             assert soon(lambda: bool(builders()))
         assert not builders()
         assert tables(warehouse) == {"a"}
@@ -153,10 +154,10 @@ class TestAhead:
             session.create_schema("refersion_data")
             session.native("CREATE TABLE refersion_data.offers (id BIGINT)")
         with ahead_of(in_file, [of_raw, first, second, third], "offers") as ahead:
-            put_in_place(in_file, ahead, first)
-            put_in_place(in_file, ahead, third)  # takes longer than `second`, had that been started
+            put(in_file, ahead, first)
+            put(in_file, ahead, third)  # takes longer than `second`, had that been started
             assert tables(in_file) == {"b", "d"}
-            put_in_place(in_file, ahead, of_raw)  # its step has waited for the load
+            put(in_file, ahead, of_raw)  # its step has waited for the load
             assert soon(lambda: "c__new" in tables(in_file))
 
     def test_a_build_that_failed_can_be_asked_for_again(self, in_file: Warehouse) -> None:
@@ -167,7 +168,7 @@ class TestAhead:
             with in_file.session() as session:
                 session.create_schema("refersion_data")
                 session.native("CREATE TABLE refersion_data.offers AS SELECT 4 AS id")
-            assert ahead.built(summary).rows == 1
+            assert ahead.built(summary) == "numbers__new"
 
 
 class TestRun:
@@ -248,6 +249,7 @@ import sys, threading
 import dagster as dg
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.summaries.assets import summary_assets
+from refersion_dagster.summaries.build import put_in_place
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.summaries.test_ahead import FOREVER, numbers
 
