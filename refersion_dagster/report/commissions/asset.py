@@ -85,7 +85,6 @@ newest.
         context.log.info(f"The report is {kept.latest}")
         metadata: dict[str, Any] = {
             "report": dg.MetadataValue.path(str(kept.latest)),
-            "link": dg.MetadataValue.url(kept.latest.as_uri()),
             "kept_as": dg.MetadataValue.path(str(kept.of_day)),
             "checks_passed": f"{passed} of {len(states)}",
             "bytes": len(html.encode()),

@@ -253,7 +253,6 @@ class TestAsset:
         told = reported.outcome.metadata["report/commissions"]
         latest = reported.folder / "latest.html"
         assert told["report"] == str(latest)
-        assert told["link"] == latest.as_uri()
         assert told["kept_as"] == str(reported.folder / "commissions-2025-07-01.html")
         assert told["bytes"] == latest.stat().st_size
         assert told["as_of"] == "2025-07-01T00:00:00+00:00"
