@@ -31,7 +31,7 @@ from refersion_dagster.report.statements.ties import SHARED, by_currency, from_r
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.show import markdown_table
-from refersion_dagster.warehouse import Session, UndefinedTable
+from refersion_dagster.warehouse import Session
 
 GROUP = "statements"
 KEY = dg.AssetKey(["report", "statements"])
@@ -176,13 +176,11 @@ def make(session: Session, config: StatementsConfig, folder: Path, run_id: str) 
 
 def chosen(session: Session, config: StatementsConfig) -> Issue:
     """What the configuration asks for. Raises StatementsNotMade."""
-    try:
-        reading, first = last_reading(session), first_month(session)
-    except UndefinedTable:
-        absent = ", ".join(f"summaries/{name}" for name in READS if not session.columns(SUMMARIES, name))
+    if absent := [f"summaries/{name}" for name in READS if not session.columns(SUMMARIES, name)]:
         raise NothingToState(
-            f"Statements read {absent}, which were never built. Run refersion_refresh first."
-        ) from None
+            f"Statements read {', '.join(absent)}, which were never built. Run refersion_refresh first."
+        )
+    reading, first = last_reading(session), first_month(session)
     if reading is None:
         raise NothingToState("The account was never read. Run refersion_refresh first.")
     return Issue(chosen_month(config.month, reading, first, config.unfinished), reading, config.affiliate)

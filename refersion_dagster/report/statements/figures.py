@@ -255,7 +255,7 @@ class Concerned(NamedTuple):
 
 
 def last_reading(session: Session) -> Reading | None:
-    """None before the first. Raises UndefinedTable where the summaries were never built."""
+    """None before the first."""
     found = session.query("SELECT as_of, today, timezone FROM refersion_summaries.data_as_of")
     return Reading(*found[0]) if found else None
 

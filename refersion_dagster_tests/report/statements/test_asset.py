@@ -368,8 +368,11 @@ class TestTying:
     def test_what_was_never_built_or_read_is_told(self, books: Books, reports: Path) -> None:
         books.warehouse.query("DELETE FROM refersion_summaries.data_as_of")
         assert "The account was never read. Run refersion_refresh first." in refused(books, reports)
-        books.warehouse.query("DROP TABLE refersion_summaries.data_as_of")
-        said = "Statements read summaries/data_as_of, which were never built. Run refersion_refresh first."
+        for name in ("data_as_of", "due_periods"):
+            books.warehouse.query(f"DROP TABLE refersion_summaries.{name}")
+        said = (
+            "Statements read summaries/due_periods, summaries/data_as_of, which were never built. Run refersion_refresh"
+        )
         assert said in refused(books, reports)
 
 
