@@ -20,7 +20,7 @@ from dagster import DagsterInstance, RunsFilter
 from refersion_dagster.automation.running import IN_PROGRESS
 from refersion_dagster.sandboxed import DATABASE, sandboxed
 
-# How long a run may take to write down that it was ended.
+# How long a run may take to end when it is told to.
 END_SECONDS = 5
 UNFINISHED = RunsFilter(statuses=IN_PROGRESS)
 # Dagster's own default.
@@ -119,11 +119,12 @@ def end_runs_of(group: int) -> None:
     with DagsterInstance.get() as instance:
         if not instance.get_runs(UNFINISHED):
             return
-        # As Dagster itself stops a run; what does not hear it is ended all the same.
+        # Not as Dagster itself stops a run, which fills the screen with where each thread was.
         with suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGINT)
+            os.killpg(group, signal.SIGTERM)
             patience = time.monotonic() + END_SECONDS
-            while instance.get_runs(UNFINISHED) and time.monotonic() < patience:
+            while time.monotonic() < patience:
+                os.killpg(group, 0)
                 time.sleep(0.1)
             os.killpg(group, signal.SIGKILL)
         for run in instance.get_runs(UNFINISHED):
