@@ -184,10 +184,20 @@ def test_what_is_launched_by_hand_ends_in_success(ui: Ui) -> None:
     assert seen.errors + of_run.errors == []
 
 
-@pytest.mark.parametrize("job", ["refersion_refresh", "actions_conversion_manual_credit", "refersion_backfill"])
-def test_a_launchpad_explains_the_fields(ui: Ui, job: str) -> None:
+@pytest.mark.parametrize(
+    ("job", "says"),
+    [
+        ("refersion_refresh", "No errors"),
+        ("refersion_backfill", "No errors"),
+        # A person has to say who asks before anything can be sent.
+        ("actions_conversion_manual_credit", re.compile('Missing required config entry "requested_by"')),
+    ],
+)
+def test_a_launchpad_is_ready_or_says_what_is_missing(ui: Ui, job: str, says: str | re.Pattern[str]) -> None:
     seen = ui.open(f"{DEFINITIONS}/jobs/{job}/playground")
-    expect(seen.page.get_by_role("button", name="Launch Run").first).to_be_visible(timeout=PATIENCE)
+    sees(seen.page, says)
+    launch = seen.page.get_by_role("button", name="Launch Run").first
+    expect(launch).to_be_enabled(enabled=says == "No errors", timeout=PATIENCE)
     assert seen.errors == []
 
 
