@@ -116,12 +116,13 @@ def work(tmp_path_factory: pytest.TempPathFactory, alerts: tuple[str, list[dict[
             REFERSION_PUBLISH_PATH=str(folder / "published"),
             REFERSION_ALERT_URLS=alerts[0],
         )
-        with (folder / "dagster.log").open("w") as log:
+        # First, as two processes at once that make Dagster's databases get into each other's way.
+        with location.records() as records, (folder / "dagster.log").open("w") as log:
+            assert not records.get_runs_count() + len(records.all_instigator_state())
             command = ("dagster", "dev", "-m", "refersion_dagster.definitions", "--port", str(port))
             process = location.start(*command, output=log)
             try:
-                with location.records() as records:
-                    yield AtWork(sandbox, location, receiver, alerts[1], records, port)
+                yield AtWork(sandbox, location, receiver, alerts[1], records, port)
             finally:
                 process.terminate()
                 process.wait(timeout=60)
