@@ -123,3 +123,5 @@ def test_ctrl_c_while_it_loads_stops_it(tmp_path: Path) -> None:
     assert process.wait(timeout=60) == 130, output.read_text()
     assert output.read_text().endswith("Stopped before everything was there.\n")
     assert "Traceback" not in output.read_text()
+    home = location.environment["HOME"]
+    assert soon(lambda: not with_variable("HOME", home)), with_variable("HOME", home)
