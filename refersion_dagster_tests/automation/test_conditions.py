@@ -62,7 +62,7 @@ class Automation:
 
 @pytest.fixture
 def automation() -> Iterator[Automation]:
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         automation = Automation(instance)
         assert not automation.look()
         automation.refresh()
