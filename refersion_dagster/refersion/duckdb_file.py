@@ -32,10 +32,19 @@ def duckdb_file(path: str | None = None) -> Any:
     settings = dict(zip(LOAD_SETTINGS, (os.environ.get(MEMORY_VARIABLE) or MEMORY, 2, False), strict=True))
     # dlt sets 1 GB, up to which every row is written to the log first and to the file later.
     pragmas = ["wal_autocheckpoint = '16MB'"]
-    credentials: Any = {"global_config": settings, "pragmas": pragmas}
-    if path:
-        credentials = DuckDbCredentials(path, **credentials)
-    return DirectMergeDuckDb(credentials, destination_name=DESTINATION_NAME)
+    given: Any = {"global_config": settings, "pragmas": pragmas}
+    return DirectMergeDuckDb(file_credentials(path, **given) if path else given, destination_name=DESTINATION_NAME)
+
+
+def file_credentials(path: str, **settings: Any) -> DuckDbCredentials:
+    """dlt's credentials for a file.
+
+    The path is set and not handed over, as dlt would import SQLAlchemy to see whether it is a URL, which takes longer
+    than a small load.
+    """
+    credentials = DuckDbCredentials(**settings)
+    credentials.database = path
+    return credentials
 
 
 @contextmanager

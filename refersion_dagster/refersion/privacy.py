@@ -65,11 +65,12 @@ class Privacy:
     def digest_chunks(self, chunks: Sequence[Raw]) -> pa.Array:
         """`digests` of all chunks together, as one array."""
         normal = pa.chunked_array([normalised(chunk) for chunk in chunks], pa.binary())
-        salted = pc.binary_join_element_wise(self.salt.encode("utf-8", "surrogatepass"), normal, b"")
-        given = pa.table({"salted": pc.if_else(pc.equal(normal, b""), pa.scalar(None, pa.binary()), salted)})
         with _calculator().cursor() as cursor:
-            found = cursor.from_arrow(given).project("sha256(salted) AS digest").to_arrow_table()
-        return pa.concat_arrays(found.column("digest").chunks or [pa.array([], pa.string())])
+            cursor.register("given", pa.table({"value": normal}))
+            salt = self.salt.encode("utf-8", "surrogatepass")
+            digests = "SELECT CASE WHEN octet_length(value) > 0 THEN sha256($salt || value) END AS digest FROM given"
+            found = cursor.sql(digests, params={"salt": salt}).to_arrow_table()
+        return found.column("digest").combine_chunks()
 
 
 @cache
@@ -103,9 +104,9 @@ def normalised(values: Raw) -> pa.Array:
         )
         at_gmail = pc.match_substring_regex(text, GMAIL)
         dotless = pc.replace_substring(pc.replace_substring_regex(text, GMAIL, ""), ".", "")
-        text = pc.if_else(at_gmail, pc.binary_join_element_wise(dotless, "gmail.com", "@"), text)
+        text = pc.if_else(at_gmail, pc.replace_substring_regex(dotless, r"\z", "@gmail.com"), text)
     normal = text.cast(pa.binary())
-    unusual = pc.fill_null(pc.invert(pc.match_substring_regex(given, USUAL)), False)
+    unusual = pc.invert(pc.match_substring_regex(given, USUAL))
     if pc.any(unusual).as_py():
         normal = pc.replace_with_mask(normal, unusual, normalised(given.filter(unusual).to_pylist()))
     return normal

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from dlt.extract.resource import DltResource
 
 from refersion_dagster.refersion.account import Account
-from refersion_dagster.refersion.coerce import read_text
+from refersion_dagster.refersion.coerce import EPOCH, read_text
 from refersion_dagster.refersion.entities import (
     AFFILIATE_GET,
     AFFILIATE_LIST,
@@ -277,8 +277,8 @@ def _built(builder: TableBuilder, rows: Sequence[Row]) -> Iterator[pa.Table]:
 
 
 def _newest(table: pa.Table) -> datetime | None:
-    newest: datetime | None = pc.max(table.column("created")).as_py()
-    return whole_second(newest) if newest else None
+    newest: int | None = pc.max(table.column("created").cast(pa.int64())).as_py()  # a moment would import pandas
+    return None if newest is None else whole_second(EPOCH + timedelta(microseconds=newest))
 
 
 def _digest(row: Row) -> str:

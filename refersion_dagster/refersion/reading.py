@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refersion_dagster.refersion.coerce import TIME_TYPE, InexactNumber, as_values
+from refersion_dagster.refersion.coerce import InexactNumber, as_values, moments
 from refersion_dagster.refersion.errors import UnexpectedAnswer, WindowNotSettled
 from refersion_dagster.refersion.graphql import PAGE_SIZE, GraphQL
 from refersion_dagster.refersion.pages import Part, PlainPages, in_columns
@@ -160,7 +160,7 @@ class EntityReader:
         if window is None:
             return table
         created = table.column("created")
-        start, end = pa.scalar(window.start, TIME_TYPE), pa.scalar(window.end, TIME_TYPE)
+        start, end = (moments(bound, 1)[0] for bound in (window.start, window.end))
         return table.filter(pc.and_(pc.greater_equal(created, start), pc.less(created, end)))
 
     def _filled(self, window: Window | None) -> Sequence[Columns]:

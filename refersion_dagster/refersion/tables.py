@@ -11,7 +11,7 @@ from typing import Any, overload
 import pyarrow as pa
 from dlt.common.schema.typing import TTableSchemaColumns
 
-from refersion_dagster.refersion.coerce import ARROW_TYPES, TIME_TYPE, Raw, as_values, raw_array, read_chunks
+from refersion_dagster.refersion.coerce import ARROW_TYPES, Raw, as_values, moments, raw_array, read_chunks
 from refersion_dagster.refersion.entities import READ_AT, Column, Entity, Kind
 from refersion_dagster.refersion.errors import UnreadableValue
 from refersion_dagster.refersion.privacy import PersonalData, Privacy
@@ -132,7 +132,7 @@ class TableBuilder:
 
         return pa.Table.from_arrays(
             [
-                pa.repeat(pa.scalar(self.read_at, TIME_TYPE), rows)
+                moments(self.read_at, rows)
                 if column is READ_AT
                 else read_chunks(found[column.name], column, self.entity.name, row_name)
                 for column in self.columns

@@ -15,12 +15,11 @@ from typing import Any
 import dlt
 import duckdb
 from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.extract.source import DltSource
 from filelock import FileLock, Timeout
 
-from refersion_dagster.refersion.duckdb_file import LOAD_SETTINGS, MEMORY_VARIABLE, duckdb_file
+from refersion_dagster.refersion.duckdb_file import LOAD_SETTINGS, MEMORY_VARIABLE, duckdb_file, file_credentials
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull
@@ -54,7 +53,7 @@ class DuckDBDatabase:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         # As it comes, not set for loads: queries may take what the machine has. Made here and not by dlt's destination,
         # which looks for settings in every place there is, ten times as long as opening the file takes.
-        credentials = DuckDbCredentials(str(self.path), read_only=read_only)
+        credentials = file_credentials(str(self.path), read_only=read_only)
         credentials.resolve()
         with DuckDbSqlClient(DATASET, "", credentials, _capabilities()) as client:
             for setting in LOAD_SETTINGS:
