@@ -23,14 +23,15 @@ def run_again(graphql_url: str, rows: int, directory: Path, concurrency: int) ->
 
 
 def _load(graphql_url: str, directory: Path, concurrency: int) -> None:
-    pipeline = dlt.pipeline(
-        PIPELINE,
-        destination=duckdb_file(str(database_path(directory))),
-        dataset_name=DATASET,
-        pipelines_dir=str(directory / "pipelines"),
-    )
+    path = str(database_path(directory))
     report = ReadReport()
-    with kept_open(pipeline):
+    with kept_open(path):
+        pipeline = dlt.pipeline(
+            PIPELINE,
+            destination=duckdb_file(path),
+            dataset_name=DATASET,
+            pipelines_dir=str(directory / "pipelines"),
+        )
         while True:
             source = refersion_source(
                 graphql_token="any",  # noqa: S106 - the benchmark's server looks at none

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 import dlt
-from dlt.destinations.exceptions import DestinationConnectionError
+import duckdb
 from dlt.extract.source import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
@@ -26,6 +26,7 @@ from refersion_dagster.refersion.duckdb_file import duckdb_file, kept_open
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import (
     DATASET,
+    DUCKDB_PATH,
     PIPELINE,
     ROWS_PER_LOAD,
     from_environment,
@@ -44,7 +45,7 @@ def main() -> int:
                 load([entity.name for entity in ENTITIES.values() if entity.is_graphql])
             except MissingCredentials as error:
                 click.echo(f"Left out: {error}", err=True)
-    except DestinationConnectionError as error:
+    except duckdb.IOException as error:
         click.echo(f"The database cannot be opened for writing: {error}", err=True)
         return 1
     except click.ClickException as error:
@@ -60,13 +61,13 @@ def main() -> int:
 def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
     """What loads tables into a database, while nobody else writes to it.
 
-    Raises dlt's DestinationConnectionError for a DuckDB file that another program has open, and ClickException for
+    Raises duckdb.IOException for a DuckDB file that another program has open, and ClickException for
     whatever is wrong with another database.
     """
     if destination == DUCKDB:
-        file = duckdb_file(os.environ.get("REFERSION_DUCKDB_PATH"))
-        pipeline = dlt.pipeline(PIPELINE, destination=file, dataset_name=DATASET)
-        with kept_open(pipeline):
+        path = os.environ.get("REFERSION_DUCKDB_PATH") or DUCKDB_PATH
+        with kept_open(path):
+            pipeline = dlt.pipeline(PIPELINE, destination=duckdb_file(path), dataset_name=DATASET)
             yield lambda tables: load(pipeline, tables)
         return
     # Here and not above: Dagster comes with it, for which a load into a file need not wait.

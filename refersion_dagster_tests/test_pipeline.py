@@ -37,6 +37,15 @@ def loaded(account: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> 
     return location, location.run(*SCRIPT)
 
 
+def test_neither_dagster_nor_sqlalchemy_are_imported_which_takes_longer_than_a_small_load(location: Location) -> None:
+    program = (
+        "import sys; from refersion_dagster.pipeline import main; main(); "
+        "print(sorted({'dagster', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = location.run("python", "-c", program)
+    assert done.output.rstrip().endswith("[]"), done.output
+
+
 def test_it_prints_dlts_load_info_and_leaves_a_dataset(loaded: tuple[Location, Ended], account: SandboxServer) -> None:
     location, done = loaded
     assert done.code == 0, done.output

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
-from dlt.pipeline.pipeline import Pipeline
 
 from refersion_dagster.refersion.duckdb_merge import DirectMergeDuckDb
 from refersion_dagster.refersion.environment import DESTINATION_NAME
@@ -20,20 +20,17 @@ MEMORY = "150MB"
 LOAD_SETTINGS = ("memory_limit", "threads", "preserve_insertion_order")
 
 
-def duckdb_file(path: str | None = None) -> Any:
+def duckdb_file(path: str) -> Any:
     """The destination for loading.
 
     By itself DuckDB keeps up to 80 % of the machine's memory in use. A load only copies rows, which is no slower with
     little memory, few threads (each holds rows of its own) and rows in any order.
-
-    Args:
-        path: the file; without it, one that dlt names after the destination.
     """
     settings = dict(zip(LOAD_SETTINGS, (os.environ.get(MEMORY_VARIABLE) or MEMORY, 2, False), strict=True))
     # dlt sets 1 GB, up to which every row is written to the log first and to the file later.
     pragmas = ["wal_autocheckpoint = '16MB'"]
-    given: Any = {"global_config": settings, "pragmas": pragmas}
-    return DirectMergeDuckDb(file_credentials(path, **given) if path else given, destination_name=DESTINATION_NAME)
+    credentials = file_credentials(path, global_config=settings, pragmas=pragmas)
+    return DirectMergeDuckDb(credentials, destination_name=DESTINATION_NAME)
 
 
 def file_credentials(path: str, **settings: Any) -> DuckDbCredentials:
@@ -48,11 +45,11 @@ def file_credentials(path: str, **settings: Any) -> DuckDbCredentials:
 
 
 @contextmanager
-def kept_open(pipeline: Pipeline) -> Iterator[None]:
-    """The pipeline's database open over several loads.
+def kept_open(path: str) -> Iterator[None]:
+    """The file open over several loads.
 
     By itself dlt opens and closes it five times a load, and at each closing DuckDB writes everything back, which takes
-    as long as the load itself. Raises dlt's DestinationConnectionError where another process has it open.
+    as long as the load itself. Raises duckdb.IOException where another process has it open.
     """
-    with pipeline.sql_client():
+    with duckdb.connect(path):
         yield

@@ -9,7 +9,7 @@ that was cut short is made up for as with dlt's own merge.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import dlt
 from dlt.common.configuration import configspec
@@ -18,6 +18,7 @@ from dlt.common.destination.client import FollowupJobRequest, LoadJob
 from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.common.destination.exceptions import DestinationTerminalException
 from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.normalizers.naming import NamingConvention
 from dlt.common.schema.utils import get_columns_names_with_prop, get_nested_tables
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
@@ -25,8 +26,10 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 
 from refersion_dagster.refersion.entities import READ_AT
 
-# Keys of the file's rows that the table has already, as they are. Gone with the load's connection at the latest.
-UNCHANGED = "temp.main.unchanged"
+# Keys of the file's rows that the table has not, or not like that. Gone with the load's connection at the latest.
+CHANGED = "temp.main.changed"
+# A comparison holds these columns of all the file's rows in memory; of all columns at once there would be too little.
+COMPARED_AT_ONCE = 8
 
 
 class MergeFile(DuckDbCopyJob):
@@ -34,37 +37,41 @@ class MergeFile(DuckDbCopyJob):
 
     def run(self) -> None:
         client = self._job_client.sql_client
+        quoted = client.escape_column_name
         table = client.make_qualified_table_name(self.load_table_name)
         file = f"read_parquet({client.capabilities.escape_literal(self._file_path)})"
         of_table = self._schema.get_table(self.load_table_name)
-        keys = [*map(client.escape_column_name, get_columns_names_with_prop(of_table, "primary_key"))]
-        columns = [*map(client.escape_column_name, of_table["columns"])]
-        read_at = client.escape_column_name(READ_AT.name)
+        columns = [*map(quoted, self._schema.get_table_columns(self.load_table_name))]
+        keys = [*map(quoted, get_columns_names_with_prop(of_table, "primary_key"))]
+        read_at = quoted(READ_AT.name)
+        compared = [name for name in columns if name not in (*keys, read_at)]
 
-        def same(one: str, other: str, names: Iterable[str] = keys, equals: str = "=") -> str:
-            return " AND ".join(f"{one}.{name} {equals} {other}.{name}" for name in names)
+        def same_key(one: str, other: str) -> str:
+            return " AND ".join(f"{one}.{key} = {other}.{key}" for key in keys)
 
-        known = f"FROM {table} AS old WHERE EXISTS (SELECT 1 FROM {file} AS new WHERE {same('old', 'new')})"
-        insert = f"INSERT INTO {table} BY NAME SELECT * FROM {file} AS new"
+        on_key = f"JOIN {table} AS old ON {same_key('new', 'old')}"
+        some_keys = f"SELECT {', '.join(f'new.{key}' for key in keys)} FROM {file} AS new"  # noqa: S608 - quoted names
+        of_changed = f"EXISTS (FROM {CHANGED} AS changed WHERE {same_key('changed', 'rows')})"
         with client.begin_transaction():
-            if not client.execute_sql(f"SELECT 1 {known} LIMIT 1"):
-                client.execute_sql(insert)
+            if not client.execute_sql(f"{some_keys} SEMI {on_key} LIMIT 1"):
+                client.execute_sql(f"INSERT INTO {table} BY NAME FROM {file}")
                 return
-            compared = [name for name in columns if name not in (*keys, read_at)]
-            unchanged = f"SELECT 1 FROM {UNCHANGED} AS unchanged WHERE "
-            client.execute_sql(
-                f"CREATE OR REPLACE TEMP TABLE {UNCHANGED} AS SELECT {', '.join(f'new.{key}' for key in keys)} "  # noqa: S608
-                f"FROM {file} AS new JOIN (SELECT * {known}) AS old ON {same('old', 'new')} "
-                f"AND {same('old', 'new', compared, 'IS NOT DISTINCT FROM') or 'TRUE'}"
-            )
-            client.execute_sql(f"DELETE {known} AND NOT EXISTS ({unchanged}{same('old', 'unchanged')})")
-            client.execute_sql(f"{insert} WHERE NOT EXISTS ({unchanged}{same('new', 'unchanged')})")
+            client.execute_sql(f"CREATE OR REPLACE TEMP TABLE {CHANGED} AS {some_keys} ANTI {on_key}")
+            # A row that somebody doubled is no longer the one that it was, so it is mended.
+            client.execute_sql(f"INSERT INTO {CHANGED} {some_keys} {on_key} GROUP BY ALL HAVING count(*) > 1")
+            for at in range(0, len(compared), COMPARED_AT_ONCE):
+                some = compared[at : at + COMPARED_AT_ONCE]
+                differ = " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in some)
+                client.execute_sql(f"INSERT INTO {CHANGED} {some_keys} {on_key} WHERE {differ}")
+            if client.execute_sql(f"FROM {CHANGED} LIMIT 1"):
+                client.execute_sql(f"DELETE FROM {table} AS rows WHERE {of_changed}")  # noqa: S608 - quoted names
+                client.execute_sql(f"INSERT INTO {table} BY NAME FROM {file} AS rows WHERE {of_changed}")
             if read_at in columns:
                 client.execute_sql(
-                    f"UPDATE {table} AS old SET {read_at} = new.{read_at} FROM {file} AS new "  # noqa: S608
-                    f"WHERE {same('old', 'new')} AND old.{read_at} IS DISTINCT FROM new.{read_at}"
+                    f"UPDATE {table} AS old SET {read_at} = new.{read_at} FROM {file} AS new "  # noqa: S608 - quoted names
+                    f"WHERE {same_key('old', 'new')} AND old.{read_at} IS DISTINCT FROM new.{read_at}"
                 )
-            client.execute_sql(f"DROP TABLE {UNCHANGED}")
+            client.execute_sql(f"DROP TABLE {CHANGED}")
 
 
 class DirectMergeClient(DuckDbClient):
@@ -121,6 +128,12 @@ class DirectMergeDuckDb(dlt.destinations.duckdb):
     @property
     def destination_type(self) -> str:
         return "dlt.destinations.duckdb"
+
+    def capabilities(
+        self, config: DuckDbClientConfiguration | None = None, naming: NamingConvention | None = None
+    ) -> DestinationCapabilitiesContext:
+        # By itself dlt looks for settings in every place there is, ten times a load. DuckDB's capabilities need none.
+        return super().capabilities(config or self.spec(), naming)
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()

@@ -7,8 +7,9 @@ from typing import Any
 
 PIPELINE = "refersion_pipeline"
 DATASET = "refersion_data"
-# dlt names a DuckDB file after its destination, here refersion.duckdb. (A file named like the dataset would fail.)
 DESTINATION_NAME = "refersion"
+# Where the DuckDB file is unless REFERSION_DUCKDB_PATH says otherwise. (A file named like the dataset would fail.)
+DUCKDB_PATH = "refersion.duckdb"
 # Windowed tables are committed after whole months that hold about this many rows.
 ROWS_PER_LOAD = 200_000
 

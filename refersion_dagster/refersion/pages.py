@@ -9,6 +9,8 @@ interpreter; any other answer becomes None, and the caller parses it the usual w
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -52,13 +54,16 @@ class PlainPages:
         # A list of objects, in three shapes, is no business of a reader of plain columns.
         self._hopeless = any(column.kind is Kind.CUSTOM_FIELDS for column in builder.given)
         self._misses = 0
+        # No more than can compute at once: others would only take the processor from them half way through.
+        self._turns = threading.Semaphore(os.cpu_count() or 1)
         self._schema = self._make_schema()
 
     def read(self, content: bytes) -> Page | None:
         """The page in an answer's body, its rows as an array for `in_columns`; None when the body has another shape."""
         if self._hopeless:
             return None
-        page = self._read(content)
+        with self._turns:
+            page = self._read(content)
         self._misses += 1 if page is None else -1
         if self._misses >= MOST_MISSES:
             logger.info("%s: values change their JSON type from page to page", self.builder.entity.name)

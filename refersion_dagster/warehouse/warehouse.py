@@ -13,7 +13,7 @@ from dlt.extract.source import DltSource
 from dlt.pipeline.pipeline import Pipeline
 from pydantic import Field, PrivateAttr
 
-from refersion_dagster.refersion.environment import DATASET, PIPELINE
+from refersion_dagster.refersion.environment import DATASET, DUCKDB_PATH, PIPELINE
 from refersion_dagster.warehouse.database import Database, database
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.session import Row, Session, UndefinedTable
@@ -32,7 +32,7 @@ class Warehouse(dg.ConfigurableResource):
     """
 
     destination: str = Field(default="duckdb", description="The database: duckdb or postgres.")
-    duckdb_path: str = Field(default="refersion.duckdb", description="The DuckDB file; PostgreSQL ignores it.")
+    duckdb_path: str = Field(default=DUCKDB_PATH, description="The DuckDB file; PostgreSQL ignores it.")
     lock_timeout_seconds: int = Field(
         default=3600, ge=0, description="How long to wait for another run that writes to the same warehouse."
     )

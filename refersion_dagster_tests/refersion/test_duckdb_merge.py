@@ -70,6 +70,41 @@ def test_the_same_rows_again_change_nothing(target: Target) -> None:
     assert target.rows() == [("a", 1), ("b", 2)]
 
 
+WIDE = {"id": "a", "read_at": 1} | {f"c{number}": f"{number}" for number in range(20)}
+
+
+def test_rows_that_are_as_they_were_stay_in_place_and_only_get_when_they_were_read(target: Target) -> None:
+    target.load([WIDE, {**WIDE, "id": "b"}])
+    before = target.rows("id, rowid")
+    target.load([{**WIDE, "read_at": 2}, {**WIDE, "id": "b", "read_at": 2}])
+    assert target.rows("id, rowid") == before
+    assert target.rows("id, read_at, c0, c19") == [("a", 2, "0", "19"), ("b", 2, "0", "19")]
+
+
+@pytest.mark.parametrize(("old", "new"), [("x", "y"), ("x", "X"), ("x", None), (None, "y"), (None, ""), ("", None)])
+def test_a_change_of_any_column_is_seen(target: Target, old: str | None, new: str | None) -> None:
+    columns = [name for name in WIDE if name.startswith("c")]
+    target.load([*({**WIDE, "id": column, column: old} for column in columns), WIDE])
+    target.load([*({**WIDE, "id": column, column: new, "read_at": 2} for column in columns), {**WIDE, "read_at": 2}])
+    found = {id_: list(values) for id_, *values in target.rows(f"id, read_at, {', '.join(columns)}")}
+    wanted = {column: [2, *(new if name == column else WIDE[name] for name in columns)] for column in columns}
+    assert found == {**wanted, "a": [2, *(WIDE[name] for name in columns)]}
+
+
+def test_a_row_that_somebody_doubled_is_one_again(target: Target) -> None:
+    target.load([WIDE])
+    with duckdb.connect(str(target.path)) as connection:
+        connection.execute("INSERT INTO raw.things FROM raw.things")
+    target.load([WIDE])
+    assert target.rows("id") == [("a",)]
+
+
+def test_a_load_that_is_repeated_within_the_same_moment_is_merged_all_the_same(target: Target) -> None:
+    target.load([WIDE])
+    target.load([{**WIDE, "c3": "other"}, {**WIDE, "id": "b"}])
+    assert target.rows("id, c3") == [("a", "other"), ("b", "3")]
+
+
 def test_a_key_may_have_several_columns(target: Target) -> None:
     target.load([{"id": "a", "of": "x", "amount": 1}, {"id": "a", "of": "y", "amount": 2}], key=("id", "of"))
     target.load([{"id": "a", "of": "y", "amount": 20}], key=("id", "of"))

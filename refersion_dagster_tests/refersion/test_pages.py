@@ -1,6 +1,8 @@
 """An answer that goes straight into columns gives just what parsing it value by value gives."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -220,3 +222,20 @@ def test_trying_ends_where_nearly_every_page_is_mixed() -> None:
     for _ in range(50):
         assert pages.read(body([row(order_id=1), row(order_id="2")])) is None
     assert pages.read(body([row()])) is None
+
+
+def test_usual_rows_become_a_table_without_pandas_which_pyarrow_would_import_for_a_fifth_of_a_second() -> None:
+    program = f"""
+import sys
+from datetime import UTC, datetime
+from refersion_dagster.refersion.entities import CONVERSIONS
+from refersion_dagster.refersion.pages import PlainPages, in_columns
+from refersion_dagster.refersion.privacy import PersonalData, Privacy
+from refersion_dagster.refersion.tables import TableBuilder
+
+builder = TableBuilder(CONVERSIONS, read_at=datetime.now(UTC), privacy=Privacy(PersonalData.HASH, "salt"))
+page = PlainPages(builder, {{"id": "Int"}}).read({body([row()])!r})
+print(builder.build(in_columns([page.rows])).num_rows, "pandas" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 False\n"

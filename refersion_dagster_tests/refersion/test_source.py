@@ -281,8 +281,8 @@ class TestArguments:
     def test_from_dlts_environment(self, account: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
         for name, value in arguments(account).items():
             monkeypatch.setenv(f"SOURCES__REFERSION_SOURCE__{name.upper()}", str(value))
-        assert [len(table) for table in refersion_source().with_resources("affiliate_list")] == [0, 12]
-        assert [len(table) for table in refersion_source().with_resources("affiliates")] == [0, 12]
+        assert [len(table) for table in refersion_source().with_resources("affiliate_list")] == [12]
+        assert [len(table) for table in refersion_source().with_resources("affiliates")] == [12]
 
     def test_a_pair_in_one_string(self, account: SandboxServer) -> None:
         pair = f"{account.public_key}.{account.secret_key}"
