@@ -16,8 +16,9 @@ from refersion_dagster.refersion.environment import DESTINATION_NAME
 # How much DuckDB may take during a load. Rows that hold more than 100 KB of text each, by the thousand, need more.
 MEMORY_VARIABLE = "REFERSION_DUCKDB_MEMORY"
 MEMORY = "150MB"
-# Names of what is set for loads.
-LOAD_SETTINGS = ("memory_limit", "threads", "preserve_insertion_order")
+# Names of what is set for loads. The last one is off for them and on by itself, so it tells whether the others are set.
+KEEPS_ORDER = "preserve_insertion_order"
+LOAD_SETTINGS = ("memory_limit", "threads", KEEPS_ORDER)
 
 
 def duckdb_file(path: str) -> Any:

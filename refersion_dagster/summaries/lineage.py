@@ -24,11 +24,15 @@ def column_sources(summary: Summary, others: Iterable[Summary]) -> dict[str, lis
 
     Raises SqlglotError where the SELECT names a column that its table does not have.
     """
-    schema: dict[str, object] = {
-        DATASET: {table: dict.fromkeys(columns, "text") for table, columns in RAW_COLUMNS.items()},
-        SUMMARIES: {other.name: dict.fromkeys(other.columns, "text") for other in others},
-    }
-    tree = qualify(summary.file.tree.copy(), schema=schema, dialect=DIALECT, infer_schema=False)
+    columns = {(DATASET, table): names for table, names in RAW_COLUMNS.items()}
+    columns |= {(SUMMARIES, other.name): other.columns for other in others}
+    schema: dict[str, object] = {}
+    for dataset in {dataset for dataset, _ in summary.depends_on}:
+        read = [table for of, table in summary.depends_on if of == dataset and (of, table) in columns]
+        schema[dataset] = {table: dict.fromkeys(columns[dataset, table], "text") for table in read}
+    tree = qualify(
+        summary.file.tree.copy(), schema=schema, dialect=DIALECT, infer_schema=False, quote_identifiers=False
+    )
     root = build_scope(tree)
     if root is None:
         return {column: [] for column in summary.columns}

@@ -19,7 +19,13 @@ from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.extract.source import DltSource
 from filelock import FileLock, Timeout
 
-from refersion_dagster.refersion.duckdb_file import LOAD_SETTINGS, MEMORY_VARIABLE, duckdb_file, file_credentials
+from refersion_dagster.refersion.duckdb_file import (
+    KEEPS_ORDER,
+    LOAD_SETTINGS,
+    MEMORY_VARIABLE,
+    duckdb_file,
+    file_credentials,
+)
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull
@@ -56,9 +62,11 @@ class DuckDBDatabase:
         credentials = file_credentials(str(self.path), read_only=read_only)
         credentials.resolve()
         with DuckDbSqlClient(DATASET, "", credentials, _capabilities()) as client:
-            for setting in LOAD_SETTINGS:
-                # A load of this run may have left its own, as the settings are those of the file while it is open.
-                client.execute_sql(f"RESET {setting}")
+            # A load of this run may have left its own, as the settings are those of the file while it is open. They are
+            # not reset for nothing: DuckDB stops what its threads do meanwhile, such as the build of a summary.
+            if client.execute_sql(f"SELECT 1 WHERE NOT current_setting('{KEEPS_ORDER}')"):
+                for setting in LOAD_SETTINGS:
+                    client.execute_sql(f"RESET {setting}")
             yield Session(client)
 
     @contextmanager
