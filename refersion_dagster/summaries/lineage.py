@@ -49,6 +49,7 @@ class _Traced:
 
     def __init__(self) -> None:
         self._found: dict[tuple[int, int], set[Source]] = {}
+        self._places: dict[int, dict[str, int]] = {}
 
     def sources(self, scope: Scope, place: int) -> set[Source]:
         """The sources of a part's column, by its place."""
@@ -72,13 +73,22 @@ class _Traced:
         for column in expression.find_all(exp.Column):
             source = _read(scope, column.table)
             if isinstance(source, Scope):
-                names = source.expression.named_selects if isinstance(source.expression, exp.Query) else [column.name]
-                found |= self.sources(source, names.index(column.name)) if column.name in names else set()
+                place = self._place(source, column.name)
+                found |= set() if place is None else self.sources(source, place)
             elif isinstance(source, exp.Table) and source.db:
                 found.add((source.db, source.name, column.name))
             elif isinstance(source, exp.Table) and isinstance(source.this, exp.Func):
                 found |= self._columns(scope, source.this)
         return found
+
+    def _place(self, scope: Scope, column: str) -> int | None:
+        """Where a column stands in a part; a table function gives what is asked of it."""
+        if not isinstance(scope.expression, exp.Query):
+            return 0
+        if id(scope) not in self._places:
+            names = scope.expression.named_selects
+            self._places[id(scope)] = {name: place for place, name in reversed(list(enumerate(names)))}
+        return self._places[id(scope)].get(column)
 
 
 def _read(scope: Scope, table: str) -> exp.Expr | Scope | None:
