@@ -3,6 +3,7 @@ temporary folders."""
 
 import os
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ from refersion_dagster_tests.summaries.hand_made import Books, create_raw_tables
 for _name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__"))]:
     del os.environ[_name]
 os.environ.pop("DAGSTER_HOME", None)
+# A shell that starts the suite in the background has its processes ignore Ctrl-C, and theirs too: `dagster dev` could
+# then be stopped by no signal but SIGKILL.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.update(DAGSTER_DISABLE_TELEMETRY="1", RUNTIME__DLTHUB_TELEMETRY="false")
 
 # No example fails for the time it takes: other tests run beside it.
