@@ -28,8 +28,8 @@ from refersion_dagster.refersion.entities import READ_AT
 
 # Keys of the file's rows that the table has not, or not like that. Gone with the load's connection at the latest.
 CHANGED = "temp.main.changed"
-# A comparison holds these columns of all the file's rows in memory; of all columns at once there would be too little.
-COMPARED_AT_ONCE = 8
+# A comparison holds so many of the file's values in memory; for all of a large file at once there would be too little.
+VALUES_AT_ONCE = 1_500_000
 
 
 class MergeFile(DuckDbCopyJob):
@@ -59,8 +59,10 @@ class MergeFile(DuckDbCopyJob):
             client.execute_sql(f"CREATE OR REPLACE TEMP TABLE {CHANGED} AS {some_keys} ANTI {on_key}")
             # A row that somebody doubled is no longer the one that it was, so it is mended.
             client.execute_sql(f"INSERT INTO {CHANGED} {some_keys} {on_key} GROUP BY ALL HAVING count(*) > 1")
-            for at in range(0, len(compared), COMPARED_AT_ONCE):
-                some = compared[at : at + COMPARED_AT_ONCE]
+            ((rows,),) = client.execute_sql(f"SELECT count(*) FROM {file}") or ((0,),)  # noqa: S608 - quoted name
+            at_once = max(1, VALUES_AT_ONCE // max(1, rows))
+            for at in range(0, len(compared), at_once):
+                some = compared[at : at + at_once]
                 differ = " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in some)
                 client.execute_sql(f"INSERT INTO {CHANGED} {some_keys} {on_key} WHERE {differ}")
             if client.execute_sql(f"FROM {CHANGED} LIMIT 1"):
