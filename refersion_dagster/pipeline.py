@@ -46,7 +46,11 @@ def main() -> int:
             except MissingCredentials as error:
                 click.echo(f"Left out: {error}", err=True)
     except duckdb.IOException as error:
-        click.echo(f"The database cannot be opened for writing: {error}", err=True)
+        click.echo(
+            f"{duckdb_path()} cannot be opened for writing: {error}\nNothing was loaded. Close it where it is open, or "
+            "name another file with REFERSION_DUCKDB_PATH, and run this again.",
+            err=True,
+        )
         return 1
     except click.ClickException as error:
         click.echo(error.message, err=True)
@@ -57,6 +61,11 @@ def main() -> int:
     return 0
 
 
+def duckdb_path() -> str:
+    """The DuckDB file to load into, as the environment says."""
+    return os.environ.get("REFERSION_DUCKDB_PATH") or DUCKDB_PATH
+
+
 @contextmanager
 def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
     """What loads tables into a database, while nobody else writes to it.
@@ -65,9 +74,8 @@ def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
     whatever is wrong with another database.
     """
     if destination == DUCKDB:
-        path = os.environ.get("REFERSION_DUCKDB_PATH") or DUCKDB_PATH
-        with kept_open(path):
-            pipeline = dlt.pipeline(PIPELINE, destination=duckdb_file(path), dataset_name=DATASET)
+        with kept_open(duckdb_path()):
+            pipeline = dlt.pipeline(PIPELINE, destination=duckdb_file(duckdb_path()), dataset_name=DATASET)
             yield lambda tables: load(pipeline, tables)
         return
     # Here and not above: Dagster comes with it, for which a load into a file need not wait.

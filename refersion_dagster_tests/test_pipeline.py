@@ -39,11 +39,20 @@ def loaded(account: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_neither_dagster_nor_sqlalchemy_are_imported_which_takes_longer_than_a_small_load(location: Location) -> None:
     program = (
-        "import sys; from refersion_dagster.pipeline import main; main(); "
-        "print(sorted({'dagster', 'sqlalchemy'} & set(sys.modules)))"
+        "import sys; from refersion_dagster.pipeline import main; "
+        "print('exit code', main(), 'imported', sorted({'dagster', 'sqlalchemy'} & set(sys.modules)))"
     )
     done = location.run("python", "-c", program)
-    assert done.output.rstrip().endswith("[]"), done.output
+    assert done.output.rstrip().endswith("exit code 0 imported []"), done.output
+
+
+def test_a_file_that_another_program_has_open_is_named_with_what_to_do(location: Location) -> None:
+    with duckdb.connect(str(location.folder / "refersion.duckdb")):
+        done = location.run(*SCRIPT)
+    assert done.code == 1
+    assert "refersion.duckdb cannot be opened for writing" in done.output
+    assert "Close it where it is open, or name another file with REFERSION_DUCKDB_PATH" in done.output
+    assert "Traceback" not in done.output
 
 
 def test_it_prints_dlts_load_info_and_leaves_a_dataset(loaded: tuple[Location, Ended], account: SandboxServer) -> None:
