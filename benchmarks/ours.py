@@ -8,7 +8,7 @@ import dlt
 from benchmarks.database import DATASET, database_path
 from benchmarks.rows import SPAN_START
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.duckdb_file import duckdb_file, kept_open
+from refersion_dagster.refersion.duckdb_file import loading_into
 from refersion_dagster.refersion.environment import PIPELINE, ROWS_PER_LOAD
 
 
@@ -23,12 +23,11 @@ def run_again(graphql_url: str, rows: int, directory: Path, concurrency: int) ->
 
 
 def _load(graphql_url: str, directory: Path, concurrency: int) -> None:
-    path = str(database_path(directory))
     report = ReadReport()
-    with kept_open(path):
+    with loading_into(str(database_path(directory))) as destination:
         pipeline = dlt.pipeline(
             PIPELINE,
-            destination=duckdb_file(path),
+            destination=destination,
             dataset_name=DATASET,
             pipelines_dir=str(directory / "pipelines"),
         )

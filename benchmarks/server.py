@@ -14,6 +14,8 @@ import re
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import lru_cache
 from typing import Any, cast
 
@@ -23,7 +25,7 @@ import uvloop
 from graphql import graphql_sync
 
 from benchmarks.contract import PAGE_SIZE, SCHEMA
-from benchmarks.rows import Rows, generate
+from benchmarks.rows import SPAN_END, Rows, generate
 
 _LIST = re.compile(r"\bconversions\s*(?:\(([^)]*)\)\s*)?\{")
 _ARGUMENT = re.compile(r'\b(created_from|created_to|first|offset)\s*:\s*(?:\$(\w+)|"?(-?\d+)"?)')
@@ -64,12 +66,19 @@ def _selection(query: str) -> _Selection | None:
     return _Selection(literals, variables, {name: int(value) for name, value in _DEFAULT.findall(query)})
 
 
+@lru_cache(maxsize=1)
+def _date(seconds: int) -> bytes:
+    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True).encode()
+
+
 class Desk:
     """The rows, the answers made of them, and the counters that all connections share."""
 
     def __init__(self, rows: Rows, latency_ms: float) -> None:
         self.rows = rows
         self.latency_ms = latency_ms
+        # Its clock begins at the end of the rows, so that reading up to now takes the same requests on every day.
+        self.opened = time.monotonic()
         self.connections = 0
         self.in_flight = 0
         self.reset()
@@ -183,9 +192,10 @@ class Connection(asyncio.Protocol):
         if self.transport.is_closing():
             return
         status, parts = self.desk.answer(method, path, body)
-        head = b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n" % (
+        head = b"HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n" % (
             status,
             _REASONS[status].encode(),
+            _date(SPAN_END + int(time.monotonic() - self.desk.opened)),
             sum(map(len, parts)),
             b"" if keep_alive else b"Connection: close\r\n",
         )

@@ -22,7 +22,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.duckdb_file import duckdb_file, kept_open
+from refersion_dagster.refersion.duckdb_file import loading_into
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import (
     DATASET,
@@ -74,8 +74,8 @@ def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
     whatever is wrong with another database.
     """
     if destination == DUCKDB:
-        with kept_open(duckdb_path()):
-            pipeline = dlt.pipeline(PIPELINE, destination=duckdb_file(duckdb_path()), dataset_name=DATASET)
+        with loading_into(duckdb_path()) as file:
+            pipeline = dlt.pipeline(PIPELINE, destination=file, dataset_name=DATASET)
             yield lambda tables: load(pipeline, tables)
         return
     # Here and not above: Dagster comes with it, for which a load into a file need not wait.
@@ -94,8 +94,8 @@ def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
             raise warehouse.trouble(error) or error from None
 
     try:
-        with warehouse.writing(click.echo):
-            pipeline = dlt.pipeline(PIPELINE, destination=warehouse.database.destination(), dataset_name=DATASET)
+        with warehouse.writing(click.echo), warehouse.database.loading() as database:
+            pipeline = dlt.pipeline(PIPELINE, destination=database, dataset_name=DATASET)
             yield load_there
     except WarehouseError as error:
         raise click.ClickException(f"{type(error).__name__}: {error}") from None

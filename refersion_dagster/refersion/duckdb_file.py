@@ -1,4 +1,4 @@
-"""The DuckDB destination, set so that a load of any number of rows takes little memory."""
+"""A DuckDB file as dlt's destination, set so that a load of any number of rows takes little memory."""
 
 from __future__ import annotations
 
@@ -10,28 +10,41 @@ from typing import Any
 import duckdb
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
+from refersion_dagster.refersion.collector import seldom_collected
 from refersion_dagster.refersion.duckdb_merge import DirectMergeDuckDb
 from refersion_dagster.refersion.environment import DESTINATION_NAME
 
 # How much DuckDB may take during a load. Rows that hold more than 100 KB of text each, by the thousand, need more.
 MEMORY_VARIABLE = "REFERSION_DUCKDB_MEMORY"
 MEMORY = "150MB"
-# Names of what is set for loads. The last one is off for them and on by itself, so it tells whether the others are set.
-KEEPS_ORDER = "preserve_insertion_order"
-LOAD_SETTINGS = ("memory_limit", "threads", KEEPS_ORDER)
+# dlt sets 1 GB, up to which every row is written to the log first and to the file later.
+CHECKPOINTS = "SET GLOBAL checkpoint_threshold = '16MB'"
 
 
-def duckdb_file(path: str) -> Any:
-    """The destination for loading.
+@contextmanager
+def loading_into(path: str) -> Iterator[Any]:
+    """A file as dlt's destination for the loads within.
 
-    By itself DuckDB keeps up to 80 % of the machine's memory in use. A load only copies rows, which is no slower with
-    little memory, few threads (each holds rows of its own) and rows in any order.
+    By itself dlt opens and closes it five times a load, and at each closing DuckDB writes everything back, which takes
+    as long as the load itself; so it is kept open. And DuckDB keeps up to 80 % of the machine's memory in use, while a
+    load, which only copies rows, is no slower with little memory, few threads (each holds rows of its own) and rows in
+    any order. These settings are those of the file while it is open, for whoever uses it; they end with the loads.
+
+    Raises duckdb.IOException where another process has it open.
     """
-    settings = dict(zip(LOAD_SETTINGS, (os.environ.get(MEMORY_VARIABLE) or MEMORY, 2, False), strict=True))
-    # dlt sets 1 GB, up to which every row is written to the log first and to the file later.
-    pragmas = ["wal_autocheckpoint = '16MB'"]
-    credentials = file_credentials(path, global_config=settings, pragmas=pragmas)
-    return DirectMergeDuckDb(credentials, destination_name=DESTINATION_NAME)
+    settings = {
+        "memory_limit": os.environ.get(MEMORY_VARIABLE) or MEMORY,
+        "threads": 2,
+        "preserve_insertion_order": False,
+    }
+    with duckdb.connect(path) as connection, seldom_collected():
+        try:
+            for name, value in settings.items():
+                connection.execute(f"SET GLOBAL {name} = ?", [value])
+            yield DirectMergeDuckDb(file_credentials(path, statements=[CHECKPOINTS]), destination_name=DESTINATION_NAME)
+        finally:
+            for name in settings:
+                connection.execute(f"RESET GLOBAL {name}")
 
 
 def file_credentials(path: str, **settings: Any) -> DuckDbCredentials:
@@ -43,14 +56,3 @@ def file_credentials(path: str, **settings: Any) -> DuckDbCredentials:
     credentials = DuckDbCredentials(**settings)
     credentials.database = path
     return credentials
-
-
-@contextmanager
-def kept_open(path: str) -> Iterator[None]:
-    """The file open over several loads.
-
-    By itself dlt opens and closes it five times a load, and at each closing DuckDB writes everything back, which takes
-    as long as the load itself. Raises duckdb.IOException where another process has it open.
-    """
-    with duckdb.connect(path):
-        yield

@@ -26,10 +26,12 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 
 from refersion_dagster.refersion.entities import READ_AT
 
-# Keys of the file's rows that the table has not, or not like that. Gone with the load's connection at the latest.
-CHANGED = "temp.main.changed"
-# A comparison holds so many of the file's values in memory; for all of a large file at once there would be too little.
-VALUES_AT_ONCE = 1_500_000
+# Keys of the file's rows that the table has, once for each row there, and of those that it has not, or not like that.
+# Gone with the load's connection at the latest.
+FOUND, CHANGED = "temp.main.found", "temp.main.changed"
+# A comparison is of some columns, as many as have so many values in the file, which it holds in memory; for all of a
+# large file at once there would be too little. So many go on at once, each of which keeps one thread busy.
+VALUES_AT_ONCE, COMPARISONS = 750_000, 2
 
 
 class MergeFile(DuckDbCopyJob):
@@ -38,42 +40,51 @@ class MergeFile(DuckDbCopyJob):
     def run(self) -> None:
         client = self._job_client.sql_client
         quoted = client.escape_column_name
-        table = client.make_qualified_table_name(self.load_table_name)
-        file = f"read_parquet({client.capabilities.escape_literal(self._file_path)})"
         of_table = self._schema.get_table(self.load_table_name)
+        self._table = client.make_qualified_table_name(self.load_table_name)
+        self._file = f"read_parquet({client.capabilities.escape_literal(self._file_path)})"
+        self._keys = [*map(quoted, get_columns_names_with_prop(of_table, "primary_key"))]
+        self._new_keys = f"SELECT {', '.join(f'new.{key}' for key in self._keys)} FROM {self._file} AS new"  # noqa: S608
+        self._on_key = f"JOIN {self._table} AS old ON {self._same_key('new', 'old')}"
         columns = [*map(quoted, self._schema.get_table_columns(self.load_table_name))]
-        keys = [*map(quoted, get_columns_names_with_prop(of_table, "primary_key"))]
         read_at = quoted(READ_AT.name)
-        compared = [name for name in columns if name not in (*keys, read_at)]
-
-        def same_key(one: str, other: str) -> str:
-            return " AND ".join(f"{one}.{key} = {other}.{key}" for key in keys)
-
-        on_key = f"JOIN {table} AS old ON {same_key('new', 'old')}"
-        some_keys = f"SELECT {', '.join(f'new.{key}' for key in keys)} FROM {file} AS new"  # noqa: S608 - quoted names
-        of_changed = f"EXISTS (FROM {CHANGED} AS changed WHERE {same_key('changed', 'rows')})"
         with client.begin_transaction():
-            if not client.execute_sql(f"{some_keys} SEMI {on_key} LIMIT 1"):
-                client.execute_sql(f"INSERT INTO {table} BY NAME FROM {file}")
+            client.execute_sql(f"CREATE OR REPLACE TEMP TABLE {FOUND} AS {self._new_keys} {self._on_key}")
+            if not client.execute_sql(f"FROM {FOUND} LIMIT 1"):
+                client.execute_sql(f"INSERT INTO {self._table} BY NAME FROM {self._file}")
                 return
-            client.execute_sql(f"CREATE OR REPLACE TEMP TABLE {CHANGED} AS {some_keys} ANTI {on_key}")
-            # A row that somebody doubled is no longer the one that it was, so it is mended.
-            client.execute_sql(f"INSERT INTO {CHANGED} {some_keys} {on_key} GROUP BY ALL HAVING count(*) > 1")
-            ((rows,),) = client.execute_sql(f"SELECT count(*) FROM {file}") or ((0,),)  # noqa: S608 - quoted name
-            at_once = max(1, VALUES_AT_ONCE // max(1, rows))
-            for at in range(0, len(compared), at_once):
-                some = compared[at : at + at_once]
-                differ = " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in some)
-                client.execute_sql(f"INSERT INTO {CHANGED} {some_keys} {on_key} WHERE {differ}")
+            self._find_changed([name for name in columns if name not in (*self._keys, read_at)])
             if client.execute_sql(f"FROM {CHANGED} LIMIT 1"):
-                client.execute_sql(f"DELETE FROM {table} AS rows WHERE {of_changed}")  # noqa: S608 - quoted names
-                client.execute_sql(f"INSERT INTO {table} BY NAME FROM {file} AS rows WHERE {of_changed}")
+                among = f"EXISTS (FROM {CHANGED} AS changed WHERE {self._same_key('changed', 'rows')})"
+                client.execute_sql(f"DELETE FROM {self._table} AS rows WHERE {among}")  # noqa: S608 - quoted names
+                client.execute_sql(f"INSERT INTO {self._table} BY NAME FROM {self._file} AS rows WHERE {among}")
             if read_at in columns:
                 client.execute_sql(
-                    f"UPDATE {table} AS old SET {read_at} = new.{read_at} FROM {file} AS new "  # noqa: S608 - quoted names
-                    f"WHERE {same_key('old', 'new')} AND old.{read_at} IS DISTINCT FROM new.{read_at}"
+                    f"UPDATE {self._table} AS old SET {read_at} = new.{read_at} FROM {self._file} AS new "  # noqa: S608
+                    f"WHERE {self._same_key('old', 'new')} AND old.{read_at} IS DISTINCT FROM new.{read_at}"
                 )
-            client.execute_sql(f"DROP TABLE {CHANGED}")
+            client.execute_sql(f"DROP TABLE {CHANGED}; DROP TABLE {FOUND}")
+
+    def _same_key(self, one: str, other: str) -> str:
+        return " AND ".join(f"{one}.{key} = {other}.{key}" for key in self._keys)
+
+    def _find_changed(self, compared: Sequence[str]) -> None:
+        """Fills CHANGED, given the columns to compare."""
+        client = self._job_client.sql_client
+        # A row that somebody doubled is no longer the one that it was, so it is mended.
+        client.execute_sql(
+            f"CREATE OR REPLACE TEMP TABLE {CHANGED} AS "  # noqa: S608 - quoted names
+            f"{self._new_keys} ANTI JOIN {FOUND} AS found ON {self._same_key('new', 'found')} "
+            f"UNION ALL SELECT {', '.join(self._keys)} FROM {FOUND} GROUP BY ALL HAVING count(*) > 1"
+        )
+        ((rows,),) = client.execute_sql(f"SELECT count(*) FROM {self._file}") or ((0,),)  # noqa: S608 - quoted name
+        width = max(1, min(-(-len(compared) // COMPARISONS), VALUES_AT_ONCE // max(1, rows)))
+        differing = []
+        for at in range(0, len(compared), width):
+            differ = " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in compared[at : at + width])
+            differing.append(f"{self._new_keys} {self._on_key} WHERE {differ}")
+        for at in range(0, len(differing), COMPARISONS):
+            client.execute_sql(f"INSERT INTO {CHANGED} {' UNION ALL '.join(differing[at : at + COMPARISONS])}")
 
 
 class DirectMergeClient(DuckDbClient):

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import logging
@@ -24,6 +23,7 @@ from dlt.extract.resource import DltResource
 
 from refersion_dagster.refersion.account import Account
 from refersion_dagster.refersion.coerce import EPOCH, read_text
+from refersion_dagster.refersion.collector import seldom_collected
 from refersion_dagster.refersion.entities import (
     AFFILIATE_GET,
     AFFILIATE_LIST,
@@ -258,21 +258,18 @@ class Tables:
 def _frugally(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """The same tables, made with Python's cycle collector held back and Arrow's memory given back when it is free.
 
-    Parsed rows are very many objects without cycles; looking through them takes a third of the time of reading. Arrow's
-    own memory pool keeps what was freed, which makes for a peak half as high again.
+    Arrow's own memory pool keeps what was freed, which makes for a peak half as high again.
     """
-    thresholds, pool = gc.get_threshold(), pa.default_memory_pool()
+    pool = pa.default_memory_pool()
     try:
         while True:
-            gc.set_threshold(200_000, *thresholds[1:])
             pa.set_memory_pool(pa.system_memory_pool())
-            table = next(tables, None)
-            gc.set_threshold(*thresholds)
+            with seldom_collected():
+                table = next(tables, None)
             if table is None:
                 return
             yield table
     finally:
-        gc.set_threshold(*thresholds)
         pa.set_memory_pool(pool)
 
 

@@ -23,8 +23,8 @@ class Database(Protocol):
         """Where it is, in words and without credentials."""
         ...
 
-    def destination(self) -> Any:
-        """dlt's destination, set for loads."""
+    def loading(self) -> AbstractContextManager[Any]:
+        """dlt's destination, for the loads within."""
         ...
 
     def adapted(self, source: DltSource) -> DltSource:

@@ -19,13 +19,7 @@ from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.extract.source import DltSource
 from filelock import FileLock, Timeout
 
-from refersion_dagster.refersion.duckdb_file import (
-    KEEPS_ORDER,
-    LOAD_SETTINGS,
-    MEMORY_VARIABLE,
-    duckdb_file,
-    file_credentials,
-)
+from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE, file_credentials, loading_into
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull
@@ -46,9 +40,11 @@ class DuckDBDatabase:
     def location(self) -> str:
         return str(self.path)
 
-    def destination(self) -> Any:
+    @contextmanager
+    def loading(self) -> Iterator[Any]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return duckdb_file(str(self.path))
+        with loading_into(str(self.path)) as destination:
+            yield destination
 
     def adapted(self, source: DltSource) -> DltSource:
         return source
@@ -57,16 +53,11 @@ class DuckDBDatabase:
     def session(self, read_only: bool = False) -> Iterator[Session]:
         if not read_only:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        # As it comes, not set for loads: queries may take what the machine has. Made here and not by dlt's destination,
-        # which looks for settings in every place there is, ten times as long as opening the file takes.
+        # Made here and not by dlt's destination, which looks for settings in every place there is, ten times as long as
+        # opening the file takes.
         credentials = file_credentials(str(self.path), read_only=read_only)
         credentials.resolve()
         with DuckDbSqlClient(DATASET, "", credentials, _capabilities()) as client:
-            # A load of this run may have left its own, as the settings are those of the file while it is open. They are
-            # not reset for nothing: DuckDB stops what its threads do meanwhile, such as the build of a summary.
-            if client.execute_sql(f"SELECT 1 WHERE NOT current_setting('{KEEPS_ORDER}')"):
-                for setting in LOAD_SETTINGS:
-                    client.execute_sql(f"RESET {setting}")
             yield Session(client)
 
     @contextmanager

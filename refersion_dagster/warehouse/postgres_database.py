@@ -12,6 +12,7 @@ from dlt.common.schema import Schema
 from dlt.destinations.exceptions import DatabaseException
 from dlt.extract.source import DltSource
 
+from refersion_dagster.refersion.collector import seldom_collected
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.errors import (
@@ -61,8 +62,10 @@ class PostgresDatabase:
         host = f"[{credentials.host}]" if ":" in credentials.host else credentials.host
         return f"postgresql://{host}:{credentials.port}/{credentials.database}"
 
-    def destination(self) -> Any:
-        return postgres_loading(postgres_credentials())
+    @contextmanager
+    def loading(self) -> Iterator[Any]:
+        with seldom_collected():
+            yield postgres_loading(postgres_credentials())
 
     def adapted(self, source: DltSource) -> DltSource:
         """dlt repeats a copy whose answer was lost, so that rows may be there twice before they are merged."""
@@ -73,7 +76,7 @@ class PostgresDatabase:
     @contextmanager
     def session(self, read_only: bool = False) -> Iterator[PostgresSession]:
         """Raises WarehouseUnreachable and WarehouseForbidden."""
-        destination: Any = self.destination()
+        destination: Any = postgres_loading(postgres_credentials())
         client = destination.client(Schema(PIPELINE), destination.spec()._bind_dataset_name(DATASET)).sql_client
         try:
             client.open_connection()

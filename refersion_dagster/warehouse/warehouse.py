@@ -101,10 +101,13 @@ class Warehouse(dg.ConfigurableResource):
 
         State is kept in the warehouse and restored from there, so that nothing depends on the machine.
         """
-        with tempfile.TemporaryDirectory(prefix="refersion-dlt-") as directory:
+        with (
+            tempfile.TemporaryDirectory(prefix="refersion-dlt-") as directory,
+            self.database.loading() as destination,
+        ):
             yield dlt.pipeline(
                 PIPELINE,
-                destination=self.database.destination(),
+                destination=destination,
                 dataset_name=DATASET,
                 pipelines_dir=directory,
                 progress=progress,

@@ -11,23 +11,20 @@ import duckdb
 import pyarrow as pa
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
-from dlt.pipeline.pipeline import Pipeline
 
 from refersion_dagster.refersion import duckdb_merge
-from refersion_dagster.refersion.duckdb_file import duckdb_file
+from refersion_dagster.refersion.duckdb_file import loading_into
 
 MERGE = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
 Rows = list[dict[str, Any]]
 
 
 class Target:
-    """A DuckDB file and a pipeline into its table `things`."""
+    """A DuckDB file, and loads into its table `things`."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "things.duckdb"
-        self.pipeline: Pipeline = dlt.pipeline(
-            "things", destination=duckdb_file(str(self.path)), dataset_name="raw", pipelines_dir=str(folder / "dlt")
-        )
+        self.folder = folder / "dlt"
 
     def load(
         self, rows: Rows, key: Sequence[str] = ("id",), disposition: Any = MERGE, file_format: Any = "parquet"
@@ -40,7 +37,9 @@ class Target:
             write_disposition=disposition,
             columns=columns,
         )
-        self.pipeline.run(things, loader_file_format=file_format)
+        with loading_into(str(self.path)) as file:
+            pipeline = dlt.pipeline("things", destination=file, dataset_name="raw", pipelines_dir=str(self.folder))
+            pipeline.run(things, loader_file_format=file_format)
 
     def rows(self, columns: str = "id, amount") -> list[tuple[Any, ...]]:
         return self._query(f"SELECT {columns} FROM raw.things ORDER BY ALL")
@@ -152,6 +151,6 @@ def test_another_load_format_is_refused_rather_than_added_without_merging(target
 
 def test_other_programs_see_dlts_usual_destination(target: Target) -> None:
     target.load([{"id": "a", "amount": 1}])
-    plain = dlt.attach("things", pipelines_dir=target.pipeline.pipelines_dir)
+    plain = dlt.attach("things", pipelines_dir=str(target.folder))
     assert plain.destination is not None
     assert type(plain.destination) is dlt.destinations.duckdb
