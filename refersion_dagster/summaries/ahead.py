@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from heapq import heappop, heappush
 from threading import Lock
 from types import TracebackType
 
@@ -30,7 +31,7 @@ class BuildAhead:
     Its methods are for the one thread that runs the steps.
 
     Args:
-        summaries: those of which this process runs the steps, each after those it reads.
+        summaries: those of which this process runs the steps, in their order; of what can be built the first is next.
         values: the settings, from ReportSettings.parameters().
         loading: raw tables that this run loads, all in one step.
     """
@@ -47,7 +48,8 @@ class BuildAhead:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="summaries")
         self._closing = False
         self._lock = Lock()
-        self._queued = 0
+        self._places = {summary.name: place for place, summary in enumerate(summaries)}
+        self._queued: list[tuple[int, Summary, Future[str]]] = []
         self._connection = ExitStack()
         self._session: Session | None = None
 
@@ -109,13 +111,25 @@ class BuildAhead:
 
     def _start(self, summary: Summary) -> None:
         self._to_start.pop(summary.name, None)
+        built: Future[str] = Future()
+        self._started[summary.name] = built
         with self._lock:
-            self._queued += 1
-        self._started[summary.name] = self._worker.submit(self._build, summary)
+            heappush(self._queued, (self._places[summary.name], summary, built))
+        self._worker.submit(self._build_next)
+
+    def _build_next(self) -> None:
+        """Builds the first of what waits."""
+        with self._lock:
+            _, summary, built = heappop(self._queued)
+        if not built.set_running_or_notify_cancel():
+            return
+        try:
+            built.set_result(self._build(summary))
+        except BaseException as error:  # noqa: BLE001 - raised in the summary's own step
+            built.set_exception(error)
 
     def _build(self, summary: Summary) -> str:
         with self._lock:
-            self._queued -= 1
             if self._closing:
                 raise RuntimeError("Nothing more is built, as the run ends.")
         try:

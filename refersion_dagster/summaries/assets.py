@@ -39,11 +39,11 @@ def summary_assets(summaries: Sequence[Summary]) -> list[dg.AssetsDefinition]:
     return [summary_asset(summary, summaries) for summary in summaries]
 
 
-def summary_asset(summary: Summary, others: Sequence[Summary] = ()) -> dg.AssetsDefinition:
+def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefinition:
     """The asset that builds one summary beside the table there is and swaps the two.
 
     Args:
-        others: the summaries that it may read or be read by, for its column lineage and to build them ahead.
+        others: all summaries, this one too, in their order: for its column lineage and to build them ahead.
     """
     header = summary.header
     key = asset_key(SUMMARIES, summary.name)
@@ -54,6 +54,8 @@ def summary_asset(summary: Summary, others: Sequence[Summary] = ()) -> dg.Assets
         group_name=header.group,
         kinds={"sql"},
         owners=header.owners,
+        # Of what can run the one that comes first in their order, and all checks before: the next is built meanwhile.
+        op_tags={"dagster/priority": str(-1 - others.index(summary))},
         deps=[asset_key(schema, table) for schema, table in summary.depends_on],
         # In the asset itself, as the table is checked before it takes the place of the one there is.
         check_specs=[

@@ -19,8 +19,9 @@ SELECT …
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -99,7 +100,7 @@ class Summary:
 
 
 def load_summaries() -> list[Summary]:
-    """All summaries, each after those it reads. Raises SqlFileError at the first mistake."""
+    """All summaries, in the order of in_order. Raises SqlFileError at the first mistake."""
     return in_order(map(checked, read_folder("refersion_dagster.summaries", Header)))
 
 
@@ -137,30 +138,26 @@ def known_tables(summaries: Iterable[str]) -> dict[str, Collection[str]]:
 
 
 def in_order(summaries: Iterable[Summary]) -> list[Summary]:
-    """Each summary after those it reads. Raises SqlFileError for one that does not exist, or a circle."""
+    """Each summary after those it reads, in the order that leaves the least to wait for at the end.
+
+    First those that read no other; then those that others wait for, the longest row of them first; and of those that
+    nobody waits for, the ones that stand furthest behind.
+
+    Raises SqlFileError for one that does not exist, or a circle.
+    """
     given = {summary.name: summary for summary in summaries}
     known = known_tables(given)
-    waiting = {name: replace(summary, depends_on=summary.file.tables(known)) for name, summary in given.items()}
-    done: list[Summary] = []
-    while waiting:
-        ready = [
-            summary
-            for summary in waiting.values()
-            if not any(schema == SUMMARIES and table in waiting for schema, table in summary.depends_on)
-        ]
-        if not ready:
-            raise SqlFileError(f"These summaries read each other in a circle: {', '.join(_circle(waiting))}.")
-        done += ready
-        for summary in ready:
-            del waiting[summary.name]
-    return done
-
-
-def _circle(waiting: Mapping[str, Summary]) -> list[str]:
-    """Summaries of which each reads another one; those that only come after a circle are left out."""
-    names = list(waiting)
-    while True:
-        read = {table for name in names for schema, table in waiting[name].depends_on if schema == SUMMARIES}
-        if len(left := [name for name in names if name in read]) == len(names):
-            return names
-        names = left
+    whole = {name: replace(summary, depends_on=summary.file.tables(known)) for name, summary in given.items()}
+    read = {name: [table for schema, table in one.depends_on if schema == SUMMARIES] for name, one in whole.items()}
+    try:
+        sorted_ = [*TopologicalSorter(read).static_order()]
+    except CycleError as error:
+        circle = sorted(set(error.args[1]))
+        raise SqlFileError(f"These summaries read each other in a circle: {', '.join(circle)}.") from None
+    before, behind = dict.fromkeys(given, 0), dict.fromkeys(given, 0)
+    for name in sorted_:
+        before[name] = 1 + max((before[table] for table in read[name]), default=-1)
+    for name in reversed(sorted_):
+        for table in read[name]:
+            behind[table] = max(behind[table], 1 + behind[name])
+    return sorted(whole.values(), key=lambda one: (before[one.name] > 0, -behind[one.name], -before[one.name]))

@@ -127,6 +127,23 @@ class TestAhead:
                 put(warehouse, ahead, second)
             assert warehouse.query(f"SELECT number FROM {SUMMARIES}.second") == [(number + 1,)]
 
+    def test_of_what_can_be_built_the_first_in_order_is_next(self, in_file: Warehouse) -> None:
+        slow = "SELECT count(*) AS number FROM generate_series(1, 50000000) AS a(one) WHERE one % 7 = 3"
+        ordered = numbers(
+            a_root="SELECT 1 AS number",
+            b_start=f"SELECT number FROM {SUMMARIES}.a_root",
+            c_end=f"SELECT number FROM {SUMMARIES}.b_start",
+            **{f"leaf_{number}": f"{slow} UNION ALL SELECT number FROM {SUMMARIES}.a_root" for number in range(8)},
+        )
+        a_root, b_start, c_end, *leaves = ordered
+        with ahead_of(in_file, ordered) as ahead:
+            put(in_file, ahead, a_root)
+            put(in_file, ahead, b_start)
+            ahead.built(c_end)
+            built = {name for name in tables(in_file) if name.startswith("leaf_")}
+        # All leaves could be built before c_end could, and each takes far longer than b_start took to its place.
+        assert len(built) < len(leaves) / 2
+
     def test_what_no_step_asked_for_is_gone_at_the_end(self, warehouse: Warehouse) -> None:
         one, other = numbers(one="SELECT 1 AS number", other="SELECT 2 AS number")
         with ahead_of(warehouse, [one, other]) as ahead:

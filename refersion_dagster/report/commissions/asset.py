@@ -41,7 +41,7 @@ def commissions_report(summaries: Sequence[Summary], checks: Sequence[dg.AssetCh
         owners=["team:data"],
         deps=[asset_key(SUMMARIES, name) for name in summaries_read({summary.name for summary in summaries})],
         # Of all that is ready to run, this is the last, so that it tells what the checks of its own run said.
-        op_tags={"dagster/priority": "-10"},
+        op_tags={"dagster/priority": "-1000"},
         description="""The report to read and to send on: one HTML file that opens from disk or from an e-mail, light \
 or dark, on a phone and on paper, without script or network. It is written once the summaries it reads have passed \
 their blocking checks.
