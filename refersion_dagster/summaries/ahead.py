@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from heapq import heappop, heappush
 from threading import Lock
 from types import TracebackType
 
+from sqlglot.errors import SqlglotError
+
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
-from refersion_dagster.summaries.build import build_beside
+from refersion_dagster.summaries.build import build_beside, translated
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.warehouse import Session, beside
 from refersion_dagster.warehouse.sql import Value
@@ -50,6 +52,7 @@ class BuildAhead:
         self._lock = Lock()
         self._places = {summary.name: place for place, summary in enumerate(summaries)}
         self._queued: list[tuple[int, Summary, Future[str]]] = []
+        self._selects: dict[str, str | None] = {}
         self._connection = ExitStack()
         self._session: Session | None = None
 
@@ -71,6 +74,7 @@ class BuildAhead:
         if summary.name not in self._started:
             self._start(summary)
         self._start_what_can_be()
+        self._translate_until(self._started[summary.name])
         wait([self._started[summary.name]])  # one that is interrupted is left to close()
         return self._started.pop(summary.name).result()
 
@@ -103,6 +107,17 @@ class BuildAhead:
             if self._can_be_built(summary):
                 self._start(summary)
 
+    def _translate_until(self, built: Future[str]) -> None:
+        """Translates what cannot be built yet: the database would wait for it later, and here is time to wait."""
+        for summary in self._to_start.values():
+            with self._lock:
+                session = self._session
+            if built.done() or session is None:
+                return
+            if summary.name not in self._selects:
+                with suppress(SqlglotError):  # which is for its own step, where it comes again
+                    self._selects[summary.name] = translated(session, summary, self._values)
+
     def _can_be_built(self, summary: Summary) -> bool:
         # A load has settings of its own for the whole DuckDB file, which a session would undo; see Database.session.
         return not self._loading and not any(
@@ -133,7 +148,7 @@ class BuildAhead:
             if self._closing:
                 raise RuntimeError("Nothing more is built, as the run ends.")
         try:
-            built = build_beside(self._connected(), summary, self._values)
+            built = build_beside(self._connected(), summary, self._values, self._selects.get(summary.name))
         except BaseException:
             self._disconnect()  # which may be why it failed
             raise

@@ -53,19 +53,31 @@ def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> 
     return put_in_place(session, summary, build_beside(session, summary, settings))
 
 
-def build_beside(session: Session, summary: Summary, settings: Mapping[str, Value]) -> str:
+def translated(session: Session, summary: Summary, settings: Mapping[str, Value]) -> str | None:
+    """The SELECT with its values, in the database's own dialect; None where a value has to be asked of the database.
+
+    Args:
+        settings: values of the `$name`s, from ReportSettings.parameters().
+    """
+    if KEPT_READING in summary.file.parameters:
+        return None
+    return session.translated(bind(summary.file.tree, settings))
+
+
+def build_beside(session: Session, summary: Summary, settings: Mapping[str, Value], select: str | None = None) -> str:
     """Builds the table beside the one there is, and gives the name it has there.
 
     Args:
         settings: values of the `$name`s, from ReportSettings.parameters().
+        select: what `translated` gave, where that was done before.
 
     Raises SummaryFailed with the file and line.
     """
-    values = dict(settings)
-    if KEPT_READING in summary.file.parameters:
-        values[KEPT_READING] = kept_reading(session)
+    if select is None and KEPT_READING in summary.file.parameters:
+        settings = {**settings, KEPT_READING: kept_reading(session)}
     try:
-        return session.build_beside(SUMMARIES, summary.name, bind(summary.file.tree, values))
+        select = select or session.translated(bind(summary.file.tree, settings))
+        return session.build_beside(SUMMARIES, summary.name, select)
     except DatabaseException as error:
         absent = [
             f"{'refersion' if schema == DATASET else 'summaries'}/{table}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
 
 from refersion_dagster.warehouse.errors import TableInUse
@@ -68,9 +69,13 @@ class PostgresSession(Session):
     that is missing, a disk that is full.
     """
 
-    def translated(self, tree: exp.Expr) -> str:
+    def __init__(self, client: SqlClientBase[Any]) -> None:
+        super().__init__(client)
         # Of the server's own collations this one changes capitals as DuckDB does; that of the database mostly does.
-        return to_dialect(tree, "postgres", "pg_c_utf8" if self._client.server_version >= 170_000 else "default")
+        self._case_of = "pg_c_utf8" if client.server_version >= 170_000 else "default"
+
+    def translated(self, tree: exp.Expr) -> str:
+        return to_dialect(tree, "postgres", self._case_of)
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
         # A cursor with a name is the server's, which hands rows on instead of sending all of them at once.

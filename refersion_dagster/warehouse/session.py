@@ -42,7 +42,7 @@ class Session:
         return self.native(self.translated(bind(tree, parameters)))
 
     def translated(self, tree: exp.Expr) -> str:
-        """A statement in the database's own dialect."""
+        """A statement in the database's own dialect. Asks nothing of the connection, so any thread may use it."""
         return to_dialect(tree, DIALECT)
 
     def native(self, sql: str) -> list[Row]:
@@ -89,12 +89,15 @@ class Session:
         """Makes a schema that is not there yet."""
         self.native(f"CREATE SCHEMA IF NOT EXISTS {schema}")
 
-    def build_beside(self, schema: str, table: str, select: exp.Expr) -> str:
-        """Builds a table from a SELECT beside the one there is; returns the name it has until `swap_in`."""
+    def build_beside(self, schema: str, table: str, select: str) -> str:
+        """Builds a table from a SELECT in the database's own dialect, beside the one there is.
+
+        Returns the name it has until `swap_in`.
+        """
         fresh = beside(table)
         self.create_schema(schema)
         self.native(f"DROP TABLE IF EXISTS {schema}.{fresh}")
-        self.native(f"CREATE TABLE {schema}.{fresh} AS\n{self.translated(select)}")
+        self.native(f"CREATE TABLE {schema}.{fresh} AS\n{select}")
         return fresh
 
     def swap_in(self, schema: str, table: str, fresh: str) -> None:

@@ -144,6 +144,17 @@ class TestAhead:
         # All leaves could be built before c_end could, and each takes far longer than b_start took to its place.
         assert len(built) < len(leaves) / 2
 
+    def test_what_was_translated_while_another_was_built_has_the_settings_in_it(self, warehouse: Warehouse) -> None:
+        slow = "SELECT 1 + 0 * count(*) AS number FROM generate_series(1, 5000000) AS a(one)"
+        first, second = numbers(
+            first=slow, second=f"SELECT number + $lapsed_days + $rising_days AS number FROM {SUMMARIES}.first"
+        )
+        settings = {**ReportSettings().parameters(), "lapsed_days": 300, "rising_days": 40}
+        with BuildAhead(warehouse, [first, second], settings, ()) as ahead:
+            put(warehouse, ahead, first)
+            put(warehouse, ahead, second)
+        assert warehouse.query(f"SELECT number FROM {SUMMARIES}.second") == [(341,)]
+
     def test_what_no_step_asked_for_is_gone_at_the_end(self, warehouse: Warehouse) -> None:
         one, other = numbers(one="SELECT 1 AS number", other="SELECT 2 AS number")
         with ahead_of(warehouse, [one, other]) as ahead:

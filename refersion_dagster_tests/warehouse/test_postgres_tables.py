@@ -38,7 +38,7 @@ def build(warehouse: Warehouse, select: str) -> None:
 
 
 def swap(session: Session, select: str) -> None:
-    session.swap_in("made", "numbers", session.build_beside("made", "numbers", parse(select)))
+    session.swap_in("made", "numbers", session.build_beside("made", "numbers", session.translated(parse(select))))
 
 
 def grants(postgres: PostgresDatabase) -> set[tuple[str, str, str]]:

@@ -26,7 +26,7 @@ VALUES = (
 
 
 def swap(session: Session, select: str, table: str = "numbers") -> None:
-    session.swap_in("made", table, session.build_beside("made", table, parse(select)))
+    session.swap_in("made", table, session.build_beside("made", table, session.translated(parse(select))))
 
 
 class TestValues:
@@ -192,7 +192,7 @@ class TestTables:
     def test_the_old_table_is_there_until_the_new_one_takes_its_place(self, warehouse: Warehouse) -> None:
         with warehouse.session() as session:
             swap(session, "SELECT 1 AS number")
-            fresh = session.build_beside("made", "numbers", parse("SELECT 2 AS number"))
+            fresh = session.build_beside("made", "numbers", session.translated(parse("SELECT 2 AS number")))
             assert session.query("SELECT number FROM made.numbers") == [(1,)]
             session.swap_in("made", "numbers", fresh)
             assert session.query("SELECT number FROM made.numbers") == [(2,)]
@@ -213,14 +213,14 @@ class TestTables:
         with warehouse.session() as session:
             swap(session, "SELECT 1 AS number")
             with pytest.raises(DatabaseException):
-                session.build_beside("made", "numbers", parse(select))
+                session.build_beside("made", "numbers", session.translated(parse(select)))
             assert session.query("SELECT number FROM made.numbers") == [(1,)]
             swap(session, "SELECT 2 AS number")
             assert session.query("SELECT number FROM made.numbers") == [(2,)]
 
     def test_what_a_run_that_died_left_beside_is_in_nobodys_way(self, warehouse: Warehouse) -> None:
         with warehouse.session() as session:
-            session.build_beside("made", "numbers", parse("SELECT 1 AS other"))
+            session.build_beside("made", "numbers", session.translated(parse("SELECT 1 AS other")))
             swap(session, "SELECT 2 AS number")
             assert session.query("SELECT number FROM made.numbers") == [(2,)]
 
