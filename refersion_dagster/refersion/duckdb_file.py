@@ -22,13 +22,17 @@ CHECKPOINTS = "SET GLOBAL checkpoint_threshold = '16MB'"
 
 
 @contextmanager
-def loading_into(path: str) -> Iterator[Any]:
+def loading_into(path: str, *, stays_open: bool = False) -> Iterator[Any]:
     """A file as dlt's destination for the loads within.
 
     By itself dlt opens and closes it five times a load, and at each closing DuckDB writes everything back, which takes
     as long as the load itself; so it is kept open. And DuckDB keeps up to 80 % of the machine's memory in use, while a
     load, which only copies rows, is no slower with little memory, few threads (each holds rows of its own) and rows in
-    any order. These settings are those of the file while it is open, for whoever uses it; they end with the loads.
+    any order. These settings are those of the file while it is open, for whoever uses it.
+
+    Args:
+        stays_open: whether this process has it open beyond the loads, so that they have to end with these. Otherwise
+            they hold for writing everything back, too.
 
     Raises duckdb.IOException where another process has it open.
     """
@@ -38,13 +42,14 @@ def loading_into(path: str) -> Iterator[Any]:
         "preserve_insertion_order": False,
     }
     with duckdb.connect(path) as connection, seldom_collected():
+        for name, value in settings.items():
+            connection.execute(f"SET GLOBAL {name} = ?", [value])
         try:
-            for name, value in settings.items():
-                connection.execute(f"SET GLOBAL {name} = ?", [value])
             yield DirectMergeDuckDb(file_credentials(path, statements=[CHECKPOINTS]), destination_name=DESTINATION_NAME)
         finally:
-            for name in settings:
-                connection.execute(f"RESET GLOBAL {name}")
+            if stays_open:
+                for name in settings:
+                    connection.execute(f"RESET GLOBAL {name}")
 
 
 def file_credentials(path: str, **settings: Any) -> DuckDbCredentials:

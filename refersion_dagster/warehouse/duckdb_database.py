@@ -43,7 +43,7 @@ class DuckDBDatabase:
     @contextmanager
     def loading(self) -> Iterator[Any]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with loading_into(str(self.path)) as destination:
+        with loading_into(str(self.path), stays_open=True) as destination:
             yield destination
 
     def adapted(self, source: DltSource) -> DltSource:
