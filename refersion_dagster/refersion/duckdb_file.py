@@ -13,6 +13,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from refersion_dagster.refersion.collector import seldom_collected
 from refersion_dagster.refersion.duckdb_merge import DirectMergeDuckDb
 from refersion_dagster.refersion.environment import DESTINATION_NAME
+from refersion_dagster.refersion.errors import UnusableSetting
 
 # How much DuckDB may take during a load. Rows that hold more than 100 KB of text each, by the thousand, need more.
 MEMORY_VARIABLE = "REFERSION_DUCKDB_MEMORY"
@@ -34,16 +35,18 @@ def loading_into(path: str, *, stays_open: bool = False) -> Iterator[Any]:
         stays_open: whether this process has it open beyond the loads, so that they have to end with these. Otherwise
             they hold for writing everything back, too.
 
-    Raises duckdb.IOException where another process has it open.
+    Raises duckdb.IOException where another process has it open, and UnusableSetting where MEMORY_VARIABLE is no size.
     """
-    settings = {
-        "memory_limit": os.environ.get(MEMORY_VARIABLE) or MEMORY,
-        "threads": 2,
-        "preserve_insertion_order": False,
-    }
+    memory = os.environ.get(MEMORY_VARIABLE) or MEMORY
+    settings = {"memory_limit": memory, "threads": 2, "preserve_insertion_order": False}
     with duckdb.connect(path) as connection, seldom_collected():
-        for name, value in settings.items():
-            connection.execute(f"SET GLOBAL {name} = ?", [value])
+        try:
+            for name, value in settings.items():
+                connection.execute(f"SET GLOBAL {name} = ?", [value])
+        except duckdb.ParserException:
+            raise UnusableSetting(
+                f"{MEMORY_VARIABLE} is {memory!r}, which is no size.", advice="Write it as in 1GB. Nothing was loaded."
+            ) from None
         try:
             yield DirectMergeDuckDb(file_credentials(path, statements=[CHECKPOINTS]), destination_name=DESTINATION_NAME)
         finally:

@@ -48,6 +48,10 @@ class MissingCredentials(RefersionError):
     """A key that this part of Refersion needs was not given. No request was sent."""
 
 
+class UnusableSetting(RefersionError):
+    """A setting that makes no sense. Nothing was read or loaded."""
+
+
 class InvalidCredentials(RefersionError):
     """Refersion refused the keys (HTTP 401, or its GraphQL equivalent)."""
 

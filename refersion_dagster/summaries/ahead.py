@@ -119,7 +119,7 @@ class BuildAhead:
                     self._selects[summary.name] = translated(session, summary, self._values)
 
     def _can_be_built(self, summary: Summary) -> bool:
-        # A load has settings of its own for the whole DuckDB file, which a session would undo; see Database.session.
+        # A load sets the whole DuckDB file to little memory, which a build should not have to do with.
         return not self._loading and not any(
             schema == SUMMARIES and table in self._not_in_place for schema, table in summary.depends_on
         )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import pytest
 
-from refersion_dagster.refersion.duckdb_file import loading_into
+from refersion_dagster import pipeline
+from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE, loading_into
+from refersion_dagster.refersion.errors import UnusableSetting
 from refersion_dagster.resources import Warehouse
 
 SETTINGS = """
@@ -29,11 +32,9 @@ def test_they_end_with_a_load_that_fails(tmp_path: Path) -> None:
     warehouse = Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"))
     with warehouse.writing(print):
         before = warehouse.query(SETTINGS)
-        try:
-            with warehouse.pipeline():
-                raise TimeoutError
-        except TimeoutError:
-            assert warehouse.query(SETTINGS) == before
+        with pytest.raises(TimeoutError), warehouse.pipeline():
+            raise TimeoutError
+        assert warehouse.query(SETTINGS) == before
 
 
 def test_a_file_that_nobody_else_has_open_keeps_them_to_its_closing(tmp_path: Path) -> None:
@@ -42,3 +43,16 @@ def test_a_file_that_nobody_else_has_open_keeps_them_to_its_closing(tmp_path: Pa
         with loading_into(path):
             pass
         assert watching.execute(SETTINGS).fetchone() == ("143.0 MiB", 2, False)
+
+
+def test_memory_that_is_no_size_is_told_with_the_variable_and_what_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "warehouse.duckdb")
+    monkeypatch.setenv(MEMORY_VARIABLE, "lots")
+    said = "REFERSION_DUCKDB_MEMORY is 'lots', which is no size. Write it as in 1GB. Nothing was loaded."
+    with pytest.raises(UnusableSetting, match=said), Warehouse(duckdb_path=path).pipeline():
+        pass
+    monkeypatch.setenv("REFERSION_DUCKDB_PATH", path)
+    assert pipeline.main() == 1
+    assert said in capsys.readouterr().err
