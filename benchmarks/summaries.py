@@ -89,7 +89,7 @@ def measured(way: str, account: Path) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.summaries", description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000], help="conversions")
-    parser.add_argument("--repeat", type=int, default=1, help="rounds; demands are judged by the median of the seconds")
+    parser.add_argument("--repeat", type=int, default=3, help="rounds; demands are judged by the median of the seconds")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--database", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
