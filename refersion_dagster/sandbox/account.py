@@ -4,11 +4,13 @@ import threading
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from refersion_dagster.sandbox.clock import DAY, Clock
+from refersion_dagster.sandbox.clock import DAY, Clock, from_iso
 from refersion_dagster.sandbox.data import World
+from refersion_dagster.sandbox.event_log import AFFILIATE, CONVERSION, PAYMENT, EventLog
 from refersion_dagster.sandbox.model import (
     ACTIVE,
     APPROVED,
@@ -18,6 +20,7 @@ from refersion_dagster.sandbox.model import (
     PENDING,
     PERCENT_OF_SALE,
     UNPAID,
+    WHOLE_CURRENCIES,
     Affiliate,
     Click,
     Conversion,
@@ -28,6 +31,7 @@ from refersion_dagster.sandbox.model import (
     Trigger,
 )
 from refersion_dagster.sandbox.settings import SandboxSettings, Switches
+from refersion_dagster.sandbox.truth import Movements, Truth, movements, movements_by_affiliate
 
 FOREVER = 2**62
 
@@ -82,8 +86,10 @@ class Account:
         self.by_order: dict[str, list[Conversion]] = defaultdict(list)
         self.by_affiliate: dict[int, list[Conversion]] = defaultdict(list)
         self.cancelled: dict[int, int] = {}
+        self.reversals: dict[int, list[int]] = defaultdict(list)
         self.due: dict[int, Conversion] = {}
         self.version = 0
+        self.log = EventLog() if settings.event_log else None
         self.announce: Listener = _nobody
         self._affiliates_made = 0
         self._ids = self.world.rng("ids")
@@ -106,6 +112,8 @@ class Account:
     def add_affiliate(self, affiliate: Affiliate) -> None:
         self.affiliates[affiliate.id] = affiliate
         self.version += 1
+        if self.log is not None:
+            self.log.note_affiliate(self.now, affiliate)
         self.announce(NEW_AFFILIATE, affiliate)
 
     def affiliate_by_code(self, code: str) -> Affiliate | None:
@@ -121,12 +129,22 @@ class Account:
     def set_affiliate_status(self, affiliate: Affiliate, status: str) -> None:
         affiliate.status = status
         self.version += 1
+        if self.log is not None:
+            self.log.note_affiliate(self.now, affiliate)
         self.announce(AFFILIATE_STATUS_CHANGE, affiliate)
 
     def changed_affiliate(self, affiliate: Affiliate) -> None:
         """Say that an affiliate's details were changed past the methods here."""
         self.version += 1
         self.announce(AFFILIATE_DETAILS_CHANGE, affiliate)
+
+    def delete_affiliate(self, affiliate: Affiliate) -> None:
+        """Take an affiliate and its triggers away; its conversions and payments stay and name it still."""
+        del self.affiliates[affiliate.id]
+        self.triggers = {key: row for key, row in self.triggers.items() if row.affiliate_id != affiliate.id}
+        self.version += 1
+        if self.log is not None:
+            self.log.note_deletion(self.now, AFFILIATE, affiliate.id)
 
     def link(self, affiliate: Affiliate) -> str:
         """The referral link; it ends in the code."""
@@ -156,21 +174,31 @@ class Account:
         return row
 
     def put_conversion(self, row: Conversion) -> None:
-        """Enter a row into the indexes."""
+        """Enter a row into the indexes and its state into the log."""
         self.conversions[row.id] = row
         insort(self.timeline, (row.created, row.id))
         self.by_order[row.order_id].append(row)
         self.by_affiliate[row.affiliate_id].append(row)
-        self._index_due(row)
-        self.version += 1
+        self._changed(row)
+
+    def delete_conversion(self, row: Conversion) -> None:
+        self.remove_conversion(row)
+        if self.log is not None:
+            self.log.note_deletion(self.now, CONVERSION, row.id)
 
     def remove_conversion(self, row: Conversion) -> None:
+        """Take a row out of the indexes, to be put back changed."""
         del self.conversions[row.id]
         self.timeline.remove((row.created, row.id))
         self.by_order[row.order_id].remove(row)
         self.by_affiliate[row.affiliate_id].remove(row)
         self.due.pop(row.id, None)
         self.version += 1
+
+    def forget_id(self, row: Conversion, earlier: int) -> None:
+        """A row was put back under another id than it had."""
+        if row.id != earlier and self.log is not None:
+            self.log.note_deletion(self.now, CONVERSION, earlier)
 
     def conversions_between(self, low: int, high: int, affiliate_id: int | None = None) -> list[Conversion]:
         """Rows with low <= created < high, oldest first, those of one second by id."""
@@ -188,8 +216,7 @@ class Account:
             row.approved = self.now
         elif status == PENDING:
             self.auto_approve_later(row)
-        self._index_due(row)
-        self.version += 1
+        self._changed(row)
         self.decided(row, before)
 
     def decided(self, row: Conversion, before: str) -> None:
@@ -209,13 +236,59 @@ class Account:
     def pay(self, rows: Iterable[Conversion], payment: Payment) -> None:
         for row in rows:
             row.payment_status, row.payment_id, row.updated = PAID, payment.id, self.now
-            self._index_due(row)
+            self._changed(row)
         self.payments[payment.id] = payment
         self.version += 1
+        if self.log is not None:
+            self.log.note_payment(self.now, payment)
+
+    def delete_payment(self, payment: Payment) -> None:
+        """Take a payment away; its conversions stay as they are."""
+        del self.payments[payment.id]
+        self.version += 1
+        if self.log is not None:
+            self.log.note_deletion(self.now, PAYMENT, payment.id)
+
+    def undo_payment(self, payment: Payment) -> list[Conversion]:
+        """Take a payment away and its conversions' paid status with it; those conversions."""
+        rows = [row for row in self.conversions.values() if row.payment_id == payment.id]
+        for row in rows:
+            row.payment_status, row.payment_id, row.updated = UNPAID, None, self.now
+            self._changed(row)
+        self.delete_payment(payment)
+        return rows
 
     def touch(self) -> None:
         """Say that something was changed past the methods here."""
         self.version += 1
+
+    def truth(self, at: int | str | datetime) -> Truth:
+        """The account as it was at a moment (Unix seconds, or ISO 8601). ValueError without the event log."""
+        with self.lock:
+            return Truth(self.kept_log(), _seconds(at))
+
+    def movements(self, after: int | str | datetime, until: int | str | datetime) -> dict[str, Movements]:
+        """What moved the commission due after a moment and up to another, by currency."""
+        with self.lock:
+            return movements(self.kept_log(), _seconds(after), _seconds(until))
+
+    def movements_by_affiliate(
+        self, after: int | str | datetime, until: int | str | datetime
+    ) -> dict[tuple[int, str], Movements]:
+        with self.lock:
+            return movements_by_affiliate(self.kept_log(), _seconds(after), _seconds(until))
+
+    def kept_log(self) -> EventLog:
+        if self.log is None:
+            raise ValueError("this sandbox keeps no event log; start it with SandboxSettings(event_log=True)")
+        return self.log
+
+    def _changed(self, row: Conversion) -> None:
+        """Enter what a row is now where rows are looked for by it."""
+        self._index_due(row)
+        self.version += 1
+        if self.log is not None:
+            self.log.note_conversion(self.now, row)
 
     def _index_due(self, row: Conversion) -> None:
         if row.status == APPROVED and row.payment_status == UNPAID and not row.is_test_conversion:
@@ -223,13 +296,22 @@ class Account:
         else:
             self.due.pop(row.id, None)
 
-    def commission(self, offer: Offer, commissionable: Decimal) -> Decimal:
+    def amount(self, cents: int, currency: str) -> Decimal:
+        """So many hundredths; in a currency without a minor unit so many whole units."""
+        return Decimal(cents) if currency in WHOLE_CURRENCIES else Decimal(cents).scaleb(-2)
+
+    def unit(self, currency: str) -> Decimal:
+        """The smallest amount."""
+        return Decimal(1) if currency in WHOLE_CURRENCIES else CENT
+
+    def commission(self, offer: Offer, commissionable: Decimal, currency: str) -> Decimal:
         """What an order earns: a percentage of its commissionable total, or the flat amount in the row's currency."""
+        unit = self.unit(currency)
         if not commissionable:
-            return Decimal("0.00")
+            return Decimal(0).quantize(unit)
         if offer.type == PERCENT_OF_SALE:
-            return (commissionable * offer.commission / 100).quantize(CENT, ROUND_HALF_UP)
-        return offer.commission.quantize(CENT)
+            return (commissionable * offer.commission / 100).quantize(unit, ROUND_HALF_UP)
+        return offer.commission.quantize(unit)
 
     def sums(self) -> dict[str, Any]:
         """Per status, payment status and currency: rows, total and commission, test conversions apart."""
@@ -261,6 +343,12 @@ class Account:
                 "clicks": len(self.clicks),
                 "creatives": len(self.creatives),
             }
+
+
+def _seconds(moment: int | str | datetime) -> int:
+    if isinstance(moment, datetime):
+        return int(moment.timestamp())
+    return from_iso(moment) if isinstance(moment, str) else moment
 
 
 def _nobody(_topic: str, _row: Any) -> None:

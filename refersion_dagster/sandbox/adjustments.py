@@ -16,9 +16,19 @@ from refersion_dagster.sandbox.model import (
 
 
 def cancel(
-    account: Account, row: Conversion, total: Decimal, commissionable: Decimal, commission: Decimal
+    account: Account,
+    row: Conversion,
+    total: Decimal,
+    commissionable: Decimal,
+    commission: Decimal,
+    *,
+    whole: bool = True,
 ) -> Conversion:
-    """A new row with negative amounts; `row` stays as it is, and both wait or are approved together."""
+    """A new row with negative amounts; `row` stays as it is, and both wait or are approved together.
+
+    Args:
+        whole: no further cancellation of this row can follow.
+    """
     reversal = replace(
         row,
         id=account.new_id("conversion"),
@@ -34,7 +44,9 @@ def cancel(
         notes="Order cancelled",
         raw=None,
     )
-    account.cancelled[row.id] = reversal.id
+    account.reversals[row.id].append(reversal.id)
+    if whole:
+        account.cancelled[row.id] = reversal.id
     account.add_conversion(reversal)
     if reversal.status == PENDING:
         account.auto_approve_later(reversal)
@@ -82,7 +94,7 @@ def credit_again(account: Account, first: Conversion, affiliate: Affiliate, stat
             offer_id=offer.id,
             type=AUTO_CREDIT,
             status=status,
-            commission_total=account.commission(offer, first.commissionable_total),
+            commission_total=account.commission(offer, first.commissionable_total, first.currency),
             payment_status=UNPAID,
             payment_id=None,
             approved=None,

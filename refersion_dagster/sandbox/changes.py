@@ -1,13 +1,22 @@
 """Changes that no API call makes: by Refersion's support, by nature, or by a test that breaks a row on purpose."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
-from refersion_dagster.sandbox.account import Account
+from refersion_dagster.sandbox import adjustments
+from refersion_dagster.sandbox.account import NEW_PAYMENT, Account
 from refersion_dagster.sandbox.clock import from_iso
-from refersion_dagster.sandbox.model import APPROVED, LINK, PENDING, UNPAID, Conversion
+from refersion_dagster.sandbox.model import (
+    APPROVED,
+    CANCELLATION_PREFIX,
+    LINK,
+    PENDING,
+    UNPAID,
+    Conversion,
+    Payment,
+)
 from refersion_dagster.sandbox.rest_fields import whole_number
 from refersion_dagster.sandbox.selection import Selection, Window
 
@@ -44,7 +53,11 @@ def insert_conversion(account: Account, values: Mapping[str, Any]) -> int:
 
 
 def change_conversion(account: Account, conversion_id: int, values: Mapping[str, Any]) -> None:
-    """Set fields of a row, whatever the rules say; `updated` moves unless it is given. KeyError: no such row."""
+    """Set fields of a row, whatever the rules say; `updated` moves unless it is given. KeyError: no such row.
+
+    So a row is approved or denied late (`status`), corrected (`commission_total`), moved to another affiliate
+    (`affiliate_id`) or dated anew (`created`).
+    """
     with account.lock:
         row = account.conversions[conversion_id]
         before = row.status
@@ -54,6 +67,7 @@ def change_conversion(account: Account, conversion_id: int, values: Mapping[str,
             row.approved = account.now
         _put(row, values)
         account.put_conversion(row)
+        account.forget_id(row, conversion_id)
         account.decided(row, before)
         if values.get("status") == PENDING:
             account.auto_approve_later(row)
@@ -62,7 +76,84 @@ def change_conversion(account: Account, conversion_id: int, values: Mapping[str,
 def delete_conversion(account: Account, conversion_id: int) -> None:
     """Take a row away without a trace. KeyError: no such row."""
     with account.lock:
-        account.remove_conversion(account.conversions[conversion_id])
+        account.delete_conversion(account.conversions[conversion_id])
+
+
+def cancel_part(account: Account, conversion_id: int, values: Mapping[str, Any]) -> int:
+    """Take back `total` of an order (a positive amount), and its share of the commission or `commission`; the new row.
+
+    Several can follow each other, up to the order's own total. KeyError: no such row.
+    """
+    if unknown := set(values) - {"total", "commission"}:
+        raise ValueError(f"there is no {', '.join(sorted(unknown))}; give total, and commission or not")
+    with account.lock:
+        row = account.conversions[conversion_id]
+        earlier = [account.conversions[key] for key in account.reversals.get(row.id, ()) if key in account.conversions]
+        left, total = row.total + sum(one.total for one in earlier), _money(values["total"])
+        if row.type.startswith(CANCELLATION_PREFIX) or not 0 < total <= left:
+            raise ValueError(f"{total} cannot be taken back of conversion {row.id}: {left} {row.currency} are left")
+        share = total / row.total
+        unit = account.unit(row.currency)
+        commission = _money(values["commission"]) if "commission" in values else row.commission_total * share
+        reversal = adjustments.cancel(
+            account,
+            row,
+            -total,
+            -(row.commissionable_total * share).quantize(unit, ROUND_HALF_UP),
+            -commission.quantize(unit, ROUND_HALF_UP),
+            whole=total == left,
+        )
+        return reversal.id
+
+
+def enter_payment(
+    account: Account, conversion_ids: Sequence[int], created: Any = None, payment_id: int | None = None
+) -> int:
+    """Mark due rows of one affiliate and currency as paid by a new payment, and return its id. KeyError: no such row.
+
+    Args:
+        created: the payment's date, such as that of a payment which was undone; now where it is left out.
+    """
+    with account.lock:
+        rows = [account.conversions[number] for number in conversion_ids]
+        if len({(row.affiliate_id, row.currency) for row in rows}) != 1:
+            raise ValueError("a payment is of one affiliate and one currency")
+        if waiting := [row.id for row in rows if row.id not in account.due]:
+            raise ValueError(f"not due: {', '.join(map(str, waiting))}")
+        payment = Payment(
+            id=account.new_id("payment") if payment_id is None else payment_id,
+            created=account.now if created is None else _moment(created),
+            affiliate_id=rows[0].affiliate_id,
+            currency=rows[0].currency,
+            commission_total=sum((row.commission_total for row in rows), Decimal(0)),
+            total=sum((row.total for row in rows), Decimal(0)),
+            total_conversions=len(rows),
+            payment_method="MARK_AS_PAID",
+            note="",
+        )
+        if payment.id in account.payments:
+            raise ValueError(f"there is a payment {payment.id} already")
+        account.pay(rows, payment)
+        account.announce(NEW_PAYMENT, [payment])
+        return payment.id
+
+
+def undo_payment(account: Account, payment_id: int) -> list[int]:
+    """Remove the paid status: the payment is gone, its rows are unpaid again; their ids. KeyError: no such payment."""
+    with account.lock:
+        return [row.id for row in account.undo_payment(account.payments[payment_id])]
+
+
+def delete_payment(account: Account, payment_id: int) -> None:
+    """Take a payment away; its rows stay paid and name it still. KeyError: no such payment."""
+    with account.lock:
+        account.delete_payment(account.payments[payment_id])
+
+
+def delete_affiliate(account: Account, affiliate_id: int) -> None:
+    """Take an affiliate away; its rows stay and name it still. KeyError: no such affiliate."""
+    with account.lock:
+        account.delete_affiliate(account.affiliates[affiliate_id])
 
 
 def change_affiliate(account: Account, affiliate_id: int, values: Mapping[str, Any]) -> None:
@@ -104,7 +195,7 @@ class Churning:
         newest = max(rows, key=lambda row: (row.created, row.id))
         self._done += 1
         if churn.kind == "delete":
-            self._account.remove_conversion(newest)
+            self._account.delete_conversion(newest)
         else:
             row = replace(newest, id=self._account.new_id("conversion"), order_id=f"late-{newest.order_id}")
             row.payment_status, row.payment_id = UNPAID, None

@@ -11,8 +11,15 @@ there a 404, each as {"error": "..."}.
 | GET /sums | the account's own truth |
 | GET, DELETE /requests | requests per route; forget them |
 | POST /conversions | insert a row with any values |
-| PATCH, DELETE /conversions/{id} | change or delete a row, whatever the rules say |
-| PATCH /affiliates/{id} | change an affiliate |
+| PATCH, DELETE /conversions/{id} | change (status, amounts, `affiliate_id`, `created`, …) or delete a row |
+| POST /conversions/{id}/cancellations | take back part of an order: `{"total": "5.00", "commission": "0.50"}` |
+| PATCH, DELETE /affiliates/{id} | change or delete an affiliate |
+| POST /payments | pay due rows: `{"conversion_ids": […]}`; `"created"` and `"payment_id"` may be given |
+| POST /payments/{id}/undo | the payment is gone, and its rows are unpaid again |
+| DELETE /payments/{id} | the payment is gone, and its rows are as they are |
+| GET /truth?at=… | what was pending, due and paid at a moment; with `&rows=true` every row as it was |
+| GET /movements?after=…&until=… | what moved the commission due between two moments, by currency |
+| GET /events?after=…&until=… | every change of a row between two moments, with the row before and after it |
 | GET, POST, DELETE /webhooks | what became of events; send them to `{"url": …, "secret": …, "topics": […]}`; no more |
 """
 
@@ -25,9 +32,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from refersion_dagster.sandbox.account import TOPICS
+from refersion_dagster.sandbox.account import FOREVER, TOPICS
 from refersion_dagster.sandbox.answer import Answer
+from refersion_dagster.sandbox.clock import from_iso
 from refersion_dagster.sandbox.sandbox import Sandbox
+from refersion_dagster.sandbox.truth import as_texts
 
 Act = Callable[[Sandbox, dict[str, Any], dict[str, Any]], Any]
 
@@ -49,7 +58,15 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         ("POST", "/conversions"): lambda sandbox, body, _path: {"id": sandbox.insert_conversion(**body)},
         ("PATCH", "/conversions/{id:int}"): _change_conversion,
         ("DELETE", "/conversions/{id:int}"): _delete_conversion,
+        ("POST", "/conversions/{id:int}/cancellations"): _cancel_part,
         ("PATCH", "/affiliates/{id:int}"): _change_affiliate,
+        ("DELETE", "/affiliates/{id:int}"): _delete_affiliate,
+        ("POST", "/payments"): lambda sandbox, body, _path: {"id": sandbox.enter_payment(**body)},
+        ("POST", "/payments/{id:int}/undo"): lambda sandbox, _body, path: {"ids": sandbox.undo_payment(path["id"])},
+        ("DELETE", "/payments/{id:int}"): _delete_payment,
+        ("GET", "/truth"): _truth,
+        ("GET", "/movements"): _movements,
+        ("GET", "/events"): _events,
         ("GET", "/webhooks"): lambda sandbox, _body, _path: sandbox.webhooks.state(),
         ("POST", "/webhooks"): _send_webhooks,
         ("DELETE", "/webhooks"): _stop_webhooks,
@@ -73,7 +90,7 @@ def _answer(sandbox: Sandbox, act: Act, request: Request, body: bytes) -> Answer
         values = json.loads(body) if body else {}
         if not isinstance(values, dict):
             return Answer.json(400, {"error": "the body is not a JSON object"})
-        return Answer.json(200, act(sandbox, values, request.path_params))
+        return Answer.json(200, act(sandbox, values, {**request.query_params, **request.path_params}))
     except KeyError as error:
         return Answer.json(404, {"error": f"there is no {error}"})
     except (ValueError, TypeError) as error:
@@ -118,6 +135,39 @@ def _change_conversion(sandbox: Sandbox, body: dict[str, Any], path: dict[str, A
 def _delete_conversion(sandbox: Sandbox, _body: dict[str, Any], path: dict[str, Any]) -> Any:
     sandbox.delete_conversion(path["id"])
     return {"id": path["id"]}
+
+
+def _cancel_part(sandbox: Sandbox, body: dict[str, Any], path: dict[str, Any]) -> Any:
+    return {"id": sandbox.cancel_part(path["id"], **body)}
+
+
+def _delete_affiliate(sandbox: Sandbox, _body: dict[str, Any], path: dict[str, Any]) -> Any:
+    sandbox.delete_affiliate(path["id"])
+    return {"id": path["id"]}
+
+
+def _delete_payment(sandbox: Sandbox, _body: dict[str, Any], path: dict[str, Any]) -> Any:
+    sandbox.delete_payment(path["id"])
+    return {"id": path["id"]}
+
+
+def _truth(sandbox: Sandbox, _body: dict[str, Any], query: dict[str, Any]) -> Any:
+    truth = sandbox.account.truth(query.get("at", sandbox.account.now))
+    return truth.as_json(rows=query.get("rows") == "true")
+
+
+def _movements(sandbox: Sandbox, _body: dict[str, Any], query: dict[str, Any]) -> Any:
+    found = sandbox.account.movements(query["after"], query.get("until", sandbox.account.now))
+    return {currency: as_texts(lines) for currency, lines in sorted(found.items())}
+
+
+def _events(sandbox: Sandbox, _body: dict[str, Any], query: dict[str, Any]) -> Any:
+    account = sandbox.account
+    with account.lock:
+        log = account.kept_log()
+        after = from_iso(query["after"]) if "after" in query else -FOREVER
+        until = from_iso(query["until"]) if "until" in query else FOREVER
+        return [event.as_json() for event in log.between(after, until)]
 
 
 def _change_affiliate(sandbox: Sandbox, body: dict[str, Any], path: dict[str, Any]) -> Any:

@@ -2,7 +2,6 @@
 
 import gc
 from collections.abc import Sequence
-from decimal import Decimal
 
 from refersion_dagster.sandbox import adjustments, names, visitors
 from refersion_dagster.sandbox.account import Account
@@ -58,7 +57,7 @@ class History:
             self.clock.at(max(plan.disabled, plan.decided + 1), self._decide_affiliate, affiliate, ACTIVE, DISABLED)
 
     def _decide_affiliate(self, affiliate: Affiliate, expected: str, status: str) -> None:
-        if affiliate.status == expected:
+        if affiliate.status == expected and affiliate.id in self.account.affiliates:
             self.account.set_affiliate_status(affiliate, status)
 
     def _day(self, day: int) -> None:
@@ -92,8 +91,10 @@ class History:
     def _manual_credit(self, plan: OrderPlan) -> None:
         """Now and then the merchant gives or takes back a commission without an order."""
         account, turn = self.account, plan.number // ORDERS_PER_MANUAL_CREDIT
-        amount = Decimal((25_00, -7_50, 10_00, -12_34, 150_00)[turn % 5]).scaleb(-2)
-        affiliate = account.affiliates[plan.affiliate_id]
+        affiliate = account.affiliates.get(plan.affiliate_id)
+        if affiliate is None:
+            return
+        amount = account.amount((25_00, -7_50, 10_00, -12_34, 150_00)[turn % 5], affiliate.currency)
         status = PENDING if turn % 4 == 3 else APPROVED
         adjustments.credit_manually(
             account, affiliate, amount, affiliate.currency, status, names.MANUAL_NOTES[turn % 4]

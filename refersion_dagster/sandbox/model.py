@@ -24,6 +24,8 @@ CONVERSION_TYPES = ORDER_TYPES + tuple(CANCELLATION_PREFIX + kind for kind in OR
 PERCENT_OF_SALE, FLAT_RATE = "PERCENT_OF_SALE", "FLAT_RATE"
 
 CENT = Decimal("0.01")
+# Currencies without a minor unit: their amounts are whole.
+WHOLE_CURRENCIES = frozenset(("CLP", "JPY", "KRW", "VND"))
 
 
 @dataclass(slots=True)

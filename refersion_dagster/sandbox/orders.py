@@ -1,7 +1,6 @@
 """What becomes of an order: credit, decision, cancellation, renewal."""
 
 from dataclasses import replace
-from decimal import Decimal
 
 from refersion_dagster.sandbox import adjustments, names, visitors
 from refersion_dagster.sandbox.account import Account
@@ -36,8 +35,8 @@ class Orders:
     def place(self, plan: OrderPlan) -> None:
         """An order comes in. Only an active affiliate is credited."""
         account = self.account
-        affiliate = account.affiliates[plan.affiliate_id]
-        if affiliate.status != ACTIVE:
+        affiliate = account.affiliates.get(plan.affiliate_id)
+        if affiliate is None or affiliate.status != ACTIVE:
             return
         row = self._order_row(plan, affiliate)
         account.add_conversion(row)
@@ -58,10 +57,11 @@ class Orders:
         offer = account.offers[affiliate.offer_id]
         coupon = self._coupon_of(affiliate)
         kind = LINK if plan.kind == COUPON and not coupon else plan.kind
-        total = Decimal(0 if plan.case == "free" else plan.cents).scaleb(-2)
-        commissionable = total - Decimal(plan.shipping).scaleb(-2) if total else total
+        currency = affiliate.currency if plan.home_currency else self._other_currency(plan.number)
+        total = account.amount(0 if plan.case == "free" else plan.cents, currency)
+        commissionable = total - account.amount(plan.shipping, currency) if total else total
         if plan.case == "no_commission":
-            commissionable = Decimal("0.00")
+            commissionable = account.amount(0, currency)
         customer = visitors.customer(plan.customer, plan.ip)
         row = Conversion(
             id=account.new_id("conversion"),
@@ -74,8 +74,8 @@ class Orders:
             order_id=f"R-{plan.number:06d}/EU" if plan.number % 50 == 13 else str(450_000_000 + 7 * plan.number),
             total=total,
             commissionable_total=commissionable,
-            commission_total=account.commission(offer, commissionable),
-            currency=affiliate.currency if plan.home_currency else self._other_currency(plan.number),
+            commission_total=account.commission(offer, commissionable, currency),
+            currency=currency,
             total_items=plan.items,
             is_test_conversion=plan.case == "test",
             coupon_code=coupon if kind == COUPON else "",
@@ -106,7 +106,9 @@ class Orders:
             affiliate_id=second.id,
             offer_id=second.offer_id,
             type=COUPON,
-            commission_total=account.commission(account.offers[second.offer_id], row.commissionable_total),
+            commission_total=account.commission(
+                account.offers[second.offer_id], row.commissionable_total, row.currency
+            ),
             coupon_code=self._coupon_of(second),
             click=None,
         )
@@ -116,8 +118,10 @@ class Orders:
         self._await_decision(again, plan)
 
     def _can_use_coupon(self, affiliate_id: int, row: Conversion) -> bool:
-        affiliate = self.account.affiliates[affiliate_id]
-        return affiliate_id != row.affiliate_id and affiliate.status == ACTIVE and bool(self._coupon_of(affiliate))
+        affiliate = self.account.affiliates.get(affiliate_id)
+        if affiliate is None or affiliate_id == row.affiliate_id:
+            return False
+        return affiliate.status == ACTIVE and bool(self._coupon_of(affiliate))
 
     def _await_decision(self, row: Conversion, plan: OrderPlan) -> None:
         if row.status != PENDING:
@@ -135,7 +139,7 @@ class Orders:
             self.clock.at(row.created + plan.decide_after + 2 * DAY, self._flip, row.id)
 
     def _decide(self, conversion_id: int, status: str, number: int) -> None:
-        """The merchant approves or denies a pending row, and its cancellation with it."""
+        """The merchant approves or denies a pending row, and its cancellations with it."""
         account = self.account
         row = account.conversions.get(conversion_id)
         if row is None or row.status != PENDING:
@@ -143,9 +147,10 @@ class Orders:
         if status == DENIED:
             row.denied_reason_code, row.reason = names.DENIALS[number % len(names.DENIALS)]
         account.set_status(row, status)
-        reversal = account.conversions.get(account.cancelled.get(conversion_id, 0))
-        if reversal is not None and reversal.status == PENDING:
-            account.set_status(reversal, status)
+        for reversal_id in account.reversals.get(conversion_id, ()):
+            reversal = account.conversions.get(reversal_id)
+            if reversal is not None and reversal.status == PENDING:
+                account.set_status(reversal, status)
 
     def _flip(self, conversion_id: int) -> None:
         """Refersion's support turns an approved, unpaid row by hand."""

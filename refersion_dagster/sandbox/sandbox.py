@@ -90,6 +90,27 @@ class Sandbox:
     def delete_conversion(self, conversion_id: int) -> None:
         changes.delete_conversion(self.account, conversion_id)
 
+    def cancel_part(self, conversion_id: int, **values: Any) -> int:
+        """Take back part of an order: `total`, and `commission` or its share. The id of the new row."""
+        return changes.cancel_part(self.account, conversion_id, values)
+
+    def enter_payment(
+        self, conversion_ids: Sequence[int], *, created: str | int | None = None, payment_id: int | None = None
+    ) -> int:
+        """Mark due rows as paid by a new payment; its id. See `changes.enter_payment`."""
+        return changes.enter_payment(self.account, conversion_ids, created, payment_id)
+
+    def undo_payment(self, payment_id: int) -> list[int]:
+        """Remove the paid status: the payment is gone and its rows, whose ids are returned, are unpaid again."""
+        return changes.undo_payment(self.account, payment_id)
+
+    def delete_payment(self, payment_id: int) -> None:
+        """Take a payment away and leave its rows as they are."""
+        changes.delete_payment(self.account, payment_id)
+
+    def delete_affiliate(self, affiliate_id: int) -> None:
+        changes.delete_affiliate(self.account, affiliate_id)
+
     def change_affiliate(self, affiliate_id: int, **values: Any) -> None:
         changes.change_affiliate(self.account, affiliate_id, values)
 

@@ -13,7 +13,9 @@ class SandboxSettings:
 
     `orders` counts the orders that customers place in `days` days before `now`; renewals, cancellations,
     duplicates, manual credits and bursts come on top. `now` is where the sandbox's clock starts; it stands still
-    until it is moved on. `base_currency` is the account's own (None: the first of `currencies`).
+    until it is moved on. `base_currency` is the account's own (None: the first of `currencies`). `event_log` keeps
+    every state that a row was ever in, so that the account can say what was true at any moment (about 300 bytes an
+    event; `Account.truth`).
     """
 
     seed: int = 7
@@ -26,6 +28,7 @@ class SandboxSettings:
     clicks_per_order: int = 2
     minimum_payout: Decimal = Decimal("25.00")
     auto_approval_days: int = 90
+    event_log: bool = False
     public_key: str = "pub_7f3c9a51e2d84b60a913"
     secret_key: str = "sec_c04e6b1d97f25a38e7b2"  # noqa: S105 - opens nothing but a sandbox
     graphql_token: str = "gql_2b9d41f07c6e8a35d1f4907e"  # noqa: S105 - opens nothing but a sandbox

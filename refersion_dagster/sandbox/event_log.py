@@ -1,0 +1,149 @@
+"""What happened in the account, and when: every state that a conversion, a payment or an affiliate was ever in."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from refersion_dagster.sandbox.clock import iso
+from refersion_dagster.sandbox.model import APPROVED, PAID, Affiliate, Conversion, Payment
+
+CONVERSION, PAYMENT, AFFILIATE = "conversion", "payment", "affiliate"
+
+
+class ConversionState(NamedTuple):
+    """What a conversion is from a moment on, as far as figures depend on it."""
+
+    created: int
+    affiliate_id: int
+    type: str
+    order_id: str
+    status: str
+    payment_status: str
+    payment_id: int | None
+    total: Decimal
+    commission_total: Decimal
+    currency: str
+    is_test_conversion: bool
+
+    @property
+    def is_paid(self) -> bool:
+        return self.payment_status == PAID or self.payment_id is not None
+
+    @property
+    def is_due(self) -> bool:
+        return self.status == APPROVED and not self.is_paid and not self.is_test_conversion
+
+
+class PaymentState(NamedTuple):
+    created: int
+    affiliate_id: int
+    commission_total: Decimal
+    currency: str
+    total_conversions: int
+
+
+class AffiliateState(NamedTuple):
+    status: str
+
+
+State = ConversionState | PaymentState | AffiliateState
+
+
+class Event(NamedTuple):
+    """A row was in state `before` and is in state `after` from `at` (Unix seconds) on; None: it is not there."""
+
+    at: int
+    kind: str
+    id: int
+    before: Any
+    after: Any
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """`created` (the row is new), `deleted`, or the names of the fields that changed."""
+        if self.before is None:
+            return ("created",)
+        if self.after is None:
+            return ("deleted",)
+        names = self.after._fields
+        return tuple(
+            f"{name} edited" if name == "created" else name
+            for name, old, new in zip(names, self.before, self.after, strict=True)
+            if old != new
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "at": iso(self.at),
+            "kind": self.kind,
+            "id": self.id,
+            "changes": list(self.changes),
+            "before": state_as_json(self.before),
+            "after": state_as_json(self.after),
+        }
+
+
+class EventLog:
+    """Events in the order in which they happened. Noting a row that is as it was adds nothing."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._states: dict[tuple[str, int], State] = {}
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._events)
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def until(self, at: int) -> Iterator[Event]:
+        """Events up to the second `at`, what happened in that second included."""
+        return (event for event in self._events if event.at <= at)
+
+    def between(self, after: int, until: int) -> Iterator[Event]:
+        """Events of the seconds after `after`, up to `until`."""
+        return (event for event in self._events if after < event.at <= until)
+
+    def note_conversion(self, at: int, row: Conversion) -> None:
+        state = ConversionState(
+            row.created,
+            row.affiliate_id,
+            row.type,
+            row.order_id,
+            row.status,
+            row.payment_status,
+            row.payment_id,
+            row.total,
+            row.commission_total,
+            row.currency,
+            row.is_test_conversion,
+        )
+        self._note(at, CONVERSION, row.id, state)
+
+    def note_payment(self, at: int, row: Payment) -> None:
+        state = PaymentState(row.created, row.affiliate_id, row.commission_total, row.currency, row.total_conversions)
+        self._note(at, PAYMENT, row.id, state)
+
+    def note_affiliate(self, at: int, row: Affiliate) -> None:
+        self._note(at, AFFILIATE, row.id, AffiliateState(row.status))
+
+    def note_deletion(self, at: int, kind: str, number: int) -> None:
+        before = self._states.pop((kind, number), None)
+        if before is not None:
+            self._events.append(Event(at, kind, number, before, None))
+
+    def _note(self, at: int, kind: str, number: int, state: State) -> None:
+        before = self._states.get((kind, number))
+        if state != before:
+            self._states[kind, number] = state
+            self._events.append(Event(at, kind, number, before, state))
+
+
+def state_as_json(state: State | None) -> dict[str, Any] | None:
+    """Money as text, times in ISO 8601."""
+    if state is None:
+        return None
+    return {
+        name: iso(value) if name == "created" else str(value) if isinstance(value, Decimal) else value
+        for name, value in state._asdict().items()
+    }
