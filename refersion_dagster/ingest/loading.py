@@ -10,6 +10,7 @@ import dagster as dg
 from dagster_dlt import DagsterDltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from refersion_dagster.ingest.gaps import keep_gaps
 from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.late import LateMonth, keep_first_totals, keep_totals, late_months, spans
 from refersion_dagster.ingest.run_log import source_log_shown
@@ -179,6 +180,7 @@ class Loader:
                 one = report.table(table)
                 upto = f" up to {one.read_to:%Y-%m-%d %H:%M:%S} UTC" if one.read_to else ""
                 self.context.log.info(f"{table}: {one.rows:,} rows loaded{upto}, {one.requests:,} requests")
+            keep_gaps(self.warehouse, {table: report.table(table) for table in tables})
             if not any(report.table(table).more for table in tables):
                 break
         if CONVERSIONS in tables:
@@ -211,7 +213,9 @@ class Loader:
         if report.read_from and report.read_to:
             metadata["window_from"] = dg.MetadataValue.timestamp(report.read_from)
             metadata["window_to"] = dg.MetadataValue.timestamp(report.read_to)
-        for name in ("fields_missing", "fields_extra", "fields_filled", "warnings"):
+        if report.not_offered:
+            metadata["not_offered"] = report.not_offered
+        for name in ("fields_missing", "fields_extra", "fields_filled", "not_loaded", "warnings"):
             if found := getattr(report, name):
                 metadata[name] = dg.MetadataValue.json(found)
         if table == CONVERSIONS and self.late:

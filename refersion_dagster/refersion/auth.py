@@ -46,6 +46,11 @@ class Credentials:
         return bool(self.public_key and self.secret_key)
 
     @property
+    def has_half_a_pair(self) -> bool:
+        """Whether one half of the REST key pair is given without the other, which is a mistake."""
+        return bool(self.public_key) != bool(self.secret_key)
+
+    @property
     def has_graphql(self) -> bool:
         return bool(self.graphql_token)
 

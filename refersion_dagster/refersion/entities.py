@@ -64,6 +64,7 @@ class Entity:
         primary_key: the merge key.
         graphql_type: its GraphQL type, None for REST tables.
         windowed: read by `created_from` and `created_to`.
+        needed: whether nothing stands without the table; the others are empty where an account does not offer them.
         filled_by_filter: fields that summaries cannot do without, with the values to ask for one by one where the
             field cannot be selected but can be filtered on.
     """
@@ -74,6 +75,7 @@ class Entity:
     primary_key: tuple[str, ...] = ("id",)
     graphql_type: str | None = None
     windowed: bool = False
+    needed: bool = False
     filled_by_filter: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
@@ -170,6 +172,7 @@ CONVERSIONS = Entity(
     "it was created: it is approved or denied, and later paid.",
     graphql_type="Conversion",
     windowed=True,
+    needed=True,
     filled_by_filter=(("status", CONVERSION_STATUSES), ("payment_status", PAYMENT_STATUSES)),
     columns=(
         Column("id", Kind.ID, "Conversion id.", S, required=True),

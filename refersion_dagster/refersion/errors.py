@@ -87,6 +87,11 @@ class FieldNotOffered(RefersionError):
     """This account's GraphQL schema lacks something without which a table cannot be loaded correctly."""
 
 
+# What says, finally, that the account does not offer something. Keys that are refused because they are wrong, trouble
+# that may pass and answers nobody understands say nothing of the kind.
+NOT_OFFERED = (FieldNotOffered, NotInPlan, MissingCredentials, RequestRefused)
+
+
 class UnreadableValue(RefersionError):
     """A value that cannot be read as what its column holds. Nothing of the table was loaded.
 

@@ -29,11 +29,15 @@ from refersion_dagster.refersion.entities import (
     AFFILIATE_LIST,
     CONVERSION_TOTALS,
     CONVERSIONS,
+    ENTITIES,
     Entity,
+    Evidence,
 )
+from refersion_dagster.refersion.errors import NOT_OFFERED, MissingCredentials, RefersionError
 from refersion_dagster.refersion.privacy import PersonalData, Privacy
 from refersion_dagster.refersion.reading import EntityReader
 from refersion_dagster.refersion.report import ReadReport, ReadSpan, TableReport
+from refersion_dagster.refersion.selection import unused_roots
 from refersion_dagster.refersion.span import BEGINNING, Pass, SpanRequest, plan
 from refersion_dagster.refersion.tables import Row, TableBuilder, dlt_columns
 from refersion_dagster.refersion.totals import changed_years, each_status, years_with_conversions
@@ -96,7 +100,7 @@ class Tables:
         empty: pa.Table | None = None
         try:
             told = time.monotonic()
-            for table in _frugally(tables(report)):
+            for table in _frugally(self._offered(entity, tables, report)):
                 if not table.num_rows:
                     empty = table  # held back, as dlt takes 20 ms for each table, whatever is in it
                     continue
@@ -112,10 +116,43 @@ class Tables:
             report.requests += self.account.requests_for(entity) - sent
             self.account.close()
 
+    def _offered(
+        self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]], report: TableReport
+    ) -> Iterator[pa.Table]:
+        """The tables, or an empty one where the account does not offer any and figures can do without it."""
+        any_came = False
+        report.not_offered = None
+        try:
+            for table in tables(report):
+                any_came = any_came or bool(table.num_rows)
+                yield table
+        except NOT_OFFERED as error:
+            if any_came or not self._can_do_without(entity, error):
+                raise
+            report.not_offered = " ".join(filter(None, (error.what, error.said and f'Refersion said: "{error.said}".')))
+            report.warnings = [f"not offered, so the table has no new rows: {error}"]
+            yield self._builder(entity).empty()
+        report.asked_at = self.account.now
+
+    def _can_do_without(self, entity: Entity, error: RefersionError) -> bool:
+        """Whether a load may go on without the table. Nothing stands without conversions.
+
+        Without any key nothing can be loaded, and a path that is not there (404) is a wrong address.
+        """
+        if entity.needed or "(HTTP 404)" in error.what:
+            return False
+        credentials = self.account.credentials
+        if credentials.has_half_a_pair:
+            return False
+        return not isinstance(error, MissingCredentials) or (
+            credentials.has_rest if entity.is_graphql else credentials.has_graphql
+        )
+
     def affiliate_list(self, report: TableReport) -> Iterator[pa.Table]:
         rows = self.account.affiliate_list
         known = {column.name for column in AFFILIATE_LIST.columns}
         report.fields_extra = sorted({name for row in rows for name in row} - known)
+        report.fields_missing = _absent(AFFILIATE_LIST, rows)
         builder = self._builder(AFFILIATE_LIST, report.fields_extra)
         yield from _built(builder, rows)
 
@@ -218,6 +255,11 @@ class Tables:
             report.warnings = ["This account does not say which conversions are tests, so tests count in every figure."]
         reading: Pass = plan(self.options.span, state, self.account.now, resume_at=report.begin_load())
         builder = self._builder(entity, selection.extras)
+        reader = EntityReader(client, selection, builder, report)
+        if entity is CONVERSIONS and (schema := client.schema()):
+            report.not_loaded |= {
+                f"{root} (root)": "no table of it" for root in unused_roots(schema, ENTITIES.values())
+            }
         yield builder.empty()
         if reading.window is None:
             return
@@ -225,9 +267,7 @@ class Tables:
         held: list[pa.Table] = []
         position = reading.window.start
         newest: datetime | None = None
-        for batch in EntityReader(client, selection, builder, report).read(
-            chain.from_iterable(map(months, reading.windows)), self.options.rows_per_load
-        ):
+        for batch in reader.read(chain.from_iterable(map(months, reading.windows)), self.options.rows_per_load):
             held += batch.tables
             newest = max(filter(None, [newest, *map(_newest, batch.tables)]), default=None)
             if sum(table.num_rows for table in held) >= YIELD_ROWS:
@@ -277,6 +317,13 @@ def _built(builder: TableBuilder, rows: Sequence[Row]) -> Iterator[pa.Table]:
     yield builder.empty()
     for at in range(0, len(rows), YIELD_ROWS):
         yield builder.build_rows(rows[at : at + YIELD_ROWS])
+
+
+def _absent(entity: Entity, rows: Sequence[Row]) -> list[str]:
+    """Known fields that none of the rows has."""
+    there = {name for row in rows for name in row}
+    asked = [column.name for column in entity.columns if column.evidence is not Evidence.OURS]
+    return [name for name in asked if name not in there] if rows else []
 
 
 def _newest(table: pa.Table) -> datetime | None:

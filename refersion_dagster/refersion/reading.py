@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refersion_dagster.refersion.coerce import InexactNumber, as_values, moments
+from refersion_dagster.refersion.entities import PAYMENT_STATUSES
 from refersion_dagster.refersion.errors import UnexpectedAnswer, WindowNotSettled
 from refersion_dagster.refersion.graphql import PAGE_SIZE, GraphQL
 from refersion_dagster.refersion.pages import Part, PlainPages, in_columns
@@ -31,6 +33,7 @@ Chunk = TypeVar("Chunk")
 
 # How often a window is read when the passes that fill a field do not agree with the rows.
 FILL_ATTEMPTS = 3
+PAYMENT_STATUS = "payment_status"
 
 
 @dataclass
@@ -58,12 +61,16 @@ class EntityReader:
         self.builder = builder
         self.plain = PlainPages(builder, selection.scalars)
         self.report = report
-        self.fills = [
-            (name, values) for name, values in selection.entity.filled_by_filter if not selection.offers(name)
-        ]
-        report.fields_missing = [column.name for column in selection.missing if column.name not in dict(self.fills)]
+        self.fills = [(name, values) for name, values in selection.entity.filled_by_filter if name in selection.filters]
+        lacks_payment_status = any(column.name == PAYMENT_STATUS for column in selection.missing)
+        self.tells_payment = selection.tells_payment if lacks_payment_status else ()
+        filled = [*dict(self.fills)]
+        if self.tells_payment and PAYMENT_STATUS not in filled:
+            filled.append(PAYMENT_STATUS)
+        report.fields_missing = [column.name for column in selection.missing if column.name not in filled]
         report.fields_extra = list(selection.extras)
-        report.fields_filled = [name for name, _ in self.fills]
+        report.fields_filled = filled
+        report.not_loaded = dict(selection.not_loaded)
 
     def read(self, windows: Iterable[Window] | None, most_rows: int | None = None) -> Iterator[Batch]:
         """The windows in order, each read whole; None reads a list that has no windows.
@@ -134,10 +141,19 @@ class EntityReader:
 
     def _build(self, parts: Sequence[Part]) -> pa.Table:
         try:
-            return self.builder.build(in_columns(parts))
+            return self._with_payment_status(self.builder.build(in_columns(parts)))
         except InexactNumber:
             self.client.exact = True
             raise
+
+    def _with_payment_status(self, table: pa.Table) -> pa.Table:
+        """Where no field and no filter says so, a row is paid once it names its payment."""
+        if not self.tells_payment or PAYMENT_STATUS in dict(self.fills):
+            return table
+        named = [pc.is_valid(table.column(name)) for name in self.tells_payment]
+        is_paid = functools.reduce(pc.or_, named)
+        place = table.schema.get_field_index(PAYMENT_STATUS)
+        return table.set_column(place, table.schema.field(place), pc.if_else(is_paid, *PAYMENT_STATUSES))
 
     def _table(self, read: Callable[[], Sequence[Part]]) -> pa.Table:
         try:
@@ -179,6 +195,14 @@ class EntityReader:
                         found[name][id_].add(value)
             ids = as_values([part.values["id"] for part in parts])
             doubtful = [f"{name} of {id_}" for id_ in ids for name in found if len(found[name][id_]) != 1]
+            if (
+                self.tells_payment
+                and PAYMENT_STATUS in found
+                and any(len(of) > 1 for of in found[PAYMENT_STATUS].values())
+            ):
+                # A filter that the server ignores: the row's payment says it as well.
+                self.fills = [(name, values) for name, values in self.fills if name != PAYMENT_STATUS]
+                return self._filled(window)
             if not doubtful:
                 for part in parts:
                     of_part = as_values([part.values["id"]])

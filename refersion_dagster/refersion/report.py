@@ -29,6 +29,9 @@ class TableReport:
         warnings: what the reader should know.
         spans: what read_from to read_to consists of, one a load.
         more: the span goes on: load what was read, then read again.
+        not_offered: why the account offers no such table, which is empty then; None where it does.
+        asked_at: the server's time when the reading began.
+        not_loaded: what the account's schema has beyond what is loaded, by field, and what of it or why.
     """
 
     rows: int = 0
@@ -41,6 +44,9 @@ class TableReport:
     warnings: list[str] = field(default_factory=list)
     spans: list[ReadSpan] = field(default_factory=list)
     more: bool = False
+    not_offered: str | None = None
+    asked_at: datetime | None = None
+    not_loaded: dict[str, str] = field(default_factory=dict)
 
     def begin_load(self) -> datetime | None:
         """A further load of the same run begins; tells where the one before stopped, when it stopped early."""

@@ -7,7 +7,7 @@ fields that it has are asked for too. Without a schema, the server's own refusal
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,8 @@ from refersion_dagster.refersion.windows import Window
 
 # For lists that cannot be paged: more than any account has.
 EVERYTHING = 100_000
+# Of a conversion, what only a payment fills.
+PAYMENT_OF_A_ROW = ("payment_id", "payment__id", "payment__created")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Selection:
         arguments: arguments of the root field that may be used.
         announces: whether pageInfo tells a total.
         scalars: GraphQL types of the selected columns and extras, where the schema told them.
+        not_loaded: what the schema has beyond all these, by field, and what of it or why.
     """
 
     entity: Entity
@@ -42,6 +45,7 @@ class Selection:
     arguments: frozenset[str]
     announces: bool
     scalars: Mapping[str, str] = field(default_factory=dict)
+    not_loaded: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pages(self) -> bool:
@@ -49,6 +53,19 @@ class Selection:
 
     def offers(self, name: str) -> bool:
         return any(column.name == name for column in self.columns)
+
+    @property
+    def tells_payment(self) -> tuple[str, ...]:
+        """The columns that are empty on a row while it is unpaid."""
+        told = tuple(column.name for column in self.columns if column.name in PAYMENT_OF_A_ROW)
+        return told if any(name == "payment_status" for name, _ in self.entity.filled_by_filter) else ()
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Fields that cannot be selected, and are filled by one pass for each value."""
+        return tuple(
+            name for name, _ in self.entity.filled_by_filter if name in self.arguments and not self.offers(name)
+        )
 
 
 def select_offered(schema: AccountSchema, entity: Entity) -> Selection:
@@ -72,11 +89,7 @@ def select_offered(schema: AccountSchema, entity: Entity) -> Selection:
     theirs = [column for column in entity.columns if column.evidence is not Evidence.OURS]
     known = {column.path[0] for column in theirs}
     extras = tuple(
-        sorted(
-            name
-            for name, at in fields.items()
-            if name not in known and at.is_leaf and not at.is_list and not at.needs_arguments
-        )
+        sorted(name for name, at in fields.items() if name not in known and at.is_leaf and not at.needs_arguments)
     )
     page_info = schema.root("pageInfo")
     total_results = page_info and schema.types.get(page_info.type_name, {}).get("total_results")
@@ -92,8 +105,35 @@ def select_offered(schema: AccountSchema, entity: Entity) -> Selection:
             root.arguments,
             announces,
             scalars | {name: fields[name].type_name for name in extras},
+            dict(_not_loaded(schema, fields, tuple(offered), extras)),
         )
     )
+
+
+def unused_roots(schema: AccountSchema, entities: Iterable[Entity]) -> tuple[str, ...]:
+    """Root fields of the schema that no table is read from."""
+    used = {entity.name for entity in entities if entity.is_graphql} | {"pageInfo"}
+    return tuple(sorted(schema.types.get(schema.query_type, {}).keys() - used))
+
+
+def _not_loaded(
+    schema: AccountSchema, fields: Mapping[str, FieldType], offered: Sequence[Column], extras: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """What is there of a type and is not asked for, by path, with the reason."""
+    selected = {column.path for column in offered}
+    for name, at in sorted(fields.items()):
+        if (name,) in selected or name in extras:
+            continue
+        if at.needs_arguments:
+            yield name, "it needs arguments"
+        elif at.is_leaf:
+            yield name, "it has another shape than the known one"
+        elif at.is_list:
+            yield name, f"a list of {at.type_name}"
+        else:
+            left = sorted(one for one in schema.types.get(at.type_name, {}) if (name, one) not in selected)
+            if left:
+                yield name, f"of the object {at.type_name}: {', '.join(left)}"
 
 
 def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> Selection:
@@ -145,11 +185,10 @@ def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> Selec
 
 
 def _checked(selection: Selection) -> Selection:
-    fillable = {name for name, _ in selection.entity.filled_by_filter if name in selection.arguments}
     lacking = [
         column.name
         for column in selection.missing
-        if column.required or (column.name in dict(selection.entity.filled_by_filter) and column.name not in fillable)
+        if column.required or (column.name == "status" and _is_needed(selection))
     ]
     if lacking:
         name = selection.entity.name
@@ -165,6 +204,11 @@ def _checked(selection: Selection) -> Selection:
             operation=f"graphql {selection.entity.name}",
         )
     return selection
+
+
+def _is_needed(selection: Selection) -> bool:
+    """Whether there is no way at all to the status of a row whose every figure depends on it."""
+    return any(name == "status" for name, _ in selection.entity.filled_by_filter) and "status" not in selection.filters
 
 
 def _not_offered(entity: Entity) -> FieldNotOffered:

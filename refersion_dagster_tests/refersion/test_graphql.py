@@ -96,7 +96,19 @@ class TestFields:
         value = {"String": "gold", "Int": "42", "Float": "1.5", "Boolean": "true"}[kind]
         assert {row[0] for row in warehouse.rows("conversions", "loyalty_tier")} == {value}
         assert {row[0] for row in warehouse.rows("affiliates", "loyalty_tier")} == {value}
-        assert report.table("conversions").fields_extra == ["loyalty_tier"]
+        # Lists of scalars are kept as JSON.
+        listed = {"String": '["gold"]', "Int": "[42]", "Float": "[1.5]", "Boolean": "[true]"}[kind]
+        assert {row[0] for row in warehouse.rows("conversions", "tags")} == {listed}
+        assert report.table("conversions").fields_extra == ["loyalty_tier", "tags"]
+
+    def test_what_is_offered_and_not_loaded_is_named(self, sandbox: SandboxServer) -> None:
+        report = ReadReport()
+        read(sandbox, "affiliates", report=report)
+        read(sandbox, "conversions", report=report)
+        assert report.table("affiliates").not_loaded["conversions"] == "a list of Conversion"
+        of_conversions = report.table("conversions").not_loaded
+        assert of_conversions["shop"] == "of the object Shop: currency, shop_identifier, url"
+        assert of_conversions["creatives (root)"] == "no table of it"
 
     def test_a_field_that_appears_between_two_runs_gets_a_column(
         self, sandbox: SandboxServer, warehouse: Warehouse
@@ -118,11 +130,10 @@ class TestFields:
     @pytest.mark.parametrize(
         ("removed", "table", "named"),
         [
-            (["Query.payments"], "payments", "no payments"),
             (["Conversion.id"], "conversions", "without id"),
             (["Conversion.total", "Conversion.currency"], "conversions", "without total, currency"),
             (["Conversion.created"], "conversions", "without created"),
-            (["Affiliate.id"], "affiliates", "without id"),
+            (["Query.conversions"], "conversions", "no conversions"),
         ],
         ids=str,
     )
@@ -140,9 +151,27 @@ class TestFields:
         sandbox.configure(introspection=way, remove_fields=["Conversion.currency"])
         with pytest.raises(FieldNotOffered, match="without currency"):
             read(sandbox, "conversions")
-        sandbox.configure(introspection=way, remove_fields=["Query.payments"])
-        with pytest.raises(RefersionError, match="payments"):
-            read(sandbox, "payments")
+        sandbox.configure(introspection=way, remove_fields=["Query.conversions"])
+        with pytest.raises(RefersionError, match="conversions"):
+            read(sandbox, "conversions")
+
+    @pytest.mark.parametrize(
+        ("removed", "table", "named"),
+        [
+            (["Query.payments"], "payments", "no payments"),
+            (["Affiliate.id"], "affiliates", "without id"),
+            (["Payment.currency"], "payments", "without currency"),
+        ],
+    )
+    @pytest.mark.parametrize("way", ["open", "refused"])
+    def test_other_tables_are_empty_and_the_report_says_why(
+        self, sandbox: SandboxServer, warehouse: Warehouse, removed: list[str], table: str, named: str, way: str
+    ) -> None:
+        sandbox.configure(introspection=way, remove_fields=removed)
+        report = warehouse.load(sandbox, table, "offers").table(table)
+        assert named in (report.not_offered or "")
+        assert report.warnings
+        assert warehouse.counts() == {table: 0, "offers": warehouse.count("offers")}
 
     @pytest.mark.parametrize(
         "removed",
@@ -182,6 +211,7 @@ class TestFields:
             read(sandbox, "affiliates")
 
 
+PAYMENTS_OF_ROWS = ("Conversion.payment", "Conversion.payment_id")
 FILLABLE = [["Conversion.status"], ["Conversion.payment_status"], ["Conversion.status", "Conversion.payment_status"]]
 
 
@@ -224,6 +254,8 @@ class TestFieldsThatCanOnlyBeFilteredOn:
     def test_that_the_server_ignores_are_an_error_and_nothing_is_loaded(
         self, sandbox: SandboxServer, warehouse: Warehouse, removed: list[str]
     ) -> None:
+        if "Conversion.status" not in removed:
+            removed = [*removed, *PAYMENTS_OF_ROWS]
         ignored = [path.replace("Conversion.", "conversions.") for path in removed]
         sandbox.configure(remove_fields=removed, ignore_filters=ignored)
         warehouse.load(sandbox, "offers")
@@ -239,10 +271,37 @@ class TestFieldsThatCanOnlyBeFilteredOn:
         with pytest.raises(WindowNotSettled, match=f"status of {number}"):
             read(sandbox, "conversions", read_from="2025-06-30")
 
-    @pytest.mark.parametrize("name", ["status", "payment_status"])
-    def test_and_cannot_even_be_filtered_on_are_an_error(
-        self, sandbox: SandboxServer, introspection: str, name: str
-    ) -> None:
-        sandbox.configure(remove_fields=[f"Conversion.{name}"], remove_arguments=[f"conversions.{name}"])
-        with pytest.raises(FieldNotOffered, match=f"without {name}"):
+    def test_and_cannot_even_be_filtered_on_are_an_error(self, sandbox: SandboxServer, introspection: str) -> None:
+        sandbox.configure(remove_fields=["Conversion.status"], remove_arguments=["conversions.status"])
+        with pytest.raises(FieldNotOffered, match="without status"):
             read(sandbox, "conversions")
+
+    @pytest.mark.parametrize(
+        "switches",
+        [
+            {"remove_arguments": ["conversions.payment_status"]},
+            {"ignore_filters": ["conversions.payment_status"]},
+            {
+                "remove_arguments": ["conversions.payment_status"],
+                "remove_fields": ["Conversion.payment_status", "Conversion.payment_id"],
+            },
+        ],
+        ids=["no filter", "filter ignored", "payment alone"],
+    )
+    def test_payment_status_follows_from_the_payment_of_a_row(
+        self, sandbox: SandboxServer, pristine: dict[str, list[Row]], switches: dict[str, list[str]]
+    ) -> None:
+        sandbox.configure(**{"remove_fields": ["Conversion.payment_status"], **switches})
+        report = ReadReport()
+        found = rows(read(sandbox, "conversions", report=report))
+        assert without(found, "payment_id") == without(pristine["conversions"], "payment_id")
+        assert report.table("conversions").fields_filled == ["payment_status"]
+
+    def test_without_any_word_of_payments_it_is_missing(self, sandbox: SandboxServer, introspection: str) -> None:
+        sandbox.configure(
+            remove_fields=["Conversion.payment_status", *PAYMENTS_OF_ROWS],
+            remove_arguments=["conversions.payment_status"],
+        )
+        report = ReadReport()
+        assert set(read(sandbox, "conversions", report=report).column("payment_status").to_pylist()) == {None}
+        assert "payment_status" in report.table("conversions").fields_missing

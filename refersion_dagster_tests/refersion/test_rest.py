@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from refersion_dagster.refersion import ReadReport
-from refersion_dagster.refersion.errors import NotInPlan, RefersionError, UnexpectedAnswer, UnreadableValue
+from refersion_dagster.refersion.errors import RefersionError, UnexpectedAnswer, UnreadableValue
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Warehouse, read, rows
 
@@ -352,8 +352,11 @@ class TestConversionTotals:
 
     def test_a_plan_without_them_is_said(self, sandbox: SandboxServer) -> None:
         sandbox.configure(plan_excludes=["/conversion/totals"])
-        with pytest.raises(NotInPlan, match="/conversion/totals: the account's plan does not offer this"):
-            read(sandbox, "conversion_totals")
+        report = ReadReport()
+        assert read(sandbox, "conversion_totals", report=report).num_rows == 0
+        told = report.table("conversion_totals")
+        assert "the account's plan does not offer this" in (told.not_offered or "")
+        assert any("/conversion/totals: the account's plan" in warning for warning in told.warnings)
 
 
 def test_what_rest_tells_is_the_same_on_every_reading(account: SandboxServer) -> None:

@@ -293,21 +293,37 @@ class TestArguments:
         assert set(warehouse.counts()) == set(REST)
         assert not any(route.startswith("graphql") for route in sandbox.requests())
 
-    @pytest.mark.parametrize("table", GRAPHQL)
-    def test_without_a_token_a_graphql_table_says_what_to_set(
-        self, account: SandboxServer, warehouse: Warehouse, table: str
-    ) -> None:
+    def test_without_a_token_conversions_say_what_to_set(self, account: SandboxServer, warehouse: Warehouse) -> None:
         with pytest.raises(
             MissingCredentials, match=r"Set REFERSION_GRAPHQL_TOKEN.*Account > Settings > Refersion API"
         ):
-            warehouse.load(account, table, graphql_token=None)
+            warehouse.load(account, "conversions", graphql_token=None)
 
-    @pytest.mark.parametrize("table", REST)
-    def test_without_keys_a_rest_table_says_what_to_set(
+    @pytest.mark.parametrize("table", [*REST, *GRAPHQL])
+    def test_without_any_key_each_table_says_what_to_set(
         self, account: SandboxServer, warehouse: Warehouse, table: str
     ) -> None:
-        with pytest.raises(MissingCredentials, match=r"no REFERSION_PUBLIC_KEY and no REFERSION_SECRET_KEY.*Set "):
-            warehouse.load(account, table, api_key=None, public_key=None)
+        with pytest.raises(MissingCredentials, match=r"there is no REFERSION_.*Set REFERSION_"):
+            warehouse.load(account, table, api_key=None, public_key=None, graphql_token=None)
+
+    @pytest.mark.parametrize(
+        ("absent", "tables"),
+        [
+            ({"graphql_token": None}, [table for table in GRAPHQL if table != "conversions"]),
+            ({"api_key": None, "public_key": None}, REST),
+        ],
+        ids=["no token", "no keys"],
+    )
+    def test_tables_of_the_other_api_are_empty(
+        self, account: SandboxServer, warehouse: Warehouse, absent: dict[str, None], tables: list[str]
+    ) -> None:
+        report = warehouse.load(account, *tables, **absent)
+        assert warehouse.counts() == dict.fromkeys(tables, 0)
+        assert all("there is no REFERSION_" in (report.table(table).not_offered or "") for table in tables)
+
+    def test_half_a_pair_of_keys_is_a_mistake(self, account: SandboxServer, warehouse: Warehouse) -> None:
+        with pytest.raises(MissingCredentials, match="there is no REFERSION_SECRET_KEY"):
+            warehouse.load(account, "affiliate_list", api_key=None)
 
     @pytest.mark.parametrize(
         ("changes", "message"),
