@@ -1,8 +1,8 @@
 """What became of each conversion: `refersion_data.conversion_history`, kept for ever.
 
 `conversions` holds each row as it is now. The history gets a row whenever a conversion is first seen, whenever its
-status, payment status, total or commission changes, and when it is gone from Refersion or back again. It is worked out
-in the warehouse, by comparing `conversions` with the latest row of the history, so running it again adds nothing and a
+status, payment status, total, commission or affiliate changes, and when it is gone from Refersion or back again. It is
+worked out in the warehouse, by comparing `conversions` with the latest row of the history, so running it again adds nothing and a
 run that was cut short is made up for by the next.
 """
 
@@ -15,10 +15,11 @@ import dagster as dg
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.report import ReadSpan
 from refersion_dagster.resources import Warehouse
+from refersion_dagster.warehouse.session import Session
 
 TABLE = "conversion_history"
 DESCRIPTION = """Every change of a conversion, kept for ever: when it was first seen, each change of status, payment \
-status, total or commission, and when it was gone from Refersion or back.
+status, total, commission or affiliate, and when it was gone from Refersion or back.
 
 `seen_at` is the moment of the reading that showed the change, which is at or after the change itself."""
 
@@ -32,17 +33,32 @@ COLUMNS = [
     dg.TableColumn("commission_total", "decimal(18,4)", "Commission from then on, in `currency`."),
     dg.TableColumn("currency", "text", "Currency of the row."),
     dg.TableColumn("updated", "timestamptz", "When Refersion says that change was made; NULL where it does not."),
+    dg.TableColumn(
+        "affiliate_id",
+        "text",
+        "Numeric id of the affiliate from then on; NULL where it was not kept yet, or where the account has none.",
+    ),
 ]
 STATE = ("status", "payment_status", "total", "commission_total", "currency")
+AFFILIATE = "coalesce(c.affiliate_id, c.affiliate__id)"
 
 CREATE = f"""
 CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
   id text NOT NULL, seen_at timestamp with time zone NOT NULL, change text NOT NULL, status text, payment_status text,
-  total decimal(18, 4), commission_total decimal(18, 4), currency text, updated timestamp with time zone
+  total decimal(18, 4), commission_total decimal(18, 4), currency text, updated timestamp with time zone,
+  affiliate_id text
 )
 """
-# Histories that were begun before the column was.
+# Histories that were begun before the columns were.
 ADD_UPDATED = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN updated timestamp with time zone"
+ADD_AFFILIATE = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN affiliate_id text"
+# What is known at that time: whose each conversion is now. Earlier entries stay without.
+FILL_AFFILIATE = f"""
+UPDATE {DATASET}.{TABLE} AS h SET affiliate_id = {AFFILIATE}
+FROM {DATASET}.conversions AS c
+WHERE c.id = h.id
+  AND NOT EXISTS (SELECT 1 FROM {DATASET}.{TABLE} AS l WHERE l.id = h.id AND l.seen_at > h.seen_at)
+"""  # noqa: S608 - names of ours
 
 # Rows that a whole reading of their span no longer showed.
 MARK_VANISHED = f"""
@@ -51,7 +67,7 @@ WHERE created >= $start AND created < $end AND read_at < $read_at AND vanished_a
 """  # noqa: S608 - names of ours
 
 ADD_CHANGES = f"""
-INSERT INTO {DATASET}.{TABLE} (id, seen_at, change, {", ".join(STATE)}, updated)
+INSERT INTO {DATASET}.{TABLE} (id, seen_at, change, {", ".join(STATE)}, updated, affiliate_id)
 WITH latest AS (
   SELECT h.*, row_number() OVER (PARTITION BY id ORDER BY seen_at DESC) AS age FROM {DATASET}.{TABLE} AS h
 )
@@ -66,12 +82,15 @@ SELECT
     ELSE 'changed'
   END,
   {", ".join(f"c.{name}" for name in STATE)},
-  c.updated
+  c.updated,
+  -- An account that stops offering the affiliate takes nothing from what is known.
+  coalesce({AFFILIATE}, h.affiliate_id)
 FROM {DATASET}.conversions AS c
 LEFT JOIN latest AS h ON h.id = c.id AND h.age = 1
 WHERE h.id IS NULL
   OR (c.vanished_at IS NOT NULL) <> (h.change = 'vanished')
   OR (c.vanished_at IS NULL AND ({" OR ".join(f"c.{name} IS DISTINCT FROM h.{name}" for name in STATE)}))
+  OR (c.vanished_at IS NULL AND {AFFILIATE} <> h.affiliate_id)
 """  # noqa: S608 - names of ours
 
 
@@ -85,11 +104,21 @@ def update_history(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> int:
     """
     with warehouse.session() as session:
         session.query(CREATE)
-        if "updated" not in dict(session.columns(DATASET, TABLE)):
-            session.query(ADD_UPDATED)
+        _add_columns(session)
         before = session.count(DATASET, TABLE)
         with session.transaction():
             for span in spans:
                 session.query(MARK_VANISHED, read_at=span.read_at, start=span.start, end=span.end)
             session.query(ADD_CHANGES)
         return session.count(DATASET, TABLE) - before
+
+
+def _add_columns(session: Session) -> None:
+    """Adds what histories lack that were begun by an earlier version."""
+    there = dict(session.columns(DATASET, TABLE))
+    if "updated" not in there:
+        session.query(ADD_UPDATED)
+    if "affiliate_id" not in there:
+        with session.transaction():
+            session.query(ADD_AFFILIATE)
+            session.query(FILL_AFFILIATE)

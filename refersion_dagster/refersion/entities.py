@@ -102,6 +102,9 @@ AFFILIATE_LIST = Entity(
         Column("last_name", Kind.TEXT, "Last name.", D),
         Column("email", Kind.TEXT, "The affiliate's e-mail.", D),
         Column("custom_fields", Kind.CUSTOM_FIELDS, "Answers to the sign-up form: a list of {label, value}.", D),
+        Column(
+            "vanished_at", Kind.TIMESTAMP, "When a reading of the list no longer showed the affiliate; else NULL.", OURS
+        ),
         READ_AT,
     ),
 )
@@ -163,6 +166,12 @@ AFFILIATES = Entity(
         Column("offer__commission", Kind.MONEY, "Commission of the offer: percent or amount, see offer__type.", D),
         Column("offer__type", Kind.TEXT, "PERCENT_OF_SALE or FLAT_RATE.", D),
         Column("custom_fields", Kind.CUSTOM_FIELDS, "Answers to the sign-up form: a list of {id, label, value}.", S),
+        Column(
+            "vanished_at",
+            Kind.TIMESTAMP,
+            "When a reading of all affiliates no longer showed this one; else NULL.",
+            OURS,
+        ),
         READ_AT,
     ),
 )
@@ -237,6 +246,9 @@ PAYMENTS = Entity(
         Column("payment_method", Kind.TEXT, "How it was paid."),
         Column("note", Kind.TEXT, "Merchant's note."),
         Column("shop__name", Kind.TEXT, "Shop.", D),
+        Column(
+            "vanished_at", Kind.TIMESTAMP, "When a reading of its time no longer showed the payment; else NULL.", OURS
+        ),
         READ_AT,
     ),
 )

@@ -32,7 +32,8 @@ BROKEN: dict[str, list[str]] = {
         for column in columns
     },
     "refersion/conversion_history:history_agrees": [
-        f"UPDATE refersion_data.conversions SET status = 'DENIED' WHERE {ONE}"
+        f"UPDATE refersion_data.conversions SET status = 'DENIED' WHERE {ONE}",
+        f"UPDATE refersion_data.conversions SET affiliate_id = '99' WHERE {ONE}",
     ],
     "summaries/conversions:affiliates_known": [
         f"UPDATE refersion_summaries.conversions SET affiliate_id = '99' WHERE conversion_{ONE}"

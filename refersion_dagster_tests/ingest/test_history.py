@@ -112,6 +112,20 @@ def test_the_same_state_twice_with_another_between_is_three_rows(loaded: Loaded,
     assert [row[2] for row in loaded.history(f"id = '{id_}'")] == ["PENDING", "DENIED", "PENDING"]
 
 
+def test_a_move_to_another_affiliate_is_kept_and_nothing_else_is(loaded: Loaded) -> None:
+    (id_, before) = loaded.query("SELECT id, affiliate_id FROM refersion_data.conversions ORDER BY created DESC")[0]
+    other = next(one for one in loaded.sandbox.account.affiliates if str(one) != before)
+    loaded.sandbox.change_conversion(int(id_), affiliate_id=other)
+    loaded.sandbox.advance(seconds=10)
+    loaded.refresh()
+    loaded.refresh()
+    entries = loaded.query(
+        f"SELECT change, affiliate_id FROM refersion_data.conversion_history WHERE id = '{id_}' ORDER BY seen_at"
+    )
+    assert entries == [("new", before), ("changed", str(other))]
+    assert len(loaded.history("change <> 'new'")) == 1
+
+
 def test_a_row_that_vanished_is_marked_and_not_deleted(loaded: Loaded) -> None:
     (id_,) = loaded.query("SELECT max(id) FROM refersion_data.conversions WHERE status = 'APPROVED'")[0]
     state = loaded.states()[id_]
@@ -191,10 +205,12 @@ def test_a_history_from_before_that_was_kept_goes_on(loaded: Loaded) -> None:
     before = loaded.history()
     with loaded.warehouse.session() as session:
         session.query("ALTER TABLE refersion_data.conversion_history DROP COLUMN updated")
+        session.query("ALTER TABLE refersion_data.conversion_history DROP COLUMN affiliate_id")
     loaded.sandbox.advance(days=30)
     loaded.refresh()
     after = loaded.history()
     assert after[: len(before)] == before
+    assert loaded.history("affiliate_id IS NULL") == []
     assert loaded.query("SELECT DISTINCT change FROM refersion_data.conversion_history WHERE updated IS NULL") == [
         ("new",)
     ]

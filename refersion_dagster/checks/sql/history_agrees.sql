@@ -2,7 +2,7 @@
 asset: refersion/conversion_history
 description: The latest entry of the history says of each conversion what the conversion itself says.
 meaning: >
-  A change of status or amount was missed or written twice: dates of approval, the roll-forward's months and payout lags
+  A change of status, amount or affiliate was missed or written twice: dates of approval, the roll-forward's months and payout lags
   may be off. Materialise refersion/conversion_history to make up for missing entries.
 */
 WITH latest AS (
@@ -11,6 +11,7 @@ WITH latest AS (
     status,
     payment_status,
     commission_total,
+    affiliate_id,
     change,
     row_number() OVER (PARTITION BY id ORDER BY seen_at DESC) AS age
   FROM refersion_data.conversion_history
@@ -23,7 +24,9 @@ SELECT
   c.payment_status,
   h.payment_status AS payment_status_in_history,
   c.commission_total,
-  h.commission_total AS commission_in_history
+  h.commission_total AS commission_in_history,
+  coalesce(c.affiliate_id, c.affiliate__id) AS affiliate_id,
+  h.affiliate_id AS affiliate_in_history
 FROM refersion_data.conversions AS c
 LEFT JOIN latest AS h ON h.id = c.id AND h.age = 1
 WHERE h.id IS NULL
@@ -34,6 +37,7 @@ WHERE h.id IS NULL
       c.status IS DISTINCT FROM h.status
       OR c.payment_status IS DISTINCT FROM h.payment_status
       OR c.commission_total IS DISTINCT FROM h.commission_total
+      OR coalesce(c.affiliate_id, c.affiliate__id) <> h.affiliate_id
     )
   )
 ORDER BY c.id
