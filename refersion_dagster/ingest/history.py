@@ -2,8 +2,8 @@
 
 `conversions` holds each row as it is now. The history gets a row whenever a conversion is first seen, whenever its
 status, payment status, total, commission or affiliate changes, and when it is gone from Refersion or back again. It is
-worked out in the warehouse, by comparing `conversions` with the latest row of the history, so running it again adds nothing and a
-run that was cut short is made up for by the next.
+worked out in the warehouse, by comparing `conversions` with the latest row of the history, so running it again adds
+nothing and a run that was cut short is made up for by the next.
 """
 
 from __future__ import annotations
