@@ -14,7 +14,7 @@ from refersion_dagster.ingest.gaps import keep_gaps
 from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.late import LateMonth, keep_first_totals, keep_totals, late_months, spans
 from refersion_dagster.ingest.run_log import source_log_shown
-from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema
+from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema, descriptions
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import DATASET
@@ -46,6 +46,9 @@ def load_tables(
     """Loads the tables within one run, while nobody else writes; see Loader."""
     with warehouse.writing(context.log.info), source_log_shown(context.log):
         yield from Loader(context, refersion, warehouse, dlt_resource, options).load(tables)
+        with warehouse.session() as session:
+            for table in tables:
+                session.comment(DATASET, table, *descriptions(table))
 
 
 class Loader:

@@ -64,6 +64,14 @@ def column_schema(entity: Entity, extras: tuple[str, ...] | list[str] = ()) -> d
     return dg.TableSchema([*map(column, entity.columns), *further])
 
 
+def descriptions(table: str) -> tuple[str, dict[str, str]]:
+    """What a raw table is, and what each of its known columns is."""
+    if table == history.TABLE:
+        return history.DESCRIPTION, {column.name: column.description or "" for column in history.COLUMNS}
+    entity = ENTITIES[table]
+    return entity.description, {column.name: column.description for column in entity.columns}
+
+
 def asset_spec(entity: Entity) -> dg.AssetSpec:
     api = "graphql" if entity.is_graphql else "rest"
     return dg.AssetSpec(

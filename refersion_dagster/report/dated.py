@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from refersion_dagster.report.sets import FILE_MODE, FOLDER_MODE
+
 LATEST = "latest.html"
 
 
@@ -30,7 +32,7 @@ class Kept:
 
 def keep(folder: Path, name: str, day: date, html: str) -> Kept:
     """Writes the file of a day and makes it the newest one. Raises OSError; a file that was there is never damaged."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     kept = Kept(folder / f"{name}-{day:%Y-%m-%d}.html", folder / LATEST)
     for file in (kept.of_day, kept.latest):
         _replace(file, html.encode())
@@ -46,7 +48,7 @@ def _replace(file: Path, content: bytes) -> None:
             writing.flush()
             # Otherwise a machine that loses power may have renamed a file that is still empty.
             os.fsync(writing.fileno())
-        fresh.chmod(0o644)
+        fresh.chmod(FILE_MODE)
         fresh.replace(file)
     except BaseException:
         fresh.unlink(missing_ok=True)

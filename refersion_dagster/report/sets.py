@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+# What affiliates earn is not for everybody on the machine: the owner writes, the group reads.
+FILE_MODE, FOLDER_MODE = 0o640, 0o750
+
 
 @dataclass(frozen=True)
 class FileSet:
@@ -44,14 +47,15 @@ def swapped_in(link: Path, versions: Path, run_id: str, kept: int) -> Iterator[F
     Raises OSError; after any error the link is as it was and nothing of the new set is left.
     """
     now = datetime.now(UTC)
-    versions.mkdir(parents=True, exist_ok=True)
+    for folder in (versions.parent, versions):
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=versions))
     done = versions / f"{now:%Y%m%dT%H%M%S%fZ}-{run_id[:8]}"
     try:
         yield FileSet(building, done)
         for file in building.rglob("*"):
-            file.chmod(0o755 if file.is_dir() else 0o444)
-        building.chmod(0o755)
+            file.chmod(FOLDER_MODE if file.is_dir() else FILE_MODE)
+        building.chmod(FOLDER_MODE)
         building.rename(done)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)

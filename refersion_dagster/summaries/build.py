@@ -107,6 +107,7 @@ def put_in_place(session: Session, summary: Summary, fresh: str) -> Built:
     # Of the new table, which has the order of its SELECT; the old one may get the rows wherever there is room.
     first_rows = session.native(f"SELECT * FROM {SUMMARIES}.{fresh} LIMIT {FIRST_ROWS}")  # noqa: S608 - names of ours
     session.swap_in(SUMMARIES, summary.name, fresh)
+    session.comment(SUMMARIES, summary.name, summary.header.description, summary.header.columns)
     return Built(rows, columns, first_rows)
 
 

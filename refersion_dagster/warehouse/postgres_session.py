@@ -47,6 +47,14 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = $schema AND c.relname = $table AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """
+COMMENTS = """
+SELECT coalesce(a.attname, ''), d.description
+FROM pg_catalog.pg_description AS d
+JOIN pg_catalog.pg_class AS c ON c.oid = d.objoid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0
+WHERE n.nspname = $schema AND c.relname = $table
+"""
 GRANTS = """
 SELECT
   format(
@@ -68,6 +76,8 @@ class PostgresSession(Session):
     Raises WarehouseError for what is the server's trouble and not the statement's: a connection that breaks, a right
     that is missing, a disk that is full.
     """
+
+    _comments = COMMENTS
 
     def __init__(self, client: SqlClientBase[Any]) -> None:
         super().__init__(client)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,12 +23,37 @@ def beside(table: str) -> str:
     return f"{table}__new"
 
 
+# Of a table, under the empty name, and of its columns; only those that have one.
+COMMENTS = """
+SELECT '' AS name, comment FROM duckdb_tables()
+WHERE schema_name = $schema AND table_name = $table AND NOT internal AND comment IS NOT NULL
+UNION ALL
+SELECT column_name, comment FROM duckdb_columns()
+WHERE schema_name = $schema AND table_name = $table AND NOT internal AND comment IS NOT NULL
+"""
+
+
+def comment_statements(schema: str, table: str, description: str, columns: Mapping[str, str]) -> list[str]:
+    """Statements that store descriptions beside a table, in words that DuckDB and PostgreSQL share."""
+    name = f'"{schema}"."{table}"'
+    return [
+        f"COMMENT ON TABLE {name} IS {_text(description)}",
+        *(f'COMMENT ON COLUMN {name}."{column}" IS {_text(text)}' for column, text in columns.items()),
+    ]
+
+
+def _text(text: str) -> str:
+    return "'" + " ".join(text.split()).replace("'", "''") + "'"
+
+
 class Session:
     """One connection, in dlt's own client, of which the session's time zone is UTC.
 
     What is here suits DuckDB; a database that does it otherwise has a subclass. Errors are dlt's: DatabaseException
     and, for a table that does not exist, UndefinedTable.
     """
+
+    _comments = COMMENTS
 
     def __init__(self, client: SqlClientBase[Any]) -> None:
         self._client = client
@@ -80,6 +105,20 @@ class Session:
             table=table,
         )
         return [(name, kind.lower()) for name, kind in found]
+
+    def comment(self, schema: str, table: str, description: str, columns: Mapping[str, str]) -> None:
+        """Stores the descriptions of a table and of those of its columns that it has; writes nothing if all are there.
+
+        Whoever looks at the table with another program, such as a BI tool, then reads what it means.
+        """
+        there = {name for name, _ in self.columns(schema, table)}
+        texts = {name: " ".join(text.split()) for name, text in columns.items() if name in there}
+        stored = dict(self.query(self._comments, schema=schema, table=table))
+        if stored == {"": " ".join(description.split()), **texts}:
+            return
+        with self.transaction():
+            for statement in comment_statements(schema, table, description, texts):
+                self.native(statement)
 
     def count(self, schema: str, table: str) -> int:
         """Rows of a table. Raises UndefinedTable."""

@@ -30,9 +30,10 @@ def test_one_is_kept_for_each_day_and_the_newest_beside_them(tmp_path: Path) -> 
     assert (kept.of_day.name, kept.latest.name) == ("commissions-2025-07-01.html", "latest.html")
 
 
-def test_others_may_read_them(tmp_path: Path) -> None:
-    kept = keep(tmp_path, "commissions", JULY, "x")
-    assert {file.stat().st_mode & 0o777 for file in (kept.of_day, kept.latest)} == {0o644}
+def test_the_group_may_read_them_and_nobody_else(tmp_path: Path) -> None:
+    kept = keep(tmp_path / "reports", "commissions", JULY, "x")
+    assert {file.stat().st_mode & 0o777 for file in (kept.of_day, kept.latest)} == {0o640}
+    assert (tmp_path / "reports").stat().st_mode & 0o777 == 0o750
 
 
 def test_one_that_cannot_be_written_leaves_the_others_and_no_leftover(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from refersion_dagster.report.publish import CURRENT, DATABASE, KEPT, publish
+from refersion_dagster.report.publish import CURRENT, DATABASE, KEPT, Described, publish
+from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster_tests.summaries.hand_made import (
     Books,
     affiliate,
@@ -22,9 +23,18 @@ from refersion_dagster_tests.summaries.hand_made import (
 )
 
 TABLES = ["data_as_of", "affiliates", "conversions", "payments", "currencies"]
+DESCRIBED = [
+    Described(one.name, one.header.description, one.header.columns)
+    for table in TABLES
+    for one in load_summaries()
+    if one.name == table
+]
 RUN = "1a2b3c4d-0000-0000-0000-000000000000"
 
-KINDS = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'conversions'"
+KINDS = """
+SELECT column_name, data_type FROM duckdb_columns()
+WHERE schema_name = 'refersion_summaries' AND table_name = 'conversions'
+"""
 
 READER = """
 import duckdb, sys
@@ -66,7 +76,7 @@ def folder(tmp_path: Path) -> Path:
 
 def publish_from(books: Books, folder: Path) -> Path:
     with books.warehouse.session() as session:
-        return publish(session, TABLES, folder, RUN)[0]
+        return publish(session, DESCRIBED, folder, RUN)[0]
 
 
 class TestASet:
@@ -106,9 +116,23 @@ class TestASet:
             rows = {row["conversion_id"]: row for row in csv.DictReader(file)}
         assert (rows["2"]["coupon_code"], rows["2"]["commission"]) == ("'-5", "0.7000")
 
-    def test_can_only_be_read(self, books: Books, folder: Path) -> None:
+    def test_is_read_by_the_group_and_by_nobody_else(self, books: Books, folder: Path) -> None:
         done = publish_from(books, folder)
-        assert {file.stat().st_mode & 0o222 for file in done.rglob("*") if file.is_file()} == {0}
+        assert {file.stat().st_mode & 0o777 for file in done.rglob("*") if file.is_file()} == {0o640}
+        assert {one.stat().st_mode & 0o777 for one in (folder, folder / "versions", done, done / "csv")} == {0o750}
+
+    def test_has_the_schema_of_the_warehouse_and_its_descriptions(self, books: Books, folder: Path) -> None:
+        publish_from(books, folder)
+        find = """
+SELECT comment FROM duckdb_columns()
+WHERE schema_name = 'refersion_summaries' AND table_name = 'conversions' AND column_name = 'currency'
+"""
+        with duckdb.connect(str(folder / CURRENT / DATABASE), read_only=True) as copy:
+            assert copy.execute("SELECT count(*) FROM refersion_summaries.conversions").fetchall() == [(2,)]
+            assert copy.execute("SELECT count(*) FROM conversions").fetchall() == [(2,)]
+            assert copy.execute(find).fetchall() == [("Currency of both amounts.",)]
+        with books.warehouse.session() as session:
+            assert session.native(find) == [("Currency of both amounts.",)]
 
 
 class TestReplacing:
@@ -127,7 +151,7 @@ class TestReplacing:
     def test_a_set_that_fails_leaves_the_current_one_and_no_leftover(self, books: Books, folder: Path) -> None:
         done = publish_from(books, folder)
         with books.warehouse.session() as session, pytest.raises(duckdb.Error):
-            publish(session, [*TABLES, "never_built"], folder, RUN)
+            publish(session, [*DESCRIBED, Described("never_built", "", {})], folder, RUN)
         assert (folder / CURRENT).resolve() == done.resolve()
         assert list((folder / "versions").iterdir()) == [done]
 

@@ -233,3 +233,21 @@ class TestTables:
                 swap(session, "SELECT 2 AS number")
             assert session.query("SELECT number FROM made.numbers") == [(1,)]
             assert session.query("SELECT number FROM made.kept") == [(1,)]
+
+
+class TestComments:
+    FIND = {  # noqa: RUF012
+        "duckdb": "SELECT comment FROM duckdb_columns() WHERE table_name = 'numbers'",
+        "postgres": "SELECT col_description('made.numbers'::regclass, 1)",
+    }
+
+    def test_descriptions_are_stored_beside_the_table_and_survive_a_swap(self, warehouse: Warehouse) -> None:
+        find = self.FIND[warehouse.destination]
+        for text in ("It's a number", "It's  another\n"):
+            with warehouse.session() as session:
+                swap(session, "SELECT 1 AS a")
+                for _ in range(2):
+                    session.comment("made", "numbers", "Numbers.", {"a": text, "not there": "x"})
+                swap(session, "SELECT 2 AS a")
+                session.comment("made", "numbers", "Numbers.", {"a": text})
+                assert session.native(find) == [(" ".join(text.split()),)]
