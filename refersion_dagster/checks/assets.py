@@ -11,7 +11,7 @@ from refersion_dagster.checks.raw import KEYS, raw_checks
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key, setting_values
-from refersion_dagster.summaries.measures import MEASURES, measure_sql
+from refersion_dagster.summaries.measures import described, measure_sql
 from refersion_dagster.summaries.query import Summary, known_tables
 from refersion_dagster.summaries.settings import ReportSettings
 
@@ -48,7 +48,7 @@ def file_check(check: Check) -> dg.AssetChecksDefinition:
 def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
     """That the summary's amounts add up, per currency, to those of the raw rows."""
     asset = asset_key(SUMMARIES, summary.name)
-    words = "; ".join(f"{column}: {MEASURES[measure][2]}" for column, measure in summary.header.sums.items())
+    words = "; ".join(f"{column}: {described(measure)}" for column, measure in summary.header.sums.items())
     description = f"Per currency these add up to the raw conversions ({words})."
     meaning = f"summaries/{summary.name} lost or doubled money on the way: do not use its figures."
 

@@ -6,16 +6,19 @@ They are reckoned here straight from the raw rows, apart from every summary, so 
 from __future__ import annotations
 
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import SUMMARIES
 
 IS_PAID = """(
   coalesce(payment_status, '') = 'PAID' OR coalesce(payment_id, payment__id) IS NOT NULL OR payment__created IS NOT NULL
 )"""
-IS_ORDER = """(
-  total > 0
-  AND coalesce(type, '') <> 'MANUAL_CREDIT_BY_CLIENT'
-  AND left(coalesce(type, ''), 13) <> 'CANCELLATION_'
-  AND NOT (commission_total < 0 AND order_id IS NOT NULL)
+IS_BY_HAND = "coalesce(type, '') = 'MANUAL_CREDIT_BY_CLIENT'"
+IS_CANCELLATION = f"""(
+  left(coalesce(type, ''), 13) = 'CANCELLATION_'
+  OR total < 0
+  OR (commission_total < 0 AND order_id IS NOT NULL AND NOT {IS_BY_HAND})
 )"""
+# An order of value 0 adds nothing to sales.
+IS_SALE = f"(total > 0 AND NOT {IS_CANCELLATION} AND (order_id IS NOT NULL OR NOT {IS_BY_HAND}))"
 
 # name: (what is added up, of which rows, in words)
 MEASURES: dict[str, tuple[str, str, str]] = {
@@ -31,18 +34,42 @@ MEASURES: dict[str, tuple[str, str, str]] = {
         "coalesce(status, '') NOT IN ('PENDING', 'APPROVED', 'DENIED', 'UNQUALIFIED')",
         "commission in a status never heard of",
     ),
-    "sales": ("total", f"{IS_ORDER} AND status IN ('PENDING', 'APPROVED')", "gross affiliate sales"),
+    "sales": ("total", f"{IS_SALE} AND status IN ('PENDING', 'APPROVED')", "gross affiliate sales"),
     "net_sales": (
         "total",
-        "status = 'APPROVED' AND coalesce(type, '') <> 'MANUAL_CREDIT_BY_CLIENT'",
+        f"({IS_SALE} OR {IS_CANCELLATION}) AND status = 'APPROVED'",
         "approved orders less approved cancellations",
+    ),
+}
+# Measures of the same rows as another one, of those alone that summaries/conversions has this column true of.
+COUNTED: dict[str, tuple[str, str, str]] = {
+    "programme_sales": ("sales", "counts_once", "gross affiliate sales, each purchase once"),
+    "programme_net_sales": ("net_sales", "counts_once", "approved purchases less approved cancellations"),
+    "affiliate_sales": ("sales", "counts_for_affiliate", "gross affiliate sales, each purchase once an affiliate"),
+    "affiliate_net_sales": (
+        "net_sales",
+        "counts_for_affiliate",
+        "approved purchases, each once an affiliate, less approved cancellations",
     ),
 }
 
 
+def measure_names() -> tuple[str, ...]:
+    """Names that a header's `sums` may give."""
+    return (*MEASURES, *COUNTED)
+
+
+def described(name: str) -> str:
+    """A measure in words."""
+    return COUNTED[name][2] if name in COUNTED else MEASURES[name][2]
+
+
 def measure_sql(name: str) -> str:
     """A measure per currency: columns currency and amount."""
-    what, which, _ = MEASURES[name]
+    of, counted, _ = COUNTED.get(name, (name, "", ""))
+    what, which, _ = MEASURES[of]
+    if counted:
+        which = f"{which} AND id IN (SELECT conversion_id FROM {SUMMARIES}.conversions WHERE {counted})"
     return (
         f"SELECT currency, sum(CASE WHEN {which} THEN {what} ELSE 0 END) AS amount FROM {DATASET}.conversions "  # noqa: S608
         "WHERE NOT coalesce(is_test_conversion, FALSE) AND vanished_at IS NULL GROUP BY currency"

@@ -30,7 +30,7 @@ from refersion_dagster.ingest import history
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
-from refersion_dagster.summaries.measures import MEASURES
+from refersion_dagster.summaries.measures import measure_names
 from refersion_dagster.summaries.settings import PARAMETERS
 from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, read, read_folder
 
@@ -124,8 +124,8 @@ def checked(file: SqlFile[Header]) -> Summary:
                 f"{file.path}:1: {where} names {name}, which the SELECT does not give ({', '.join(file.columns)})."
             )
     for measure in header.sums.values():
-        if measure not in MEASURES:
-            raise SqlFileError(f"{file.path}:1: sums names {measure}; the measures are {', '.join(MEASURES)}.")
+        if measure not in measure_names():
+            raise SqlFileError(f"{file.path}:1: sums names {measure}; the measures are {', '.join(measure_names())}.")
     for name in file.parameters:
         if name not in PARAMETERS:
             raise SqlFileError(f"{file.path}:1: there is no setting ${name}; there are {', '.join(PARAMETERS)}.")

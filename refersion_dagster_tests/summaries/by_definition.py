@@ -27,15 +27,17 @@ def counts(row: Row) -> bool:
 
 def kind(row: Row) -> str:
     type_, total, commission = row["type"] or "", row["total"], row["commission_total"]
-    if type_.startswith("CANCELLATION_"):
+    by_hand, has_order = type_ == "MANUAL_CREDIT_BY_CLIENT", row["order_id"] is not None
+    if type_.startswith("CANCELLATION_") or total < 0 or (commission < 0 and has_order and not by_hand):
         return "cancellation"
-    if type_ == "MANUAL_CREDIT_BY_CLIENT":
-        return "manual credit"
-    if total < 0 or (commission < 0 and row["order_id"] is not None):
-        return "cancellation"
-    if total > 0:
+    if total > 0 and (has_order or not by_hand):
         return "order"
-    return "manual credit" if commission else "empty"
+    if by_hand:
+        return "manual credit"
+    if not commission:
+        return "empty"
+    # Without a type, an order id says that it was tracked.
+    return "order" if type_ or has_order else "manual credit"
 
 
 def state(row: Row) -> str:
@@ -58,6 +60,71 @@ def affiliate_of(row: Row, listed: Mapping[str, str]) -> str:
 
 def is_net(row: Row) -> bool:
     return kind(row) in ("order", "cancellation") and state(row) in APPROVED
+
+
+def original_of(row: Row, rows: Iterable[Row], listed: Mapping[str, str]) -> Row | None:
+    """The order that a cancellation takes back."""
+    if row["order_id"] is None:
+        return None
+
+    def likeness(order: Row) -> tuple[Any, ...]:
+        return (
+            affiliate_of(order, listed) != affiliate_of(row, listed),
+            state(order) in ("denied", "unqualified"),
+            order["total"] != -row["total"],
+            order["created"] > row["created"],
+            -order["created"].timestamp(),
+            order["id"],
+        )
+
+    same = ("order_id", "currency")
+    orders = [one for one in rows if kind(one) == "order" and all(one[name] == row[name] for name in same)]
+    return min(orders, key=likeness, default=None)
+
+
+def cancellations_of(rows: Collection[Row], listed: Mapping[str, str]) -> dict[str, list[Row]]:
+    """Cancellations pending or approved, by the id of the order that they take back."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if kind(row) == "cancellation" and state(row) in SOLD and (order := original_of(row, rows, listed)):
+            found[order["id"]].append(row)
+    return found
+
+
+def purchases(rows: Collection[Row], listed: Mapping[str, str], of_affiliate: bool) -> list[list[Row]]:
+    """Orders that are one purchase, the one that counts first; of each affiliate apart, or of the whole programme."""
+    taken_back = cancellations_of(rows, listed)
+    groups: dict[Any, list[Row]] = defaultdict(list)
+    last: dict[Any, tuple[datetime, int]] = {}
+    for row in sorted((row for row in rows if kind(row) == "order"), key=lambda row: (row["created"], row["id"])):
+        key: tuple[Any, ...] = (row["order_id"] or ("row", row["id"]), row["currency"], bool(row["is_recurring"]))
+        if row["is_recurring"]:
+            before, number = last.get(key, (None, 0))
+            number += before is None or row["created"] - before > timedelta(hours=24)
+            last[key] = (row["created"], number)
+            key = (*key, number)
+        groups[(*key, affiliate_of(row, listed)) if of_affiliate else key].append(row)
+
+    def worth(row: Row) -> tuple[Any, ...]:
+        rank = 0 if state(row) in APPROVED else 1 if state(row) == "pending" else 2
+        left = row["total"] + sum(one["total"] for one in taken_back[row["id"]])
+        cancelled = bool(taken_back[row["id"]]) and left <= 0
+        return (rank, cancelled, -row["total"], row["created"], row["id"])
+
+    return [sorted(group, key=worth) for group in groups.values()]
+
+
+def counted(rows: Iterable[Row], listed: Mapping[str, str], of_affiliate: bool) -> set[str]:
+    """Ids of the rows that sales count: of each purchase one order, with its own cancellations."""
+    there = [row for row in rows if counts(row)]
+    others = {row["id"] for group in purchases(there, listed, of_affiliate) for row in group[1:]}
+    left_out = set(others)
+    for row in there:
+        if kind(row) == "cancellation" and (order := original_of(row, there, listed)):
+            same = not of_affiliate or affiliate_of(order, listed) == affiliate_of(row, listed)
+            if order["id"] in others and same:
+                left_out.add(row["id"])
+    return {row["id"] for row in there} - left_out
 
 
 def _commission(*states: str) -> Callable[[Row], Decimal]:
@@ -87,15 +154,29 @@ def added_up(rows: Iterable[Row], measure: Callable[[Row], Decimal], by: Callabl
     return {key: amount for key, amount in sums.items() if amount}
 
 
-def assert_sums_are_preserved(books: Books, summaries: Collection[str], rows: Collection[Row]) -> None:
+def _scope(measure: str) -> tuple[str, str]:
+    """Whose purchases a measure counts once, and the measure itself."""
+    for scope in ("programme", "affiliate"):
+        if measure.startswith(f"{scope}_"):
+            return scope, measure.removeprefix(f"{scope}_")
+    return "", measure
+
+
+def assert_sums_are_preserved(
+    books: Books, summaries: Collection[str], rows: Collection[Row], listed: Mapping[str, str] | None = None
+) -> None:
     """Each column that a header declares adds up, per currency, to what the definitions make of the raw rows."""
+    listed = LISTED if listed is None else listed
     for name in summaries:
         built = books.built(name)
         for column, measure in summary_of(name).header.sums.items():
             found: Figures = defaultdict(Decimal)
             for row in built:
                 found[row["currency"]] += row[column]
-            expected = added_up(rows, MEASURES[measure], lambda row: row["currency"])
+            scope, plain = _scope(measure)
+            ids = counted(rows, listed, scope == "affiliate") if scope else None
+            of = [row for row in rows if ids is None or row["id"] in ids]
+            expected = added_up(of, MEASURES[plain], lambda row: row["currency"])
             assert {key: amount for key, amount in found.items() if amount} == expected, (name, column)
 
 
@@ -134,6 +215,7 @@ CONVERSIONS = st.lists(
             "total": AMOUNTS | SMALL_AMOUNTS,
             "commission_total": AMOUNTS | SMALL_AMOUNTS,
             "created": MOMENTS,
+            "is_recurring": st.sampled_from([False, False, True, None]),
             "is_test_conversion": st.sampled_from([False, False, True, None]),
             "vanished_at": st.sampled_from([None, None, None, READ_AT]),
         }

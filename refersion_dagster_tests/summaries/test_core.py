@@ -33,17 +33,113 @@ class TestKind:
             (order(1, "10", "1", type="CANCELLATION_CONVERSION_TRIGGER_COUPON"), "cancellation"),
             (order(1, "-10", "-1"), "cancellation"),
             (order(1, "0", "-1"), "cancellation"),  # a negative commission on an order
-            (order(1, "0", "-1", order_id=None), "manual credit"),
+            (order(1, "0", "-1", type=None, order_id=None), "manual credit"),
             (credit(1, "5"), "manual credit"),
+            (credit(1, "5", order_id="order-9"), "manual credit"),
             (credit(1, "-5", order_id="order-9"), "manual credit"),
+            (credit(1, "0"), "manual credit"),
             (order(1, "0", "5", type=None, order_id=None), "manual credit"),
-            (order(1, "10", "1", type="MANUAL_CREDIT_BY_CLIENT"), "manual credit"),
+            (order(1, "10", "1", type="MANUAL_CREDIT_BY_CLIENT", order_id=None), "manual credit"),
+            # A tracked sale credited by hand, and a free order on a flat rate.
+            (order(1, "10", "1", type="MANUAL_CREDIT_BY_CLIENT"), "order"),
+            (order(1, "0", "5"), "order"),
+            (order(1, "0", "5", order_id=None), "order"),
+            # An account that shows no type: an order id tells that it was tracked.
+            (order(1, "0", "5", type=None), "order"),
+            (order(1, "-10", "-1", type="MANUAL_CREDIT_BY_CLIENT"), "cancellation"),
             (order(1, "-1", "-1", type="CANCELLATION_MANUAL_CREDIT_BY_CLIENT"), "cancellation"),
             (order(1, "0", "0"), "empty"),
         ],
     )
     def test_follows_the_definitions(self, books: Books, row: dict[str, Any], kind: str) -> None:
         assert books.conversions(row).row("conversions")["kind"] == kind
+
+    def test_a_sale_credited_by_hand_is_marked(self, books: Books) -> None:
+        rows = books.conversions(
+            order(1, "10", "1", type="MANUAL_CREDIT_BY_CLIENT"), order(2, "10", "1"), credit(3, "5")
+        ).rows("conversions")
+        assert [row["is_credited_by_hand"] for row in rows] == [True, False, False]
+
+
+class TestPurchase:
+    def test_is_one_however_many_affiliates_are_credited_and_each_renewal_is_another(self, books: Books) -> None:
+        one = {"order_id": "A"}
+        renewal = {**one, "is_recurring": True}
+        rows = books.conversions(
+            order(1, "100", "10", "PENDING", **one),
+            order(2, "90", "9", affiliate_id="2", **one),  # approved, so that this one counts
+            order(3, "80", "8", affiliate_id="2", **one),  # of the same affiliate again
+            order(4, "95", "9", "DENIED", affiliate_id="3", **one),
+            order(5, "30", "3", created=day(5), **renewal),
+            order(6, "30", "3", created=day(5, hour=13), affiliate_id="2", **renewal),
+            order(7, "30", "3", created=day(10), **renewal),
+            order(8, "70", "7", currency="EUR", **one),
+            order(9, "60", "6", order_id=None),
+            # Cancellations count with their orders: 11 takes back the one that does not count.
+            cancellation(10, 0, "-40", "-4", affiliate_id="2", created=day(2, hour=13), **one),
+            cancellation(11, 0, "-100", "-10", **one),
+            cancellation(12, 99, "-5", "-1"),
+        ).rows(
+            "conversions", "conversion_id", "purchase_key", "counts_once", "counts_for_affiliate", order="created_at, 1"
+        )
+        found = {row["conversion_id"]: tuple(row.values())[1:] for row in rows}
+        assert found == {
+            "1": ("A", False, True),
+            "2": ("A", True, True),
+            "3": ("A", False, False),
+            "4": ("A", False, True),
+            "5": ("A renewal 1", True, True),
+            "6": ("A renewal 1", False, True),
+            "7": ("A renewal 2", True, True),
+            "8": ("A", True, True),
+            "9": ("conversion 9", True, True),
+            "10": ("A", True, True),
+            "11": ("A", False, True),
+            "12": ("order-99", True, True),
+        }
+
+    def test_is_counted_by_the_order_that_stands(self, books: Books) -> None:
+        """One of two credits was cancelled: the purchase is still there."""
+        rows = books.conversions(
+            order(1, "100", "10", order_id="A"),
+            order(2, "100", "10", order_id="A", affiliate_id="2"),
+            cancellation(3, 0, "-100", "-10", order_id="A"),
+        ).rows("conversions")
+        assert [row["counts_once"] for row in rows] == [False, True, False]
+
+
+class TestNet:
+    def test_is_what_several_and_partial_cancellations_leave(self, books: Books) -> None:
+        rows = books.conversions(
+            order(1, "100", "10", created=day(1)),
+            order(2, "100", "10", created=day(1)),
+            order(3, "100", "0", created=day(1)),
+            order(4, "100", "10", created=day(1)),
+            cancellation(11, 1, "-30", "-3"),
+            cancellation(12, 1, "-20", "-2.0001", status="PENDING"),
+            cancellation(13, 1, "-50", "-5", status="DENIED"),
+            cancellation(14, 2, "-60", "-6"),
+            cancellation(15, 2, "-40", "-4"),
+            cancellation(16, 3, "-100", "0"),
+            # A credit against an order lowers what the affiliate gets, and is no cancellation of it.
+            credit(17, "-5", order_id="order-4"),
+        ).rows(
+            "conversions",
+            "conversion_id",
+            "cancellations",
+            "net_total",
+            "net_commission",
+            "is_cancelled",
+            "original_id",
+        )
+        found = {row["conversion_id"]: tuple(row.values())[1:] for row in rows}
+        assert {key: value[:4] for key, value in found.items() if int(key) < 10} == {
+            "1": (2, D("50"), D("4.9999"), False),
+            "2": (2, D("0"), D("0"), True),
+            "3": (1, D("0"), D("0"), True),
+            "4": (0, D("100"), D("10"), False),
+        }
+        assert found["17"] == (0, D("0"), D("-5"), False, "4")
 
 
 class TestState:

@@ -21,6 +21,7 @@ from refersion_dagster_tests.summaries.by_definition import (
     added_up,
     affiliate_of,
     assert_sums_are_preserved,
+    counted,
     counts,
     is_net,
     is_sale,
@@ -76,8 +77,11 @@ def assert_days_are_as_defined(books: Books, conversions: list[dict[str, Any]]) 
         found = [row["day"] for row in days if row["currency"] == currency]
         assert found == [date.fromordinal(at) for at in range(min(booked).toordinal(), TODAY.toordinal() + 1)]
     assert len({row["currency"] for row in days}) == len({row["currency"] for row in filter(counts, conversions)})
-    sales = added_up(conversions, lambda row: row["total"] if is_sale(row) else Decimal(0), of_day)
+    ids = counted(conversions, LISTED, of_affiliate=False)
+    sales = added_up(conversions, lambda row: row["total"] if is_sale(row) and row["id"] in ids else Decimal(0), of_day)
     assert non_zero(days, "sales", "day", "currency") == sales
+    orders = added_up(conversions, lambda row: Decimal(is_sale(row) and row["id"] in ids), of_day)
+    assert non_zero(days, "orders", "day", "currency") == orders
 
 
 def of_day(row: Row) -> tuple[date, str]:
@@ -90,12 +94,13 @@ def of_month(row: Row) -> tuple[date, str]:
 
 def assert_months_are_as_defined(books: Books, conversions: list[dict[str, Any]]) -> None:
     months = books.built("commission_monthly")
-    net = added_up(conversions, lambda row: row["total"] if is_net(row) else Decimal(0), of_month)
+    ids = counted(conversions, LISTED, of_affiliate=False)
+    net = added_up(conversions, lambda row: row["total"] if is_net(row) and row["id"] in ids else Decimal(0), of_month)
     assert non_zero(months, "net_sales", "month", "currency") == net
     commission = added_up(
         conversions, lambda row: row["commission_total"] if state(row) in SOLD else Decimal(0), of_month
     )
-    assert non_zero(months, "commission", "month", "currency") == commission
+    assert non_zero(months, "commission_of_orders_made", "month", "currency") == commission
     # Each change is the difference of two rows of the table; the changes lead from the first month to the last.
     for currency in {row["currency"] for row in months}:
         over = [row for row in months if row["currency"] == currency and row["is_complete"]]

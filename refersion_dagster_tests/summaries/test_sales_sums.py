@@ -18,6 +18,7 @@ from refersion_dagster_tests.summaries.by_definition import (
     SOLD,
     affiliate_of,
     assert_sums_are_preserved,
+    counted,
     counts,
     is_net,
     is_sale,
@@ -75,6 +76,7 @@ def assert_affiliates_are_as_defined(books: Books, conversions: list[dict[str, A
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in filter(counts, conversions):
         groups[affiliate_of(row, LISTED), row["currency"]].append(row)
+    ids = counted(conversions, LISTED, of_affiliate=True)
     everything: dict[str, list[Row]] = defaultdict(list)
     for (_, currency), rows in groups.items():
         everything[currency] += rows
@@ -82,37 +84,45 @@ def assert_affiliates_are_as_defined(books: Books, conversions: list[dict[str, A
     assert built.keys() == groups.keys()
     for key, rows in groups.items():
         found, all_rows = built[key], everything[key[1]]
-        orders = len({row["order_id"] or f"row {row['id']}" for row in rows if is_sale(row)})
-        net = [row for row in rows if is_net(row)]
-        decided = [row for row in rows if kind(row) == "order" and state(row) in (*APPROVED, "denied", "unqualified")]
+        every_net = [row for row in rows if is_net(row)]
+        once = [row for row in rows if row["id"] in ids]
+        net = [row for row in once if is_net(row)]
+        orders = sum(map(is_sale, once))
+        decided = [row for row in rows if kind(row) == "order" and state(row) in (*APPROVED, "denied")]
         approved = [row for row in decided if state(row) in APPROVED]
+        worth = [row for row in decided if row["commission_total"] > 0]
+        unqualified = sum(kind(row) == "order" and state(row) == "unqualified" for row in rows)
         assert found["orders"] == orders
-        assert found["sales"] == sold(rows)
-        assert found["aov"] == (rounded(sold(rows) / orders, 4) if orders else None)
+        assert found["sales"] == sold(once)
+        assert found["aov"] == (rounded(sold(once) / orders, 4) if orders else None)
         assert found["net_sales"] == sum(row["total"] for row in net)
         assert found["net_sales"] == found["sales"] - found["sales_pending"] + found["cancelled_sales"]
-        assert found["cancellations"] == sum(kind(row) == "cancellation" for row in net)
+        assert found["cancellations"] == sum(kind(row) == "cancellation" for row in every_net)
         assert found["commission"] == earned(rows)
         assert found["manual_credits"] == earned([row for row in rows if kind(row) == "manual credit"])
-        assert (found["conversions_approved"], found["conversions_rejected"]) == (
+        assert (found["conversions_approved"], found["conversions_denied"], found["conversions_unqualified"]) == (
             len(approved),
             len(decided) - len(approved),
+            unqualified,
         )
         assert near(found["approval_rate"], Decimal(len(approved)), Decimal(len(decided)))
+        assert near(found["quality_rate"], Decimal(len(approved)), Decimal(len(decided) + unqualified))
         assert near(
             found["approval_rate_by_value"],
-            sum((row["commission_total"] for row in approved), Decimal(0)),
-            sum((row["commission_total"] for row in decided), Decimal(0)),
+            sum((row["commission_total"] for row in worth if state(row) in APPROVED), Decimal(0)),
+            sum((row["commission_total"] for row in worth), Decimal(0)),
         )
         assert near(
             found["effective_commission_rate"],
-            sum((row["commission_total"] for row in net), Decimal(0)),
-            sum((row["total"] for row in net), Decimal(0)),
+            sum((row["commission_total"] for row in every_net), Decimal(0)),
+            sum((row["total"] for row in every_net), Decimal(0)),
         )
-        assert near(found["sales_share"], sold(rows), sold(all_rows))
+        assert near(found["sales_share"], sold(once), sold([row for row in all_rows if row["id"] in ids]))
         assert near(found["commission_share"], earned(rows), max(earned(all_rows), Decimal(0)))
         others = [of for whose, of in groups.items() if whose[1] == key[1]]
-        assert found["sales_rank"] == 1 + sum(sold(of) > sold(rows) for of in others)
+        assert found["sales_rank"] == 1 + sum(
+            sold([row for row in of if row["id"] in ids]) > sold(once) for of in others
+        )
         assert found["commission_rank"] == 1 + sum(earned(of) > earned(rows) for of in others)
 
 

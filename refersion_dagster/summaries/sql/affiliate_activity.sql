@@ -27,7 +27,7 @@ columns:
   rising_in: Currencies in which sales rise.
   falling_in: Currencies in which sales fall.
   never_sold: Whether there never was an order pending or approved.
-  orders: Distinct orders, pending or approved, in all currencies.
+  orders: Purchases, pending or approved, in all currencies; each renewal is one.
   orders_30: Those of the last 30 days.
   first_order_day: Day of the first of them.
   last_order_day: Day of the last of them.
@@ -36,8 +36,8 @@ columns:
 WITH orders AS (
   SELECT
     affiliate_id,
-    count(DISTINCT order_key) AS orders,
-    count(DISTINCT CASE WHEN booked_day > d.today - 30 THEN order_key END) AS orders_30,
+    count(DISTINCT purchase_key) AS orders,
+    count(DISTINCT CASE WHEN booked_day > d.today - 30 THEN purchase_key END) AS orders_30,
     min(booked_day) AS first_order_day,
     max(booked_day) AS last_order_day,
     max(CASE WHEN state IN ('due', 'paid') THEN booked_day END) AS last_approved_day

@@ -19,7 +19,7 @@ columns:
   affiliates: Affiliates in the cohort, the same in each of its rows.
   affiliates_active: Those with an order, pending or approved, in the month.
   active_share: That by the affiliates in the cohort, a fraction.
-  sales: Their gross sales in the month.
+  sales: Their gross sales in the month; a purchase that several affiliates are credited with counts for each.
   sales_per_affiliate: That by all affiliates in the cohort, active or not.
   cumulative_sales_per_affiliate: The same for all months from the first sale to this one.
   commission: >
@@ -27,7 +27,7 @@ columns:
     the first sale counts in its month.
   cumulative_commission: The same for all months from the first sale to this one.
 sums:
-  sales: sales
+  sales: affiliate_sales
 */
 WITH conversions AS (
   SELECT
@@ -36,7 +36,8 @@ WITH conversions AS (
     booked_month,
     total,
     commission,
-    kind = 'order' AS is_sale
+    kind = 'order' AS is_sale,
+    counts_for_affiliate
   FROM refersion_summaries.conversions
   WHERE state IN ('pending', 'due', 'paid')
 ),
@@ -60,7 +61,7 @@ per_month AS (
     f.cohort_month,
     greatest(c.booked_month, f.cohort_month) AS month,
     count(DISTINCT CASE WHEN is_sale THEN c.affiliate_id END) AS affiliates_active,
-    sum(CASE WHEN is_sale THEN c.total ELSE 0 END) AS sales,
+    sum(CASE WHEN is_sale AND c.counts_for_affiliate THEN c.total ELSE 0 END) AS sales,
     sum(c.commission) AS commission
   FROM first_sales AS f
   JOIN conversions AS c ON c.currency = f.currency AND c.affiliate_id = f.affiliate_id

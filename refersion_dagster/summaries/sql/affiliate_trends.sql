@@ -14,7 +14,9 @@ columns:
   affiliate_id: Affiliate id; (unknown) where conversions name nobody.
   affiliate_name: Name, as conversions have it where the affiliate is not in the list.
   currency: Currency of every amount of the row.
-  sales: Gross sales of all time, the sum of totals of orders pending or approved.
+  sales: >
+    Gross sales of all time, the sum of totals of orders pending or approved. A purchase that the affiliate is credited
+    with twice counts once.
   sales_recent: Those of the last days.
   sales_before: Those of as many days before.
   sales_change: Difference of the two.
@@ -23,7 +25,7 @@ columns:
   recent_from: First of the last days.
   before_from: First of the days before.
 sums:
-  sales: sales
+  sales: affiliate_sales
 */
 WITH spans AS (
   SELECT
@@ -46,7 +48,7 @@ per_affiliate AS (
     max(s.before_from) AS before_from
   FROM refersion_summaries.conversions AS c
   LEFT JOIN spans AS s ON TRUE
-  WHERE c.kind = 'order' AND c.state IN ('pending', 'due', 'paid')
+  WHERE c.kind = 'order' AND c.state IN ('pending', 'due', 'paid') AND c.counts_for_affiliate
   GROUP BY c.affiliate_id, c.currency
 )
 

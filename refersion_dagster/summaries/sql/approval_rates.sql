@@ -13,7 +13,7 @@ questions:
 columns:
   currency: Currency of every amount of the row.
   month: First day of the month the orders were made in, in the reporting time zone.
-  sales: Gross affiliate sales, the sum of totals of orders pending or approved.
+  sales: Gross affiliate sales, the sum of totals of orders pending or approved, each purchase once.
   conversions: Number of orders' conversions, whatever their status. Cancellations and manual credits are no orders.
   conversions_approved: Number of those approved.
   conversions_denied: Number of those denied.
@@ -24,18 +24,22 @@ columns:
   commission_denied: Commission of those denied.
   commission_unqualified: Commission of those unqualified.
   commission_pending: Commission of those that wait for approval.
-  approval_rate: Approved by approved, denied and unqualified conversions, a fraction; NULL before any was decided.
+  approval_rate: >
+    Approved divided by approved and denied conversions, a fraction; NULL before any was decided. Unqualified ones are
+    left out, as Refersion sets that on arrival and they were never pending.
   approval_rate_by_value: The same by their commission, where it is above 0.
-  pending_share: Conversions pending by all of them, a fraction; the nearer to 0, the more final are the rates.
+  quality_rate: Approved divided by approved, denied and unqualified conversions.
+  quality_rate_by_value: The same by their commission, where it is above 0.
+  pending_share: Conversions pending divided by all of them, a fraction; the nearer to 0, the more final are the rates.
 sums:
-  sales: sales
+  sales: programme_sales
 plot: {x: month, y: approval_rate_by_value, by: currency}
 */
 WITH per_month AS (
   SELECT
     currency,
     booked_month AS month,
-    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN total ELSE 0 END) AS sales,
+    sum(CASE WHEN counts_once AND state IN ('pending', 'due', 'paid') THEN total ELSE 0 END) AS sales,
     count(*) AS conversions,
     count(CASE WHEN state IN ('due', 'paid') THEN 1 END) AS approved,
     count(CASE WHEN state = 'denied' THEN 1 END) AS denied,
@@ -47,9 +51,8 @@ WITH per_month AS (
     sum(CASE WHEN state = 'unqualified' THEN commission ELSE 0 END) AS commission_unqualified,
     sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
     sum(CASE WHEN state IN ('due', 'paid') AND commission > 0 THEN commission ELSE 0 END) AS value_approved,
-    sum(
-      CASE WHEN state IN ('due', 'paid', 'denied', 'unqualified') AND commission > 0 THEN commission ELSE 0 END
-    ) AS value_decided
+    sum(CASE WHEN state IN ('due', 'paid', 'denied') AND commission > 0 THEN commission ELSE 0 END) AS value_decided,
+    sum(CASE WHEN state = 'unqualified' AND commission > 0 THEN commission ELSE 0 END) AS value_unqualified
   FROM refersion_summaries.conversions
   WHERE kind = 'order'
   GROUP BY currency, booked_month
@@ -69,10 +72,14 @@ SELECT
   CAST(commission_denied AS DECIMAL(38, 4)) AS commission_denied,
   CAST(commission_unqualified AS DECIMAL(38, 4)) AS commission_unqualified,
   CAST(commission_pending AS DECIMAL(38, 4)) AS commission_pending,
+  CAST(CAST(approved / nullif(approved + denied, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS approval_rate,
+  CAST(CAST(value_approved / nullif(value_decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS approval_rate_by_value,
   CAST(
     CAST(approved / nullif(approved + denied + unqualified, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)
-  ) AS approval_rate,
-  CAST(CAST(value_approved / nullif(value_decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS approval_rate_by_value,
+  ) AS quality_rate,
+  CAST(
+    CAST(value_approved / nullif(value_decided + value_unqualified, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)
+  ) AS quality_rate_by_value,
   CAST(CAST(pending / nullif(conversions, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS pending_share
 FROM per_month
 ORDER BY month DESC, currency

@@ -28,8 +28,8 @@ columns:
   all_in_cost_rate: All-in cost by net sales, a fraction; NULL where net sales are not above 0.
   roas: Net sales by all-in cost, return on advertising spend; NULL where the cost is not above 0.
 sums:
-  sales: sales
-  net_sales: net_sales
+  sales: programme_sales
+  net_sales: programme_net_sales
   commission_pending: pending
 plot: {x: month, y: all_in_cost, by: currency}
 */
@@ -37,9 +37,11 @@ WITH per_month AS (
   SELECT
     currency,
     booked_month AS month,
-    sum(CASE WHEN kind = 'order' AND state IN ('pending', 'due', 'paid') THEN total ELSE 0 END) AS sales,
-    sum(CASE WHEN kind = 'order' AND state = 'pending' THEN total ELSE 0 END) AS sales_pending,
-    sum(CASE WHEN kind IN ('order', 'cancellation') AND state IN ('due', 'paid') THEN total ELSE 0 END) AS net_sales,
+    sum(CASE WHEN kind = 'order' AND counts_once AND state IN ('pending', 'due', 'paid') THEN total ELSE 0 END) AS sales,
+    sum(CASE WHEN kind = 'order' AND counts_once AND state = 'pending' THEN total ELSE 0 END) AS sales_pending,
+    sum(
+      CASE WHEN kind IN ('order', 'cancellation') AND counts_once AND state IN ('due', 'paid') THEN total ELSE 0 END
+    ) AS net_sales,
     sum(CASE WHEN state IN ('due', 'paid') THEN commission ELSE 0 END) AS commission,
     sum(CASE WHEN kind = 'manual credit' AND state IN ('due', 'paid') THEN commission ELSE 0 END) AS manual_credits,
     sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending

@@ -25,8 +25,8 @@ columns:
   all_in_cost_rate: All-in cost by net sales, a fraction; NULL where net sales are not above 0.
   roas: Net sales by all-in cost, return on advertising spend; NULL where the cost is not above 0.
 sums:
-  sales: sales
-  net_sales: net_sales
+  sales: programme_sales
+  net_sales: programme_net_sales
   commission_pending: pending
 */
 WITH added_up AS (

@@ -20,14 +20,16 @@ columns:
   currency: Currency of every amount of the row.
   sales_rank: Place by sales among the affiliates of this currency, 1 being the most; equal sales share a place.
   commission_rank: Place by commission, likewise.
-  orders: Distinct orders, pending or approved.
-  sales: Gross affiliate sales, the sum of totals of orders pending or approved.
-  sales_share: Share of all sales in this currency, a fraction.
+  orders: Purchases, pending or approved; each renewal is one.
+  sales: >
+    Gross affiliate sales, the sum of totals of orders pending or approved. A purchase that the affiliate is credited
+    with twice counts once; one that several affiliates are credited with counts for each.
+  sales_share: Share of the sales of all affiliates in this currency, a fraction.
   sales_pending: The part of sales that waits for approval.
   cancellations: Number of approved cancellations.
-  cancelled_sales: Sum of their totals, negative.
-  net_sales: Sum of totals of approved orders and cancellations, which is sales - sales_pending + cancelled_sales.
-  aov: Average order value, sales by orders; NULL without orders.
+  cancelled_sales: Sum of their totals, negative; of those whose order counts in sales.
+  net_sales: Sum of totals of approved purchases and cancellations, which is sales - sales_pending + cancelled_sales.
+  aov: Average order value, sales divided by orders; NULL without orders.
   commission: Commission pending, due or paid, with manual credits and less cancellations.
   commission_share: >
     Share of all commission in this currency, a fraction; NULL where all of it is not above 0. Negative for an affiliate
@@ -40,17 +42,20 @@ columns:
   commission_unknown: Commission of conversions whose status Refersion never documented; 0 on most accounts.
   manual_credits: The part of commission that manual credits make.
   effective_commission_rate: >
-    Commission by totals of approved orders and cancellations, a fraction (0.1 is 10 %); NULL without any.
+    Commission divided by totals of approved orders and cancellations, each credit counted, a fraction (0.1 is 10 %);
+    NULL without any.
   conversions_pending: Number of orders' conversions that wait for approval; what the approval rates leave out.
   conversions_approved: Number of orders' conversions approved.
-  conversions_rejected: Number of orders' conversions denied or unqualified.
-  approval_rate: Approved by approved, denied and unqualified conversions, a fraction; NULL before any was decided.
-  approval_rate_by_value: The same by their commission.
+  conversions_denied: Number of orders' conversions denied.
+  conversions_unqualified: Number of orders' conversions unqualified, which Refersion sets when they arrive.
+  approval_rate: Approved divided by approved and denied conversions, a fraction; NULL before any was decided.
+  approval_rate_by_value: The same by their commission, where it is above 0.
+  quality_rate: Approved divided by approved, denied and unqualified conversions.
   first_order_at: First order pending or approved, UTC.
   last_order_at: Last order pending or approved, UTC.
 sums:
-  sales: sales
-  net_sales: net_sales
+  sales: affiliate_sales
+  net_sales: affiliate_net_sales
   commission_pending: pending
   commission_due: due
   commission_paid: paid
@@ -62,7 +67,7 @@ WITH conversions AS (
   SELECT
     affiliate_id,
     currency,
-    order_key,
+    counts_for_affiliate,
     kind,
     state,
     total,
@@ -71,7 +76,7 @@ WITH conversions AS (
     kind = 'order' AND state IN ('pending', 'due', 'paid') AS is_sale,
     kind IN ('order', 'cancellation') AND state IN ('due', 'paid') AS is_net,
     kind = 'order' AND state IN ('due', 'paid') AS is_approved,
-    kind = 'order' AND state IN ('denied', 'unqualified') AS is_rejected
+    kind = 'order' AND state = 'denied' AS is_denied
   FROM refersion_summaries.conversions
 ),
 
@@ -79,13 +84,14 @@ per_affiliate AS (
   SELECT
     affiliate_id,
     currency,
-    count(DISTINCT CASE WHEN is_sale THEN order_key END) AS orders,
-    sum(CASE WHEN is_sale THEN total ELSE 0 END) AS sales,
-    sum(CASE WHEN is_sale AND state = 'pending' THEN total ELSE 0 END) AS sales_pending,
-    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_sales,
+    count(CASE WHEN is_sale AND counts_for_affiliate THEN 1 END) AS orders,
+    sum(CASE WHEN is_sale AND counts_for_affiliate THEN total ELSE 0 END) AS sales,
+    sum(CASE WHEN is_sale AND counts_for_affiliate AND state = 'pending' THEN total ELSE 0 END) AS sales_pending,
+    sum(CASE WHEN is_net AND counts_for_affiliate THEN total ELSE 0 END) AS net_sales,
+    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_totals,
     sum(CASE WHEN is_net THEN commission ELSE 0 END) AS net_commission,
     count(CASE WHEN is_net AND kind = 'cancellation' THEN 1 END) AS cancellations,
-    sum(CASE WHEN is_net AND kind = 'cancellation' THEN total ELSE 0 END) AS cancelled_sales,
+    sum(CASE WHEN is_net AND counts_for_affiliate AND kind = 'cancellation' THEN total ELSE 0 END) AS cancelled_sales,
     sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission,
     sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
     sum(CASE WHEN state = 'due' THEN commission ELSE 0 END) AS commission_due,
@@ -98,9 +104,10 @@ per_affiliate AS (
     ) AS manual_credits,
     count(CASE WHEN is_sale AND state = 'pending' THEN 1 END) AS conversions_pending,
     count(CASE WHEN is_approved THEN 1 END) AS conversions_approved,
-    count(CASE WHEN is_rejected THEN 1 END) AS conversions_rejected,
-    sum(CASE WHEN is_approved THEN commission ELSE 0 END) AS approved,
-    sum(CASE WHEN is_approved OR is_rejected THEN commission ELSE 0 END) AS decided,
+    count(CASE WHEN is_denied THEN 1 END) AS conversions_denied,
+    count(CASE WHEN kind = 'order' AND state = 'unqualified' THEN 1 END) AS conversions_unqualified,
+    sum(CASE WHEN is_approved AND commission > 0 THEN commission ELSE 0 END) AS approved,
+    sum(CASE WHEN (is_approved OR is_denied) AND commission > 0 THEN commission ELSE 0 END) AS decided,
     min(CASE WHEN is_sale THEN created_at END) AS first_order_at,
     max(CASE WHEN is_sale THEN created_at END) AS last_order_at
   FROM conversions
@@ -158,16 +165,23 @@ SELECT
   CAST(c.commission_unknown AS DECIMAL(38, 4)) AS commission_unknown,
   CAST(c.manual_credits AS DECIMAL(38, 4)) AS manual_credits,
   CAST(
-    CAST(c.net_commission / nullif(c.net_sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)
+    CAST(c.net_commission / nullif(c.net_totals, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)
   ) AS effective_commission_rate,
   c.conversions_pending,
   c.conversions_approved,
-  c.conversions_rejected,
+  c.conversions_denied,
+  c.conversions_unqualified,
   CAST(
-    CAST(c.conversions_approved / nullif(c.conversions_approved + c.conversions_rejected, 0) AS DECIMAL(38, 12))
+    CAST(c.conversions_approved / nullif(c.conversions_approved + c.conversions_denied, 0) AS DECIMAL(38, 12))
     AS DECIMAL(18, 6)
   ) AS approval_rate,
-  CAST(CAST(c.approved / nullif(c.decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS approval_rate_by_value,
+  CAST(CAST(c.approved / nullif(c.decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS approval_rate_by_value,
+  CAST(
+    CAST(
+      c.conversions_approved / nullif(c.conversions_approved + c.conversions_denied + c.conversions_unqualified, 0)
+      AS DECIMAL(38, 12)
+    ) AS DECIMAL(18, 6)
+  ) AS quality_rate,
   c.first_order_at,
   c.last_order_at
 FROM compared AS c

@@ -16,12 +16,14 @@ columns:
   affiliates: Affiliates credited by the coupon, whatever became of it. More than one is unusual.
   affiliate_id: The affiliate, where there is only one.
   affiliate_name: That affiliate's name.
-  orders: Distinct orders, pending or approved.
-  sales: Gross affiliate sales, the sum of totals of orders pending or approved.
+  orders: Purchases, pending or approved, that count with the coupon; each renewal is one.
+  sales: >
+    Gross affiliate sales, the sum of totals of orders pending or approved. A purchase that several affiliates are
+    credited with counts once (conversions.counts_once), so that the coupons add up to the programme.
   sales_share: Share of all sales in this currency, a fraction.
   cancellations: Number of approved cancellations.
   net_sales: Sum of totals of approved orders and cancellations.
-  aov: Average order value, sales by orders; NULL without orders.
+  aov: Average order value, sales divided by orders; NULL without orders.
   commission: Commission pending, due or paid, with manual credits and less cancellations.
   commission_pending: Commission that waits for approval.
   commission_due: Commission approved and not paid.
@@ -29,12 +31,13 @@ columns:
   commission_denied: Commission of denied conversions.
   commission_unqualified: Commission of unqualified conversions.
   commission_unknown: Commission of conversions whose status Refersion never documented.
-  effective_commission_rate: Commission by totals of approved orders and cancellations, a fraction; NULL without any.
+  effective_commission_rate: >
+    Commission divided by totals of approved orders and cancellations, each credit counted, a fraction; NULL without any.
   first_order_at: First order pending or approved, UTC.
   last_order_at: Last order pending or approved, UTC.
 sums:
-  sales: sales
-  net_sales: net_sales
+  sales: programme_sales
+  net_sales: programme_net_sales
   commission_pending: pending
   commission_due: due
   commission_paid: paid
@@ -48,7 +51,7 @@ WITH conversions AS (
     c.affiliate_id,
     c.affiliate_name,
     c.currency,
-    c.order_key,
+    c.counts_once,
     c.kind,
     c.state,
     c.total,
@@ -68,10 +71,11 @@ per_coupon AS (
     count(DISTINCT affiliate_id) AS affiliates,
     min(affiliate_id) AS affiliate_id,
     max(affiliate_name) AS affiliate_name,
-    count(DISTINCT CASE WHEN is_sale THEN order_key END) AS orders,
-    sum(CASE WHEN is_sale THEN total ELSE 0 END) AS sales,
+    count(CASE WHEN is_sale AND counts_once THEN 1 END) AS orders,
+    sum(CASE WHEN is_sale AND counts_once THEN total ELSE 0 END) AS sales,
     count(CASE WHEN is_net AND kind = 'cancellation' THEN 1 END) AS cancellations,
-    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_sales,
+    sum(CASE WHEN is_net AND counts_once THEN total ELSE 0 END) AS net_sales,
+    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_totals,
     sum(CASE WHEN is_net THEN commission ELSE 0 END) AS net_commission,
     sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission,
     sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
@@ -117,7 +121,7 @@ SELECT
   CAST(c.commission_unqualified AS DECIMAL(38, 4)) AS commission_unqualified,
   CAST(c.commission_unknown AS DECIMAL(38, 4)) AS commission_unknown,
   CAST(
-    CAST(c.net_commission / nullif(c.net_sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)
+    CAST(c.net_commission / nullif(c.net_totals, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)
   ) AS effective_commission_rate,
   c.first_order_at,
   c.last_order_at

@@ -20,14 +20,17 @@ columns:
     nominal_rate where terms changed. NULL for a flat rate.
   nominal_amount: Flat amount, in the offer's own currency; NULL for a rate.
   effective_commission_rate: >
-    Commission by totals of approved orders and cancellations, a fraction; NULL without any. Manual credits are not in.
+    Commission divided by totals of approved orders and cancellations, each credit counted, a fraction; NULL without
+    any. Manual credits are not in.
   affiliates: Affiliates with an order pending or approved.
-  orders: Distinct orders, pending or approved.
-  sales: Gross affiliate sales, the sum of totals of orders pending or approved.
+  orders: Purchases, pending or approved, that count under the offer; each renewal is one.
+  sales: >
+    Gross affiliate sales, the sum of totals of orders pending or approved. A purchase that several affiliates are
+    credited with counts once (conversions.counts_once), so that the offers add up to the programme.
   sales_share: Share of all sales in this currency, a fraction.
   cancellations: Number of approved cancellations.
   net_sales: Sum of totals of approved orders and cancellations.
-  aov: Average order value, sales by orders; NULL without orders.
+  aov: Average order value, sales divided by orders; NULL without orders.
   commission: Commission pending, due or paid, with manual credits and less cancellations.
   commission_pending: Commission that waits for approval.
   commission_due: Commission approved and not paid.
@@ -37,11 +40,12 @@ columns:
   commission_unknown: Commission of conversions whose status Refersion never documented.
   manual_credits: The part of commission that manual credits make.
   conversions_pending: Number of orders' conversions that wait for approval; what the approval rates leave out.
-  approval_rate: Approved by approved, denied and unqualified conversions, a fraction; NULL before any was decided.
-  approval_rate_by_value: The same by their commission.
+  approval_rate: Approved divided by approved and denied conversions, a fraction; NULL before any was decided.
+  approval_rate_by_value: The same by their commission, where it is above 0.
+  quality_rate: Approved divided by approved, denied and unqualified conversions.
 sums:
-  sales: sales
-  net_sales: net_sales
+  sales: programme_sales
+  net_sales: programme_net_sales
   commission_pending: pending
   commission_due: due
   commission_paid: paid
@@ -58,7 +62,7 @@ WITH conversions AS (
     c.conversion_id,
     c.affiliate_id,
     c.currency,
-    c.order_key,
+    c.counts_once,
     c.kind,
     c.state,
     c.total,
@@ -67,7 +71,7 @@ WITH conversions AS (
     c.kind = 'order' AND c.state IN ('pending', 'due', 'paid') AS is_sale,
     c.kind IN ('order', 'cancellation') AND c.state IN ('due', 'paid') AS is_net,
     c.kind = 'order' AND c.state IN ('due', 'paid') AS is_approved,
-    c.kind = 'order' AND c.state IN ('denied', 'unqualified') AS is_rejected,
+    c.kind = 'order' AND c.state = 'denied' AS is_denied,
     c.kind = 'order' AND c.state IN ('due', 'paid')
       AND c.offer_type = 'PERCENT_OF_SALE' AND c.offer_amount IS NOT NULL AS is_at_a_rate
   FROM refersion_summaries.conversions AS c
@@ -80,9 +84,10 @@ per_offer AS (
     offer_id,
     currency,
     count(DISTINCT CASE WHEN is_sale THEN affiliate_id END) AS affiliates,
-    count(DISTINCT CASE WHEN is_sale THEN order_key END) AS orders,
-    sum(CASE WHEN is_sale THEN total ELSE 0 END) AS sales,
-    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_sales,
+    count(CASE WHEN is_sale AND counts_once THEN 1 END) AS orders,
+    sum(CASE WHEN is_sale AND counts_once THEN total ELSE 0 END) AS sales,
+    sum(CASE WHEN is_net AND counts_once THEN total ELSE 0 END) AS net_sales,
+    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_totals,
     sum(CASE WHEN is_net THEN commission ELSE 0 END) AS net_commission,
     count(CASE WHEN is_net AND kind = 'cancellation' THEN 1 END) AS cancellations,
     sum(CASE WHEN is_at_a_rate THEN total ELSE 0 END) AS sales_at_a_rate,
@@ -99,9 +104,10 @@ per_offer AS (
     ) AS manual_credits,
     count(CASE WHEN is_sale AND state = 'pending' THEN 1 END) AS conversions_pending,
     count(CASE WHEN is_approved THEN 1 END) AS conversions_approved,
-    count(CASE WHEN is_rejected THEN 1 END) AS conversions_rejected,
-    sum(CASE WHEN is_approved THEN commission ELSE 0 END) AS approved,
-    sum(CASE WHEN is_approved OR is_rejected THEN commission ELSE 0 END) AS decided
+    count(CASE WHEN is_denied THEN 1 END) AS conversions_denied,
+    count(CASE WHEN kind = 'order' AND state = 'unqualified' THEN 1 END) AS conversions_unqualified,
+    sum(CASE WHEN is_approved AND commission > 0 THEN commission ELSE 0 END) AS approved,
+    sum(CASE WHEN (is_approved OR is_denied) AND commission > 0 THEN commission ELSE 0 END) AS decided
   FROM conversions
   GROUP BY offer_id, currency
 ),
@@ -146,7 +152,7 @@ SELECT
   CAST(CAST(promised_percent / nullif(sales_at_a_rate * 100, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
     AS nominal_rate_at_order,
   CAST(CASE WHEN offer_type = 'FLAT_RATE' THEN terms END AS DECIMAL(18, 4)) AS nominal_amount,
-  CAST(CAST(net_commission / nullif(net_sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS effective_commission_rate,
+  CAST(CAST(net_commission / nullif(net_totals, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS effective_commission_rate,
   affiliates,
   orders,
   CAST(sales AS DECIMAL(38, 4)) AS sales,
@@ -165,9 +171,15 @@ SELECT
   CAST(manual_credits AS DECIMAL(38, 4)) AS manual_credits,
   conversions_pending,
   CAST(
-    CAST(conversions_approved / nullif(conversions_approved + conversions_rejected, 0) AS DECIMAL(38, 12))
+    CAST(conversions_approved / nullif(conversions_approved + conversions_denied, 0) AS DECIMAL(38, 12))
     AS DECIMAL(18, 6)
   ) AS approval_rate,
-  CAST(CAST(approved / nullif(decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS approval_rate_by_value
+  CAST(CAST(approved / nullif(decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS approval_rate_by_value,
+  CAST(
+    CAST(
+      conversions_approved / nullif(conversions_approved + conversions_denied + conversions_unqualified, 0)
+      AS DECIMAL(38, 12)
+    ) AS DECIMAL(18, 6)
+  ) AS quality_rate
 FROM termed
 ORDER BY sales_share DESC, currency, offer_id

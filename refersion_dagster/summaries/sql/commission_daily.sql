@@ -16,28 +16,40 @@ columns:
   is_complete: Whether the day was over when the account was last read.
   conversions: Number of conversions of any kind and state.
   affiliates: Affiliates with an order pending or approved.
-  orders: Distinct orders, pending or approved; one that is repeated on another day counts on both.
-  sales: Gross affiliate sales, the sum of totals of orders pending or approved.
+  orders: >
+    Purchases, pending or approved: an order is one, however many affiliates are credited with it, and each renewal is
+    another.
+  sales: >
+    Gross affiliate sales, the sum of totals of orders pending or approved. A purchase counts once, however many
+    affiliates are credited with it.
   net_sales: Sum of totals of approved orders and cancellations; cancellations count on their own day.
-  aov: Average order value, sales by orders; NULL on a day without orders.
+  aov: Average order value, sales divided by orders; NULL on a day without orders.
   cancellations: Number of approved cancellations.
-  commission: Commission pending, due or paid, with manual credits and less cancellations.
-  commission_pending: Commission that waits for approval.
-  commission_due: Commission approved and not paid.
-  commission_paid: Commission approved and paid, by the day of the conversion, not of the payment.
-  commission_denied: Commission of denied conversions.
-  commission_unqualified: Commission of unqualified conversions.
-  commission_unknown: Commission of conversions whose status Refersion never documented.
+  commission_of_orders_made: >
+    Commission pending, due or paid now, of the conversions made on the day, with manual credits and less cancellations.
+  commission_pending_of_orders_made: The part of it that waits for approval.
+  commission_due_of_orders_made: The part of it that is approved and not paid.
+  commission_paid_of_orders_made: The part of it that is paid, whenever it was; payments by their day are in payments.
+  commission_denied_of_orders_made: Commission of denied conversions made on the day.
+  commission_unqualified_of_orders_made: Commission of unqualified ones.
+  commission_unknown_of_orders_made: Commission of those whose status Refersion never documented.
+  commission: Old name of commission_of_orders_made, dropped in the next release.
+  commission_pending: Old name of commission_pending_of_orders_made.
+  commission_due: Old name of commission_due_of_orders_made.
+  commission_paid: Old name of commission_paid_of_orders_made.
+  commission_denied: Old name of commission_denied_of_orders_made.
+  commission_unqualified: Old name of commission_unqualified_of_orders_made.
+  commission_unknown: Old name of commission_unknown_of_orders_made.
 sums:
   conversions: rows
-  sales: sales
-  net_sales: net_sales
-  commission_pending: pending
-  commission_due: due
-  commission_paid: paid
-  commission_denied: denied
-  commission_unqualified: unqualified
-  commission_unknown: unknown
+  sales: programme_sales
+  net_sales: programme_net_sales
+  commission_pending_of_orders_made: pending
+  commission_due_of_orders_made: due
+  commission_paid_of_orders_made: paid
+  commission_denied_of_orders_made: denied
+  commission_unqualified_of_orders_made: unqualified
+  commission_unknown_of_orders_made: unknown
 plot: {x: day, y: sales, by: currency}
 */
 WITH conversions AS (
@@ -45,7 +57,7 @@ WITH conversions AS (
     booked_day,
     currency,
     affiliate_id,
-    order_key,
+    counts_once,
     kind,
     state,
     total,
@@ -61,9 +73,9 @@ per_day AS (
     currency,
     count(*) AS conversions,
     count(DISTINCT CASE WHEN is_sale THEN affiliate_id END) AS affiliates,
-    count(DISTINCT CASE WHEN is_sale THEN order_key END) AS orders,
-    sum(CASE WHEN is_sale THEN total ELSE 0 END) AS sales,
-    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_sales,
+    count(CASE WHEN is_sale AND counts_once THEN 1 END) AS orders,
+    sum(CASE WHEN is_sale AND counts_once THEN total ELSE 0 END) AS sales,
+    sum(CASE WHEN is_net AND counts_once THEN total ELSE 0 END) AS net_sales,
     count(CASE WHEN is_net AND kind = 'cancellation' THEN 1 END) AS cancellations,
     sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission,
     sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
@@ -111,6 +123,13 @@ SELECT
     a.near_aov + CAST((a.sales - a.near_aov * a.orders) / nullif(a.orders, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)
   ) AS aov,
   coalesce(a.cancellations, 0) AS cancellations,
+  CAST(coalesce(a.commission, 0) AS DECIMAL(38, 4)) AS commission_of_orders_made,
+  CAST(coalesce(a.commission_pending, 0) AS DECIMAL(38, 4)) AS commission_pending_of_orders_made,
+  CAST(coalesce(a.commission_due, 0) AS DECIMAL(38, 4)) AS commission_due_of_orders_made,
+  CAST(coalesce(a.commission_paid, 0) AS DECIMAL(38, 4)) AS commission_paid_of_orders_made,
+  CAST(coalesce(a.commission_denied, 0) AS DECIMAL(38, 4)) AS commission_denied_of_orders_made,
+  CAST(coalesce(a.commission_unqualified, 0) AS DECIMAL(38, 4)) AS commission_unqualified_of_orders_made,
+  CAST(coalesce(a.commission_unknown, 0) AS DECIMAL(38, 4)) AS commission_unknown_of_orders_made,
   CAST(coalesce(a.commission, 0) AS DECIMAL(38, 4)) AS commission,
   CAST(coalesce(a.commission_pending, 0) AS DECIMAL(38, 4)) AS commission_pending,
   CAST(coalesce(a.commission_due, 0) AS DECIMAL(38, 4)) AS commission_due,

@@ -17,34 +17,47 @@ columns:
   conversions: Number of conversions of any kind and state.
   affiliates: Affiliates with an order pending or approved.
   new_affiliates: Those of them whose first order in this currency it was.
-  orders: Distinct orders, pending or approved; one that is repeated in another month counts in both.
-  sales: Gross affiliate sales, the sum of totals of orders pending or approved.
+  orders: >
+    Purchases, pending or approved: an order is one, however many affiliates are credited with it, and each renewal is
+    another.
+  sales: >
+    Gross affiliate sales, the sum of totals of orders pending or approved. A purchase counts once, however many
+    affiliates are credited with it.
   sales_change: Sales less those of the month before; NULL for the first month and for one that is not over.
   sales_change_rate: That by the sales of the month before, a fraction (0.1 is 10 % more).
   net_sales: >
     Sum of totals of approved orders and cancellations; cancellations count in their own month. It still grows while
     orders wait for approval.
-  aov: Average order value, sales by orders; NULL in a month without orders.
+  aov: Average order value, sales divided by orders; NULL in a month without orders.
   cancellations: Number of approved cancellations.
-  commission: Commission pending, due or paid, with manual credits and less cancellations.
-  commission_change: Commission less that of the month before, as with sales.
+  commission_of_orders_made: >
+    Commission pending, due or paid now, of the conversions made in the month, with manual credits and less
+    cancellations. What became due or was paid in the month is in commission_roll_forward.
+  commission_change: That less the one of the month before, as with sales.
   commission_change_rate: That by the commission of the month before; NULL where that is not above 0.
-  commission_pending: Commission that waits for approval.
-  commission_due: Commission approved and not paid.
-  commission_paid: Commission approved and paid, by the month of the conversion, not of the payment.
-  commission_denied: Commission of denied conversions.
-  commission_unqualified: Commission of unqualified conversions.
-  commission_unknown: Commission of conversions whose status Refersion never documented.
+  commission_pending_of_orders_made: The part of commission_of_orders_made that waits for approval.
+  commission_due_of_orders_made: The part of it that is approved and not paid.
+  commission_paid_of_orders_made: The part of it that is paid, whenever it was.
+  commission_denied_of_orders_made: Commission of denied conversions made in the month.
+  commission_unqualified_of_orders_made: Commission of unqualified ones.
+  commission_unknown_of_orders_made: Commission of those whose status Refersion never documented.
+  commission: Old name of commission_of_orders_made, dropped in the next release.
+  commission_pending: Old name of commission_pending_of_orders_made.
+  commission_due: Old name of commission_due_of_orders_made.
+  commission_paid: Old name of commission_paid_of_orders_made.
+  commission_denied: Old name of commission_denied_of_orders_made.
+  commission_unqualified: Old name of commission_unqualified_of_orders_made.
+  commission_unknown: Old name of commission_unknown_of_orders_made.
 sums:
   conversions: rows
-  sales: sales
-  net_sales: net_sales
-  commission_pending: pending
-  commission_due: due
-  commission_paid: paid
-  commission_denied: denied
-  commission_unqualified: unqualified
-  commission_unknown: unknown
+  sales: programme_sales
+  net_sales: programme_net_sales
+  commission_pending_of_orders_made: pending
+  commission_due_of_orders_made: due
+  commission_paid_of_orders_made: paid
+  commission_denied_of_orders_made: denied
+  commission_unqualified_of_orders_made: unqualified
+  commission_unknown_of_orders_made: unknown
 plot: {x: month, y: sales, by: currency}
 */
 WITH conversions AS (
@@ -52,7 +65,7 @@ WITH conversions AS (
     booked_month,
     currency,
     affiliate_id,
-    order_key,
+    counts_once,
     kind,
     state,
     total,
@@ -68,9 +81,9 @@ per_month AS (
     currency,
     count(*) AS conversions,
     count(DISTINCT CASE WHEN is_sale THEN affiliate_id END) AS affiliates,
-    count(DISTINCT CASE WHEN is_sale THEN order_key END) AS orders,
-    sum(CASE WHEN is_sale THEN total ELSE 0 END) AS sales,
-    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_sales,
+    count(CASE WHEN is_sale AND counts_once THEN 1 END) AS orders,
+    sum(CASE WHEN is_sale AND counts_once THEN total ELSE 0 END) AS sales,
+    sum(CASE WHEN is_net AND counts_once THEN total ELSE 0 END) AS net_sales,
     count(CASE WHEN is_net AND kind = 'cancellation' THEN 1 END) AS cancellations,
     sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission,
     sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
@@ -162,12 +175,19 @@ SELECT
   -- DuckDB divides in floating point; dividing what that left over makes the average exact.
   CAST(near_aov + CAST((sales - near_aov * orders) / nullif(orders, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)) AS aov,
   cancellations,
-  commission,
+  commission AS commission_of_orders_made,
   CAST(commission - commission_before AS DECIMAL(38, 4)) AS commission_change,
   CAST(
     CAST((commission - commission_before) / nullif(greatest(commission_before, 0), 0) AS DECIMAL(38, 12))
     AS DECIMAL(38, 6)
   ) AS commission_change_rate,
+  commission_pending AS commission_pending_of_orders_made,
+  commission_due AS commission_due_of_orders_made,
+  commission_paid AS commission_paid_of_orders_made,
+  commission_denied AS commission_denied_of_orders_made,
+  commission_unqualified AS commission_unqualified_of_orders_made,
+  commission_unknown AS commission_unknown_of_orders_made,
+  commission,
   commission_pending,
   commission_due,
   commission_paid,

@@ -31,25 +31,20 @@ columns:
   first_at: When the first of them was made, UTC.
   last_at: When the last of them was made, UTC.
   amount_at_stake: >
-    Their commission as far as it is pending, due or paid and the order was not cancelled. Of no commission, what the
-    offer's nominal rate would give. A conversion may be in several findings, so amounts of different kinds do not add
+    Their commission as far as it is pending, due or paid, less what cancellations took back; of an order cancelled in
+    part, the part that is left. Of no commission, what the offer's nominal rate would give. A conversion may be in several findings, so amounts of different kinds do not add
     up.
   amount_unpaid: The part of it that was not paid out yet, and can still be stopped.
   evidence: What was found, with the figures and the threshold.
   look_at: What to compare or ask.
 */
-WITH taken_back AS (
-  SELECT DISTINCT original_id
-  FROM refersion_summaries.conversions
-  WHERE kind = 'cancellation' AND state IN ('pending', 'due', 'paid') AND original_id IS NOT NULL
-),
-
-orders AS (
+WITH orders AS (
   SELECT
     c.conversion_id,
     c.affiliate_id,
     c.order_id,
     c.total,
+    c.net_total,
     c.commission,
     c.currency,
     c.state,
@@ -59,11 +54,10 @@ orders AS (
     c.is_recurring,
     c.offer_type,
     c.offer_amount,
-    t.original_id IS NOT NULL AS is_cancelled,
-    CASE WHEN t.original_id IS NULL THEN c.commission ELSE 0 END AS at_stake,
-    CASE WHEN t.original_id IS NULL AND c.state <> 'paid' THEN c.commission ELSE 0 END AS unpaid
+    c.is_cancelled,
+    CASE WHEN c.is_cancelled THEN 0 ELSE c.net_commission END AS at_stake,
+    CASE WHEN c.is_cancelled OR c.state = 'paid' THEN 0 ELSE c.net_commission END AS unpaid
   FROM refersion_summaries.conversions AS c
-  LEFT JOIN taken_back AS t ON t.original_id = c.conversion_id
   WHERE c.kind = 'order' AND c.state IN ('pending', 'due', 'paid')
 ),
 
@@ -100,7 +94,7 @@ unrewarded AS (
     o.*,
     CAST(
       CASE
-        WHEN offer_type = 'PERCENT_OF_SALE' THEN CAST(total * offer_amount / 100 AS DECIMAL(38, 8))
+        WHEN offer_type = 'PERCENT_OF_SALE' THEN CAST(net_total * offer_amount / 100 AS DECIMAL(38, 8))
         WHEN offer_type = 'FLAT_RATE' THEN offer_amount
         ELSE 0
       END AS DECIMAL(38, 4)
@@ -113,7 +107,7 @@ unrewarded AS (
       ELSE ''
     END AS terms
   FROM orders AS o
-  WHERE state IN ('due', 'paid') AND commission = 0 AND NOT is_cancelled
+  WHERE state IN ('due', 'paid') AND total > 0 AND commission = 0 AND NOT (is_cancelled AND net_total <= 0)
 ),
 
 single_findings AS (

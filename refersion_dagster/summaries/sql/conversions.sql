@@ -16,10 +16,22 @@ columns:
   affiliate_name: Affiliate's name as this row has it.
   affiliate_email: Affiliate's e-mail as this row has it.
   order_id: The shop's order; not unique, as renewals, cancellations and duplicates repeat it.
-  order_key: What counts as one order, the order id or, without one, the conversion id.
+  order_key: The order id or, without one, the conversion id.
+  purchase_key: >
+    What counts as one purchase. Orders with the same order id are one, however many affiliates are credited with it;
+    each renewal is another. Renewals of one order within 24 hours are one. An order id that more than 200 orders share
+    stands for none.
   kind: >
-    order (total above 0), cancellation (type CANCELLATION_…, or a negative total, or a negative commission on an order
-    that is no manual credit), manual credit (its type, or commission without a total), or empty (neither).
+    cancellation (type CANCELLATION_…, or a negative total, or a negative commission on an order id under another type
+    than manual credit), order (total above 0; also total 0 with commission under a tracking type, which is a free order
+    on a flat rate; also a manual credit with an order id and a total above 0), manual credit (its type, or no type and
+    order id and commission without a total), or empty (none of these).
+  is_credited_by_hand: Whether it is an order that a tracked sale was credited with by hand (MANUAL_CREDIT_BY_CLIENT).
+  counts_once: >
+    Whether the programme's sales count this row. Of the orders of one purchase and currency one counts (approved before
+    pending before others, one that stands before one whose total was cancelled, then the largest total, then the
+    first), with its own cancellations.
+  counts_for_affiliate: The same among the rows of one affiliate; sales by affiliate count these.
   state: >
     pending, due (approved and not paid), paid (approved and paid), denied, unqualified, or unknown for a status never
     heard of.
@@ -42,8 +54,13 @@ columns:
   paid_at: When it was paid, UTC; NULL while unpaid. A row that was denied after it was paid keeps it.
   payment_id: Payment that paid it, whatever became of the row since.
   original_id: >
-    Of a cancellation, the conversion of the same order and currency that it takes back; empty where more than 200
-    orders share the id.
+    Of a cancellation, the conversion of the same order and currency that it takes back; of a negative manual credit
+    with an order id, the one that it lowers. Empty where more than 200 orders share the id.
+  cancellations: Number of cancellations of this conversion that are pending or approved.
+  net_total: Total and the totals of those cancellations.
+  net_commission: Commission and the commissions of those cancellations.
+  is_cancelled: >
+    Whether cancellations leave no commission of it (net_commission is 0 or less). One that is cancelled in part is not.
   offer_id: Offer at the time.
   offer_name: Name of that offer.
   offer_type: PERCENT_OF_SALE or FLAT_RATE.
@@ -104,6 +121,7 @@ typed AS (
   SELECT
     c.*,
     coalesce(c.type, '') AS type_or_none,
+    coalesce(c.type, '') = 'MANUAL_CREDIT_BY_CLIENT' AS is_by_hand,
     coalesce(c.payment_id, c.payment__id) AS paid_by,
     p.created AS payment_created,
     a.seen_approved_at,
@@ -128,12 +146,14 @@ decided AS (
   SELECT
     t.*,
     CASE
-      WHEN left(type_or_none, 13) = 'CANCELLATION_' THEN 'cancellation'
-      WHEN type_or_none = 'MANUAL_CREDIT_BY_CLIENT' THEN 'manual credit'
-      WHEN total < 0 OR (commission_total < 0 AND order_id IS NOT NULL) THEN 'cancellation'
-      WHEN total > 0 THEN 'order'
-      WHEN commission_total <> 0 THEN 'manual credit'
-      ELSE 'empty'
+      WHEN left(type_or_none, 13) = 'CANCELLATION_' OR total < 0 THEN 'cancellation'
+      WHEN commission_total < 0 AND order_id IS NOT NULL AND NOT is_by_hand THEN 'cancellation'
+      WHEN total > 0 AND (NOT is_by_hand OR order_id IS NOT NULL) THEN 'order'
+      WHEN is_by_hand THEN 'manual credit'
+      WHEN commission_total = 0 THEN 'empty'
+      -- Without a total: tracked, as the type or, on accounts that show no type, the order id says.
+      WHEN type_or_none <> '' OR order_id IS NOT NULL THEN 'order'
+      ELSE 'manual credit'
     END AS kind,
     CASE
       WHEN status = 'PENDING' THEN 'pending'
@@ -163,9 +183,9 @@ dated AS (
 ),
 
 cancellations AS (
-  SELECT id, order_id, currency, whose, total, created
+  SELECT id, order_id, currency, whose, total, created, kind, state, commission_total
   FROM decided
-  WHERE kind = 'cancellation' AND order_id IS NOT NULL
+  WHERE order_id IS NOT NULL AND (kind = 'cancellation' OR (kind = 'manual credit' AND commission_total < 0))
 ),
 
 cancelled_orders AS (
@@ -185,7 +205,12 @@ matchable AS (
 originals AS (
   SELECT
     c.id,
+    c.kind,
+    c.state,
+    c.total,
+    c.commission_total,
     o.id AS original_id,
+    o.whose = c.whose AS is_of_same_affiliate,
     row_number() OVER (
       PARTITION BY c.id
       ORDER BY
@@ -199,6 +224,81 @@ originals AS (
   FROM cancellations AS c
   JOIN matchable AS m ON m.order_id = c.order_id AND m.currency = c.currency
   JOIN cancelled_orders AS o ON o.order_id = c.order_id AND o.currency = c.currency
+),
+
+taken_back AS (
+  SELECT original_id, count(*) AS cancellations, sum(total) AS total, sum(commission_total) AS commission
+  FROM originals
+  WHERE place = 1 AND kind = 'cancellation' AND state IN ('pending', 'due', 'paid')
+  GROUP BY original_id
+),
+
+sold AS (
+  SELECT
+    d.id,
+    d.order_id,
+    d.currency,
+    d.whose,
+    d.total,
+    d.created,
+    coalesce(d.is_recurring, FALSE) AS is_renewal,
+    CASE WHEN d.state IN ('due', 'paid') THEN 0 WHEN d.state = 'pending' THEN 1 ELSE 2 END AS state_place,
+    CASE WHEN d.total + t.total <= 0 THEN 1 ELSE 0 END AS cancelled_place
+  FROM decided AS d
+  LEFT JOIN taken_back AS t ON t.original_id = d.id
+  WHERE d.kind = 'order' AND d.order_id IS NOT NULL
+),
+
+repeated AS (
+  SELECT order_id, currency, count(*) AS conversions
+  FROM sold
+  GROUP BY order_id, currency
+  HAVING count(*) > 1
+),
+
+spaced AS (
+  SELECT
+    s.*,
+    CASE WHEN r.conversions > 200 THEN concat('conversion ', s.id) ELSE s.order_id END AS purchase,
+    CASE
+      WHEN s.is_renewal AND NOT coalesce(
+        s.created <= lag(s.created) OVER (
+          PARTITION BY s.order_id, s.currency, s.is_renewal ORDER BY s.created, s.id
+        ) + INTERVAL '24' HOUR,
+        FALSE
+      ) THEN 1
+      ELSE 0
+    END AS begins
+  FROM sold AS s
+  JOIN repeated AS r ON r.order_id = s.order_id AND r.currency = s.currency
+),
+
+numbered AS (
+  SELECT
+    s.*,
+    sum(begins) OVER (
+      PARTITION BY order_id, currency, is_renewal
+      ORDER BY created, id
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS renewal
+  FROM spaced AS s
+),
+
+purchases AS (
+  SELECT
+    id,
+    CASE
+      WHEN is_renewal THEN concat(purchase, ' renewal ', CAST(CAST(renewal AS BIGINT) AS TEXT))
+      ELSE purchase
+    END AS purchase_key,
+    row_number() OVER (
+      PARTITION BY purchase, currency, is_renewal, renewal ORDER BY state_place, cancelled_place, total DESC, created, id
+    ) AS place,
+    row_number() OVER (
+      PARTITION BY purchase, currency, is_renewal, renewal, whose
+      ORDER BY state_place, cancelled_place, total DESC, created, id
+    ) AS place_of_affiliate
+  FROM numbered
 )
 
 SELECT
@@ -208,7 +308,19 @@ SELECT
   nullif(trim(d.affiliate__email), '') AS affiliate_email,
   d.order_id,
   coalesce(d.order_id, d.id) AS order_key,
+  coalesce(
+    p.purchase_key,
+    CASE
+      WHEN d.order_id IS NULL THEN concat('conversion ', d.id)
+      WHEN d.is_recurring THEN concat(d.order_id, ' renewal 1')
+      ELSE d.order_id
+    END
+  ) AS purchase_key,
   d.kind,
+  d.kind = 'order' AND d.is_by_hand AS is_credited_by_hand,
+  coalesce(p.place, po.place, 1) = 1 AS counts_once,
+  coalesce(p.place_of_affiliate, CASE WHEN o.is_of_same_affiliate THEN po.place_of_affiliate END, 1) = 1
+    AS counts_for_affiliate,
   d.state,
   d.status,
   d.type,
@@ -231,6 +343,10 @@ SELECT
   d.paid_at,
   d.paid_by AS payment_id,
   o.original_id,
+  coalesce(t.cancellations, 0) AS cancellations,
+  CAST(d.total + coalesce(t.total, 0) AS DECIMAL(38, 4)) AS net_total,
+  CAST(d.commission_total + coalesce(t.commission, 0) AS DECIMAL(38, 4)) AS net_commission,
+  t.cancellations IS NOT NULL AND d.commission_total + t.commission <= 0 AS is_cancelled,
   d.offer__id AS offer_id,
   d.offer__name AS offer_name,
   d.offer__type AS offer_type,
@@ -243,3 +359,6 @@ SELECT
   coalesce(d.is_recurring, FALSE) AS is_recurring
 FROM dated AS d
 LEFT JOIN originals AS o ON o.id = d.id AND o.place = 1
+LEFT JOIN taken_back AS t ON t.original_id = d.id
+LEFT JOIN purchases AS p ON p.id = d.id
+LEFT JOIN purchases AS po ON po.id = o.original_id AND o.kind = 'cancellation'

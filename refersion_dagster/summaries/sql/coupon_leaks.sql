@@ -23,16 +23,10 @@ columns:
   conversions: Conversions of this currency.
   first_at: When the first of them was made, UTC.
   last_at: When the last of them was made, UTC.
-  amount_at_stake: Their commission as far as it is pending, due or paid and the order was not cancelled.
+  amount_at_stake: Their commission as far as it is pending, due or paid, less what cancellations took back.
   amount_unpaid: The part of it that was not paid out yet.
 */
-WITH taken_back AS (
-  SELECT DISTINCT original_id
-  FROM refersion_summaries.conversions
-  WHERE kind = 'cancellation' AND state IN ('pending', 'due', 'paid') AND original_id IS NOT NULL
-),
-
-uses AS (
+WITH uses AS (
   SELECT
     conversion_id,
     upper(coupon_code) AS coupon_code,
@@ -40,7 +34,7 @@ uses AS (
     CAST(date_trunc('week', CAST(booked_day AS TIMESTAMP)) AS DATE) AS week,
     order_key,
     currency,
-    commission,
+    CASE WHEN is_cancelled THEN 0 ELSE net_commission END AS at_stake,
     state,
     created_at
   FROM refersion_summaries.conversions
@@ -93,12 +87,9 @@ SELECT
   count(*) AS conversions,
   min(u.created_at) AS first_at,
   max(u.created_at) AS last_at,
-  CAST(sum(CASE WHEN t.original_id IS NULL THEN u.commission ELSE 0 END) AS DECIMAL(38, 4)) AS amount_at_stake,
-  CAST(
-    sum(CASE WHEN t.original_id IS NULL AND u.state <> 'paid' THEN u.commission ELSE 0 END) AS DECIMAL(38, 4)
-  ) AS amount_unpaid
+  CAST(sum(u.at_stake) AS DECIMAL(38, 4)) AS amount_at_stake,
+  CAST(sum(CASE WHEN u.state <> 'paid' THEN u.at_stake ELSE 0 END) AS DECIMAL(38, 4)) AS amount_unpaid
 FROM leaks AS k
 JOIN uses AS u ON u.coupon_code = k.coupon_code AND u.affiliate_id = k.affiliate_id AND u.week = k.week
-LEFT JOIN taken_back AS t ON t.original_id = u.conversion_id
 GROUP BY k.coupon_code, k.affiliate_id, k.week, k.orders, k.orders_before, k.days_before, u.currency
 ORDER BY k.week DESC, k.orders DESC, k.coupon_code, k.affiliate_id, u.currency

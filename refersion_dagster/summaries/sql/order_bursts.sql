@@ -22,16 +22,10 @@ columns:
   conversions: Conversions of this affiliate and currency in the burst.
   first_at: When the first of them was made, UTC.
   last_at: When the last of them was made, UTC.
-  amount_at_stake: Their commission as far as it is pending, due or paid and the order was not cancelled.
+  amount_at_stake: Their commission as far as it is pending, due or paid, less what cancellations took back.
   amount_unpaid: The part of it that was not paid out yet.
 */
-WITH taken_back AS (
-  SELECT DISTINCT original_id
-  FROM refersion_summaries.conversions
-  WHERE kind = 'cancellation' AND state IN ('pending', 'due', 'paid') AND original_id IS NOT NULL
-),
-
-conversions AS (
+WITH conversions AS (
   SELECT 'customer' AS source, customer_email AS traced_by, *
   FROM refersion_summaries.conversions
   WHERE customer_email IS NOT NULL
@@ -42,7 +36,16 @@ conversions AS (
 ),
 
 credited AS (
-  SELECT source, traced_by, conversion_id, order_key, affiliate_id, currency, commission, state, created_at
+  SELECT
+    source,
+    traced_by,
+    conversion_id,
+    order_key,
+    affiliate_id,
+    currency,
+    CASE WHEN is_cancelled THEN 0 ELSE net_commission END AS at_stake,
+    state,
+    created_at
   FROM conversions
   WHERE kind = 'order' AND state IN ('pending', 'due', 'paid') AND NOT is_recurring
 ),
@@ -134,11 +137,10 @@ found AS (
     count(*) AS conversions,
     min(m.created_at) AS first_at,
     max(m.created_at) AS last_at,
-    sum(CASE WHEN t.original_id IS NULL THEN m.commission ELSE 0 END) AS amount_at_stake,
-    sum(CASE WHEN t.original_id IS NULL AND m.state <> 'paid' THEN m.commission ELSE 0 END) AS amount_unpaid
+    sum(m.at_stake) AS amount_at_stake,
+    sum(CASE WHEN m.state <> 'paid' THEN m.at_stake ELSE 0 END) AS amount_unpaid
   FROM members AS m
   JOIN bursts AS b ON b.source = m.source AND b.traced_by = m.traced_by AND b.burst = m.burst
-  LEFT JOIN taken_back AS t ON t.original_id = m.conversion_id
   GROUP BY b.source, b.traced_by, b.burst, b.orders, b.burst_from, b.burst_to, m.affiliate_id, m.currency
 )
 

@@ -14,12 +14,21 @@ columns:
   same_as: Which e-mail of the affiliate is the customer's (e-mail, PayPal e-mail, or e-mail and PayPal e-mail).
   order_id: The shop's order.
   state: pending, due or paid.
-  commission: Commission of the order.
+  commission: Commission of the order, less what cancellations took back.
   currency: Currency of the commission.
   created_at: When the conversion was made, UTC.
 */
 WITH orders AS (
-  SELECT conversion_id, affiliate_id, affiliate_email, customer_email, order_id, state, commission, currency, created_at
+  SELECT
+    conversion_id,
+    affiliate_id,
+    affiliate_email,
+    customer_email,
+    order_id,
+    state,
+    net_commission AS commission,
+    currency,
+    created_at
   FROM refersion_summaries.conversions
   WHERE kind = 'order' AND state IN ('pending', 'due', 'paid') AND customer_email IS NOT NULL
 ),
