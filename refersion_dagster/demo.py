@@ -22,6 +22,7 @@ from rich.table import Table
 
 from refersion_dagster.dev import dagster_dev, take_no_port_in_use
 from refersion_dagster.report.dated import LATEST
+from refersion_dagster.rounding import grouped
 from refersion_dagster.sandboxed import DATABASE, LOG, clear, sandboxed
 from refersion_dagster.watching import Watched, watched
 
@@ -207,4 +208,4 @@ def _sums(rows: Sequence[Sequence[Any]]) -> list[str]:
 def _figure(value: Decimal | int | None) -> str:
     if value is None:
         return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else grouped(value)

@@ -14,6 +14,7 @@ from refersion_dagster.actions.asked import Asked
 from refersion_dagster.actions.catalogue import Endpoint, Holds, Stake
 from refersion_dagster.actions.mistakes import Mistake
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.rounding import grouped
 from refersion_dagster.warehouse import Session, UndefinedTable
 
 # Values in one IN (…).
@@ -259,8 +260,8 @@ def _beyond(limits: Limits, count: int, stakes: dict[str, Decimal]) -> list[Mist
             mistakes.append(
                 Mistake(
                     None,
-                    f"They move {amount:,.2f} {currency} of commission, and max_commission is "
-                    f"{limits.commission:,.2f}; raise it on purpose.",
+                    f"They move {grouped(amount)} {currency} of commission, and max_commission is "
+                    f"{grouped(limits.commission)}; raise it on purpose.",
                 )
             )
     return mistakes

@@ -10,6 +10,7 @@ from refersion_dagster.actions.plan import Order, Plan, make_plan
 from refersion_dagster.actions.results import load_results
 from refersion_dagster.actions.sending import Sent, send_all
 from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.rounding import grouped
 from refersion_dagster.warehouse import Session
 
 
@@ -55,7 +56,9 @@ def send_ordered(
 
 
 def _in_words(plan: Plan) -> Iterator[str]:
-    stakes = "".join(f", {amount:,.2f} {currency} of commission" for currency, amount in sorted(plan.stakes.items()))
+    stakes = "".join(
+        f", {grouped(amount)} {currency} of commission" for currency, amount in sorted(plan.stakes.items())
+    )
     yield f"{counted(plan.to_send, 'item')} to send in {counted(len(plan.calls), 'call')}{stakes}"
     if plan.unpriced:
         yield (

@@ -19,6 +19,7 @@ from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.refersion.rest import encoded
 from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.rounding import rounded
 
 # Calls that a dry run writes into its log; all of them are in its metadata.
 CALLS_LOGGED = 100
@@ -142,5 +143,5 @@ def _common_metadata(plan: Plan) -> dict[str, Any]:
         "done_before": len(plan.done),
         "declined_before": len(plan.declined),
         "open": len(plan.open),
-        **{f"commission_{currency}": f"{amount:.2f}" for currency, amount in sorted(plan.stakes.items())},
+        **{f"commission_{currency}": f"{rounded(amount, 2)}" for currency, amount in sorted(plan.stakes.items())},
     }

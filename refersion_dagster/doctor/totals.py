@@ -19,6 +19,7 @@ from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.refersion.span import BEGINNING
 from refersion_dagster.refersion.windows import Window, parse_moment, whole_second
 from refersion_dagster.resources import Warehouse
+from refersion_dagster.rounding import grouped
 from refersion_dagster.warehouse import Session, UndefinedTable, WarehouseError
 from refersion_dagster.warehouse.duckdb_database import DuckDBDatabase
 
@@ -45,7 +46,7 @@ class Sum:
     commission: Decimal
 
     def __str__(self) -> str:
-        return f"{self.count:,} conversions with {self.commission:,.2f} commission"
+        return f"{self.count:,} conversions with {grouped(self.commission)} commission"
 
 
 def look_at_totals(account: Account, warehouse: Warehouse, start_date: str | None) -> Iterator[Check]:

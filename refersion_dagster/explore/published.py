@@ -13,18 +13,21 @@ import duckdb
 
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing
 from refersion_dagster.report.publish import CURRENT, DATABASE, MANIFEST
+from refersion_dagster.rounding import grouped
 
 Row = dict[str, Any]
 
 TOP = """
 SELECT
   coalesce(max(a.name), max(c.affiliate_name), c.affiliate_id) AS affiliate,
-  count(DISTINCT CASE WHEN c.kind = 'order' AND c.state IN ('pending', 'due', 'paid') THEN c.order_key END) AS orders,
-  sum(CASE WHEN c.kind = 'order' AND c.state IN ('pending', 'due', 'paid') THEN c.total ELSE 0 END) AS sales,
+  count(CASE WHEN c.is_sale THEN 1 END) AS orders,
+  sum(CASE WHEN c.is_sale THEN c.total ELSE 0 END) AS sales,
   sum(CASE WHEN c.state = 'pending' THEN c.commission ELSE 0 END) AS pending,
   sum(CASE WHEN c.state = 'due' THEN c.commission ELSE 0 END) AS due,
   sum(CASE WHEN c.state = 'paid' THEN c.commission ELSE 0 END) AS paid
-FROM conversions AS c
+FROM (
+  SELECT *, kind = 'order' AND counts_for_affiliate AND state IN ('pending', 'due', 'paid') AS is_sale FROM conversions
+) AS c
 LEFT JOIN affiliates AS a ON a.affiliate_id = c.affiliate_id
 WHERE c.currency = $currency AND c.booked_month BETWEEN $first AND $last
 GROUP BY c.affiliate_id
@@ -130,7 +133,7 @@ class Published:
         for row in found:
             begun = {"first sale": row["cohort_month"], "affiliates": row["affiliates"], **later}
             of_month = by_month.setdefault(row["cohort_month"], begun)
-            of_month[f"+{row['months_since']}"] = f"{row['active_share'] * 100:.0f} %"
+            of_month[f"+{row['months_since']}"] = f"{grouped(row['active_share'] * 100, 0)} %"
         return list(by_month.values())
 
 

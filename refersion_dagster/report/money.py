@@ -1,7 +1,8 @@
 """Amounts of money as people write them, in English: 1,114.50 and €1,114.50.
 
 Amounts have the decimals of their currency (two of EUR, none of JPY, three of KWD), as Unicode's CLDR says through
-Babel. Refersion's currencies are whatever a shop sent: a code nobody knows is shown as it is, with two decimals.
+Babel, rounded half up. Refersion's currencies are whatever a shop sent: a code nobody knows is shown as it is, with two
+decimals.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from functools import lru_cache
+
+from refersion_dagster.rounding import grouped
 
 LOCALE = "en_US"
 CODE = re.compile(r"[A-Z]{3}")
@@ -20,9 +23,7 @@ def amount(value: Decimal | None, currency: str | None) -> str:
     """An amount without its currency, as in a table that names it: 1,114.50; a dash for none."""
     if value is None:
         return NO_VALUE
-    text = f"{value:,.{decimals(currency)}f}"
-    # Less than half of the smallest coin is no negative amount.
-    return text[1:] if text[0] == "-" and not any(digit in text for digit in "123456789") else text
+    return grouped(value, decimals(currency))
 
 
 def money(value: Decimal | None, currency: str | None) -> str:

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from refersion_dagster.charts import written
 from refersion_dagster.report import money
+from refersion_dagster.rounding import grouped
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -83,8 +84,7 @@ def percent(value: Decimal | None) -> str:
     """A fraction in percent, 12.3%, or a dash for none."""
     if value is None:
         return money.NO_VALUE
-    text = f"{value * 100:,.1f}%"
-    return "0.0%" if text == "-0.0%" else text
+    return f"{grouped(value * 100, 1)}%"
 
 
 def day(value: date) -> str:

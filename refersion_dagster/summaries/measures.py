@@ -69,7 +69,7 @@ def measure_sql(name: str) -> str:
     of, counted, _ = COUNTED.get(name, (name, "", ""))
     what, which, _ = MEASURES[of]
     if counted:
-        which = f"{which} AND id IN (SELECT conversion_id FROM {SUMMARIES}.conversions WHERE {counted})"
+        which = f"{which} AND id IN (SELECT conversion_id FROM {SUMMARIES}.conversions WHERE {counted})"  # noqa: S608
     return (
         f"SELECT currency, sum(CASE WHEN {which} THEN {what} ELSE 0 END) AS amount FROM {DATASET}.conversions "  # noqa: S608
         "WHERE NOT coalesce(is_test_conversion, FALSE) AND vanished_at IS NULL GROUP BY currency"

@@ -16,6 +16,12 @@ from refersion_dagster.report.money import amount, decimals, money
         ("12.3456", "KWD", "KWD\u00a012.346"),
         ("0.10", "CHF", "CHF\u00a00.10"),
         ("-0.004", "USD", "$0.00"),
+        # Halves go up, as in the tables.
+        ("0.125", "USD", "$0.13"),
+        ("-0.125", "USD", "-$0.13"),
+        ("2.5", "JPY", "¥3"),
+        ("1.0005", "KWD", "KWD\u00a01.001"),
+        ("99999999999999999999999999999999.995", "USD", "$100,000,000,000,000,000,000,000,000,000,000.00"),
         ("0", "GBP", "£0.00"),
         ("999999999999999999.99", "USD", "$999,999,999,999,999,999.99"),
         ("5", "ZZZ", "ZZZ\u00a05.00"),
@@ -30,7 +36,7 @@ def test_money_has_its_currency_and_the_decimals_of_it(value: str, currency: str
 
 
 def test_an_amount_stands_without_the_currency() -> None:
-    assert amount(Decimal("-1114.5"), "JPY") == "-1,114"
+    assert amount(Decimal("-1114.5"), "JPY") == "-1,115"
     assert amount(Decimal("-1114.5"), "EUR") == "-1,114.50"
 
 

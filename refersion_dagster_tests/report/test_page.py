@@ -57,7 +57,7 @@ def test_a_value_that_was_forgotten_is_an_error_and_no_empty_place() -> None:
 
 
 def test_figures_carry_their_exact_value() -> None:
-    assert filtered(Decimal("1114.5050"), "money('EUR')") == '<data value="1114.5050">€1,114.50</data>'
+    assert filtered(Decimal("1114.5050"), "money('EUR')") == '<data value="1114.5050">€1,114.51</data>'
     assert filtered(1024, "count") == '<data value="1024">1,024</data>'
     assert filtered(Decimal("0.12345"), "percent") == '<data value="0.12345">12.3%</data>'
     assert filtered(Decimal("-0.0001"), "percent") == '<data value="-0.0001">0.0%</data>'

@@ -41,8 +41,10 @@ def test_every_column_of_a_month(books: Books) -> None:
         "commission_denied": D("4"),
         "commission_unqualified": D("6"),
         "commission_pending": D("100"),
-        "approval_rate": D("0.5"),  # 2 of 4
-        "approval_rate_by_value": D("0.75"),  # 30 of 40
+        "approval_rate": D("0.666667"),  # 2 of 3
+        "approval_rate_by_value": D("0.882353"),  # 30 of 34
+        "quality_rate": D("0.5"),  # 2 of 4
+        "quality_rate_by_value": D("0.75"),  # 30 of 40
         "pending_share": D("0.166667"),  # 1 of 6
     }
 
@@ -67,10 +69,12 @@ def test_each_conversion_of_one_order_is_decided_by_itself(books: Books) -> None
     books.conversions(
         order(1, "10", "1", order_id="A"),
         order(2, "10", "1", order_id="A", is_recurring=True),
-        order(3, "10", "1", "UNQUALIFIED", order_id="A", affiliate_id="2"),
+        order(3, "10", "1", "DENIED", order_id="A", affiliate_id="2"),
+        order(4, "10", "1", order_id="A", affiliate_id="3"),
     )
     row = books.row(NAME)
-    assert (row["conversions"], row["approval_rate"]) == (3, D("0.666667"))
+    # Sales count the order once, and its renewal.
+    assert (row["conversions"], row["approval_rate"], row["sales"]) == (4, D("0.75"), D("20"))
 
 
 def test_a_rate_without_a_base_is_null(books: Books) -> None:

@@ -79,9 +79,11 @@ class TestByHand:
             "effective_commission_rate": D("0.100000"),  # (8.01 + 20 + 6 - 6) / 280.10 = 28.01 / 280.10
             "conversions_pending": 2,
             "conversions_approved": 3,  # 3, 4, 5
-            "conversions_rejected": 2,  # 6, 7
-            "approval_rate": D("0.600000"),  # 3 / 5
-            "approval_rate_by_value": D("0.236328"),  # 34.01 / (34.01 + 109.90) = 34.01 / 143.91
+            "conversions_denied": 1,  # 6
+            "conversions_unqualified": 1,  # 7
+            "approval_rate": D("0.750000"),  # 3 / 4
+            "approval_rate_by_value": D("0.253977"),  # 34.01 / (34.01 + 99.90) = 34.01 / 133.91
+            "quality_rate": D("0.600000"),  # 3 / 5
             "first_order_at": day(1),
             "last_order_at": day(5),
         }
@@ -104,14 +106,14 @@ class TestByHand:
 
 class TestOrders:
     def test_duplicates_on_one_order_id_are_one_order(self, books: Books) -> None:
-        """A link and a coupon both credited: both are sales rows of Refersion, on one order."""
+        """A link and a coupon both credited: both are sales rows of Refersion, on one purchase."""
         row = one(
             books,
             order(1, "40.00", "4.00", order_id="A"),
             order(2, "40.00", "2.00", order_id="A", type="CONVERSION_TRIGGER_COUPON"),
             order(3, "10.00", "1.00", order_id="B"),
         )
-        assert figures(row, "orders", "sales", "aov", "commission_due") == (2, D("90"), D("45"), D("7"))
+        assert figures(row, "orders", "sales", "aov", "commission_due") == (2, D("50"), D("25"), D("7"))
 
     def test_orders_without_an_order_id_are_one_each(self, books: Books) -> None:
         row = one(books, order(1, "10", "1", order_id=None), order(2, "20", "2", order_id=None))
@@ -136,7 +138,10 @@ class TestOrders:
         kinds = ("CANCELLATION_CONVERSION_TRIGGER_COUPON", "MANUAL_CREDIT_BY_CLIENT")
         found = rows(books, *(order(at, "10", "1", type=kind, affiliate_id=kind) for at, kind in enumerate(kinds, 1)))
         names = ("affiliate_id", "orders", "sales", "commission_due")
-        assert [figures(row, *names) for row in found] == [(kind, 0, D("0"), D("1")) for kind in kinds]
+        orders = [(0, D("0")), (1, D("10"))]  # a manual credit with a total is a sale credited by hand
+        assert {row["affiliate_id"]: figures(row, *names[1:]) for row in found} == {
+            kind: (*sold, D("1")) for kind, sold in zip(kinds, orders, strict=True)
+        }
 
     def test_a_type_that_only_looks_like_a_cancellation_is_an_order(self, books: Books) -> None:
         row = one(books, order(1, "10", "1", type="CANCELLATIONXFEE"), order(2, "10", "1", type=None))
@@ -314,9 +319,14 @@ class TestRates:
             credit(7, "100"),
             cancellation(8, 2, "-10", "-2"),
         )
-        names = ("conversions_pending", "conversions_approved", "conversions_rejected", "approval_rate")
-        assert figures(row, *names) == (1, 2, 2, D("0.5"))
-        assert row["approval_rate_by_value"] == D("0.25")  # (1 + 2) / (1 + 2 + 5 + 4)
+        names = ("conversions_pending", "conversions_approved", "conversions_denied", "conversions_unqualified")
+        assert figures(row, *names) == (1, 2, 1, 1)
+        # 2 of 3, (1 + 2) of (1 + 2 + 5); the unqualified one was never pending: 2 of 4.
+        assert figures(row, "approval_rate", "approval_rate_by_value", "quality_rate") == (
+            D("0.666667"),
+            D("0.375"),
+            D("0.5"),
+        )
 
     def test_are_not_told_without_a_base(self, books: Books) -> None:
         row = one(books, order(1, "10", "1", "PENDING"), credit(2, "5"))

@@ -56,8 +56,9 @@ def test_an_offer_with_every_kind_of_row(books: Books) -> None:
         "commission_unknown": D("0.9"),
         "manual_credits": D("6"),
         "conversions_pending": 1,
-        "approval_rate": D("0.5"),  # 2 / 4
-        "approval_rate_by_value": D("0.611111"),  # (8 + 3) / (8 + 3 + 3 + 4)
+        "approval_rate": D("0.666667"),  # 2 / 3
+        "approval_rate_by_value": D("0.785714"),  # (8 + 3) / (8 + 3 + 3)
+        "quality_rate": D("0.5"),  # 2 / 4
     }
 
 

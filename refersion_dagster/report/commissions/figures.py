@@ -72,13 +72,19 @@ class RollForward:
 
 @dataclass(frozen=True)
 class Affiliate:
-    """One of the affiliates who sold most in the period; `due` is now."""
+    """One of the affiliates who sold most in the period; `due` is now.
+
+    Args:
+        all_sales, all_sales_before: those of all affiliates; a purchase counts for each who is credited with it.
+    """
 
     currency: str
     affiliate_id: str
     name: str | None
     sales: Decimal
     sales_before: Decimal
+    all_sales: Decimal
+    all_sales_before: Decimal
     commission: Decimal
     due: Decimal | None
 

@@ -73,6 +73,8 @@ def report_page(figures: Figures, checks: Sequence[CheckState], made: Made) -> s
         ages=ages,
         funnel=funnel,
         approval_rate=approval_rate,
+        quality_rate=quality_rate,
+        counted_twice=counted_twice,
         everyone_else=everyone_else,
     )
 
@@ -180,21 +182,37 @@ def funnel(of: OfCurrency) -> list[Share]:
 
 
 def approval_rate(of: OfCurrency) -> Decimal | None:
-    """Approved by approved, denied and unqualified conversions of orders, a fraction; None before any was decided."""
+    """Approved divided by approved and denied conversions of orders, a fraction; None before any was decided."""
+    return _approved(of, "denied")
+
+
+def quality_rate(of: OfCurrency) -> Decimal | None:
+    """Approved divided by approved, denied and unqualified conversions of orders."""
+    return _approved(of, "denied", "unqualified")
+
+
+def _approved(of: OfCurrency, *rejections: str) -> Decimal | None:
     number = {state.state: state.conversions for state in of.states}
-    approved, rejected = (
-        sum(number.get(state, 0) for state in states) for states in (("due", "paid"), ("denied", "unqualified"))
-    )
+    approved, rejected = (sum(number.get(state, 0) for state in states) for states in (("due", "paid"), rejections))
     return Decimal(approved) / (approved + rejected) if approved + rejected else None
+
+
+def counted_twice(of: OfCurrency) -> tuple[Decimal, Decimal]:
+    """Sales that the programme counts once and several affiliates each, below 0: of the period, and before."""
+    named = of.affiliates[:1]
+    return (
+        sum(((of.now.sales if of.now else ZERO) - row.all_sales for row in named), ZERO),
+        sum(((of.before.sales if of.before else ZERO) - row.all_sales_before for row in named), ZERO),
+    )
 
 
 def everyone_else(of: OfCurrency, period: Period) -> tuple[int, Decimal, Decimal, Decimal]:
     """Affiliates with sales in the period beyond those named: number, sales, sales before, commission."""
     named = of.affiliates
-    now, before = of.now, of.before
+    now = of.now
     return (
         (now.affiliates if now else 0) - len(named),
-        (now.sales if now else ZERO) - sum((row.sales for row in named), ZERO),
-        (before.sales if before else ZERO) - sum((row.sales_before for row in named), ZERO),
+        sum((row.all_sales for row in named[:1]), ZERO) - sum((row.sales for row in named), ZERO),
+        sum((row.all_sales_before for row in named[:1]), ZERO) - sum((row.sales_before for row in named), ZERO),
         (now.commission if now else ZERO) - sum((row.commission for row in named), ZERO),
     )

@@ -1,0 +1,19 @@
+"""Amounts as texts, rounded half up as the tables are: 0.125 is 0.13. Python's own format rounds half to even."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+# Sums have up to 38 digits.
+EXACT = Context(prec=60)
+
+
+def rounded(value: Decimal, decimals: int) -> Decimal:
+    """A value with that many decimals, halves away from zero; never -0."""
+    found = value.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, EXACT)
+    return found if found else found.copy_abs()
+
+
+def grouped(value: Decimal, decimals: int = 2) -> str:
+    """1,234.50"""
+    return f"{rounded(value, decimals):,}"
