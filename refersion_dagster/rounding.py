@@ -8,12 +8,12 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 EXACT = Context(prec=60)
 
 
-def rounded(value: Decimal, decimals: int) -> Decimal:
+def rounded(value: Decimal | int, decimals: int) -> Decimal:
     """A value with that many decimals, halves away from zero; never -0."""
-    found = value.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, EXACT)
+    found = Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, EXACT)
     return found if found else found.copy_abs()
 
 
-def grouped(value: Decimal, decimals: int = 2) -> str:
+def grouped(value: Decimal | int, decimals: int = 2) -> str:
     """1,234.50"""
     return f"{rounded(value, decimals):,}"

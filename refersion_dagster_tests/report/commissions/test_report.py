@@ -146,18 +146,23 @@ class TestFigures:
         for column in (1, 4):
             assert sum(row[column] for row in states) == made[column]
 
-    def test_approval_rates_are_of_orders_that_were_decided(self, reported: Reported) -> None:
+    @pytest.mark.parametrize(
+        ("shown", "rejections"), [("Approval rate", "'DENIED'"), ("Quality rate", "'DENIED', 'UNQUALIFIED'")]
+    )
+    def test_approval_rates_are_of_orders_that_were_decided(
+        self, reported: Reported, shown: str, rejections: str
+    ) -> None:
         asked = ask(
             reported,
             "SELECT currency, count(CASE WHEN status = 'APPROVED' THEN 1 END), "
-            "count(CASE WHEN status IN ('DENIED', 'UNQUALIFIED') THEN 1 END) FROM refersion_summaries.conversions "
+            f"count(CASE WHEN status IN ({rejections}) THEN 1 END) FROM refersion_summaries.conversions "
             f"WHERE kind = 'order' AND booked_month <= DATE '{MONTH}' GROUP BY currency",
         )
         terms = [
             (text(term), figure(said))
             for facts in reported.page.iter("dl")
             for term, said in pairwise(facts)
-            if term.tag == "dt" and text(term) == "Approval rate"
+            if term.tag == "dt" and text(term) == shown
         ]
         assert sorted(rate for _, rate in terms if rate) == pytest.approx(
             sorted(Decimal(approved) / (approved + rejected) for _, approved, rejected in asked), abs=Decimal("1e-12")
