@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from math import ceil, floor
 from xml.etree import ElementTree
 
 SVG = "http://www.w3.org/2000/svg"
@@ -17,6 +19,8 @@ ElementTree.register_namespace("", SVG)
 # Pixels; texts are 11 and 14 high, so that a chart that is shown smaller than it is drawn is hard to read.
 WIDE, NARROW = (720, 220), (440, 200)
 PIXELS_PER_LABEL = 110  # along the x axis
+LEGEND_HEIGHT = 32
+MOST_STEPS = 5  # of the y axis, above and below 0 together
 FRACTION = re.compile(r"\d+\.\d+")
 # XML has no way to write these.
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -80,13 +84,13 @@ def line_chart(
         height=height,
         margin=8,
         margin_right=28,  # for the half of the last label
+        margin_bottom=LEGEND_HEIGHT if len(lines) > 1 else 8,
         x_labels=[written(label) for label in labels],
         # Those are evenly spaced, and the last is among them.
         x_labels_major=[written(label) for label in labels[:: -max(1, -(-len(labels) // most))]],
         show_minor_x_labels=False,
         include_x_axis=True,
-        min_scale=3,
-        max_scale=5,
+        y_labels=ticks([value for line in lines for value in line.values if value is not None]),
         value_formatter=number,
         allow_interruptions=True,
         # A value between two gaps is no line.
@@ -105,6 +109,21 @@ def line_chart(
     for line in lines:
         chart.add(written(line.name), list(line.values))
     return _finished(chart.render(is_unicode=True), description, name, size)
+
+
+def ticks(values: Sequence[float]) -> list[float]:
+    """Round numbers for the y axis, evenly spaced: 0 is one of them, and no value lies beyond the first or the last."""
+    low, high = (Decimal(repr(edge)) for edge in (min((0, *values)), max((0, *values))))
+    span = high - low
+    if not span:
+        return [0, 1]
+    power = Decimal(1).scaleb(span.adjusted() - 1)
+    for factor in (1, 2, 5, 10, 20, 50, 100):
+        step = power * factor
+        first, last = floor(low / step), ceil(high / step)
+        if last - first <= MOST_STEPS:
+            break
+    return [float(step * number) for number in range(first, last + 1)]
 
 
 def number(value: float) -> str:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from refersion_dagster.charts import MOST_LINES, NARROW, SVG, WIDE, Line, line_chart, number
+from refersion_dagster.charts import MOST_LINES, NARROW, SVG, WIDE, Line, line_chart, number, ticks
 
 DAYS = [f"2025-01-{day:02}" for day in range(1, 31)]
 
@@ -52,6 +52,30 @@ def test_a_value_between_two_gaps_is_a_dot() -> None:
     dots = list(drawn(Line("Sales", [None, 2, None, 3, 4])).iter(f"{{{SVG}}}circle"))
     assert dots
     assert not list(drawn(Line("Sales", [None, 2, 2, 3, 4])).iter(f"{{{SVG}}}circle"))
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([], [0, 1]),
+        ([0, 0], [0, 1]),
+        ([5050.5], [0, 2000, 4000, 6000]),
+        ([-2300, 5050], [-4000, -2000, 0, 2000, 4000, 6000]),
+        ([-7], [-8, -6, -4, -2, 0]),
+        ([0.1, 0.3], [0, 0.1, 0.2, 0.3]),
+        ([100], [0, 20, 40, 60, 80, 100]),
+    ],
+)
+def test_the_axis_reaches_as_far_as_the_lines(values: list[float], wanted: list[float]) -> None:
+    assert ticks(values) == wanted
+
+
+def test_a_legend_names_the_lines_within_the_picture() -> None:
+    chart = drawn(Line("Sales", [1, 2]), Line("Commission", [0, 1]))
+    (legends,) = [one for one in chart.iter(f"{{{SVG}}}g") if one.get("class") == "legends"]
+    top = float(re.findall(r"[\d.]+", legends.get("transform", ""))[1])
+    assert top + 16 < int(chart.get("height", "0"))
+    assert {"Sales", "Commission"} <= set(words(legends))
 
 
 @pytest.mark.parametrize("values", [[5], [0, 0], [-5, -7, 3], [1e15, 2e15], [0.0001, 0.0002], [None, None]])
