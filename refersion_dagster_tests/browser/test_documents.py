@@ -171,6 +171,10 @@ def test_a_phone_shows_it_without_scrolling_sideways(documents: Documents, look:
             || (['auto', 'scroll'].includes(getComputedStyle(box).overflowX) && box.tabIndex === 0);
         })"""
     )
+    assert page.evaluate(
+        """() => [...document.querySelectorAll('.scroll')].every(box => box.scrollWidth <= box.clientWidth
+          || getComputedStyle(box.querySelector('.sideways')).display === 'block')"""
+    ), "a table with columns off the screen does not say so"
 
 
 def test_the_keyboard_goes_to_the_main_part_first_and_then_from_link_to_link(
