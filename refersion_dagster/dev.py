@@ -23,6 +23,10 @@ from refersion_dagster.sandboxed import DATABASE, sandboxed
 # How long a run may take to end when it is told to.
 END_SECONDS = 5
 UNFINISHED = RunsFilter(statuses=IN_PROGRESS)
+# An instance of our making: without the dialog that asks for an e-mail address before it shows a page.
+NO_DIALOG = "nux:\n  enabled: false\n"
+# `dagster dev` recommends a command of a package that this project does not need, each time it starts.
+SUPERSEDED = "ignore:Function `dev_command`"
 # Dagster's own default.
 HOST = "127.0.0.1"
 
@@ -44,6 +48,8 @@ def run_dev(port: int, demo_folder: Path | None) -> int:
     if demo_folder is None:
         home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").resolve()
         home.mkdir(parents=True, exist_ok=True)
+        if not (home / "dagster.yaml").exists():
+            (home / "dagster.yaml").write_text(NO_DIALOG)
         return dagster_dev(port, Path.cwd(), {"DAGSTER_HOME": str(home)})
     folder = demo_folder.resolve()
     with sandboxed(folder) as sandbox:
@@ -86,6 +92,7 @@ def dagster_dev(
         "--port",
         str(port),
     ]
+    warnings = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), SUPERSEDED]))
     # Handled before the process starts: one that was started with SIGINT ignored, as shells start what runs in the
     # background, would ignore ours too.
     stop = threading.Event()
@@ -95,7 +102,7 @@ def dagster_dev(
             process = subprocess.Popen(  # noqa: S603 - our own words
                 command,
                 cwd=folder,
-                env=os.environ | environment,
+                env=os.environ | {"PYTHONWARNINGS": warnings} | environment,
                 stdout=output,
                 stderr=subprocess.STDOUT if output else None,
                 # A terminal's Ctrl-C goes to the whole group, the signal of `kill` or a service manager to this process
