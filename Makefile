@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test load-test screenshots lint format clean
+.PHONY: help setup demo dev test test-all load-test screenshots lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
 
 test: $(STAMP) ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto
+
+test-all: test ## the suite, and the wheel in clean environments, by each Python from 3.11 to 3.13 that is at hand
+	$(BIN)/python -m pytest -m installs --numprocesses 2 --dist=worksteal
 
 load-test: $(STAMP) ## the webhook receiver: 1,000 events a second for 30 s, killed in the middle
 	$(BIN)/python -m benchmarks.webhooks

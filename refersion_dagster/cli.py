@@ -10,6 +10,7 @@ from refersion_dagster.actions.command import actions
 from refersion_dagster.doctor.command import doctor
 from refersion_dagster.explore.command import explore
 from refersion_dagster.sandbox.command import sandbox
+from refersion_dagster.settings import InvalidSetting, load_settings
 from refersion_dagster.webhooks.command import webhooks
 
 DEMO_FOLDER = Path(".demo")
@@ -23,7 +24,15 @@ port_option = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="refersion-dagster")
 def main() -> None:
-    """Refersion in your warehouse: who drove the sales, and what is owed."""
+    """Refersion in your warehouse: who drove the sales, and what is owed.
+
+    Settings are read from the environment and from .env of this folder. Where both name a variable, the environment
+    counts.
+    """
+    try:
+        load_settings()
+    except InvalidSetting as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command()

@@ -10,6 +10,11 @@ from datetime import timedelta
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 
+from refersion_dagster.settings import load_settings
+
+# Before the modules below, as some look at the environment when they are imported.
+load_settings()
+
 from refersion_dagster.actions.jobs import action_jobs
 from refersion_dagster.actions.specs import action_specs
 from refersion_dagster.automation.activity import refersion_activity

@@ -70,8 +70,9 @@ def run_demo(folder: Path, watch: Watched | None = None) -> int:
             with watched(sandbox, folder, watch, console):
                 return dagster_dev(watch.port, folder, watch.environment(), folder / LOG, end_runs=True)
     console.print(
-        "Next: [bold]make demo UI=1[/bold] shows it in Dagster, at work; for your own account put its keys into .env "
-        "(see .env.example), then [bold]make dev[/bold]."
+        "Next: [bold]refersion-dagster demo --ui[/bold] shows it in Dagster, at work; for your own account put its "
+        "keys into .env (REFERSION_PUBLIC_KEY, REFERSION_SECRET_KEY, REFERSION_GRAPHQL_TOKEN), then "
+        "[bold]refersion-dagster dev[/bold]."
     )
     return 0
 

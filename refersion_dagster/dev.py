@@ -55,7 +55,7 @@ def run_dev(port: int, demo_folder: Path | None) -> int:
     with sandboxed(folder) as sandbox:
         click.echo(f"A local Refersion runs at {sandbox.url}.")
         if not (folder / DATABASE).exists():
-            click.echo("Nothing is loaded yet: materialise all in the UI, or run `make demo` before.")
+            click.echo("Nothing is loaded yet: materialise all in the UI, or run `refersion-dagster demo` before.")
         return dagster_dev(port, folder, {}, end_runs=True)
 
 

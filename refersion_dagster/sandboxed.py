@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.settings import env_file_ignored
 
 DATABASE, CLOCK, LOG = "refersion.duckdb", "clock.txt", "dagster.log"
 # Of Dagster's instance: it reports nothing, and asks for no e-mail address before it shows a page.
@@ -59,13 +60,14 @@ def environment(sandbox: SandboxServer, folder: Path) -> dict[str, str]:
 
 @contextmanager
 def only_these_settings(settings: Mapping[str, str]) -> Iterator[None]:
-    """The environment with these variables and no REFERSION_ variable of the user's own."""
+    """The environment with these variables, and no REFERSION_ variable of the user's own: neither there nor in .env."""
     before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__"))]:
         del os.environ[name]
     os.environ.update(settings)
     try:
-        yield
+        with env_file_ignored():
+            yield
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.settings import env_file_ignored
 from refersion_dagster_tests.location import SMALL
 from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
 from refersion_dagster_tests.summaries.hand_made import Books, create_raw_tables
@@ -35,6 +36,13 @@ settings.load_profile("suite")
 def pytest_xdist_auto_num_workers() -> int:
     """Half as many workers again as there are processors: a third of the tests' time is spent waiting."""
     return (os.cpu_count() or 1) * 3 // 2
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Test modules import the code location, which reads .env of the working directory: here that is a developer's."""
+    with env_file_ignored():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

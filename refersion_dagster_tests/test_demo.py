@@ -108,7 +108,7 @@ def test_it_says_where_the_database_is_and_what_to_do_next(demo: Demo) -> None:
     report = demo.folder / "reports" / "latest.html"
     assert f"The report, for your browser: {report}" in demo.ended.output.splitlines()
     assert report.read_text("utf-8").count("<h1>") == 1
-    assert "make demo UI=1" in " ".join(demo.ended.output.split())
+    assert "refersion-dagster demo --ui" in " ".join(demo.ended.output.split())
 
 
 def test_it_tells_its_progress_table_by_table(demo: Demo) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
@@ -31,12 +30,7 @@ def actions() -> None:
 
     A call whose answer was lost may have been carried out or not. It is never repeated by itself: `list` shows it,
     `show` what Refersion's own data says about it now, and `settle` records what you decide.
-
-    Settings are read from the environment and from .env.
     """
-    from dotenv import load_dotenv
-
-    load_dotenv(Path(".env"))
 
 
 @actions.command("list")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -27,8 +26,8 @@ from refersion_dagster.ingest.loading import load_tables
 from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.settings import ALLOW_WRITES, InvalidSetting, writes_allowed
 
-ALLOW_WRITES = "REFERSION_ALLOW_WRITES"
 # Tags of runs that nobody launched by hand, and what started them.
 AUTOMATIC = {
     "dagster/schedule_name": "a schedule",
@@ -80,14 +79,19 @@ def _launched_by_hand(tags: Mapping[str, str]) -> None:
         )
 
 
-def allowed(environment: Mapping[str, str] = os.environ) -> None:
-    """Raises dg.Failure unless the environment allows what writes to Refersion."""
-    if environment.get(ALLOW_WRITES, "").strip().lower() != "true":
-        raise dg.Failure(
-            f"Nothing was sent: writing to Refersion is off. Set {ALLOW_WRITES}=true where Dagster runs (.env), or "
-            "leave dry_run at true to see what would be sent.",
-            allow_retries=False,
-        )
+def allowed() -> None:
+    """Raises dg.Failure unless the settings allow what writes to Refersion."""
+    try:
+        if writes_allowed():
+            return
+    except InvalidSetting as error:
+        raise dg.Failure(f"Nothing was sent: writing to Refersion is off. {error}", allow_retries=False) from None
+    raise dg.Failure(
+        f"Nothing was sent: writing to Refersion is off. Set {ALLOW_WRITES}=true where Dagster runs (.env), or "
+        "leave dry_run at true to see what would be sent. Where both the environment and .env name it, both have to "
+        "say true.",
+        allow_retries=False,
+    )
 
 
 def _order(endpoint: Endpoint, config: ActionConfig, run_id: str) -> Order:

@@ -15,8 +15,9 @@ from refersion_dagster.automation.jobs import refersion_refresh
 from refersion_dagster.automation.running import going_on
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource
+from refersion_dagster.settings import InvalidSetting, whole_number
 
-INTERVAL_VARIABLE = "REFERSION_ACTIVITY_SECONDS"
+INTERVAL_VARIABLE, INTERVAL = "REFERSION_ACTIVITY_SECONDS", "300"
 # The answer has to come within Dagster's time limit of a sensor, which is 60 s.
 RETRY_SECONDS = 10
 # Conversions of these days are summed up for comparison, and read again when something changed.
@@ -73,11 +74,16 @@ class Cursor:
 
 
 def interval(environment: Mapping[str, str] = os.environ) -> int:
-    """Seconds between two looks. Raises ValueError for a setting that is no number."""
-    given = environment.get(INTERVAL_VARIABLE) or "300"
-    if not given.strip().isdecimal() or int(given) < 1:
-        raise ValueError(f"{INTERVAL_VARIABLE} is {given!r}; it has to be a whole number of seconds, 1 or more.")
-    return int(given)
+    """Seconds between two looks. Raises InvalidSetting for one that is no number."""
+    return whole_number(INTERVAL_VARIABLE, environment.get(INTERVAL_VARIABLE) or INTERVAL, 1)
+
+
+def _interval_of_definition() -> int:
+    """The interval to define the sensor with: a setting that is no number is told at each look, not here."""
+    try:
+        return interval()
+    except InvalidSetting:
+        return int(INTERVAL)
 
 
 def look(refersion: RefersionResource) -> Seen:
@@ -105,7 +111,7 @@ def look(refersion: RefersionResource) -> Seen:
 
 @dg.sensor(
     job=refersion_refresh,
-    minimum_interval_seconds=interval(),
+    minimum_interval_seconds=_interval_of_definition(),
     description="Asks Refersion now and then, by two small requests, whether conversions or affiliates changed, "
     "and refreshes the last days only then.",
 )
@@ -114,6 +120,7 @@ def refersion_activity(
 ) -> dg.SensorResult | dg.SkipReason:
     """Compares what Refersion says with what it said before; skip reasons tell what it saw."""
     cursor, now = Cursor.read(context.cursor), datetime.now(UTC)
+    interval()
     if cursor.not_before and now < datetime.fromisoformat(cursor.not_before):
         return dg.SkipReason(f"Refersion did not answer {cursor.failures} times; waiting until {cursor.not_before}.")
     try:

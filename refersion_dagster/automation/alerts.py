@@ -12,6 +12,7 @@ import dagster as dg
 
 from refersion_dagster.automation.notify import URLS_VARIABLE, Channel, channels, send
 from refersion_dagster.automation.problems import Problem, ended_runs, late, of_run
+from refersion_dagster.settings import whole_number
 
 INTERVAL_SECONDS = 30
 RUNS_A_TICK = 50
@@ -101,8 +102,5 @@ def tell(problem: Problem, to: Sequence[Channel]) -> list[Channel]:
 
 
 def late_after(environment: Mapping[str, str]) -> timedelta:
-    """How old the data may be. Raises ValueError for a setting that is no number."""
-    given = environment.get(LATE_VARIABLE) or LATE_HOURS
-    if not given.strip().isdecimal() or int(given) < 1:
-        raise ValueError(f"{LATE_VARIABLE} is {given!r}; it has to be a whole number of hours, 1 or more.")
-    return timedelta(hours=int(given))
+    """How old the data may be. Raises InvalidSetting for one that is no number."""
+    return timedelta(hours=whole_number(LATE_VARIABLE, environment.get(LATE_VARIABLE) or LATE_HOURS, 1))

@@ -35,6 +35,22 @@ def channels(environment: Mapping[str, str] = os.environ) -> list[Channel]:
     return [Channel(number, url) for number, url in enumerate(environment.get(URLS_VARIABLE, "").split(), start=1)]
 
 
+def unusable(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """What is wrong with each channel that nothing can be sent to, in words without its address."""
+    import apprise
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)
+    found = []
+    for channel in channels(environment):
+        try:
+            known = apprise.Apprise().add(channel.url)
+        except Exception:  # noqa: BLE001 - whatever a service's code does, as in send
+            known = False
+        if not known:
+            found.append(f"{channel} is no address that alerts can be sent to.")
+    return found
+
+
 def send(to: Sequence[Channel], title: str, text: str) -> list[Channel]:
     """Sends a text to each channel, and gives those that it did not reach; a broken one keeps no other from it."""
     import apprise  # only where there is something to send: it knows a hundred services

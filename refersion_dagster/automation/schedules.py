@@ -7,8 +7,9 @@ read. Times, time zone and look-backs are environment variables, read when the c
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,11 +18,12 @@ from croniter import croniter
 
 from refersion_dagster.automation.jobs import refersion_refresh
 from refersion_dagster.automation.running import going_on
+from refersion_dagster.settings import InvalidSetting
 
 TIMEZONE_VARIABLE = "REFERSION_SCHEDULE_TIMEZONE"
 
 
-class InvalidSchedule(ValueError):
+class InvalidSchedule(InvalidSetting):
     """A variable that no schedule can be made of; names it and what it may be."""
 
 
@@ -76,8 +78,44 @@ CADENCES = (
 
 
 def schedules(environment: Mapping[str, str] = os.environ) -> list[dg.ScheduleDefinition]:
-    """The schedules, as the environment sets them. Raises InvalidSchedule."""
-    return [schedule(cadence, environment) for cadence in CADENCES]
+    """The schedules, as the environment sets them; one that it sets wrong says so at each tick."""
+    return [
+        or_telling(
+            cadence.name,
+            refersion_refresh,
+            cadence.cron,
+            partial(schedule, cadence, environment),
+            cadence.runs_by_default,
+        )
+        for cadence in CADENCES
+    ]
+
+
+def or_telling(
+    name: str, job: Any, cron: str, make: Callable[[], dg.ScheduleDefinition], runs_by_default: bool = False
+) -> dg.ScheduleDefinition:
+    """A schedule; where it cannot be made, one at its default times whose ticks fail with the reason.
+
+    So a misspelt time zone keeps no code location from loading.
+    """
+    try:
+        return make()
+    except InvalidSchedule as error:
+        wrong = str(error)
+
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        description=wrong,
+        # Those that do nothing unless they are switched on say nothing unless they are, either.
+        default_status=dg.DefaultScheduleStatus.RUNNING if runs_by_default else dg.DefaultScheduleStatus.STOPPED,
+    )
+    def tick(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        raise InvalidSchedule(wrong)
+
+    return tick
 
 
 def schedule(cadence: Cadence, environment: Mapping[str, str]) -> dg.ScheduleDefinition:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 
 import click
 
@@ -19,15 +18,15 @@ def doctor(as_json: bool) -> None:
 
     The exit code is 0 where a refresh would work, else 1. Settings are read from the environment and from .env.
     """
-    from dotenv import dotenv_values
     from rich.console import Console
 
     from refersion_dagster.doctor.examining import examine
     from refersion_dagster.doctor.show import show
+    from refersion_dagster.settings import load_settings
 
     # What libraries warn of on the way is told by the checks, in their place.
     logging.disable(logging.ERROR)
-    findings = examine(dotenv_values(Path(".env")))
+    findings = examine(load_settings())
     if as_json:
         click.echo(json.dumps(findings.as_json(), indent=2, ensure_ascii=False))
     else:

@@ -8,6 +8,7 @@ from refersion_dagster.doctor import graphql, machine, rest, settings, totals, w
 from refersion_dagster.doctor.findings import Findings
 from refersion_dagster.doctor.given import find_given
 from refersion_dagster.doctor.probing import Probe, run_probes
+from refersion_dagster.settings import Settings
 from refersion_dagster.warehouse import WarehouseNotSet
 from refersion_dagster.warehouse.duckdb_database import DuckDBDatabase
 
@@ -22,13 +23,9 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def examine(dotenv: Mapping[str, str | None]) -> Findings:
-    """Looks at everything at once, and tells it without any secret.
-
-    Args:
-        dotenv: what .env says, see find_given.
-    """
-    given = find_given(dotenv)
+def examine(loaded: Settings) -> Findings:
+    """Looks at everything at once, and tells it without any secret."""
+    given = find_given(loaded)
     account, tables = given.account(), given.warehouse()
     try:
         database = tables.database

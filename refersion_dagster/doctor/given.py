@@ -1,4 +1,4 @@
-"""What the doctor is given: settings of the environment and `.env`, as a run of Dagster in this folder has them."""
+"""What the doctor is given: the settings of this folder, as every process that is started here has them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from refersion_dagster.automation.notify import URLS_VARIABLE
 from refersion_dagster.refersion.account import Account
 from refersion_dagster.refersion.environment import INTEGERS, VARIABLES
 from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse
+from refersion_dagster.settings import Settings
 from refersion_dagster.webhooks.signature import SECRET_VARIABLE
 
 KEYS = ("public_key", "api_key", "graphql_token")
@@ -30,13 +31,18 @@ class Given:
 
     Args:
         environment: all variables, those of .env included.
-        sources: where each variable of ours comes from: "environment" or ".env".
+        settings: where each variable comes from.
         values: arguments of the account that are set, in the environment or in dlt's configuration.
     """
 
     environment: Mapping[str, str]
-    sources: Mapping[str, str]
+    settings: Settings
     values: Mapping[str, str]
+
+    @property
+    def ours(self) -> list[str]:
+        """The variables of ours that are set."""
+        return [name for name in self.settings.sources if name.startswith("REFERSION_") and self.environment.get(name)]
 
     def account(self) -> Account:
         """Clients that wait for seconds only. Settings that make no sense are left at their default."""
@@ -65,22 +71,13 @@ class Given:
         return sorted((part for part in parts if len(part) >= SHORTEST_SECRET), key=len, reverse=True)
 
 
-def find_given(dotenv: Mapping[str, str | None]) -> Given:
-    """What is set now.
-
-    Args:
-        dotenv: what .env says. It counts where the environment says nothing, and is put into the environment, where
-            dlt and Dagster look.
-    """
-    from_file = {name: value for name, value in dotenv.items() if value is not None and name not in os.environ}
-    os.environ.update(from_file)
-    ours = [name for name in os.environ if name.startswith("REFERSION_") and os.environ[name]]
-    sources = {name: ".env" if name in from_file else "environment" for name in sorted(ours)}
+def find_given(settings: Settings) -> Given:
+    """What is set now. The settings are those that were put into the environment, where dlt and Dagster look."""
     values = {name: value for name, variable in VARIABLES.items() if (value := os.environ.get(variable))}
     for name in VARIABLES.keys() - values.keys():
         if (found := _in_dlts_configuration(name)) is not None:
             values[name] = found
-    return Given(dict(os.environ), sources, values)
+    return Given(dict(os.environ), settings, values)
 
 
 def _in_dlts_configuration(name: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,9 +16,9 @@ import yaml
 from packaging.requirements import Requirement
 
 from refersion_dagster.doctor.findings import Check, Status, failed, passed, warned
+from refersion_dagster.installation import PACKAGE
 
 VERSIONS, SPACE, DAGSTER = ("versions",), ("disk_space",), ("dagster_home", "daemon")
-PACKAGE = "refersion-dagster"
 # Named in the message; all others are in the details.
 SHOWN = ("dagster", "dlt", "duckdb")
 GIGABYTE = 1_000_000_000
@@ -30,6 +31,7 @@ def look_at_versions() -> Iterator[Check]:
     """Every package that this one needs, held against what it needs."""
     found: dict[str, str] = {}
     wrong: list[str] = []
+    needed: list[str] = []
     for text in metadata.requires(PACKAGE) or ():
         requirement = Requirement(text)
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
@@ -38,13 +40,17 @@ def look_at_versions() -> Iterator[Check]:
             version = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
             wrong.append(f"{requirement.name} is not installed")
+            needed.append(f"{requirement.name}{requirement.specifier}")
             continue
         found[requirement.name] = version
         if not requirement.specifier.contains(version, prereleases=True):
             wrong.append(f"{requirement.name} is {version}, and has to be {requirement.specifier}")
+            needed.append(f"{requirement.name}{requirement.specifier}")
     details = {"python": platform.python_version(), PACKAGE: metadata.version(PACKAGE), **found}
     if wrong:
-        yield failed("versions", "; ".join(wrong), f"Install again: pip install --upgrade {PACKAGE}", **details)
+        yield failed(
+            "versions", "; ".join(wrong), f"Install what is needed: pip install {shlex.join(needed)}", **details
+        )
         return
     told = ", ".join(f"{name} {details[name]}" for name in ("python", PACKAGE, *SHOWN))
     yield passed("versions", told, **details)

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from refersion_dagster.actions.launching import ALLOW_WRITES
-from refersion_dagster.automation.activity import INTERVAL_VARIABLE
-from refersion_dagster.automation.alerts import LATE_VARIABLE, PAGE_VARIABLE
-from refersion_dagster.automation.notify import URLS_VARIABLE
-from refersion_dagster.automation.schedules import CADENCES, TIMEZONE_VARIABLE, schedules
-from refersion_dagster.automation.statements import CRON_VARIABLE, statements_schedule
+import duckdb
+
+from refersion_dagster.automation.activity import INTERVAL_VARIABLE, interval
+from refersion_dagster.automation.alerts import LATE_VARIABLE, PAGE_VARIABLE, late_after
+from refersion_dagster.automation.notify import URLS_VARIABLE, unusable
+from refersion_dagster.automation.schedules import CADENCES, TIMEZONE_VARIABLE, cron_of, schedule
+from refersion_dagster.automation.statements import CRON, CRON_VARIABLE
 from refersion_dagster.doctor.findings import Check, failed, passed, warned
 from refersion_dagster.doctor.given import Given
 from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES
 from refersion_dagster.refersion import refersion_source
 from refersion_dagster.refersion.auth import Credentials
-from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE
+from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE, limit_memory
 from refersion_dagster.refersion.environment import INTEGERS, VARIABLES
-from refersion_dagster.refersion.errors import RefersionError
+from refersion_dagster.refersion.errors import RefersionError, UnusableSetting
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES
 from refersion_dagster.report.folder import REPORTS_VARIABLES
 from refersion_dagster.resources import WAREHOUSE_VARIABLES
+from refersion_dagster.settings import ALLOW_WRITES, whole_number, writes_allowed
 from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSettings
 from refersion_dagster.warehouse.database import database
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 from refersion_dagster.webhooks.signature import SECRET_VARIABLE
 
-NAMES = ("settings", "setting_names", "key_pair", "token", "code_location")
+NAMES = ("settings", "setting_sources", "setting_names", "key_pair", "token", "code_location")
 KNOWN = frozenset(
     {
         *VARIABLES.values(),
@@ -48,14 +50,27 @@ KNOWN = frozenset(
 )
 PREFIX = "REFERSION_"
 # How alike two words are that may be meant to be one, from 0 to 1.
-CLOSE = 0.7
+CLOSE, CLOSEST = 0.7, 0.9
+# Names that other programs have for the same, and that nobody finds by likeness.
+OTHER_NAMES = {
+    "REFERSION_API_KEY": VARIABLES["api_key"],
+    "REFERSION_API_SECRET": VARIABLES["api_key"],
+    "REFERSION_PRIVATE_KEY": VARIABLES["api_key"],
+    "REFERSION_KEY": VARIABLES["public_key"],
+    "REFERSION_TOKEN": VARIABLES["graphql_token"],
+    "REFERSION_ACCESS_TOKEN": VARIABLES["graphql_token"],
+    "REFERSION_DATABASE": WAREHOUSE_VARIABLES["duckdb_path"],
+    "REFERSION_TIMEZONE": SETTINGS_VARIABLES["report_timezone"],
+}
 # Settings of the source that it checks by itself.
 CHECKED_BY_SOURCE = ("start_date", "pii", *sorted(INTEGERS))
+LOCK_TIMEOUT = WAREHOUSE_VARIABLES["lock_timeout_seconds"]
 WHERE_SET = "Correct it in .env or where the environment is set."
 
 
 def look_at_settings(given: Given) -> Iterator[Check]:
     yield _values(given)
+    yield _sources(given)
     yield _names(given)
     yield from _keys(given)
     yield _code_location()
@@ -65,9 +80,34 @@ def _values(given: Given) -> Check:
     wrong = list(_wrong_values(given))
     if wrong:
         return failed("settings", " ".join(wrong), WHERE_SET, wrong=wrong)
-    where = {place: list(given.sources.values()).count(place) for place in ("environment", ".env")}
-    told = [f"{count} in {'the ' if place == 'environment' else ''}{place}" for place, count in where.items() if count]
-    return passed("settings", f"well-formed: {', '.join(told) or 'none is set'}", set=list(given.sources))
+    return passed("settings", "well-formed" if given.ours else "well-formed: none is set", set=given.ours)
+
+
+def _sources(given: Given) -> Check:
+    """Where each value comes from; never the value."""
+    settings = given.settings
+    places: dict[str, list[str]] = {}
+    for name, place in settings.sources.items():
+        if given.environment.get(name):
+            places.setdefault(place, []).append(name)
+    in_dlt = [name for name in given.values if not given.environment.get(VARIABLES[name])]
+    if in_dlt:
+        places["dlt's configuration"] = [f"[sources.refersion_source] {name}" for name in in_dlt]
+    told = "; ".join(f"{place}: {', '.join(names)}" for place, names in places.items()) or "nothing is set"
+    doubts = [
+        f"{name} is in {settings.path} too, as something else; the environment counts." for name in settings.overruled
+    ]
+    doubts += [f"{settings.path}: {line}." for line in settings.unreadable]
+    if doubts:
+        return warned(
+            "setting_sources",
+            f"{' '.join(doubts)} {told}",
+            "Take away what is not meant, in the environment or in .env.",
+            sources=places,
+            overruled=list(settings.overruled),
+            unreadable=list(settings.unreadable),
+        )
+    return passed("setting_sources", told, sources=places, overruled=[], unreadable=[])
 
 
 def _wrong_values(given: Given) -> Iterator[str]:
@@ -76,35 +116,42 @@ def _wrong_values(given: Given) -> Iterator[str]:
         value = given.values.get(name)
         if value is None:
             continue
-        if name in INTEGERS and not value.strip().isdigit():
-            yield f"{VARIABLES[name]} is {value!r}; it has to be a whole number."
-            continue
-        argument: dict[str, Any] = {name: int(value) if name in INTEGERS else value}
-        if said := _said_by(lambda argument=argument: refersion_source(**argument)):
-            yield said if VARIABLES[name] in said else f"{VARIABLES[name]}: {said}."
+        variable = VARIABLES[name]
+        if said := _said_by(lambda name=name, value=value: _try_source(name, value)):
+            yield said if variable in said else f"{variable}: {said}."
     for name in ("rest_url", "graphql_url"):
         value = given.values.get(name)
         if value is not None and not _is_address(value):
             yield f"{VARIABLES[name]} is no web address; it has to begin with https:// and name a host."
     environment = given.environment
-    destination = environment.get(WAREHOUSE_VARIABLES["destination"]) or "duckdb"
-    if said := _said_by(lambda: database(destination, environment.get(WAREHOUSE_VARIABLES["duckdb_path"]) or "x")):
-        yield said
-    yield from _wrong_numbers(environment, WAREHOUSE_VARIABLES["lock_timeout_seconds"], LATE_VARIABLE)
+    attempts: list[Callable[[], object]] = [
+        lambda: database(
+            environment.get(WAREHOUSE_VARIABLES["destination"]) or "duckdb",
+            environment.get(WAREHOUSE_VARIABLES["duckdb_path"]) or "x",
+        ),
+        lambda: whole_number(LOCK_TIMEOUT, environment.get(LOCK_TIMEOUT) or "0"),
+        _try_memory,
+        lambda: late_after(environment),
+        lambda: interval(environment),
+        writes_allowed,
+        *(lambda cadence=cadence: schedule(cadence, environment) for cadence in CADENCES),
+        lambda: cron_of(CRON_VARIABLE, CRON, environment),
+    ]
     for field, name in SETTINGS_VARIABLES.items():
         if value := environment.get(name):
-            settings = ReportSettings(**{field: value})
-            if said := _said_by(settings.parameters):
-                yield said
-    if said := _said_by(lambda: [*schedules(environment), statements_schedule(environment)]):
-        yield said
+            attempts.append(ReportSettings(**{field: value}).parameters)
+    yield from dict.fromkeys(said for attempt in attempts if (said := _said_by(attempt)))
+    yield from unusable(environment)
 
 
-def _wrong_numbers(environment: Mapping[str, str], *names: str) -> Iterator[str]:
-    for name in names:
-        value = environment.get(name)
-        if value and not value.strip().isdigit():
-            yield f"{name} is {value!r}; it has to be a whole number."
+def _try_source(name: str, value: str) -> None:
+    argument: dict[str, Any] = {name: whole_number(VARIABLES[name], value) if name in INTEGERS else value}
+    refersion_source(**argument)
+
+
+def _try_memory() -> None:
+    with duckdb.connect(":memory:") as connection:
+        limit_memory(connection)
 
 
 def _said_by(attempt: Callable[[], object]) -> str | None:
@@ -113,6 +160,8 @@ def _said_by(attempt: Callable[[], object]) -> str | None:
         attempt()
     except WarehouseNotSet as error:
         return str(error.description)
+    except UnusableSetting as error:
+        return error.what
     except ValueError as error:
         return str(error)
     return None
@@ -127,7 +176,8 @@ def _is_address(value: str) -> bool:
 
 
 def _names(given: Given) -> Check:
-    unknown = [name for name in given.sources if name not in KNOWN]
+    unknown = [name for name in given.ours if name not in KNOWN]
+    unknown += [name for name in given.settings.file if not name.startswith(PREFIX) and _meant_by(name)]
     if not unknown:
         return passed("setting_names", "every REFERSION_ variable is known")
     likely = {name: meant for name in unknown if (meant := _meant_by(name))}
@@ -143,6 +193,10 @@ def _names(given: Given) -> Check:
 
 def _meant_by(name: str) -> str | None:
     """The variable that a misspelt one is most like, but for what all have in common."""
+    if name in OTHER_NAMES:
+        return OTHER_NAMES[name]
+    if not name.startswith(PREFIX):
+        return next(iter(difflib.get_close_matches(name.upper(), KNOWN, 1, CLOSEST)), None)
     endings = [known.removeprefix(PREFIX) for known in KNOWN]
     matches = difflib.get_close_matches(name.removeprefix(PREFIX), endings, 1, CLOSE)
     return f"{PREFIX}{matches[0]}" if matches else None

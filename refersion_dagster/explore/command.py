@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from refersion_dagster.installation import install_command
+
 NOTEBOOK = Path(__file__).with_name("notebook.py")
 
 
@@ -24,9 +26,7 @@ NOTEBOOK = Path(__file__).with_name("notebook.py")
 def explore(edit: Path | None, port: int, headless: bool) -> None:
     """Look at the published copies in a notebook: top affiliates, what is owed, who goes on selling."""
     if find_spec("marimo") is None:
-        raise click.ClickException(
-            "The notebook needs marimo. Install it with: pip install 'refersion-dagster[explore]'"
-        )
+        raise click.ClickException(f"The notebook needs marimo. Install it with: {install_command('explore')}")
     if edit is not None and not edit.exists():
         try:
             shutil.copyfile(NOTEBOOK, edit)

@@ -37,22 +37,31 @@ def loading_into(path: str, *, stays_open: bool = False) -> Iterator[Any]:
 
     Raises duckdb.IOException where another process has it open, and UnusableSetting where MEMORY_VARIABLE is no size.
     """
-    memory = os.environ.get(MEMORY_VARIABLE) or MEMORY
-    settings = {"memory_limit": memory, "threads": 2, "preserve_insertion_order": False}
+    settings = {"threads": 2, "preserve_insertion_order": False}
     with duckdb.connect(path) as connection, seldom_collected():
-        try:
-            for name, value in settings.items():
-                connection.execute(f"SET GLOBAL {name} = ?", [value])
-        except duckdb.ParserException:
-            raise UnusableSetting(
-                f"{MEMORY_VARIABLE} is {memory!r}, which is no size.", advice="Write it as in 1GB. Nothing was loaded."
-            ) from None
+        limit_memory(connection)
+        for name, value in settings.items():
+            connection.execute(f"SET GLOBAL {name} = ?", [value])
         try:
             yield DirectMergeDuckDb(file_credentials(path, statements=[CHECKPOINTS]), destination_name=DESTINATION_NAME)
         finally:
             if stays_open:
-                for name in settings:
+                for name in ("memory_limit", *settings):
                     connection.execute(f"RESET GLOBAL {name}")
+
+
+def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
+    """Sets what DuckDB may use. Raises UnusableSetting where MEMORY_VARIABLE is no size."""
+    memory = os.environ.get(MEMORY_VARIABLE) or MEMORY
+    try:
+        # DuckDB takes -1 for all that there is.
+        if not memory.strip()[:1].isdigit():
+            raise ValueError
+        connection.execute("SET GLOBAL memory_limit = ?", [memory])
+    except (ValueError, duckdb.Error):
+        raise UnusableSetting(
+            f"{MEMORY_VARIABLE} is {memory!r}, which is no size.", advice="Write it as in 1GB. Nothing was loaded."
+        ) from None
 
 
 def file_credentials(path: str, **settings: Any) -> DuckDbCredentials:

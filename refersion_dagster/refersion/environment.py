@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from refersion_dagster.settings import whole_number
+
 PIPELINE = "refersion_pipeline"
 DATASET = "refersion_data"
 DESTINATION_NAME = "refersion"
@@ -32,11 +34,9 @@ INTEGERS = frozenset({"lookback_days", "max_concurrency", "retry_seconds", "rows
 
 
 def from_environment() -> dict[str, Any]:
-    """Arguments of refersion_source, of the variables that are set. Raises ValueError for one that is no number."""
+    """Arguments of refersion_source, of the variables that are set. Raises InvalidSetting for one that is no number."""
     given: dict[str, Any] = {}
     for name, variable in VARIABLES.items():
         if value := os.environ.get(variable):
-            if name in INTEGERS and not value.strip().isdigit():
-                raise ValueError(f"{variable} is {value!r}; it has to be a whole number.")
-            given[name] = int(value) if name in INTEGERS else value
+            given[name] = whole_number(variable, value) if name in INTEGERS else value
     return given

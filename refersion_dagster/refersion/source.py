@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dlt
 from dlt.common.typing import TSecretStrValue
@@ -39,6 +39,15 @@ def build_resources(account: Account, options: ReadOptions, report: ReadReport) 
         yield tables.resource(entity, lambda report, entity=entity: tables.listed(entity, report))
     for entity in (PAYMENTS, CONVERSIONS):
         yield tables.resource(entity, lambda report, entity=entity: tables.windowed(entity, report))
+
+
+def first_moment(start_date: str) -> datetime:
+    """Where the first load begins. Raises ValueError for what is no date, and for one that is still to come."""
+    start = parse_moment(start_date)
+    # Clocks differ, and days begin at different times.
+    if start > datetime.now(UTC) + timedelta(days=1):
+        raise ValueError(f"start_date (REFERSION_START_DATE) is {start_date!r}, which is in the future.")
+    return start
 
 
 @dlt.source(name="refersion_source", section="refersion_source", max_table_nesting=0)
@@ -121,7 +130,7 @@ def refersion_source(
         Credentials(public_key, api_key, graphql_token), rest_url, graphql_url, max_concurrency, retry_seconds
     )
     span = SpanRequest(
-        start=parse_moment(start_date) if start_date else BEGINNING,
+        start=first_moment(start_date) if start_date else BEGINNING,
         lookback=timedelta(days=lookback_days),
         read_from=parse_moment(read_from) if read_from else None,
         read_to=parse_moment(read_to) if read_to else None,

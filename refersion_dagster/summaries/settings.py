@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from pydantic import Field
 
+from refersion_dagster.settings import InvalidSetting
 from refersion_dagster.warehouse.sql import Value
 
 SETTINGS_VARIABLES = {
@@ -20,10 +21,6 @@ SETTINGS_VARIABLES = {
     "auto_approval_days": "REFERSION_AUTO_APPROVAL_DAYS",
 }
 CURRENCY = re.compile(r"[A-Z]{3}")
-
-
-class InvalidSetting(ValueError):
-    """A setting that cannot be read; names its environment variable and what it may be."""
 
 
 class ReportSettings(dg.ConfigurableResource):

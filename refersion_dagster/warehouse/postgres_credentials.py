@@ -14,6 +14,7 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 
+from refersion_dagster.installation import install_command
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 
@@ -52,8 +53,8 @@ def postgres_credentials() -> EncodedCredentials:
     missing = [package for module, package in DRIVERS.items() if find_spec(module) is None]
     if missing:
         raise WarehouseNotSet(
-            f"REFERSION_DESTINATION is postgres, which needs {' and '.join(missing)}. Install "
-            "them with: pip install 'refersion-dagster[postgres]'"
+            f"REFERSION_DESTINATION is postgres, which needs {' and '.join(missing)}. Install with: "
+            f"{install_command('postgres')}"
         )
     destination = dlt.destinations.postgres()
     try:

@@ -23,7 +23,6 @@ from refersion_dagster.warehouse.errors import (
 )
 from refersion_dagster.warehouse.postgres_credentials import postgres_credentials
 from refersion_dagster.warehouse.postgres_errors import trouble_of
-from refersion_dagster.warehouse.postgres_loading import postgres_loading
 from refersion_dagster.warehouse.postgres_session import PostgresSession
 from refersion_dagster.warehouse.session import Session
 
@@ -65,7 +64,7 @@ class PostgresDatabase:
     @contextmanager
     def loading(self) -> Iterator[Any]:
         with seldom_collected():
-            yield postgres_loading(postgres_credentials())
+            yield _destination()
 
     def adapted(self, source: DltSource) -> DltSource:
         """dlt repeats a copy whose answer was lost, so that rows may be there twice before they are merged."""
@@ -76,7 +75,7 @@ class PostgresDatabase:
     @contextmanager
     def session(self, read_only: bool = False) -> Iterator[PostgresSession]:
         """Raises WarehouseUnreachable and WarehouseForbidden."""
-        destination: Any = postgres_loading(postgres_credentials())
+        destination = _destination()
         client = destination.client(Schema(PIPELINE), destination.spec()._bind_dataset_name(DATASET)).sql_client
         try:
             client.open_connection()
@@ -141,6 +140,15 @@ class PostgresDatabase:
                 "free some and run again."
             )
         return None
+
+
+def _destination() -> Any:
+    """dlt's destination. Raises WarehouseNotSet, also where the drivers are not installed."""
+    credentials = postgres_credentials()
+    # Here and not above: it imports psycopg2, which comes with the extra `postgres` only.
+    from refersion_dagster.warehouse.postgres_loading import postgres_loading
+
+    return postgres_loading(credentials)
 
 
 def writer(session: Session) -> str:

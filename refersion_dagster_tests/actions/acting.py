@@ -17,13 +17,13 @@ from refersion_dagster.actions.catalogue import ENDPOINTS
 from refersion_dagster.actions.jobs import action_job
 from refersion_dagster.actions.journal import Asking, Entry, Journal
 from refersion_dagster.actions.known import Limits
-from refersion_dagster.actions.launching import ALLOW_WRITES
 from refersion_dagster.actions.performing import perform, send_ordered
 from refersion_dagster.actions.plan import Order
 from refersion_dagster.actions.sources import from_configuration
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.model import Affiliate, Conversion
+from refersion_dagster.settings import ALLOW_WRITES
 from refersion_dagster_tests.location import Outcome, account_of, outcome, resources
 
 CREDIT = "conversion_manual_credit"

@@ -134,7 +134,8 @@ def test_it_warns_of_what_is_open_and_counts_what_was_done(actions: Actions) -> 
 def test_without_the_permission_of_the_environment_nothing_is_sent(
     actions: Actions, value: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from refersion_dagster.actions.launching import ALLOW_WRITES, allowed
+    from refersion_dagster.actions.launching import allowed
+    from refersion_dagster.settings import ALLOW_WRITES
 
     monkeypatch.delenv(ALLOW_WRITES, raising=False)
     if value is not None:

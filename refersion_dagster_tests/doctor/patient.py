@@ -12,6 +12,7 @@ import pytest
 from refersion_dagster.doctor.examining import examine
 from refersion_dagster.doctor.findings import Check, Findings, Status
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.settings import settle
 
 OK, WARNING, FAILED, SKIPPED = Status.OK, Status.WARNING, Status.FAILED, Status.SKIPPED
 PII_SALT = "salt_5d0e92b7a1c4"
@@ -41,8 +42,8 @@ class Patient:
             else:
                 self.monkeypatch.setenv(name, value)
 
-    def examined(self, dotenv: dict[str, str | None] | None = None) -> Examined:
-        findings = examine(dotenv or {})
+    def examined(self, dotenv: dict[str, str] | None = None) -> Examined:
+        findings = examine(settle(os.environ, dotenv or {}, Path(".env").absolute()))
         told = json.dumps(findings.as_json())
         keys = (self.sandbox.public_key, self.sandbox.secret_key, self.sandbox.graphql_token, PII_SALT)
         # Not even in part.

@@ -23,7 +23,7 @@ def test_a_refresh_that_would_work_is_exit_code_0(location: Location, account: S
     ended = location.without(*keys).run("refersion-dagster", "doctor")
     assert ended.code == 0, ended.output
     assert "✗" not in ended.output
-    assert f"{len(keys)} in .env" in ended.output
+    assert f"{location.folder / '.env'}: {', '.join(sorted(keys))}" in ended.output
     assert ended.output.splitlines()[-1] == "A refresh would work; 1 thing is worth a look."  # no daemon runs
     assert not (location.folder / "warehouse.duckdb").exists()
 
@@ -41,8 +41,8 @@ def test_one_that_would_not_is_exit_code_1_and_json_tells_why(location: Location
         frozenset({"name", "status", "message", "remedy", "details"})
     }
     failed = {check["name"]: check for check in told["checks"] if check["status"] == "failed"}
-    assert failed.keys() == {"settings", "code_location", "rest_keys"}
-    assert "REFERSION_NIGHTLY_CRON is 'every night'" in failed["code_location"]["message"]
+    assert failed.keys() == {"settings", "rest_keys"}
+    assert "REFERSION_NIGHTLY_CRON is 'every night'" in failed["settings"]["message"]
     assert all(check["remedy"] for check in failed.values())
     assert "somebody_else" not in ended.output
     assert not [key for key in (account.public_key, account.secret_key, account.graphql_token) if key in ended.output]

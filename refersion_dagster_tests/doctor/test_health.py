@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from refersion_dagster.doctor.examining import SECTIONS
-from refersion_dagster_tests.doctor.patient import OK, Patient
+from refersion_dagster_tests.doctor.patient import OK, WARNING, Patient
 
 
 def test_everything_is_a_tick(loaded: Patient) -> None:
@@ -69,8 +69,8 @@ def test_figures_are_told_beside_the_words(loaded: Patient) -> None:
 def test_settings_of_dotenv_count_where_the_environment_says_nothing(patient: Patient) -> None:
     patient.set(REFERSION_SECRET_KEY=None, REFERSION_PII="keep")
     examined = patient.examined({"REFERSION_SECRET_KEY": patient.sandbox.secret_key, "REFERSION_PII": "nonsense"})
-    assert examined.not_well() == {}
-    assert examined["settings"].message.endswith("in the environment, 1 in .env")
+    assert examined.not_well() == {"setting_sources": WARNING}
+    assert examined["setting_sources"].details["sources"][str(patient.folder / ".env")] == ["REFERSION_SECRET_KEY"]
 
 
 def test_keys_of_dlts_own_configuration_count_too(patient: Patient) -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import refersion_dagster
-from refersion_dagster.doctor.settings import KNOWN
+from refersion_dagster.doctor.settings import KNOWN, OTHER_NAMES
 from refersion_dagster_tests.doctor.patient import FAILED, SKIPPED, WARNING, Patient
 from refersion_dagster_tests.location import REPOSITORY
 
@@ -16,7 +16,7 @@ from refersion_dagster_tests.location import REPOSITORY
         ("REFERSION_START_DATE", "last spring", "REFERSION_START_DATE: 'last spring' is not a date"),
         ("REFERSION_LOOKBACK_DAYS", "many", "REFERSION_LOOKBACK_DAYS is 'many'; it has to be a whole number."),
         ("REFERSION_MAX_CONCURRENCY", "0", "REFERSION_MAX_CONCURRENCY) is 0; it has to be 1 or more."),
-        ("REFERSION_RETRY_SECONDS", "-3", "REFERSION_RETRY_SECONDS is '-3'"),
+        ("REFERSION_RETRY_SECONDS", "-3", "REFERSION_RETRY_SECONDS is '-3'; it has to be 0 or more."),
         ("REFERSION_ROWS_PER_LOAD", "1e5", "REFERSION_ROWS_PER_LOAD is '1e5'"),
         ("REFERSION_PII", "sometimes", "REFERSION_PII) is 'sometimes'; it can be hash, keep or drop."),
         ("REFERSION_LOCK_TIMEOUT_SECONDS", "an hour", "REFERSION_LOCK_TIMEOUT_SECONDS is 'an hour'"),
@@ -27,6 +27,13 @@ from refersion_dagster_tests.location import REPOSITORY
         ("REFERSION_NIGHTLY_CRON", "every night", "REFERSION_NIGHTLY_CRON is 'every night'"),
         ("REFERSION_SCHEDULE_TIMEZONE", "here", "REFERSION_SCHEDULE_TIMEZONE is 'here'"),
         ("REFERSION_HOURLY_LOOKBACK_DAYS", "few", "REFERSION_HOURLY_LOOKBACK_DAYS is 'few'"),
+        ("REFERSION_START_DATE", "2124-01-01", "REFERSION_START_DATE) is '2124-01-01', which is in the future."),
+        ("REFERSION_DUCKDB_MEMORY", "lots", "REFERSION_DUCKDB_MEMORY is 'lots', which is no size."),
+        ("REFERSION_DUCKDB_MEMORY", "-1", "REFERSION_DUCKDB_MEMORY is '-1', which is no size."),
+        ("REFERSION_ALLOW_WRITES", "yes", "REFERSION_ALLOW_WRITES is 'yes'; it has to be true or false."),
+        ("REFERSION_ACTIVITY_SECONDS", "0", "REFERSION_ACTIVITY_SECONDS is '0'; it has to be 1 or more."),
+        ("REFERSION_STATEMENTS_CRON", "monthly", "REFERSION_STATEMENTS_CRON is 'monthly'"),
+        ("REFERSION_ALERT_URLS", "slak://token", "channel 1 (slak) of REFERSION_ALERT_URLS is no address"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_told_with_what_does(
@@ -64,13 +71,28 @@ def test_a_key_in_the_place_of_another_setting_is_not_repeated(patient: Patient)
 
 
 def test_a_name_that_nothing_reads_is_told_with_the_one_that_was_meant(patient: Patient) -> None:
-    patient.set(REFERSION_LOKBACK_DAYS="30", REFERSION_COLOUR="blue")
-    examined = patient.examined()
+    patient.set(REFERSION_LOKBACK_DAYS="30", REFERSION_COLOUR="blue", REFERSION_API_KEY="x")
+    examined = patient.examined({"REFERSON_PII": "keep", "OTHER_PROGRAM": "1"})
     assert examined.not_well() == {"setting_names": WARNING}
     assert examined.ok
     told = examined["setting_names"]
-    assert told.message == "nothing reads REFERSION_COLOUR, REFERSION_LOKBACK_DAYS (is it REFERSION_LOOKBACK_DAYS?)"
-    assert told.details["likely"] == {"REFERSION_LOKBACK_DAYS": "REFERSION_LOOKBACK_DAYS"}
+    assert told.message == (
+        "nothing reads REFERSION_API_KEY (is it REFERSION_SECRET_KEY?), REFERSION_COLOUR, "
+        "REFERSION_LOKBACK_DAYS (is it REFERSION_LOOKBACK_DAYS?), REFERSON_PII (is it REFERSION_PII?)"
+    )
+
+
+def test_each_value_is_told_with_where_it_comes_from_and_what_it_overrules(patient: Patient) -> None:
+    patient.set(REFERSION_LOOKBACK_DAYS="30")
+    examined = patient.examined({"REFERSION_LOOKBACK_DAYS": "60", "REFERSION_PII": "drop"})
+    assert examined.not_well() == {"setting_sources": WARNING}
+    told = examined["setting_sources"]
+    assert "REFERSION_LOOKBACK_DAYS is in " in told.message
+    assert "the environment counts" in told.message
+    assert told.details["overruled"] == ["REFERSION_LOOKBACK_DAYS"]
+    places = told.details["sources"]
+    assert "REFERSION_LOOKBACK_DAYS" in places["environment"]
+    assert places[str(patient.folder / ".env")] == ["REFERSION_PII"]
 
 
 def test_every_variable_of_the_package_is_known() -> None:
@@ -79,7 +101,7 @@ def test_every_variable_of_the_package_is_known() -> None:
     texts = [path.read_text() for path in (REPOSITORY / package).rglob("*.py")]
     quoted = {name for text in texts for name in re.findall(r"\"(REFERSION_[A-Z_]*[A-Z])\"", text)}
     assert len(quoted) > 30
-    assert quoted - KNOWN == set()
+    assert quoted - KNOWN - OTHER_NAMES.keys() == set()
 
 
 class TestKeys:

@@ -76,7 +76,7 @@ def test_a_driver_that_is_not_installed_is_named_with_how_to_install_it(
     monkeypatch.setenv(CREDENTIALS, PLAIN)
     # As Python itself marks a module that cannot be imported.
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(WarehouseNotSet, match=r"pip install 'refersion-dagster\[postgres\]'") as error:
+    with pytest.raises(WarehouseNotSet, match=r"pip install 'dlt\[postgres\]' 'psycopg2-binary") as error:
         Warehouse(destination="postgres").query("SELECT 1")
     assert package.replace("_", "-") in str(error.value)
 

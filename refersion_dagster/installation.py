@@ -1,0 +1,27 @@
+"""How to install what an extra of this package needs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from importlib import metadata
+
+PACKAGE = "refersion-dagster"
+
+
+def install_command(extra: str) -> str:
+    """The command that installs an extra's packages beside this one.
+
+    They are named one by one: this package itself is in no index, so `pip` may not find it by its name.
+    """
+    return " ".join(["pip install", *map(shlex.quote, _needed_by(extra))])
+
+
+def _needed_by(extra: str) -> Iterator[str]:
+    from packaging.requirements import Requirement
+
+    for text in metadata.requires(PACKAGE) or ():
+        needed = Requirement(text)
+        if needed.marker and needed.marker.evaluate({"extra": extra}) and not needed.marker.evaluate({"extra": ""}):
+            needed.marker = None
+            yield str(needed)
