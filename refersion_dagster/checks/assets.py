@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import dagster as dg
 from dlt.destinations.exceptions import DatabaseException
 
-from refersion_dagster.checks.outcome import Found, offending, result
+from refersion_dagster.checks.outcome import Found, not_compared, offending, result
 from refersion_dagster.checks.query import Check, load_checks
 from refersion_dagster.checks.raw import KEYS, raw_checks
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key, setting_values
+from refersion_dagster.summaries.knowledge import Gaps, load_gaps, unknown_columns
+from refersion_dagster.summaries.lineage import deciding_sources
 from refersion_dagster.summaries.measures import described, measure_sql
 from refersion_dagster.summaries.query import Summary, known_tables
 from refersion_dagster.summaries.settings import ReportSettings
@@ -18,8 +20,12 @@ from refersion_dagster.summaries.settings import ReportSettings
 SUMS = "sums_preserved"
 
 
-def file_check(check: Check) -> dg.AssetChecksDefinition:
-    """The asset check of a file."""
+def file_check(check: Check, summaries: Sequence[Summary] = ()) -> dg.AssetChecksDefinition:
+    """The asset check of a file.
+
+    Args:
+        summaries: those it may read; what cannot be known of them is not compared.
+    """
     file, header, asset = check.file, check.file.header, asset_key(*check.checked)
     severity = dg.AssetCheckSeverity.WARN if header.severity == "warning" else dg.AssetCheckSeverity.ERROR
 
@@ -36,6 +42,8 @@ def file_check(check: Check) -> dg.AssetChecksDefinition:
     ) -> dg.AssetCheckResult:
         values = setting_values(settings)
         with warehouse.writing(context.log.info), warehouse.session() as session:
+            if unknown := unknown_to(check, summaries, load_gaps(session)):
+                return not_compared(file.name, asset, unknown, context.log.warning)
             try:
                 found = offending(session, file.tree, values)
             except DatabaseException as error:
@@ -43,6 +51,19 @@ def file_check(check: Check) -> dg.AssetChecksDefinition:
         return result(found, file.name, asset, header.description, header.meaning, severity)
 
     return run_check
+
+
+def unknown_to(check: Check, summaries: Sequence[Summary], gaps: Gaps) -> dict[str, str]:
+    """The columns which a check compares and that cannot be known on an account, and what is lacking."""
+    if not gaps:
+        return {}
+    read = {one.name: one for one in summaries if (SUMMARIES, one.name) in check.depends_on}
+    unknown = {name: unknown_columns(one, gaps) for name, one in read.items()}
+    return {
+        f"{table}.{column}": unknown[table][column].lacking
+        for schema, table, column in sorted(deciding_sources(check.file.tree, check.depends_on, summaries))
+        if schema == SUMMARIES and column in unknown.get(table, ())
+    }
 
 
 def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
@@ -62,9 +83,14 @@ def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
     def run_check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
         found = Found(0, ("column", "currency", "raw_conversions", "summary"), [])
         with warehouse.writing(context.log.info), warehouse.session() as session:
-            for column, measure in summary.header.sums.items():
+            unknown = unknown_columns(summary, load_gaps(session))
+            compared = {column: one for column, one in summary.header.sums.items() if column not in unknown}
+            for column, measure in compared.items():
                 one = offending(session, drifted(summary.name, column, measure), {})
                 found = Found(found.count + one.count, found.columns, found.rows + [(column, *row) for row in one.rows])
+        left_out = {column: one.lacking for column, one in unknown.items() if column in summary.header.sums}
+        if left_out and not found.count:
+            return not_compared(SUMS, asset, left_out, context.log.warning)
         return result(found, SUMS, asset, description, meaning)
 
     return run_check
@@ -88,5 +114,5 @@ def all_checks(summaries: Sequence[Summary]) -> list[dg.AssetChecksDefinition]:
     return [
         *map(raw_checks, KEYS),
         *(sums_check(summary) for summary in summaries if summary.header.sums),
-        *map(file_check, files),
+        *(file_check(file, summaries) for file in files),
     ]

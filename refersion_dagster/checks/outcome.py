@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from refersion_dagster.warehouse import Session
 from refersion_dagster.warehouse.sql import Value, bind, parse
 
 ROWS_SHOWN = 20
+# In the metadata of a check that passed and compared less than it says.
+NOT_COMPARED = "not_compared"
 
 
 @dataclass(frozen=True)
@@ -54,4 +56,27 @@ def result(
         severity=severity,
         description=meaning if found.count else description,
         metadata=metadata,
+    )
+
+
+def not_compared(
+    name: str, asset: dg.AssetKey, unknown: Mapping[str, str], warn: Callable[[str], None]
+) -> dg.AssetCheckResult:
+    """The result of a check of what cannot be known on this account.
+
+    It passes, as it would block for ever otherwise, and says that it proved nothing.
+
+    Args:
+        unknown: columns, and what the account does not offer for them.
+    """
+    lacking = ", ".join(sorted(set(unknown.values())))
+    said = f"Not compared: {', '.join(unknown)} cannot be known, as this account does not offer {lacking}."
+    warn(f"{asset.to_user_string()}, {name}: {said}")
+    return dg.AssetCheckResult(
+        passed=True,
+        asset_key=asset,
+        check_name=name,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=said,
+        metadata={NOT_COMPARED: dict(unknown)},
     )

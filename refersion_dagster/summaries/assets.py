@@ -102,6 +102,16 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
             ),
             "preview": dg.MetadataValue.md(markdown_table([name for name, _ in built.columns], built.first_rows)),
         }
+        if built.lacking:
+            metadata["not_offered_by_this_account"] = built.lacking
+        if built.unknown:
+            metadata["columns_not_known"] = {
+                column: f"not known on this account: {one.lacking}" for column, one in built.unknown.items()
+            }
+            context.log.warning(
+                f"{summary.name}: {', '.join(built.unknown)} are not known, as this account does not offer "
+                f"{', '.join(sorted({one.lacking for one in built.unknown.values()}))}."
+            )
         if plotted:
             metadata["plot"] = dg.MetadataValue.md(plotted)
         try:

@@ -10,6 +10,7 @@ from dlt.destinations.exceptions import DatabaseException
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
+from refersion_dagster.summaries.knowledge import Unknown, lacking_fields, load_gaps, unknown_columns, without_unknown
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.warehouse import Session
 from refersion_dagster.warehouse.sql import Value, bind
@@ -38,11 +39,21 @@ class KeyNotUnique(SummaryFailed):
 
 @dataclass(frozen=True)
 class Built:
-    """What was built: its number of rows, names and types of its columns, and its first rows in their order."""
+    """What was built.
+
+    Args:
+        rows: how many.
+        columns: names and types.
+        first_rows: in their order.
+        unknown: the columns that cannot be known on this account.
+        lacking: the raw fields it uses that this account does not offer.
+    """
 
     rows: int
     columns: list[tuple[str, str]]
     first_rows: list[tuple[Any, ...]]
+    unknown: Mapping[str, Unknown]
+    lacking: str
 
 
 def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> Built:
@@ -76,6 +87,8 @@ def build_beside(session: Session, summary: Summary, settings: Mapping[str, Valu
     if select is None and KEPT_READING in summary.file.parameters:
         settings = {**settings, KEPT_READING: kept_reading(session)}
     try:
+        if unknown := unknown_columns(summary, load_gaps(session)):
+            select = session.translated(bind(without_unknown(summary, unknown), settings))
         select = select or session.translated(bind(summary.file.tree, settings))
         return session.build_beside(SUMMARIES, summary.name, select)
     except DatabaseException as error:
@@ -108,7 +121,8 @@ def put_in_place(session: Session, summary: Summary, fresh: str) -> Built:
     first_rows = session.native(f"SELECT * FROM {SUMMARIES}.{fresh} LIMIT {FIRST_ROWS}")  # noqa: S608 - names of ours
     session.swap_in(SUMMARIES, summary.name, fresh)
     session.comment(SUMMARIES, summary.name, summary.header.description, summary.header.columns)
-    return Built(rows, columns, first_rows)
+    gaps = load_gaps(session)
+    return Built(rows, columns, first_rows, unknown_columns(summary, gaps), lacking_fields(summary, gaps))
 
 
 def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20) -> list[tuple[Any, ...]]:

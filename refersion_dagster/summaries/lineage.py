@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
@@ -24,20 +24,40 @@ def column_sources(summary: Summary, others: Iterable[Summary]) -> dict[str, lis
 
     Raises SqlglotError where the SELECT names a column that its table does not have.
     """
-    columns = {(DATASET, table): names for table, names in RAW_COLUMNS.items()}
-    columns |= {(SUMMARIES, other.name): other.columns for other in others}
-    schema: dict[str, object] = {}
-    for dataset in {dataset for dataset, _ in summary.depends_on}:
-        read = [table for of, table in summary.depends_on if of == dataset and (of, table) in columns]
-        schema[dataset] = {table: dict.fromkeys(columns[dataset, table], "text") for table in read}
-    tree = qualify(
-        summary.file.tree.copy(), schema=schema, dialect=DIALECT, infer_schema=False, quote_identifiers=False
-    )
-    root = build_scope(tree)
+    root = _scope(summary.file.tree, summary.depends_on, others)
     if root is None:
         return {column: [] for column in summary.columns}
     traced = _Traced()
     return {column: sorted(traced.sources(root, place)) for place, column in enumerate(summary.columns)}
+
+
+def deciding_sources(
+    tree: exp.Query, depends_on: Sequence[tuple[str, str]], others: Iterable[Summary]
+) -> frozenset[Source]:
+    """The columns on which it depends whether a query gives rows: those of its conditions, not those it only shows."""
+    root = _scope(tree, depends_on, others)
+    if root is None:
+        return frozenset()
+    traced = _Traced()
+    found: set[Source] = set()
+    for scope in root.traverse():
+        conditions = [scope.expression.args.get(part) for part in ("where", "having")]
+        conditions += [join.args.get("on") for join in scope.expression.args.get("joins") or ()]
+        for condition in filter(None, conditions):
+            found |= traced.read(scope, condition)
+    return frozenset(found)
+
+
+def _scope(tree: exp.Query, depends_on: Sequence[tuple[str, str]], others: Iterable[Summary]) -> Scope | None:
+    columns = {(DATASET, table): names for table, names in RAW_COLUMNS.items()}
+    columns |= {(SUMMARIES, other.name): other.columns for other in others}
+    schema: dict[str, object] = {}
+    for dataset in {dataset for dataset, _ in depends_on}:
+        read = [table for of, table in depends_on if of == dataset and (of, table) in columns]
+        schema[dataset] = {table: dict.fromkeys(columns[dataset, table], "text") for table in read}
+    return build_scope(
+        qualify(tree.copy(), schema=schema, dialect=DIALECT, infer_schema=False, quote_identifiers=False)
+    )
 
 
 class _Traced:
@@ -64,10 +84,10 @@ class _Traced:
         if isinstance(query, exp.SetOperation):
             return set().union(*(self.sources(part, place) for part in scope.set_operation_scopes))
         if isinstance(query, exp.Query):
-            return self._columns(scope, query.selects[place]) if place < len(query.selects) else set()
-        return self._columns(scope, query)  # a table function comes from what it is given
+            return self.read(scope, query.selects[place]) if place < len(query.selects) else set()
+        return self.read(scope, query)  # a table function comes from what it is given
 
-    def _columns(self, scope: Scope, expression: exp.Expr) -> set[Source]:
+    def read(self, scope: Scope, expression: exp.Expr) -> set[Source]:
         """The sources of an expression of a part."""
         found: set[Source] = set()
         for column in expression.find_all(exp.Column):
@@ -78,7 +98,7 @@ class _Traced:
             elif isinstance(source, exp.Table) and source.db:
                 found.add((source.db, source.name, column.name))
             elif isinstance(source, exp.Table) and isinstance(source.this, exp.Func):
-                found |= self._columns(scope, source.this)
+                found |= self.read(scope, source.this)
         return found
 
     def _place(self, scope: Scope, column: str) -> int | None:

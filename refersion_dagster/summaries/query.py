@@ -13,18 +13,21 @@ columns:
 sums:
   commission_due: due
 plot: {x: day, y: sales, by: currency}
+needs:
+  commission_due: conversions.payment_status | conversions.payment__created
 */
 SELECT …
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
+from sqlglot import exp
 
 from refersion_dagster.ingest import history
 from refersion_dagster.refersion.entities import ENTITIES
@@ -59,6 +62,7 @@ class Header(BaseModel):
 
     Args:
         sums: columns that must add up, per currency, to a measure of the raw rows; see measures.py.
+        needs, kept: what columns need of the account, see knowledge.py.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -72,6 +76,12 @@ class Header(BaseModel):
     columns: dict[str, str] = {}
     sums: dict[str, str] = {}
     plot: Plot | None = None
+    needs: dict[str, str | list[str]] = {}
+    kept: list[str] = []
+
+
+# Raw fields, as (table, column), of which one is enough.
+Need = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -81,10 +91,22 @@ class Summary:
     Args:
         file: the file it was read from.
         depends_on: (schema, table) pairs it reads.
+        reads: the summaries among them, by name.
+        derived: what was worked out of it and of those, once.
     """
 
     file: SqlFile[Header]
     depends_on: tuple[tuple[str, str], ...] = ()
+    reads: Mapping[str, Summary] = field(default_factory=dict, compare=False, repr=False)
+    derived: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @property
+    def needs(self) -> dict[str, frozenset[Need]]:
+        """What the header says that columns need."""
+        return {
+            column: frozenset(_need(one) for one in ([said] if isinstance(said, str) else said))
+            for column, said in self.header.needs.items()
+        }
 
     @property
     def name(self) -> str:
@@ -118,6 +140,8 @@ def checked(file: SqlFile[Header]) -> Summary:
         *((name, "columns") for name in header.columns),
         *((name, "sums") for name in header.sums),
         *((name, "plot") for name in plotted if name),
+        *((name, "needs") for name in header.needs if name != "*"),
+        *((name, "kept") for name in header.kept),
     ]:
         if name not in file.columns:
             raise SqlFileError(
@@ -130,6 +154,38 @@ def checked(file: SqlFile[Header]) -> Summary:
         if name not in PARAMETERS:
             raise SqlFileError(f"{file.path}:1: there is no setting ${name}; there are {', '.join(PARAMETERS)}.")
     return Summary(file)
+
+
+def _need(text: str) -> Need:
+    """The raw fields of `conversions.payment_id | conversions.payment__id`."""
+    return frozenset(
+        (table.strip(), column.strip()) for table, _, column in (one.partition(".") for one in text.split("|"))
+    )
+
+
+def _check_needs(summary: Summary) -> None:
+    """Raises SqlFileError for a need of a raw field that neither the summary nor one that it reads mentions."""
+    for needs in summary.needs.values():
+        for table, column in (one for need in needs for one in need):
+            if column not in RAW_COLUMNS.get(table, ()):
+                wrong = f"needs names {table}.{column}, which is not a raw field"
+            elif (table, column) not in mentioned(summary):
+                wrong = f"needs names {table}.{column}, which neither this SELECT nor a summary that it reads uses"
+            else:
+                continue
+            raise SqlFileError(f"{summary.file.path}:{summary.file.line_of(column, 'needs')}: {wrong}.")
+
+
+def mentioned(summary: Summary) -> frozenset[tuple[str, str]]:
+    """The raw fields that a summary, or one that it reads, uses anywhere."""
+    if "mentioned" not in summary.derived:
+        names = {column.name for column in summary.file.tree.find_all(exp.Column)}
+        own = {
+            (table, name) for schema, table in summary.depends_on if schema == DATASET for name in RAW_COLUMNS[table]
+        }
+        found = {(table, name) for table, name in own if name in names or summary.file.tree.find(exp.Star)}
+        summary.derived["mentioned"] = frozenset(found.union(*map(mentioned, summary.reads.values())))
+    return summary.derived["mentioned"]
 
 
 def known_tables(summaries: Iterable[str]) -> dict[str, Collection[str]]:
@@ -147,13 +203,18 @@ def in_order(summaries: Iterable[Summary]) -> list[Summary]:
     """
     given = {summary.name: summary for summary in summaries}
     known = known_tables(given)
-    whole = {name: replace(summary, depends_on=summary.file.tables(known)) for name, summary in given.items()}
-    read = {name: [table for schema, table in one.depends_on if schema == SUMMARIES] for name, one in whole.items()}
+    tables = {name: summary.file.tables(known) for name, summary in given.items()}
+    read = {name: [table for schema, table in found if schema == SUMMARIES] for name, found in tables.items()}
     try:
         sorted_ = [*TopologicalSorter(read).static_order()]
     except CycleError as error:
         circle = sorted(set(error.args[1]))
         raise SqlFileError(f"These summaries read each other in a circle: {', '.join(circle)}.") from None
+    whole: dict[str, Summary] = {}
+    for name in sorted_:
+        reads = {table: whole[table] for table in read[name]}
+        whole[name] = replace(given[name], depends_on=tables[name], reads=reads)
+        _check_needs(whole[name])
     before, behind = dict.fromkeys(given, 0), dict.fromkeys(given, 0)
     for name in sorted_:
         before[name] = 1 + max((before[table] for table in read[name]), default=-1)

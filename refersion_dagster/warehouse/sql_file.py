@@ -44,6 +44,7 @@ class SqlFile(Generic[HeaderType]):
         tree: the SELECT as sqlglot reads it.
         columns: names of its columns, in order.
         parameters: names of its `$name`s.
+        said: the header's text as written, from the file's first line on.
     """
 
     name: str
@@ -54,6 +55,13 @@ class SqlFile(Generic[HeaderType]):
     tree: exp.Query
     columns: tuple[str, ...]
     parameters: tuple[str, ...]
+    said: str = ""
+
+    def line_of(self, words: str, below: str) -> int:
+        """The line of the header on which the words first stand, below a key of it."""
+        lines = self.said.splitlines()
+        start = next((at for at, line in enumerate(lines) if line.startswith(f"{below}:")), 0)
+        return next((at for at in range(start, len(lines)) if words in lines[at]), 0) + 1
 
     def tables(self, known: Mapping[str, Collection[str]]) -> tuple[tuple[str, str], ...]:
         """(schema, table) pairs that it reads, each once.
@@ -106,7 +114,8 @@ def read(text: str, path: str, header: type[HeaderType]) -> SqlFile[HeaderType]:
         ) from None
     if len(statements) != 1 or not isinstance(query := statements[0], exp.Query):
         raise SqlFileError(f"{path}:{line}: the file has to hold exactly one SELECT, without any other statement.")
-    return SqlFile(Path(path).stem, path, said, select, line, query, tuple(query.named_selects), parameters(query))
+    columns = tuple(query.named_selects)
+    return SqlFile(Path(path).stem, path, said, select, line, query, columns, parameters(query), text[:end])
 
 
 def _header(text: str, path: str, line: int, header: type[HeaderType]) -> HeaderType:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 
+from refersion_dagster.checks.outcome import NOT_COMPARED
+
 if TYPE_CHECKING:
     from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
@@ -82,6 +84,8 @@ def _state(key: dg.AssetCheckKey, record: AssetCheckExecutionRecord | None, mate
     if not evaluation.passed:
         verdict = "warning" if evaluation.severity == dg.AssetCheckSeverity.WARN else "failed"
         return CheckState(key.name, asset, verdict, evaluation.description, at)
+    if NOT_COMPARED in evaluation.metadata:
+        return CheckState(key.name, asset, "warning", evaluation.description, at)
     of = evaluation.target_materialization_data
     if of is not None and materialised is not None and of.storage_id < materialised:
         return CheckState(key.name, asset, "outdated", "It passed before the table was built anew.", at)

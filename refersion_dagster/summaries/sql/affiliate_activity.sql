@@ -32,6 +32,16 @@ columns:
   first_order_day: Day of the first of them.
   last_order_day: Day of the last of them.
   days_since_last_order: Days from then to the day of the last reading.
+needs:
+  "*": &who conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
+  affiliate_id: *who
+  affiliate_name: []
+  affiliate_email: []
+  status: affiliates.status | affiliate_get.status | affiliate_list.status
+  activity: *who
+  never_sold: *who
+  orders: [*who, conversions.order_id]
+  orders_30: [*who, conversions.order_id]
 */
 WITH orders AS (
   SELECT

@@ -22,6 +22,14 @@ columns:
   selling: ACTIVE affiliates that sell as much as before, or more in one currency and less in another.
   lapsed: ACTIVE affiliates without an order for REFERSION_LAPSED_DAYS.
   never_sold: ACTIVE affiliates that never sold.
+needs:
+  "*": &who conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
+  affiliates: affiliates.id | affiliate_get.id | affiliate_list.id
+  rising: &listed [*who, affiliates.status | affiliate_get.status | affiliate_list.status]
+  falling: *listed
+  selling: *listed
+  lapsed: *listed
+  never_sold: *listed
 */
 WITH counted AS (
   SELECT

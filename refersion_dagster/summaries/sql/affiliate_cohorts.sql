@@ -28,6 +28,8 @@ columns:
   cumulative_commission: The same for all months from the first sale to this one.
 sums:
   sales: affiliate_sales
+needs:
+  "*": conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
 */
 WITH conversions AS (
   SELECT

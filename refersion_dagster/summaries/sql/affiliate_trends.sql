@@ -26,6 +26,8 @@ columns:
   before_from: First of the days before.
 sums:
   sales: affiliate_sales
+needs:
+  affiliate_name: []
 */
 WITH spans AS (
   SELECT

@@ -23,6 +23,15 @@ columns:
   email_hash: Hash of the e-mail in the form that customers' e-mails have, for comparing.
   paypal_email_hash: Hash of the PayPal e-mail.
   in_list: Whether REST /affiliate/list shows the affiliate.
+needs:
+  affiliate_id: affiliates.id | affiliate_get.id | affiliate_list.id
+  affiliate_code: affiliates.rfsn_parameter | affiliate_get.affiliate_code | affiliate_list.id
+  name: affiliates.name | affiliates.first_name | affiliate_get.first_name | affiliate_list.first_name
+  email: affiliates.email | affiliate_get.email | affiliate_list.email
+  status: affiliates.status | affiliate_get.status | affiliate_list.status
+  offer_id: affiliate_list.offer_id | affiliate_get.offer_id
+  has_paypal_email: affiliates.paypal_email
+  in_list: affiliate_list.id
 */
 WITH graphql AS (
   SELECT

@@ -25,6 +25,8 @@ columns:
   overdue_conversions: Pending conversions past the limit, in none of the columns before.
   overdue_commission: Their commission.
   overdue_since: When the oldest of these would have been approved, UTC.
+needs:
+  affiliate_name: []
 */
 WITH pending AS (
   SELECT

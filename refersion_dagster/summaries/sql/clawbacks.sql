@@ -28,6 +28,17 @@ columns:
   paid_at: When it was paid, UTC.
   taken_back_at: When the cancellation was made or the conversion denied, UTC; NULL for balances and where not known.
   days_after_payment: Days between the two, in the reporting time zone.
+needs:
+  subject:
+    - conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
+    - conversions.order_id
+    - conversions.payment__created | payments.created
+  balance: &balance
+    - conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
+    - conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
+  standing: *balance
+  affiliate_name: []
+  affiliate_email: []
 */
 WITH found AS (
   SELECT

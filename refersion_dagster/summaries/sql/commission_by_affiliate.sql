@@ -62,6 +62,9 @@ sums:
   commission_denied: denied
   commission_unqualified: unqualified
   commission_unknown: unknown
+needs:
+  affiliate_name: []
+  affiliate_email: []
 */
 WITH conversions AS (
   SELECT

@@ -44,6 +44,9 @@ sums:
   commission_denied: denied
   commission_unqualified: unqualified
   commission_unknown: unknown
+needs:
+  "*": conversions.coupon_code
+  affiliate_name: []
 */
 WITH conversions AS (
   SELECT

@@ -52,6 +52,13 @@ sums:
   commission_denied: denied
   commission_unqualified: unqualified
   commission_unknown: unknown
+needs:
+  "*": &offer conversions.offer__id | conversions.offer__name
+  offer_id: *offer
+  offer_name: conversions.offer__name | offers.name
+  offer_type: &type conversions.offer__type | offers.type
+  nominal_rate: &rate [*type, conversions.offer__amount | offers.commission]
+  nominal_amount: *rate
 */
 WITH conversions AS (
   SELECT

@@ -23,6 +23,10 @@ columns:
   hhi: >
     Herfindahl-Hirschman index, the sum of the squared shares: 1 where one affiliate has everything, 0.1 for ten equal
     ones. Above 0.25 is commonly called concentrated.
+needs:
+  affiliates: &who conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
+  hhi: *who
+  top_affiliate_name: *who
 */
 WITH per_affiliate AS (
   SELECT currency, affiliate_id, max(affiliate_name) AS affiliate_name, sum(commission) AS commission

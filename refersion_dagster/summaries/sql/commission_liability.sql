@@ -44,6 +44,9 @@ columns:
 sums:
   due: due
   pending: pending
+needs:
+  affiliate_name: []
+  affiliate_email: []
 */
 WITH aged AS (
   SELECT

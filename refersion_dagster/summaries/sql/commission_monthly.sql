@@ -59,6 +59,8 @@ sums:
   commission_unqualified_of_orders_made: unqualified
   commission_unknown_of_orders_made: unknown
 plot: {x: month, y: sales, by: currency}
+needs:
+  new_affiliates: conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
 */
 WITH conversions AS (
   SELECT

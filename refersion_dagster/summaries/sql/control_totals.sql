@@ -51,6 +51,21 @@ columns:
     told apart.
   readings_possible: >
     The readings that have fitted in every build so far. Once none fits any more, those that did before.
+needs:
+  payment_status: &paid >-
+    conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
+  verdict: &compared [conversion_totals.conversions_count, *paid]
+  remark: *compared
+  reading_fits: *compared
+  reading_kept: *compared
+  readings_possible: *compared
+  rows_left_out: *compared
+  loaded_count: *paid
+  loaded_commission: *paid
+  loaded_order_total: *paid
+  count_difference: *compared
+  commission_difference: *compared
+  order_total_difference: *compared
 */
 WITH readings AS (
   -- In order of preference. Adding up different currencies is not a figure of ours: it is what a server would answer

@@ -37,6 +37,22 @@ columns:
   amount_unpaid: The part of it that was not paid out yet, and can still be stopped.
   evidence: What was found, with the figures and the threshold.
   look_at: What to compare or ask.
+needs:
+  conversion_id: []
+  affiliate_name: []
+  traced_by: []
+  amount_at_stake: []
+  amount_unpaid: >-
+    conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
+  evidence: [conversions.order_id, conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email]
+  exception_id:
+    - conversions.customer__email
+    - conversions.click__created
+    - conversions.coupon_code
+    - conversions.order_id
+    - conversions.is_recurring
+    - affiliates.email_hash | affiliates.paypal_email_hash
+    - conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
 */
 WITH orders AS (
   SELECT

@@ -34,7 +34,7 @@ columns:
   counts_for_affiliate: The same among the rows of one affiliate; sales by affiliate count these.
   state: >
     pending, due (approved and not paid), paid (approved and paid), denied, unqualified, or unknown for a status never
-    heard of.
+    heard of. On an account that tells nothing of payments approved rows are due here, and no figure stands on it.
   status: Status as Refersion has it.
   type: How the conversion was attributed.
   total: Order amount the commission is reckoned on.
@@ -70,6 +70,22 @@ columns:
   customer_ip: Customer's ip, hashed likewise; the click's where the conversion has none.
   clicked_at: When the referring click was made, UTC.
   is_recurring: Whether it is a renewal.
+needs:
+  affiliate_id: conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
+  order_key: conversions.order_id
+  kind: []
+  state: &paid >-
+    conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
+  approved_at: *paid
+  approved_by: *paid
+  unapproved_at: *paid
+  paid_at:
+    - conversions.payment__created | payments.created
+    - conversions.payment__created | conversions.payment_id | conversions.payment__id
+  payment_id: conversions.payment_id | conversions.payment__id
+  original_id: conversions.order_id
+  customer_ip: conversions.customer__browser_ip | conversions.click__ip
+kept: [affiliate_id, order_key, state]
 */
 WITH emails AS (
   SELECT lower(email) AS email, min(affiliate_id) AS affiliate_id

@@ -25,6 +25,8 @@ columns:
   last_at: When the last of them was made, UTC.
   amount_at_stake: Their commission as far as it is pending, due or paid, less what cancellations took back.
   amount_unpaid: The part of it that was not paid out yet.
+needs:
+  coupon_code: [conversions.coupon_code, conversions.is_recurring, conversions.click__created]
 */
 WITH uses AS (
   SELECT

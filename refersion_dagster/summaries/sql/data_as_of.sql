@@ -12,6 +12,9 @@ columns:
   as_of: When Refersion was last read, UTC.
   today: The day of that moment in the reporting time zone.
   timezone: The reporting time zone (REFERSION_REPORT_TIMEZONE) of every day and month in the summaries.
+needs:
+  as_of: []
+  today: []
 */
 WITH readings AS (
   SELECT max(read_at) AS read_at FROM refersion_data.conversions

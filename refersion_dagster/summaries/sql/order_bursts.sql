@@ -24,6 +24,12 @@ columns:
   last_at: When the last of them was made, UTC.
   amount_at_stake: Their commission as far as it is pending, due or paid, less what cancellations took back.
   amount_unpaid: The part of it that was not paid out yet.
+needs:
+  source:
+    - conversions.customer__email
+    - conversions.customer__browser_ip | conversions.click__ip
+    - conversions.is_recurring
+  traced_by: conversions.customer__email | conversions.customer__browser_ip | conversions.click__ip
 */
 WITH conversions AS (
   SELECT 'customer' AS source, customer_email AS traced_by, *

@@ -36,6 +36,22 @@ columns:
   remark: What may explain a difference, in words; NULL where there is nothing to say.
 sums:
   commission_paid: paid
+needs:
+  payment_id: &named conversions.payment_id | conversions.payment__id
+  currency: []
+  affiliate_name: []
+  proof: [payments.id, *named]
+  amount: payments.id
+  conversions_commission: *named
+  conversions_named: *named
+  conversions_vanished: *named
+  conversions_denied: *named
+  test_conversions: [*named, conversions.is_test_conversion]
+  commission_difference: &both [payments.id, *named]
+  conversions_difference: [payments.total_conversions, *named]
+  commission_paid: >-
+    conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
+  remark: *both
 */
 WITH raw AS (
   SELECT

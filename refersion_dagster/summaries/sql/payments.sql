@@ -19,6 +19,10 @@ columns:
   paid_day: Day in the reporting time zone.
   paid_month: First day of the month in the reporting time zone.
   payment_method: How it was paid.
+needs:
+  affiliate_id: >-
+    payments.affiliate__id | payments.affiliate__email | conversions.payment_id | conversions.payment__id
+kept: [affiliate_id]
 */
 WITH emails AS (
   SELECT lower(email) AS email, min(affiliate_id) AS affiliate_id

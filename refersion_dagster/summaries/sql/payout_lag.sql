@@ -57,11 +57,11 @@ measured AS (
   UNION ALL
   SELECT currency, 'approved to paid' AS stage, paid_day AS ended, paid_day - approved_day AS days, is_seen
   FROM orders
-  WHERE state = 'paid'
+  WHERE state = 'paid' AND paid_day IS NOT NULL
   UNION ALL
   SELECT currency, 'created to paid' AS stage, paid_day AS ended, paid_day - created_day AS days, TRUE AS is_seen
   FROM orders
-  WHERE state = 'paid'
+  WHERE state = 'paid' AND paid_day IS NOT NULL
   UNION ALL
   SELECT currency, 'waiting for approval' AS stage, today AS ended, today - created_day AS days, TRUE AS is_seen
   FROM orders

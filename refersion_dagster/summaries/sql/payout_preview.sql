@@ -26,6 +26,9 @@ columns:
   oldest_unpaid_days: Days since the oldest conversion due was approved; NULL where nothing due is above 0.
 sums:
   due: due
+needs:
+  affiliate_name: []
+  affiliate_email: []
 */
 SELECT
   affiliate_id,

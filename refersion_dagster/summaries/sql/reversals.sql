@@ -28,6 +28,11 @@ columns:
   unmatched_commission: Commission that those take back.
   pending_cancellations: Number of cancellations that wait for approval, which no rate counts.
   pending_commission: Commission that those would take back.
+needs:
+  "*": conversions.order_id
+  approved_conversions: &paid >-
+    conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
+  approved_commission: *paid
 */
 WITH approved AS (
   SELECT currency, booked_month AS month, count(*) AS conversions, sum(commission) AS commission

@@ -17,6 +17,10 @@ columns:
   commission: Commission of the order, less what cancellations took back.
   currency: Currency of the commission.
   created_at: When the conversion was made, UTC.
+needs:
+  conversion_id:
+    - conversions.customer__email
+    - affiliates.email_hash | affiliates.paypal_email_hash
 */
 WITH orders AS (
   SELECT

@@ -1,0 +1,144 @@
+"""What is not known on an account: which columns of a summary need a raw field that is not offered.
+
+A column needs every optional raw field that its lineage reaches, unless its file's header decides otherwise:
+
+    needs:
+      paid_at: conversions.payment__created | payments.created
+      reversal_rate: [conversions.order_id, conversions.type]
+      affiliate_name: []
+    kept: [affiliate_id]
+
+`|` stands between fields of which one is enough, a list holds all that are needed, and an empty list says that the
+column is true whatever is missing. What `*` needs is needed, beside what lineage says, by every column that is neither
+named nor part of the primary key.
+
+A column whose needs are not met is NULL, and so are the columns of other summaries that are made of it. One that is
+kept, as are those of the primary key, is not NULL itself, as other columns use it, and passes its needs on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from refersion_dagster.ingest.gaps import TABLE
+from refersion_dagster.refersion.entities import ENTITIES, READ_AT, Evidence
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.summaries.lineage import column_sources
+from refersion_dagster.summaries.query import Need, Summary, mentioned
+from refersion_dagster.warehouse import Session, UndefinedTable
+
+EVERY = "*"
+# What an account lacks: (table, column), or (table, None) for a whole table.
+Gaps = frozenset[tuple[str, str | None]]
+NONE: Gaps = frozenset()
+GAPS = f"SELECT DISTINCT table_name, column_name FROM {DATASET}.{TABLE}"  # noqa: S608 - names of ours
+HASH_OF = {(e.name, c.name): c.digest_of for e in ENTITIES.values() for c in e.columns if c.digest_of}
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A column of a summary that cannot be known on an account.
+
+    Args:
+        lacking: what the account does not offer, in words.
+        is_null: whether it is NULL for that; a column that is kept is as far as it is known.
+    """
+
+    lacking: str
+    is_null: bool
+
+
+def load_gaps(session: Session) -> Gaps:
+    """What the loads wrote down that the account does not offer."""
+    try:
+        return frozenset((table, column) for table, column in session.query(GAPS))
+    except UndefinedTable:  # nothing was loaded since it is written down
+        return NONE
+
+
+def is_optional(table: str, column: str) -> bool:
+    """Whether an account may lack a raw field: any but those without which no conversion is loaded."""
+    entity = ENTITIES.get(table)
+    found = next((one for one in entity.columns if one.name == column), None) if entity else None
+    if entity is None or found is None:
+        return False
+    ours = found.evidence is Evidence.OURS and not found.digest_of
+    return not (entity.needed and (found.required or ours or column == "status" or found is READ_AT))
+
+
+def is_lacking(gaps: Gaps, table: str, column: str) -> bool:
+    return bool({(table, None), (table, column), (table, HASH_OF.get((table, column), column))} & gaps)
+
+
+def needs_of(summary: Summary) -> Mapping[str, frozenset[Need]]:
+    """What each column needs, by its header or else by its lineage."""
+    if summary.name not in summary.derived:
+        summary.derived[summary.name] = dict(_needs(summary))
+    return summary.derived[summary.name]
+
+
+def _needs(summary: Summary) -> Iterable[tuple[str, frozenset[Need]]]:
+    declared, key = summary.needs, summary.header.primary_key
+    sources = column_sources(summary, summary.reads.values())
+    for column in summary.columns:
+        if column in declared:
+            yield column, declared[column]
+        else:
+            found: set[Need] = set() if column in key else set(declared.get(EVERY, ()))
+            for schema, table, name in sources[column]:
+                if schema != DATASET:
+                    found |= needs_of(summary.reads[table])[name]
+                elif is_optional(table, name):
+                    found.add(frozenset({(table, name)}))
+            yield column, frozenset(found)
+
+
+def is_kept(summary: Summary, column: str) -> bool:
+    return column in summary.header.kept or column in summary.header.primary_key
+
+
+def unknown_columns(summary: Summary, gaps: Gaps) -> dict[str, Unknown]:
+    """The columns whose needs an account does not meet."""
+    if not gaps:
+        return {}
+    found: dict[str, Unknown] = {}
+    for column, needs in needs_of(summary).items():
+        unmet = [need for need in needs if all(is_lacking(gaps, *one) for one in need)]
+        if unmet:
+            found[column] = Unknown(in_words(gaps, unmet), not is_kept(summary, column))
+    return found
+
+
+def lacking_fields(summary: Summary, gaps: Gaps) -> str:
+    """What is not offered of the raw fields that the summary, or one that it reads, uses anywhere."""
+    used = {(table, column) for table, column in mentioned(summary) if is_optional(table, column)}
+    return in_words(gaps, [frozenset({one}) for one in used if is_lacking(gaps, *one)])
+
+
+def in_words(gaps: Gaps, unmet: Iterable[Need]) -> str:
+    """What is lacking: whole tables by their name, fields of conversions without it."""
+    names = sorted(
+        {
+            table if (table, None) in gaps else column if table == "conversions" else f"{table}.{column}"
+            for need in unmet
+            for table, column in need
+        }
+    )
+    return ", ".join(names)
+
+
+def without_unknown(summary: Summary, unknown: Mapping[str, Unknown]) -> exp.Query:
+    """The summary's SELECT, with NULL of the same type in place of what cannot be known."""
+    hidden = {column for column, one in unknown.items() if one.is_null}
+    if not hidden:
+        return summary.file.tree
+    known = exp.Subquery(this=summary.file.tree.copy(), alias=exp.TableAlias(this=exp.to_identifier("known")))
+    return exp.select(*(_null(name) if name in hidden else exp.column(name) for name in summary.columns)).from_(known)
+
+
+def _null(column: str) -> exp.Expr:
+    nothing = exp.Case(ifs=[exp.If(this=exp.false(), true=exp.column(column))])
+    return exp.alias_(nothing, column)

@@ -1,0 +1,180 @@
+"""Accounts that offer less, made of one sandbox by its switches, and what has to be seen of each."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from refersion_dagster.checks.assets import SUMS, drifted, unknown_to
+from refersion_dagster.checks.outcome import offending
+from refersion_dagster.checks.query import load_checks
+from refersion_dagster.checks.raw import KEYS, duplicates, variants
+from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.summaries.build import KEPT_READING, build_beside, put_in_place
+from refersion_dagster.summaries.knowledge import Gaps, load_gaps, unknown_columns
+from refersion_dagster.summaries.query import Summary, known_tables
+from refersion_dagster.summaries.settings import ReportSettings
+from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.sql import DIALECT, bind, to_dialect
+from refersion_dagster_tests.location import account_of, materialise
+from refersion_dagster_tests.summaries.hand_made import all_summaries
+
+Figures = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
+VALUES = ReportSettings().parameters()
+# When a row was approved is an estimate where nobody saw it happen, and says so in approved_by.
+ESTIMATED = frozenset({"approved_at", "approved_by", "unapproved_at"})
+
+
+@dataclass(frozen=True)
+class Partial:
+    """An account that lacks something.
+
+    Args:
+        name: what it lacks, in words.
+        tables: raw tables to read again from it.
+        switches: of the sandbox.
+        without: fields of the resource that are not given.
+        lacks: what has to be written down: tables, or fields of tables.
+        unknown: columns of summaries that must not show a figure, as `summary.column`.
+        known: columns that have to show one nevertheless.
+        estimates: columns that are estimates of another kind on this account, and so may be others.
+        tests_counted: tests cannot be told apart; without their rows all figures have to be the same.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    switches: Mapping[str, Any] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    estimates: frozenset[str] = ESTIMATED
+    tests_counted: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@cache
+def select_of(name: str) -> str | None:
+    """The SELECT of a summary for DuckDB, translated once."""
+    summary = next(one for one in all_summaries() if one.name == name)
+    return None if KEPT_READING in summary.file.parameters else to_dialect(bind(summary.file.tree, VALUES), DIALECT)
+
+
+def build_all(session: Session) -> None:
+    for summary in all_summaries():
+        fresh = build_beside(session, summary, VALUES, select_of(summary.name))
+        put_in_place(session, summary, fresh)
+
+
+def figures(session: Session) -> Figures:
+    """Every summary's rows, by primary key."""
+    found: Figures = {}
+    for summary in all_summaries():
+        names = summary.columns
+        rows = session.native(f"SELECT {', '.join(names)} FROM {SUMMARIES}.{summary.name}")
+        dicts = [dict(zip(names, row, strict=True)) for row in rows]
+        found[summary.name] = {tuple(row[name] for name in summary.header.primary_key): row for row in dicts}
+    return found
+
+
+def load(sandbox: SandboxServer, full: Path, folder: Path, partial: Partial) -> Warehouse:
+    """The account's warehouse: as if it had been like that from the first load on."""
+    warehouse = Warehouse(duckdb_path=str(shutil.copy(full, folder / "warehouse.duckdb")))
+    tables = [*partial.tables, *(["conversion_history"] if "conversions" in partial.tables else [])]
+    with warehouse.session() as session:
+        for table in tables:
+            session.native(f"DELETE FROM refersion_data.{table}")
+    sandbox.configure(**partial.switches)
+    bare = account_of(sandbox, **dict.fromkeys(partial.without))
+    outcome = materialise(bare, warehouse, *(f"refersion/{table}" for table in tables), config={"full_reload": True})
+    assert outcome.success, outcome.failure
+    if partial.tests_counted:
+        tests = ", ".join(str(row.id) for row in sandbox.account.conversions.values() if row.is_test_conversion)
+        with warehouse.session() as session:
+            for table in ("conversions", "conversion_history"):
+                session.native(f"DELETE FROM refersion_data.{table} WHERE CAST(id AS bigint) IN ({tests})")
+    return warehouse
+
+
+def assert_true(found: Figures, full: Figures, gaps: Gaps, partial: Partial) -> None:
+    """What is shown is what the full account shows; what is not is named."""
+    wrong: list[str] = []
+    for summary in all_summaries():
+        unknown = unknown_columns(summary, gaps)
+        compared = [c for c in summary.columns if c not in unknown and c not in partial.estimates]
+        rows, whole = found[summary.name], full[summary.name]
+        if not any(name in unknown for name in summary.header.primary_key):
+            wrong += [f"{summary.name}: {key} is not there on the full account" for key in rows.keys() - whole.keys()]
+            if not unknown:
+                wrong += [f"{summary.name}: {key} is missing, unsaid" for key in whole.keys() - rows.keys()]
+        for key in rows.keys() & whole.keys():
+            for name in compared:
+                if rows[key][name] is not None and rows[key][name] != whole[key][name]:
+                    wrong.append(f"{summary.name}.{name} of {key} is {rows[key][name]}, not {whole[key][name]}")
+    assert not wrong, f"{len(wrong)} figures are not true:\n" + "\n".join(wrong[:60])
+
+
+def assert_named(found: Figures, gaps: Gaps, partial: Partial) -> None:
+    """Which figures must be unknown, and which must not."""
+    assert {table if column is None else f"{table}.{column}" for table, column in gaps} == set(partial.lacks)
+    for path in partial.unknown:
+        summary, column = _column(path)
+        assert column in unknown_columns(summary, gaps), f"{path} is said to be known"
+        assert all(row[column] is None for row in found[summary.name].values()), f"{path} shows a figure"
+    for path in partial.known:
+        summary, column = _column(path)
+        assert column not in unknown_columns(summary, gaps), f"{path} is said to be unknown"
+        assert any(row[column] is not None for row in found[summary.name].values()), f"{path} shows no figure"
+
+
+def _column(path: str) -> tuple[Summary, str]:
+    name, _, column = path.partition(".")
+    return next(one for one in all_summaries() if one.name == name), column
+
+
+def failing(session: Session, gaps: Gaps) -> dict[str, int]:
+    """Every check that fails, and the number of its rows; those of what is not known are left out."""
+    summaries = all_summaries()
+    found: dict[str, int] = {}
+    for check in load_checks(known_tables(one.name for one in summaries)):
+        if not unknown_to(check, summaries, gaps):
+            found[check.file.name] = offending(session, check.file.tree, VALUES).count
+    for summary in summaries:
+        unknown = unknown_columns(summary, gaps)
+        for column, measure in summary.header.sums.items():
+            if column not in unknown:
+                select = drifted(summary.name, column, measure)
+                found[f"{summary.name}.{column}:{SUMS}"] = offending(session, select, {}).count
+    for table in KEYS:
+        for select in (duplicates(table), variants(table)):
+            found[f"{table}:raw"] = found.get(f"{table}:raw", 0) + offending(session, select, {}).count
+    return {name: count for name, count in found.items() if count}
+
+
+@dataclass(frozen=True)
+class Full:
+    """An account that offers everything: its sandbox, its warehouse, what it shows, and its checks that fail."""
+
+    sandbox: SandboxServer
+    database: Path
+    figures: Figures
+    failing: dict[str, int]
+
+
+def examine(full: Full, folder: Path, partial: Partial) -> None:
+    """Refreshes the account and looks at all summaries and checks."""
+    warehouse = load(full.sandbox, full.database, folder, partial)
+    with warehouse.session() as session:
+        build_all(session)
+        gaps, found = load_gaps(session), figures(session)
+        more = {name: rows for name, rows in failing(session, gaps).items() if rows != full.failing.get(name)}
+    assert_named(found, gaps, partial)
+    assert_true(found, full.figures, gaps, partial)
+    assert not more, "these checks fail for what the account does not offer"
