@@ -36,10 +36,17 @@ PARTIAL = [
         known=("commission_by_affiliate.commission", "commission_liability.due", "commission_roll_forward.closing_due"),
     ),
     without("type", known=("conversions.kind", "commission_by_affiliate.orders", "commission_roll_forward.paid")),
-    without("updated", estimates=AGEING, known=("commission_liability.due", "payments.amount")),
-    without("is_test_conversion", tests_counted=True, known=("commission_liability.due", "control_totals.verdict")),
+    without(
+        "updated", estimates=AGEING, other_rows=("payout_lag",), known=("commission_liability.due", "payments.amount")
+    ),
+    without(
+        "is_test_conversion",
+        tests_counted=True,
+        estimates=ESTIMATED | {"rows_left_out"},
+        known=("commission_liability.due", "control_totals.verdict"),
+    ),
     without("coupon_code", unknown=("commission_by_coupon.sales",), known=("commission_by_offer.sales",)),
-    without("is_recurring", unknown=("conversions.is_recurring",), known=("commission_by_affiliate.orders",)),
+    without("is_recurring", unknown=("commission_by_affiliate.orders",), known=("commission_by_affiliate.commission",)),
     without("payment_status", filled="payment_status", known=("commission_by_affiliate.commission_paid",)),
     without("payment_status", filled="payment_status", switches=NO_FILTER, known=("commission_roll_forward.paid",)),
     without("payment", known=("commission_roll_forward.paid", "payment_proof.proof")),

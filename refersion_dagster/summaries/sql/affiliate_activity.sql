@@ -38,10 +38,10 @@ needs:
   affiliate_name: []
   affiliate_email: []
   status: affiliates.status | affiliate_get.status | affiliate_list.status
-  activity: *who
+  activity: &purchases [*who, conversions.order_id, conversions.is_recurring]
   never_sold: *who
-  orders: [*who, conversions.order_id]
-  orders_30: [*who, conversions.order_id]
+  orders: *purchases
+  orders_30: *purchases
 */
 WITH orders AS (
   SELECT

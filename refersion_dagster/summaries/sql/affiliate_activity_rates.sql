@@ -25,11 +25,11 @@ columns:
 needs:
   "*": &who conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
   affiliates: affiliates.id | affiliate_get.id | affiliate_list.id
-  rising: &listed [*who, affiliates.status | affiliate_get.status | affiliate_list.status]
-  falling: *listed
-  selling: *listed
-  lapsed: *listed
-  never_sold: *listed
+  rising: &trend [*who, affiliates.status | affiliate_get.status | affiliate_list.status, conversions.order_id, conversions.is_recurring]
+  falling: *trend
+  selling: *trend
+  lapsed: *trend
+  never_sold: *trend
 */
 WITH counted AS (
   SELECT

@@ -27,6 +27,7 @@ columns:
 sums:
   sales: affiliate_sales
 needs:
+  "*": [conversions.order_id, conversions.is_recurring]
   affiliate_name: []
 */
 WITH spans AS (

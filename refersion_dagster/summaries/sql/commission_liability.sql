@@ -45,6 +45,9 @@ sums:
   due: due
   pending: pending
 needs:
+  affiliate_id:
+    - conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
+    - conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   affiliate_name: []
   affiliate_email: []
 */

@@ -71,8 +71,16 @@ columns:
   clicked_at: When the referring click was made, UTC.
   is_recurring: Whether it is a renewal.
 needs:
-  affiliate_id: conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
-  order_key: conversions.order_id
+  affiliate_id: &who conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
+  order_key: &order conversions.order_id
+  purchase_key: &purchase [conversions.order_id, conversions.is_recurring]
+  counts_once: *purchase
+  counts_for_affiliate: [conversions.order_id, conversions.is_recurring, *who]
+  is_credited_by_hand: conversions.type
+  cancellations: *order
+  net_total: *order
+  net_commission: *order
+  is_cancelled: *order
   kind: []
   state: &paid >-
     conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
@@ -83,9 +91,9 @@ needs:
     - conversions.payment__created | payments.created
     - conversions.payment__created | conversions.payment_id | conversions.payment__id
   payment_id: conversions.payment_id | conversions.payment__id
-  original_id: conversions.order_id
+  original_id: *order
   customer_ip: conversions.customer__browser_ip | conversions.click__ip
-kept: [affiliate_id, order_key, state]
+kept: [affiliate_id, order_key, purchase_key, counts_once, counts_for_affiliate, is_cancelled, state]
 */
 WITH emails AS (
   SELECT lower(email) AS email, min(affiliate_id) AS affiliate_id

@@ -49,8 +49,9 @@ needs:
   test_conversions: [*named, conversions.is_test_conversion]
   commission_difference: &both [payments.id, *named]
   conversions_difference: [payments.total_conversions, *named]
-  commission_paid: >-
-    conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
+  commission_paid:
+    - *named
+    - conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   remark: *both
 */
 WITH raw AS (

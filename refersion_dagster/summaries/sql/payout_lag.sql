@@ -57,11 +57,11 @@ measured AS (
   UNION ALL
   SELECT currency, 'approved to paid' AS stage, paid_day AS ended, paid_day - approved_day AS days, is_seen
   FROM orders
-  WHERE state = 'paid' AND paid_day IS NOT NULL
+  WHERE state = 'paid'
   UNION ALL
   SELECT currency, 'created to paid' AS stage, paid_day AS ended, paid_day - created_day AS days, TRUE AS is_seen
   FROM orders
-  WHERE state = 'paid' AND paid_day IS NOT NULL
+  WHERE state = 'paid'
   UNION ALL
   SELECT currency, 'waiting for approval' AS stage, today AS ended, today - created_day AS days, TRUE AS is_seen
   FROM orders
@@ -84,5 +84,6 @@ SELECT
   CAST(max(CASE WHEN is_seen THEN greatest(days, 0) END) AS BIGINT) AS longest_days,
   count(CASE WHEN NOT coalesce(is_seen, FALSE) THEN 1 END) AS not_measured
 FROM measured
+WHERE ended IS NOT NULL -- what began or ended at a time that is not known has no month
 GROUP BY currency, stage, CAST(date_trunc('month', ended) AS DATE)
 ORDER BY month DESC, currency, stage
