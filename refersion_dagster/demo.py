@@ -10,27 +10,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from refersion_dagster.dev import dagster_dev, take_no_port_in_use
 from refersion_dagster.report.dated import LATEST
-from refersion_dagster.rounding import grouped
 from refersion_dagster.sandboxed import DATABASE, LOG, clear, sandboxed
+from refersion_dagster.terminal import figure_tables, total_of, with_id
 from refersion_dagster.watching import Watched, watched
 
 # Shown of each currency.
 TOP = 8
 
 SALES = """
-SELECT currency, affiliate_name, orders, sales, commission_pending, commission_due, commission_paid
+SELECT currency, affiliate_id, affiliate_name, orders, sales, commission_pending, commission_due, commission_paid
 FROM refersion_summaries.commission_by_affiliate
 ORDER BY currency, sales DESC, affiliate_id
 """
@@ -114,10 +112,11 @@ def _show(console: Console, database: Path, result: dg.ExecuteInProcessResult) -
     with duckdb.connect(str(database), read_only=True) as connection:
         sales, owed = connection.execute(SALES).fetchall(), connection.execute(OWED).fetchall()
     console.print("\n[bold]Who drove the sales?[/bold]")
-    for table in _sales(sales):
+    for table in _sales(sales, console.width):
         console.print(table)
     console.print("[bold]What do we owe?[/bold]")
-    console.print(_owed(owed))
+    for table in _owed(owed, console.width):
+        console.print(table)
     console.print("[bold]Is it right?[/bold]")
     for line in _checks(result.get_asset_check_evaluations()):
         console.print(line)
@@ -153,38 +152,28 @@ class _Lines(logging.Handler):
             self.console.print(f"  [green]✓[/green] {text}")
 
 
-def _sales(rows: Sequence[Sequence[Any]]) -> Iterator[Table]:
-    """One table a currency: the affiliates that sold most, and the sum of all."""
+def _sales(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
+    """Of each currency the affiliates that sold most, and the sum of all."""
     for currency in dict.fromkeys(row[0] for row in rows):
-        of_currency = [row[1:] for row in rows if row[0] == currency]
-        lines = [(escape(name or "(no name)"), *map(_figure, figures)) for name, *figures in of_currency[:TOP]]
-        if rest := of_currency[TOP:]:
-            lines.append((f"{len(rest)} more", *_sums(rest)))
-        lines.append(("all", *_sums(of_currency)))
-        names = ("affiliate", "orders", "sales", "pending", "due", "paid")
-        table = _table(f"Commission by affiliate, {currency}", names, lines)
-        table.add_section()
-        table.add_row(*lines[-1], style="bold")
-        yield table
+        of_currency = [row for row in rows if row[0] == currency]
+        names = Counter(name for _, _, name, *_ in of_currency)
+        lines = [
+            (name if names[name] == 1 and name else with_id(name or "(no name)", id_), figures)
+            for _, id_, name, *figures in of_currency[:TOP]
+        ]
+        figures = [row[3:] for row in of_currency]
+        if rest := figures[TOP:]:
+            lines.append((f"{len(rest)} more", total_of(rest)))
+        lines.append(("all", total_of(figures)))
+        columns = ("affiliate", "orders", "sales", "pending", "due", "paid")
+        yield from figure_tables(f"Commission by affiliate, {currency}", columns, lines, width, total=True)
 
 
-def _owed(rows: Sequence[Sequence[Any]]) -> Table:
+def _owed(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
     """One line a currency: what is due by days since approval, what is pending, and what is likely to become due."""
-    lines = [(currency, *map(_figure, figures)) for currency, *figures in rows]
     names = ("", "due now", "0-30 days", "31-60", "61-90", "over 90", "pending", "accrued")
-    return _table("Commission due, by days since approval", names, [*lines, ()])
-
-
-def _table(title: str, names: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
-    """A table of the lines but the last. On a narrow screen names give way to figures."""
-    table = Table(title=title, title_justify="left", title_style="italic", box=box.SIMPLE_HEAD)
-    table.add_column(names[0], no_wrap=True, max_width=22)
-    for at, name in enumerate(names[1:], start=1):
-        width = max(len(name), *(len(line[at]) for line in lines if line))
-        table.add_column(name, justify="right", no_wrap=True, min_width=width)
-    for line in lines[:-1]:
-        table.add_row(*line)
-    return table
+    lines = [(currency, figures) for currency, *figures in rows]
+    yield from figure_tables("Commission due, by days since approval", names, lines, width)
 
 
 def _checks(evaluations: Sequence[dg.AssetCheckEvaluation]) -> Iterator[str]:
@@ -199,14 +188,3 @@ def _checks(evaluations: Sequence[dg.AssetCheckEvaluation]) -> Iterator[str]:
             what = escape(" ".join((found.description or "").split()))
             yield f"  {sign} {found.check_name} of {found.asset_key.to_user_string()}: {what}"
     yield f"  {sum(counts.values())} of {len(evaluations)} checks passed."
-
-
-def _sums(rows: Sequence[Sequence[Any]]) -> list[str]:
-    """The sum of each column but the first, which is a name."""
-    return [_figure(sum(column)) for column in list(zip(*rows, strict=True))[1:]]
-
-
-def _figure(value: Decimal | int | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else grouped(value)

@@ -13,6 +13,7 @@ import duckdb
 
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing
 from refersion_dagster.report.publish import CURRENT, DATABASE, MANIFEST
+from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.rounding import grouped
 
 Row = dict[str, Any]
@@ -20,6 +21,7 @@ Row = dict[str, Any]
 TOP = """
 SELECT
   coalesce(max(a.name), max(c.affiliate_name), c.affiliate_id) AS affiliate,
+  c.affiliate_id AS id,
   count(CASE WHEN c.is_sale THEN 1 END) AS orders,
   sum(CASE WHEN c.is_sale THEN c.total ELSE 0 END) AS sales,
   sum(CASE WHEN c.state = 'pending' THEN c.commission ELSE 0 END) AS pending,
@@ -43,6 +45,7 @@ ORDER BY month
 OWED = """
 SELECT
   coalesce(affiliate_name, affiliate_id) AS affiliate,
+  affiliate_id AS id,
   due,
   due_0_30 AS "0-30 days",
   due_31_60 AS "31-60",
@@ -93,7 +96,7 @@ class Published:
             raise NothingPublished(missing)
         self.manifest = json.loads((self.folder / MANIFEST).read_text("utf-8"))
         self._connection = duckdb.connect(str(self.folder / DATABASE), read_only=True)
-        self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection.execute(f"SET TimeZone = 'UTC'; SET search_path = '{SUMMARIES}'")
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from refersion_dagster.report.publish import CURRENT, DATABASE, Described, publish
+from refersion_dagster.report.publish import CURRENT, DATABASE, publish
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.query import Summary
@@ -44,10 +44,9 @@ set, nor the lock of the warehouse. `manifest.json` says what it holds, from whe
         context: dg.AssetExecutionContext, warehouse: Warehouse, publishing: Publishing
     ) -> dg.MaterializeResult:
         folder = Path(publishing.folder).expanduser().resolve()
-        tables = [Described(one.name, one.header.description, one.header.columns) for one in summaries]
         try:
             with warehouse.writing(context.log.info), warehouse.session() as session:
-                done, manifest = publish(session, tables, folder, context.run_id)
+                done, manifest = publish(session, summaries, folder, context.run_id)
         except OSError as error:
             raise dg.Failure(
                 f"{folder} could not be written: {error.strerror or error}. The published copies are as they were.",

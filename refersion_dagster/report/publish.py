@@ -12,7 +12,7 @@ the schema read the same. See sets.py for how one takes the place of another.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,6 +23,7 @@ import duckdb
 from refersion_dagster.report.sets import swapped_in
 from refersion_dagster.report.spreadsheet import FORMULA_BEGINS
 from refersion_dagster.resources import SUMMARIES
+from refersion_dagster.summaries.query import Summary
 from refersion_dagster.warehouse import Session
 from refersion_dagster.warehouse.session import comment_statements
 
@@ -30,15 +31,6 @@ DATABASE, MANIFEST, CURRENT = "refersion.duckdb", "manifest.json", "current"
 ROWS_AT_ONCE = 50_000
 # Sets that are kept, `current` among them.
 KEPT = 3
-
-
-@dataclass(frozen=True)
-class Described:
-    """A table to publish: its name, what it is, and what its columns are."""
-
-    name: str
-    description: str
-    columns: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -72,8 +64,8 @@ class Manifest:
     tables: list[Published]
 
 
-def publish(session: Session, tables: Sequence[Described], folder: Path, run_id: str) -> tuple[Path, Manifest]:
-    """Writes a set of the tables (of refersion_summaries) and makes it the current one.
+def publish(session: Session, summaries: Sequence[Summary], folder: Path, run_id: str) -> tuple[Path, Manifest]:
+    """Writes a set of the summaries and makes it the current one.
 
     Returns its folder and manifest. Raises OSError, and then the current set is as it was.
     """
@@ -84,7 +76,7 @@ def publish(session: Session, tables: Sequence[Described], folder: Path, run_id:
         with duckdb.connect(str(files.building / DATABASE)) as copy:
             copy.execute("SET TimeZone = 'UTC'")
             copy.execute(f"CREATE SCHEMA {SUMMARIES}")
-            written = [_write(session, copy, table, files.building) for table in tables]
+            written = [_write(session, copy, summary, files.building) for summary in summaries]
             ((as_of,),) = copy.execute(f"SELECT max(as_of) FROM {SUMMARIES}.data_as_of").fetchall()  # noqa: S608
         manifest = Manifest(_iso(now), _iso(as_of) if as_of else None, run_id, version("refersion-dagster"), written)
         text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
@@ -92,26 +84,26 @@ def publish(session: Session, tables: Sequence[Described], folder: Path, run_id:
     return files.done, manifest
 
 
-def _write(session: Session, copy: duckdb.DuckDBPyConnection, described: Described, folder: Path) -> Published:
+def _write(session: Session, copy: duckdb.DuckDBPyConnection, summary: Summary, folder: Path) -> Published:
     """One table into the DuckDB file, and from there into Parquet and CSV."""
-    table = f'{SUMMARIES}."{described.name}"'
-    columns = dict(session.columns(SUMMARIES, described.name))
+    table = f'{SUMMARIES}."{summary.name}"'
+    columns = dict(session.columns(SUMMARIES, summary.name))
     declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
     copy.execute(f"CREATE TABLE {table} ({declared})")
-    for chunk in session.arrow(f"SELECT * FROM {SUMMARIES}.{described.name}", ROWS_AT_ONCE):  # noqa: S608 - names of ours
+    for chunk in session.arrow(f"SELECT * FROM {SUMMARIES}.{summary.name}", ROWS_AT_ONCE):  # noqa: S608 - names of ours
         copy.register("chunk", chunk)
         copy.execute(f"INSERT INTO {table} SELECT * FROM chunk")  # noqa: S608
         copy.unregister("chunk")
-    copy.execute(f'CREATE VIEW main."{described.name}" AS SELECT * FROM {table}')  # noqa: S608
-    texts = {name: text for name, text in described.columns.items() if name in columns}
-    for statement in comment_statements(SUMMARIES, described.name, described.description, texts):
+    copy.execute(f'CREATE VIEW main."{summary.name}" AS SELECT * FROM {table}')  # noqa: S608
+    texts = {name: text for name, text in summary.header.columns.items() if name in columns}
+    for statement in comment_statements(SUMMARIES, summary.name, summary.header.description, texts):
         copy.execute(statement)
-    parquet, csv = folder / "parquet" / f"{described.name}.parquet", folder / "csv" / f"{described.name}.csv"
+    parquet, csv = folder / "parquet" / f"{summary.name}.parquet", folder / "csv" / f"{summary.name}.csv"
     copy.execute(f"COPY {table} TO '{_quoted(parquet)}' (FORMAT parquet, COMPRESSION zstd)")
     harmless = ", ".join(_harmless(name, kind) for name, kind in columns.items())
     copy.execute(f"COPY (SELECT {harmless} FROM {table}) TO '{_quoted(csv)}' (HEADER)")  # noqa: S608
     ((rows,),) = copy.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
-    return Published(described.name, rows, columns, parquet.stat().st_size)
+    return Published(summary.name, rows, columns, parquet.stat().st_size)
 
 
 def _harmless(name: str, kind: str) -> str:

@@ -49,10 +49,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
         order(4, "400", "40", "DENIED"),
         order(5, "7000", "700", currency="JPY"),
     )
-    names = [summary.name for summary in all_summaries()]
-    books.build(*names)
+    books.build(*(summary.name for summary in all_summaries()))
     with books.warehouse.session() as session:
-        publish(session, names, folder / "published", RUN)
+        publish(session, all_summaries(), folder / "published", RUN)
     return folder / "published"
 
 
@@ -71,6 +70,7 @@ class TestFigures:
         assert copies.top_affiliates("USD", MARCH, MARCH, 10) == [
             {
                 "affiliate": "Ann <b>of</b> https://evil.example",
+                "id": "1",
                 "orders": 2,
                 "sales": D("1434.5"),
                 "pending": D("0"),

@@ -1,0 +1,81 @@
+"""Tables of figures for a terminal, whole at any width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from refersion_dagster.rounding import grouped
+
+NAME_WIDTH = 22
+# Of a figure that is not known.
+NOT_KNOWN = "–"
+# Beside a column's text.
+PADDING = 2
+
+Figure = Decimal | int | None
+
+
+def figure_tables(
+    title: str, names: Sequence[str], lines: Sequence[tuple[str, Sequence[Figure]]], width: int, *, total: bool = False
+) -> Iterator[Table]:
+    """A table of named lines of figures; where the terminal is too narrow for all columns, several below each other.
+
+    Args:
+        title: of the first table.
+        names: of the columns, that of the lines' names first.
+        lines: name and figures of each line. Names may be cut, figures never are.
+        width: of the terminal, in characters.
+        total: whether the last line is the sum of the others.
+    """
+    texts = [list(map(figure, figures)) for _, figures in lines]
+    widths = [
+        max(len(name), *(len(line[at]) for line in texts)) if texts else len(name) for at, name in enumerate(names[1:])
+    ]
+    first = min(NAME_WIDTH, max(len(names[0]), *(len(name) for name, _ in lines)) if lines else len(names[0]))
+    for number, columns in enumerate(_fitting(widths, width - first - 2 * PADDING)):
+        table = Table(
+            title=title if not number else None, title_justify="left", title_style="italic", box=box.SIMPLE_HEAD
+        )
+        table.add_column(names[0], no_wrap=True, max_width=first, min_width=first)
+        for at in columns:
+            table.add_column(names[at + 1], justify="right", no_wrap=True, min_width=widths[at])
+        for place, ((name, _), line) in enumerate(zip(lines, texts, strict=True)):
+            last = total and place == len(lines) - 1
+            if last:
+                table.add_section()
+            table.add_row(escape(name), *(line[at] for at in columns), style="bold" if last else None)
+        yield table
+
+
+def _fitting(widths: Sequence[int], width: int) -> Iterator[list[int]]:
+    """Places of columns that fit beside each other, at least one at a time."""
+    group: list[int] = []
+    for at, one in enumerate(widths):
+        if group and sum(widths[other] + PADDING for other in group) + one + PADDING > width:
+            yield group
+            group = []
+        group.append(at)
+    yield group
+
+
+def with_id(name: str, id_: str) -> str:
+    """A name that others have too, with what tells them apart, which is not cut."""
+    room = NAME_WIDTH - len(id_) - 1
+    return f"{name if len(name) <= room else name[: max(room - 1, 1)] + '…'} {id_}"
+
+
+def total_of(lines: Sequence[Sequence[Figure]]) -> list[Figure]:
+    """The sum of each column; None where one of its figures is not known."""
+    return [None if None in column else sum(column, 0) for column in map(list, zip(*lines, strict=True))]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def figure(value: Figure) -> str:
+    """1,234.50 of an amount, 1,234 of a number."""
+    if value is None:
+        return NOT_KNOWN
+    return f"{value:,}" if isinstance(value, int) else grouped(value)
