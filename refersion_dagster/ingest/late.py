@@ -29,9 +29,14 @@ SUMS = ("conversions_count", "commission_total", "order_total")
 CREATE = f"""
 CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
   period_from timestamp with time zone NOT NULL, status text NOT NULL, payment_status text NOT NULL,
-  conversions_count bigint, commission_total decimal(18, 4), order_total decimal(18, 4)
+  conversions_count bigint, commission_total decimal(18, 4), order_total decimal(18, 4), currency text
 )
 """
+# Where totals were kept before the currency was: they are of the account's own.
+ADD_CURRENCY = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN currency text"
+FILL_CURRENCY = f"""
+UPDATE {DATASET}.{TABLE} SET currency = (SELECT max(currency) FROM {DATASET}.conversion_totals)
+"""  # noqa: S608 - names of ours
 # Months whose totals, as they are known now, lie within a span.
 WHOLE = "t.granularity = 'month' AND t.period_from >= $start AND t.period_to < $end"
 FORGET = f"""
@@ -39,19 +44,20 @@ DELETE FROM {DATASET}.{TABLE}
 WHERE period_from IN (SELECT t.period_from FROM {DATASET}.conversion_totals AS t WHERE {WHOLE})
 """  # noqa: S608 - names of ours
 KEEP = f"""
-INSERT INTO {DATASET}.{TABLE} (period_from, status, payment_status, {", ".join(SUMS)})
-SELECT t.period_from, t.status, t.payment_status, {", ".join(f"t.{name}" for name in SUMS)}
+INSERT INTO {DATASET}.{TABLE} (period_from, status, payment_status, currency, {", ".join(SUMS)})
+SELECT t.period_from, t.status, t.payment_status, t.currency, {", ".join(f"t.{name}" for name in SUMS)}
 FROM {DATASET}.conversion_totals AS t
 WHERE {WHOLE}
 """  # noqa: S608
 # Of months that were never read whole since totals are kept, the first ones known are taken.
 KEEP_FIRST = f"""
-INSERT INTO {DATASET}.{TABLE} (period_from, status, payment_status, {", ".join(SUMS)})
-SELECT t.period_from, t.status, t.payment_status, {", ".join(f"t.{name}" for name in SUMS)}
+INSERT INTO {DATASET}.{TABLE} (period_from, status, payment_status, currency, {", ".join(SUMS)})
+SELECT t.period_from, t.status, t.payment_status, t.currency, {", ".join(f"t.{name}" for name in SUMS)}
 FROM {DATASET}.conversion_totals AS t
 WHERE t.granularity = 'month' AND NOT EXISTS (
   SELECT 1 FROM {DATASET}.{TABLE} AS k
   WHERE k.period_from = t.period_from AND k.status = t.status AND k.payment_status = t.payment_status
+    AND k.currency = t.currency
 )
 """  # noqa: S608
 
@@ -60,6 +66,7 @@ SELECT date_trunc('month', t.period_from), count(*)
 FROM {DATASET}.conversion_totals AS t
 JOIN {DATASET}.{TABLE} AS k
   ON k.period_from = t.period_from AND k.status = t.status AND k.payment_status = t.payment_status
+    AND k.currency = t.currency
 WHERE t.granularity = 'month' AND t.period_from < $before
   AND ({" OR ".join(f"t.{name} IS DISTINCT FROM k.{name}" for name in SUMS)})
 GROUP BY date_trunc('month', t.period_from)
@@ -108,7 +115,7 @@ class LateMonth:
 def keep_totals(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> None:
     """Keeps, of the whole months in spans of conversions that were just read, the totals that were known before."""
     with warehouse.session() as session:
-        session.query(CREATE)
+        _create(session)
         if session.columns(DATASET, "conversion_totals"):
             with session.transaction():
                 for span in spans:
@@ -119,7 +126,7 @@ def keep_totals(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> None:
 def keep_first_totals(warehouse: Warehouse) -> None:
     """Keeps the totals of months of which none are kept yet."""
     with warehouse.session() as session:
-        session.query(CREATE)
+        _create(session)
         if session.columns(DATASET, "conversion_totals"):
             session.query(KEEP_FIRST)
 
@@ -138,7 +145,7 @@ def late_months(warehouse: Warehouse, before: datetime) -> list[LateMonth]:
             found.setdefault(month, LateMonth(month)).reasons.append(reason.format(detail))
 
     with warehouse.session() as session:
-        session.query(CREATE)
+        _create(session)
         add(_rows(session, UNACCOUNTED_PAYMENTS, before), "payment {}")
         add(_rows(session, OTHER_TOTALS, before), "{} other totals")
     keep_first_totals(warehouse)
@@ -157,6 +164,15 @@ def spans(months: Sequence[LateMonth], earliest: datetime, latest: datetime) -> 
         else:
             joined.append(Window(start, end))
     return joined
+
+
+def _create(session: Session) -> None:
+    session.query(CREATE)
+    if "currency" not in dict(session.columns(DATASET, TABLE)):
+        with session.transaction():
+            session.query(ADD_CURRENCY)
+            if session.columns(DATASET, "conversion_totals"):
+                session.query(FILL_CURRENCY)
 
 
 def _rows(session: Session, sql: str, before: datetime) -> list[tuple[datetime, object]]:

@@ -15,6 +15,7 @@ from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.late import LateMonth, keep_first_totals, keep_totals, late_months, spans
 from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema, descriptions
+from refersion_dagster.ingest.totals_currencies import totals_currencies
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import DATASET
@@ -163,6 +164,8 @@ class Loader:
         """
         self.context.log.info(f"Reading {', '.join(tables)}")
         given = {"older_totals": self._is_refresh, **self.options, **options}
+        if TOTALS in tables:
+            given["totals_currencies"] = self._totals_currencies()
         while True:
             source = self.warehouse.adapted(self.refersion.source(report, **given))
             with self.warehouse.pipeline() as pipeline:
@@ -191,6 +194,15 @@ class Loader:
             added = update_history(self.warehouse, read)
             keep_totals(self.warehouse, read)
             self.context.log.info(f"{TABLE}: {added:,} changes added")
+
+    def _totals_currencies(self) -> list[str]:
+        account = self.refersion.account()
+        try:
+            return totals_currencies(self.warehouse, account, self.context.log.info)
+        except RefersionError:
+            return []  # whatever it is, reading the totals meets it too, and tells it
+        finally:
+            account.close()
 
     def _results(self, tables: Sequence[str]) -> Iterator[dg.MaterializeResult]:
         counts = self.warehouse.row_counts(tables)

@@ -87,6 +87,8 @@ D, S, I, OURS = Evidence.DOCUMENTED, Evidence.SEEN, Evidence.INFERRED, Evidence.
 
 CONVERSION_STATUSES = ("PENDING", "APPROVED", "DENIED", "UNQUALIFIED")
 PAYMENT_STATUSES = ("PAID", "UNPAID")
+# The currency of totals for which Refersion names none.
+NO_CURRENCY = "(none)"
 
 READ_AT = Column("read_at", Kind.TIMESTAMP, "When this row was last read from Refersion (start of the reading).", OURS)
 
@@ -129,8 +131,8 @@ AFFILIATE_GET = Entity(
 CONVERSION_TOTALS = Entity(
     name="conversion_totals",
     description="Refersion's own sums by REST (/conversion/totals), per period x status x payment status: the control "
-    "totals that loaded conversions are proven against. One currency per answer; whether others are left out or "
-    "converted is not documented.",
+    "totals that loaded conversions are proven against. One currency per answer: the account's own, and each further "
+    "one where the account takes a currency in the request.",
     columns=(
         Column("granularity", Kind.TEXT, "month or day: the length of the period.", OURS, required=True),
         Column("period_from", Kind.TIMESTAMP, "First second of the period, UTC.", OURS, required=True),
@@ -141,10 +143,11 @@ CONVERSION_TOTALS = Entity(
         Column("commission_total", Kind.MONEY, "Sum of commissions.", D, required=True),
         Column("order_total", Kind.MONEY, "Sum of order totals.", D, required=True),
         Column("commissionable_order_total", Kind.MONEY, "Sum of the commissionable part of order totals.", D),
-        Column("currency", Kind.TEXT, "Currency of the sums.", D),
+        Column("currency", Kind.TEXT, "Currency of the sums; (none) where Refersion names none.", D, required=True),
+        Column("currency_asked", Kind.BOOLEAN, "Whether Refersion was asked for this currency.", OURS),
         READ_AT,
     ),
-    primary_key=("granularity", "period_from", "status", "payment_status"),
+    primary_key=("granularity", "period_from", "status", "payment_status", "currency"),
 )
 AFFILIATES = Entity(
     name="affiliates",

@@ -30,6 +30,7 @@ from refersion_dagster.refersion.entities import (
     CONVERSION_TOTALS,
     CONVERSIONS,
     ENTITIES,
+    NO_CURRENCY,
     Entity,
     Evidence,
 )
@@ -63,6 +64,7 @@ class ReadOptions:
         totals_by: "month" or "day".
         totals_of_loaded: ask for totals only up to where conversions were read, not up to now.
         older_totals: ask for the totals of months before the look-back too, where those of their year changed.
+        totals_currencies: ask for the totals of each of these, on accounts that take a field `currency`.
         rows_per_load: a windowed table stops after whole months that hold this many rows, and says so in its report;
             None reads all in one load.
     """
@@ -76,6 +78,7 @@ class ReadOptions:
     rows_per_load: int | None = None
     details_of: frozenset[str] = frozenset()
     older_totals: bool = False
+    totals_currencies: tuple[str, ...] = ()
 
 
 class Tables:
@@ -183,7 +186,9 @@ class Tables:
 
     def conversion_totals(self, report: TableReport) -> Iterator[pa.Table]:
         state = dlt.current.resource_state(CONVERSION_TOTALS.name)
-        any_at_all = self.account.rest.conversion_count(Window(BEGINNING, whole_second(datetime.now(UTC))))
+        currencies = self.options.totals_currencies
+        beginning = Window(BEGINNING, whole_second(datetime.now(UTC)))
+        any_at_all = self.account.rest.conversion_count(beginning, currencies)
         now = self._end_of_totals()
         reading = plan(self.options.span, state, now)
         windows = self._windows_of_totals(reading, now)
@@ -194,10 +199,13 @@ class Tables:
         rest = self.account.rest
         years = [*self._changed_before(reading, report.read_from, now, state)]
         for window in windows:
-            years += years_with_conversions(rest, window)
+            years += years_with_conversions(rest, window, currencies)
         split = months if self.options.totals_by == "month" else days
         asked = each_status(dict.fromkeys(period for year in years for period in split(year)))
-        rows: list[Row] = [{**row, "granularity": self.options.totals_by} for row in rest.conversion_totals(asked)]
+        rows: list[Row] = [
+            {**row, "granularity": self.options.totals_by, "currency": row.get("currency") or NO_CURRENCY}
+            for row in rest.conversion_totals(asked, currencies)
+        ]
         known = {column.name for column in CONVERSION_TOTALS.columns}
         report.fields_extra = sorted({name for row in rows for name in row} - known)
         yield from _built(self._builder(CONVERSION_TOTALS, report.fields_extra), rows)
@@ -235,7 +243,8 @@ class Tables:
         end = max(start, month_start(now - self.options.span.lookback))
         if not self.options.older_totals or reading.state is None or reading.start >= end:
             return ()
-        return changed_years(self.account.rest, Window(reading.start, end), state.setdefault("years", {}))
+        window, known = Window(reading.start, end), state.setdefault("years", {})
+        return changed_years(self.account.rest, window, known, self.options.totals_currencies)
 
     def listed(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
         """A GraphQL entity without windows."""

@@ -219,21 +219,44 @@ class Rest:
                 listed, pool.map(lambda row: self.affiliate_get(row, ids_are_numbers=numbers), listed), strict=True
             )
 
-    def conversion_count(self, period: Window) -> int:
-        """How many conversions of any status Refersion counts in a period."""
-        answer = self._totals(period, {"status": list(CONVERSION_STATUSES)})
-        return _count(answer.get("conversions_count")) or 0
+    def conversion_count(self, period: Window, currencies: Sequence[str] = ()) -> int:
+        """How many conversions of any status Refersion counts in a period.
 
-    def conversion_totals(self, asked: Sequence[tuple[Window, str, str]]) -> Iterator[dict[str, Any]]:
+        Args:
+            currencies: see `conversion_totals`.
+        """
+        asked = [{"currency": currency} for currency in currencies] or [{}]
+        return sum(_count(self.conversion_sums(period, **one).get("conversions_count")) or 0 for one in asked)
+
+    def conversion_sums(self, period: Window, **filters: Any) -> dict[str, Any]:
+        """Refersion's sums over every status in a period, as it answers.
+
+        Args:
+            filters: further fields of the request, such as is_test_conversion.
+        """
+        answer = self._totals(period, {"status": list(CONVERSION_STATUSES), **filters})
+        return answer | {"conversions_count": _count(answer.get("conversions_count"))}
+
+    def conversion_totals(
+        self, asked: Sequence[tuple[Window, str, str]], currencies: Sequence[str] = ()
+    ) -> Iterator[dict[str, Any]]:
         """Refersion's sums for each (period, status, payment status), concurrently, in the order given.
+
+        Args:
+            currencies: ask for each of these, on accounts that take a field `currency`; without any, sums are of the
+                account's own, and `currency_asked` of the rows is false.
 
         Raises RequestRefused, among others for a status the account does not know.
         """
 
-        def one(ask: tuple[Window, str, str]) -> dict[str, Any]:
-            period, status, payment_status = ask
-            answer = self._totals(period, {"status": [status], "payment_status": payment_status})
-            return answer | {
+        def one(ask: tuple[Window, str, str, str | None]) -> dict[str, Any]:
+            period, status, payment_status, currency = ask
+            given = {"currency": currency} if currency else {}
+            answer = self._totals(period, {"status": [status], "payment_status": payment_status, **given})
+            return {
+                **answer,
+                **given,
+                "currency_asked": currency is not None,
                 "conversions_count": _count(answer.get("conversions_count")),
                 "period_from": period.start_seconds,
                 "period_to": period.end_seconds - 1,
@@ -242,7 +265,7 @@ class Rest:
             }
 
         with ThreadPoolExecutor(self.transport.throttle.limit, thread_name_prefix="refersion") as pool:
-            yield from pool.map(one, asked)
+            yield from pool.map(one, [(*ask, currency) for ask in asked for currency in currencies or (None,)])
 
     def _totals(self, period: Window, filters: Mapping[str, Any]) -> dict[str, Any]:
         """One answer. Its bounds are both inside the period, as documented by the sample 23:59:59."""

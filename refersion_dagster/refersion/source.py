@@ -68,6 +68,7 @@ def refersion_source(
     totals_by: str = "month",
     totals_of_loaded: bool = False,
     older_totals: bool = False,
+    totals_currencies: Sequence[str] = (),
     pii: str = "hash",
     pii_salt: TSecretStrValue | None = None,
     max_concurrency: int = 8,
@@ -101,6 +102,8 @@ def refersion_source(
         totals_by: period of the control totals, "month" or "day".
         totals_of_loaded: ask for control totals only up to where conversions were read, in this run or the last one.
         older_totals: ask for control totals of months before the look-back too, where those of their year changed.
+        totals_currencies: ask for control totals of each of these, on accounts where /conversion/totals takes a field
+            `currency`, which is not documented.
         pii: what becomes of customers' e-mail, name and ip: "hash", "keep" or "drop".
         pii_salt: key of the hash; without one, a random one that is kept in dlt's state.
         max_concurrency: the most requests at once, per API.
@@ -148,5 +151,6 @@ def refersion_source(
         rows_per_load,
         frozenset(details_of),
         older_totals,
+        tuple(totals_currencies),
     )
     return list(build_resources(account, options, report if report is not None else ReadReport()))

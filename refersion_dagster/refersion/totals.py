@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from refersion_dagster.refersion.entities import CONVERSION_STATUSES, PAYMENT_STATUSES
@@ -22,7 +22,7 @@ def each_status(periods: Iterable[Window]) -> list[tuple[Window, str, str]]:
     ]
 
 
-def years_with_conversions(rest: Rest, window: Window) -> Iterator[Window]:
+def years_with_conversions(rest: Rest, window: Window, currencies: Sequence[str] = ()) -> Iterator[Window]:
     """Years of the window in which the account has conversions: the first load begins long before most accounts."""
     for year in range(window.start.year, window.end.year + 1):
         start = max(window.start, datetime(year, 1, 1, tzinfo=UTC))
@@ -30,11 +30,13 @@ def years_with_conversions(rest: Rest, window: Window) -> Iterator[Window]:
         if start >= end:
             continue
         years = Window(start, end)
-        if end - start < timedelta(days=200) or rest.conversion_count(years):
+        if end - start < timedelta(days=200) or rest.conversion_count(years, currencies):
             yield years
 
 
-def changed_years(rest: Rest, window: Window, known: MutableMapping[str, str]) -> list[Window]:
+def changed_years(
+    rest: Rest, window: Window, known: MutableMapping[str, str], currencies: Sequence[str] = ()
+) -> list[Window]:
     """Years of the window whose totals are others than when they were last asked for.
 
     A few requests a year tell that nothing happened in any of its months. They are asked for before the months are, so
@@ -42,11 +44,12 @@ def changed_years(rest: Rest, window: Window, known: MutableMapping[str, str]) -
 
     Args:
         known: what was told of each year; holds that of this time afterwards.
+        currencies: see Rest.conversion_totals.
     """
     told: dict[str, str] = {}
     changed: list[Window] = []
-    for year in years_with_conversions(rest, window):
-        answers = json.dumps(list(rest.conversion_totals(each_status([year]))), sort_keys=True, default=str)
+    for year in years_with_conversions(rest, window, currencies):
+        answers = json.dumps(list(rest.conversion_totals(each_status([year]), currencies)), sort_keys=True, default=str)
         told[str(year)] = hashlib.blake2b(answers.encode(), digest_size=8).hexdigest()
         if known.get(str(year)) != told[str(year)]:
             changed.append(year)

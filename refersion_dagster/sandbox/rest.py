@@ -34,6 +34,7 @@ OPERATIONS: dict[str, tuple[Operation | None, tuple[str, ...]]] = {
             "payment_status",
             "type",
             "is_test_conversion",
+            "currency",
         ),
     ),
     "/conversion/manual_credit": (rest_conversions.manual_credit, ("id", "commission", "status", "currency", "notes")),

@@ -39,7 +39,11 @@ _OTHER_REFUSAL = "The conversion cannot have this status"
 
 
 def totals(account: Account, fields: Fields) -> dict[str, Any]:
-    """/conversion/totals in the account's currency; both bounds on `created` belong to the range (inferred)."""
+    """/conversion/totals in the account's currency; both bounds on `created` belong to the range (inferred).
+
+    A field `currency` is not declared: see the switch totals_currency_field.
+    """
+    currency = _currency_of_totals(account, fields)
     fields.require("status")
     statuses = _allowed(fields, "status", CONVERSION_STATUSES)
     types = _allowed(fields, "type", CONVERSION_TYPES) if fields.has("type") else None
@@ -61,7 +65,16 @@ def totals(account: Account, fields: Fields) -> dict[str, Any]:
         and offer_id in (None, row.offer_id)
         and test in (None, row.is_test_conversion)
     ]
-    return _shaped(account, rows)
+    return _shaped(account, rows, currency)
+
+
+def _currency_of_totals(account: Account, fields: Fields) -> str | None:
+    how = account.switches.totals_currency_field
+    if "currency" not in fields.body or how == "ignored":
+        return None
+    if how == "refused":
+        raise invalid_field("currency")
+    return fields.choice("currency", sorted(CURRENCIES | set(account.settings.currencies)))
 
 
 def manual_credit(account: Account, fields: Fields) -> dict[str, Any]:
@@ -177,9 +190,11 @@ def _allowed(fields: Fields, name: str, allowed: Iterable[str]) -> list[str]:
     return values
 
 
-def _shaped(account: Account, rows: list[Conversion]) -> dict[str, Any]:
-    switches, base = account.switches, account.settings.base
-    if switches.totals_currencies == "left_out":
+def _shaped(account: Account, rows: list[Conversion], currency: str | None) -> dict[str, Any]:
+    switches, base = account.switches, currency or account.settings.base
+    if currency:
+        rows = [row for row in rows if row.currency == currency]
+    elif switches.totals_currencies == "left_out":
         rows = [row for row in rows if row.currency == base]
     sums = {
         "commission_total": Decimal("0.00"),

@@ -87,6 +87,8 @@ class Switches:
       separators, stray_comma.
     - totals_currencies: rows of other currencies are left_out, counted at face value, or converted (unknown).
     - totals_test_conversions: test conversions are left_out or counted where the filter is not given (unknown).
+    - totals_currency_field: a field `currency` of /conversion/totals, which is not declared, is refused (204 Invalid
+      field), ignored, or works: the sums are of that currency alone (unknown).
     - refuse_library_user_agents: the edge answers 403 to default library user agents (seen).
     - refuse_unknown_fields: a field that an operation does not have is an invalid field, 204 (unknown).
     - plan_excludes: REST paths that answer 422 with the plan gate's text.
@@ -117,6 +119,7 @@ class Switches:
     totals_shape: Literal["sample", "numbers", "strings", "separators", "stray_comma"] = "sample"
     totals_currencies: Literal["left_out", "counted", "converted"] = "left_out"
     totals_test_conversions: Literal["left_out", "counted"] = "left_out"
+    totals_currency_field: Literal["refused", "ignored", "works"] = "refused"
     refuse_library_user_agents: bool = False
     refuse_unknown_fields: bool = False
     plan_excludes: tuple[str, ...] = ()

@@ -6,12 +6,15 @@ description: >
   up to which the last run read.
 
 
-  Refersion answers in one currency and says neither whether conversions of other currencies are left out or counted
+  Where the account takes a currency in the request, each currency is compared for itself. Elsewhere Refersion answers
+  in one currency and says neither whether conversions of other currencies are left out or counted
   in, nor whether tests are. So the loaded rows are added up in each of these ways, and the one that fits every month,
   status and payment status is taken, and kept to from then on: should Refersion count otherwise one day, that shows as
   a difference. To find the reading anew, drop this table and build it again.
-grain: one row per month, status and payment status in which Refersion or the warehouse has conversions
-primary_key: [month, status, payment_status]
+grain: >
+  one row per month, status and payment status in which Refersion or the warehouse has conversions, and per currency that
+  Refersion was asked for
+primary_key: [month, status, payment_status, totals_currency]
 owners: [team:data]
 questions:
   - Is every conversion of Refersion here, with its status and its amounts, and nothing else?
@@ -38,7 +41,12 @@ columns:
   rows_left_out: >
     Loaded conversions of the month and status that were not compared: of other currencies or tests where the reading
     leaves these out, or made outside of period_from to period_to.
-  totals_currency: Currency that Refersion names for its totals.
+  totals_currency: >
+    Currency of Refersion's totals: the one that it names or, where each is asked for, the one that was; (none) where
+    neither is known.
+  currency_asked: >
+    Whether Refersion was asked for this currency, so that its totals are of this one alone. Where it was not, they are
+    of the account's own currency, and others are proven only by a reading that adds them up.
   period_from: First second that was compared, UTC.
   period_to: Last second that was compared, UTC.
   totals_read_at: When Refersion was asked, UTC.
@@ -85,11 +93,20 @@ latest AS (
     CAST(date_trunc('month', t.period_from AT TIME ZONE 'UTC') AS DATE) AS month,
     -- A month may have been asked for in parts: another start date, or a span that a run was given.
     row_number() OVER (
-      PARTITION BY date_trunc('month', t.period_from AT TIME ZONE 'UTC'), t.status, t.payment_status
+      PARTITION BY
+        date_trunc('month', t.period_from AT TIME ZONE 'UTC'),
+        t.status,
+        t.payment_status,
+        CASE WHEN t.currency_asked THEN t.currency END
       ORDER BY t.read_at DESC, t.period_from
     ) AS place
   FROM refersion_data.conversion_totals AS t
   WHERE t.granularity = 'month'
+),
+
+mode AS (
+  SELECT count(CASE WHEN currency_asked THEN 1 END) > 0 AS by_currency
+  FROM latest
 ),
 
 asked AS (
@@ -104,19 +121,27 @@ asked AS (
     commission_total,
     order_total,
     currency,
+    CASE WHEN currency_asked THEN currency ELSE '' END AS asked_for,
     read_at
   FROM latest
-  WHERE place = 1
+  -- Once each currency is asked for, answers from before that say no more.
+  WHERE place = 1 AND coalesce(currency_asked, FALSE) = (SELECT by_currency FROM mode)
 ),
 
 account AS (
   SELECT
     max(coalesce(vanished_at, read_at)) AS read_at,
     count(CASE WHEN payment_status = 'UNPAID' THEN 1 END) AS unpaid,
+    (SELECT by_currency FROM mode) AS by_currency,
     (SELECT max(currency) FROM asked) AS currency,
     -- Each run asks for the running month; of years long gone it asks whether anything changed, and then no further.
     (SELECT max(read_at) FROM asked WHERE month = (SELECT max(month) FROM asked)) AS totals_read_at,
-    (SELECT count(*) FROM readings WHERE position(reading IN CAST($control_reading AS TEXT)) > 0) AS kept
+    (
+      SELECT count(*)
+      FROM readings
+      WHERE position(reading IN CAST($control_reading AS TEXT)) > 0
+        AND NOT (all_currencies AND (SELECT by_currency FROM mode))
+    ) AS kept
   FROM refersion_data.conversions
 ),
 
@@ -144,7 +169,10 @@ conversions AS (
 placed AS (
   SELECT c.*, a.month IS NULL OR (c.created >= a.period_from AND c.created < a.period_end) AS in_period
   FROM conversions AS c
-  LEFT JOIN asked AS a ON a.month = c.month AND a.status = c.status AND a.payment_status = c.payment_status
+  CROSS JOIN mode
+  LEFT JOIN asked AS a
+    ON a.month = c.month AND a.status = c.status AND a.payment_status = c.payment_status
+    AND (NOT mode.by_currency OR a.currency = c.currency)
 ),
 
 -- A few thousand groups, so that all that follows costs nothing.
@@ -172,10 +200,22 @@ months AS (
 ),
 
 present AS (
-  SELECT month, status, payment_status, CAST(sum(conversions) AS BIGINT) AS conversions
-  FROM grouped
-  WHERE NOT vanished
-  GROUP BY month, status, payment_status
+  SELECT
+    g.month,
+    g.status,
+    g.payment_status,
+    CASE WHEN a.by_currency THEN g.currency ELSE a.currency END AS currency,
+    CASE WHEN a.by_currency THEN g.currency ELSE '' END AS asked_for,
+    CAST(sum(g.conversions) AS BIGINT) AS conversions
+  FROM grouped AS g
+  CROSS JOIN account AS a
+  WHERE NOT g.vanished
+  GROUP BY
+    g.month,
+    g.status,
+    g.payment_status,
+    CASE WHEN a.by_currency THEN g.currency ELSE a.currency END,
+    CASE WHEN a.by_currency THEN g.currency ELSE '' END
 ),
 
 cells AS (
@@ -188,7 +228,8 @@ cells AS (
     a.conversions_count,
     a.commission_total,
     a.order_total,
-    coalesce(a.currency, account.currency) AS currency,
+    coalesce(a.currency, p.currency, account.currency, '(none)') AS currency,
+    account.by_currency,
     a.period_from,
     a.period_to,
     a.read_at,
@@ -196,7 +237,9 @@ cells AS (
     m.read_at > a.read_at AND m.read_at > account.totals_read_at AS totals_older,
     a.period_to > account.read_at AS totals_further
   FROM asked AS a
-  FULL JOIN present AS p ON p.month = a.month AND p.status = a.status AND p.payment_status = a.payment_status
+  FULL JOIN present AS p
+    ON p.month = a.month AND p.status = a.status AND p.payment_status = a.payment_status
+    AND p.asked_for = a.asked_for
   LEFT JOIN months AS m ON m.month = a.month
   CROSS JOIN account
 ),
@@ -206,6 +249,7 @@ loaded AS (
     c.month,
     c.status,
     c.payment_status,
+    c.currency,
     r.reading,
     coalesce(sum(g.conversions), 0) AS conversions,
     coalesce(sum(g.commission), 0) AS commission,
@@ -216,9 +260,9 @@ loaded AS (
   LEFT JOIN grouped AS g
     ON g.month = c.month AND g.status = c.status AND g.payment_status = c.payment_status
     AND g.in_period AND NOT g.vanished
-    AND (r.all_currencies OR g.currency = c.currency)
+    AND ((r.all_currencies AND NOT c.by_currency) OR g.currency = c.currency)
     AND (r.with_tests OR NOT g.is_test)
-  GROUP BY c.month, c.status, c.payment_status, r.reading
+  GROUP BY c.month, c.status, c.payment_status, c.currency, r.reading
 ),
 
 compared AS (
@@ -234,7 +278,8 @@ compared AS (
     CAST(l.order_total - c.order_total AS DECIMAL(38, 4)) AS order_total_difference,
     c.was_asked AND NOT coalesce(c.totals_older, FALSE) AND NOT coalesce(c.totals_further, FALSE) AS comparable
   FROM cells AS c
-  JOIN loaded AS l ON l.month = c.month AND l.status = c.status AND l.payment_status = c.payment_status
+  JOIN loaded AS l
+    ON l.month = c.month AND l.status = c.status AND l.payment_status = c.payment_status AND l.currency = c.currency
 ),
 
 weighed AS (
@@ -250,7 +295,8 @@ judged AS (
   SELECT
     r.reading,
     r.preference,
-    coalesce(a.kept, 0) = 0 OR position(r.reading IN CAST($control_reading AS TEXT)) > 0 AS is_candidate,
+    NOT (r.all_currencies AND a.by_currency)
+      AND (a.kept = 0 OR position(r.reading IN CAST($control_reading AS TEXT)) > 0) AS is_candidate,
     count(w.month) AS cells,
     count(CASE WHEN NOT (w.count_fits AND w.amounts_fit) THEN 1 END) AS misfits,
     coalesce(
@@ -263,7 +309,7 @@ judged AS (
   FROM readings AS r
   CROSS JOIN account AS a
   LEFT JOIN weighed AS w ON w.reading = r.reading AND w.comparable
-  GROUP BY r.reading, r.preference, r.all_currencies, a.kept
+  GROUP BY r.reading, r.preference, r.all_currencies, a.kept, a.by_currency
 ),
 
 choice AS (
@@ -334,12 +380,13 @@ SELECT
   w.order_total_difference,
   w.conversions - w.loaded_count AS rows_left_out,
   w.currency AS totals_currency,
+  w.by_currency AS currency_asked,
   w.period_from,
   w.period_to,
   w.read_at AS totals_read_at,
   k.reading,
   CASE WHEN n.cells > 0 THEN k.fits END AS reading_fits,
-  account.kept > 0 OR (n.cells > 0 AND n.fitting BETWEEN 1 AND 3) AS reading_kept,
+  account.kept > 0 OR (n.cells > 0 AND n.fitting BETWEEN 1 AND CASE WHEN w.by_currency THEN 1 ELSE 3 END) AS reading_kept,
   CASE
     WHEN n.cells > 0 AND n.fitting > 0 THEN n.fitting_names
     WHEN account.kept > 0 THEN CAST($control_reading AS TEXT)
@@ -358,4 +405,5 @@ ORDER BY
   END,
   w.month DESC,
   w.status,
-  w.payment_status
+  w.payment_status,
+  w.currency

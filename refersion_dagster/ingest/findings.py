@@ -1,0 +1,54 @@
+"""What was found out about an account by asking it: `refersion_data._findings`, one row a question, kept for ever.
+
+Delete the row of a question, and the next load asks it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.warehouse.session import Session
+
+TABLE = "_findings"
+CREATE = f"""
+CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
+  question text NOT NULL, answer text NOT NULL, evidence text NOT NULL, found_at timestamp with time zone NOT NULL
+)
+"""
+KNOWN = f"SELECT answer, evidence, found_at FROM {DATASET}.{TABLE} WHERE question = $question"  # noqa: S608 - ours
+FORGET = f"DELETE FROM {DATASET}.{TABLE} WHERE question = $question"  # noqa: S608
+ADD = f"INSERT INTO {DATASET}.{TABLE} VALUES ($question, $answer, $evidence, $found_at)"  # noqa: S608
+
+
+@dataclass(frozen=True)
+class AccountFinding:
+    """The answer to a question, what showed it, and when."""
+
+    answer: str
+    evidence: str
+    found_at: datetime
+
+
+def known(session: Session, question: str) -> AccountFinding | None:
+    """What was found; None where it was not asked yet."""
+    session.query(CREATE)
+    rows = session.query(KNOWN, question=question)
+    return AccountFinding(*rows[0]) if rows else None
+
+
+def remember(session: Session, question: str, answer: str, evidence: str) -> AccountFinding:
+    """Keeps an answer, in the place of an earlier one."""
+    found = AccountFinding(answer, evidence, datetime.now(UTC).replace(microsecond=0))
+    session.query(CREATE)
+    with session.transaction():
+        session.query(FORGET, question=question)
+        session.query(ADD, question=question, answer=answer, evidence=evidence, found_at=found.found_at)
+    return found
+
+
+def forget(session: Session, question: str) -> None:
+    """The next load asks again."""
+    session.query(CREATE)
+    session.query(FORGET, question=question)
