@@ -1,25 +1,28 @@
 """Late changes: conversions from before the look-back that were approved, denied or paid since they were read.
 
-A refresh reads the look-back again and takes older rows as settled. Two things show, without reading them, that they
-are not:
+A refresh reads the look-back again, and of what is older a slice (see turn.py). These things show, without reading the
+rest, that it changed:
 
 - a payment came, made after unpaid rows of its affiliate and currency were last read, and what is known of it does not
   account for it;
+- a payment is gone that rows name which were last read before it went;
 - Refersion's totals of a month are others than those that were known before the month was last read. These are kept in
-  TABLE whenever whole months were read, so nothing is missed by a run that was cut short.
+  TABLE whenever whole months were read, so nothing is missed by a run that was cut short;
+- Refersion's counts of a month are others than what is loaded (see counts.py), which is all that shows of rows in
+  currencies that the totals leave out.
 
-Either way the whole month is to be read again, after which neither shows it any more.
+In each case the whole month is to be read again, after which neither shows it any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.report import ReadSpan
-from refersion_dagster.refersion.windows import Window, next_month
+from refersion_dagster.refersion.windows import Window, month_start, next_month
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 
@@ -72,6 +75,15 @@ WHERE t.granularity = 'month' AND t.period_from < $before
 GROUP BY date_trunc('month', t.period_from)
 """  # noqa: S608
 
+# Refersion takes the paid status back from rows of a payment that is undone.
+UNDONE_PAYMENTS = f"""
+SELECT date_trunc('month', c.created), max(p.id)
+FROM {DATASET}.conversions AS c
+JOIN {DATASET}.payments AS p ON p.id = coalesce(c.payment_id, c.payment__id)
+WHERE c.created < $before AND c.vanished_at IS NULL AND p.vanished_at > c.read_at
+GROUP BY date_trunc('month', c.created)
+"""  # noqa: S608
+
 # A payment is accounted for by conversions that name it, as many and as much as it says. Some accounts do not tell
 # whom it paid: then it may be anybody of its currency.
 UNACCOUNTED_PAYMENTS = f"""
@@ -87,7 +99,8 @@ latest AS (
     row_number() OVER (PARTITION BY p.affiliate__id, p.currency ORDER BY p.created DESC, p.id) AS place
   FROM {DATASET}.payments AS p
   LEFT JOIN named AS n ON n.id = p.id
-  WHERE n.conversions IS DISTINCT FROM p.total_conversions OR n.commission IS DISTINCT FROM p.commission_total
+  WHERE p.vanished_at IS NULL
+    AND (n.conversions IS DISTINCT FROM p.total_conversions OR n.commission IS DISTINCT FROM p.commission_total)
 )
 SELECT date_trunc('month', c.created), max(p.id)
 FROM {DATASET}.conversions AS c
@@ -131,11 +144,14 @@ def keep_first_totals(warehouse: Warehouse) -> None:
             session.query(KEEP_FIRST)
 
 
-def late_months(warehouse: Warehouse, before: datetime) -> list[LateMonth]:
+def late_months(
+    warehouse: Warehouse, before: datetime, counts_differ: Mapping[Window, int] | None = None
+) -> list[LateMonth]:
     """Months that begin before `before` and have to be read again, in order.
 
     Args:
         before: where the next look-back will begin. What is older has to be right by now.
+        counts_differ: how many counts of a month are others than what is loaded.
     """
     found: dict[datetime, LateMonth] = {}
 
@@ -147,7 +163,10 @@ def late_months(warehouse: Warehouse, before: datetime) -> list[LateMonth]:
     with warehouse.session() as session:
         _create(session)
         add(_rows(session, UNACCOUNTED_PAYMENTS, before), "payment {}")
+        add(_rows(session, UNDONE_PAYMENTS, before), "payment {} is gone")
         add(_rows(session, OTHER_TOTALS, before), "{} other totals")
+    differ = (counts_differ or {}).items()
+    add(((month_start(period.start), number) for period, number in differ), "{} counts differ")
     keep_first_totals(warehouse)
     return [found[start] for start in sorted(found)]
 

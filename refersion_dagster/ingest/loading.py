@@ -10,21 +10,31 @@ import dagster as dg
 from dagster_dlt import DagsterDltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from refersion_dagster.ingest.absent import absent_conversions, mark_listed, mark_payments
+from refersion_dagster.ingest.counts import Counts
 from refersion_dagster.ingest.gaps import keep_gaps
 from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.late import LateMonth, keep_first_totals, keep_totals, late_months, spans
 from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema, descriptions
 from refersion_dagster.ingest.totals_currencies import totals_currencies
+from refersion_dagster.ingest.turn import keep_position, next_slice
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, WindowNotSettled, underlying
+from refersion_dagster.refersion.report import ReadSpan
 from refersion_dagster.refersion.span import BEGINNING
-from refersion_dagster.refersion.windows import parse_moment, whole_second
+from refersion_dagster.refersion.windows import Window, apart_from, next_month, parse_moment, whole_second
 from refersion_dagster.resources import RefersionResource, Warehouse
 
-CONVERSIONS, TOTALS = "conversions", "conversion_totals"
+CONVERSIONS, TOTALS, PAYMENTS = "conversions", "conversion_totals", "payments"
+# Read whole each time, so that what is not among them is gone.
+LISTED = ("affiliate_list", "affiliates")
+# A row that was found can leave a gap elsewhere, which shows where the next one is.
+MOST_SEARCHES = 3
+# Dates can be edited to the future too.
+AHEAD = timedelta(days=365)
 # Tables that are loaded together. Control totals come last: they are held against what was loaded before.
 GROUPS = (
     ("affiliate_list", "affiliate_get"),
@@ -74,6 +84,10 @@ class Loader:
         self.options = options
         self.report = ReadReport()
         self.late: list[LateMonth] = []
+        self.turn: list[Window] = []
+        self.counts = Counts(refersion, warehouse)
+        # Spans of conversions that were read in this run, and when.
+        self.read: list[ReadSpan] = []
 
     def load(self, tables: Sequence[str]) -> Iterator[dg.MaterializeResult]:
         """Loads the tables, group by group, each one's result as soon as it is in.
@@ -90,6 +104,8 @@ class Loader:
             if self._looks_back:
                 with_totals = TOTALS in tables and TOTALS not in failures
                 self._tried([CONVERSIONS], failures, lambda: self._load_late_months(with_totals))
+            if CONVERSIONS not in failures:
+                self._tried([CONVERSIONS], failures, self._settle_absent)
             yield from self._results([CONVERSIONS])
         if TABLE in tables and not failures:
             if CONVERSIONS not in tables:
@@ -101,9 +117,9 @@ class Loader:
 
     @property
     def _is_refresh(self) -> bool:
-        """Whether the run looks back as far as the settings say, so that what is older is nobody else's task."""
-        asked = ("lookback_days", "read_from", "read_to", "full_reload")
-        return all(self.options.get(name) in (None, False) for name in asked)
+        """Whether the run looks back as far as the settings say or further: what is older is nobody else's task."""
+        lookback_days = self.options.get("lookback_days")
+        return self._looks_back and (lookback_days is None or lookback_days >= self.refersion.lookback_days)
 
     @property
     def _looks_back(self) -> bool:
@@ -137,24 +153,79 @@ class Loader:
         upto = self.report.table(CONVERSIONS).read_to
         if upto is None:
             return
-        lookback_days = self.options.get("lookback_days")
-        days = self.refersion.lookback_days if lookback_days is None else lookback_days
-        late = late_months(self.warehouse, upto - timedelta(days=days))
+        before = upto - self._lookback
+        differ = self._other_counts(before) if self._is_refresh else {}
+        late = late_months(self.warehouse, before, differ)
         if not late:
             return
         self.context.log.info(f"Changed before the look-back, reading again: {', '.join(map(str, late))}")
         again = spans(late, self._earliest(), upto)
-        report = ReadReport()
         for table in (CONVERSIONS, TOTALS) if with_totals else (CONVERSIONS,):
-            options = {"read_spans": [(span.start.isoformat(), span.end.isoformat()) for span in again]}
-            self._load_group([table], report, **options)
+            self._load_spans(table, again)
         self.late = late
+        if differ:
+            self.counts.keep(list(differ))
+
+    @property
+    def _lookback(self) -> timedelta:
+        days = self.options.get("lookback_days")
+        return timedelta(days=self.refersion.lookback_days if days is None else days)
+
+    def _load_spans(self, table: str, windows: Sequence[Window]) -> None:
+        given = [(window.start.isoformat(), window.end.isoformat()) for window in windows]
+        self._load_group([table], ReadReport(), read_spans=given, all_payments=False)
+
+    def _other_counts(self, before: datetime) -> dict[Window, int]:
+        """Months from before the look-back of which Refersion counts other conversions than are loaded.
+
+        Whole months, as far as they were read, so that a month is the same one each night.
+        """
+        earliest, upto = self._earliest(), max(span.end for span in self.read)
+        if earliest >= before or not self.counts.are_right(self.read):
+            return {}
+        differ = self.counts.differing([Window(earliest, min(next_month(before), upto))], upto)
+        self.context.log.info(f"Compared counts of conversions before the look-back, {self.counts.requests:,} requests")
+        return differ
+
+    def _settle_absent(self) -> None:
+        """Looks for conversions that were absent from where they were read, and marks those that are nowhere.
+
+        Where counts are right they show where rows are to be found that moved to another time. Without them, all that
+        was not read in this run has to be; a light refresh or one of a span leaves that to the next whole one.
+        """
+        absent = absent_conversions(self.warehouse, self.read)
+        if not absent:
+            return
+        end = max(span.end for span in self.read)
+        for _ in range(MOST_SEARCHES):
+            elsewhere = apart_from(Window(self._earliest(), end + AHEAD), (span.window for span in self.read))
+            if self.counts.are_right(self.read):
+                windows = list(self.counts.differing(elsewhere, end))
+            elif self._is_refresh or self.options.get("full_reload"):
+                windows = elsewhere
+            else:
+                self.context.log.info(
+                    f"{absent:,} conversions are not where they were; the next refresh looks for them"
+                )
+                return
+            if not windows:
+                break
+            self.context.log.info(f"Looking elsewhere for {absent:,} conversions that are not where they were")
+            self._load_spans(CONVERSIONS, windows)
+            absent = absent_conversions(self.warehouse, self.read)
+            if not absent:
+                return
+        gone = update_history(self.warehouse, self.read)
+        self.context.log.info(f"{TABLE}: {gone:,} changes added, as conversions are gone")
 
     def _earliest(self) -> datetime:
         """Where the first load began, or before."""
         ((oldest,),) = self.warehouse.query(f"SELECT min(created) FROM {DATASET}.{CONVERSIONS}")  # noqa: S608
-        start = parse_moment(self.refersion.start_date) if self.refersion.start_date else BEGINNING
-        return min(start, whole_second(oldest)) if oldest else start
+        return min(self._start, whole_second(oldest)) if oldest else self._start
+
+    @property
+    def _start(self) -> datetime:
+        return parse_moment(self.refersion.start_date) if self.refersion.start_date else BEGINNING
 
     def _load_group(self, tables: Sequence[str], report: ReadReport, **options: Any) -> None:
         """Loads until nothing is left, one commit after the other, and keeps what became of conversions.
@@ -163,9 +234,12 @@ class Loader:
             options: of the source, instead of the run's.
         """
         self.context.log.info(f"Reading {', '.join(tables)}")
-        given = {"older_totals": self._is_refresh, **self.options, **options}
+        given = {"older_totals": self._is_refresh, "all_payments": self._is_refresh, **self.options, **options}
         if TOTALS in tables:
             given["totals_currencies"] = self._totals_currencies()
+        if CONVERSIONS in tables and self._is_refresh and not options:
+            self.turn = next_slice(self.warehouse, self._lookback, self._start)
+            given["also_spans"] = [(window.start.isoformat(), window.end.isoformat()) for window in self.turn]
         while True:
             source = self.warehouse.adapted(self.refersion.source(report, **given))
             with self.warehouse.pipeline() as pipeline:
@@ -189,10 +263,23 @@ class Loader:
             keep_gaps(self.warehouse, {table: report.table(table) for table in tables})
             if not any(report.table(table).more for table in tables):
                 break
+        self._keep_what_became(tables, report)
+
+    def _keep_what_became(self, tables: Sequence[str], report: ReadReport) -> None:
+        """What the rows that were just read tell of those before: changes, totals, what is gone from a whole list."""
+        for table in tables:
+            one = report.table(table)
+            if table in LISTED and one.asked_at and not one.not_offered:
+                mark_listed(self.warehouse, table, one.asked_at)
+        if PAYMENTS in tables and (self._is_refresh or self.options.get("full_reload")):
+            mark_payments(self.warehouse, report.table(PAYMENTS).spans)
         if CONVERSIONS in tables:
             read = report.table(CONVERSIONS).spans
-            added = update_history(self.warehouse, read)
+            self.read += read
+            added = update_history(self.warehouse, [])
             keep_totals(self.warehouse, read)
+            if report is self.report:
+                keep_position(self.warehouse, self.turn, read)
             self.context.log.info(f"{TABLE}: {added:,} changes added")
 
     def _totals_currencies(self) -> list[str]:
@@ -233,6 +320,8 @@ class Loader:
         for name in ("fields_missing", "fields_extra", "fields_filled", "not_loaded", "warnings"):
             if found := getattr(report, name):
                 metadata[name] = dg.MetadataValue.json(found)
+        if table == CONVERSIONS and self.turn:
+            metadata["read_in_turn"] = dg.MetadataValue.json(list(map(str, self.turn)))
         if table == CONVERSIONS and self.late:
             found = {f"{month.start:%Y-%m}": month.reasons for month in self.late}
             metadata["late_months"] = dg.MetadataValue.json(found)

@@ -11,6 +11,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -29,7 +30,7 @@ from refersion_dagster.refersion.errors import (
 )
 from refersion_dagster.refersion.http import Transport
 from refersion_dagster.refersion.schema import INTROSPECTION, AccountSchema, parse_schema
-from refersion_dagster.refersion.selection import Selection, build_query, select_by_trial, select_offered
+from refersion_dagster.refersion.selection import Selection, build_count, build_query, select_by_trial, select_offered
 from refersion_dagster.refersion.slice_reading import Page, Slice
 
 logger = logging.getLogger(__name__)
@@ -187,6 +188,20 @@ class GraphQL:
                 wanted="an id, which a row must have",
             )
         return Page(rows, ids, _announced(data, name))
+
+    def counts(self, selection: Selection, slices: Sequence[Slice]) -> list[int | None]:
+        """How many rows pageInfo says each slice has, concurrently, in the order given; None where it does not say.
+
+        Documented as possibly wrong where filters are used: to be compared with what is known before it is believed.
+        Raises as `execute`.
+        """
+        name = selection.entity.name
+
+        def one(of: Slice) -> int | None:
+            return _announced(self.execute(build_count(selection, of), f"{name} count"), name)
+
+        with ThreadPoolExecutor(self.transport.throttle.limit, thread_name_prefix="refersion") as pool:
+            return list(pool.map(one, slices))
 
 
 def _announced(data: dict[str, Any], name: str) -> int | None:

@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -31,6 +31,7 @@ from refersion_dagster.refersion.entities import (
     CONVERSIONS,
     ENTITIES,
     NO_CURRENCY,
+    PAYMENTS,
     Entity,
     Evidence,
 )
@@ -42,7 +43,7 @@ from refersion_dagster.refersion.selection import unused_roots
 from refersion_dagster.refersion.span import BEGINNING, Pass, SpanRequest, plan
 from refersion_dagster.refersion.tables import Row, TableBuilder, dlt_columns
 from refersion_dagster.refersion.totals import changed_years, each_status, years_with_conversions
-from refersion_dagster.refersion.windows import Window, days, month_start, months, parse_moment, whole_second
+from refersion_dagster.refersion.windows import Window, days, month_start, months, parse_moment, whole_second, years
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class ReadOptions:
         totals_of_loaded: ask for totals only up to where conversions were read, not up to now.
         older_totals: ask for the totals of months before the look-back too, where those of their year changed.
         totals_currencies: ask for the totals of each of these, on accounts that take a field `currency`.
+        all_payments: read every payment again, whatever the look-back of the rest.
         rows_per_load: a windowed table stops after whole months that hold this many rows, and says so in its report;
             None reads all in one load.
     """
@@ -79,6 +81,14 @@ class ReadOptions:
     details_of: frozenset[str] = frozenset()
     older_totals: bool = False
     totals_currencies: tuple[str, ...] = ()
+    all_payments: bool = False
+
+    def span_of(self, entity: Entity) -> SpanRequest:
+        """What to read of an entity. Windows before the look-back are of conversions alone."""
+        if entity is CONVERSIONS:
+            return self.span
+        whole = entity is PAYMENTS and self.all_payments and not self.span.explicit
+        return replace(self.span, also=(), full=self.span.full or whole)
 
 
 class Tables:
@@ -188,20 +198,23 @@ class Tables:
         state = dlt.current.resource_state(CONVERSION_TOTALS.name)
         currencies = self.options.totals_currencies
         beginning = Window(BEGINNING, whole_second(datetime.now(UTC)))
-        any_at_all = self.account.rest.conversion_count(beginning, currencies)
+        # Years that had conversions once are asked for ever after, as all of them can be gone.
+        asked_before: list[str] = state.setdefault("asked", sorted({key[:4] for key in state.get("years", {})}))
+        any_at_all = asked_before or self.account.rest.conversion_count(beginning, currencies)
         now = self._end_of_totals()
-        reading = plan(self.options.span, state, now)
+        reading = plan(self.options.span_of(CONVERSION_TOTALS), state, now)
         windows = self._windows_of_totals(reading, now)
         if not windows or not any_at_all:
             yield self._builder(CONVERSION_TOTALS).empty()
             return
         report.read_from, report.read_to = windows[0].start, windows[-1].end
         rest = self.account.rest
-        years = [*self._changed_before(reading, report.read_from, now, state)]
+        parts = [*self._changed_before(reading, report.read_from, now, state)]
         for window in windows:
-            years += years_with_conversions(rest, window, currencies)
+            parts += years_with_conversions(rest, window, asked_before, currencies)
+        state["asked"] = sorted({*asked_before, *(f"{part.start.year}" for part in parts)})
         split = months if self.options.totals_by == "month" else days
-        asked = each_status(dict.fromkeys(period for year in years for period in split(year)))
+        asked = each_status(dict.fromkeys(period for part in parts for period in split(part)))
         rows: list[Row] = [
             {**row, "granularity": self.options.totals_by, "currency": row.get("currency") or NO_CURRENCY}
             for row in rest.conversion_totals(asked, currencies)
@@ -244,7 +257,7 @@ class Tables:
         if not self.options.older_totals or reading.state is None or reading.start >= end:
             return ()
         window, known = Window(reading.start, end), state.setdefault("years", {})
-        return changed_years(self.account.rest, window, known, self.options.totals_currencies)
+        return changed_years(self.account.rest, window, known, state["asked"], self.options.totals_currencies)
 
     def listed(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
         """A GraphQL entity without windows."""
@@ -256,13 +269,13 @@ class Tables:
             yield from batch.tables
 
     def windowed(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
-        """A GraphQL entity that is read month by month."""
+        """A GraphQL entity that is read by windows of time."""
         state = dlt.current.resource_state(entity.name)
         client = self.account.graphql
         selection = client.select(entity)
         if any(column.name == "is_test_conversion" for column in selection.missing):
             report.warnings = ["This account does not say which conversions are tests, so tests count in every figure."]
-        reading: Pass = plan(self.options.span, state, self.account.now, resume_at=report.begin_load())
+        reading = plan(self.options.span_of(entity), state, self.account.now, resume_at=report.begin_load())
         builder = self._builder(entity, selection.extras)
         reader = EntityReader(client, selection, builder, report)
         if entity is CONVERSIONS and (schema := client.schema()):
@@ -272,11 +285,13 @@ class Tables:
         yield builder.empty()
         if reading.window is None:
             return
-        report.read_from = report.read_from or reading.window.start
+        report.read_from = report.read_from or reading.begin or reading.window.start
+        # Payments are few.
+        pieces = years if entity is PAYMENTS else months
         held: list[pa.Table] = []
         position = reading.window.start
         newest: datetime | None = None
-        for batch in reader.read(chain.from_iterable(map(months, reading.windows)), self.options.rows_per_load):
+        for batch in reader.read(chain.from_iterable(map(pieces, reading.windows)), self.options.rows_per_load):
             held += batch.tables
             newest = max(filter(None, [newest, *map(_newest, batch.tables)]), default=None)
             if sum(table.num_rows for table in held) >= YIELD_ROWS:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from refersion_dagster.refersion.windows import Window
+
 
 @dataclass(frozen=True)
 class ReadSpan:
@@ -13,6 +15,10 @@ class ReadSpan:
     start: datetime
     end: datetime
     read_at: datetime
+
+    @property
+    def window(self) -> Window:
+        return Window(self.start, self.end)
 
 
 @dataclass

@@ -260,6 +260,16 @@ def build_query(selection: Selection, one: Slice, offset: int, first: int) -> st
     return f"{{ {', '.join(parts)} }}"
 
 
+def build_count(selection: Selection, one: Slice) -> str:
+    """The query for the number of rows of a slice, with its bounds as they are: both seconds are inside it."""
+    arguments = ["first: 1"]
+    if one.window:
+        arguments += [f"created_from: {one.window.start_seconds}", f"created_to: {one.window.end_seconds - 1}"]
+    arguments += [f"{name}: {json.dumps(value)}" for name, value in one.filters]
+    name = selection.entity.name
+    return f"{{ {name} ({', '.join(arguments)}) {{ id }}, pageInfo {{ total_results {{ {name} }} }} }}"
+
+
 def _fields(selection: Selection) -> str:
     plain = [column.name for column in selection.columns if len(column.path) == 1]
     objects: dict[str, list[str]] = {}

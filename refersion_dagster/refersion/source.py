@@ -62,6 +62,8 @@ def refersion_source(
     read_from: str | None = None,
     read_to: str | None = None,
     read_spans: Sequence[tuple[str, str]] = (),
+    also_spans: Sequence[tuple[str, str]] = (),
+    all_payments: bool = False,
     full_reload: bool = False,
     all_details: bool = False,
     details_of: Sequence[str] = (),
@@ -95,6 +97,8 @@ def refersion_source(
         lookback_days: how many days to read again.
         read_from, read_to: an explicit span of `created`, half-open, which leaves the high-water mark alone.
         read_spans: several of them, as (from, to), instead of read_from and read_to.
+        also_spans: of conversions, spans from before the look-back to read with it, as (from, to), in order.
+        all_payments: read every payment from start_date on again: few rows, of which one may be undone at any time.
         full_reload: read everything from start_date again.
         all_details: read the details of every affiliate, not only of new and changed ones.
         details_of: affiliates whose details are read in any case, by id as the list has it: not every detail shows in
@@ -138,6 +142,7 @@ def refersion_source(
         read_from=parse_moment(read_from) if read_from else None,
         read_to=parse_moment(read_to) if read_to else None,
         full=full_reload,
+        also=tuple(Window(parse_moment(start), parse_moment(end)) for start, end in also_spans),
     )
     if read_spans:
         span = span.for_windows(Window(parse_moment(start), parse_moment(end)) for start, end in read_spans)
@@ -152,5 +157,6 @@ def refersion_source(
         frozenset(details_of),
         older_totals,
         tuple(totals_currencies),
+        all_payments,
     )
     return list(build_resources(account, options, report if report is not None else ReadReport()))

@@ -38,6 +38,7 @@ class SpanRequest:
         read_from, read_to: an explicit span, instead of all of the above; it leaves the state alone.
         full: read everything from `start` again.
         only: just these windows, in order and apart from each other, of the explicit span that holds them all.
+        also: windows from before the look-back, in order and apart from each other, to be read with it.
     """
 
     start: datetime = BEGINNING
@@ -46,6 +47,7 @@ class SpanRequest:
     read_to: datetime | None = None
     full: bool = False
     only: tuple[Window, ...] = ()
+    also: tuple[Window, ...] = ()
 
     def for_windows(self, windows: Iterable[Window]) -> SpanRequest:
         """The same, but for exactly these windows."""
@@ -67,6 +69,7 @@ class Pass:
         start: the earliest moment ever read from, once this pass is through.
         high_water: where a later pass looks back from.
         only: what of the window is to be read; all of it where this is empty.
+        begin: where the look-back begins, in a pass that reads windows from before it too.
     """
 
     window: Window | None
@@ -75,6 +78,7 @@ class Pass:
     high_water: datetime
     newest: datetime | None = None
     only: tuple[Window, ...] = ()
+    begin: datetime | None = None
 
     @property
     def windows(self) -> list[Window]:
@@ -89,6 +93,8 @@ class Pass:
         """Everything of the pass before `position` was read and is about to be loaded; `newest` is its latest row."""
         if self.state is None or self.window is None:
             return
+        if self.begin and position <= self.begin:
+            return  # what comes before the look-back is no progress of it
         seen = [moment for moment in (newest, self.newest) if moment]
         self.state.update(
             start=self.start.isoformat(),
@@ -119,7 +125,8 @@ def plan(
         return Pass(_window(request.start, end), state, request.start, now)
     newest = parse_moment(state["newest"]) if state["newest"] else None
     earliest, high_water = parse_moment(state["start"]), parse_moment(state["high_water"])
-    if resume_at is not None:
+    also: list[Window] = []
+    if resume_at is not None and not (request.also and state["done"]):
         start = resume_at
     elif request.full or request.start < earliest:
         start, high_water = request.start, now
@@ -128,7 +135,13 @@ def plan(
     else:
         looked_back = min(high_water, newest or high_water) - request.lookback
         start, high_water = max(looked_back, earliest), now
-    return Pass(_window(start, end), state, min(earliest, request.start), high_water, newest)
+        clipped = [_window(max(one.start, earliest), min(one.end, start)) for one in request.also]
+        also = [one for one in clipped if one]
+    window = _window(start, end)
+    if window is None or not also:
+        return Pass(window, state, min(earliest, request.start), high_water, newest)
+    left = _window(max(also[0].start, resume_at or also[0].start), end)
+    return Pass(left, state, min(earliest, request.start), high_water, newest, (*also, window), begin=start)
 
 
 def _window(start: datetime, end: datetime) -> Window | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Iterable, Iterator, MutableMapping, Sequence
+from datetime import timedelta
 
 from refersion_dagster.refersion.entities import CONVERSION_STATUSES, PAYMENT_STATUSES
 from refersion_dagster.refersion.rest import Rest
-from refersion_dagster.refersion.windows import Window
+from refersion_dagster.refersion.windows import Window, years
 
 
 def each_status(periods: Iterable[Window]) -> list[tuple[Window, str, str]]:
@@ -22,20 +22,27 @@ def each_status(periods: Iterable[Window]) -> list[tuple[Window, str, str]]:
     ]
 
 
-def years_with_conversions(rest: Rest, window: Window, currencies: Sequence[str] = ()) -> Iterator[Window]:
-    """Years of the window in which the account has conversions: the first load begins long before most accounts."""
-    for year in range(window.start.year, window.end.year + 1):
-        start = max(window.start, datetime(year, 1, 1, tzinfo=UTC))
-        end = min(window.end, datetime(year + 1, 1, 1, tzinfo=UTC))
-        if start >= end:
-            continue
-        years = Window(start, end)
-        if end - start < timedelta(days=200) or rest.conversion_count(years, currencies):
-            yield years
+def years_with_conversions(
+    rest: Rest, window: Window, asked_before: Collection[str], currencies: Sequence[str] = ()
+) -> Iterator[Window]:
+    """Years of the window in which the account has conversions: the first load begins long before most accounts.
+
+    Args:
+        asked_before: years that had some once, which count although they have none now: then all of them are gone.
+        currencies: see Rest.conversion_totals.
+    """
+    for part in years(window):
+        is_short = part.end - part.start < timedelta(days=200)
+        if is_short or str(part.start.year) in asked_before or rest.conversion_count(part, currencies):
+            yield part
 
 
 def changed_years(
-    rest: Rest, window: Window, known: MutableMapping[str, str], currencies: Sequence[str] = ()
+    rest: Rest,
+    window: Window,
+    known: MutableMapping[str, str],
+    asked_before: Collection[str],
+    currencies: Sequence[str] = (),
 ) -> list[Window]:
     """Years of the window whose totals are others than when they were last asked for.
 
@@ -44,11 +51,11 @@ def changed_years(
 
     Args:
         known: what was told of each year; holds that of this time afterwards.
-        currencies: see Rest.conversion_totals.
+        asked_before, currencies: as of years_with_conversions.
     """
     told: dict[str, str] = {}
     changed: list[Window] = []
-    for year in years_with_conversions(rest, window, currencies):
+    for year in years_with_conversions(rest, window, asked_before, currencies):
         answers = json.dumps(list(rest.conversion_totals(each_status([year]), currencies)), sort_keys=True, default=str)
         told[str(year)] = hashlib.blake2b(answers.encode(), digest_size=8).hexdigest()
         if known.get(str(year)) != told[str(year)]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -48,6 +48,28 @@ def months(window: Window) -> Iterator[Window]:
         end = min(next_month(start), window.end)
         yield Window(start, end)
         start = end
+
+
+def years(window: Window) -> Iterator[Window]:
+    """The calendar years (UTC) of a window, in order; the first and last may be cut."""
+    start = window.start
+    while start < window.end:
+        end = min(datetime(start.year + 1, 1, 1, tzinfo=UTC), window.end)
+        yield Window(start, end)
+        start = end
+
+
+def apart_from(window: Window, taken: Iterable[Window]) -> list[Window]:
+    """What is left of a window without the others, in order."""
+    left: list[Window] = []
+    start = window.start
+    for other in sorted(taken):
+        if start < other.start and start < window.end:
+            left.append(Window(start, min(other.start, window.end)))
+        start = max(start, other.end)
+    if start < window.end:
+        left.append(Window(start, window.end))
+    return left
 
 
 def days(window: Window) -> Iterator[Window]:

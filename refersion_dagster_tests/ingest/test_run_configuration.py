@@ -122,7 +122,7 @@ class TestFullReload:
         row = account.sandbox.insert_conversion(created=f"{account.sandbox.start:%Y-%m-%dT%H:%M:%SZ}")
         first = account.load("conversions")
         account.sandbox.change_conversion(row, status="DENIED")
-        account.load("conversions")
+        account.load("conversions", lookback_days=3)
         assert account.status(row) == "PENDING"
         again = account.load("conversions", full_reload=True)
         assert again["rows_loaded"] == first["rows_loaded"]

@@ -37,7 +37,9 @@ def test_where_nothing_changed_nothing_is_read_again(kept: KeptUp) -> None:
     asked = kept.sandbox.requests()
     # The eleven months of the account are two calendar years: eight questions a year, and three months of look-back.
     assert asked["rest:/conversion/totals"] <= 8 * (2 + 3) + 5
-    assert asked["graphql:conversions"] <= 6
+    # Three months of look-back, one or two of the slice in turn, and five counts of each month and of those to prove
+    # the counts on.
+    assert asked["graphql:conversions"] <= 8 + 5 * (10 + 2)
 
 
 def test_a_denial_by_support_shows_in_the_totals(kept: KeptUp) -> None:
@@ -49,8 +51,11 @@ def test_a_denial_by_support_shows_in_the_totals(kept: KeptUp) -> None:
 
     assert done.success, done.failure
     (reasons,) = done.metadata["refersion/conversions"]["late_months"].values()
-    assert reasons == ["2 other totals"]
-    assert f"Changed before the look-back, reading again: {month_of(row)} (2 other totals)" in "\n".join(done.log)
+    assert reasons == ["2 other totals", "2 counts differ"]
+    assert (
+        f"Changed before the look-back, reading again: {month_of(row)} (2 other totals, 2 counts differ)"
+        in "\n".join(done.log)
+    )
     assert kept.stale() == {}
     history = kept.warehouse.query(
         f"SELECT change, status FROM refersion_data.conversion_history WHERE id = '{row.id}' ORDER BY seen_at"
