@@ -68,9 +68,9 @@ needs:
   reading_kept: *compared
   readings_possible: *compared
   rows_left_out: *compared
-  loaded_count: *paid
-  loaded_commission: *paid
-  loaded_order_total: *paid
+  loaded_count: *compared
+  loaded_commission: *compared
+  loaded_order_total: *compared
   count_difference: *compared
   commission_difference: *compared
   order_total_difference: *compared

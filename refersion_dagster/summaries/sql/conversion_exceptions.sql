@@ -51,7 +51,8 @@ needs:
     - conversions.coupon_code
     - conversions.order_id
     - conversions.is_recurring
-    - affiliates.email_hash | affiliates.paypal_email_hash
+    - affiliates.email_hash
+    - affiliates.paypal_email_hash
     - conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
 */
 WITH orders AS (

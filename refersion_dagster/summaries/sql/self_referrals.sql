@@ -20,7 +20,9 @@ columns:
 needs:
   conversion_id:
     - conversions.customer__email
-    - affiliates.email_hash | affiliates.paypal_email_hash
+    - affiliates.email_hash
+    - affiliates.paypal_email_hash
+  same_as: [affiliates.email_hash, affiliates.paypal_email_hash]
 */
 WITH orders AS (
   SELECT
