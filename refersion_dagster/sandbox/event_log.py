@@ -96,6 +96,13 @@ class EventLog:
     def __len__(self) -> int:
         return len(self._events)
 
+    def without_deleted(self, at: int) -> "EventLog":
+        """The events of what is still there at `at`: what was deleted by then never was."""
+        deleted = {(event.kind, event.id) for event in self._events if event.after is None and event.at <= at}
+        log = EventLog()
+        log._events = [event for event in self._events if (event.kind, event.id) not in deleted]
+        return log
+
     def until(self, at: int) -> Iterator[Event]:
         """Events up to the second `at`, what happened in that second included."""
         return (event for event in self._events if event.at <= at)

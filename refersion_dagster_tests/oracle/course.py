@@ -1,0 +1,90 @@
+"""An account, the warehouse that is kept up with it, and readings of it as time goes by."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.location import TABLES, account_of, materialise
+from refersion_dagster_tests.oracle.figures import Shown, shown
+from refersion_dagster_tests.oracle.judgement import Judge, Verdicts
+from refersion_dagster_tests.oracle.life import Life
+
+# Month ends of both are far from UTC's, on either side.
+ZONES = ("America/New_York", "Pacific/Kiritimati")
+EVERYTHING = (*TABLES, "conversion_history")
+NIGHTLY = ("payments", "conversions", "conversion_history")
+
+
+class Course:
+    """The course of an account's life, and of what the package makes of it.
+
+    Args:
+        folder: where the warehouse is.
+        lookback_days: of the refreshes.
+        without: changes of Life that are not made.
+    """
+
+    def __init__(
+        self, sandbox: SandboxServer, folder: Path, lookback_days: int, without: frozenset[str] = frozenset()
+    ) -> None:
+        self.sandbox = sandbox
+        self.warehouse = Warehouse(duckdb_path=str(folder / "warehouse.duckdb"))
+        # Rows may be dated anew to before the account's first order.
+        start = f"{sandbox.start - timedelta(days=400):%Y-%m-%d}"
+        self.account = account_of(sandbox, lookback_days=lookback_days, start_date=start)
+        self.life = Life(sandbox, lookback_days, without)
+        self._judge = Judge(sandbox.account)
+        self._tables = EVERYTHING
+
+    def refresh(self, **config: Any) -> None:
+        """Reads the account. The first refresh reads all tables, later ones those that changes are seen in."""
+        assets = [f"refersion/{table}" for table in self._tables]
+        done = materialise(self.account, self.warehouse, *assets, config=config or None)
+        assert done.success, done.failure
+        self._tables = NIGHTLY
+
+    def refresh_at(self, moment: datetime, changes: int = 0, *, old: bool | None = None, **config: Any) -> None:
+        """Lets the account live on until a moment, with changes on the way (see Life.go_on_to), and reads it."""
+        self.life.go_on_to(moment, changes, old=old)
+        self.refresh(**config)
+
+    def judge(self, zone: str, *, report: bool = True) -> tuple[Shown, Verdicts]:
+        """Builds all figures in a time zone and holds them against the truth."""
+        found = shown(self.warehouse, zone, report=report)
+        return found, self._judge.judge(found)
+
+    def loaded(self) -> dict[str, tuple[Any, ...]]:
+        """Conversions as the warehouse has them: id, affiliate, status, payment, commission, when it was made."""
+        found = self.warehouse.query(
+            "SELECT id, coalesce(affiliate_id, affiliate__id), status, coalesce(payment_id, payment__id), "
+            "commission_total, currency, CAST(epoch(created) AS BIGINT) "
+            "FROM refersion_data.conversions WHERE vanished_at IS NULL"
+        )
+        return {row[0]: tuple(row[1:]) for row in found}
+
+    def true(self) -> dict[str, tuple[Any, ...]]:
+        """The same as the account has it."""
+        return {
+            str(row.id): (
+                str(row.affiliate_id),
+                row.status,
+                str(row.payment_id) if row.payment_id else None,
+                row.commission_total,
+                row.currency,
+                row.created,
+            )
+            for row in self.sandbox.account.conversions.values()
+        }
+
+    def stale(self) -> dict[str, tuple[Any, Any]]:
+        """Conversions that the warehouse has otherwise than the account, each with both."""
+        here, there = self.loaded(), self.true()
+        return {
+            one: (here.get(one), there.get(one))
+            for one in sorted(here.keys() | there.keys())
+            if here.get(one) != there.get(one)
+        }

@@ -1,0 +1,149 @@
+"""Figures held against what was true: each is equal to it, bounds that hold it, or not known.
+
+What Refersion deleted leaves every figure, those of earlier months too; so does it leave the truth here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple
+
+from refersion_dagster.sandbox.account import Account
+from refersion_dagster.sandbox.event_log import EventLog
+from refersion_dagster.sandbox.truth import Movements, Sums, Truth, movements, movements_by_affiliate
+from refersion_dagster_tests.oracle.figures import Figure, Shown
+
+NOTHING, UNMOVED = Sums(), Movements()
+
+
+class Wrong(NamedTuple):
+    place: str
+    text: str
+
+
+@dataclass
+class Verdicts:
+    """Args:
+    wrong: figures that are not true, each with the truth.
+    count: of figures by place, line and verdict: equal, within, or not known.
+    """
+
+    wrong: list[Wrong] = field(default_factory=list)
+    count: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def wrong_in(self, place: str) -> list[str]:
+        return [one.text for one in self.wrong if one.place == place]
+
+
+class Judge:
+    """Knows what was true of an account."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._log = EventLog()
+        self._truths: dict[int, tuple[Truth, dict[str, Sums], dict[tuple[int, str], Decimal]]] = {}
+        self._movements: dict[tuple[int, int], tuple[dict[str, Movements], dict[tuple[int, str], Movements]]] = {}
+
+    def judge(self, found: Shown, only: Iterable[str] = ()) -> Verdicts:
+        """Args:
+        only: the places to judge; all where it is empty.
+        """
+        verdicts, places = Verdicts(), set(only)
+        self._log = self._account.kept_log().without_deleted(int(found.as_of.timestamp()))
+        self._truths, self._movements = {}, {}
+        for figure in found.figures:
+            if places and figure.place not in places:
+                continue
+            true = self.truth_of(figure, found)
+            verdict = compare(figure.values, true)
+            if figure.line == "paid" and figure.month and verdict == "wrong":
+                verdict = compare(figure.values, self._payments(figure, found))
+            if verdict == "wrong":
+                text = f"{found.zone} as of {found.as_of:%Y-%m-%d %H:%M}: {told(figure)}; true: {true}"
+                verdicts.wrong.append(Wrong(figure.place, text))
+            verdicts.count[figure.place, figure.line, verdict] += 1
+        if not places or "now" in places:
+            verdicts.wrong += [Wrong("now", text) for text in self.left_out(found)]
+        return verdicts
+
+    def truth_of(self, figure: Figure, found: Shown) -> Decimal:
+        if figure.month is None:
+            return self._at(int(found.as_of.timestamp()), figure.line, figure)
+        before, end = found.bounds(figure.month)
+        if figure.line == "opening":
+            return self._at(before, "due", figure)
+        if figure.line == "closing":
+            return self._at(end, "due", figure)
+        moved = self._moved(before, end, figure)
+        return moved.paid - moved.taken_back if figure.line == "paid" else getattr(moved, LINES[figure.line])
+
+    def left_out(self, found: Shown) -> list[str]:
+        """Affiliates to whom something is due and of whom nothing is said."""
+        said = {(one.affiliate_id, one.currency) for one in found.figures if one.place == "now" and one.affiliate_id}
+        _, _, due = self._truth(int(found.as_of.timestamp()))
+        return [
+            f"{found.zone}: nothing is said of {affiliate_id}, to whom {amount} {currency} are due"
+            for (affiliate_id, currency), amount in due.items()
+            if amount and (str(affiliate_id), currency) not in said
+        ]
+
+    def _at(self, moment: int, line: str, figure: Figure) -> Decimal:
+        _, of_all, of_each = self._truth(moment)
+        if figure.affiliate_id is None:
+            return getattr(of_all.get(figure.currency, NOTHING), line)
+        assert line == "due"
+        return of_each.get((int(figure.affiliate_id), figure.currency), Decimal(0))
+
+    def _moved(self, before: int, end: int, figure: Figure) -> Movements:
+        if (before, end) not in self._movements:
+            found = movements(self._log, before, end), movements_by_affiliate(self._log, before, end)
+            self._movements[before, end] = found
+        of_all, of_each = self._movements[before, end]
+        if figure.affiliate_id is None:
+            return of_all.get(figure.currency, UNMOVED)
+        return of_each.get((int(figure.affiliate_id), figure.currency), UNMOVED)
+
+    def _payments(self, figure: Figure, found: Shown) -> Decimal:
+        """The payments of the month, by their own dates: those that were undone since leave it, as rows do."""
+        assert figure.month is not None
+        before, end = found.bounds(figure.month)
+        payments = self._truth(int(found.as_of.timestamp()))[0].payments.values()
+        return sum(
+            (
+                one.commission_total
+                for one in payments
+                if one.currency == figure.currency
+                and before < one.created <= end
+                and figure.affiliate_id in (None, str(one.affiliate_id))
+            ),
+            Decimal(0),
+        )
+
+    def _truth(self, moment: int) -> tuple[Truth, dict[str, Sums], dict[tuple[int, str], Decimal]]:
+        """With its sums by currency, and what is due by affiliate."""
+        if moment not in self._truths:
+            truth = Truth(self._log, moment)
+            self._truths[moment] = truth, truth.by_currency(), truth.by_affiliate()
+        return self._truths[moment]
+
+
+LINES = {"newly_due": "newly_due", "manual_credits": "manual", "reversed": "reversed"}
+
+
+def compare(values: tuple[Decimal, ...], true: Decimal) -> str:
+    if not values:
+        return "not known"
+    if len(values) == 1:
+        return "equal" if values[0] == true else "wrong"
+    return "within" if min(values) <= true <= max(values) else "wrong"
+
+
+def told(figure: Figure) -> str:
+    whose = f" of affiliate {figure.affiliate_id}" if figure.affiliate_id else ""
+    when = f" of {figure.month:%Y-%m}" if figure.month else ""
+    value = " to ".join(map(str, figure.values))
+    basis = f" ({figure.basis})" if figure.basis else ""
+    return f"{figure.place}: {figure.line}{whose}{when} is shown as {value} {figure.currency}{basis}"
