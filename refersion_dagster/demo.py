@@ -19,6 +19,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from refersion_dagster.dev import dagster_dev, take_no_port_in_use
+from refersion_dagster.report.commissions.proof import Coverage
+from refersion_dagster.report.commissions.queries import queries
 from refersion_dagster.report.dated import LATEST
 from refersion_dagster.sandboxed import DATABASE, LOG, clear, sandboxed
 from refersion_dagster.terminal import figure_tables, total_of, with_id
@@ -111,6 +113,7 @@ def _show(console: Console, database: Path, result: dg.ExecuteInProcessResult) -
 
     with duckdb.connect(str(database), read_only=True) as connection:
         sales, owed = connection.execute(SALES).fetchall(), connection.execute(OWED).fetchall()
+        coverage = [Coverage(*row) for row in connection.execute(queries()["proof_coverage"].select).fetchall()]
     console.print("\n[bold]Who drove the sales?[/bold]")
     for table in _sales(sales, console.width):
         console.print(table)
@@ -118,7 +121,7 @@ def _show(console: Console, database: Path, result: dg.ExecuteInProcessResult) -
     for table in _owed(owed, console.width):
         console.print(table)
     console.print("[bold]Is it right?[/bold]")
-    for line in _checks(result.get_asset_check_evaluations()):
+    for line in _checks(result.get_asset_check_evaluations(), coverage):
         console.print(line)
 
 
@@ -176,8 +179,8 @@ def _owed(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
     yield from figure_tables("Commission due, by days since approval", names, lines, width)
 
 
-def _checks(evaluations: Sequence[dg.AssetCheckEvaluation]) -> Iterator[str]:
-    """A line for each kind of check, and one for each that did not pass."""
+def _checks(evaluations: Sequence[dg.AssetCheckEvaluation], coverage: Sequence[Coverage]) -> Iterator[str]:
+    """A line for each kind of check, one for each that did not pass, and last what is proven by what."""
     counts = Counter(found.check_name for found in evaluations if found.passed)
     for name, count in sorted(counts.items()):
         on = [found.asset_key.to_user_string() for found in evaluations if found.check_name == name and found.passed]
@@ -187,4 +190,6 @@ def _checks(evaluations: Sequence[dg.AssetCheckEvaluation]) -> Iterator[str]:
             sign = "[yellow]![/yellow]" if found.severity == dg.AssetCheckSeverity.WARN else "[red]✗[/red]"
             what = escape(" ".join((found.description or "").split()))
             yield f"  {sign} {found.check_name} of {found.asset_key.to_user_string()}: {what}"
-    yield f"  {sum(counts.values())} of {len(evaluations)} checks passed."
+    for of in coverage:
+        yield f"  {escape(str(of))};"
+    yield f"  checks: {sum(counts.values())} of {len(evaluations)} checks passed."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
+from refersion_dagster.report.commissions.proof import Coverage
 from refersion_dagster.report.commissions.queries import rows
 from refersion_dagster.warehouse import Session
 
@@ -233,6 +234,7 @@ class Figures:
     others: list[OfCurrency]
     not_shown: int
     control_totals: list[ControlTotal]
+    coverage: list[Coverage] = field(default_factory=list)
 
 
 def months_before(month: date, number: int) -> date:
@@ -245,8 +247,9 @@ def report_figures(session: Session) -> Figures:
     """Reads the figures. Raises dlt's UndefinedTable where a summary was never built."""
     as_of = next(iter(rows(session, "as_of", AsOf)), None)
     control_totals = rows(session, "control_totals", ControlTotal)
+    coverage = rows(session, "proof_coverage", Coverage)
     if as_of is None:
-        return Figures(None, None, None, [], [], 0, control_totals)
+        return Figures(None, None, None, [], [], 0, control_totals, coverage)
     month = months_before(as_of.today.replace(day=1), 1)
     period = Period(month, months_before(month, 1))
     since, followed = months_before(month, CHARTED - 1), months_before(month, FOLLOWED - 1)
@@ -286,6 +289,7 @@ def report_figures(session: Session) -> Figures:
         found[MOST_CURRENCIES:],
         len(names) - len(listed),
         control_totals,
+        coverage,
     )
 
 

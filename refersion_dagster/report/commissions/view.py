@@ -23,6 +23,8 @@ TEMPLATE = "commissions/report.html.j2"
 MONTHS_MOVED = 6
 # Checks that are named where many of one name came to the same.
 CHECKS_NAMED = 12
+# Currencies of which the first line says how much is proven.
+MOST_PROOFS = 6
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def report_page(figures: Figures, checks: Sequence[CheckState], made: Made) -> s
         not_passed=sum(check.verdict != "passed" for check in checks),
         failed=sum(check.verdict == "failed" for check in checks),
         checks_named=CHECKS_NAMED,
+        most_proofs=MOST_PROOFS,
         followed=FOLLOWED,
         change=change,
         signed=signed,

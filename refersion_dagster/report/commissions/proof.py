@@ -1,0 +1,40 @@
+"""What the proof comes to, in one sentence a currency: by Refersion's totals, by payments, by neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+
+TENTH = Decimal("0.1")
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Commission of one currency, without signs, and how much of it what has proven."""
+
+    currency: str
+    commission: Decimal
+    by_totals: Decimal
+    accepted: Decimal
+    by_payments: Decimal
+    not_proven: Decimal
+    oldest_read_at: datetime | None
+
+    def __str__(self) -> str:
+        if not self.commission:
+            return f"{self.currency[:12]}: no commission to prove"
+        parts = [
+            f"{self._share(self.by_totals)} of commission proven by Refersion's totals"
+            if self.by_totals
+            else "not proven by Refersion's totals",
+            f"{self._share(self.by_payments)} by payments" if self.by_payments else "",
+            f"{self._share(self.accepted)} in accepted differences" if self.accepted else "",
+            f"{self._share(self.not_proven, ROUND_UP)} not proven" if self.not_proven else "",
+        ]
+        return f"{self.currency[:12]}: {', '.join(filter(None, parts))}"
+
+    def _share(self, amount: Decimal, rounding: str = ROUND_DOWN) -> str:
+        """Never more proven than is, nor 0.0 % of what is not."""
+        share = (amount * 100 / self.commission).quantize(TENTH, rounding)
+        return f"{share.normalize():f} %" if share == share.to_integral_value() else f"{share} %"

@@ -1,0 +1,110 @@
+/*
+group: proof
+description: >
+  How much of the commission is proven, and by what: by Refersion's own totals (the conversion's month, status and
+  payment status agree in control_totals, under a reading that counts its currency), else by a payment that agrees with
+  its conversions (payment_proof), else by nothing. A load without an error is no proof.
+
+
+  Of pending and approved conversions. Amounts are added up without their signs, as a cancellation has to be proven as
+  the order has, and shares stay between 0 and 1. Months are those of UTC, as in control_totals.
+grain: one row per currency and month
+primary_key: [currency, month]
+owners: [team:data]
+questions:
+  - Which share of the commission is proven, by what?
+  - In which currencies and months does nothing prove the figures?
+columns:
+  currency: Currency of every amount of the row.
+  month: First day of the month of creation, in UTC.
+  conversions: Number of pending and approved conversions.
+  commission: Their commission, added up without its sign.
+  proven_by_totals: Of that, commission in cells of control_totals that agree and count the conversion's currency.
+  accepted: Of that, commission in cells whose difference was accepted.
+  proven_by_payments: Of the rest, commission of conversions whose payment agrees with all that name it.
+  not_proven: What is left.
+  share_by_totals: Proven by totals, a fraction of commission; NULL without any.
+  share_by_payments: Proven by payments, likewise.
+  share_not_proven: Not proven, likewise.
+  oldest_read_at: When the row that was read longest ago was read.
+*/
+WITH account AS (
+  SELECT count(CASE WHEN payment_status = 'UNPAID' THEN 1 END) AS unpaid
+  FROM refersion_data.conversions
+),
+
+counted AS (
+  SELECT
+    CAST(date_trunc('month', c.created AT TIME ZONE 'UTC') AS DATE) AS month,
+    c.created,
+    c.currency,
+    c.status,
+    -- As in control_totals.
+    CASE
+      WHEN c.payment_status <> '' THEN c.payment_status
+      WHEN a.unpaid > 0 THEN '(none)'
+      WHEN coalesce(c.payment_id, c.payment__id) IS NOT NULL OR c.payment__created IS NOT NULL THEN 'PAID'
+      ELSE 'UNPAID'
+    END AS payment_status,
+    coalesce(c.payment_id, c.payment__id) AS payment_id,
+    abs(c.commission_total) AS commission,
+    c.read_at
+  FROM refersion_data.conversions AS c
+  CROSS JOIN account AS a
+  WHERE c.vanished_at IS NULL AND NOT coalesce(c.is_test_conversion, FALSE) AND c.status IN ('PENDING', 'APPROVED')
+),
+
+judged AS (
+  SELECT
+    c.currency,
+    c.month,
+    c.commission,
+    c.read_at,
+    CASE
+      WHEN t.verdict = 'agrees' THEN 'totals'
+      WHEN t.verdict = 'accepted' THEN 'accepted'
+      WHEN p.payment_id IS NOT NULL THEN 'payment'
+      ELSE 'nothing'
+    END AS proof
+  FROM counted AS c
+  LEFT JOIN refersion_summaries.control_totals AS t
+    ON t.month = c.month AND t.status = c.status AND t.payment_status = c.payment_status
+    AND c.created >= t.period_from AND c.created < t.period_to + INTERVAL '1' SECOND
+    AND (
+      t.totals_currency = c.currency
+      OR (NOT t.currency_asked AND position('all currencies' IN t.reading) > 0)
+    )
+  LEFT JOIN refersion_summaries.payment_proof AS p
+    ON p.payment_id = c.payment_id AND p.currency = c.currency AND p.proof = 'agrees'
+),
+
+summed AS (
+  SELECT
+    currency,
+    month,
+    count(*) AS conversions,
+    CAST(sum(commission) AS DECIMAL(38, 4)) AS commission,
+    CAST(sum(CASE WHEN proof = 'totals' THEN commission ELSE 0 END) AS DECIMAL(38, 4)) AS proven_by_totals,
+    CAST(sum(CASE WHEN proof = 'accepted' THEN commission ELSE 0 END) AS DECIMAL(38, 4)) AS accepted,
+    CAST(sum(CASE WHEN proof = 'payment' THEN commission ELSE 0 END) AS DECIMAL(38, 4)) AS proven_by_payments,
+    CAST(sum(CASE WHEN proof = 'nothing' THEN commission ELSE 0 END) AS DECIMAL(38, 4)) AS not_proven,
+    min(read_at) AS oldest_read_at
+  FROM judged
+  GROUP BY currency, month
+)
+
+SELECT
+  currency,
+  month,
+  conversions,
+  commission,
+  proven_by_totals,
+  accepted,
+  proven_by_payments,
+  not_proven,
+  CAST(CAST(proven_by_totals / nullif(commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS share_by_totals,
+  CAST(CAST(proven_by_payments / nullif(commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS share_by_payments,
+  CAST(CAST(not_proven / nullif(commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS share_not_proven,
+  oldest_read_at
+FROM summed
+ORDER BY not_proven DESC, currency, month DESC
