@@ -53,7 +53,7 @@ SUMMARIES = {
         "reversals",
     ),
     "review": ("auto_approval_watch", "conversion_exceptions", "coupon_leaks", "order_bursts", "self_referrals"),
-    "proof": ("control_totals",),
+    "proof": ("control_totals", "proof_coverage"),
 }
 GROUP_OF = {f"summaries/{name}": group for group, names in SUMMARIES.items() for name in names}
 
@@ -85,7 +85,7 @@ class TestAssets:
                 ["dlt", "rest"],
                 "refersion",
                 "refersion_data.conversion_totals",
-                "granularity, period_from, status, payment_status",
+                "granularity, period_from, status, payment_status, currency",
             ),
             "refersion/affiliates": (["dlt", "graphql"], "refersion", "refersion_data.affiliates", "id"),
             "refersion/conversions": (["dlt", "graphql"], "refersion", "refersion_data.conversions", "id"),

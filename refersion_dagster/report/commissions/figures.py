@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from refersion_dagster.report.commissions.proof import Coverage
 from refersion_dagster.report.commissions.queries import rows
+from refersion_dagster.summaries.knowledge import in_words, is_lacking, load_gaps
 from refersion_dagster.warehouse import Session
 
 # Currencies that are shown in full, and those that have a line in a table.
@@ -41,18 +42,18 @@ class Period:
 
 @dataclass(frozen=True)
 class Month:
-    """A row of commission_monthly."""
+    """A row of commission_monthly. As everywhere here, None is what an account does not let one know."""
 
     currency: str
     month: date
     is_complete: bool
-    affiliates: int
-    new_affiliates: int
-    orders: int
-    sales: Decimal
-    net_sales: Decimal
+    affiliates: int | None
+    new_affiliates: int | None
+    orders: int | None
+    sales: Decimal | None
+    net_sales: Decimal | None
     aov: Decimal | None
-    commission: Decimal
+    commission: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,13 @@ class RollForward:
 
     currency: str
     month: date
-    opening_due: Decimal
-    newly_due: Decimal
-    manual_credits: Decimal
-    paid: Decimal
-    reversed: Decimal
-    closing_due: Decimal
-    difference: Decimal
+    opening_due: Decimal | None
+    newly_due: Decimal | None
+    manual_credits: Decimal | None
+    paid: Decimal | None
+    reversed: Decimal | None
+    closing_due: Decimal | None
+    difference: Decimal | None
     basis: str
 
 
@@ -82,11 +83,11 @@ class Affiliate:
     currency: str
     affiliate_id: str
     name: str | None
-    sales: Decimal
-    sales_before: Decimal
-    all_sales: Decimal
-    all_sales_before: Decimal
-    commission: Decimal
+    sales: Decimal | None
+    sales_before: Decimal | None
+    all_sales: Decimal | None
+    all_sales_before: Decimal | None
+    commission: Decimal | None
     due: Decimal | None
 
 
@@ -101,22 +102,22 @@ class Owed:
 
     currency: str
     affiliates: int
-    due: Decimal
-    due_0_30: Decimal
-    due_31_60: Decimal
-    due_61_90: Decimal
-    due_over_90: Decimal
+    due: Decimal | None
+    due_0_30: Decimal | None
+    due_31_60: Decimal | None
+    due_61_90: Decimal | None
+    due_over_90: Decimal | None
     affiliates_0_30: int
     affiliates_31_60: int
     affiliates_61_90: int
     affiliates_over_90: int
-    blocked: Decimal
+    blocked: Decimal | None
     affiliates_blocked: int
-    negative: Decimal
+    negative: Decimal | None
     affiliates_negative: int
-    pending: Decimal
-    accrued: Decimal
-    accrued_if_all_approved: Decimal
+    pending: Decimal | None
+    accrued: Decimal | None
+    accrued_if_all_approved: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,8 @@ class Creditor:
     currency: str
     affiliate_id: str
     name: str | None
-    due: Decimal
-    due_over_90: Decimal
+    due: Decimal | None
+    due_over_90: Decimal | None
     oldest_unpaid_days: int | None
     blocked_by: str | None
 
@@ -139,7 +140,7 @@ class State:
     currency: str
     state: str
     conversions: int
-    commission: Decimal
+    commission: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,8 @@ class Findings:
     kind: str
     findings: int
     conversions: int
-    at_stake: Decimal
-    unpaid: Decimal
+    at_stake: Decimal | None
+    unpaid: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class Finding:
     affiliate_id: str
     name: str | None
     order_id: str | None
-    unpaid: Decimal
+    unpaid: Decimal | None
     evidence: str
 
 
@@ -225,6 +226,8 @@ class Figures:
         currencies: those shown in full, with most conversions first.
         others: those that have a line in a table.
         not_shown: number of those that have none.
+        lacking: tables and fields that the account does not offer, in words.
+        tests_left_out: whether test conversions can be told apart, and so are in no figure.
     """
 
     as_of: AsOf | None
@@ -235,6 +238,8 @@ class Figures:
     not_shown: int
     control_totals: list[ControlTotal]
     coverage: list[Coverage] = field(default_factory=list)
+    lacking: str = ""
+    tests_left_out: bool = True
 
 
 def months_before(month: date, number: int) -> date:
@@ -248,8 +253,11 @@ def report_figures(session: Session) -> Figures:
     as_of = next(iter(rows(session, "as_of", AsOf)), None)
     control_totals = rows(session, "control_totals", ControlTotal)
     coverage = rows(session, "proof_coverage", Coverage)
+    gaps = load_gaps(session)
+    lacking = in_words(gaps, [frozenset({(table, column or "")}) for table, column in gaps])
+    tests_left_out = not is_lacking(gaps, "conversions", "is_test_conversion")
     if as_of is None:
-        return Figures(None, None, None, [], [], 0, control_totals, coverage)
+        return Figures(None, None, None, [], [], 0, control_totals, coverage, lacking, tests_left_out)
     month = months_before(as_of.today.replace(day=1), 1)
     period = Period(month, months_before(month, 1))
     since, followed = months_before(month, CHARTED - 1), months_before(month, FOLLOWED - 1)
@@ -290,6 +298,8 @@ def report_figures(session: Session) -> Figures:
         len(names) - len(listed),
         control_totals,
         coverage,
+        lacking,
+        tests_left_out,
     )
 
 

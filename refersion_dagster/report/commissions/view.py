@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -46,7 +46,7 @@ class Share:
 
     name: str
     number: int
-    amount: Decimal
+    amount: Decimal | None
     share: Decimal | None
     part: bool = False
 
@@ -79,6 +79,7 @@ def report_page(figures: Figures, checks: Sequence[CheckState], made: Made) -> s
         quality_rate=quality_rate,
         counted_twice=counted_twice,
         everyone_else=everyone_else,
+        share=share,
     )
 
 
@@ -106,7 +107,7 @@ def charts(of: OfCurrency, name: str) -> list[Markup]:
         return []
     closings = {row.month: row.closing_due for row in of.roll_forward}
     short = _short(of.currency)
-    orders = [Decimal(row.orders) for row in over]
+    orders = [None if row.orders is None else Decimal(row.orders) for row in over]
     due = [closings.get(row.month) for row in over]
     return [
         _chart(f"Sales by month, {short}", [row.sales for row in over], over, f"{name}-sales", of.currency),
@@ -157,8 +158,12 @@ def ages(of: OfCurrency) -> list[Share]:
         ("61 to 90 days", owed.affiliates_61_90, owed.due_61_90),
         ("Over 90 days", owed.affiliates_over_90, owed.due_over_90),
     ]
-    whole = sum((max(amount, ZERO) for _, _, amount in lines), ZERO)
-    return [Share(name, number, amount, max(amount, ZERO) / whole if whole else None) for name, number, amount in lines]
+    known = [max(amount, ZERO) for _, _, amount in lines if amount is not None]
+    whole = sum(known, ZERO) if len(known) == len(lines) else None
+    return [
+        Share(name, number, amount, max(amount, ZERO) / whole if whole and amount is not None else None)
+        for name, number, amount in lines
+    ]
 
 
 def funnel(of: OfCurrency) -> list[Share]:
@@ -168,7 +173,7 @@ def funnel(of: OfCurrency) -> list[Share]:
 
     def line(name: str, *states: str, part: bool = False) -> Share:
         conversions = sum(number.get(state, 0) for state in states)
-        commission = sum((amount.get(state, ZERO) for state in states), ZERO)
+        commission = known_sum(amount.get(state, ZERO) for state in states)
         return Share(name, conversions, commission, Decimal(conversions) / made if made else None, part)
 
     made = sum(number.values())
@@ -200,22 +205,41 @@ def _approved(of: OfCurrency, *rejections: str) -> Decimal | None:
     return Decimal(approved) / (approved + rejected) if approved + rejected else None
 
 
-def counted_twice(of: OfCurrency) -> tuple[Decimal, Decimal]:
+def counted_twice(of: OfCurrency) -> tuple[Decimal | None, Decimal | None]:
     """Sales that the programme counts once and several affiliates each, below 0: of the period, and before."""
-    named = of.affiliates[:1]
+    if not of.affiliates:
+        return ZERO, ZERO
+    first = of.affiliates[0]
     return (
-        sum(((of.now.sales if of.now else ZERO) - row.all_sales for row in named), ZERO),
-        sum(((of.before.sales if of.before else ZERO) - row.all_sales_before for row in named), ZERO),
+        difference(of.now.sales if of.now else ZERO, first.all_sales),
+        difference(of.before.sales if of.before else ZERO, first.all_sales_before),
     )
 
 
-def everyone_else(of: OfCurrency, period: Period) -> tuple[int, Decimal, Decimal, Decimal]:
+def everyone_else(of: OfCurrency, period: Period) -> tuple[int | None, Decimal | None, Decimal | None, Decimal | None]:
     """Affiliates with sales in the period beyond those named: number, sales, sales before, commission."""
-    named = of.affiliates
-    now = of.now
+    named, now = of.affiliates, of.now
+    affiliates = now.affiliates if now else 0
     return (
-        (now.affiliates if now else 0) - len(named),
-        sum((row.all_sales for row in named[:1]), ZERO) - sum((row.sales for row in named), ZERO),
-        sum((row.all_sales_before for row in named[:1]), ZERO) - sum((row.sales_before for row in named), ZERO),
-        (now.commission if now else ZERO) - sum((row.commission for row in named), ZERO),
+        None if affiliates is None else affiliates - len(named),
+        difference(named[0].all_sales if named else ZERO, known_sum(row.sales for row in named)),
+        difference(named[0].all_sales_before if named else ZERO, known_sum(row.sales_before for row in named)),
+        difference(now.commission if now else ZERO, known_sum(row.commission for row in named)),
     )
+
+
+def known_sum(values: Iterable[Decimal | None]) -> Decimal | None:
+    """The sum; None where one of them is not known."""
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return sum(known, ZERO) if len(known) == len(found) else None
+
+
+def difference(value: Decimal | None, other: Decimal | None) -> Decimal | None:
+    """The one less the other; None where one of them is not known."""
+    return None if value is None or other is None else value - other
+
+
+def share(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
+    """A fraction; None without a whole, or where one of them is not known."""
+    return part / whole if part is not None and whole else None

@@ -24,9 +24,18 @@ columns:
   proven_by_payments: Of the rest, commission of conversions whose payment agrees with all that name it.
   not_proven: What is left.
   share_by_totals: Proven by totals, a fraction of commission; NULL without any.
-  share_by_payments: Proven by payments, likewise.
-  share_not_proven: Not proven, likewise.
+  share_by_payments: Proven by payments, a fraction of commission; NULL without any.
+  share_not_proven: Not proven, a fraction of commission; NULL without any.
   oldest_read_at: When the row that was read longest ago was read.
+# What an account does not offer proves nothing: that is known, and no gap.
+needs:
+  proven_by_totals: []
+  accepted: []
+  proven_by_payments: []
+  not_proven: []
+  share_by_totals: []
+  share_by_payments: []
+  share_not_proven: []
 */
 WITH account AS (
   SELECT count(CASE WHEN payment_status = 'UNPAID' THEN 1 END) AS unpaid

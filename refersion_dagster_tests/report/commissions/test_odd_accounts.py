@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from refersion_dagster.ingest.gaps import ADD, CREATE, FIELD
+from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.report.commissions.figures import (
     MOST_CURRENCIES,
     MOST_LISTED,
@@ -15,6 +17,7 @@ from refersion_dagster.report.commissions.figures import (
     report_figures,
 )
 from refersion_dagster.report.commissions.view import change, report_page, signed
+from refersion_dagster.summaries.knowledge import is_optional
 from refersion_dagster_tests.report.commissions.reporting import MADE, page_of
 from refersion_dagster_tests.report.reading import figure, read, rows, tables, text
 from refersion_dagster_tests.summaries.hand_made import (
@@ -211,3 +214,32 @@ def test_months_are_counted_over_the_years_end() -> None:
         "2024-01-01",
         "2023-12-01",
     ]
+
+
+def lack(books: Books, *fields: tuple[str, str]) -> None:
+    """As the loads write down what an account does not offer."""
+    with books.warehouse.session() as session:
+        session.query(CREATE)
+        for table, column in fields:
+            session.query(ADD, table=table, column=column, reason=FIELD, seen_at=day(1))
+
+
+def test_what_the_account_does_not_offer_is_named_and_tests_that_count_are_said_to(books: Books) -> None:
+    books.add("affiliates", affiliate(1))
+    books.conversions(order(1, "100", "10"))
+    left_out = "Test conversions are left out."
+    assert left_out in page_of(books)
+    lack(books, ("conversions", "is_test_conversion"), ("conversions", "order_id"))
+    page = page_of(books)
+    assert left_out not in page
+    assert "Test conversions cannot be told apart on this account, so they count in every figure." in page
+    assert "This account does not offer is_test_conversion, order_id." in page
+
+
+def test_an_account_that_lacks_every_field_it_can_lack_has_a_report_without_made_up_figures(books: Books) -> None:
+    books.add("affiliates", affiliate(1))
+    books.conversions(order(1, "100", "10"), paid(2, "200", "20"), order(3, "300", "30", "PENDING"))
+    lack(books, *((e.name, c.name) for e in ENTITIES.values() for c in e.columns if is_optional(e.name, c.name)))
+    page = read(page_of(books))
+    (line,) = [row for row in rows(tables(page)["Commission due now by days since approval, USD"]) if len(row) > 3][-1:]
+    assert figure(line[1]) is None
