@@ -1,0 +1,218 @@
+"""What is gone at the source is gone here; what only moved to another time or affiliate is found.
+
+Each test makes the few rows that it needs on an account without orders. Where GraphQL's counts are left out or wrong,
+the totals, payments and the reading in turn have to do.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.sandbox import SandboxServer, SandboxSettings
+from refersion_dagster_tests.ingest.late.keeping_up import KeptUp
+from refersion_dagster_tests.location import NOW
+
+# No rows but those that a test makes.
+EMPTY = SandboxSettings(affiliates=3, orders=0, days=1000, now=NOW)
+LISTS = ("affiliate_list", "affiliates")
+# An order in the look-back of 60 days, one of this year before it, one of last year, one of the year before.
+RECENT, EARLIER, LAST_YEAR, OLD = (
+    datetime(2025, 6, 10, 9, tzinfo=UTC),
+    datetime(2025, 2, 10, 9, tzinfo=UTC),
+    datetime(2024, 8, 10, 9, tzinfo=UTC),
+    datetime(2023, 3, 10, 9, tzinfo=UTC),
+)
+WITHOUT_COUNTS = {"total_results": "absent"}
+IGNORING = {"total_results_ignore_filters": True}
+
+
+class Made(KeptUp):
+    """An account with rows that the test makes."""
+
+    def order(self, created: datetime, currency: str = "USD", **values: Any) -> int:
+        given = {"status": "APPROVED", "created": int(created.timestamp()), "currency": currency, **values}
+        return self.sandbox.insert_conversion(**given)
+
+    def refresh(self, *tables: str, seconds: int = 60, **config: Any) -> dict[str, list[str]]:
+        self.sandbox.advance(seconds=seconds)
+        return self.late(*tables, **config)
+
+    def there(self) -> set[int]:
+        found = self.warehouse.query("SELECT id FROM refersion_data.conversions WHERE vanished_at IS NULL")
+        return {int(one) for (one,) in found}
+
+    def created(self, number: int) -> datetime:
+        ((found,),) = self.warehouse.query(f"SELECT created FROM refersion_data.conversions WHERE id = '{number}'")
+        return found
+
+    def gone(self, table: str) -> set[str]:
+        found = self.warehouse.query(f"SELECT id FROM refersion_data.{table} WHERE vanished_at IS NOT NULL")
+        return {str(one) for (one,) in found}
+
+
+@pytest.fixture(scope="module")
+def loaded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DuckDB file with the first load of the empty account, which tests copy."""
+    path = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
+    with SandboxServer(EMPTY) as sandbox:
+        Made(sandbox, Warehouse(duckdb_path=str(path))).refresh("payments", "conversions", "conversion_history")
+    return path
+
+
+@pytest.fixture
+def made(loaded_file: Path, tmp_path: Path) -> Iterator[Made]:
+    with SandboxServer(EMPTY) as sandbox:
+        yield Made(sandbox, Warehouse(duckdb_path=str(shutil.copy(loaded_file, tmp_path))))
+
+
+def begin(made: Made, **switches: Any) -> None:
+    """Loads all that was made so far, with the totals that there are then."""
+    made.sandbox.configure(**switches)
+    made.refresh(full_reload=True)
+
+
+@pytest.mark.parametrize("switches", [{}, WITHOUT_COUNTS], ids=["with counts", "with totals alone"])
+@pytest.mark.parametrize("created", [RECENT, EARLIER, LAST_YEAR, OLD], ids=["recent", "earlier", "last year", "old"])
+def test_the_only_row_of_a_month_a_year_or_the_account_is_gone(
+    made: Made, created: datetime, switches: dict[str, Any]
+) -> None:
+    only = made.order(created)
+    begin(made, **switches)
+    assert made.there() == {only}
+    made.sandbox.delete_conversion(only)
+    made.refresh()
+    made.refresh()
+    assert made.there() == set()
+
+
+MOVES = [(RECENT, EARLIER), (EARLIER, RECENT), (RECENT, OLD), (LAST_YEAR, EARLIER), (OLD, LAST_YEAR)]
+
+
+@pytest.mark.parametrize("switches", [{}, WITHOUT_COUNTS, IGNORING], ids=["counts", "no counts", "wrong counts"])
+def test_rows_that_are_dated_anew_are_neither_lost_nor_doubled(made: Made, switches: dict[str, Any]) -> None:
+    rows = [made.order(of, currency) for of, _ in MOVES for currency in ("USD", "EUR")]
+    begin(made, **switches)
+    for row, (_, to) in zip(rows, [move for move in MOVES for _ in range(2)], strict=True):
+        made.sandbox.change_conversion(row, created=int(to.timestamp()), commission_total="120.00")
+    for _ in range(2):
+        made.refresh()
+        assert made.there() == set(rows)
+    found = {
+        row
+        for row, (_, to) in zip(rows, [move for move in MOVES for _ in range(2)], strict=True)
+        if made.created(row) == to
+    }
+    # In another currency and without counts, a move between times that no refresh reads waits for its turn.
+    waiting = set() if not switches else {rows[7], rows[9]}
+    assert found >= set(rows) - waiting
+    assert not [one for one in made.stale() if int(one) not in waiting]
+
+
+def test_a_light_refresh_takes_nothing_for_gone_that_moved_out_of_it(made: Made) -> None:
+    rows = [made.order(datetime(2025, 6, 30, hour, tzinfo=UTC), "EUR") for hour in (9, 10)]
+    begin(made, **WITHOUT_COUNTS)
+    made.sandbox.change_conversion(rows[0], created=int(LAST_YEAR.timestamp()))
+    made.refresh(lookback_days=3)
+    assert made.there() == set(rows)
+    made.refresh()
+    assert made.there() == set(rows)
+    assert made.created(rows[0]) == LAST_YEAR
+
+
+CHANGES = {
+    "denied": {"status": "DENIED"},
+    "approved": {"status": "APPROVED"},
+    "corrected": {"commission_total": "7.77"},
+    "moved": {"affiliate_id": None},
+}
+
+
+@pytest.mark.parametrize("switches", [{}, WITHOUT_COUNTS], ids=["counts", "no counts"])
+def test_late_changes_in_other_currencies_are_found_within_a_month(made: Made, switches: dict[str, Any]) -> None:
+    first, second, *_ = made.sandbox.account.affiliates
+    rows: dict[tuple[str, str], int] = {}
+    for currency in ("EUR", "JPY"):
+        for number, (name, _) in enumerate(CHANGES.items()):
+            created = datetime(2024, 3 + 2 * number, 3, tzinfo=UTC)
+            status = "PENDING" if name == "approved" else "APPROVED"
+            rows[name, currency] = made.order(created, currency, affiliate_id=first, status=status)
+    # Something in the look-back that counts can be proven on.
+    made.order(RECENT)
+    begin(made, **switches)
+    for (name, _), row in rows.items():
+        made.sandbox.change_conversion(row, **({"affiliate_id": second} if name == "moved" else CHANGES[name]))
+    late = made.refresh(seconds=86_400)
+    if not switches:
+        assert {reason for reasons in late.values() for reason in reasons} == {"4 counts differ"}
+        assert set(late) == {"2024-03", "2024-05"}
+    # A refresh that comes days later makes the slice of the next one larger: 25 days of reading in turn, in few runs.
+    for _ in range(6):
+        if not made.stale() and len(moved(made)) == 2:
+            break
+        made.refresh("payments", "conversions", "conversion_history", seconds=5 * 86_400)
+    assert made.stale() == {}
+    assert moved(made) == {(str(rows["moved", currency]), str(second)) for currency in ("EUR", "JPY")}
+
+
+def moved(made: Made) -> set[tuple[str, str]]:
+    """Conversions that the history shows with more than one affiliate, and the latest one."""
+    return set(
+        made.warehouse.query(
+            "SELECT id, arg_max(affiliate_id, seen_at) FROM refersion_data.conversion_history "
+            "GROUP BY id HAVING count(DISTINCT affiliate_id) > 1"
+        )
+    )
+
+
+@pytest.mark.parametrize("created", [RECENT, OLD], ids=["recent", "old"])
+def test_a_payment_that_is_undone_and_entered_again_counts_once(made: Made, created: datetime) -> None:
+    row = made.order(created, "EUR")
+    begin(made, **WITHOUT_COUNTS)
+    paid = made.sandbox.enter_payment([row], created=int(created.timestamp()) + 86_400)
+    made.refresh()
+    assert made.stale() == {}
+    made.sandbox.undo_payment(paid)
+    made.refresh()
+    assert made.gone("payments") == {str(paid)}
+    assert made.stale() == {}
+    again = made.sandbox.enter_payment([row], created=int(created.timestamp()) + 86_400)
+    made.refresh(lookback_days=3)
+    made.refresh()
+    assert made.gone("payments") == {str(paid)}
+    there = made.warehouse.query("SELECT id FROM refersion_data.payments WHERE vanished_at IS NULL")
+    assert there == [(str(again),)]
+    assert made.stale() == {}
+
+
+def test_a_light_refresh_marks_no_payment(made: Made) -> None:
+    row = made.order(RECENT)
+    begin(made)
+    paid = made.sandbox.enter_payment([row])
+    made.refresh()
+    made.sandbox.undo_payment(paid)
+    made.refresh(lookback_days=3)
+    assert made.gone("payments") == set()
+    made.refresh()
+    assert made.gone("payments") == {str(paid)}
+
+
+def test_an_affiliate_that_is_deleted_is_marked_and_one_that_is_there_is_not(made: Made) -> None:
+    made.refresh(*LISTS)
+    assert made.gone("affiliates") == made.gone("affiliate_list") == set()
+    number = next(iter(made.sandbox.account.affiliates))
+    taken = made.sandbox.account.affiliates[number]
+    made.sandbox.delete_affiliate(number)
+    made.refresh(*LISTS)
+    assert made.gone("affiliates") == {str(number)}
+    assert made.gone("affiliate_list") == {taken.code}
+    with made.sandbox.account.lock:
+        made.sandbox.account.affiliates[number] = taken
+    made.refresh(*LISTS)
+    assert made.gone("affiliates") == made.gone("affiliate_list") == set()
