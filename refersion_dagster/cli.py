@@ -9,6 +9,7 @@ import click
 from refersion_dagster.actions.command import actions
 from refersion_dagster.doctor.command import doctor
 from refersion_dagster.explore.command import explore
+from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.sandbox.command import sandbox
 from refersion_dagster.settings import InvalidSetting, load_settings
 from refersion_dagster.webhooks.command import webhooks
@@ -75,6 +76,34 @@ def dev(on_sandbox: bool, port: int, folder: Path) -> None:
     from refersion_dagster.dev import run_dev
 
     raise SystemExit(run_dev(port, folder if on_sandbox else None))
+
+
+@main.command("accept-account")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def accept_account(yes: bool) -> None:
+    """Record that the keys of these settings belong to the account whose rows the warehouse holds.
+
+    A load with keys that show none of the warehouse's rows is refused, as rows of two accounts could never be told
+    apart again. Keys that were exchanged are known by themselves as long as any of these rows are there.
+    """
+    from refersion_dagster.actions.command import resources_of_settings
+    from refersion_dagster.refersion.identity import remember_account
+    from refersion_dagster.warehouse import WarehouseError
+
+    warehouse, refersion = resources_of_settings()
+    keys = refersion.account().credentials
+    if not (keys.public_key or keys.graphql_token):
+        raise click.ClickException("There are no keys: set REFERSION_PUBLIC_KEY or REFERSION_GRAPHQL_TOKEN.")
+    try:
+        click.echo(f"The warehouse is {warehouse.location}.")
+        if not yes:
+            click.confirm("Do these keys belong to the account whose rows are in it?", abort=True)
+        with warehouse.writing(click.echo), warehouse.session() as session:
+            session.create_schema(DATASET)
+            remember_account([keys.public_key, keys.graphql_token], session.native)
+    except WarehouseError as error:
+        raise click.ClickException(str(error.description)) from None
+    click.echo("Accepted: the next run loads.")
 
 
 main.add_command(actions)

@@ -27,6 +27,7 @@ UNFINISHED = RunsFilter(statuses=IN_PROGRESS)
 NO_DIALOG = "nux:\n  enabled: false\n"
 # `dagster dev` recommends a command of a package that this project does not need, each time it starts.
 SUPERSEDED = "ignore:Function `dev_command`"
+WORKSPACE, LOCATION_NAME = Path(__file__).with_name("workspace.yaml"), "refersion_dagster"
 # Dagster's own default.
 HOST = "127.0.0.1"
 
@@ -87,8 +88,8 @@ def dagster_dev(
     command = [
         str(Path(sys.executable).with_name("dagster")),
         "dev",
-        "--module-name",
-        "refersion_dagster.definitions",
+        "--workspace",
+        str(WORKSPACE),
         "--port",
         str(port),
     ]

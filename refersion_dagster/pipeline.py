@@ -9,9 +9,11 @@ a GraphQL token the REST tables are loaded and the script says what is left out.
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,7 +23,9 @@ from dlt.extract.source import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
-from refersion_dagster.refersion import ReadReport, refersion_source
+from refersion_dagster.refersion import ReadReport, graphql, refersion_source, rest
+from refersion_dagster.refersion.account import Account
+from refersion_dagster.refersion.auth import Credentials
 from refersion_dagster.refersion.duckdb_file import loading_into
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import (
@@ -29,16 +33,40 @@ from refersion_dagster.refersion.environment import (
     DUCKDB_PATH,
     PIPELINE,
     ROWS_PER_LOAD,
+    VARIABLES,
+    from_dlt,
     from_environment,
 )
 from refersion_dagster.refersion.errors import MissingCredentials, RefersionError, underlying
+from refersion_dagster.refersion.identity import check_account, remember_account
+from refersion_dagster.settings import load_settings
 
 DUCKDB = "duckdb"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Load everything of a Refersion account into DuckDB or PostgreSQL, without Dagster.
+
+    The tables go into refersion.duckdb of this folder, or where REFERSION_DUCKDB_PATH or REFERSION_DESTINATION say.
+    Settings are read from the environment and from .env; keys may be in dlt's own configuration as well.
+    """
+    # Not as an exception wherever it happens to come: threads and dlt would fill the screen with it. Whatever was
+    # written without being committed is undone by the database.
+    signal.signal(signal.SIGINT, lambda *_: _stop())
+    raise SystemExit(main())
+
+
+def _stop() -> None:
+    os.write(sys.stderr.fileno(), b"\nStopped. What was committed stays; the next run goes on from there.\n")
+    os._exit(130)
 
 
 def main() -> int:
     """Loads everything; returns the exit code."""
     try:
+        load_settings()
+        from_environment()  # before anything is made
         with opened(os.environ.get("REFERSION_DESTINATION") or DUCKDB) as load:
             load([entity.name for entity in ENTITIES.values() if not entity.is_graphql])
             try:
@@ -55,15 +83,18 @@ def main() -> int:
     except click.ClickException as error:
         click.echo(error.message, err=True)
         return 1
-    except RefersionError as error:
+    except (RefersionError, ValueError) as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         return 1
     return 0
 
 
 def duckdb_path() -> str:
-    """The DuckDB file to load into, as the environment says."""
-    return os.environ.get("REFERSION_DUCKDB_PATH") or DUCKDB_PATH
+    """The DuckDB file to load into, as the settings say.
+
+    Its whole path: dlt would look for any other from the folder in which this pipeline was first run.
+    """
+    return str(Path(os.environ.get("REFERSION_DUCKDB_PATH") or DUCKDB_PATH).expanduser().resolve())
 
 
 @contextmanager
@@ -113,6 +144,9 @@ def load(
     """
     given: dict[str, Any] = {"rows_per_load": ROWS_PER_LOAD, **from_environment()}
     report = ReadReport()
+    account = account_of(given)
+    with pipeline.sql_client() as client:
+        check_account(account, lambda sql: client.execute_sql(sql) or ())
     while True:
         source = adapted(refersion_source(**given, report=report))
         try:
@@ -120,8 +154,21 @@ def load(
         except PipelineStepFailed as error:
             raise underlying(error) or error from None
         if not report.more:
-            return
+            break
+    used = account.credentials.graphql_token if ENTITIES[tables[0]].is_graphql else account.credentials.public_key
+    with pipeline.sql_client() as client:
+        remember_account([used], lambda sql: client.execute_sql(sql) or ())
+
+
+def account_of(given: Mapping[str, Any]) -> Account:
+    """The account that these arguments of the source and dlt's configuration name, for single requests."""
+    found = {name: given.get(name) or from_dlt(name) for name in VARIABLES}
+    return Account(
+        Credentials(found["public_key"], found["api_key"], found["graphql_token"]),
+        found["rest_url"] or rest.URL,
+        found["graphql_url"] or graphql.URL,
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

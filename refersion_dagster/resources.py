@@ -13,7 +13,7 @@ from pydantic import Field
 from refersion_dagster.refersion import ReadReport, refersion_source
 from refersion_dagster.refersion.account import Account
 from refersion_dagster.refersion.auth import Credentials
-from refersion_dagster.refersion.environment import INTEGERS, ROWS_PER_LOAD
+from refersion_dagster.refersion.environment import INTEGERS, ROWS_PER_LOAD, from_dlt
 from refersion_dagster.refersion.graphql import URL as GRAPHQL_URL
 from refersion_dagster.refersion.rest import URL as REST_URL
 from refersion_dagster.refersion.span import LOOKBACK_DAYS
@@ -58,8 +58,10 @@ class RefersionResource(dg.ConfigurableResource):
         Args:
             retry_seconds: instead of the resource's own.
         """
+        # The source finds what is not given in dlt's configuration, and so do single requests.
+        names = ("public_key", "api_key", "graphql_token")
         return Account(
-            Credentials(self.public_key, self.api_key, self.graphql_token),
+            Credentials(*(getattr(self, name) or from_dlt(name) for name in names)),
             self.rest_url,
             self.graphql_url,
             self.max_concurrency,
@@ -89,6 +91,8 @@ class RefersionResource(dg.ConfigurableResource):
         )
 
 
+# Fields of resources that are whole numbers.
+NUMBERS = frozenset({*INTEGERS, "lock_timeout_seconds"})
 WAREHOUSE_VARIABLES = {
     "destination": "REFERSION_DESTINATION",
     "duckdb_path": "REFERSION_DUCKDB_PATH",
@@ -103,7 +107,7 @@ def from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
     to its default instead of keeping the code location from loading.
     """
     return {
-        field: dg.EnvVar.int(name) if field in (*INTEGERS, "lock_timeout_seconds") else dg.EnvVar(name)
+        field: dg.EnvVar.int(name) if field in NUMBERS else dg.EnvVar(name)
         for field, name in variables.items()
         if os.environ.get(name)
     }

@@ -14,13 +14,14 @@ import requests
 from rich.console import Console
 
 from refersion_dagster.automation.running import going_on
+from refersion_dagster.dev import LOCATION_NAME
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandboxed import keep_clock
 
 DAY = 86_400
 # The clock is moved on by half a day at a time, so that the sensor sees a new day as well as changes within one.
 STEPS_A_DAY = 2
-LOCATION, REPOSITORY = "refersion_dagster.definitions", "__repository__"
+LOCATION, REPOSITORY = LOCATION_NAME, "__repository__"
 ACTIVITY = "refersion_activity"
 # A sensor looks this often, and the nightly schedule comes round, so that one need not wait for either.
 ACTIVITY_SECONDS, NIGHTLY_CRON = 20, "*/5 * * * *"

@@ -61,7 +61,7 @@ def test_it_says_where_to_look_once_everything_is_materialised_and_dagster_is_up
     assert shown.process.poll() is None, shown.printed
     assert "checks passed." in shown.printed
     assert f"Dagster is at http://localhost:{shown.port}, and a day goes by every 10 s" in shown.printed
-    assert f"http://localhost:{shown.port}/locations/refersion_dagster.definitions/sensors/refersion_activity" in (
+    assert f"http://localhost:{shown.port}/locations/refersion_dagster/sensors/refersion_activity" in (
         shown.printed.split()
     )
     assert "is off" not in shown.printed

@@ -70,6 +70,8 @@ def test_the_code_location_is_loaded_in_the_web_page(dev: Dev) -> None:
         pass
     (repository,) = data["repositoriesOrError"]["nodes"]
     assert "refersion_refresh" in {job["name"] for job in repository["jobs"]}
+    # As in workspace.yaml and pyproject.toml: Dagster keeps what is switched on by this name.
+    assert repository["location"]["name"] == "refersion_dagster"
     keys = {"/".join(node["key"]["path"]) for node in data["assetsOrError"]["nodes"]}
     assert {"refersion/conversions", "summaries/commission_by_affiliate"} <= keys
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import duckdb
@@ -9,6 +10,7 @@ import pytest
 
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import KEYS, Ended, Location, query
+from refersion_dagster_tests.processes import soon
 
 pytestmark = pytest.mark.processes
 
@@ -118,3 +120,40 @@ def test_a_database_that_another_program_has_open_is_said_to_be(location: Locati
     assert done.code == 1
     assert "Conflicting lock" in done.output
     assert "Traceback" not in done.output
+
+
+def test_it_loads_where_it_is_run_whatever_was_loaded_elsewhere(account: SandboxServer, tmp_path: Path) -> None:
+    """One user, whose dlt remembers the first folder."""
+    location = working_folder(tmp_path, account)
+    conversions = account.sums()["number_of_conversions"]
+    for name, settings in (("a", {}), ("b", {}), ("c", {"REFERSION_DUCKDB_PATH": "kept.duckdb"})):
+        folder = tmp_path / name
+        folder.mkdir()
+        done = location.with_settings(**settings).run(*SCRIPT, cwd=folder)
+        assert done.code == 0, done.output
+        database = folder / settings.get("REFERSION_DUCKDB_PATH", "refersion.duckdb")
+        assert query(database, "SELECT count(*) FROM refersion_data.conversions") == [(conversions,)]
+
+
+def test_dotenv_is_read_and_help_is_help(location: Location) -> None:
+    (location.folder / ".env").write_text("REFERSION_LOOKBACK_DAYS=many\n")
+    done = location.run(*SCRIPT)
+    assert done.code == 1
+    assert "REFERSION_LOOKBACK_DAYS is 'many'; it has to be a whole number." in done.output
+    assert "Traceback" not in done.output
+    helped = location.run(*SCRIPT, "--help")
+    assert helped.code == 0
+    assert helped.output.startswith("Usage: python -m refersion_dagster.pipeline [OPTIONS]")
+    assert not (location.folder / "refersion.duckdb").exists()
+
+
+def test_ctrl_c_is_one_line(sandbox: SandboxServer, tmp_path: Path) -> None:
+    sandbox.fault("rest:/affiliate/list", "latency", times=5, seconds=5)
+    location = working_folder(tmp_path, sandbox)
+    with location.start(*SCRIPT) as process:
+        assert soon(lambda: bool(sandbox.requests()), 60)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said.strip().splitlines()[-1] == "Stopped. What was committed stays; the next run goes on from there."
+    assert "Traceback" not in said

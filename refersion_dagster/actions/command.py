@@ -42,7 +42,7 @@ def listed(everything: bool, endpoint: str | None, as_json: bool) -> None:
     from refersion_dagster.actions.outcomes import OPEN
     from refersion_dagster.actions.settling import open_journal
 
-    warehouse, _ = _resources()
+    warehouse, _ = resources_of_settings()
     with _told(), open_journal(warehouse, _say) as (journal, _session):
         entries = [entry for entry in journal.entries(endpoint) if everything or entry.outcome in OPEN]
     if as_json:
@@ -63,7 +63,7 @@ def show(key: str) -> None:
     from refersion_dagster.actions.outcomes import OPEN
     from refersion_dagster.actions.settling import evidence_on, one_of, open_journal
 
-    warehouse, refersion = _resources()
+    warehouse, refersion = resources_of_settings()
     with _told(), open_journal(warehouse, _say) as (journal, session):
         entry = one_of(journal.entries(), key)
         _print_entry(entry)
@@ -105,7 +105,7 @@ def settle(
     from refersion_dagster.actions import settling
     from refersion_dagster.refersion.errors import RefersionError
 
-    warehouse, refersion = _resources()
+    warehouse, refersion = resources_of_settings()
     done = decision == "done"
     with _told(), settling.open_journal(warehouse, _say) as (journal, session):
         entry = settling.one_of(journal.entries(), key)
@@ -158,16 +158,23 @@ def fields(endpoint: str | None) -> None:
     click.echo(f"\nHeader of a CSV file: {','.join(file_columns(one))}")
 
 
-def _resources() -> tuple[Warehouse, RefersionResource]:
+def resources_of_settings() -> tuple[Warehouse, RefersionResource]:
     """The warehouse and the account that the environment names."""
     from refersion_dagster.refersion.environment import VARIABLES
-    from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse
+    from refersion_dagster.resources import NUMBERS, WAREHOUSE_VARIABLES, RefersionResource, Warehouse
+    from refersion_dagster.settings import InvalidSetting, whole_number
 
     def given(variables: Mapping[str, str]) -> dict[str, Any]:
-        return {field: os.environ[name] for field, name in variables.items() if os.environ.get(name)}
+        return {
+            field: whole_number(name, os.environ[name]) if field in NUMBERS else os.environ[name]
+            for field, name in variables.items()
+            if os.environ.get(name)
+        }
 
     try:
         return Warehouse(**given(WAREHOUSE_VARIABLES)), RefersionResource(**given(VARIABLES))
+    except InvalidSetting as error:
+        raise click.ClickException(str(error)) from None
     except ValidationError as error:
         names = WAREHOUSE_VARIABLES | VARIABLES
         wrong = "; ".join(f"{names.get(str(one['loc'][0]), one['loc'])}: {one['msg']}" for one in error.errors())

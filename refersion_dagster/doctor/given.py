@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dlt
-
 from refersion_dagster.automation.notify import URLS_VARIABLE
 from refersion_dagster.refersion.account import Account
-from refersion_dagster.refersion.environment import INTEGERS, VARIABLES
+from refersion_dagster.refersion.environment import VARIABLES, from_dlt
 from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse
 from refersion_dagster.settings import Settings
 from refersion_dagster.webhooks.signature import SECRET_VARIABLE
@@ -75,16 +73,6 @@ def find_given(settings: Settings) -> Given:
     """What is set now. The settings are those that were put into the environment, where dlt and Dagster look."""
     values = {name: value for name, variable in VARIABLES.items() if (value := os.environ.get(variable))}
     for name in VARIABLES.keys() - values.keys():
-        if (found := _in_dlts_configuration(name)) is not None:
+        if (found := from_dlt(name)) is not None:
             values[name] = found
     return Given(dict(os.environ), settings, values)
-
-
-def _in_dlts_configuration(name: str) -> str | None:
-    """A setting of [sources.refersion_source] in .dlt/secrets.toml or .dlt/config.toml, as a run would find it."""
-    place = f"sources.refersion_source.{name}"
-    kind = int if name in INTEGERS else str
-    found = dlt.secrets.get(place, kind)
-    if found is None:
-        found = dlt.config.get(place, kind)
-    return None if found is None else str(found)

@@ -23,6 +23,7 @@ from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, WindowNotSettled, underlying
+from refersion_dagster.refersion.identity import check_account, remember_account
 from refersion_dagster.refersion.report import ReadSpan
 from refersion_dagster.refersion.span import BEGINNING
 from refersion_dagster.refersion.windows import Window, apart_from, next_month, parse_moment, whole_second
@@ -95,6 +96,7 @@ class Loader:
         Raises dg.Failure after the last group when any failed, with every reason.
         """
         failures: dict[str, RefersionError] = {}
+        self._check_account()
         self._totals_first(tables, failures)
         for group in GROUPS:
             wanted = [table for table in group if table in tables and table not in failures]
@@ -111,9 +113,29 @@ class Loader:
             if CONVERSIONS not in tables:
                 update_history(self.warehouse, [])
             yield self._history_result()
+        self._remember_account([table for table in tables if table in ENTITIES and table not in failures])
         if failures:
             may_pass = all(isinstance(error, ServerUnavailable | WindowNotSettled) for error in failures.values())
             raise dg.Failure("\n\n".join(dict.fromkeys(map(str, failures.values()))), allow_retries=may_pass)
+
+    def _check_account(self) -> None:
+        """Raises dg.Failure for another account than the one whose rows are there, before the first row is written."""
+        account = self.refersion.account()
+        try:
+            with self.warehouse.session() as session:
+                check_account(account, session.native)
+        except RefersionError as error:
+            may_pass = isinstance(error, ServerUnavailable)
+            raise dg.Failure(str(error), allow_retries=may_pass) from error
+        finally:
+            account.close()
+
+    def _remember_account(self, loaded: Sequence[str]) -> None:
+        keys = self.refersion.account().credentials
+        ways = {ENTITIES[table].is_graphql for table in loaded}
+        with self.warehouse.session() as session:
+            used = (keys.public_key if False in ways else None, keys.graphql_token if True in ways else None)
+            remember_account(used, session.native)
 
     @property
     def _is_refresh(self) -> bool:

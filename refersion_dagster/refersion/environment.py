@@ -33,6 +33,18 @@ VARIABLES = {
 INTEGERS = frozenset({"lookback_days", "max_concurrency", "retry_seconds", "rows_per_load"})
 
 
+def from_dlt(name: str) -> str | None:
+    """A setting of [sources.refersion_source] in .dlt/secrets.toml or .dlt/config.toml, as the source finds it."""
+    import dlt
+
+    place = f"sources.refersion_source.{name}"
+    kind = int if name in INTEGERS else str
+    found = dlt.secrets.get(place, kind)
+    if found is None:
+        found = dlt.config.get(place, kind)
+    return None if found is None else str(found)
+
+
 def from_environment() -> dict[str, Any]:
     """Arguments of refersion_source, of the variables that are set. Raises InvalidSetting for one that is no number."""
     given: dict[str, Any] = {}

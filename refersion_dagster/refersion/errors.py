@@ -48,6 +48,10 @@ class MissingCredentials(RefersionError):
     """A key that this part of Refersion needs was not given. No request was sent."""
 
 
+class AnotherAccount(RefersionError):
+    """The keys belong to another account than the rows that are in the warehouse. Nothing was written."""
+
+
 class UnusableSetting(RefersionError):
     """A setting that makes no sense. Nothing was read or loaded."""
 

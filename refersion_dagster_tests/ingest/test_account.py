@@ -1,0 +1,64 @@
+"""Rows of two accounts never meet in one warehouse; new keys of the same account are no other account."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.location import SMALL, Location, account_of, counts, materialise, query
+
+TINY = replace(SMALL, affiliates=6, orders=40)
+OTHER_KEYS = {"public_key": "pub_of_another", "secret_key": "sec_of_another", "graphql_token": "gql_of_another"}
+TABLES = ("refersion/affiliate_list", "refersion/affiliates", "refersion/conversions")
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with the rows of one account, loaded with keys that no sandbox has by default."""
+    path = tmp_path_factory.mktemp("held") / "warehouse.duckdb"
+    with SandboxServer(replace(TINY, seed=99, **OTHER_KEYS)) as sandbox:
+        done = materialise(account_of(sandbox), Warehouse(duckdb_path=str(path)), *TABLES)
+    assert done.success, done.failure
+    return path
+
+
+def test_the_sandboxs_settings_over_another_accounts_warehouse_are_refused_before_the_first_row(loaded: Path) -> None:
+    before = counts(loaded)
+    with SandboxServer(TINY) as sandbox:
+        done = materialise(account_of(sandbox), Warehouse(duckdb_path=str(loaded)), *TABLES)
+        location = Location.of(loaded.parent, sandbox).with_settings(REFERSION_DUCKDB_PATH=str(loaded))
+        plain = location.run("python", "-m", "refersion_dagster.pipeline")
+    for said in (done.failure, plain.output):
+        assert "The warehouse holds rows of another Refersion account than that of REFERSION_PUBLIC_KEY" in said
+        assert "refersion-dagster accept-account" in said
+    assert not done.success
+    assert plain.code == 1
+    assert counts(loaded) == before
+
+
+def test_a_token_of_another_account_is_refused_beside_a_pair_that_is_right(loaded: Path) -> None:
+    before = counts(loaded)
+    with SandboxServer(replace(TINY, seed=99, **OTHER_KEYS)) as sandbox, SandboxServer(TINY) as other:
+        mixed = account_of(sandbox, graphql_token=other.graphql_token, graphql_url=other.graphql_url)
+        done = materialise(mixed, Warehouse(duckdb_path=str(loaded)), *TABLES)
+    assert "another Refersion account than that of REFERSION_GRAPHQL_TOKEN" in done.failure
+    assert counts(loaded) == before
+
+
+def test_new_keys_of_the_same_account_load_and_are_known_from_then_on(loaded: Path) -> None:
+    rotated = {name: f"{key}_2" for name, key in OTHER_KEYS.items()}
+    with SandboxServer(replace(TINY, seed=99, **rotated)) as sandbox:
+        asked = []
+        for _ in range(2):
+            before = sandbox.requests().get("rest:/affiliate/list", 0)
+            done = materialise(account_of(sandbox), Warehouse(duckdb_path=str(loaded)), "refersion/affiliate_list")
+            assert done.success, done.failure
+            asked.append(sandbox.requests()["rest:/affiliate/list"] - before)
+    assert asked[0] == asked[1] + 1  # to compare, once
+    known = query(loaded, "SELECT salt, fingerprint FROM refersion_data._account")
+    assert len(known) == 3  # both of the first load, and the new public key
+    assert not [key for key in (*OTHER_KEYS.values(), *rotated.values()) if key in str(known)]
