@@ -103,7 +103,7 @@ def dagster_dev(
             process = subprocess.Popen(  # noqa: S603 - our own words
                 command,
                 cwd=folder,
-                env=os.environ | {"PYTHONWARNINGS": warnings} | environment,
+                env={**os.environ, "PYTHONWARNINGS": warnings, **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT if output else None,
                 # A terminal's Ctrl-C goes to the whole group, the signal of `kill` or a service manager to this process

@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from refersion_dagster.cli import main
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import SMALL, Location, account_of, counts, materialise, query
+from refersion_dagster_tests.postgres import PostgresDatabase
 
 TINY = replace(SMALL, affiliates=6, orders=40)
 OTHER_KEYS = {"public_key": "pub_of_another", "secret_key": "sec_of_another", "graphql_token": "gql_of_another"}
@@ -62,3 +65,32 @@ def test_new_keys_of_the_same_account_load_and_are_known_from_then_on(loaded: Pa
     known = query(loaded, "SELECT salt, fingerprint FROM refersion_data._account")
     assert len(known) == 3  # both of the first load, and the new public key
     assert not [key for key in (*OTHER_KEYS.values(), *rotated.values()) if key in str(known)]
+
+
+def test_in_postgres_too_and_a_person_can_accept_keys(
+    postgres: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(sandbox: SandboxServer) -> str:
+        done = materialise(account_of(sandbox), Warehouse(destination="postgres"), "refersion/affiliate_list")
+        return "" if done.success else done.failure
+
+    def accept(answer: str) -> str:
+        return CliRunner().invoke(main, ["accept-account"], input=answer).output
+
+    with SandboxServer(replace(TINY, seed=99, **OTHER_KEYS)) as sandbox:
+        assert load(sandbox) == ""
+    before = postgres.counts()
+    with SandboxServer(TINY) as sandbox:
+        for name, value in (sandbox.environment() | postgres.environment).items():
+            monkeypatch.setenv(name, value)
+        assert "another Refersion account than that of REFERSION_PUBLIC_KEY" in load(sandbox)
+        assert "Accepted" not in accept("n\n")
+        assert "another Refersion account" in load(sandbox)
+        assert postgres.counts() == before
+        asked = accept("y\n")
+        assert f"/{postgres.name}" in asked
+        assert "Accepted: the next run loads." in asked
+        assert load(sandbox) == ""
+    known = postgres.query("SELECT salt, fingerprint FROM refersion_data._account")
+    assert len(known) == 3  # the public key of the first load, and both that were accepted
+    assert not [key for key in (*OTHER_KEYS.values(), sandbox.public_key, sandbox.graphql_token) if key in str(known)]
