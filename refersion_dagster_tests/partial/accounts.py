@@ -13,6 +13,8 @@ from refersion_dagster.checks.assets import SUMS, drifted, unknown_to
 from refersion_dagster.checks.outcome import offending
 from refersion_dagster.checks.query import load_checks
 from refersion_dagster.checks.raw import KEYS, duplicates, variants
+from refersion_dagster.report.commissions.figures import report_figures
+from refersion_dagster.report.commissions.view import report_page
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.summaries.build import KEPT_READING, build_beside, put_in_place
@@ -22,6 +24,7 @@ from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse import Session
 from refersion_dagster.warehouse.sql import DIALECT, bind, to_dialect
 from refersion_dagster_tests.location import account_of, materialise
+from refersion_dagster_tests.report.commissions.reporting import MADE
 from refersion_dagster_tests.summaries.hand_made import all_summaries
 
 Figures = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
@@ -177,6 +180,7 @@ def examine(full: Full, folder: Path, partial: Partial) -> None:
     with warehouse.session() as session:
         build_all(session)
         gaps, found = load_gaps(session), figures(session)
+        report_page(report_figures(session), [], MADE)  # shows what it has, whatever is NULL
         more = {name: rows for name, rows in failing(session, gaps).items() if rows != full.failing.get(name)}
     assert_named(found, gaps, partial)
     assert_true(found, full.figures, gaps, partial)
