@@ -133,7 +133,8 @@ def test_windows_begin_at_the_start_and_then_at_the_look_back(twice: Twice, tabl
         assert (first[0].day, second[0].day) == (1, 1)
     else:
         assert first[0] == twice.sandbox.start.replace(hour=0, minute=0, second=0)
-        assert first[0] < second[0]
+        # All payments are read each time: one that is undone is missing wherever it lay.
+        assert first[0] == second[0] if table == "payments" else first[0] < second[0]
     assert second[0] < NOW
     assert first[1] == second[1]
     assert (second[1] - NOW).total_seconds() <= 1

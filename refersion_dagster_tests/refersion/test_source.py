@@ -315,7 +315,7 @@ class TestArguments:
         ids=["no token", "no keys"],
     )
     def test_tables_of_the_other_api_are_empty(
-        self, account: SandboxServer, warehouse: Warehouse, absent: dict[str, None], tables: list[str]
+        self, account: SandboxServer, warehouse: Warehouse, absent: dict[str, Any], tables: list[str]
     ) -> None:
         report = warehouse.load(account, *tables, **absent)
         assert warehouse.counts() == dict.fromkeys(tables, 0)
