@@ -91,9 +91,9 @@ class FieldNotOffered(RefersionError):
     """This account's GraphQL schema lacks something without which a table cannot be loaded correctly."""
 
 
-# What says, finally, that the account does not offer something. Keys that are refused because they are wrong, trouble
-# that may pass and answers nobody understands say nothing of the kind.
-NOT_OFFERED = (FieldNotOffered, NotInPlan, MissingCredentials, RequestRefused)
+# What says, finally, that the account does not offer something. Wrong keys, a request that Refersion refuses as it is,
+# trouble that may pass and answers nobody understands say nothing of the kind.
+NOT_OFFERED = (FieldNotOffered, NotInPlan, MissingCredentials)
 
 
 class UnreadableValue(RefersionError):

@@ -150,9 +150,9 @@ class Tables:
     def _can_do_without(self, entity: Entity, error: RefersionError) -> bool:
         """Whether a load may go on without the table. Nothing stands without conversions.
 
-        Without any key nothing can be loaded, and a path that is not there (404) is a wrong address.
+        Without any key nothing can be loaded.
         """
-        if entity.needed or "(HTTP 404)" in error.what:
+        if entity.needed:
             return False
         credentials = self.account.credentials
         if credentials.has_half_a_pair:
