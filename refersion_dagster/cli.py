@@ -9,7 +9,6 @@ import click
 from refersion_dagster.actions.command import actions
 from refersion_dagster.doctor.command import doctor
 from refersion_dagster.explore.command import explore
-from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.sandbox.command import sandbox
 from refersion_dagster.settings import InvalidSetting, load_settings
 from refersion_dagster.webhooks.command import webhooks
@@ -87,6 +86,7 @@ def accept_account(yes: bool) -> None:
     apart again. Keys that were exchanged are known by themselves as long as any of these rows are there.
     """
     from refersion_dagster.actions.command import resources_of_settings
+    from refersion_dagster.refersion.environment import DATASET
     from refersion_dagster.refersion.identity import remember_account
     from refersion_dagster.warehouse import WarehouseError
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from rich.console import Console
@@ -19,12 +19,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from refersion_dagster.dev import dagster_dev, take_no_port_in_use
-from refersion_dagster.report.commissions.proof import Coverage
-from refersion_dagster.report.commissions.queries import queries
 from refersion_dagster.report.dated import LATEST
 from refersion_dagster.sandboxed import DATABASE, LOG, clear, sandboxed
 from refersion_dagster.terminal import figure_tables, total_of, with_id
 from refersion_dagster.watching import Watched, watched
+
+if TYPE_CHECKING:
+    from refersion_dagster.report.commissions.proof import Coverage
 
 # Shown of each currency.
 TOP = 8
@@ -110,6 +111,10 @@ def ended_by_interrupt(say: Callable[[], None]) -> Iterator[None]:
 
 def _show(console: Console, database: Path, result: dg.ExecuteInProcessResult) -> None:
     import duckdb
+
+    # Not sooner: what they bring starts threads, to which an interrupt would come before ended_by_interrupt blocks it.
+    from refersion_dagster.report.commissions.proof import Coverage
+    from refersion_dagster.report.commissions.queries import queries
 
     with duckdb.connect(str(database), read_only=True) as connection:
         sales, owed = connection.execute(SALES).fetchall(), connection.execute(OWED).fetchall()

@@ -29,7 +29,12 @@ START_SENSOR = """mutation($name: String!) {
     repositoryLocationName: "refersion_dagster.definitions", repositoryName: "__repository__", sensorName: $name
   }) { __typename }
 }"""
-OLDEST = "SELECT * FROM refersion_data.conversions ORDER BY created LIMIT 1"
+# A row from before there was an account, which no reading sees: what is there twice of the account is mended by the
+# next refresh, as its counts differ.
+OLDEST = """
+SELECT * REPLACE ('made' AS id, CAST('2009-06-01 00:00:00+00' AS TIMESTAMPTZ) AS created)
+FROM refersion_data.conversions ORDER BY created LIMIT 1
+"""
 SUMMARY = "summaries/commission_by_affiliate"
 REPORT = "report/commissions"
 
@@ -148,7 +153,8 @@ def test_a_failing_check_stops_them_and_sends_one_alert(work: AtWork) -> None:
     assert eventually(work.quiet)
     built, reported = work.built(SUMMARY), work.built(REPORT)
     with work.warehouse.writing(print), work.warehouse.session() as session:
-        session.query(f"INSERT INTO refersion_data.conversions {OLDEST}")
+        for _ in range(2):
+            session.query(f"INSERT INTO refersion_data.conversions {OLDEST}")
     try:
         assert work.location.materialise("refersion/conversions").code != 0
         looked = work.built("refersion/conversions")
@@ -161,10 +167,8 @@ def test_a_failing_check_stops_them_and_sends_one_alert(work: AtWork) -> None:
     finally:
         assert eventually(work.quiet)
         with work.warehouse.writing(print), work.warehouse.session() as session:
-            session.query("CREATE TABLE refersion_data.kept AS SELECT DISTINCT * FROM refersion_data.conversions")
-            session.query("DELETE FROM refersion_data.conversions")
-            session.query("INSERT INTO refersion_data.conversions SELECT * FROM refersion_data.kept")
-            session.query("DROP TABLE refersion_data.kept")
+            for table in ("conversions", "conversion_history"):
+                session.query(f"DELETE FROM refersion_data.{table} WHERE id = 'made'")
 
 
 def test_a_webhook_that_was_posted_ends_as_a_changed_row(work: AtWork) -> None:

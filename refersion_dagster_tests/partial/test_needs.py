@@ -17,7 +17,7 @@ description: Orders.
 grain: one row per order
 primary_key: [order_id]
 owners: [team:data]
-questions: [Which orders are there?]
+questions: ["Which orders are there?"]
 {header}
 */
 SELECT order_id, sum(total) AS total, count(coupon_code) AS coupons, max({column}) AS approved
