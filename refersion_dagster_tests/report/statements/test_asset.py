@@ -210,9 +210,9 @@ class TestASet:
                         assert tag == "a"
                         assert (folder / target).is_file(), target
 
-    def test_can_only_be_read(self, books: Books, reports: Path) -> None:
+    def test_is_read_by_the_group_and_by_nobody_else(self, books: Books, reports: Path) -> None:
         folder = made(books, reports)
-        assert {path.stat().st_mode & 0o222 for path in folder.iterdir()} == {0}
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
 
 
 class TestNothingThatDoesHarm:
