@@ -200,7 +200,8 @@ class Tables:
         beginning = Window(BEGINNING, whole_second(datetime.now(UTC)))
         # Years that had conversions once are asked for ever after, as all of them can be gone.
         asked_before: list[str] = state.setdefault("asked", sorted({key[:4] for key in state.get("years", {})}))
-        any_at_all = asked_before or self.account.rest.conversion_count(beginning, currencies)
+        # Asked in any case: the answer tells the server's time, which the windows and the rows go by.
+        any_at_all = self.account.rest.conversion_count(beginning, currencies) or asked_before
         now = self._end_of_totals()
         reading = plan(self.options.span_of(CONVERSION_TOTALS), state, now)
         windows = self._windows_of_totals(reading, now)
