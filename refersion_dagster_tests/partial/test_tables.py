@@ -61,14 +61,6 @@ PARTIAL = [
         known=("commission_monthly.sales",),
     ),
     Partial(
-        "details not in the plan",
-        ("affiliate_get",),
-        {"plan_excludes": ["/affiliate/get"]},
-        lacks=("affiliate_get",),
-        unknown=("affiliates.company",),
-        known=("affiliates.name",),
-    ),
-    Partial(
         "REST not in the plan",
         REST,
         {"plan_excludes": list(PATHS)},
