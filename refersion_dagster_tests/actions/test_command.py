@@ -140,7 +140,7 @@ def test_settings_are_read_from_the_env_file(
 
 def test_a_setting_that_makes_no_sense_is_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFERSION_LOCK_TIMEOUT_SECONDS", "soon")
-    assert "REFERSION_LOCK_TIMEOUT_SECONDS: Input should be a valid integer" in command("list").output
+    assert "REFERSION_LOCK_TIMEOUT_SECONDS is 'soon'; it has to be a whole number." in command("list").output
 
 
 def test_fields_are_explained(command: Command) -> None:

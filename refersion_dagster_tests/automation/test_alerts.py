@@ -13,6 +13,7 @@ import pytest
 from refersion_dagster.automation import problems
 from refersion_dagster.automation.alerts import Cursor, late_after, refersion_alerts
 from refersion_dagster.automation.notify import channels
+from refersion_dagster.settings import InvalidSetting
 
 
 class Post:
@@ -179,9 +180,12 @@ class TestLateData:
     def test_before_the_first_reading_nothing_is_late(self, watched: Watched) -> None:
         assert problems.late(watched.instance, datetime.now(UTC), timedelta(hours=1)) is None
 
-    @pytest.mark.parametrize("value", ["soon", "0", "-3", "1.5"])
-    def test_a_limit_that_is_no_number_is_told_by_its_name(self, value: str) -> None:
-        with pytest.raises(ValueError, match=r"REFERSION_LATE_HOURS is .* whole number"):
+    @pytest.mark.parametrize(
+        ("value", "allowed"),
+        [("soon", "a whole number"), ("1.5", "a whole number"), ("0", "1 or more"), ("-3", "1 or more")],
+    )
+    def test_a_limit_that_makes_no_sense_is_told_by_its_name(self, value: str, allowed: str) -> None:
+        with pytest.raises(InvalidSetting, match=f"REFERSION_LATE_HOURS is '{value}'; it has to be {allowed}."):
             late_after({"REFERSION_LATE_HOURS": value})
 
 
