@@ -12,6 +12,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from refersion_dagster.ingest.absent import absent_conversions, mark_listed, mark_payments
 from refersion_dagster.ingest.counts import Counts
+from refersion_dagster.ingest.clicks import mark_vanished
 from refersion_dagster.ingest.gaps import keep_gaps
 from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.late import LateMonth, keep_first_totals, keep_totals, late_months, spans
@@ -36,6 +37,7 @@ LISTED = ("affiliate_list", "affiliates")
 MOST_SEARCHES = 3
 # Dates can be edited to the future too.
 AHEAD = timedelta(days=365)
+CLICKS = "clicks"
 # Tables that are loaded together. Control totals come last: they are held against what was loaded before.
 GROUPS = (
     ("affiliate_list", "affiliate_get"),
@@ -43,6 +45,7 @@ GROUPS = (
     ("offers",),
     ("payments",),
     ("conversions",),
+    ("clicks",),
     ("conversion_totals",),
 )
 
@@ -295,6 +298,8 @@ class Loader:
                 mark_listed(self.warehouse, table, one.asked_at)
         if PAYMENTS in tables and (self._is_refresh or self.options.get("full_reload")):
             mark_payments(self.warehouse, report.table(PAYMENTS).spans)
+        if CLICKS in tables:
+            mark_vanished(self.warehouse, report.table(CLICKS).spans)
         if CONVERSIONS in tables:
             read = report.table(CONVERSIONS).spans
             self.read += read

@@ -26,6 +26,10 @@ QUESTIONS = {
     ),
     "payments": ("Which payments were made to whom, and for how many conversions?",),
     "offers": ("Which rates and terms does each offer have?",),
+    "clicks": (
+        "How many clicks did an affiliate's links bring, and from which pages?",
+        "How many of them led to an order?",
+    ),
     history.TABLE: (
         "When was a conversion approved, denied or paid, and what was it before?",
         "Which conversions are gone from Refersion, and since when?",

@@ -37,6 +37,7 @@ class Column:
         name: the column's name in the warehouse; `a__b` is read from field `b` of object `a`.
         required: a row without it is an error, not a NULL.
         personal: a customer's personal value, subject to REFERSION_PII.
+        holds_addresses: a page's address, which may hold a customer's e-mail: subject to REFERSION_PII, in part.
         digest_of: this column is made by us: the hash of another one, in the form that customers' values have.
     """
 
@@ -46,6 +47,7 @@ class Column:
     evidence: Evidence = Evidence.INFERRED
     required: bool = False
     personal: bool = False
+    holds_addresses: bool = False
     digest_of: str | None = None
 
     @property
@@ -64,6 +66,9 @@ class Entity:
         primary_key: the merge key.
         graphql_type: its GraphQL type, None for REST tables.
         windowed: read by `created_from` and `created_to`.
+        may_be_listed: whether it is read as a whole list where the account has no such windows for it.
+        under: lists in which its rows are found where there is no root of them, with the column that the list's id
+            fills.
         needed: whether nothing stands without the table; the others are empty where an account does not offer them.
         filled_by_filter: fields that summaries cannot do without, with the values to ask for one by one where the
             field cannot be selected but can be filtered on.
@@ -76,6 +81,8 @@ class Entity:
     graphql_type: str | None = None
     windowed: bool = False
     needed: bool = False
+    may_be_listed: bool = False
+    under: tuple[tuple[str, str], ...] = ()
     filled_by_filter: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
@@ -222,8 +229,8 @@ CONVERSIONS = Entity(
         Column("customer__email", Kind.TEXT, "Customer's e-mail (personal).", personal=True),
         Column("customer__browser_ip", Kind.TEXT, "Customer's ip (personal).", personal=True),
         Column("click__created", Kind.TIMESTAMP, "When the referring click was made, UTC."),
-        Column("click__referer", Kind.TEXT, "Page the click came from."),
-        Column("click__landed_url", Kind.TEXT, "Page the click landed on."),
+        Column("click__referer", Kind.TEXT, "Page the click came from.", holds_addresses=True),
+        Column("click__landed_url", Kind.TEXT, "Page the click landed on.", holds_addresses=True),
         Column("click__ip", Kind.TEXT, "Ip of the click (personal).", personal=True),
         Column("click__sub_id", Kind.TEXT, "Affiliate's own tracking id."),
         Column("click__creative_id", Kind.ID, "Creative that was clicked."),
@@ -271,7 +278,40 @@ OFFERS = Entity(
     ),
 )
 
+CLICKS = Entity(
+    name="clicks",
+    description="Every click on a referral link, by GraphQL: from the root `clicks` where the account has it, else "
+    "from the clicks of each affiliate or of each offer. A click does not change after it was made, so only the last "
+    "days are read again.",
+    graphql_type="Click",
+    windowed=True,
+    may_be_listed=True,
+    under=(("affiliates", "affiliate_id"), ("offers", "offer_id")),
+    primary_key=("click_key",),
+    columns=(
+        Column(
+            "click_key",
+            Kind.ID,
+            "The click's id; where the account offers none, a hash of what the row holds, and a number where several "
+            "clicks are alike.",
+            OURS,
+            required=True,
+        ),
+        Column("id", Kind.ID, "Click id."),
+        Column("created", Kind.TIMESTAMP, "When the click was made, UTC.", S, required=True),
+        Column("affiliate_id", Kind.ID, "Numeric id of the affiliate whose link it was."),
+        Column("offer_id", Kind.ID, "Offer of the link."),
+        Column("referer", Kind.TEXT, "Page the click came from.", holds_addresses=True),
+        Column("landed_url", Kind.TEXT, "Page the click landed on.", holds_addresses=True),
+        Column("ip", Kind.TEXT, "Ip of the click (personal).", personal=True),
+        Column("sub_id", Kind.TEXT, "Affiliate's own tracking id.", S),
+        Column("creative_id", Kind.ID, "Creative that was clicked."),
+        Column("vanished_at", Kind.TIMESTAMP, "When a reading of its time no longer showed it; else NULL.", OURS),
+        READ_AT,
+    ),
+)
+
 ENTITIES: dict[str, Entity] = {
     entity.name: entity
-    for entity in (AFFILIATE_LIST, AFFILIATE_GET, CONVERSION_TOTALS, AFFILIATES, CONVERSIONS, PAYMENTS, OFFERS)
+    for entity in (AFFILIATE_LIST, AFFILIATE_GET, CONVERSION_TOTALS, AFFILIATES, CONVERSIONS, PAYMENTS, OFFERS, CLICKS)
 }

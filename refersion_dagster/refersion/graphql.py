@@ -172,6 +172,8 @@ class GraphQL:
             rows = []
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise UnexpectedAnswer(f"the answer's {name} are no list of objects.", operation=f"graphql {name}")
+        if not selection.offers("id"):
+            return Page(rows, list(map(fingerprint, rows)), _announced(data, name), unique=False)
         ids = [row.get("id") for row in rows]
         kinds = set(map(type, ids))
         if float in kinds and not self.exact:
@@ -202,6 +204,11 @@ class GraphQL:
 
         with ThreadPoolExecutor(self.transport.throttle.limit, thread_name_prefix="refersion") as pool:
             return list(pool.map(one, slices))
+
+
+def fingerprint(row: dict[str, Any]) -> str:
+    """What stands for the id of a row that has none: all that it holds."""
+    return json.dumps(row, sort_keys=True, default=str)
 
 
 def _announced(data: dict[str, Any], name: str) -> int | None:

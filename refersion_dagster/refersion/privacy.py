@@ -10,6 +10,7 @@ all other threads wait meanwhile.
 from __future__ import annotations
 
 import atexit
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,6 +26,9 @@ from refersion_dagster.refersion.coerce import Raw
 # Printable ASCII without outer spaces: what Arrow and Python have the same lower case of.
 USUAL = r"^[!-~]([ -~]*[!-~])?$"
 TAG = r"^([^+]*)\+.*@([^@]*)$"
+# In an address the sign may be written %40, and the rest with percent signs too.
+EMAIL = re.compile(r"[A-Za-z0-9._%+~-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", re.ASCII)
+A_MAIL = "[e-mail]"
 GMAIL = r"@(gmail|googlemail)\.com$"
 
 
@@ -78,6 +82,15 @@ def _calculator() -> duckdb.DuckDBPyConnection:
     """A database in memory, without tables. Opening one takes as long as many thousand hashes, so there is one."""
     atexit.register(_calculator.cache_clear)  # DuckDB complains about what is left at the very end
     return duckdb.connect(config={"threads": 1})
+
+
+def without_emails(values: Raw) -> Raw:
+    """Addresses of pages without the e-mails in them: a shop may put its customer's into a link."""
+    if not isinstance(values, pa.Array):
+        return [EMAIL.sub(A_MAIL, value) if isinstance(value, str) else value for value in values]
+    if not pa.types.is_string(values.type):
+        return values
+    return pc.replace_substring_regex(values, EMAIL.pattern, A_MAIL)
 
 
 def normalise(value: Any) -> str:

@@ -21,12 +21,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.extract.resource import DltResource
 
+from refersion_dagster.refersion import clicks
 from refersion_dagster.refersion.account import Account
 from refersion_dagster.refersion.coerce import EPOCH, read_text
 from refersion_dagster.refersion.collector import seldom_collected
 from refersion_dagster.refersion.entities import (
     AFFILIATE_GET,
     AFFILIATE_LIST,
+    CLICKS,
     CONVERSION_TOTALS,
     CONVERSIONS,
     ENTITIES,
@@ -300,6 +302,39 @@ class Tables:
                 held = []
             if batch.complete and batch.window:
                 position = batch.window.end
+        if held:
+            yield pa.concat_tables(held)
+        report.read_to = position
+        report.more = position < reading.window.end
+        for window in reading.windows:
+            if window.start < position:
+                report.spans.append(ReadSpan(window.start, min(window.end, position), self.account.now))
+        reading.read_up_to(position, newest)
+
+    def clicks(self, report: TableReport) -> Iterator[pa.Table]:
+        """Clicks by whichever way the account has: month by month, or all of the span affiliate by affiliate."""
+        state = dlt.current.resource_state(CLICKS.name)
+        client = self.account.graphql
+        selection = client.select(clicks.ANSWERED)
+        request = self.options.span
+        request = replace(request, lookback=min(request.lookback, clicks.LOOKBACK))
+        reading: Pass = plan(request, state, self.account.now, resume_at=report.begin_load())
+        reader = clicks.ClickReader(client, selection, self._builder(clicks.ANSWERED, selection.extras), report)
+        yield self._builder(CLICKS, selection.extras).empty()
+        if reading.window is None:
+            return
+        report.read_from = report.read_from or reading.window.start
+        position, newest = reading.window.start, None
+        spans = list(chain.from_iterable(map(months, reading.windows)))
+        held: list[pa.Table] = []
+        for batch in reader.read(spans, self.options.rows_per_load):
+            held += batch.tables
+            newest = max(filter(None, [newest, *map(_newest, batch.tables)]), default=None)
+            if sum(table.num_rows for table in held) >= YIELD_ROWS:
+                yield pa.concat_tables(held)
+                held = []
+            if batch.complete:
+                position = batch.window.end if batch.window else reading.window.end
         if held:
             yield pa.concat_tables(held)
         report.read_to = position

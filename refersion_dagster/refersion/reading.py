@@ -86,7 +86,7 @@ class EntityReader:
         elif self.fills:
             for window in windows or [None]:
                 table = self._table(lambda window=window: self._filled(window))
-                yield Batch(window, [_once_each(self._trim(table, window))], complete=True)
+                yield Batch(window, [_once_each(trimmed(table, window))], complete=True)
                 rows += table.num_rows
                 if rows >= enough:
                     break
@@ -106,7 +106,7 @@ class EntityReader:
         pa.default_memory_pool().release_unused()  # what comes next needs memory outside of Arrow
 
     def _batch(self, result: SliceRows[Future[pa.Table]]) -> Batch:
-        tables = [self._trim(table.result(), result.slice.window) for table in result.chunks]
+        tables = [trimmed(table.result(), result.slice.window) for table in result.chunks]
         return Batch(result.slice.root, tables, complete=_ends_window(result.slice))
 
     def _slices(self, slices: Iterable[Slice], convert: Callable[[Sequence[Any]], Chunk]) -> Iterator[SliceRows[Chunk]]:
@@ -123,7 +123,8 @@ class EntityReader:
         if one.filters:
             page = self.client.fetch(_ids_only(self.selection), one, offset, first)
             return replace(page, rows=page.ids)
-        page = self.client.fetch(self.selection, one, offset, first, self.plain.read)
+        plain = self.plain.read if self.selection.offers("id") else _never
+        page = self.client.fetch(self.selection, one, offset, first, plain)
         if isinstance(page.rows, pa.Array):
             return page
         with self.client.one_at_a_time:
@@ -171,14 +172,6 @@ class EntityReader:
             )
         return [page.rows]  # pyright: ignore[reportReturnType]
 
-    def _trim(self, table: pa.Table, window: Window | None) -> pa.Table:
-        """Without the rows outside of the window, which were asked for as the server's bounds may be inclusive."""
-        if window is None:
-            return table
-        created = table.column("created")
-        start, end = (moments(bound, 1)[0] for bound in (window.start, window.end))
-        return table.filter(pc.and_(pc.greater_equal(created, start), pc.less(created, end)))
-
     def _filled(self, window: Window | None) -> Sequence[Columns]:
         """The window's rows, with the fields that cannot be selected filled in by one pass per value."""
         passes = [Slice(window, window, ((name, value),)) for name, values in self.fills for value in values]
@@ -216,6 +209,19 @@ class EntityReader:
             advice="Nothing of it was loaded. A status beyond the known ones, a filter that the server ignores, or "
             "rows that change all the time can be the cause.",
         )
+
+
+def trimmed(table: pa.Table, window: Window | None) -> pa.Table:
+    """Without the rows outside of the window, which were asked for as the server's bounds may be inclusive."""
+    if window is None:
+        return table
+    created = table.column("created")
+    start, end = (moments(bound, 1)[0] for bound in (window.start, window.end))
+    return table.filter(pc.and_(pc.greater_equal(created, start), pc.less(created, end)))
+
+
+def _never(_content: bytes) -> None:
+    """Rows without an id are compared by all that they hold, which only parsed rows show."""
 
 
 def _ends_window(one: Slice) -> bool:

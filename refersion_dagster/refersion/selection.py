@@ -20,8 +20,25 @@ from refersion_dagster.refersion.windows import Window
 
 # For lists that cannot be paged: more than any account has.
 EVERYTHING = 100_000
+# What limits the lists that an entity may be in, where the schema does not say: documented, and seen.
+PARENTS_ARGUMENT = {"affiliates": "limit", "offers": "first"}
 # Of a conversion, what only a payment fills.
 PAYMENT_OF_A_ROW = ("payment_id", "payment__id", "payment__created")
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The list in which an entity's rows are found, where there is no root of them.
+
+    Args:
+        name: the list's root field.
+        arguments: arguments of that field that may be used.
+        key: the column that the id of the list's rows fills.
+    """
+
+    name: str
+    arguments: frozenset[str]
+    key: str
 
 
 @dataclass(frozen=True)
@@ -32,10 +49,11 @@ class Selection:
         columns: catalogue columns that are selected.
         missing: catalogue columns that this account does not offer; they load as NULL.
         extras: further scalar fields, kept as text.
-        arguments: arguments of the root field that may be used.
+        arguments: arguments of the entity's field that may be used.
         announces: whether pageInfo tells a total.
         scalars: GraphQL types of the selected columns and extras, where the schema told them.
         not_loaded: what the schema has beyond all these, by field, and what of it or why.
+        parent: the list that the entity's field is in; None where it is a root.
     """
 
     entity: Entity
@@ -46,6 +64,11 @@ class Selection:
     announces: bool
     scalars: Mapping[str, str] = field(default_factory=dict)
     not_loaded: Mapping[str, str] = field(default_factory=dict)
+    parent: Parent | None = None
+
+    @property
+    def by_window(self) -> bool:
+        return {"created_from", "created_to"} <= self.arguments
 
     @property
     def pages(self) -> bool:
@@ -70,9 +93,7 @@ class Selection:
 
 def select_offered(schema: AccountSchema, entity: Entity) -> Selection:
     """What the schema offers of an entity. Raises FieldNotOffered where it, its key or a needed field is not."""
-    root = schema.root(entity.name)
-    if root is None:
-        raise _not_offered(entity)
+    root, parent = _place(schema, entity)
     fields = schema.types.get(root.type_name, {})
 
     def found(column: Column) -> FieldType | None:
@@ -93,7 +114,7 @@ def select_offered(schema: AccountSchema, entity: Entity) -> Selection:
     )
     page_info = schema.root("pageInfo")
     total_results = page_info and schema.types.get(page_info.type_name, {}).get("total_results")
-    announces = bool(total_results and entity.name in schema.types.get(total_results.type_name, {}))
+    announces = parent is None and bool(total_results and entity.name in schema.types.get(total_results.type_name, {}))
     offered = {column: at for column in theirs if (at := found(column))}
     scalars = {column.name: at.type_name for column, at in offered.items()}
     return _checked(
@@ -106,8 +127,22 @@ def select_offered(schema: AccountSchema, entity: Entity) -> Selection:
             announces,
             scalars | {name: fields[name].type_name for name in extras},
             dict(_not_loaded(schema, fields, tuple(offered), extras)),
+            parent,
         )
     )
+
+
+def _place(schema: AccountSchema, entity: Entity) -> tuple[FieldType, Parent | None]:
+    """The entity's field, a root if there is one. Raises FieldNotOffered where there is none at all."""
+    if (root := schema.root(entity.name)) and not root.needs_arguments:
+        return root, None
+    for name, key in entity.under:
+        above = schema.root(name)
+        fields = schema.types.get(above.type_name, {}) if above and not above.needs_arguments else {}
+        inner = fields.get(entity.name)
+        if above and inner and inner.is_list and not inner.needs_arguments and "id" in fields:
+            return inner, Parent(name, above.arguments, key)
+    raise _not_offered(entity)
 
 
 def unused_roots(schema: AccountSchema, entities: Iterable[Entity]) -> tuple[str, ...]:
@@ -137,6 +172,18 @@ def _not_loaded(
 
 
 def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> Selection:
+    """As _select_by_trial, of the root or, where there is none, of the lists that may hold the entity's rows."""
+    parents = [Parent(name, frozenset({PARENTS_ARGUMENT[name]}), key) for name, key in entity.under]
+    for parent in (None, *parents):
+        try:
+            return _select_by_trial(entity, execute, parent)
+        except FieldNotOffered:
+            if parent is (parents[-1] if parents else None):
+                raise
+    raise _not_offered(entity)
+
+
+def _select_by_trial(entity: Entity, execute: Callable[[str, str], Any], parent: Parent | None) -> Selection:
     """Without a schema: every known field, less those that the server refuses by name.
 
     Where it refuses without naming any, fewer are tried: documented, seen or needed ones, then the documented.
@@ -158,16 +205,17 @@ def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> Selec
     tried = theirs
     arguments = {"first", "offset"} if entity.windowed else {"first", "offset", "limit"}
     arguments |= {"created_from", "created_to", "status", "payment_status"} if entity.windowed else set()
-    announces = entity.windowed
+    announces = entity.windowed and parent is None
     while True:
-        selection = Selection(entity, tuple(tried), (), (), frozenset(arguments), announces)
+        selection = Selection(entity, tuple(tried), (), (), frozenset(arguments), announces, parent=parent)
         filters = tuple((name, values[0]) for name, values in entity.filled_by_filter if name in arguments)
         window = Window(datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC))
         probe = Slice(window if entity.windowed else None, None, filters)
         try:
             execute(build_query(selection, probe, 0, 1), entity.name)
         except QueryError as error:
-            if any(name == entity.name and "query" in owner.lower() for owner, name in error.unknown):
+            absent = {entity.name, parent.name} if parent else {entity.name}
+            if any(name in absent and (parent or "query" in owner.lower()) for owner, name in error.unknown):
                 raise _not_offered(entity) from None
             left = [column for column in tried if not _is_unknown(column, entity, tried, error.unknown)]
             left_arguments = arguments - error.arguments
@@ -181,7 +229,7 @@ def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> Selec
             tried, arguments, announces = left, left_arguments, still_announces
             continue
         missing = tuple(column for column in theirs if column not in tried)
-        return _checked(Selection(entity, tuple(tried), missing, (), frozenset(arguments), announces))
+        return _checked(Selection(entity, tuple(tried), missing, (), frozenset(arguments), announces, parent=parent))
 
 
 def _checked(selection: Selection) -> Selection:
@@ -198,7 +246,7 @@ def _checked(selection: Selection) -> Selection:
             operation=f"graphql {name}",
             advice="Please report this account's schema as an issue; Refersion's support may be able to open it.",
         )
-    if selection.entity.windowed and not {"created_from", "created_to"} <= selection.arguments:
+    if selection.entity.windowed and not (selection.by_window or selection.entity.may_be_listed):
         raise FieldNotOffered(
             f"this account's GraphQL API offers {selection.entity.name} without created_from and created_to.",
             operation=f"graphql {selection.entity.name}",
@@ -236,11 +284,14 @@ def _is_unknown(column: Column, entity: Entity, tried: Sequence[Column], unknown
     return False
 
 
-def build_query(selection: Selection, one: Slice, offset: int, first: int) -> str:
+def build_query(selection: Selection, one: Slice, offset: int, first: int, of_parent: str = "") -> str:
     """The query for one page, arguments inline as in Refersion's own samples.
 
     Both readings of the bounds are covered, as it is not documented whether they are inclusive: one second more is
     asked for at either end, and rows outside of the window are dropped after reading.
+
+    Args:
+        of_parent: arguments that choose rows of the list that the entity is in; without them, all of its rows.
     """
     arguments: list[str] = []
     if one.window:
@@ -255,6 +306,9 @@ def build_query(selection: Selection, one: Slice, offset: int, first: int) -> st
     arguments += [f"{name}: {json.dumps(value)}" for name, value in one.filters]
     bracketed = f" ({', '.join(arguments)})" if arguments else ""
     parts = [f"{selection.entity.name}{bracketed} {{ {_fields(selection)} }}"]
+    if selection.parent:
+        chosen = of_parent or everything(selection.parent.arguments)
+        parts = [f"{selection.parent.name}{f' ({chosen})' if chosen else ''} {{ id {parts[0]} }}"]
     if selection.announces:
         parts.append(f"pageInfo {{ total_results {{ {selection.entity.name} }} }}")
     return f"{{ {', '.join(parts)} }}"
@@ -268,6 +322,11 @@ def build_count(selection: Selection, one: Slice) -> str:
     arguments += [f"{name}: {json.dumps(value)}" for name, value in one.filters]
     name = selection.entity.name
     return f"{{ {name} ({', '.join(arguments)}) {{ id }}, pageInfo {{ total_results {{ {name} }} }} }}"
+
+
+def everything(arguments: frozenset[str]) -> str:
+    """The argument that asks for a whole list in one answer, where there is one."""
+    return next((f"{name}: {EVERYTHING}" for name in ("first", "limit") if name in arguments), "")
 
 
 def _fields(selection: Selection) -> str:

@@ -23,12 +23,14 @@ CHUNK_ROWS = 10_000
 class Page:
     """Rows of one answer with their ids, and the total that the server announced beside them, if any.
 
-    `rows` is whatever the caller's `convert` takes parts of: it has a length and can be sliced.
+    `rows` is whatever the caller's `convert` takes parts of: it has a length and can be sliced. `unique` is False where
+    rows have no id, so that different rows may be alike.
     """
 
     rows: Sequence[Any]
     ids: Sequence[Any]
     total: int | None
+    unique: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Reading(Generic[Chunk]):
     _alone: bool = False
     _bound_asked: bool = False
     _bounded: bool = False
+    _unique: bool = True
 
     @property
     def announced(self) -> int:
@@ -132,6 +135,7 @@ class Reading(Generic[Chunk]):
     def take(self, offset: int, page: Page) -> None:
         """Takes an answer in. Raises Shifted when it shows that rows moved."""
         self._outstanding.discard(offset)
+        self._unique = page.unique
         if page.total is not None:
             self._totals.add(page.total)
         self.server.largest = max(self.server.largest, len(page.rows))
@@ -217,7 +221,7 @@ class Reading(Generic[Chunk]):
         self._planned.extend(range(len(self.ids) - 1, min(announced, gap_ends) - 1, step))
 
     def _end(self) -> None:
-        if len(set(self.ids)) != len(self.ids):
+        if self._unique and len(set(self.ids)) != len(self.ids):
             raise Shifted("a row was met twice")
         if len(self._totals) > 1 and set(self.ids) != self.before:
             raise Shifted(f"the announced total changed ({', '.join(map(str, sorted(self._totals)))})")

@@ -17,6 +17,7 @@ from refersion_dagster.refersion.entities import (
     AFFILIATE_GET,
     AFFILIATE_LIST,
     AFFILIATES,
+    CLICKS,
     CONVERSION_TOTALS,
     CONVERSIONS,
     OFFERS,
@@ -39,6 +40,7 @@ def build_resources(account: Account, options: ReadOptions, report: ReadReport) 
         yield tables.resource(entity, lambda report, entity=entity: tables.listed(entity, report))
     for entity in (PAYMENTS, CONVERSIONS):
         yield tables.resource(entity, lambda report, entity=entity: tables.windowed(entity, report))
+    yield tables.resource(CLICKS, tables.clicks)
 
 
 def first_moment(start_date: str) -> datetime:
@@ -78,8 +80,8 @@ def refersion_source(
     rows_per_load: int | None = None,
     report: ReadReport | None = None,
 ) -> Iterable[DltResource]:
-    """A Refersion account: affiliate_list, affiliate_get, conversion_totals (REST), affiliates, offers, payments and
-    conversions (GraphQL). Every table merges on its primary key.
+    """A Refersion account: affiliate_list, affiliate_get, conversion_totals (REST), affiliates, offers, payments,
+    conversions and clicks (GraphQL). Every table merges on its primary key.
 
     Values that are not given come from dlt's configuration: `[sources.refersion_source]` in `.dlt/secrets.toml` and
     `.dlt/config.toml`, or the environment (`SOURCES__REFERSION_SOURCE__API_KEY`).

@@ -14,7 +14,7 @@ from dlt.common.schema.typing import TTableSchemaColumns
 from refersion_dagster.refersion.coerce import ARROW_TYPES, Raw, as_values, moments, raw_array, read_chunks
 from refersion_dagster.refersion.entities import READ_AT, Column, Entity, Kind
 from refersion_dagster.refersion.errors import UnreadableValue
-from refersion_dagster.refersion.privacy import PersonalData, Privacy
+from refersion_dagster.refersion.privacy import PersonalData, Privacy, without_emails
 
 Row = Mapping[str, Any]
 
@@ -148,6 +148,9 @@ class TableBuilder:
             hashes |= {name: name for name in personal}
         elif self.privacy.policy is PersonalData.DROP:
             found |= {name: [pa.nulls(rows)] for name in personal}
+        if self.privacy.policy is not PersonalData.KEEP:
+            addresses = [column.name for column in self.columns if column.holds_addresses]
+            found |= {name: [without_emails(chunk) for chunk in found[name]] for name in addresses}
         if hashes:
             digests = self.privacy.digest_chunks([chunk for name in hashes.values() for chunk in found[name]])
             found |= {name: [digests[place * rows : (place + 1) * rows]] for place, name in enumerate(hashes)}

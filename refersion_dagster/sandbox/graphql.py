@@ -2,6 +2,7 @@
 
 import re
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -29,7 +30,7 @@ from graphql.pyutils import Path
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.answer import Answer
 from refersion_dagster.sandbox.changes import Churning
-from refersion_dagster.sandbox.model import Affiliate
+from refersion_dagster.sandbox.model import Affiliate, Offer
 from refersion_dagster.sandbox.rows import SOURCE, Row, Rows
 from refersion_dagster.sandbox.schema import build_schema
 from refersion_dagster.sandbox.selection import Selection, Window
@@ -252,8 +253,11 @@ def _page(request: GraphQLRequest, found: list[Any], arguments: dict[str, Any]) 
 def _listing(name: str) -> Any:
     def resolve(source: Row | None, info: GraphQLResolveInfo, **arguments: Any) -> list[Row]:
         request: GraphQLRequest = info.context
-        affiliate = source[SOURCE] if source is not None and SOURCE in source else None
+        owner = source.get(SOURCE) if source is not None else None
+        affiliate = owner if isinstance(owner, Affiliate) else None
         window = request.window(name, arguments, affiliate)
+        if isinstance(owner, Offer):
+            window = replace(window, offer_id=owner.id)
         if name == "conversions" and affiliate is None:
             request.churning.before_request(window)
         found = request.select(name, window)
@@ -295,6 +299,7 @@ RESOLVERS: dict[tuple[str, str], Any] = {
     **{("Query", name): _listing(name) for name in ("conversions", "payments", "affiliates", "offers", "clicks")},
     ("Affiliate", "conversions"): _listing("conversions"),
     ("Affiliate", "clicks"): _listing("clicks"),
+    ("Offer", "clicks"): _listing("clicks"),
     ("Query", "creatives"): _creatives,
     ("Query", "pageInfo"): _page_info,
     ("PageInfo", "total_results"): _total_results,

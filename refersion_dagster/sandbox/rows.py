@@ -131,6 +131,7 @@ class Rows:
             "flat_rate_currency": row.flat_rate_currency,
             "cookie_days": row.cookie_days,
             "commission_terms": row.commission_terms,
+            SOURCE: row,
         }
 
     def click(self, row: Click) -> Row:

@@ -92,6 +92,7 @@ TYPES: dict[str, dict[str, str]] = {
         "flat_rate_currency": TEXT,
         "cookie_days": NUMBER,
         "commission_terms": TEXT,
+        "clicks": "[Click]",
     },
     "Click": {
         "id": ID,
@@ -136,8 +137,12 @@ ARGUMENTS: Mapping[tuple[str, str], Mapping[str, GraphQLScalarType]] = {
     ("Query", "offers"): _PAGE,
     ("Query", "clicks"): {**_CREATED, **_PAGE},
     ("Affiliate", "clicks"): {**_CREATED, **_PAGE},
+    ("Offer", "clicks"): {**_CREATED, **_PAGE},
     ("Query", "creatives"): _PAGE,
 }
+
+# Where clicks are, by the switch of that name.
+CLICKS_IN = {("Query", "clicks"): "root", ("Affiliate", "clicks"): "affiliates", ("Offer", "clicks"): "offers"}
 
 SCALARS = {"String": STRING, "Int": INT, "Float": FLOAT, "Boolean": BOOLEAN}
 _ADDED_VALUES: dict[str, Any] = {"String": "gold", "Int": 42, "Float": 1.5, "Boolean": True}
@@ -152,6 +157,7 @@ def build_schema(switches: Switches, resolvers: dict[tuple[str, str], Resolver])
     does not exist, or where nothing is left of a type.
     """
     removed = {(owner, name) for owner, _, name in (path.partition(".") for path in switches.remove_fields)}
+    removed |= {place for place, kind in CLICKS_IN.items() if switches.clicks not in (kind, "everywhere")}
     for owner, name in removed:
         if name not in TYPES.get(owner, {}):
             raise ValueError(f"there is no field {owner}.{name} to remove")

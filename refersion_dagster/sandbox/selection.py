@@ -18,6 +18,7 @@ class Window:
     status: str | None = None
     payment_status: str | None = None
     affiliate_id: int | None = None
+    offer_id: int | None = None
     email: str | None = None
     id: int | None = None
 
@@ -95,10 +96,13 @@ class Selection:
 
     def _clicks(self, window: Window) -> list[Click]:
         low, high = self._bounds(window)
+        offers = {row.id: row.offer_id for row in self.account.affiliates.values()}
         rows = [
             row
             for row in self.account.clicks
-            if low <= row.created < high and window.affiliate_id in (None, row.affiliate_id)
+            if low <= row.created < high
+            and window.affiliate_id in (None, row.affiliate_id)
+            and window.offer_id in (None, offers.get(row.affiliate_id))
         ]
         return self._directed(sorted(rows, key=lambda row: (row.created, row.id)))
 

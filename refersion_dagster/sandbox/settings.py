@@ -97,6 +97,8 @@ class Switches:
     GraphQL
     - remove_fields: e.g. "Conversion.status", "Query.clicks". remove_arguments: e.g. "conversions.status".
     - add_fields: e.g. {"Conversion.loyalty_tier": "String"}; String, Int, Float, Boolean and lists of them.
+    - clicks: where they are offered: none, as a root, under affiliates, under offers, or everywhere (all three are
+      seen in working clients).
     - introspection: open (documented), or refused by an error in a 200, 400 or 403.
     - bad_token_status, validation_error_status: HTTP codes that are not documented.
     - total_results: exact, null or absent; total_results_offset is added to it; total_results_ignore_filters
@@ -127,6 +129,7 @@ class Switches:
     remove_fields: tuple[str, ...] = ()
     remove_arguments: tuple[str, ...] = ()
     add_fields: Mapping[str, str] = field(default_factory=dict)
+    clicks: Literal["none", "root", "affiliates", "offers", "everywhere"] = "everywhere"
     introspection: Literal["open", "refused", "refused_400", "refused_403"] = "open"
     bad_token_status: int = 401
     validation_error_status: int = 200
