@@ -35,7 +35,7 @@ NOW = datetime(2025, 7, 1, tzinfo=UTC)
 SMALL = SandboxSettings(affiliates=12, orders=150, days=200, now=NOW)
 
 REST = ("affiliate_list", "affiliate_get", "conversion_totals")
-GRAPHQL = ("affiliates", "conversions", "payments", "offers")
+GRAPHQL = ("affiliates", "conversions", "payments", "offers", "clicks")
 TABLES = (*REST, *GRAPHQL)
 
 

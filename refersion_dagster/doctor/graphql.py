@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from refersion_dagster.doctor.findings import Check, failed, passed, skipped, warned
 from refersion_dagster.refersion.account import Account
-from refersion_dagster.refersion.entities import ENTITIES, Entity
+from refersion_dagster.refersion.entities import CLICKS, ENTITIES, Entity
 from refersion_dagster.refersion.errors import (
     FieldNotOffered,
     InvalidCredentials,
@@ -113,6 +113,13 @@ def _fields(entity: Entity, selection: Selection) -> Check:
 
 
 def _no_table(entity: Entity, error: RefersionError) -> Check:
+    if entity is CLICKS and isinstance(error, FieldNotOffered):
+        return warned(
+            f"fields_{entity.name}",
+            error.what.rstrip("."),
+            "Conversion rates and earnings per click stay empty; Refersion's support may be able to open them.",
+            known=len(entity.columns),
+        )
     offered = not isinstance(error, FieldNotOffered)
     said = f': "{error.said}"' if error.said else ""
     return failed(

@@ -84,7 +84,6 @@ class ClickReader:
         self.reader = EntityReader(client, selection, builder, report)
         there = {column.name for column in selection.columns}
         filled = [of for of, name in SAME.items() if name in there]
-        filled += [selection.parent.key] if selection.parent else []
         report.fields_missing = [name for name in report.fields_missing if name not in (*filled, *SAME.values())]
 
     def read(self, windows: Iterable[Window], most_rows: int | None = None) -> Iterator[Batch]:

@@ -280,7 +280,7 @@ OFFERS = Entity(
 
 CLICKS = Entity(
     name="clicks",
-    description="Every click on a referral link, by GraphQL: from the root `clicks` where the account has it, else "
+    description="Every click on a referral link, by GraphQL: from the root clicks where the account has it, else "
     "from the clicks of each affiliate or of each offer. A click does not change after it was made, so only the last "
     "days are read again.",
     graphql_type="Click",

@@ -121,7 +121,7 @@ def select_offered(schema: AccountSchema, entity: Entity) -> Selection:
         Selection(
             entity,
             tuple(offered),
-            tuple(column for column in theirs if column not in offered),
+            tuple(column for column in theirs if column not in offered and not (parent and column.name == parent.key)),
             extras,
             root.arguments,
             announces,
@@ -228,7 +228,9 @@ def _select_by_trial(entity: Entity, execute: Callable[[str, str], Any], parent:
                 left = [column for column in known if column in tried]
             tried, arguments, announces = left, left_arguments, still_announces
             continue
-        missing = tuple(column for column in theirs if column not in tried)
+        missing = tuple(
+            column for column in theirs if column not in tried and not (parent and column.name == parent.key)
+        )
         return _checked(Selection(entity, tuple(tried), missing, (), frozenset(arguments), announces, parent=parent))
 
 

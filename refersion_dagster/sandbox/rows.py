@@ -139,6 +139,7 @@ class Rows:
             "id": self._identity(row.id),
             "created": self._time(row.created),
             "affiliate_id": self._identity(row.affiliate_id),
+            "offer_id": self._offer_of(row.affiliate_id),
             "referer": row.referer,
             "landed_url": row.landed_url,
             "ip": row.ip,
@@ -148,6 +149,10 @@ class Rows:
 
     def creative(self, row: Creative) -> Row:
         return {"id": self._identity(row.id), "name": row.name, "type": row.type, "url": row.url}
+
+    def _offer_of(self, affiliate_id: int) -> Any:
+        affiliate = self._account.affiliates.get(affiliate_id)
+        return None if affiliate is None else self._identity(affiliate.offer_id)
 
     def _affiliate_by_id(self, affiliate_id: int) -> Row | None:
         if affiliate_id not in self._affiliates:

@@ -98,6 +98,7 @@ TYPES: dict[str, dict[str, str]] = {
         "id": ID,
         "created": TIME,
         "affiliate_id": ID,
+        "offer_id": ID,
         "referer": TEXT,
         "landed_url": TEXT,
         "ip": TEXT,

@@ -63,6 +63,8 @@ class TestWhatLands:
         sums = sandbox.sums()
         counts = warehouse.counts()
         assert counts.pop("conversion_totals") > 0
+        since = sandbox.start.timestamp()
+        assert counts.pop("clicks") == sum(click.created >= since for click in sandbox.account.clicks)
         assert counts == {
             "affiliate_list": sums["affiliates"],
             "affiliate_get": sums["affiliates"],

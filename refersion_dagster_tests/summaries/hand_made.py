@@ -98,6 +98,18 @@ def payment(number: int, amount: str, conversions: int, **more: Any) -> dict[str
     }
 
 
+def click(number: int, **more: Any) -> dict[str, Any]:
+    """A click on the link of affiliate 1, in offer 10, on that day of March before any order."""
+    return {
+        "click_key": f"{number}",
+        "created": day(1, hour=number % 12),
+        "affiliate_id": "1",
+        "offer_id": "10",
+        "read_at": READ_AT,
+        **more,
+    }
+
+
 def history(id_: int, seen_at: datetime, change: str, status: str, commission: str = "1", **more: Any) -> Row:
     """A row of conversion_history."""
     return {

@@ -84,6 +84,9 @@ class TestByHand:
             "approval_rate": D("0.750000"),  # 3 / 4
             "approval_rate_by_value": D("0.253977"),  # 34.01 / (34.01 + 99.90) = 34.01 / 133.91
             "quality_rate": D("0.600000"),  # 3 / 5
+            "clicks": None,
+            "conversion_rate": None,
+            "epc": None,
             "first_order_at": day(1),
             "last_order_at": day(5),
         }

@@ -55,6 +55,9 @@ def test_an_offer_with_every_kind_of_row(books: Books) -> None:
         "commission_unqualified": D("4"),
         "commission_unknown": D("0.9"),
         "manual_credits": D("6"),
+        "clicks": None,
+        "conversion_rate": None,
+        "epc": None,
         "conversions_pending": 1,
         "approval_rate": D("0.666667"),  # 2 / 3
         "approval_rate_by_value": D("0.785714"),  # (8 + 3) / (8 + 3 + 3)

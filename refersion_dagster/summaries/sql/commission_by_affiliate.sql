@@ -2,8 +2,7 @@
 group: sales
 description: >
   What each affiliate sold and earned, by the state their commission is in, with rank and share. Amounts of different
-  currencies are never added up. Clicks are not offered by Refersion's API, so there is no conversion rate by clicks and
-  no earnings per click.
+  currencies are never added up.
 grain: one row per affiliate and currency
 primary_key: [affiliate_id, currency]
 owners: [team:data]
@@ -51,6 +50,15 @@ columns:
   approval_rate: Approved divided by approved and denied conversions, a fraction; NULL before any was decided.
   approval_rate_by_value: The same by their commission, where it is above 0.
   quality_rate: Approved divided by approved, denied and unqualified conversions.
+  clicks: >
+    Clicks on the affiliate's links that are known, whatever the currency, as a click has none: not to be added up
+    across currencies. NULL where the account offers no clicks, or none that say whose they are.
+  conversion_rate: >
+    Orders that a click led to (no renewals, no coupons; pending or approved, in all currencies) since the first known
+    click, divided by clicks, a fraction. NULL where clicks are not known, or without any.
+  epc: >
+    Earnings per click, the commission of those orders in this currency, less their cancellations, divided by clicks.
+    NULL likewise.
   first_order_at: First order pending or approved, UTC.
   last_order_at: Last order pending or approved, UTC.
 sums:
@@ -76,6 +84,9 @@ WITH conversions AS (
     total,
     commission,
     created_at,
+    coalesce(type, 'AFFILIATE_SITE_CONVERSION')
+      IN ('AFFILIATE_SITE_CONVERSION', 'CANCELLATION_AFFILIATE_SITE_CONVERSION')
+      AND NOT coalesce(is_recurring, FALSE) AS is_led_to,
     kind = 'order' AND state IN ('pending', 'due', 'paid') AS is_sale,
     kind IN ('order', 'cancellation') AND state IN ('due', 'paid') AS is_net,
     kind = 'order' AND state IN ('due', 'paid') AS is_approved,
@@ -126,6 +137,42 @@ unlisted AS (
   FROM refersion_summaries.conversions AS c
   LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = c.affiliate_id
   WHERE a.name IS NULL OR a.email IS NULL
+),
+
+-- A click has no currency. Clicks are known from the first one on, and only where they say whose they are.
+known_clicks AS (
+  SELECT min(created) AS since
+  FROM refersion_data.clicks
+  WHERE vanished_at IS NULL AND affiliate_id IS NOT NULL
+),
+
+clicks AS (
+  SELECT affiliate_id, count(created) AS clicks
+  FROM refersion_data.clicks
+  WHERE vanished_at IS NULL AND affiliate_id IS NOT NULL
+  GROUP BY affiliate_id
+),
+
+led_to AS (
+  SELECT c.*, k.since
+  FROM conversions AS c
+  INNER JOIN known_clicks AS k ON c.created_at >= k.since
+  WHERE c.is_led_to
+),
+
+orders_of_clicks AS (
+  SELECT affiliate_id, count(CASE WHEN is_sale AND counts_for_affiliate THEN 1 END) AS orders
+  FROM led_to
+  GROUP BY affiliate_id
+),
+
+earned_of_clicks AS (
+  SELECT
+    affiliate_id,
+    currency,
+    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission
+  FROM led_to
+  GROUP BY affiliate_id, currency
 ),
 
 compared AS (
@@ -185,9 +232,22 @@ SELECT
       AS DECIMAL(38, 12)
     ) AS DECIMAL(18, 6)
   ) AS quality_rate,
+  CASE
+    WHEN k.since IS NOT NULL AND (a.affiliate_id IS NOT NULL OR n.clicks IS NOT NULL) THEN coalesce(n.clicks, 0)
+  END AS clicks,
+  CASE WHEN n.clicks > 0 THEN
+    CAST(CAST(coalesce(w.orders, 0) / n.clicks AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
+  END AS conversion_rate,
+  CASE WHEN n.clicks > 0 THEN
+    CAST(CAST(coalesce(e.commission, 0) / n.clicks AS DECIMAL(38, 12)) AS DECIMAL(38, 4))
+  END AS epc,
   c.first_order_at,
   c.last_order_at
 FROM compared AS c
 LEFT JOIN unlisted AS u ON u.place = 1 AND u.affiliate_id = c.affiliate_id
 LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = c.affiliate_id
+LEFT JOIN known_clicks AS k ON TRUE
+LEFT JOIN clicks AS n ON n.affiliate_id = c.affiliate_id
+LEFT JOIN orders_of_clicks AS w ON w.affiliate_id = c.affiliate_id
+LEFT JOIN earned_of_clicks AS e ON e.affiliate_id = c.affiliate_id AND e.currency = c.currency
 ORDER BY c.sales_rank, c.currency, c.commission_rank, c.affiliate_id

@@ -39,6 +39,15 @@ columns:
   commission_unqualified: Commission of unqualified conversions.
   commission_unknown: Commission of conversions whose status Refersion never documented.
   manual_credits: The part of commission that manual credits make.
+  clicks: >
+    Clicks on the offer's links that are known, whatever the currency, as a click has none: not to be added up across
+    currencies. NULL where the account offers no clicks, or none that say whose they are.
+  conversion_rate: >
+    Orders that a click led to (no renewals, no coupons; pending or approved, in all currencies) since the first known
+    click, divided by clicks, a fraction. NULL where clicks are not known, or without any.
+  epc: >
+    Earnings per click, the commission of those orders in this currency, less their cancellations, divided by clicks.
+    NULL likewise.
   conversions_pending: Number of orders' conversions that wait for approval; what the approval rates leave out.
   approval_rate: Approved divided by approved and denied conversions, a fraction; NULL before any was decided.
   approval_rate_by_value: The same by their commission, where it is above 0.
@@ -75,6 +84,9 @@ WITH conversions AS (
     c.total,
     c.commission,
     c.created_at,
+    coalesce(c.type, 'AFFILIATE_SITE_CONVERSION')
+      IN ('AFFILIATE_SITE_CONVERSION', 'CANCELLATION_AFFILIATE_SITE_CONVERSION')
+      AND NOT coalesce(c.is_recurring, FALSE) AS is_led_to,
     c.kind = 'order' AND c.state IN ('pending', 'due', 'paid') AS is_sale,
     c.kind IN ('order', 'cancellation') AND c.state IN ('due', 'paid') AS is_net,
     c.kind = 'order' AND c.state IN ('due', 'paid') AS is_approved,
@@ -131,6 +143,42 @@ unlisted AS (
   WHERE o.id IS NULL AND (c.offer_name IS NOT NULL OR c.offer_type IS NOT NULL)
 ),
 
+-- A click has no currency. Clicks are known from the first one on, and only where they say whose they are.
+known_clicks AS (
+  SELECT min(created) AS since
+  FROM refersion_data.clicks
+  WHERE vanished_at IS NULL AND offer_id IS NOT NULL
+),
+
+clicks AS (
+  SELECT offer_id, count(created) AS clicks
+  FROM refersion_data.clicks
+  WHERE vanished_at IS NULL AND offer_id IS NOT NULL
+  GROUP BY offer_id
+),
+
+led_to AS (
+  SELECT c.*, k.since
+  FROM conversions AS c
+  INNER JOIN known_clicks AS k ON c.created_at >= k.since
+  WHERE c.is_led_to
+),
+
+orders_of_clicks AS (
+  SELECT offer_id, count(CASE WHEN is_sale AND counts_once THEN 1 END) AS orders
+  FROM led_to
+  GROUP BY offer_id
+),
+
+earned_of_clicks AS (
+  SELECT
+    offer_id,
+    currency,
+    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission
+  FROM led_to
+  GROUP BY offer_id, currency
+),
+
 compared AS (
   SELECT
     p.*,
@@ -142,6 +190,7 @@ compared AS (
 termed AS (
   SELECT
     c.*,
+    o.id IS NOT NULL AS is_listed,
     coalesce(o.name, u.offer_name) AS offer_name,
     CASE WHEN o.id IS NOT NULL THEN o.type ELSE u.offer_type END AS offer_type,
     CASE WHEN o.id IS NOT NULL THEN o.commission ELSE u.offer_amount END AS terms
@@ -151,9 +200,9 @@ termed AS (
 )
 
 SELECT
-  offer_id,
+  t.offer_id,
   offer_name,
-  currency,
+  t.currency,
   offer_type,
   CAST(CASE WHEN offer_type = 'PERCENT_OF_SALE' THEN terms * 0.01 END AS DECIMAL(38, 6)) AS nominal_rate,
   CAST(CAST(promised_percent / nullif(sales_at_a_rate * 100, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
@@ -161,14 +210,14 @@ SELECT
   CAST(CASE WHEN offer_type = 'FLAT_RATE' THEN terms END AS DECIMAL(18, 4)) AS nominal_amount,
   CAST(CAST(net_commission / nullif(net_totals, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS effective_commission_rate,
   affiliates,
-  orders,
+  t.orders,
   CAST(sales AS DECIMAL(38, 4)) AS sales,
   CAST(CAST(sales / nullif(all_sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS sales_share,
   cancellations,
   CAST(net_sales AS DECIMAL(38, 4)) AS net_sales,
   -- DuckDB divides in floating point; dividing what that left over makes the average exact.
-  CAST(near_aov + CAST((sales - near_aov * orders) / nullif(orders, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)) AS aov,
-  CAST(commission AS DECIMAL(38, 4)) AS commission,
+  CAST(near_aov + CAST((sales - near_aov * t.orders) / nullif(t.orders, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)) AS aov,
+  CAST(t.commission AS DECIMAL(38, 4)) AS commission,
   CAST(commission_pending AS DECIMAL(38, 4)) AS commission_pending,
   CAST(commission_due AS DECIMAL(38, 4)) AS commission_due,
   CAST(commission_paid AS DECIMAL(38, 4)) AS commission_paid,
@@ -176,6 +225,13 @@ SELECT
   CAST(commission_unqualified AS DECIMAL(38, 4)) AS commission_unqualified,
   CAST(commission_unknown AS DECIMAL(38, 4)) AS commission_unknown,
   CAST(manual_credits AS DECIMAL(38, 4)) AS manual_credits,
+  CASE WHEN k.since IS NOT NULL AND (is_listed OR n.clicks IS NOT NULL) THEN coalesce(n.clicks, 0) END AS clicks,
+  CASE WHEN n.clicks > 0 THEN
+    CAST(CAST(coalesce(w.orders, 0) / n.clicks AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
+  END AS conversion_rate,
+  CASE WHEN n.clicks > 0 THEN
+    CAST(CAST(coalesce(e.commission, 0) / n.clicks AS DECIMAL(38, 12)) AS DECIMAL(38, 4))
+  END AS epc,
   conversions_pending,
   CAST(
     CAST(conversions_approved / nullif(conversions_approved + conversions_denied, 0) AS DECIMAL(38, 12))
@@ -188,5 +244,9 @@ SELECT
       AS DECIMAL(38, 12)
     ) AS DECIMAL(18, 6)
   ) AS quality_rate
-FROM termed
-ORDER BY sales_share DESC, currency, offer_id
+FROM termed AS t
+LEFT JOIN known_clicks AS k ON TRUE
+LEFT JOIN clicks AS n ON n.offer_id = t.offer_id
+LEFT JOIN orders_of_clicks AS w ON w.offer_id = t.offer_id
+LEFT JOIN earned_of_clicks AS e ON e.offer_id = t.offer_id AND e.currency = t.currency
+ORDER BY sales_share DESC, t.currency, t.offer_id
