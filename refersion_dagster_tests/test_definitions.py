@@ -91,6 +91,7 @@ class TestAssets:
             "refersion/conversions": (["dlt", "graphql"], "refersion", "refersion_data.conversions", "id"),
             "refersion/payments": (["dlt", "graphql"], "refersion", "refersion_data.payments", "id"),
             "refersion/offers": (["dlt", "graphql"], "refersion", "refersion_data.offers", "id"),
+            "refersion/clicks": (["dlt", "graphql"], "refersion", "refersion_data.clicks", "click_key"),
             HISTORY: (["sql"], "refersion", "refersion_data.conversion_history", "id, seen_at"),
             WEBHOOKS: (["dlt", "webhook"], "webhooks", "refersion_data.webhook_events", "event_id"),
         }
@@ -116,7 +117,7 @@ class TestAssets:
             HISTORY: {"refersion/conversions"},
         }
         assert deps["summaries/affiliates"] == {f"refersion/affiliate{one}" for one in ("s", "_list", "_get")}
-        assert deps[SUMMARY] == {"summaries/affiliates", "summaries/conversions"}
+        assert deps[SUMMARY] == {"refersion/clicks", "summaries/affiliates", "summaries/conversions"}
         assert deps[PUBLISHED] == set(GROUP_OF)
 
     @pytest.mark.parametrize("key", SPECS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import secrets
 import string
 from collections.abc import Callable, Sequence
@@ -28,6 +29,29 @@ from refersion_dagster.refersion.errors import (
 )
 from refersion_dagster.refersion.rest import Rest
 
+# Words of a 422 by which nothing, or not nothing, happened.
+MEANINGS = (
+    (
+        re.compile(r"already been manually credited for this order id", re.IGNORECASE),
+        Outcome.DONE,
+        "The credit exists.",
+    ),
+    (
+        re.compile(r"this order id is being process", re.IGNORECASE),
+        Outcome.NOT_DONE,
+        "Refersion still works on this order; run this again in some minutes.",
+    ),
+    (
+        re.compile(r"failed while logging affiliate activity", re.IGNORECASE),
+        Outcome.UNKNOWN,
+        "It may have happened before Refersion failed.",
+    ),
+    (
+        re.compile(r"conversion triggers? does not exist in our records", re.IGNORECASE),
+        Outcome.NOT_CHANGED,
+        "The affiliate has no such trigger.",
+    ),
+)
 PASSWORD_LENGTH = 20
 PASSWORD_LETTERS = (string.ascii_uppercase, string.ascii_lowercase, string.digits, "!#$%&*+-=?@_")
 
@@ -102,6 +126,8 @@ def send(endpoint: Endpoint, asked: Sequence[Asked], rest: Rest) -> Answered:
     try:
         answer = rest.change(endpoint.path, body, redact=without(secret))
     except RefersionError as error:
+        if known := known_refusal(error):
+            return Answered([known] * len(asked), None, error if known.outcome is Outcome.UNKNOWN else None)
         outcome, stop = _meaning(error)
         return Answered([Result(outcome, _words(error))] * len(asked), None, error if stop else None)
     results = endpoint.read(asked, answer)
@@ -109,6 +135,16 @@ def send(endpoint: Endpoint, asked: Sequence[Asked], rest: Rest) -> Answered:
         trouble = UnexpectedAnswer("the answer does not say what became of each item.", operation=endpoint.path)
         return Answered(results, answer, trouble)
     return Answered(results, answer)
+
+
+def known_refusal(error: RefersionError) -> Result | None:
+    """What a refusal in certain words of Refersion's means, where that is another thing than "nothing happened"."""
+    if not isinstance(error, RequestRefused):
+        return None
+    for words, outcome, message in MEANINGS:
+        if words.search(error.said or ""):
+            return Result(outcome, f'{message} Refersion said: "{error.said}".')
+    return None
 
 
 def _meaning(error: RefersionError) -> tuple[Outcome, bool]:

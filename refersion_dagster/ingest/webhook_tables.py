@@ -37,8 +37,13 @@ WEBHOOK_EVENTS = Entity(
         ),
         Column("topic", Kind.TEXT, "Refersion-Topic, as it was sent.", DOCUMENTED, required=True),
         Column("received_at", Kind.TIMESTAMP, "When it came in first, by the receiver's clock.", OURS, required=True),
-        Column("subject", Kind.TEXT, "conversion, payment, affiliate, trigger or other, by the body.", OURS),
-        Column("subject_id", Kind.ID, "Id of that conversion, payment (where it is one), affiliate or trigger.", OURS),
+        Column("subject", Kind.TEXT, "conversion, payment, affiliate, trigger, reward or other, by the body.", OURS),
+        Column(
+            "subject_id",
+            Kind.ID,
+            "Id of that conversion, payment (where it is one), affiliate, trigger or reward.",
+            OURS,
+        ),
         Column(
             "changed_at", Kind.TIMESTAMP, "`updated` of the conversion, `created` of the newest payment, UTC.", OURS
         ),

@@ -20,6 +20,12 @@ TRANSIENT_STATUSES = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523
 # A 429 that counts items of a batch, not calls: trying again cannot help (documented).
 TOO_MANY_ITEMS = re.compile(r"max(imum)? number of elements", re.IGNORECASE)
 PLAN_GATE = re.compile(r"plan does not support", re.IGNORECASE)
+# The gateway says the same of a path that does not exist, and of a call whose key headers did not arrive.
+WHY_FORBIDDEN = (
+    "Refersion answers so to an address that does not exist and to calls without keys: check REFERSION_REST_URL and "
+    "REFERSION_GRAPHQL_URL, and whether a proxy or firewall in between takes the key headers away. The plan may also "
+    "not include API access."
+)
 TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
 
 
@@ -90,13 +96,13 @@ def check_status(answer: Answer, key_advice: str) -> None:
         raise RequestRefused(
             "access was refused (HTTP 403).",
             said=said,
-            advice="A proxy or firewall may stand in between, or the plan may not include API access.",
+            advice=WHY_FORBIDDEN,
         )
     if status in (204, 400, 404, 422, 429):
         raise RequestRefused(
             "an invalid field was sent (HTTP 204)." if status == 204 else f"the request was refused (HTTP {status}).",
             said=said,
-            advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL." if status == 404 else None,
+            advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL." if status == 404 and not said else None,
         )
     raise UnexpectedAnswer(
         f"HTTP {status}, which Refersion does not document.",

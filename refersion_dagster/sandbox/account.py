@@ -44,6 +44,7 @@ NEW_AFFILIATE = "NEW_AFFILIATE"
 AFFILIATE_STATUS_CHANGE = "AFFILIATE_STATUS_CHANGE"
 AFFILIATE_DETAILS_CHANGE = "AFFILIATE_DETAILS_CHANGE"
 NEW_CONVERSION_TRIGGER = "NEW_CONVERSION_TRIGGER"
+BONUS_TIER_MOVEMENT = "BONUS_TIER_MOVEMENT"
 TOPICS = (
     NEW_CONVERSION,
     APPROVED_CONVERSION,
@@ -53,6 +54,7 @@ TOPICS = (
     AFFILIATE_STATUS_CHANGE,
     AFFILIATE_DETAILS_CHANGE,
     NEW_CONVERSION_TRIGGER,
+    BONUS_TIER_MOVEMENT,
 )
 _DECISIONS = {APPROVED: APPROVED_CONVERSION, DENIED: DENIED_CONVERSION}
 
@@ -86,6 +88,9 @@ class Account:
         self.by_order: dict[str, list[Conversion]] = defaultdict(list)
         self.by_affiliate: dict[int, list[Conversion]] = defaultdict(list)
         self.cancelled: dict[int, int] = {}
+        # SKUs that were cancelled of a conversion, and when orders that are processed again are through.
+        self.cancelled_skus: dict[int, set[str]] = {}
+        self.reprocessing: dict[str, int] = {}
         self.reversals: dict[int, list[int]] = defaultdict(list)
         self.due: dict[int, Conversion] = {}
         self.version = 0

@@ -103,6 +103,16 @@ class Customer(NamedTuple):
     ip: str
 
 
+class Reward(NamedTuple):
+    """What an affiliate got for reaching a bonus tier of an offer (Enterprise)."""
+
+    id: int
+    offer_id: int
+    milestone_reached: str
+    amount_given: Decimal
+    notes: str
+
+
 class Click(NamedTuple):
     id: int
     created: int

@@ -65,8 +65,8 @@ class Rest:
         agent = headers.get("user-agent", "").lower()
         if account.switches.refuse_library_user_agents and (not agent or agent.startswith(LIBRARY_USER_AGENTS)):
             return Answer.json(403, {"message": "Forbidden"})
-        if path not in OPERATIONS:
-            return Answer.json(404, {"message": "Not Found"})
+        if path not in OPERATIONS or not {"refersion-public-key", "refersion-secret-key"} <= set(headers):
+            return Answer.json(403, {"message": "Forbidden"})
         keys = headers.get("refersion-public-key", ""), headers.get("refersion-secret-key", "")
         right = account.settings.public_key, account.settings.secret_key
         if not all(hmac.compare_digest(*map(str.encode, pair)) for pair in zip(keys, right, strict=True)):

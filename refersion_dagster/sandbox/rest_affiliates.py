@@ -15,7 +15,7 @@ from refersion_dagster.sandbox.model import (
     Affiliate,
     CustomField,
 )
-from refersion_dagster.sandbox.rest_fields import Fields, unprocessable
+from refersion_dagster.sandbox.rest_fields import Fields, unknown_offer, unprocessable
 
 MOST_ROWS = 100
 NEW_FIELDS = (
@@ -138,6 +138,8 @@ def edit(account: Account, fields: Fields) -> dict[str, Any]:
     items = fields.items("affiliates")
     for item in items:
         item.require("id")
+        if item.has("offer") and item.number("offer") not in account.offers:
+            raise unknown_offer()
     for item, number in [(item, item.number("id")) for item in items]:
         affiliate = account.affiliates.get(number)
         done = affiliate is not None and _edited(account, affiliate, item)

@@ -94,8 +94,8 @@ def manual_credit(account: Account, fields: Fields) -> dict[str, Any]:
 def manual_credit_order_id(account: Account, fields: Fields) -> dict[str, Any]:
     """/conversion/manual_credit_order_id: the row appears once the order is processed again, in two minutes.
 
-    The minutes pass on the sandbox's clock (switch reprocess_seconds). An affiliate that has the order already gets
-    the warning and no second row (inferred).
+    The minutes pass on the sandbox's clock (switch reprocess_seconds); meanwhile the order is a 422, as is one that the
+    affiliate has already. The warning comes where another affiliate has it.
     """
     fields.require("id", "order_id")
     number, order_id = fields.number("id"), fields.text("order_id")
@@ -107,14 +107,18 @@ def manual_credit_order_id(account: Account, fields: Fields) -> dict[str, Any]:
     credited = account.by_order.get(order_id)
     if not credited:
         raise unprocessable("Invalid order ID (error 5)")
-    answer = {"message": "Order(s) are re-processing. Changes may take a couple of minutes to appear."}
+    if account.reprocessing.get(order_id, 0) > account.now:
+        raise unprocessable("This order ID is being process (error 5).")
     qualified = [row for row in credited if row.status != UNQUALIFIED]
+    if number in [row.affiliate_id for row in qualified]:
+        raise unprocessable(f"Affiliate {number} has already been manually credited for this order ID. (Error 6)")
+    answer = {"message": "Order(s) are re-processing. Changes may take a couple of minutes to appear."}
     if qualified:
         answer["warning"] = f"Order ID is already credited to affiliate {qualified[0].affiliate_id}"
-    if number not in [row.affiliate_id for row in qualified]:
-        due = account.now + account.switches.reprocess_seconds
-        account.clock.at(due, adjustments.credit_again, account, credited[0], affiliate, status, notes)
-        account.clock.move_to(account.now)
+    due = account.now + account.switches.reprocess_seconds
+    account.reprocessing[order_id] = due
+    account.clock.at(due, adjustments.credit_again, account, credited[0], affiliate, status, notes)
+    account.clock.move_to(account.now)
     return answer
 
 
@@ -150,7 +154,8 @@ def status_change(account: Account, fields: Fields) -> dict[str, Any]:
 def cancel(account: Account, fields: Fields) -> dict[str, Any]:
     """/conversion/cancel: a new row with negative amounts; the answer's id is a text.
 
-    Items with a price take back their share of the order, others all of it; never more than the order (inferred).
+    Items with a price take back their share of the order, others all that is left; never more than that (inferred).
+    Another SKU can be cancelled later while something is left (switch cancel_sku_by_sku).
     """
     fields.require("order_id", "items")
     order_id, items = fields.text("order_id"), fields.items("items")
@@ -162,23 +167,32 @@ def cancel(account: Account, fields: Fields) -> dict[str, Any]:
         amounts.append(item.money("price") * quantity if item.has("price") else None)
         if quantity < 1 or (amounts[-1] or 0) < 0:
             raise invalid_field("quantity" if quantity < 1 else "price")
-    row = next(filter(lambda row: _cancellable(account, row), reversed(account.by_order.get(order_id, []))), None)
+    skus = {item.text("sku") for item in items}
+    row = next(filter(lambda row: _cancellable(account, row, skus), reversed(account.by_order.get(order_id, []))), None)
     if row is None:
         raise unprocessable("Invalid order ID (error 5)")
+    before = [account.conversions[number] for number in account.reversals.get(row.id, ())]
+    left = row.total + sum((one.total for one in before), Decimal("0.00"))
     named = [amount for amount in amounts if amount is not None]
-    part = row.total if len(named) < len(amounts) else min(row.total, sum(named, Decimal("0.00")))
-    share = part / row.total if row.total else Decimal(1)
-    reversal = adjustments.cancel(
-        account, row, -part, -_cents(row.commissionable_total * share), -_cents(row.commission_total * share)
-    )
+    part = left if len(named) < len(amounts) else min(left, sum(named, Decimal("0.00")))
+    whole = part >= left or not account.switches.cancel_sku_by_sku
+    if part >= left and before:
+        commissionable = row.commissionable_total + sum((one.commissionable_total for one in before), Decimal("0.00"))
+        commission = row.commission_total + sum((one.commission_total for one in before), Decimal("0.00"))
+    else:
+        share = part / row.total if row.total else Decimal(1)
+        commissionable, commission = _cents(row.commissionable_total * share), _cents(row.commission_total * share)
+    account.cancelled_skus.setdefault(row.id, set()).update(skus)
+    reversal = adjustments.cancel(account, row, -part, -commissionable, -commission, whole=whole)
     return {"conversion_id": str(reversal.id)}
 
 
-def _cancellable(account: Account, row: Conversion) -> bool:
+def _cancellable(account: Account, row: Conversion, skus: set[str]) -> bool:
     return (
         row.status in (PENDING, APPROVED)
         and not row.type.startswith(CANCELLATION_PREFIX)
         and row.id not in account.cancelled
+        and not skus & account.cancelled_skus.get(row.id, set())
     )
 
 

@@ -33,6 +33,11 @@ def unprocessable(*texts: str) -> Refused:
     return Refused(Answer.json(422, {"errors": list(texts)}))
 
 
+def unknown_offer() -> Refused:
+    """404 with a list (documented) where /affiliate/edit names an offer that does not exist."""
+    return Refused(Answer.json(404, {"error": ["Offer does not exists on the database."]}))
+
+
 def too_many_items() -> Refused:
     """429 for more than 50 items (documented); not to be retried."""
     return Refused(Answer.json(429, {"error": f"Max number of elements on attribute ({MOST_ITEMS}) reached."}))

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from refersion_dagster.sandbox import changes
-from refersion_dagster.sandbox.account import TOPICS, Account
+from refersion_dagster.sandbox.account import BONUS_TIER_MOVEMENT, TOPICS, Account
 from refersion_dagster.sandbox.clock import DAY, from_iso, iso
 from refersion_dagster.sandbox.faults import Fault, Faults, fault_from_json
 from refersion_dagster.sandbox.history import History
+from refersion_dagster.sandbox.model import Reward
 from refersion_dagster.sandbox.schema import build_schema
 from refersion_dagster.sandbox.settings import SandboxSettings, as_json, changed
 from refersion_dagster.sandbox.webhooks import Webhooks
@@ -113,6 +115,13 @@ class Sandbox:
 
     def change_affiliate(self, affiliate_id: int, **values: Any) -> None:
         changes.change_affiliate(self.account, affiliate_id, values)
+
+    def reach_bonus_tier(self, offer_id: int, milestone: str, amount: str, notes: str = "") -> int:
+        """Give a reward for a bonus tier, which nothing but a webhook tells of; its id."""
+        with self.account.lock:
+            reward = Reward(self.account.new_id("trigger"), offer_id, milestone, Decimal(amount), notes)
+            self.account.announce(BONUS_TIER_MOVEMENT, reward)
+        return reward.id
 
     def send_webhooks(self, url: str, secret: str, topics: Sequence[str] = TOPICS) -> dict[str, Any]:
         """Send what happens from now on to `url`; what became of it so far. See `webhooks.Webhooks`."""

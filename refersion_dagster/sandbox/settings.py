@@ -92,6 +92,8 @@ class Switches:
     - refuse_library_user_agents: the edge answers 403 to default library user agents (seen).
     - refuse_unknown_fields: a field that an operation does not have is an invalid field, 204 (unknown).
     - plan_excludes: REST paths that answer 422 with the plan gate's text.
+    - cancel_sku_by_sku: whether a further SKU of an order can be cancelled later (documented), or one cancellation ends
+      it.
     - reprocess_seconds: sandbox time until the row of /conversion/manual_credit_order_id appears.
 
     GraphQL
@@ -126,6 +128,7 @@ class Switches:
     refuse_unknown_fields: bool = False
     plan_excludes: tuple[str, ...] = ()
     reprocess_seconds: int = 120
+    cancel_sku_by_sku: bool = True
     remove_fields: tuple[str, ...] = ()
     remove_arguments: tuple[str, ...] = ()
     add_fields: Mapping[str, str] = field(default_factory=dict)

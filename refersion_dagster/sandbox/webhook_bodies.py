@@ -4,12 +4,12 @@ from typing import Any
 
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.clock import sql_time
-from refersion_dagster.sandbox.model import Affiliate, Click, Conversion, Payment, Trigger
+from refersion_dagster.sandbox.model import Affiliate, Click, Conversion, Payment, Reward, Trigger
 
 Body = dict[str, Any]
 
 
-def body(account: Account, row: Conversion | Affiliate | Trigger | list[Payment]) -> Body:
+def body(account: Account, row: Conversion | Affiliate | Trigger | Reward | list[Payment]) -> Body:
     """What is sent of a row, as it is now."""
     match row:
         case Conversion():
@@ -18,6 +18,8 @@ def body(account: Account, row: Conversion | Affiliate | Trigger | list[Payment]
             return affiliate(account, row)
         case Trigger():
             return {"id": row.id, "affiliate_id": row.affiliate_id, "trigger": row.trigger, "type": row.type}
+        case Reward():
+            return {"reward": {**row._asdict(), "amount_given": str(row.amount_given)}}
         case list():
             return payments(account, row)
 

@@ -1,4 +1,5 @@
-"""What events say (see the section on webhooks in Refersion's help): conversions, payments, affiliates, triggers.
+"""What events say (see the section on webhooks in Refersion's help): conversions, payments, affiliates,
+triggers, and the bonus tiers of Enterprise accounts.
 
 Two topic names are seen (APPROVED_CONVERSION, AFFILIATE_DETAILS_CHANGE), the others are inferred from the list of
 topics in Refersion's settings, and no topic is covered by the signature. So the body tells what an event is about, and
@@ -29,6 +30,7 @@ class Subject(StrEnum):
     PAYMENT = "payment"
     AFFILIATE = "affiliate"
     TRIGGER = "trigger"
+    REWARD = "reward"
     OTHER = "other"
 
 
@@ -41,6 +43,7 @@ TOPICS = {
     "AFFILIATE_STATUS_CHANGE": Subject.AFFILIATE,
     "AFFILIATE_DETAILS_CHANGE": Subject.AFFILIATE,
     "NEW_CONVERSION_TRIGGER": Subject.TRIGGER,
+    "BONUS_TIER_MOVEMENT": Subject.REWARD,
 }
 
 
@@ -74,6 +77,9 @@ class Event:
         if self.subject is Subject.PAYMENT:
             ids = {paid.id for paid in self.payments()}
             return ids.pop() if len(ids) == 1 else None
+        if self.subject is Subject.REWARD and isinstance(self.body, Mapping):
+            reward = self.body.get("reward", self.body)
+            return _id(reward.get("id")) if isinstance(reward, Mapping) else None
         return _id(self.body.get("id")) if isinstance(self.body, Mapping) else None
 
     @property
@@ -133,6 +139,8 @@ def _shape(body: Any) -> Subject:
         return Subject.PAYMENT
     if {"trigger", "affiliate_id"} <= fields:
         return Subject.TRIGGER
+    if isinstance(body.get("reward"), dict) or {"milestone_reached", "amount_given"} <= fields:
+        return Subject.REWARD
     if {"id", "email", "status"} <= fields:
         return Subject.AFFILIATE
     return Subject.OTHER

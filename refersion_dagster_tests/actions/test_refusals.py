@@ -91,3 +91,28 @@ def test_left_unchanged_is_no_failure_but_is_told(actions: Actions) -> None:
     again = actions.launch("trigger_delete", [trigger])
     assert any(line.startswith("1 item refused or left unchanged before and not sent again") for line in again.log)
     assert actions.writes() == {"rest:/trigger/delete": 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "words"),
+    [
+        ("Affiliate 1 has already been manually credited for this order ID. (Error 6)", "done", "The credit exists."),
+        ("This order ID is being process (error 5).", "not_done", "in some minutes"),
+        ("Failed while logging affiliate activity.", "unknown", "may have happened"),
+        (
+            "The following affiliates/conversion trigger does not exist in our records: 7.",
+            "not_changed",
+            "has no such trigger",
+        ),
+        ("Failed to delete conversion triggers.", "refused", "Failed to delete"),
+    ],
+)
+def test_words_that_say_more_than_no(actions: Actions, said: str, outcome: str, words: str) -> None:
+    """What exists or may have happened is not sent again; what waits for Refersion is."""
+    actions.sandbox.fault("rest:/conversion/manual_credit", "status", status=422, body={"errors": [said]})
+    credit = [credit_of(actions.affiliate())]
+    assert actions.send(CREDIT, credit) == [outcome]
+    (entry,) = actions.journal()
+    assert words in (entry.message or "")
+    assert len(actions.credits()) == 0
+    assert actions.send(CREDIT, credit) == (["done"] if outcome == "not_done" else [])

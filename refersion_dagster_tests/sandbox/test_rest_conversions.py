@@ -175,11 +175,13 @@ def test_an_order_is_credited_again_two_minutes_later(client: Client) -> None:
     assert answer["warning"] == f"Order ID is already credited to affiliate {first.affiliate_id}"
     client.sandbox.advance(seconds=119)
     assert account.by_order[first.order_id] == before
+    waiting = client.rest("/conversion/manual_credit_order_id", {"id": number, "order_id": first.order_id})
+    assert errors(waiting) == ["This order ID is being process (error 5)."]
     client.sandbox.advance(seconds=1)
     *_, row = account.by_order[first.order_id]
     assert (row.affiliate_id, row.status, row.total) == (number, "APPROVED", first.total)
-    again = client.done("/conversion/manual_credit_order_id", {"id": number, "order_id": first.order_id})
-    assert "warning" in again
+    again = client.rest("/conversion/manual_credit_order_id", {"id": number, "order_id": first.order_id})
+    assert "already been manually credited for this order ID. (Error 6)" in errors(again)[0]
     client.sandbox.advance(seconds=120)
     assert account.by_order[first.order_id][-1] is row
     unknown = client.rest("/conversion/manual_credit_order_id", {"id": number, "order_id": "none"})
@@ -246,3 +248,30 @@ def test_reports_that_are_not_there(reader: Client) -> None:
     assert errors(reader.rest("/reporting/link", {"report_id": 1})) == ["Report ID not Found or Expired (error 5)."]
     assert errors(reader.rest("/reporting/link", {"report_id": 3704})) == ["File is not available"]
     assert requests.get(f"{reader.sandbox.url}/api/reporting/download/1/2/3", timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize("sku_by_sku", [True, False])
+def test_a_second_sku_of_an_order_can_be_cancelled_where_the_switch_says_so(client: Client, sku_by_sku: bool) -> None:
+    client.sandbox.configure(cancel_sku_by_sku=sku_by_sku)
+    account = client.sandbox.account
+    order = next(
+        row
+        for row in rows_of(account, status="APPROVED", type="AFFILIATE_SITE_CONVERSION")
+        if len(account.by_order[row.order_id]) == 1 and row.total > 20 and row.commission_total > 0
+    )
+
+    def cancel(sku: str, **price: int) -> requests.Response:
+        return client.rest("/conversion/cancel", {"order_id": order.order_id, "items": [{"sku": sku, **price}]})
+
+    assert cancel("A", price=5).status_code == 200
+    refused = ["Invalid order ID (error 5)"]
+    assert errors(cancel("A", price=5)) == refused
+    if not sku_by_sku:
+        assert errors(cancel("B")) == refused
+        return
+    assert cancel("B").status_code == 200
+    assert errors(cancel("C", price=1)) == refused
+    parts = account.by_order[order.order_id][1:]
+    assert len(parts) == 2
+    assert sum(row.total for row in parts) == -order.total
+    assert sum(row.commission_total for row in parts) == -order.commission_total

@@ -235,12 +235,8 @@ SELECT
   CASE
     WHEN k.since IS NOT NULL AND (a.affiliate_id IS NOT NULL OR n.clicks IS NOT NULL) THEN coalesce(n.clicks, 0)
   END AS clicks,
-  CASE WHEN n.clicks > 0 THEN
-    CAST(CAST(coalesce(w.orders, 0) / n.clicks AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
-  END AS conversion_rate,
-  CASE WHEN n.clicks > 0 THEN
-    CAST(CAST(coalesce(e.commission, 0) / n.clicks AS DECIMAL(38, 12)) AS DECIMAL(38, 4))
-  END AS epc,
+  CAST(CAST(coalesce(w.orders, 0) / nullif(n.clicks, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS conversion_rate,
+  CAST(CAST(coalesce(e.commission, 0) / nullif(n.clicks, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 4)) AS epc,
   c.first_order_at,
   c.last_order_at
 FROM compared AS c

@@ -226,12 +226,8 @@ SELECT
   CAST(commission_unknown AS DECIMAL(38, 4)) AS commission_unknown,
   CAST(manual_credits AS DECIMAL(38, 4)) AS manual_credits,
   CASE WHEN k.since IS NOT NULL AND (is_listed OR n.clicks IS NOT NULL) THEN coalesce(n.clicks, 0) END AS clicks,
-  CASE WHEN n.clicks > 0 THEN
-    CAST(CAST(coalesce(w.orders, 0) / n.clicks AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
-  END AS conversion_rate,
-  CASE WHEN n.clicks > 0 THEN
-    CAST(CAST(coalesce(e.commission, 0) / n.clicks AS DECIMAL(38, 12)) AS DECIMAL(38, 4))
-  END AS epc,
+  CAST(CAST(coalesce(w.orders, 0) / nullif(n.clicks, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS conversion_rate,
+  CAST(CAST(coalesce(e.commission, 0) / nullif(n.clicks, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 4)) AS epc,
   conversions_pending,
   CAST(
     CAST(conversions_approved / nullif(conversions_approved + conversions_denied, 0) AS DECIMAL(38, 12))
