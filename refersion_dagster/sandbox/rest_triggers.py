@@ -27,8 +27,7 @@ def trigger(account: Account, fields: Fields) -> dict[str, Any]:
 
 
 def trigger_delete(account: Account, fields: Fields) -> list[int]:
-    """/trigger/delete: the ids of the triggers deleted. One that is not there is a 422 (documented), of which it is
-    inferred that it comes where nothing at all was deleted."""
+    """/trigger/delete: the ids of the triggers deleted; what is not there is left out."""
     fields.require("affiliates")
     deleted: list[int] = []
     items = fields.items("affiliates")
@@ -43,9 +42,6 @@ def trigger_delete(account: Account, fields: Fields) -> list[int]:
             del account.triggers[found.id]
             account.touch()
             deleted.append(found.id)
-    if not deleted:
-        numbers = ", ".join(str(item.number("id")) for item in items)
-        raise unprocessable(f"The following affiliates/conversion trigger does not exist in our records: {numbers}.")
     return deleted
 
 
@@ -60,7 +56,7 @@ def new_sku_commission(account: Account, fields: Fields) -> dict[str, Any]:
         kind = item.choice("commission_type", (PERCENT_OF_SALE, FLAT_RATE))
         rates.append((item.text("sku"), kind, item.money("commission_amount")))
     if offer_id not in account.offers:
-        raise unprocessable("Offer ID does not exist (error 1).")
+        raise unprocessable("Offer not found.")
     duplicate: list[str] = []
     added: list[str] = []
     for sku, kind, amount in rates:
