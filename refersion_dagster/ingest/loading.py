@@ -11,8 +11,8 @@ from dagster_dlt import DagsterDltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from refersion_dagster.ingest.absent import absent_conversions, mark_listed, mark_payments
-from refersion_dagster.ingest.counts import Counts
 from refersion_dagster.ingest.clicks import mark_vanished
+from refersion_dagster.ingest.counts import Counts
 from refersion_dagster.ingest.gaps import keep_gaps
 from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.late import LateMonth, keep_first_totals, keep_totals, late_months, spans
