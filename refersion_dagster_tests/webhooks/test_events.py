@@ -95,7 +95,7 @@ def test_shapes_near_to_the_documented_ones_are_understood(value: Any) -> None:
     "value", [{}, [], [CONVERSION], {"id": 1}, {"tier": "gold", "data": 5}, {"data": {"affiliates": {}}}]
 )
 def test_of_an_unknown_shape_only_the_topic_is_known(value: Any) -> None:
-    assert event(value, "BONUS_TIER_MOVEMENT").subject is Subject.OTHER
+    assert event(value, "SOMETHING_NEW").subject is Subject.OTHER
     known = event(value, "APPROVED_CONVERSION")
     assert known.subject is Subject.CONVERSION
     assert (known.changed_at, known.payments()) == (None, [])
