@@ -77,7 +77,7 @@ class Scenario:
             {"tier": "gold", "customer": {"name": "Ada Abbott"}},
         ]
         drained.receive(*self.events[:-1])
-        drained.receive(self.events[-1], topic="BONUS_TIER_MOVEMENT")
+        drained.receive(self.events[-1], topic="SOMETHING_NEW")
         self.outcome: Outcome = drained.drain()
         assert self.outcome.success, self.outcome.failure
 
@@ -94,7 +94,7 @@ def test_each_event_is_a_row_with_its_topic_its_time_and_what_it_is_about(scenar
         "GROUP BY ALL"
     )
     assert sum(row[-1] for row in rows) == len(scenario.events)
-    assert ("BONUS_TIER_MOVEMENT", RECEIVED_AT, "other", None, 1) in rows
+    assert ("SOMETHING_NEW", RECEIVED_AT, "other", None, 1) in rows
     assert ("APPROVED_CONVERSION", RECEIVED_AT, "conversion", str(scenario.twice), 2) in rows
     assert scenario.drained.waiting() == 0
 
@@ -157,7 +157,7 @@ def test_an_event_that_cannot_be_read_is_kept_and_told_and_in_nobodys_way(scenar
 def test_the_metadata_tells_what_came_and_what_was_applied(scenario: Scenario) -> None:
     told = scenario.outcome.metadata[ASSET]
     assert (told["events"], told["dagster/row_count"]) == (len(scenario.events), len(scenario.events))
-    assert told["topics"] == {"APPROVED_CONVERSION": len(scenario.events) - 1, "BONUS_TIER_MOVEMENT": 1}
+    assert told["topics"] == {"APPROVED_CONVERSION": len(scenario.events) - 1, "SOMETHING_NEW": 1}
     assert (told["conversions_applied"], told["conversions_not_applied"]) == (8, 1)
     applied = scenario.outcome.metadata["refersion/conversions"]
     assert applied["conversions_applied"] == 8, "what stands on conversions learns that they changed"
