@@ -36,7 +36,7 @@ from refersion_dagster.refersion.windows import Window
 logger = logging.getLogger(__name__)
 
 # Clicks do not change; those of the last days may still arrive.
-LOOKBACK = timedelta(days=3)
+CLICKS_LOOKBACK = timedelta(days=3)
 ATTEMPTS = 5
 KEY = "click_key"
 # What makes one click another than the next, as it lands: an ip that is hashed or left out is so in the key, too.

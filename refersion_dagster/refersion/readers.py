@@ -1,8 +1,5 @@
 """The tables of an account: how each is read, as generators of Arrow tables behind dlt resources."""
 
-# pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
-
 from __future__ import annotations
 
 import hashlib
@@ -18,13 +15,12 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
-import pyarrow.compute as pc
 from dlt.extract.resource import DltResource
 
-from refersion_dagster.refersion import clicks
 from refersion_dagster.refersion.account import Account
-from refersion_dagster.refersion.coerce import EPOCH, read_text
-from refersion_dagster.refersion.collector import seldom_collected
+from refersion_dagster.refersion.batches import YIELD_ROWS, frugally, in_passing
+from refersion_dagster.refersion.clicks import ANSWERED, CLICKS_LOOKBACK, ClickReader
+from refersion_dagster.refersion.coerce import read_text
 from refersion_dagster.refersion.entities import (
     AFFILIATE_GET,
     AFFILIATE_LIST,
@@ -40,7 +36,7 @@ from refersion_dagster.refersion.entities import (
 from refersion_dagster.refersion.errors import NOT_OFFERED, MissingCredentials, RefersionError
 from refersion_dagster.refersion.privacy import PersonalData, Privacy
 from refersion_dagster.refersion.reading import EntityReader
-from refersion_dagster.refersion.report import ReadReport, ReadSpan, TableReport
+from refersion_dagster.refersion.report import ReadReport, TableReport
 from refersion_dagster.refersion.selection import unused_roots
 from refersion_dagster.refersion.span import BEGINNING, Pass, SpanRequest, plan
 from refersion_dagster.refersion.tables import Row, TableBuilder, dlt_columns
@@ -50,8 +46,6 @@ from refersion_dagster.refersion.windows import Window, days, month_start, month
 logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 5
-# Rows that are handed to dlt at once: large enough for good Parquet row groups, small enough for flat memory.
-YIELD_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -115,7 +109,7 @@ class Tables:
         empty: pa.Table | None = None
         try:
             told = time.monotonic()
-            for table in _frugally(self._offered(entity, tables, report)):
+            for table in frugally(self._offered(entity, tables, report)):
                 if not table.num_rows:
                     empty = table  # held back, as dlt takes 20 ms for each table, whatever is in it
                     continue
@@ -291,58 +285,24 @@ class Tables:
         report.read_from = report.read_from or reading.begin or reading.window.start
         # Payments are few.
         pieces = years if entity is PAYMENTS else months
-        held: list[pa.Table] = []
-        position = reading.window.start
-        newest: datetime | None = None
-        for batch in reader.read(chain.from_iterable(map(pieces, reading.windows)), self.options.rows_per_load):
-            held += batch.tables
-            newest = max(filter(None, [newest, *map(_newest, batch.tables)]), default=None)
-            if sum(table.num_rows for table in held) >= YIELD_ROWS:
-                yield pa.concat_tables(held)
-                held = []
-            if batch.complete and batch.window:
-                position = batch.window.end
-        if held:
-            yield pa.concat_tables(held)
-        report.read_to = position
-        report.more = position < reading.window.end
-        for window in reading.windows:
-            if window.start < position:
-                report.spans.append(ReadSpan(window.start, min(window.end, position), self.account.now))
-        reading.read_up_to(position, newest)
+        batches = reader.read(chain.from_iterable(map(pieces, reading.windows)), self.options.rows_per_load)
+        yield from in_passing(batches, reading, reading.window, report, self.account.now)
 
     def clicks(self, report: TableReport) -> Iterator[pa.Table]:
         """Clicks by whichever way the account has: month by month, or all of the span affiliate by affiliate."""
         state = dlt.current.resource_state(CLICKS.name)
         client = self.account.graphql
-        selection = client.select(clicks.ANSWERED)
-        request = self.options.span
-        request = replace(request, lookback=min(request.lookback, clicks.LOOKBACK))
-        reading: Pass = plan(request, state, self.account.now, resume_at=report.begin_load())
-        reader = clicks.ClickReader(client, selection, self._builder(clicks.ANSWERED, selection.extras), report)
+        selection = client.select(ANSWERED)
+        request = self.options.span_of(CLICKS)
+        request = replace(request, lookback=min(request.lookback, CLICKS_LOOKBACK))
+        reading = plan(request, state, self.account.now, resume_at=report.begin_load())
+        reader = ClickReader(client, selection, self._builder(ANSWERED, selection.extras), report)
         yield self._builder(CLICKS, selection.extras).empty()
         if reading.window is None:
             return
         report.read_from = report.read_from or reading.window.start
-        position, newest = reading.window.start, None
-        spans = list(chain.from_iterable(map(months, reading.windows)))
-        held: list[pa.Table] = []
-        for batch in reader.read(spans, self.options.rows_per_load):
-            held += batch.tables
-            newest = max(filter(None, [newest, *map(_newest, batch.tables)]), default=None)
-            if sum(table.num_rows for table in held) >= YIELD_ROWS:
-                yield pa.concat_tables(held)
-                held = []
-            if batch.complete:
-                position = batch.window.end if batch.window else reading.window.end
-        if held:
-            yield pa.concat_tables(held)
-        report.read_to = position
-        report.more = position < reading.window.end
-        for window in reading.windows:
-            if window.start < position:
-                report.spans.append(ReadSpan(window.start, min(window.end, position), self.account.now))
-        reading.read_up_to(position, newest)
+        batches = reader.read(chain.from_iterable(map(months, reading.windows)), self.options.rows_per_load)
+        yield from in_passing(batches, reading, reading.window, report, self.account.now)
 
     def resource(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> DltResource:
         return dlt.resource(
@@ -353,24 +313,6 @@ class Tables:
             write_disposition={"disposition": "merge", "strategy": "delete-insert", "deduplicated": True},
             columns=dlt_columns(entity),
         )
-
-
-def _frugally(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same tables, made with Python's cycle collector held back and Arrow's memory given back when it is free.
-
-    Arrow's own memory pool keeps what was freed, which makes for a peak half as high again.
-    """
-    pool = pa.default_memory_pool()
-    try:
-        while True:
-            pa.set_memory_pool(pa.system_memory_pool())
-            with seldom_collected():
-                table = next(tables, None)
-            if table is None:
-                return
-            yield table
-    finally:
-        pa.set_memory_pool(pool)
 
 
 def _built(builder: TableBuilder, rows: Sequence[Row]) -> Iterator[pa.Table]:
@@ -384,11 +326,6 @@ def _absent(entity: Entity, rows: Sequence[Row]) -> list[str]:
     there = {name for row in rows for name in row}
     asked = [column.name for column in entity.columns if column.evidence is not Evidence.OURS]
     return [name for name in asked if name not in there] if rows else []
-
-
-def _newest(table: pa.Table) -> datetime | None:
-    newest: int | None = pc.max(table.column("created").cast(pa.int64())).as_py()  # a moment would import pandas
-    return None if newest is None else whole_second(EPOCH + timedelta(microseconds=newest))
 
 
 def _digest(row: Row) -> str:

@@ -35,7 +35,11 @@ PARTIAL = [
         unknown=("commission_by_affiliate.orders", "commission_by_affiliate.aov", "reversals.reversal_rate"),
         known=("commission_by_affiliate.commission", "commission_liability.due", "commission_roll_forward.closing_due"),
     ),
-    without("type", known=("conversions.kind", "commission_by_affiliate.orders", "commission_roll_forward.paid")),
+    without(
+        "type",
+        unknown=("commission_by_affiliate.conversion_rate", "commission_by_offer.epc"),
+        known=("conversions.kind", "commission_by_affiliate.clicks", "commission_roll_forward.paid"),
+    ),
     without(
         "updated", estimates=AGEING, other_rows=("payout_lag",), known=("commission_liability.due", "payments.amount")
     ),

@@ -8,6 +8,7 @@ import pytest
 from refersion_dagster_tests.partial.accounts import ESTIMATED, Full, Partial, examine
 
 REST = ("affiliate_list", "affiliate_get", "conversion_totals")
+BY = ("affiliate", "offer")
 PATHS = ("/affiliate/list", "/affiliate/get", "/conversion/totals")
 
 
@@ -16,7 +17,31 @@ def lacking(name: str, *tables: str, fields: tuple[str, ...] = (), **more: Any) 
     return Partial(name, tables, {"remove_fields": fields}, **{"lacks": tables, **more})
 
 
+CLICKS_OF = {by: tuple(f"commission_by_{by}.{one}" for one in ("clicks", "conversion_rate", "epc")) for by in BY}
+
 PARTIAL = [
+    Partial(
+        "no clicks",
+        ("clicks",),
+        {"clicks": "none"},
+        lacks=("clicks",),
+        unknown=(*CLICKS_OF["affiliate"], *CLICKS_OF["offer"]),
+        known=("commission_by_affiliate.sales", "commission_by_offer.commission"),
+    ),
+    lacking(
+        *("clicks that do not say whose", "clicks"),
+        fields=("Click.affiliate_id",),
+        lacks=("clicks.affiliate_id",),
+        unknown=CLICKS_OF["affiliate"],
+        known=CLICKS_OF["offer"],
+    ),
+    lacking(
+        *("clicks without their offer", "clicks"),
+        fields=("Click.offer_id",),
+        lacks=("clicks.offer_id",),
+        unknown=CLICKS_OF["offer"],
+        known=CLICKS_OF["affiliate"],
+    ),
     lacking(
         *("no payments", "payments"),
         fields=("Query.payments",),

@@ -73,6 +73,15 @@ sums:
 needs:
   affiliate_name: []
   affiliate_email: []
+  clicks: [&made clicks.created, &whose clicks.affiliate_id]
+  conversion_rate:
+    - *made
+    - *whose
+    - &type conversions.type
+    - &renewal conversions.is_recurring
+    - &affiliate conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
+    - conversions.order_id
+  epc: [*made, *whose, *type, *renewal, *affiliate]
 */
 WITH conversions AS (
   SELECT

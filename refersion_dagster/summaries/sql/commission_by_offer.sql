@@ -68,6 +68,15 @@ needs:
   offer_type: &type conversions.offer__type | offers.type
   nominal_rate: &rate [*type, conversions.offer__amount | offers.commission]
   nominal_amount: *rate
+  clicks: [*offer, &made clicks.created, &whose clicks.offer_id]
+  conversion_rate:
+    - *offer
+    - *made
+    - *whose
+    - &order_type conversions.type
+    - &renewal conversions.is_recurring
+    - conversions.order_id
+  epc: [*offer, *made, *whose, *order_type, *renewal]
 */
 WITH conversions AS (
   SELECT
