@@ -20,6 +20,8 @@ TRANSIENT_STATUSES = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523
 # A 429 that counts items of a batch, not calls: trying again cannot help (documented).
 TOO_MANY_ITEMS = re.compile(r"max(imum)? number of elements", re.IGNORECASE)
 PLAN_GATE = re.compile(r"plan does not support", re.IGNORECASE)
+# What Refersion itself says in a 404 (documented): then the address is right.
+OWN_404 = re.compile(r"bad request, no body|does not exists? on the database", re.IGNORECASE)
 # The gateway says the same of a path that does not exist, and of a call whose key headers did not arrive.
 WHY_FORBIDDEN = (
     "Refersion answers so to an address that does not exist and to calls without keys: check REFERSION_REST_URL and "
@@ -99,10 +101,11 @@ def check_status(answer: Answer, key_advice: str) -> None:
             advice=WHY_FORBIDDEN,
         )
     if status in (204, 400, 404, 422, 429):
+        is_elsewhere = status == 404 and not (said and OWN_404.search(said))
         raise RequestRefused(
             "an invalid field was sent (HTTP 204)." if status == 204 else f"the request was refused (HTTP {status}).",
             said=said,
-            advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL." if status == 404 and not said else None,
+            advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL." if is_elsewhere else None,
         )
     raise UnexpectedAnswer(
         f"HTTP {status}, which Refersion does not document.",
