@@ -9,6 +9,7 @@ import click
 from refersion_dagster.actions.command import actions
 from refersion_dagster.doctor.command import doctor
 from refersion_dagster.explore.command import explore
+from refersion_dagster.refresh.command import refresh
 from refersion_dagster.sandbox.command import sandbox
 from refersion_dagster.settings import InvalidSetting, load_settings
 from refersion_dagster.webhooks.command import webhooks
@@ -109,5 +110,6 @@ def accept_account(yes: bool) -> None:
 main.add_command(actions)
 main.add_command(doctor)
 main.add_command(explore)
+main.add_command(refresh)
 main.add_command(sandbox)
 main.add_command(webhooks)

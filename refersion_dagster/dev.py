@@ -47,17 +47,28 @@ def run_dev(port: int, demo_folder: Path | None) -> int:
     """
     take_no_port_in_use(port)
     if demo_folder is None:
-        home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").resolve()
-        home.mkdir(parents=True, exist_ok=True)
-        if not (home / "dagster.yaml").exists():
-            (home / "dagster.yaml").write_text(NO_DIALOG)
-        return dagster_dev(port, Path.cwd(), {"DAGSTER_HOME": str(home)})
+        return dagster_dev(port, Path.cwd(), {"DAGSTER_HOME": str(dagster_home())})
     folder = demo_folder.resolve()
     with sandboxed(folder) as sandbox:
         click.echo(f"A local Refersion runs at {sandbox.url}.")
         if not (folder / DATABASE).exists():
             click.echo("Nothing is loaded yet: materialise all in the UI, or run `refersion-dagster demo` before.")
         return dagster_dev(port, folder, {}, end_runs=True)
+
+
+def dagster_home() -> Path:
+    """Where Dagster keeps its records, made where it is not there: DAGSTER_HOME, or .dagster of the working directory.
+
+    Raises ClickException where it cannot be made.
+    """
+    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().resolve()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not (home / "dagster.yaml").exists():
+            (home / "dagster.yaml").write_text(NO_DIALOG)
+    except OSError as error:
+        raise click.ClickException(f"DAGSTER_HOME ({home}) cannot be used: {error.strerror or error}.") from None
+    return home
 
 
 def take_no_port_in_use(port: int) -> None:

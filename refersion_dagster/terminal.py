@@ -1,13 +1,20 @@
-"""Tables of figures for a terminal, whole at any width."""
+"""Lines with a sign, and tables of figures, for a terminal: whole at any width."""
 
 from __future__ import annotations
 
+import os
+import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from enum import Enum
+from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from refersion_dagster.rounding import grouped
 
@@ -17,7 +24,66 @@ NOT_KNOWN = "–"
 # Beside a column's text.
 PADDING = 2
 
+# Text is wrapped at this width on narrower terminals.
+NARROWEST = 40
+
 Figure = Decimal | int | None
+
+
+class Sign(Enum):
+    """The sign of a line, the same where the terminal knows no such signs, and its colour."""
+
+    GOOD = ("✓", "ok", "green")
+    DOUBT = ("!", "!", "yellow")
+    BAD = ("✗", "x", "bold red")
+    NONE = ("-", "-", "dim")
+
+    def on(self, console: Console) -> tuple[str, str]:
+        """The sign as this terminal can show it, and its colour."""
+        sign, plain, style = self.value
+        return (sign if knows_signs(console) else plain.ljust(2)), style
+
+
+def own_console(**options: Any) -> Console:
+    """The terminal, or whatever standard output is now, also while Dagster turns standard output to a file of a run."""
+    try:
+        own = os.dup(sys.stdout.fileno())
+    except OSError:  # something in memory stands in its place
+        return Console(**options)
+    file = os.fdopen(own, "w", 1, sys.stdout.encoding, sys.stdout.errors)
+    return Console(file=file, **options)
+
+
+def knows_signs(console: Console) -> bool:
+    return console.encoding.lower().startswith("utf")
+
+
+def print_signed(console: Console, sign: Sign, text: str, label: str = "", style: str = "") -> int:
+    """Prints a sign, a label and a text, wrapped on a terminal and in one line elsewhere.
+
+    Returns how far the text is indented.
+    """
+    mark, colour = sign.on(console)
+    begin = f" {label}  " if label else " "
+    indent = 2 + len(mark) + len(begin)
+    first, *rest = wrapped(text, console, indent)
+    console.print(Text.assemble("  ", (mark, colour), begin, (first, style)), soft_wrap=True, highlight=False)
+    for more in rest:
+        console.print(Text(" " * indent + more, style), soft_wrap=True, highlight=False)
+    return indent
+
+
+def wrapped(text: str, console: Console, taken: int) -> list[str]:
+    """The lines of a text beside so many characters; one line where the console is no terminal."""
+    words = " ".join(text.split())
+    if not console.is_terminal:
+        return [words]
+    width = max(NARROWEST, console.width - taken)
+    return textwrap.wrap(words, width, break_on_hyphens=False) or [""]
+
+
+def number_of(count: int, one: str, several: str) -> str:
+    return f"{count:,} {one if count == 1 else several}"
 
 
 def figure_tables(

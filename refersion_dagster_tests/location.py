@@ -97,7 +97,7 @@ class Location:
     def run(self, *command: str, cwd: Path | None = None) -> Ended:
         """A command of this installation's, to its end."""
         with self.start(*command, cwd=cwd) as process:
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=360)
         return Ended(process.returncode, output)
 
     def refresh(self) -> Ended:

@@ -12,7 +12,10 @@ def help_text(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     return Location.of(tmp_path_factory.mktemp("cli")).run("refersion-dagster", "--help")
 
 
-@pytest.mark.parametrize("command", ["accept-account", "demo", "dev", "doctor", "explore", "sandbox", "webhooks"])
+COMMANDS = ("accept-account", "demo", "dev", "doctor", "explore", "refresh", "sandbox", "webhooks")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_lists_each_command_with_what_it_does(help_text: Ended, command: str) -> None:
     assert help_text.code == 0
     (line,) = [line for line in help_text.output.splitlines() if line.startswith(f"  {command} ")]

@@ -59,13 +59,19 @@ def of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Findings:
 def _reasons(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
     """Why steps failed, in the words of the errors themselves."""
     for entry in instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE):
-        event = entry.dagster_event
-        error = event.step_failure_data.error if event else None
-        data = event.step_failure_data.user_failure_data if event else None
-        words = data.description if data and data.description else None
-        cause = error.cause if error and error.cause else error
-        said = words or (cause.message if cause else "") or entry.user_message
-        yield f"{event.step_key if event else 'step'}: {_short(said)}"
+        yield f"{entry.step_key or 'step'}: {reason_of(entry)}"
+
+
+def reason_of(entry: dg.EventLogEntry) -> str:
+    """Why a step failed or is tried again, in the words of the error itself."""
+    event, words, error = entry.dagster_event, None, None
+    if event and event.is_step_failure:
+        data = event.step_failure_data.user_failure_data
+        words, error = data.description if data else None, event.step_failure_data.error
+    elif event and event.is_step_up_for_retry:
+        error = event.step_retry_data.error
+    cause = error.cause if error and error.cause else error
+    return _short(words or (cause.message if cause else "") or entry.user_message)
 
 
 def _checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[list[Problem], set[str]]:

@@ -77,7 +77,7 @@ def look_at_settings(given: Given) -> Iterator[Check]:
 
 
 def _values(given: Given) -> Check:
-    wrong = list(_wrong_values(given))
+    wrong = list(wrong_values(given))
     if wrong:
         return failed("settings", " ".join(wrong), WHERE_SET, wrong=wrong)
     return passed("settings", "well-formed" if given.ours else "well-formed: none is set", set=given.ours)
@@ -110,7 +110,7 @@ def _sources(given: Given) -> Check:
     return passed("setting_sources", told, sources=places, overruled=[], unreadable=[])
 
 
-def _wrong_values(given: Given) -> Iterator[str]:
+def wrong_values(given: Given) -> Iterator[str]:
     """Each setting that a run would stumble over, in the words of the run."""
     for name in CHECKED_BY_SOURCE:
         value = given.values.get(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from itertools import groupby
 
 from rich.console import Console
@@ -10,15 +9,9 @@ from rich.text import Text
 
 from refersion_dagster.doctor.examining import SECTIONS
 from refersion_dagster.doctor.findings import Check, Findings, Status
+from refersion_dagster.terminal import Sign, knows_signs, number_of, print_signed, wrapped
 
-# Sign, the same where the terminal knows no such signs, and colour.
-MARKS = {
-    Status.OK: ("✓", "ok", "green"),
-    Status.WARNING: ("!", "!", "yellow"),
-    Status.FAILED: ("✗", "x", "bold red"),
-    Status.SKIPPED: ("-", "-", "dim"),
-}
-NARROWEST = 40
+SIGNS = {Status.OK: Sign.GOOD, Status.WARNING: Sign.DOUBT, Status.FAILED: Sign.BAD, Status.SKIPPED: Sign.NONE}
 
 
 def show(findings: Findings, console: Console) -> None:
@@ -50,36 +43,20 @@ def _label(name: str, section: str) -> str:
 
 
 def _line(check: Check, label: str, console: Console) -> None:
-    sign, plain, style = MARKS[check.status]
-    mark = sign if console.encoding.lower().startswith("utf") else plain.ljust(2)
-    arrow = "→" if console.encoding.lower().startswith("utf") else "->"
-    indent = " " * (len(mark) + len(label) + 5)
-    message = f"not looked at: {check.message}" if check.status is Status.SKIPPED else check.message
-    first, *rest = _wrapped(message, console, len(indent))
-    words = "dim" if check.status is Status.SKIPPED else ""
-    console.print(Text.assemble("  ", (mark, style), f" {label}  ", (first, words)), soft_wrap=True)
-    for more in rest:
-        console.print(Text(indent + more), soft_wrap=True)
-    for at, more in enumerate(_wrapped(check.remedy, console, len(indent) + 2) if check.remedy else []):
-        console.print(Text(f"{indent}{arrow if at == 0 else ' '} {more}", style="cyan"), soft_wrap=True)
-
-
-def _wrapped(text: str, console: Console, taken: int) -> list[str]:
-    if not console.is_terminal:
-        return [" ".join(text.split())]
-    return textwrap.wrap(" ".join(text.split()), max(NARROWEST, console.width - taken)) or [""]
+    is_skipped = check.status is Status.SKIPPED
+    message = f"not looked at: {check.message}" if is_skipped else check.message
+    indent = print_signed(console, SIGNS[check.status], message, label, "dim" if is_skipped else "")
+    arrow = "→" if knows_signs(console) else "->"
+    for at, more in enumerate(wrapped(check.remedy, console, indent + 2) if check.remedy else []):
+        console.print(Text(f"{' ' * indent}{arrow if at == 0 else ' '} {more}", style="cyan"), soft_wrap=True)
 
 
 def _verdict(findings: Findings) -> Text:
     crosses, warnings = len(findings.having(Status.FAILED)), len(findings.having(Status.WARNING))
-    look = f"{_number(warnings, 'thing is', 'things are')} worth a look" if warnings else ""
+    look = f"{number_of(warnings, 'thing is', 'things are')} worth a look" if warnings else ""
     if crosses:
         begin = "" if crosses == 1 else " Begin with the first: it may be the reason for the others."
         also = f" {look[0].upper()}{look[1:]}." if look else ""
-        told = f"A refresh would not work: {_number(crosses, 'cross', 'crosses')} above.{begin}{also}"
+        told = f"A refresh would not work: {number_of(crosses, 'cross', 'crosses')} above.{begin}{also}"
         return Text(told, style="bold red")
     return Text(f"A refresh would work{f'; {look}' if look else ''}.", style="bold green")
-
-
-def _number(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"

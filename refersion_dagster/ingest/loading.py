@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -90,6 +91,8 @@ class Loader:
         self.late: list[LateMonth] = []
         self.turn: list[Window] = []
         self.counts = Counts(refersion, warehouse)
+        # Requests of this run by table, those of further readings included.
+        self.requests: Counter[str] = Counter()
         # Spans of conversions that were read in this run, and when.
         self.read: list[ReadSpan] = []
 
@@ -288,6 +291,7 @@ class Loader:
             keep_gaps(self.warehouse, {table: report.table(table) for table in tables})
             if not any(report.table(table).more for table in tables):
                 break
+        self.requests.update({table: report.table(table).requests for table in tables})
         self._keep_what_became(tables, report)
 
     def _keep_what_became(self, tables: Sequence[str], report: ReadReport) -> None:
@@ -335,7 +339,7 @@ class Loader:
         metadata: dict[str, Any] = {
             "dagster/row_count": row_count,
             "rows_loaded": report.rows,
-            "requests_made": report.requests,
+            "requests_made": self.requests[table] + (self.counts.requests if table == CONVERSIONS else 0),
             "dagster/column_schema": column_schema(ENTITIES[table], report.fields_extra),
             "warehouse": self.warehouse.location,
         }

@@ -23,9 +23,10 @@ class WarehouseNotSet(WarehouseError):
 
 
 class WarehouseBusy(WarehouseError):
-    """Another program went on using the warehouse for longer than this run was to wait."""
+    """Another program went on using the warehouse for longer than this run was to wait.
 
-    may_pass = True
+    The run has waited as long as it may, so its steps are not tried again.
+    """
 
 
 class WarehouseUnreachable(WarehouseError):

@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr
 
 from refersion_dagster.refersion.environment import DATASET, DUCKDB_PATH, PIPELINE
 from refersion_dagster.warehouse.database import Database, database
-from refersion_dagster.warehouse.errors import WarehouseError
+from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError
 from refersion_dagster.warehouse.session import Row, Session, UndefinedTable
 from refersion_dagster.warehouse.sql import Value
 
@@ -40,6 +40,7 @@ class Warehouse(dg.ConfigurableResource):
     # What a run that goes on holds to its end; None outside of runs.
     _run: ExitStack | None = PrivateAttr(default=None)
     _is_held: bool = PrivateAttr(default=False)
+    _busy: WarehouseBusy | None = PrivateAttr(default=None)
     _shared: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @contextmanager
@@ -51,7 +52,7 @@ class Warehouse(dg.ConfigurableResource):
         one step read for the next.
         """
         with ExitStack() as run:
-            self._run, self._is_held, self._shared = run, False, {}
+            self._run, self._is_held, self._busy, self._shared = run, False, None, {}
             try:
                 yield self
             finally:
@@ -73,13 +74,23 @@ class Warehouse(dg.ConfigurableResource):
 
     @contextmanager
     def writing(self, tell: Callable[[str], None]) -> Iterator[None]:
-        """The right to write, for one run at a time. Raises WarehouseBusy after lock_timeout_seconds."""
+        """The right to write, for one run at a time.
+
+        Raises WarehouseBusy after lock_timeout_seconds. A run that waited in vain has given up: its further
+        steps do not wait again.
+        """
         if self._run is None:
             with self.database.writing(self.lock_timeout_seconds, tell):
                 yield
             return
+        if self._busy is not None:
+            raise self._busy
         if not self._is_held:
-            self._run.enter_context(self.database.writing(self.lock_timeout_seconds, tell))
+            try:
+                self._run.enter_context(self.database.writing(self.lock_timeout_seconds, tell))
+            except WarehouseBusy as error:
+                self._busy = error
+                raise
             self._is_held = True
         yield
 

@@ -1,0 +1,190 @@
+"""What came of a run: what was read, what failed, what the checks say, what is proven, where the report is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster import DagsterEventType
+from dlt.destinations.exceptions import DestinationConnectionError
+from rich.console import Console
+from rich.text import Text
+
+from refersion_dagster.automation.problems import reason_of
+from refersion_dagster.checks.outcome import NOT_COMPARED
+from refersion_dagster.ingest.specs import asset_key
+from refersion_dagster.report.commissions.asset import KEY as REPORT
+from refersion_dagster.terminal import Sign, figure_tables, number_of, print_signed
+
+if TYPE_CHECKING:
+    from refersion_dagster.report.commissions.proof import Coverage
+
+RAW = asset_key("").to_user_string()
+COVERAGE = "summaries/proof_coverage"
+# Of a step that is a blocking check: the check's own words say more.
+CHECK_FAILED = "DagsterAssetCheckFailedError"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A check of the run and what it said; `said` is None where it passed."""
+
+    name: str
+    asset: str
+    sign: Sign
+    said: str | None
+
+
+@dataclass
+class Happened:
+    """What the records say of a run.
+
+    Args:
+        succeeded: whether every step did.
+        tables: metadata of each asset that was materialised, by its key.
+        failures: why steps failed, without those that are checks.
+        not_run: how many steps were not run, as others failed.
+    """
+
+    run_id: str
+    succeeded: bool
+    tables: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    checks: list[Evaluated] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    not_run: int = 0
+
+    def having(self, sign: Sign) -> list[Evaluated]:
+        return [check for check in self.checks if check.sign is sign]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether everything is up to date and no check failed; one that warns is none that failed."""
+        return self.succeeded and not self.having(Sign.BAD)
+
+
+def what_happened(instance: dg.DagsterInstance, run_id: str) -> Happened:
+    """What the records say of a run that ended."""
+    run = instance.get_run_by_id(run_id)
+    happened = Happened(run_id, run is not None and run.is_success)
+    planned: set[str] = set()
+    for entry in instance.all_logs(run_id):
+        event = entry.dagster_event
+        if event is None:
+            continue
+        if event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
+            of = event.step_materialization_data.materialization
+            happened.tables[of.asset_key.to_user_string()] = {name: one.value for name, one in of.metadata.items()}
+        elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+            happened.checks.append(evaluated(event.asset_check_evaluation_data))
+        elif event.event_type is DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
+            planned.add(event.asset_materialization_planned_data.asset_key.to_user_string())
+        elif event.event_type is DagsterEventType.RUN_FAILURE:
+            # Beside the steps: a resource that cannot be made.
+            if not happened.failures and (error := event.job_failure_data.error):
+                happened.failures.append((error.cause or error).message.strip())
+        elif event.event_type is DagsterEventType.STEP_FAILURE:
+            error = event.step_failure_data.error
+            if error is None or CHECK_FAILED not in (error.cls_name, error.cause and error.cause.cls_name):
+                happened.failures.append(f"{str(event.step_key).replace('__', '/')}: {reason_of(entry)}")
+    happened.not_run = len(planned - happened.tables.keys())
+    return happened
+
+
+def evaluated(found: dg.AssetCheckEvaluation) -> Evaluated:
+    """A check as people see it: one that could compare nothing passes for Dagster, and warns."""
+    asset, said = found.asset_key.to_user_string(), " ".join((found.description or "").split())
+    if found.passed and NOT_COMPARED not in found.metadata:
+        return Evaluated(found.check_name, asset, Sign.GOOD, None)
+    is_warning = found.passed or found.severity == dg.AssetCheckSeverity.WARN
+    return Evaluated(found.check_name, asset, Sign.DOUBT if is_warning else Sign.BAD, said)
+
+
+def show_summary(console: Console, happened: Happened, seconds: float) -> None:
+    """Prints it, the verdict last."""
+    read = {key: told for key, told in happened.tables.items() if key.startswith(RAW)}
+    if read:
+        console.print()
+        lines = [
+            (
+                key.partition("/")[2],
+                [told.get(name) for name in ("rows_loaded", "requests_made", "dagster/row_count")],
+            )
+            for key, told in read.items()
+        ]
+        names = ("table", "rows read", "requests", "rows in it")
+        for table in figure_tables("What was read", names, lines, console.width):
+            console.print(table)
+        if upto := max((told["window_to"] for told in read.values() if "window_to" in told), default=None):
+            console.print(f"Read up to {datetime.fromtimestamp(upto, UTC):%Y-%m-%d %H:%M:%S} UTC.")
+    if happened.checks:
+        console.print(Text("\nChecks", style="bold"))
+        show_checks(console, happened.checks)
+    if COVERAGE in happened.tables and (coverage := coverage_of_settings()):
+        console.print(f"Proof: {coverage[0]}.", markup=False, soft_wrap=True)
+    if happened.failures or happened.not_run:
+        console.print(Text("\nWhat failed", style="bold"))
+        for reason in dict.fromkeys(happened.failures):
+            print_signed(console, Sign.BAD, reason)
+        if happened.not_run:
+            not_built = number_of(happened.not_run, "table or report was", "tables and reports were")
+            print_signed(console, Sign.NONE, f"{not_built} not built, as what they stand on failed.")
+    console.print()
+    if report := happened.tables.get(REPORT.to_user_string(), {}).get("report"):
+        # In one line however long it is, so that it can be copied.
+        console.print(f"Report: {report}", markup=False, soft_wrap=True)
+    console.print(_verdict(happened, seconds), soft_wrap=not console.is_terminal)
+
+
+def show_checks(console: Console, checks: Sequence[Evaluated]) -> None:
+    """A line for each kind of check that passed, one for each that did not, and their number."""
+    passed = [check for check in checks if check.sign is Sign.GOOD]
+    counts = Counter(check.name for check in passed)
+    for name, count in sorted(counts.items()):
+        on = next(check.asset for check in passed if check.name == name)
+        print_signed(console, Sign.GOOD, f"{name}: {on if count == 1 else f'{count} tables'}")
+    for sign in (Sign.DOUBT, Sign.BAD):
+        for check in checks:
+            if check.sign is sign:
+                print_signed(console, sign, f"{check.name} of {check.asset}: {check.said}")
+    others = [
+        f"{count} {words}"
+        for words, count in (
+            ("failed", sum(check.sign is Sign.BAD for check in checks)),
+            ("warned", sum(check.sign is Sign.DOUBT for check in checks)),
+        )
+        if count
+    ]
+    told = ", ".join([f"{len(passed)} of {len(checks)} checks passed", *others])
+    console.print(f"{told}.", markup=False, soft_wrap=True)
+
+
+def coverage_of_settings() -> list[Coverage]:
+    """What is proven in the warehouse that the settings name, by currency; nothing where it cannot be read."""
+    from refersion_dagster.actions.command import resources_of_settings
+    from refersion_dagster.report.commissions.proof import Coverage
+    from refersion_dagster.report.commissions.queries import rows
+    from refersion_dagster.warehouse import UndefinedTable, WarehouseError
+
+    warehouse, _ = resources_of_settings()
+    try:
+        with warehouse.session(read_only=True) as session:
+            return rows(session, "proof_coverage", Coverage)
+    except (UndefinedTable, WarehouseError, DestinationConnectionError):
+        return []
+
+
+def _verdict(happened: Happened, seconds: float) -> Text:
+    took = f"{seconds:.0f} s"
+    run = f"run {happened.run_id[:8]}"
+    failed, warned = len(happened.having(Sign.BAD)), len(happened.having(Sign.DOUBT))
+    if not happened.succeeded:
+        return Text(f"The refresh failed after {took} ({run}). Tables that failed are as they were.", "bold red")
+    if failed:
+        told = f"Up to date, but {number_of(failed, 'check', 'checks')} failed, in {took} ({run})."
+        return Text(told, "bold red")
+    look = f", {number_of(warned, 'warning', 'warnings')}" if warned else ""
+    return Text(f"Up to date{look}, in {took} ({run}).", "bold green")
