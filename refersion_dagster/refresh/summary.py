@@ -84,7 +84,8 @@ def what_happened(instance: dg.DagsterInstance, run_id: str) -> Happened:
             planned.add(event.asset_materialization_planned_data.asset_key.to_user_string())
         elif event.event_type is DagsterEventType.RUN_FAILURE:
             # Beside the steps: a resource that cannot be made.
-            if not happened.failures and (error := event.job_failure_data.error):
+            error = event.job_failure_data.error
+            if error and not happened.failures and CHECK_FAILED not in error.to_string():
                 happened.failures.append((error.cause or error).message.strip())
         elif event.event_type is DagsterEventType.STEP_FAILURE:
             error = event.step_failure_data.error
@@ -124,7 +125,7 @@ def show_summary(console: Console, happened: Happened, seconds: float) -> None:
         console.print(Text("\nChecks", style="bold"))
         show_checks(console, happened.checks)
     if COVERAGE in happened.tables and (coverage := coverage_of_settings()):
-        console.print(f"Proof: {coverage[0]}.", markup=False, soft_wrap=True)
+        _tell(console, f"Proof: {coverage[0]}.")
     if happened.failures or happened.not_run:
         console.print(Text("\nWhat failed", style="bold"))
         for reason in dict.fromkeys(happened.failures):
@@ -159,7 +160,12 @@ def show_checks(console: Console, checks: Sequence[Evaluated]) -> None:
         if count
     ]
     told = ", ".join([f"{len(passed)} of {len(checks)} checks passed", *others])
-    console.print(f"{told}.", markup=False, soft_wrap=True)
+    _tell(console, f"{told}.")
+
+
+def _tell(console: Console, text: str) -> None:
+    """Wrapped on a terminal, and one line elsewhere."""
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)
 
 
 def coverage_of_settings() -> list[Coverage]:
