@@ -51,6 +51,7 @@ SELECT
   due_31_60 AS "31-60",
   due_61_90 AS "61-90",
   due_over_90 AS "over 90",
+  credits_not_set_off AS "credits",
   pending,
   coalesce(blocked_by, '') AS "blocked by"
 FROM commission_liability

@@ -38,20 +38,30 @@ COLUMNS = [
         "text",
         "Numeric id of the affiliate from then on; NULL where it was not kept yet, or where the account has none.",
     ),
+    dg.TableColumn("payment_id", "text", "Payment that had paid it then; NULL while unpaid, or not kept yet."),
 ]
 STATE = ("status", "payment_status", "total", "commission_total", "currency")
 AFFILIATE = "coalesce(c.affiliate_id, c.affiliate__id)"
+PAYMENT = "coalesce(c.payment_id, c.payment__id)"
 
 CREATE = f"""
 CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
   id text NOT NULL, seen_at timestamp with time zone NOT NULL, change text NOT NULL, status text, payment_status text,
   total decimal(18, 4), commission_total decimal(18, 4), currency text, updated timestamp with time zone,
-  affiliate_id text
+  affiliate_id text, payment_id text
 )
 """
 # Histories that were begun before the columns were.
 ADD_UPDATED = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN updated timestamp with time zone"
 ADD_AFFILIATE = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN affiliate_id text"
+ADD_PAYMENT = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN payment_id text"
+# The payment that paid it, where the latest entry shows it paid. Earlier entries stay without.
+FILL_PAYMENT = f"""
+UPDATE {DATASET}.{TABLE} AS h SET payment_id = {PAYMENT}
+FROM {DATASET}.conversions AS c
+WHERE c.id = h.id AND h.payment_status = 'PAID' AND c.payment_status = 'PAID'
+  AND NOT EXISTS (SELECT 1 FROM {DATASET}.{TABLE} AS l WHERE l.id = h.id AND l.seen_at > h.seen_at)
+"""  # noqa: S608 - names of ours
 # What is known at that time: whose each conversion is now. Earlier entries stay without.
 FILL_AFFILIATE = f"""
 UPDATE {DATASET}.{TABLE} AS h SET affiliate_id = {AFFILIATE}
@@ -67,7 +77,7 @@ WHERE created >= $start AND created < $end AND read_at < $read_at AND vanished_a
 """  # noqa: S608 - names of ours
 
 ADD_CHANGES = f"""
-INSERT INTO {DATASET}.{TABLE} (id, seen_at, change, {", ".join(STATE)}, updated, affiliate_id)
+INSERT INTO {DATASET}.{TABLE} (id, seen_at, change, {", ".join(STATE)}, updated, affiliate_id, payment_id)
 WITH latest AS (
   SELECT h.*, row_number() OVER (PARTITION BY id ORDER BY seen_at DESC) AS age FROM {DATASET}.{TABLE} AS h
 )
@@ -84,13 +94,15 @@ SELECT
   {", ".join(f"c.{name}" for name in STATE)},
   c.updated,
   -- An account that stops offering the affiliate takes nothing from what is known.
-  coalesce({AFFILIATE}, h.affiliate_id)
+  coalesce({AFFILIATE}, h.affiliate_id),
+  {PAYMENT}
 FROM {DATASET}.conversions AS c
 LEFT JOIN latest AS h ON h.id = c.id AND h.age = 1
 WHERE h.id IS NULL
   OR (c.vanished_at IS NOT NULL) <> (h.change = 'vanished')
   OR (c.vanished_at IS NULL AND ({" OR ".join(f"c.{name} IS DISTINCT FROM h.{name}" for name in STATE)}))
   OR (c.vanished_at IS NULL AND {AFFILIATE} <> h.affiliate_id)
+  OR (c.vanished_at IS NULL AND {PAYMENT} <> h.payment_id)
 """  # noqa: S608 - names of ours
 
 
@@ -122,3 +134,7 @@ def _add_columns(session: Session) -> None:
         with session.transaction():
             session.query(ADD_AFFILIATE)
             session.query(FILL_AFFILIATE)
+    if "payment_id" not in there:
+        with session.transaction():
+            session.query(ADD_PAYMENT)
+            session.query(FILL_PAYMENT)

@@ -19,8 +19,11 @@ SETTINGS_VARIABLES = {
     "lapsed_days": "REFERSION_LAPSED_DAYS",
     "rising_days": "REFERSION_RISING_DAYS",
     "auto_approval_days": "REFERSION_AUTO_APPROVAL_DAYS",
+    "credibility_orders": "REFERSION_CREDIBILITY_ORDERS",
+    "pay_again": "REFERSION_PAY_AGAIN",
 }
 CURRENCY = re.compile(r"[A-Z]{3}")
+ID = re.compile(r"(conversion:)?[\w.-]+")
 
 
 class ReportSettings(dg.ConfigurableResource):
@@ -50,6 +53,16 @@ class ReportSettings(dg.ConfigurableResource):
     auto_approval_days: str = Field(
         default="90", description="Refersion approves pending conversions by itself after this many days."
     )
+    credibility_orders: str = Field(
+        default="20",
+        description="An affiliate's own approval rate weighs as much as the programme's with this many decided orders, "
+        "and more with more of them.",
+    )
+    pay_again: str = Field(
+        default="",
+        description="Payments that were taken back and whose conversions may be paid again, by their ids (900,901); a "
+        "single conversion as conversion:123. See summaries/payments_taken_back.",
+    )
 
     def parameters(self) -> dict[str, Value]:
         """The settings as values of the `$name`s in SQL. Raises InvalidSetting."""
@@ -62,6 +75,8 @@ class ReportSettings(dg.ConfigurableResource):
             "lapsed_days": _days("lapsed_days", self.lapsed_days),
             "rising_days": _days("rising_days", self.rising_days),
             "auto_approval_days": _days("auto_approval_days", self.auto_approval_days),
+            "credibility_orders": _number("credibility_orders", self.credibility_orders, 1, 100_000, "orders"),
+            "pay_again": _ids("pay_again", self.pay_again),
         }
 
 
@@ -91,9 +106,23 @@ def _amount(field: str, value: str) -> Decimal:
 
 
 def _days(field: str, value: str) -> int:
-    if not value.strip().isdecimal() or not 1 <= int(value) <= 3650:
-        raise _wrong(field, value, "a whole number of days, from 1 to 3650")
+    return _number(field, value, 1, 3650, "days")
+
+
+def _number(field: str, value: str, least: int, most: int, what: str) -> int:
+    if not value.strip().isdecimal() or not least <= int(value) <= most:
+        raise _wrong(field, value, f"a whole number of {what}, from {least} to {most}")
     return int(value)
+
+
+def _ids(field: str, value: str) -> str:
+    """`900,conversion:5` as `;900;conversion:5;`, in which SQL looks for one of them."""
+    found = [part.strip() for part in value.split(",") if part.strip()]
+    if not all(ID.fullmatch(part) for part in found):
+        raise _wrong(
+            field, value, "ids of payments separated by commas, or conversion:<id>, such as 900,conversion:123"
+        )
+    return "".join(f";{part}" for part in found) + ";"
 
 
 def _by_currency(field: str, value: str) -> str:

@@ -51,6 +51,10 @@ BROKEN: dict[str, list[str]] = {
         "UPDATE refersion_data.payments SET commission_total = commission_total + 0.01",
         "REBUILD payments payment_proof",
     ],
+    "summaries/payment_proof:payments_proven": [
+        "UPDATE refersion_data.payments SET vanished_at = read_at",
+        "REBUILD payments payment_proof",
+    ],
     "summaries/control_totals:control_totals_agree": [
         f"UPDATE refersion_data.conversions SET commission_total = commission_total + 0.01 WHERE {ONE}",
         "REBUILD control_totals",
@@ -101,4 +105,5 @@ def test_severity_is_an_error_where_figures_are_wrong_and_a_warning_where_a_pers
         "accepted_values",
         "affiliates_known",
         "currencies_well_formed",
+        "payments_proven",
     }

@@ -34,9 +34,11 @@ from refersion_dagster_tests.summaries.hand_made import (
     history,
     order,
     paid,
+    payment,
 )
 
 NAME = "commission_liability"
+NO_WAY = "no PayPal e-mail and no other way to be paid known"
 BUCKETS = ("due_0_30", "due_31_60", "due_61_90", "due_over_90")
 
 
@@ -71,22 +73,29 @@ def test_every_column_of_an_affiliate(books: Books) -> None:
         "affiliate_status": "ACTIVE",
         "currency": "USD",
         "due": D("32"),  # 10 + 20 - 5 + 7
-        "due_0_30": D("5"),  # 10, 12 days old, less 5, 22 days old
+        "due_0_30": D("10"),  # 12 days old
         "due_31_60": D("20"),  # February 1 to April 1 are 59 days
         "due_61_90": D("7"),  # January 1 to April 1 are 90
         "due_over_90": D("0"),
+        "credits_not_set_off": D("-5"),
         "due_conversions": 4,
         "oldest_unpaid_at": day(1, 1),
         "oldest_unpaid_days": 90,
         "pending": D("53"),  # 50 + 3
         "pending_conversions": 2,
-        "approval_rate": D("0.333333"),  # (10 + 20 + 30) of (10 + 20 + 30 + 40 + 80); credits are no orders
-        "approval_rate_of": "affiliate",
-        "accrued": D("49.6666"),  # 32 + 53 x 0.333333 = 49.666649
+        # (10 + 20 + 30) of (10 + 20 + 30 + 40), the programme's too; neither credits nor what is unqualified count.
+        "approval_rate": D("0.6"),
+        "decided_orders": 4,
+        "approval_rate_of": "affiliate and programme",
+        "accrued": D("63.8"),  # 32 + 53 x 0.6
         "accrued_if_none_approved": D("32"),
         "accrued_if_all_approved": D("85"),
         "minimum_payout": D("0"),
-        "blocked_by": "no PayPal e-mail",
+        "payment_method": None,
+        "due_paid_before": D("0"),
+        "paid_before_by": None,
+        "blocked_by": "no PayPal e-mail and no other way to be paid known",
+        "not_known": None,
     }
 
 
@@ -149,14 +158,14 @@ def test_days_are_those_of_the_reporting_time_zone(database: Path, zone: str, ap
     assert (row["due_0_30"], row["due_31_60"]) == ((D("1"), D("0")) if days <= 30 else (D("0"), D("1")))
 
 
-def test_negative_rows_lower_the_bucket_of_their_own_age(books: Books) -> None:
+def test_credits_stand_apart_until_they_are_set_off_and_no_age_is_negative(books: Books) -> None:
     row = books.conversions(
         order(1, "100", "10", created=day(1, 1)),
         cancellation(2, 1, "-100", "-10", created=day(25)),
         credit(3, "-3", created=day(15, 2)),
     ).row(NAME)
-    # -10 is 7 days old, -3 is 45, 10 is 90.
-    assert buckets(row) == (D("-10"), D("-3"), D("10"), D("0"))
+    assert buckets(row) == (D("0"), D("0"), D("10"), D("0"))
+    assert row["credits_not_set_off"] == D("-13")
     assert (row["due"], row["oldest_unpaid_days"]) == (D("-3"), 90)
 
 
@@ -169,27 +178,33 @@ def test_the_oldest_is_none_where_nothing_due_is_above_zero(books: Books) -> Non
     assert [tuple(row.values()) for row in rows] == [("EUR", None, None), ("JPY", None, None), ("USD", None, None)]
 
 
-def test_approval_rate_is_the_affiliates_else_the_programmes_of_that_currency(books: Books) -> None:
+def test_approval_rate_is_weighed_by_how_much_was_decided(database: Path) -> None:
+    books = Books(database, credibility_orders="2")
     rows = books.conversions(
         # USD: affiliate 1 has 30 of 40 approved, affiliate 2 has 0 of 60: the programme has 30 of 100.
         paid(1, "10", "30"),
         order(2, "10", "10", "DENIED"),
         order(3, "10", "100", "PENDING"),
-        order(4, "10", "60", "UNQUALIFIED", affiliate_id="2"),
+        order(4, "10", "60", "DENIED", affiliate_id="2"),
         order(5, "10", "100", "PENDING", affiliate_id="2"),
         order(6, "10", "100", "PENDING", affiliate_id="3"),
+        # Never pending: Refersion sets it on arrival.
+        order(11, "10", "500", "UNQUALIFIED", affiliate_id="2"),
         # EUR: nothing was decided, whatever was in USD.
         order(7, "10", "100", "PENDING", currency="EUR"),
         # Neither a cancellation nor a credit, nor an order without commission, decides anything.
         cancellation(8, 9, "-10", "-5", affiliate_id="3"),
         credit(9, "5", affiliate_id="3"),
         order(10, "10", "0", "DENIED", affiliate_id="3"),
-    ).rows(NAME, "currency", "affiliate_id", "approval_rate", "approval_rate_of", "accrued", order="1, 2")
+    ).rows(
+        NAME, "currency", "affiliate_id", "approval_rate", "decided_orders", "approval_rate_of", "accrued", order="1, 2"
+    )
+    both = "affiliate and programme"
     assert [tuple(row.values()) for row in rows] == [
-        ("EUR", "1", None, "nobody", D("100")),  # no rate: all of it
-        ("USD", "1", D("0.75"), "affiliate", D("75")),
-        ("USD", "2", D("0"), "affiliate", D("0")),
-        ("USD", "3", D("0.3"), "programme", D("30")),  # 0 due + 100 x 0.3
+        ("EUR", "1", None, 0, "nobody", D("100")),  # no rate: all of it
+        ("USD", "1", D("0.525"), 2, both, D("52.5")),  # 2 decided, as many as the programme: (0.75 + 0.3) / 2
+        ("USD", "2", D("0.2"), 1, both, D("20")),  # 1 of 3 parts its own: (1 x 0 + 2 x 0.3) / 3
+        ("USD", "3", D("0.3"), 0, "programme", D("30")),  # 0 due + 100 x 0.3
     ]
 
 
@@ -227,9 +242,9 @@ def test_who_cannot_be_paid_and_why(database: Path) -> None:
         ("1", "USD"): None,  # the minimum is reached
         ("1", "EUR"): None,
         ("1", "JPY"): None,
-        ("2", "USD"): "below the minimum payout; no PayPal e-mail",
-        ("2", "JPY"): "no PayPal e-mail",  # no minimum in this currency
-        ("2", "EUR"): "no PayPal e-mail",
+        ("2", "USD"): f"below the minimum payout; {NO_WAY}",
+        ("2", "JPY"): NO_WAY,  # no minimum in this currency
+        ("2", "EUR"): NO_WAY,
         ("3", "USD"): "negative balance",  # no lack of 110 to the minimum
         ("3", "EUR"): "balance of zero",
         ("4", "USD"): "affiliate not listed by Refersion",
@@ -239,8 +254,47 @@ def test_who_cannot_be_paid_and_why(database: Path) -> None:
 
 def test_a_paypal_email_that_the_account_shows_of_nobody_is_not_said_to_be_missing(books: Books) -> None:
     books.add("affiliates", affiliate(1, paypal_email=None))
-    books.conversions(order(1, "10", "1"))
-    assert blocked(books) == {("1", "USD"): "PayPal e-mail not shown by Refersion"}
+    row = books.conversions(order(1, "10", "1")).row(NAME)
+    assert (row["blocked_by"], row["not_known"]) == (None, "PayPal e-mail not shown by Refersion")
+
+
+def test_a_paypal_email_matters_where_paypal_is_how_they_are_paid(books: Books) -> None:
+    books.add("affiliates", *(affiliate(number, paypal_email=None) for number in (1, 2, 3)), affiliate(4))
+    methods = [(900, 1, "PAYPAL", 1), (901, 1, "TROLLEY", 2), (902, 2, "PAYPAL", 1), (903, 4, " ", 1)]
+    books.add(
+        "payments",
+        *(
+            payment(id_, "1", 1, affiliate__id=f"{whose}", payment_method=method, created=day(at))
+            for id_, whose, method, at in methods
+        ),
+    )
+    books.conversions(*(order(number, "10", "1", affiliate_id=f"{number}") for number in (1, 2, 3, 4)))
+    found = books.rows(NAME, "affiliate_id", "payment_method", "blocked_by")
+    assert [tuple(row.values()) for row in found] == [
+        ("1", "TROLLEY", None),  # the last time
+        ("2", "PAYPAL", "no PayPal e-mail"),
+        ("3", None, NO_WAY),  # never paid, and others are paid in two ways
+        ("4", None, None),  # there is a PayPal e-mail
+    ]
+
+
+@pytest.mark.parametrize(("method", "blocked_by"), [("PAYPAL", "no PayPal e-mail"), ("GIFT_CARD", None)])
+def test_who_was_never_paid_is_paid_as_all_others_are(books: Books, method: str, blocked_by: str | None) -> None:
+    books.add("affiliates", affiliate(1, paypal_email=None), affiliate(2))
+    books.add("payments", payment(900, "1", 1, affiliate__id="2", payment_method=method))
+    row = books.conversions(order(1, "10", "1")).row(NAME, "payment_method", "blocked_by", "not_known")
+    assert tuple(row.values()) == (method, blocked_by, None)
+
+
+def test_an_affiliate_that_is_gone_is_not_payable_as_if_listed(books: Books) -> None:
+    books.add("affiliates", affiliate(1, vanished_at=day(31)), affiliate(2, vanished_at=day(31)), affiliate(3))
+    books.add("affiliate_list", {"id": "code2", "status": "ACTIVE"})
+    rows = books.conversions(*(order(number, "10", "1", affiliate_id=f"{number}") for number in (1, 2, 3))).rows(NAME)
+    assert [(row["affiliate_status"], row["blocked_by"]) for row in rows] == [
+        (None, "affiliate no longer in Refersion"),
+        ("ACTIVE", None),  # the list still shows it
+        ("ACTIVE", None),
+    ]
 
 
 def test_the_most_is_owed_first(books: Books) -> None:
@@ -292,19 +346,21 @@ def test_whatever_the_rows(any_books: Books, conversions: list[dict[str, Any]]) 
     assert built.keys() == {key for key, rows in groups.items() if {"due", "pending"} & set(map(state, rows))}
     for key, found in built.items():
         # No reading shows when they were changed, so that they are as old as the order.
-        ages = {"due_0_30": D("0"), "due_31_60": D("0"), "due_61_90": D("0"), "due_over_90": D("0")}
+        ages = dict.fromkeys((*BUCKETS, "credits"), D("0"))
         for row in groups[key]:
             if state(row) == "due":
                 days = (READ_AT.date() - row["created"].date()).days
-                ages[BUCKETS[min(max(days - 1, 0) // 30, 3)]] += row["commission_total"]
-        assert dict(zip(BUCKETS, buckets(found), strict=True)) == ages
+                age = BUCKETS[min(max(days - 1, 0) // 30, 3)] if row["commission_total"] > 0 else "credits"
+                ages[age] += row["commission_total"]
+        assert dict(zip(BUCKETS, buckets(found), strict=True)) == {name: ages[name] for name in BUCKETS}
+        assert found["credits_not_set_off"] == ages["credits"]
         assert found["due"] == sum(ages.values())
-        own = share_approved(groups[key])
-        of_all = share_approved([row for (_, currency), rows in groups.items() if currency == key[1] for row in rows])
-        rate, whose = (
-            (own, "affiliate") if own is not None else (of_all, "programme" if of_all is not None else "nobody")
+        own, orders = share_approved(groups[key])
+        of_all, _ = share_approved(
+            [row for (_, currency), rows in groups.items() if currency == key[1] for row in rows]
         )
-        assert found["approval_rate_of"] == whose
+        assert found["decided_orders"] == orders
+        rate = None if of_all is None else ((own or 0) * orders + of_all * 20) / (orders + 20)
         if rate is None:
             assert found["approval_rate"] is None
             assert found["accrued"] == found["due"] + found["pending"]
@@ -314,11 +370,15 @@ def test_whatever_the_rows(any_books: Books, conversions: list[dict[str, Any]]) 
             assert found["accrued"] == expected.quantize(D("0.0001"), ROUND_HALF_UP)
 
 
-def share_approved(rows: list[Row]) -> Decimal | None:
-    """Of orders with commission, by commission."""
+def share_approved(rows: list[Row]) -> tuple[Decimal | None, int]:
+    """Of orders with commission that were decided after they had been pending: by commission, and their number."""
+    decided = [
+        row
+        for row in rows
+        if kind(row) == "order" and row["commission_total"] > 0 and state(row) in ("due", "paid", "denied")
+    ]
     value: dict[str, Decimal] = defaultdict(Decimal)
-    for row in rows:
-        if kind(row) == "order" and row["commission_total"] > 0:
-            value[state(row)] += row["commission_total"]
-    approved, rejected = value["due"] + value["paid"], value["denied"] + value["unqualified"]
-    return approved / (approved + rejected) if approved + rejected else None
+    for row in decided:
+        value[state(row)] += row["commission_total"]
+    approved = value["due"] + value["paid"]
+    return (approved / (approved + value["denied"]) if decided else None), len(decided)

@@ -2,9 +2,23 @@
 
 from pathlib import Path
 
-from refersion_dagster_tests.summaries.hand_made import Books, D, affiliate, cancellation, credit, day, order, paid
+import pytest
+
+from refersion_dagster_tests.summaries.hand_made import (
+    Books,
+    D,
+    affiliate,
+    cancellation,
+    credit,
+    day,
+    history,
+    order,
+    paid,
+    payment,
+)
 
 NAME = "payout_preview"
+NO_WAY = "no PayPal e-mail and no other way to be paid known"
 SPLIT = ("affiliate_id", "currency", "due", "payable_now", "held_back", "held_back_because", "missing_to_minimum")
 
 
@@ -33,6 +47,9 @@ def test_every_column_of_an_affiliate(database: Path) -> None:
         "payable_now": D("60"),
         "held_back": D("0"),
         "held_back_because": None,
+        "held_back_paid_before": D("0"),
+        "payment_method": None,
+        "not_known": None,
         "minimum_payout": D("50"),
         "missing_to_minimum": D("0"),
         "oldest_unpaid_days": 30,  # March 2 to April 1; what lowers the balance is left out
@@ -67,8 +84,8 @@ def test_what_is_paid_and_what_is_held_back_is_all_that_is_due(database: Path) -
         ("1", "EUR", D("20.4999"), D("0"), D("20.4999"), "below the minimum payout", D("0.0001")),
         ("1", "JPY", D("1"), D("1"), D("0"), None, D("0")),
         ("1", "USD", D("50"), D("50"), D("0"), None, D("0")),
-        ("2", "EUR", D("8"), D("0"), D("8"), "below the minimum payout; no PayPal e-mail", D("12.5")),
-        ("2", "USD", D("80"), D("0"), D("80"), "no PayPal e-mail", D("0")),
+        ("2", "EUR", D("8"), D("0"), D("8"), f"below the minimum payout; {NO_WAY}", D("12.5")),
+        ("2", "USD", D("80"), D("0"), D("80"), NO_WAY, D("0")),
         ("3", "EUR", D("25"), D("25"), D("0"), None, D("0")),
         # 60 owed and 50 to the minimum.
         ("3", "USD", D("-60"), D("0"), D("-60"), "negative balance", D("110")),
@@ -84,13 +101,44 @@ def test_without_a_minimum_everything_above_zero_is_paid(books: Books) -> None:
     assert tuple(row.values()) == ("1", "USD", D("0.0001"), D("0.0001"), D("0"), None, D("0"))
 
 
-def test_nothing_is_paid_where_the_account_shows_no_paypal_emails(books: Books) -> None:
+def test_it_is_not_known_what_is_paid_where_the_account_shows_no_paypal_emails(books: Books) -> None:
     books.add("affiliates", affiliate(1, paypal_email=None), affiliate(2, paypal_email=None))
-    rows = books.conversions(order(1, "10", "1"), order(2, "10", "2", affiliate_id="2")).rows(NAME, *SPLIT)
-    assert [(row["payable_now"], row["held_back"], row["held_back_because"]) for row in rows] == [
-        (D("0"), D("1"), "PayPal e-mail not shown by Refersion"),
-        (D("0"), D("2"), "PayPal e-mail not shown by Refersion"),
+    books.add("payments", payment(900, "1", 1, affiliate__id="2", payment_method="MARK_AS_PAID"))
+    books.add("payments", payment(901, "1", 1, affiliate__id="3", payment_method="PAYPAL"))
+    rows = books.conversions(order(1, "10", "1"), order(2, "10", "2", affiliate_id="2")).rows(NAME, *SPLIT, "not_known")
+    assert [(row["payable_now"], row["held_back"], row["not_known"]) for row in rows] == [
+        (None, None, "PayPal e-mail not shown by Refersion"),
+        (D("2"), D("0"), None),  # paid without PayPal
     ]
+
+
+@pytest.mark.parametrize(
+    ("pay_again", "payable", "because"),
+    [
+        ("", "100", "paid once before and taken back: 900, conversion:3"),
+        ("900", "110", "paid once before and taken back: conversion:3"),
+        ("conversion:3, 900", "115", None),
+        ("conversion:1,90", "110", "paid once before and taken back: conversion:3"),
+    ],
+)
+def test_what_was_paid_once_is_held_back_until_a_person_decides(
+    database: Path, pay_again: str, payable: str, because: str | None
+) -> None:
+    books = Books(database, minimum_payout="50", pay_again=pay_again)
+    books.add("affiliates", affiliate(1))
+    books.add("payments", payment(900, "10", 1))
+    books.add(
+        "conversion_history",
+        history(1, day(20), "new", "APPROVED", payment_status="PAID", payment_id="900"),
+        history(1, day(25), "changed", "APPROVED"),
+        history(2, day(20), "new", "APPROVED"),
+        # An account, or an older history, that names no payment.
+        history(3, day(20), "new", "APPROVED", payment_status="PAID"),
+        history(3, day(25), "changed", "APPROVED"),
+    )
+    row = books.conversions(order(1, "10", "10"), order(2, "10", "100"), order(3, "10", "5")).row(NAME)
+    assert (row["due"], row["payable_now"], row["held_back_because"]) == (D("115"), D(payable), because)
+    assert row["held_back"] == row["held_back_paid_before"] == D("115") - D(payable)
 
 
 def test_who_has_nothing_due_is_left_out(books: Books) -> None:

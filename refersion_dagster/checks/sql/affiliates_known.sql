@@ -14,6 +14,6 @@ SELECT
   sum(c.commission) AS commission
 FROM refersion_summaries.conversions AS c
 LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = c.affiliate_id
-WHERE a.affiliate_id IS NULL
+WHERE a.affiliate_id IS NULL OR a.vanished_at IS NOT NULL
 GROUP BY c.affiliate_id, c.currency
 ORDER BY count(*) DESC, c.affiliate_id, c.currency

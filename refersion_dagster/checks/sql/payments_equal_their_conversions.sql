@@ -1,6 +1,8 @@
 /*
 asset: summaries/payment_proof
-description: Every payment is the sum of the conversions that name it, and of as many as it says.
+description: >
+  No payment differs from the sum and the number of the conversions that name it. Those that cannot be compared are in
+  the check payments_proven.
 meaning: >
   Money went out that no loaded conversion explains, or conversions say they were paid and no payment says so. Read the
   months of these conversions again (job refersion_backfill); what then remains is a question to Refersion.
@@ -18,5 +20,5 @@ SELECT
   conversions_named,
   remark
 FROM refersion_summaries.payment_proof
-WHERE proof NOT IN ('agrees', 'rows not loaded', 'no rows named', 'no payment named')
+WHERE proof IN ('differs', 'payment not loaded')
 ORDER BY paid_at DESC, payment_id, currency

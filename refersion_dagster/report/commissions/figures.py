@@ -96,6 +96,7 @@ class Owed:
     """What is owed now: commission due by days since approval, and the affiliates of each age.
 
     Args:
+        credits_not_set_off: what lowers it, 0 or less, apart from the ages.
         blocked: the part of it that cannot be paid now.
         negative: what affiliates with a negative balance owe, below 0.
     """
@@ -107,10 +108,12 @@ class Owed:
     due_31_60: Decimal | None
     due_61_90: Decimal | None
     due_over_90: Decimal | None
+    credits_not_set_off: Decimal | None
     affiliates_0_30: int
     affiliates_31_60: int
     affiliates_61_90: int
     affiliates_over_90: int
+    affiliates_credits: int
     blocked: Decimal | None
     affiliates_blocked: int
     negative: Decimal | None

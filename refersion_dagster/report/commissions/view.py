@@ -158,6 +158,8 @@ def ages(of: OfCurrency) -> list[Share]:
         ("61 to 90 days", owed.affiliates_61_90, owed.due_61_90),
         ("Over 90 days", owed.affiliates_over_90, owed.due_over_90),
     ]
+    if owed.credits_not_set_off:
+        lines.append(("Credits not set off yet", owed.affiliates_credits, owed.credits_not_set_off))
     known = [max(amount, ZERO) for _, _, amount in lines if amount is not None]
     whole = sum(known, ZERO) if len(known) == len(lines) else None
     return [

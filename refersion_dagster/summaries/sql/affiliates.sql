@@ -15,7 +15,9 @@ columns:
   name: Full name.
   email: E-mail.
   company: Company.
-  status: PENDING, ACTIVE, DENIED or DISABLED; the list's word first, as it is read most often.
+  status: >
+    PENDING, ACTIVE, DENIED or DISABLED; the list's word first, as it is read most often. NULL for an affiliate that
+    Refersion no longer shows.
   country: Country.
   offer_id: Offer the affiliate is in now.
   paypal_email: PayPal e-mail.
@@ -23,6 +25,7 @@ columns:
   email_hash: Hash of the e-mail in the form that customers' e-mails have, for comparing.
   paypal_email_hash: Hash of the PayPal e-mail.
   in_list: Whether REST /affiliate/list shows the affiliate.
+  vanished_at: When a reading no longer showed the affiliate, UTC; NULL while Refersion shows it.
 needs:
   affiliate_id: affiliates.id | affiliate_get.id | affiliate_list.id
   affiliate_code: affiliates.rfsn_parameter | affiliate_get.affiliate_code | affiliate_list.id
@@ -43,7 +46,8 @@ WITH graphql AS (
     nullif(trim(country), '') AS country,
     nullif(trim(paypal_email), '') AS paypal_email,
     email_hash,
-    paypal_email_hash
+    paypal_email_hash,
+    vanished_at
   FROM refersion_data.affiliates
 ),
 
@@ -84,7 +88,9 @@ listed AS (
     max(nullif(trim(concat(l.first_name, ' ', l.last_name)), '')) AS name,
     max(nullif(trim(l.email), '')) AS email,
     max(nullif(l.status, '')) AS status,
-    max(l.offer_id) AS offer_id
+    max(l.offer_id) AS offer_id,
+    count(CASE WHEN l.vanished_at IS NULL THEN 1 END) > 0 AS is_there,
+    max(l.vanished_at) AS vanished_at
   FROM refersion_data.affiliate_list AS l
   LEFT JOIN numbers AS n ON n.affiliate_code = l.id
   GROUP BY coalesce(n.affiliate_id, l.id)
@@ -94,6 +100,17 @@ ids AS (
   SELECT affiliate_id FROM codes
   UNION
   SELECT affiliate_id FROM listed
+),
+
+-- Gone is one that each of the two that know the affiliate no longer shows.
+shown AS (
+  SELECT
+    coalesce(g.affiliate_id, l.affiliate_id) AS affiliate_id,
+    (g.affiliate_id IS NULL OR g.vanished_at IS NOT NULL)
+      AND (l.affiliate_id IS NULL OR NOT l.is_there) AS is_gone,
+    greatest(coalesce(g.vanished_at, l.vanished_at), coalesce(l.vanished_at, g.vanished_at)) AS vanished_at
+  FROM graphql AS g
+  FULL JOIN listed AS l ON l.affiliate_id = g.affiliate_id
 ),
 
 offered AS (
@@ -106,7 +123,7 @@ SELECT
   coalesce(g.name, d.name, l.name) AS name,
   coalesce(l.email, g.email, d.email) AS email,
   d.company,
-  coalesce(l.status, g.status, d.status) AS status,
+  CASE WHEN NOT coalesce(s.is_gone, FALSE) THEN coalesce(l.status, g.status, d.status) END AS status,
   g.country,
   coalesce(l.offer_id, d.offer_id) AS offer_id,
   g.paypal_email,
@@ -116,10 +133,12 @@ SELECT
   END AS has_paypal_email,
   g.email_hash,
   g.paypal_email_hash,
-  l.affiliate_id IS NOT NULL AS in_list
+  coalesce(l.is_there, FALSE) AS in_list,
+  CASE WHEN s.is_gone THEN s.vanished_at END AS vanished_at
 FROM ids AS i
 LEFT JOIN codes AS c ON c.affiliate_id = i.affiliate_id
 LEFT JOIN graphql AS g ON g.affiliate_id = i.affiliate_id
 LEFT JOIN details AS d ON d.affiliate_id = i.affiliate_id
 LEFT JOIN listed AS l ON l.affiliate_id = i.affiliate_id
+LEFT JOIN shown AS s ON s.affiliate_id = i.affiliate_id
 CROSS JOIN offered AS o

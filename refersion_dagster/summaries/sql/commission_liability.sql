@@ -3,7 +3,8 @@ group: owed
 description: >
   What is owed to each affiliate: commission due by age, commission that waits for approval, and how much of that is
   likely to become due. Only affiliates with something due or pending have a row. Negative rows (cancellations,
-  commission taken back by hand) lower what is due, in the bucket of their own age.
+  commission taken back by hand) lower what is due; until they are set off by a payment they stand in a column of their
+  own, so that no age is negative because of them.
 grain: one row per affiliate and currency with commission due or pending
 primary_key: [affiliate_id, currency]
 owners: [team:data]
@@ -17,12 +18,14 @@ columns:
   affiliate_email: E-mail.
   affiliate_status: PENDING, ACTIVE, DENIED or DISABLED; NULL where Refersion does not list the affiliate.
   currency: Currency of every amount of the row.
-  due: Commission approved and not paid, the sum of the four buckets.
+  due: Commission approved and not paid, the sum of the four buckets and credits_not_set_off.
   due_0_30: >
-    Commission due, approved up to 30 days ago, counted to the day of the last reading in the reporting time zone.
+    Commission due of rows above 0, approved up to 30 days ago, counted to the day of the last reading in the reporting
+    time zone.
   due_31_60: Commission due, approved 31 to 60 days ago.
   due_61_90: Commission due, approved 61 to 90 days ago.
   due_over_90: Commission due, approved more than 90 days ago.
+  credits_not_set_off: Cancellations and negative credits that are due, 0 or less, whatever their age.
   due_conversions: Number of conversions due.
   oldest_unpaid_at: When the oldest conversion due was approved, UTC; those that lower the balance are left out.
   oldest_unpaid_days: Its age in days; NULL where nothing due is above 0.
@@ -30,17 +33,29 @@ columns:
   pending_conversions: Number of conversions that wait for approval.
   approval_rate: >
     Share of decided orders' commission that was approved, a fraction; NULL where nothing was decided yet. Orders with
-    commission above 0 are counted.
+    commission above 0 are counted that are approved or denied; unqualified ones never were pending. The affiliate's own
+    rate is weighed with the programme's in this currency by decided_orders: as many as REFERSION_CREDIBILITY_ORDERS
+    says count as much as the programme.
+  decided_orders: Number of the affiliate's orders that are counted.
   approval_rate_of: >
-    Whose rate it is, the affiliate's own or, where nothing of the affiliate's was decided yet, the programme's in this
-    currency; nobody where nothing was decided at all.
+    Whose rate it is, affiliate and programme or, where nothing of the affiliate's was decided yet, programme; nobody
+    where nothing was decided at all.
   accrued: Due + pending x approval rate; where there is no rate, pending counts in full.
   accrued_if_none_approved: The accrual if none of what is pending is approved, which is what is due.
   accrued_if_all_approved: The accrual if all of it is.
   minimum_payout: Commission below this is not paid out yet (REFERSION_MINIMUM_PAYOUT).
+  payment_method: >
+    How the affiliate was paid last; where there was no such payment, how all others are if that is one way. NULL where
+    it is not known.
+  due_paid_before: >
+    The part of due that was paid once and taken back (payments_taken_back), unless REFERSION_PAY_AGAIN names it.
+  paid_before_by: Ids of the payments that paid it, separated by commas; conversion:<id> where no reading said which.
   blocked_by: >
-    Why what is due cannot be paid now, reasons separated by semicolons; NULL where nothing is in the way. A missing
-    PayPal e-mail is told where commission is only pending, too.
+    Why the rest of what is due cannot be paid now, reasons separated by semicolons; NULL where nothing is in the way. A
+    missing PayPal e-mail counts where the affiliate is paid by PayPal, or where no other way is known. It is told where
+    commission is only pending, too.
+  not_known: >
+    What keeps from saying whether it can be paid: PayPal e-mails are not shown by Refersion. NULL where it is known.
 sums:
   due: due
   pending: pending
@@ -50,6 +65,11 @@ needs:
     - conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   affiliate_name: []
   affiliate_email: []
+  payment_method: payments.payment_method
+  blocked_by: &paid conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
+  due_paid_before: *paid
+  paid_before_by: *paid
+  not_known: *paid
 */
 WITH aged AS (
   SELECT
@@ -62,12 +82,41 @@ WITH aged AS (
     c.approved_at,
     d.today - CAST(c.approved_at AT TIME ZONE $report_timezone AS DATE) AS days,
     CASE
-      WHEN c.kind = 'order' AND c.state IN ('due', 'paid', 'denied', 'unqualified') AND c.commission > 0
+      WHEN c.kind = 'order' AND c.state IN ('due', 'paid', 'denied') AND c.commission > 0
         THEN c.commission
       ELSE 0
-    END AS decided
+    END AS decided,
+    b.payment_id AS paid_before_by,
+    b.conversion_id IS NOT NULL AS was_paid_before,
+    c.conversion_id
   FROM refersion_summaries.conversions AS c
   CROSS JOIN refersion_summaries.data_as_of AS d
+  LEFT JOIN refersion_summaries.payments_taken_back AS b
+    ON b.conversion_id = c.conversion_id AND b.state = 'due' AND NOT b.is_released
+),
+
+paid_before AS (
+  SELECT affiliate_id, currency, string_agg(payment, ', ' ORDER BY payment) AS payments
+  FROM (
+    SELECT DISTINCT affiliate_id, currency, coalesce(paid_before_by, concat('conversion:', conversion_id)) AS payment
+    FROM aged
+    WHERE was_paid_before
+  ) AS found
+  GROUP BY affiliate_id, currency
+),
+
+methods AS (
+  SELECT
+    affiliate_id,
+    payment_method,
+    row_number() OVER (PARTITION BY affiliate_id ORDER BY paid_at DESC, payment_id DESC) AS place
+  FROM refersion_summaries.payments
+  WHERE trim(payment_method) <> ''
+),
+
+usual AS (
+  SELECT CASE WHEN count(DISTINCT payment_method) = 1 THEN max(payment_method) END AS payment_method
+  FROM methods
 ),
 
 per_affiliate AS (
@@ -77,10 +126,16 @@ per_affiliate AS (
     max(affiliate_name) AS name,
     max(affiliate_email) AS email,
     sum(CASE WHEN state = 'due' THEN commission ELSE 0 END) AS due,
-    sum(CASE WHEN state = 'due' AND days <= 30 THEN commission ELSE 0 END) AS due_0_30,
-    sum(CASE WHEN state = 'due' AND days BETWEEN 31 AND 60 THEN commission ELSE 0 END) AS due_31_60,
-    sum(CASE WHEN state = 'due' AND days BETWEEN 61 AND 90 THEN commission ELSE 0 END) AS due_61_90,
-    sum(CASE WHEN state = 'due' AND days > 90 THEN commission ELSE 0 END) AS due_over_90,
+    sum(CASE WHEN state = 'due' AND commission > 0 AND days <= 30 THEN commission ELSE 0 END) AS due_0_30,
+    sum(CASE WHEN state = 'due' AND commission > 0 AND days BETWEEN 31 AND 60 THEN commission ELSE 0 END)
+      AS due_31_60,
+    sum(CASE WHEN state = 'due' AND commission > 0 AND days BETWEEN 61 AND 90 THEN commission ELSE 0 END)
+      AS due_61_90,
+    sum(CASE WHEN state = 'due' AND commission > 0 AND days > 90 THEN commission ELSE 0 END) AS due_over_90,
+    sum(CASE WHEN state = 'due' AND commission < 0 THEN commission ELSE 0 END) AS credits_not_set_off,
+    sum(CASE WHEN was_paid_before THEN commission ELSE 0 END) AS due_paid_before,
+    count(CASE WHEN state = 'due' AND NOT was_paid_before THEN 1 END) AS due_first_time,
+    count(CASE WHEN decided > 0 THEN 1 END) AS decided_orders,
     count(CASE WHEN state = 'due' THEN 1 END) AS due_conversions,
     min(CASE WHEN state = 'due' AND commission > 0 THEN approved_at END) AS oldest_unpaid_at,
     max(CASE WHEN state = 'due' AND commission > 0 THEN days END) AS oldest_unpaid_days,
@@ -101,27 +156,65 @@ per_programme AS (
 rated AS (
   SELECT
     a.*,
+    a.due - a.due_paid_before AS to_pay,
+    CAST(a.approved / nullif(a.decided, 0) AS DECIMAL(18, 12)) AS own_rate,
+    CAST(p.approved / nullif(p.decided, 0) AS DECIMAL(18, 12)) AS programme_rate,
     CASE
-      WHEN a.decided > 0 THEN CAST(CAST(a.approved / nullif(a.decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6))
-      ELSE CAST(CAST(p.approved / nullif(p.decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6))
-    END AS approval_rate,
-    CASE WHEN a.decided > 0 THEN 'affiliate' WHEN p.decided > 0 THEN 'programme' ELSE 'nobody' END AS approval_rate_of
+      WHEN a.decided > 0 THEN 'affiliate and programme'
+      WHEN p.decided > 0 THEN 'programme'
+      ELSE 'nobody'
+    END AS approval_rate_of
   FROM per_affiliate AS a
   JOIN per_programme AS p ON p.currency = a.currency
   WHERE a.due_conversions > 0 OR a.pending_conversions > 0
+),
+
+weighed AS (
+  SELECT
+    r.*,
+    CAST(
+      CAST(
+        (coalesce(own_rate, 0) * decided_orders + programme_rate * $credibility_orders)
+          / (decided_orders + $credibility_orders)
+        AS DECIMAL(38, 12)
+      ) AS DECIMAL(18, 6)
+    ) AS approval_rate
+  FROM rated AS r
+),
+
+payable AS (
+  SELECT
+    w.*,
+    a.affiliate_id IS NOT NULL AS is_listed,
+    a.name AS listed_name,
+    a.email AS listed_email,
+    a.status,
+    a.vanished_at,
+    a.has_paypal_email,
+    coalesce(m.payment_method, u.payment_method) AS payment_method,
+    CASE
+      WHEN coalesce(m.payment_method, u.payment_method) IS NULL THEN 'not known'
+      WHEN position('paypal' IN lower(coalesce(m.payment_method, u.payment_method))) > 0 THEN 'PayPal'
+      ELSE 'other'
+    END AS paid_by
+  FROM weighed AS w
+  CROSS JOIN usual AS u
+  LEFT JOIN methods AS m ON m.affiliate_id = w.affiliate_id AND m.place = 1
+  LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = w.affiliate_id
 )
 
 SELECT
   r.affiliate_id,
-  coalesce(a.name, r.name) AS affiliate_name,
-  coalesce(a.email, r.email) AS affiliate_email,
-  a.status AS affiliate_status,
+  coalesce(r.listed_name, r.name) AS affiliate_name,
+  coalesce(r.listed_email, r.email) AS affiliate_email,
+  r.status AS affiliate_status,
   r.currency,
   CAST(r.due AS DECIMAL(38, 4)) AS due,
   CAST(r.due_0_30 AS DECIMAL(38, 4)) AS due_0_30,
   CAST(r.due_31_60 AS DECIMAL(38, 4)) AS due_31_60,
   CAST(r.due_61_90 AS DECIMAL(38, 4)) AS due_61_90,
   CAST(r.due_over_90 AS DECIMAL(38, 4)) AS due_over_90,
+  CAST(r.credits_not_set_off AS DECIMAL(38, 4)) AS credits_not_set_off,
   r.due_conversions,
   r.oldest_unpaid_at,
   -- Not greatest(), which makes 0 of no age at all.
@@ -129,26 +222,35 @@ SELECT
   CAST(r.pending AS DECIMAL(38, 4)) AS pending,
   r.pending_conversions,
   r.approval_rate,
+  r.decided_orders,
   r.approval_rate_of,
   CAST(r.due + CAST(r.pending AS DECIMAL(28, 4)) * coalesce(r.approval_rate, 1) AS DECIMAL(38, 4)) AS accrued,
   CAST(r.due AS DECIMAL(38, 4)) AS accrued_if_none_approved,
   CAST(r.due + r.pending AS DECIMAL(38, 4)) AS accrued_if_all_approved,
   c.minimum_payout,
+  r.payment_method,
+  CAST(r.due_paid_before AS DECIMAL(38, 4)) AS due_paid_before,
+  b.payments AS paid_before_by,
   nullif(
     concat_ws(
       '; ',
-      CASE WHEN r.due < 0 THEN 'negative balance' END,
-      CASE WHEN r.due = 0 AND r.due_conversions > 0 THEN 'balance of zero' END,
-      CASE WHEN r.due > 0 AND r.due < c.minimum_payout THEN 'below the minimum payout' END,
+      CASE WHEN r.to_pay < 0 THEN 'negative balance' END,
+      CASE WHEN r.to_pay = 0 AND r.due_first_time > 0 THEN 'balance of zero' END,
+      CASE WHEN r.to_pay > 0 AND r.to_pay < c.minimum_payout THEN 'below the minimum payout' END,
       CASE
-        WHEN a.affiliate_id IS NULL THEN 'affiliate not listed by Refersion'
-        WHEN a.has_paypal_email IS NULL THEN 'PayPal e-mail not shown by Refersion'
-        WHEN NOT a.has_paypal_email THEN 'no PayPal e-mail'
+        WHEN NOT r.is_listed THEN 'affiliate not listed by Refersion'
+        WHEN r.vanished_at IS NOT NULL THEN 'affiliate no longer in Refersion'
+        WHEN NOT r.has_paypal_email AND r.paid_by = 'PayPal' THEN 'no PayPal e-mail'
+        WHEN NOT r.has_paypal_email AND r.paid_by = 'not known' THEN 'no PayPal e-mail and no other way to be paid known'
       END
     ),
     ''
-  ) AS blocked_by
-FROM rated AS r
+  ) AS blocked_by,
+  CASE
+    WHEN r.is_listed AND r.vanished_at IS NULL AND r.has_paypal_email IS NULL AND r.paid_by <> 'other'
+      THEN 'PayPal e-mail not shown by Refersion'
+  END AS not_known
+FROM payable AS r
 JOIN refersion_summaries.currencies AS c ON c.currency = r.currency
-LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = r.affiliate_id
+LEFT JOIN paid_before AS b ON b.affiliate_id = r.affiliate_id AND b.currency = r.currency
 ORDER BY r.due DESC, r.pending DESC, r.affiliate_id, r.currency

@@ -19,17 +19,21 @@ columns:
   paid_at: When it was paid, UTC.
   paid_month: First day of that month in the reporting time zone.
   proof: >
-    agrees (amount and number); differs; rows not loaded (fewer conversions than Refersion says, and every unpaid one of
-    the affiliate's was read after the payment, so that those missing are not in the warehouse at all, for example
-    because they are older than REFERSION_START_DATE); no rows named (this account's conversions do not say which
-    payment paid them); payment not loaded (conversions name a payment that is not there); no payment named.
-  amount: What was paid, as the payment says; 0 where the payment is not loaded or in another currency.
+    agrees (amount and number), which alone is a proof; differs; taken back (conversions that it paid, as readings
+    showed, are not paid by it any more); gone (Refersion no longer shows the payment); rows from before the first load
+    (fewer conversions than Refersion says, and every unpaid one of the affiliate's was read after the payment, so that
+    those missing were made, or deleted, before conversions were first loaded); no rows named (this account's
+    conversions do not say which payment paid them); payment not loaded (conversions name a payment that is not there);
+    no payment named.
+  amount: What was paid, as the payment says; 0 where it is gone, not loaded or in another currency.
   conversions_commission: Commission of the conversions that name it.
   commission_difference: Amount less that commission; has to be 0.
   conversions_paid: Number of conversions, as the payment says; NULL where it does not.
   conversions_named: Number of conversions that name it.
   conversions_difference: The one less the other; has to be 0.
   commission_paid: Of their commission, that of conversions that count as paid today (approved, not vanished).
+  conversions_left: Number of conversions that it paid, as a reading showed, and does not pay any more.
+  commission_left: Commission of those, as it is now.
   conversions_vanished: Number of those that vanished from Refersion since.
   conversions_denied: Number of those that are not approved any more.
   test_conversions: Number of test conversions that name it, which count nowhere.
@@ -99,11 +103,58 @@ unpaid_of_anybody AS (
   GROUP BY currency
 ),
 
+paid_once AS (
+  SELECT DISTINCT h.id, h.payment_id
+  FROM refersion_data.conversion_history AS h
+  WHERE h.payment_id IS NOT NULL
+),
+
+-- Of rows that vanished, the last state is all that is known: they are still counted as paid.
+gone_from AS (
+  SELECT h.payment_id, c.currency, count(*) AS conversions, sum(c.commission_total) AS commission
+  FROM paid_once AS h
+  JOIN refersion_data.conversions AS c ON c.id = h.id
+  WHERE coalesce(c.payment_id, c.payment__id, '') <> h.payment_id
+    AND NOT coalesce(c.is_test_conversion, FALSE)
+  GROUP BY h.payment_id, c.currency
+),
+
+payments AS (
+  SELECT
+    p.payment_id,
+    p.currency,
+    p.affiliate_id,
+    p.paid_at,
+    p.paid_month,
+    p.amount,
+    p.conversions,
+    FALSE AS is_gone,
+    CAST(NULL AS DECIMAL(18, 4)) AS amount_then
+  FROM refersion_summaries.payments AS p
+  UNION ALL
+  SELECT
+    id,
+    currency,
+    affiliate__id,
+    created,
+    CAST(date_trunc('month', created AT TIME ZONE $report_timezone) AS DATE),
+    CAST(0 AS DECIMAL(18, 4)),
+    CAST(NULL AS BIGINT),
+    TRUE,
+    commission_total
+  FROM refersion_data.payments
+  WHERE vanished_at IS NOT NULL
+),
+
 compared AS (
   SELECT
     coalesce(p.payment_id, n.payment_id) AS payment_id,
     coalesce(p.currency, n.currency) AS currency,
     p.payment_id IS NOT NULL AS is_loaded,
+    coalesce(p.is_gone, FALSE) AS is_gone,
+    p.amount_then,
+    coalesce(g.conversions, 0) AS conversions_left,
+    coalesce(g.commission, 0) AS commission_left,
     p.affiliate_id,
     p.paid_at,
     p.paid_month,
@@ -119,8 +170,9 @@ compared AS (
     coalesce(
       sum(n.conversions) OVER (PARTITION BY coalesce(p.payment_id, n.payment_id)), 0
     ) AS conversions_of_all_currencies
-  FROM refersion_summaries.payments AS p
+  FROM payments AS p
   FULL JOIN named AS n ON n.payment_id = p.payment_id AND n.currency = p.currency
+  LEFT JOIN gone_from AS g ON g.payment_id = p.payment_id AND g.currency = p.currency
   -- A payment that is not there and that tests alone name is no payment.
   WHERE p.payment_id IS NOT NULL OR n.conversions > 0
 ),
@@ -152,9 +204,11 @@ SELECT
   CASE
     WHEN e.payment_id = '(none)' THEN 'no payment named'
     WHEN NOT e.is_loaded AND NOT e.is_of_other_currency THEN 'payment not loaded'
+    WHEN e.is_gone THEN 'gone'
     WHEN e.is_loaded AND e.agrees THEN 'agrees'
+    WHEN e.is_loaded AND e.has_too_few AND e.conversions_left > 0 THEN 'taken back'
     WHEN names.payments = 0 THEN 'no rows named'
-    WHEN e.is_loaded AND e.has_too_few AND NOT e.has_unread THEN 'rows not loaded'
+    WHEN e.is_loaded AND e.has_too_few AND NOT e.has_unread THEN 'rows from before the first load'
     ELSE 'differs'
   END AS proof,
   CAST(e.amount AS DECIMAL(38, 4)) AS amount,
@@ -164,6 +218,8 @@ SELECT
   e.conversions AS conversions_named,
   e.conversions_paid - e.conversions AS conversions_difference,
   CAST(e.commission_paid AS DECIMAL(38, 4)) AS commission_paid,
+  e.conversions_left,
+  CAST(e.commission_left AS DECIMAL(38, 4)) AS commission_left,
   e.vanished AS conversions_vanished,
   e.denied AS conversions_denied,
   e.tests AS test_conversions,
@@ -171,8 +227,17 @@ SELECT
     concat_ws(
       '; ',
       CASE
-        WHEN names.payments > 0 AND e.is_loaded AND e.has_too_few AND e.has_unread
+        WHEN names.payments > 0 AND e.is_loaded AND NOT e.is_gone AND e.has_too_few AND e.has_unread
+          AND e.conversions_left = 0
           THEN 'unpaid conversions of the affiliate were last read before the payment: read them again'
+      END,
+      CASE
+        WHEN e.is_gone
+          THEN concat('Refersion no longer shows it; it was ', CAST(e.amount_then AS VARCHAR), ' ', e.currency)
+      END,
+      CASE
+        WHEN e.conversions_left > 0
+          THEN concat(CAST(e.conversions_left AS VARCHAR), ' conversions that it paid are not paid by it any more')
       END,
       CASE WHEN e.is_of_other_currency THEN 'the payment is in another currency' END,
       CASE WHEN e.has_other_currency THEN 'conversions in another currency name it' END,
@@ -185,4 +250,4 @@ SELECT
 FROM explained AS e
 CROSS JOIN names
 LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = e.affiliate_id
-ORDER BY CASE WHEN e.is_loaded AND e.agrees THEN 1 ELSE 0 END, e.paid_at DESC, e.payment_id, e.currency
+ORDER BY CASE WHEN e.is_loaded AND e.agrees AND NOT e.is_gone THEN 1 ELSE 0 END, e.paid_at DESC, e.payment_id, e.currency

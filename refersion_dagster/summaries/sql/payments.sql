@@ -1,7 +1,8 @@
 /*
 group: core
 description: >
-  Every payment to an affiliate, with whom it went to and the day it was made.
+  Every payment to an affiliate, with whom it went to and the day it was made. Payments that Refersion no longer shows
+  are left out; payment_proof has them.
 grain: one row per payment
 primary_key: [payment_id]
 owners: [team:data]
@@ -10,8 +11,8 @@ questions:
 columns:
   payment_id: Payment id.
   affiliate_id: >
-    Affiliate that was paid; found by e-mail or by the conversions it paid where the payment does not say, else
-    (unknown).
+    Affiliate that was paid. Where the payment does not say, found by e-mail, else by the conversions it paid, as they
+    were when they were first seen paid: conversions that were moved since do not move the payment. Else (unknown).
   amount: Amount paid.
   currency: Currency of the amount.
   conversions: Number of conversions that Refersion says it paid.
@@ -31,6 +32,17 @@ WITH emails AS (
   GROUP BY lower(email)
 ),
 
+paid_then AS (
+  SELECT
+    coalesce(h.payment_id, c.payment_id) AS payment_id,
+    h.affiliate_id,
+    row_number() OVER (PARTITION BY coalesce(h.payment_id, c.payment_id) ORDER BY h.seen_at, h.id) AS place
+  FROM refersion_data.conversion_history AS h
+  LEFT JOIN refersion_summaries.conversions AS c ON c.conversion_id = h.id
+  WHERE h.affiliate_id IS NOT NULL AND h.payment_status = 'PAID'
+    AND coalesce(h.payment_id, c.payment_id) IN (SELECT id FROM refersion_data.payments WHERE affiliate__id IS NULL)
+),
+
 paid_rows AS (
   SELECT payment_id, min(affiliate_id) AS affiliate_id
   FROM refersion_summaries.conversions
@@ -41,7 +53,7 @@ paid_rows AS (
 SELECT
   p.id AS payment_id,
   coalesce(
-    p.affiliate__id, r.affiliate_id, e.affiliate_id, nullif(lower(trim(p.affiliate__email)), ''), '(unknown)'
+    p.affiliate__id, e.affiliate_id, t.affiliate_id, r.affiliate_id, nullif(lower(trim(p.affiliate__email)), ''), '(unknown)'
   ) AS affiliate_id,
   p.commission_total AS amount,
   p.currency,
@@ -51,5 +63,7 @@ SELECT
   CAST(date_trunc('month', p.created AT TIME ZONE $report_timezone) AS DATE) AS paid_month,
   p.payment_method
 FROM refersion_data.payments AS p
+LEFT JOIN paid_then AS t ON t.payment_id = p.id AND t.place = 1
 LEFT JOIN paid_rows AS r ON r.payment_id = p.id
 LEFT JOIN emails AS e ON e.email = lower(trim(p.affiliate__email))
+WHERE p.vanished_at IS NULL

@@ -2,8 +2,10 @@
 group: owed
 description: >
   What would be paid out if everybody were paid now, and what is held back and why. Paid out is a balance above 0 that
-  reaches the minimum payout, to an affiliate with a PayPal e-mail. Refersion pays nothing by itself; whether an
-  affiliate who is not ACTIVE is paid is for the merchant to decide, so that does not hold anything back here.
+  reaches the minimum payout, to an affiliate who can be paid: by PayPal with a PayPal e-mail, or in the way they were
+  paid before. Commission that was paid once and taken back is held back with the payment's number until
+  REFERSION_PAY_AGAIN names it. Refersion pays nothing by itself; whether an affiliate who is not ACTIVE is paid is for
+  the merchant to decide, so that does not hold anything back here.
 grain: one row per affiliate and currency with commission due
 primary_key: [affiliate_id, currency]
 owners: [team:data]
@@ -18,9 +20,12 @@ columns:
   currency: Currency of every amount of the row.
   conversions: Number of conversions due.
   due: Commission due, payable_now + held_back.
-  payable_now: What would be paid out now.
-  held_back: What would not; negative where the affiliate owes.
-  held_back_because: Why, reasons separated by semicolons; NULL where it would be paid.
+  payable_now: What would be paid out now; NULL where that is not known (see not_known).
+  held_back: What would not; negative where the affiliate owes. NULL where it is not known.
+  held_back_because: Why, reasons separated by semicolons; NULL where all of it would be paid.
+  held_back_paid_before: The part of held_back that was paid once and taken back (payments_taken_back).
+  payment_method: How the affiliate was paid last, or all others are; NULL where it is not known.
+  not_known: Why it is not known whether the affiliate can be paid; NULL where it is known.
   minimum_payout: Commission below this is not paid out yet (REFERSION_MINIMUM_PAYOUT).
   missing_to_minimum: How much more has to become due to reach it; 0 where it is reached.
   oldest_unpaid_days: Days since the oldest conversion due was approved; NULL where nothing due is above 0.
@@ -29,6 +34,12 @@ sums:
 needs:
   affiliate_name: []
   affiliate_email: []
+  payable_now: &paid conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
+  held_back: *paid
+  held_back_because: *paid
+  held_back_paid_before: *paid
+  missing_to_minimum: *paid
+  not_known: *paid
 */
 SELECT
   affiliate_id,
@@ -38,11 +49,24 @@ SELECT
   currency,
   due_conversions AS conversions,
   due,
-  CAST(CASE WHEN blocked_by IS NULL THEN due ELSE 0 END AS DECIMAL(38, 4)) AS payable_now,
-  CAST(CASE WHEN blocked_by IS NULL THEN 0 ELSE due END AS DECIMAL(38, 4)) AS held_back,
-  blocked_by AS held_back_because,
+  CAST(
+    CASE WHEN blocked_by IS NOT NULL THEN 0 WHEN not_known IS NULL THEN due - due_paid_before END AS DECIMAL(38, 4)
+  ) AS payable_now,
+  CAST(CASE WHEN blocked_by IS NOT NULL THEN due WHEN not_known IS NULL THEN due_paid_before END AS DECIMAL(38, 4))
+    AS held_back,
+  nullif(
+    concat_ws(
+      '; ',
+      blocked_by,
+      CASE WHEN paid_before_by IS NOT NULL THEN concat('paid once before and taken back: ', paid_before_by) END
+    ),
+    ''
+  ) AS held_back_because,
+  due_paid_before AS held_back_paid_before,
+  payment_method,
+  not_known,
   minimum_payout,
-  CAST(greatest(minimum_payout - due, 0) AS DECIMAL(38, 4)) AS missing_to_minimum,
+  CAST(greatest(minimum_payout - (due - due_paid_before), 0) AS DECIMAL(38, 4)) AS missing_to_minimum,
   oldest_unpaid_days
 FROM refersion_summaries.commission_liability
 WHERE due_conversions > 0

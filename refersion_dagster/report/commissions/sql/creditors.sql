@@ -14,7 +14,14 @@ SELECT
   due,
   due_over_90,
   oldest_unpaid_days,
-  blocked_by
+  nullif(
+    concat_ws(
+      '; ',
+      blocked_by,
+      CASE WHEN paid_before_by IS NOT NULL THEN concat('paid once before and taken back: ', paid_before_by) END
+    ),
+    ''
+  ) AS blocked_by
 FROM placed
 WHERE place <= $most
 ORDER BY currency, place
