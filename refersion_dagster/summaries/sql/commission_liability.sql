@@ -87,12 +87,12 @@ WITH aged AS (
       ELSE 0
     END AS decided,
     b.payment_id AS paid_before_by,
-    b.conversion_id IS NOT NULL AS was_paid_before,
+    c.state = 'due' AND NOT coalesce(b.is_released, TRUE) AS was_paid_before,
     c.conversion_id
   FROM refersion_summaries.conversions AS c
   CROSS JOIN refersion_summaries.data_as_of AS d
-  LEFT JOIN refersion_summaries.payments_taken_back AS b
-    ON b.conversion_id = c.conversion_id AND b.state = 'due' AND NOT b.is_released
+  -- By the id alone: DuckDB 2.0 makes comparisons of the sums false where the join's conditions leave none of b.
+  LEFT JOIN refersion_summaries.payments_taken_back AS b ON b.conversion_id = c.conversion_id
 ),
 
 paid_before AS (
