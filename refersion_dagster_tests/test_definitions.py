@@ -48,6 +48,7 @@ SUMMARIES = {
         "commission_roll_forward",
         "due_periods",
         "payment_proof",
+        "payments_taken_back",
         "payout_lag",
         "payout_preview",
         "reversals",

@@ -18,6 +18,9 @@ def lacking(name: str, *tables: str, fields: tuple[str, ...] = (), **more: Any) 
 
 
 CLICKS_OF = {by: tuple(f"commission_by_{by}.{one}" for one in ("clicks", "conversion_rate", "epc")) for by in BY}
+# Without PayPal e-mails, what is paid is known of those who are not paid by PayPal; of the others it is NULL, and
+# not_known, which is NULL on the full account, says why.
+PAID_OTHERWISE = ("payout_preview.payable_now", "payout_preview.not_known")
 
 PARTIAL = [
     Partial(
@@ -51,17 +54,22 @@ PARTIAL = [
     lacking(
         *("no affiliates", "affiliates"),
         fields=("Query.affiliates",),
-        unknown=("affiliates.has_paypal_email", "payout_preview.payable_now"),
-        known=("payout_preview.due", "affiliates.status", "commission_by_affiliate.affiliate_name"),
+        estimates=ESTIMATED | {"not_known"},
+        unknown=("affiliates.has_paypal_email",),
+        known=(
+            *PAID_OTHERWISE,
+            "payout_preview.due",
+            "affiliates.status",
+            "commission_by_affiliate.affiliate_name",
+        ),
     ),
     lacking(*("no offers", "offers"), fields=("Query.offers",), known=("commission_by_offer.offer_name",)),
     lacking(
         *("no PayPal e-mail", "affiliates"),
         fields=("Affiliate.paypal_email",),
         lacks=("affiliates.paypal_email",),
-        estimates=ESTIMATED | {"evidence"},  # the PayPal e-mail is not named in it
-        unknown=("payout_preview.payable_now", "commission_liability.blocked_by"),
-        known=("commission_liability.due",),
+        estimates=ESTIMATED | {"not_known", "evidence"},  # the PayPal e-mail is not named in it
+        known=(*PAID_OTHERWISE, "commission_liability.due"),
     ),
     lacking(*("no code", "affiliates"), fields=("Affiliate.rfsn_parameter",), lacks=("affiliates.rfsn_parameter",)),
     lacking(
@@ -99,7 +107,7 @@ PARTIAL = [
         ("affiliate_list", "affiliate_get", "affiliates"),
         {"plan_excludes": list(PATHS[:2]), "remove_fields": ["Query.affiliates"]},
         lacks=("affiliate_list", "affiliate_get", "affiliates"),
-        unknown=("affiliate_activity.status",),
+        unknown=("affiliate_activity.status", "payout_preview.payable_now", "commission_liability.blocked_by"),
         known=("commission_by_affiliate.affiliate_name", "commission_liability.due"),
     ),
     Partial(

@@ -66,10 +66,14 @@ needs:
   affiliate_name: []
   affiliate_email: []
   payment_method: payments.payment_method
-  blocked_by: &paid conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
-  due_paid_before: *paid
+  due_paid_before: &paid >-
+    conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   paid_before_by: *paid
-  not_known: *paid
+  blocked_by: &payable
+    - *paid
+    - affiliates.id | affiliate_get.id | affiliate_list.id
+    - affiliates.paypal_email | payments.payment_method
+  not_known: *payable
 */
 WITH aged AS (
   SELECT

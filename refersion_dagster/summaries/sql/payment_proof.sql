@@ -43,11 +43,14 @@ sums:
 needs:
   payment_id: &named conversions.payment_id | conversions.payment__id
   currency: []
+  affiliate_id: payments.affiliate__id | payments.affiliate__email | conversions.payment_id | conversions.payment__id
   affiliate_name: []
   proof: [payments.id, *named]
   amount: payments.id
   conversions_commission: *named
   conversions_named: *named
+  conversions_left: *named
+  commission_left: *named
   conversions_vanished: *named
   conversions_denied: *named
   test_conversions: [*named, conversions.is_test_conversion]

@@ -24,6 +24,9 @@ columns:
   seen_paid_at: Last reading that showed it paid, UTC.
   seen_taken_back_at: First reading after that, UTC.
   is_released: Whether REFERSION_PAY_AGAIN says that it may be paid again.
+needs:
+  "*": &paid conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
+  conversion_id: *paid
 */
 WITH again AS (
   SELECT conversion_id, affiliate_id, currency, state, commission

@@ -34,12 +34,16 @@ sums:
 needs:
   affiliate_name: []
   affiliate_email: []
-  payable_now: &paid conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
-  held_back: *paid
-  held_back_because: *paid
-  held_back_paid_before: *paid
+  held_back_paid_before: &paid >-
+    conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   missing_to_minimum: *paid
-  not_known: *paid
+  payable_now: &payable
+    - *paid
+    - affiliates.id | affiliate_get.id | affiliate_list.id
+    - affiliates.paypal_email | payments.payment_method
+  held_back: *payable
+  held_back_because: *payable
+  not_known: *payable
 */
 SELECT
   affiliate_id,
