@@ -114,12 +114,14 @@ class TestFigures:
     @pytest.mark.parametrize("currency", CURRENCIES)
     def test_what_is_owed_is_the_liability_by_age(self, reported: Reported, currency: str) -> None:
         found = table(reported, f"Commission due now by days since approval, {currency}")
-        ages = ("due_0_30", "due_31_60", "due_61_90", "due_over_90", "due")
+        ages = ("due_0_30", "due_31_60", "due_61_90", "due_over_90", "credits_not_set_off", "due")
         (sums,) = ask(
             reported,
             f"SELECT {', '.join(f'sum({age})' for age in ages)} FROM refersion_summaries.commission_liability "
             f"WHERE currency = '{currency}'",
         )
+        assert sums[4] < 0
+        assert [row[0] for row in found][4:] == ["Credits not set off yet", "Due now"]
         assert [row[1] for row in found] == list(sums)
         assert sum(row[1] for row in found[:-1]) == found[-1][1]
 
