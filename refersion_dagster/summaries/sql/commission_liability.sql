@@ -198,7 +198,7 @@ payable AS (
     coalesce(m.payment_method, u.payment_method) AS payment_method,
     CASE
       WHEN coalesce(m.payment_method, u.payment_method) IS NULL THEN 'not known'
-      WHEN position('paypal' IN lower(coalesce(m.payment_method, u.payment_method))) > 0 THEN 'PayPal'
+      WHEN lower(coalesce(m.payment_method, u.payment_method)) LIKE '%paypal%' THEN 'PayPal'
       ELSE 'other'
     END AS paid_by
   FROM weighed AS w
