@@ -31,6 +31,10 @@ from refersion_dagster_tests.warehouse.nasty import TEXTS, nasty_conversions
 
 ACCOUNT = SandboxSettings(affiliates=20, orders=250, days=150, now=NOW)
 NASTY = 120
+LAST_PAID = """
+SELECT coalesce(payment_id, payment__id) FROM refersion_data.conversions
+WHERE payment_status = 'PAID' AND status = 'APPROVED' AND NOT is_test_conversion ORDER BY created DESC, id LIMIT 1
+"""
 # A time zone with a change of clocks, amounts by currency, and windows of other lengths.
 OTHER_SETTINGS = ReportSettings(
     report_timezone="America/New_York",
@@ -89,7 +93,8 @@ def read(warehouse: Warehouse) -> dict[tuple[str, str], Table]:
 
 @pytest.fixture(scope="module")
 def both(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Loaded]]:
-    """An account read into both: at first, and three months later, when much has changed and a row is gone."""
+    """An account read into both: at first, and three months later, when much has changed, and a row and a payment are
+    gone."""
     path = tmp_path_factory.mktemp("same") / "warehouse.duckdb"
     warehouses = (Warehouse(duckdb_path=str(path)), Warehouse(destination="postgres"))
     with SandboxServer(ACCOUNT) as sandbox, ExitStack() as stack:
@@ -100,7 +105,9 @@ def both(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFacto
         load(account, warehouses, "conversions", "conversion_history")
         ((id_,),) = warehouses[0].query("SELECT max(id) FROM refersion_data.conversions WHERE status = 'APPROVED'")
         sandbox.delete_conversion(int(id_))
+        ((payment_id,),) = warehouses[0].query(LAST_PAID)
         sandbox.advance(days=95)
+        sandbox.undo_payment(int(payment_id))
         load(account, warehouses, *RAW_COLUMNS)
         yield [Loaded.of(warehouse) for warehouse in warehouses]
 
