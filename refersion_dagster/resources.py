@@ -86,6 +86,8 @@ class RefersionResource(dg.ConfigurableResource):
                 "rows_per_load": self.rows_per_load,
                 "report": report,
                 "totals_of_loaded": True,
+                # The resource is one account; variables may be another's.
+                "use_environment": False,
                 **{name: value for name, value in options.items() if value is not None},
             }
         )

@@ -52,6 +52,10 @@ class AnotherAccount(RefersionError):
     """The keys belong to another account than the rows that are in the warehouse. Nothing was written."""
 
 
+class CannotMerge(RefersionError):
+    """The destination would add all rows that are read again to those that are there. Nothing was read or loaded."""
+
+
 class UnusableSetting(RefersionError):
     """A setting that makes no sense. Nothing was read or loaded."""
 

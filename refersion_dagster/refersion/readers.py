@@ -21,6 +21,7 @@ from refersion_dagster.refersion.account import Account
 from refersion_dagster.refersion.batches import YIELD_ROWS, frugally, in_passing
 from refersion_dagster.refersion.clicks import ANSWERED, CLICKS_LOOKBACK, ClickReader
 from refersion_dagster.refersion.coerce import read_text
+from refersion_dagster.refersion.destination import check_merge
 from refersion_dagster.refersion.entities import (
     AFFILIATE_GET,
     AFFILIATE_LIST,
@@ -104,6 +105,7 @@ class Tables:
 
     def _counted(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> Iterator[pa.Table]:
         """The tables, with their rows and requests entered into the report; one without rows where no other comes."""
+        check_merge()
         report = self.report.table(entity.name)
         sent = self.account.requests_for(entity)
         empty: pa.Table | None = None

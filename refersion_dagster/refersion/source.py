@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dlt
 from dlt.common.typing import TSecretStrValue
@@ -23,11 +24,15 @@ from refersion_dagster.refersion.entities import (
     OFFERS,
     PAYMENTS,
 )
+from refersion_dagster.refersion.environment import from_environment
 from refersion_dagster.refersion.privacy import PersonalData
 from refersion_dagster.refersion.readers import ReadOptions, Tables
 from refersion_dagster.refersion.report import ReadReport
 from refersion_dagster.refersion.span import BEGINNING, LOOKBACK_DAYS, SpanRequest
 from refersion_dagster.refersion.windows import Window, parse_moment
+
+MAX_CONCURRENCY = 8
+RETRY_SECONDS = 300
 
 
 def build_resources(account: Account, options: ReadOptions, report: ReadReport) -> Iterable[DltResource]:
@@ -57,10 +62,10 @@ def refersion_source(
     api_key: TSecretStrValue | None = None,
     public_key: TSecretStrValue | None = None,
     graphql_token: TSecretStrValue | None = None,
-    rest_url: str = rest_api.URL,
-    graphql_url: str = graphql_api.URL,
+    rest_url: str | None = None,
+    graphql_url: str | None = None,
     start_date: str | None = None,
-    lookback_days: int = LOOKBACK_DAYS,
+    lookback_days: int | None = None,
     read_from: str | None = None,
     read_to: str | None = None,
     read_spans: Sequence[tuple[str, str]] = (),
@@ -73,18 +78,20 @@ def refersion_source(
     totals_of_loaded: bool = False,
     older_totals: bool = False,
     totals_currencies: Sequence[str] = (),
-    pii: str = "hash",
+    pii: str | None = None,
     pii_salt: TSecretStrValue | None = None,
-    max_concurrency: int = 8,
-    retry_seconds: int = 300,
+    max_concurrency: int | None = None,
+    retry_seconds: int | None = None,
     rows_per_load: int | None = None,
     report: ReadReport | None = None,
+    use_environment: bool = True,
 ) -> Iterable[DltResource]:
     """A Refersion account: affiliate_list, affiliate_get, conversion_totals (REST), affiliates, offers, payments,
     conversions and clicks (GraphQL). Every table merges on its primary key.
 
     Values that are not given come from dlt's configuration: `[sources.refersion_source]` in `.dlt/secrets.toml` and
-    `.dlt/config.toml`, or the environment (`SOURCES__REFERSION_SOURCE__API_KEY`).
+    `.dlt/config.toml`, or the environment (`SOURCES__REFERSION_SOURCE__API_KEY`). What is not there either comes from
+    this project's own variables (REFERSION_PUBLIC_KEY, …); only REFERSION_ROWS_PER_LOAD does not count.
 
     Conversions, payments and totals are read by windows of `created`: everything at first, then from `lookback_days`
     before the last run on, as conversions change status and are paid long after they were made.
@@ -117,30 +124,49 @@ def refersion_source(
         rows_per_load: stop each windowed table after whole months of about this many rows; `report.more` then tells to
             run again.
         report: filled with counts and findings.
+        use_environment: whether this project's own variables count.
 
     Raises (when the tables are read):
         refersion.errors.RefersionError and its subclasses; ValueError for an unknown setting.
     """
+    variables = from_environment() if use_environment else {}
+    # rows_per_load is not among them: who does not look at `report.more` would stop after the first months.
+    if "." in (api_key or ""):
+        variables.pop("public_key", None)  # the pair has its own
+
+    def chosen(name: str, value: Any, default: Any = None) -> Any:
+        return variables.get(name, default) if value in (None, "") else value
+
+    start, how = chosen("start_date", start_date), chosen("pii", pii, PersonalData.HASH)
+    lookback: int = chosen("lookback_days", lookback_days, LOOKBACK_DAYS)
+    concurrency: int = chosen("max_concurrency", max_concurrency, MAX_CONCURRENCY)
+    retrying: int = chosen("retry_seconds", retry_seconds, RETRY_SECONDS)
     if totals_by not in ("month", "day"):
         raise ValueError(f"totals_by is {totals_by!r}; it can be month or day.")
     try:
-        personal = PersonalData(pii.strip().lower())
+        personal = PersonalData(how.strip().lower())
     except ValueError:
-        raise ValueError(f"pii (REFERSION_PII) is {pii!r}; it can be hash, keep or drop.") from None
+        raise ValueError(f"pii (REFERSION_PII) is {how!r}; it can be hash, keep or drop.") from None
     for name, value, least in (
-        ("lookback_days (REFERSION_LOOKBACK_DAYS)", lookback_days, 0),
-        ("max_concurrency (REFERSION_MAX_CONCURRENCY)", max_concurrency, 1),
-        ("retry_seconds (REFERSION_RETRY_SECONDS)", retry_seconds, 0),
+        ("lookback_days (REFERSION_LOOKBACK_DAYS)", lookback, 0),
+        ("max_concurrency (REFERSION_MAX_CONCURRENCY)", concurrency, 1),
+        ("retry_seconds (REFERSION_RETRY_SECONDS)", retrying, 0),
         ("rows_per_load (REFERSION_ROWS_PER_LOAD)", rows_per_load, 1),
     ):
         if value is not None and value < least:
             raise ValueError(f"{name} is {value}; it has to be {least} or more.")
     account = Account(
-        Credentials(public_key, api_key, graphql_token), rest_url, graphql_url, max_concurrency, retry_seconds
+        Credentials(
+            chosen("public_key", public_key), chosen("api_key", api_key), chosen("graphql_token", graphql_token)
+        ),
+        chosen("rest_url", rest_url, rest_api.URL),
+        chosen("graphql_url", graphql_url, graphql_api.URL),
+        concurrency,
+        retrying,
     )
     span = SpanRequest(
-        start=first_moment(start_date) if start_date else BEGINNING,
-        lookback=timedelta(days=lookback_days),
+        start=first_moment(start) if start else BEGINNING,
+        lookback=timedelta(days=lookback),
         read_from=parse_moment(read_from) if read_from else None,
         read_to=parse_moment(read_to) if read_to else None,
         full=full_reload,
@@ -151,7 +177,7 @@ def refersion_source(
     options = ReadOptions(
         span,
         personal,
-        pii_salt,
+        chosen("pii_salt", pii_salt),
         all_details,
         totals_by,
         totals_of_loaded,
