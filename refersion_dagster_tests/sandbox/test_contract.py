@@ -1,5 +1,6 @@
 """REST v2 against its OpenAPI description: whatever is sent, each answer is one that the contract knows."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import schemathesis
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
+from jsonschema_rs import Draft4Validator
 from schemathesis import checks
 
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
@@ -29,9 +31,14 @@ SETTINGS = settings(
 )
 
 
+def contract_of_rest() -> dict[str, Any]:
+    """The description. Parts that several operations share are apart from each other, as ids are put into them."""
+    return json.loads(json.dumps(yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))))
+
+
 def described(sandbox: SandboxServer) -> dict[str, Any]:
     """The description with ids that the sandbox holds offered beside others, so that successes are tested too."""
-    description = yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))
+    description = contract_of_rest()
     account = sandbox.account
     affiliates, conversions = list(account.affiliates.values()), list(account.conversions.values())
     known = {
@@ -112,4 +119,18 @@ def test_what_the_contract_forbids_is_answered_by_it(contract: Any, path: str) -
 
 
 def test_the_contract_describes_each_operation_and_no_other() -> None:
-    assert set(yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))["paths"]) == set(OPERATIONS)
+    assert set(contract_of_rest()["paths"]) == set(OPERATIONS)
+
+
+def test_each_sample_of_the_contract_has_the_form_it_stands_for() -> None:
+    contract = contract_of_rest()
+    samples = [
+        answer["content"]["application/json"]
+        for item in contract["paths"].values()
+        for answer in item["post"]["responses"].values()
+        if "content" in answer
+    ]
+    assert len([sample for sample in samples if "example" in sample]) == len(samples)
+    for sample in samples:
+        schema = {**sample["schema"], "components": contract["components"]}
+        Draft4Validator(schema).validate(sample["example"])
