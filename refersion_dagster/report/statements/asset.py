@@ -1,7 +1,7 @@
 """The asset `report/statements`."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import dagster as dg
 from pydantic import Field
@@ -114,7 +114,7 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
             refuse_failed_checks(context.instance, blocking)
         try:
             with warehouse.writing(context.log.info), warehouse.session() as session:
-                yield make(session, config, reports.path / FOLDER, context.run.run_id)
+                yield make(session, config, reports, context.run.run_id)
         except StatementsDoNotTie as error:
             yield dg.AssetCheckResult(passed=False, check_name=TIES, description=error.description)
             raise
@@ -138,12 +138,12 @@ def refuse_failed_checks(instance: dg.DagsterInstance, blocking: Sequence[dg.Ass
         )
 
 
-def make(session: Session, config: StatementsConfig, folder: Path, run_id: str) -> dg.MaterializeResult:
+def make(session: Session, config: StatementsConfig, reports: Reports, run_id: str) -> dg.MaterializeResult:
     """Makes and publishes what was chosen. Raises StatementsNotMade and OSError, and then nothing was published."""
     # Not before it is needed: it brings the templates with it.
     from refersion_dagster.report.statements.files import INDEX, refuse, write_set
 
-    issue = chosen(session, config)
+    issue, folder = replace(chosen(session, config), merchant=reports.merchant), reports.path / FOLDER
     everyones, rolled = statements(session, issue.month), roll_forward(session, issue.month)
     sums = by_currency(everyones)
     refuse([*from_roll_forward(sums, rolled), *in_themselves(everyones)])

@@ -17,7 +17,7 @@ BALANCE = ("opening", "earned", "approved", "adjustments", "reversed", "paid", "
 STATEMENT, CONVERSION = "statement", "conversion"
 
 TOTALS_HEADER = (*OF_AFFILIATE, *BALANCE, "file")
-HEADER = (*OF_AFFILIATE, "record", *OF_CONVERSION, *BALANCE)
+HEADER = (*OF_AFFILIATE, "record", *OF_CONVERSION, *BALANCE, "merchant")
 
 
 class StatementCsv:
@@ -28,16 +28,20 @@ class StatementCsv:
     Args:
         file: open for writing texts, with newline="".
         month: its first day.
+        merchant: the name of whom it comes from.
     """
 
-    def __init__(self, file: IO[str], month: date) -> None:
+    def __init__(self, file: IO[str], month: date, merchant: str = "") -> None:
         self._write = csv.writer(file).writerow
         self._month = f"{month:%Y-%m}"
+        self._merchant = harmless(merchant)
         self._write(HEADER)
 
     def statement(self, statement: Statement) -> None:
         empty = ("",) * len(OF_CONVERSION)
-        self._write((*_of_affiliate(self._month, statement), STATEMENT, *empty, *_plain(statement.lines)))
+        self._write(
+            (*_of_affiliate(self._month, statement), STATEMENT, *empty, *_plain(statement.lines), self._merchant)
+        )
 
     def conversion(self, statement: Statement, row: Concerned) -> None:
         self._write(
@@ -57,6 +61,7 @@ class StatementCsv:
                 plain(row.reversed),
                 plain(row.paid),
                 "",
+                self._merchant,
             )
         )
 

@@ -44,7 +44,7 @@ def write_set(
     for affiliate_id, own in groupby(statements, key=lambda statement: statement.affiliate_id):
         name = file_name(affiliate_id)
         with (folder / f"{name}.csv").open("w", encoding="utf-8-sig", newline="") as file:
-            table = StatementCsv(file, issue.month)
+            table = StatementCsv(file, issue.month, issue.merchant.name)
             sections = [write_section(table, statement, flow) for statement in own]
         (folder / f"{name}.html").write_text(statement_page(issue, sections, f"{name}.csv"), "utf-8")
         named += [(section.statement, name) for section in sections]

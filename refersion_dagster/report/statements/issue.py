@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from refersion_dagster.report.merchant import NOT_NAMED, Merchant
 from refersion_dagster.report.page import month
 from refersion_dagster.report.statements.figures import Reading
 from refersion_dagster.report.statements.mistakes import MonthNotThere
@@ -23,11 +24,13 @@ class Issue:
         month: its first day.
         reading: what they are made from.
         affiliate: id of the only affiliate; None for all.
+        merchant: whom they come from.
     """
 
     month: date
     reading: Reading
     affiliate: str | None = None
+    merchant: Merchant = NOT_NAMED
 
     @property
     def is_complete(self) -> bool:

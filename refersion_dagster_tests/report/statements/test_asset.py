@@ -75,11 +75,11 @@ def reports(tmp_path: Path) -> Path:
     return tmp_path / "reports"
 
 
-def make(books: Books, reports: Path, **config: Any) -> Outcome:
+def make(books: Books, reports: Path, merchant: Mapping[str, str] | None = None, **config: Any) -> Outcome:
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [statements_asset()],
-            resources={"warehouse": books.warehouse, "reports": Reports(folder=str(reports))},
+            resources={"warehouse": books.warehouse, "reports": Reports(folder=str(reports), **(merchant or {}))},
             run_config={"ops": {"report__statements": {"config": config}}},
             instance=instance,
             raise_on_error=False,
@@ -445,3 +445,29 @@ def test_an_account_without_conversions_has_a_set_without_statements(tmp_path: P
     folder = made(books, tmp_path / "reports")
     assert {path.name for path in folder.iterdir()} == {"index.html", "totals.csv"}
     assert any("No affiliate has a balance" in text for text in Page(folder / "index.html").texts)
+
+
+class TestMerchant:
+    NAMED: Mapping[str, str] = {
+        "merchant_name": "=Söhne & <b>Co</b>",
+        "merchant_address": "1 Main Street;  Springfield\\nUSA\n;",
+    }
+
+    def test_pages_and_csv_name_the_merchant_escaped(self, books: Books, reports: Path) -> None:
+        told = make(books, reports, self.NAMED)
+        assert told.success, told.failure
+        folder = Path(told.metadata["report/statements"]["index"]).parent
+        text = (folder / "1.html").read_text("utf-8")
+        assert (
+            "<address><strong>=Söhne &amp; &lt;b&gt;Co&lt;/b&gt;</strong>"
+            "<br>1 Main Street<br>Springfield<br>USA</address>"
+        ) in text
+        found = rows(folder / "1.csv")
+        assert {row["merchant"] for row in found} == {"'=Söhne & <b>Co</b>"}
+        assert list(found[0])[-1] == "merchant"
+        assert "merchant" not in rows(folder / "totals.csv")[0]
+
+    def test_without_one_nothing_is_said(self, books: Books, reports: Path) -> None:
+        folder = made(books, reports)
+        assert "<address>" not in (folder / "1.html").read_text("utf-8")
+        assert {row["merchant"] for row in rows(folder / "1.csv")} == {""}
