@@ -85,7 +85,7 @@ def _rows(session: Session, table: str, columns: str, column: exp.Expr, values: 
     return rows
 
 
-def _of_any(
+def rows_of_any(
     session: Session, tables: Sequence[str], columns: str, column: exp.Expr, values: Iterable[str]
 ) -> list[Any] | None:
     """The same of several tables that may say it; None where there is none of them."""
@@ -107,7 +107,7 @@ def _never_loaded(name: str, table: str) -> list[Mistake]:
 
 def _exists(tables: Sequence[str], column: str, what: str) -> Callable[[Session, str, Given], list[Mistake]]:
     def checked(session: Session, name: str, given: Given) -> list[Mistake]:
-        rows = _of_any(session, tables, column, exp.column(column), (str(value) for _, value in given))
+        rows = rows_of_any(session, tables, column, exp.column(column), (str(value) for _, value in given))
         if rows is None:
             return _never_loaded(name, tables[0])
         known = {value for (value,) in rows}
@@ -123,8 +123,10 @@ def _exists(tables: Sequence[str], column: str, what: str) -> Callable[[Session,
 def _offers(session: Session, name: str, given: Given) -> list[Mistake]:
     """Offers come through GraphQL; without it, those that affiliates are in are known."""
     wanted = [str(value) for _, value in given]
-    of_affiliates = _of_any(session, ("affiliate_get", "affiliate_list"), "offer_id", exp.column("offer_id"), wanted)
-    offers = _of_any(session, ("offers",), "id", exp.column("id"), wanted)
+    of_affiliates = rows_of_any(
+        session, ("affiliate_get", "affiliate_list"), "offer_id", exp.column("offer_id"), wanted
+    )
+    offers = rows_of_any(session, ("offers",), "id", exp.column("id"), wanted)
     if offers is None and of_affiliates is None:
         return _never_loaded(name, "offers")
     known = {value for (value,) in [*(offers or []), *(of_affiliates or [])]}
@@ -138,7 +140,7 @@ def _offers(session: Session, name: str, given: Given) -> list[Mistake]:
 def _pending(session: Session, name: str, given: Given) -> list[Mistake]:
     """Merchants can change pending conversions only (documented)."""
     wanted = (str(value) for _, value in given)
-    rows = _of_any(session, ("conversions",), "id, status, vanished_at", exp.column("id"), wanted)
+    rows = rows_of_any(session, ("conversions",), "id, status, vanished_at", exp.column("id"), wanted)
     if rows is None:
         return _never_loaded(name, "conversions")
     known = {id_: "gone from Refersion" if vanished else status for id_, status, vanished in rows}
@@ -158,8 +160,8 @@ def _pending(session: Session, name: str, given: Given) -> list[Mistake]:
 def _emails(session: Session, name: str, given: Given) -> list[Mistake]:
     emails = {str(value).casefold() for _, value in given}
     lower = exp.func("lower", exp.column("email"))
-    by_number = _of_any(session, ("affiliates", "affiliate_get"), "id, email", lower, emails)
-    by_code = _of_any(session, ("affiliate_list",), "id, email", lower, emails)
+    by_number = rows_of_any(session, ("affiliates", "affiliate_get"), "id, email", lower, emails)
+    by_code = rows_of_any(session, ("affiliate_list",), "id, email", lower, emails)
     if by_number is None and by_code is None:
         return _never_loaded(name, "affiliate_list")
     numbers = {email.casefold(): number for number, email in by_number or []}
@@ -241,7 +243,7 @@ def _stakes(endpoint: Endpoint, asked: Sequence[Asked], session: Session) -> tup
     name, column = ("conversion_id", "id") if endpoint.stake is Stake.CONVERSION else ("order_id", "order_id")
     wanted = [str(one.item.content()[name]) for one in asked]
     columns = f"{column}, currency, commission_total"
-    rows = _of_any(session, ("conversions",), columns, exp.column(column), wanted) or []
+    rows = rows_of_any(session, ("conversions",), columns, exp.column(column), wanted) or []
     for _, currency, commission in rows:
         # An order's cancellations are not at stake a second time.
         if endpoint.stake is Stake.CONVERSION or commission > 0:

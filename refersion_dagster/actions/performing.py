@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 
+from refersion_dagster.actions.catalogue import Stake
 from refersion_dagster.actions.journal import Journal
 from refersion_dagster.actions.outcomes import counted
 from refersion_dagster.actions.plan import Order, Plan, make_plan
+from refersion_dagster.actions.recipients import TAKEN_BACK, recipients
 from refersion_dagster.actions.results import load_results
 from refersion_dagster.actions.sending import Sent, send_all
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.rounding import grouped
 from refersion_dagster.warehouse import Session
 
+# Items that a dry run tells one by one.
+MOST_TOLD = 100
+
 
 def preview(order: Order, warehouse: Warehouse, tell: Callable[[str], None]) -> Plan:
     """What would be sent. Nothing is: no request goes out, and nothing is written. Raises Mistakes."""
     with warehouse.writing(tell), warehouse.session() as session:
         plan = make_plan(order, session)
+        asked = [one for call in plan.calls for one in call]
+        concerned = list(recipients(plan.endpoint, asked[:MOST_TOLD], session))
     for words in _in_words(plan):
         tell(words)
+    for words in concerned:
+        tell(words)
+    if len(asked) > MOST_TOLD:
+        tell(f"… and {counted(len(asked) - MOST_TOLD, 'more item')}")
     return plan
 
 
@@ -56,9 +69,7 @@ def send_ordered(
 
 
 def _in_words(plan: Plan) -> Iterator[str]:
-    stakes = "".join(
-        f", {grouped(amount)} {currency} of commission" for currency, amount in sorted(plan.stakes.items())
-    )
+    stakes = "".join(f", {moved}" for moved in _moved(plan))
     yield f"{counted(plan.to_send, 'item')} to send in {counted(len(plan.calls), 'call')}{stakes}"
     if plan.unpriced:
         yield (
@@ -76,3 +87,16 @@ def _in_words(plan: Plan) -> Iterator[str]:
             f"{counted(len(plan.declined), 'item')} refused or left unchanged before and not sent again; `again: true` "
             "sends them once more"
         )
+
+
+def _moved(plan: Plan) -> Iterator[str]:
+    """Commission at stake by currency; what credits take back apart, below zero."""
+    taken: defaultdict[str, Decimal] = defaultdict(Decimal)
+    if plan.endpoint.stake is Stake.OWN:
+        for content in (one.item.content() for call in plan.calls for one in call):
+            taken[content["currency"]] += min(content["commission"], Decimal(0))
+    for currency, amount in sorted(plan.stakes.items()):
+        if given := amount + taken[currency]:
+            yield f"{grouped(given)} {currency} of commission"
+        if taken[currency]:
+            yield f"{grouped(taken[currency])} {currency} of commission {TAKEN_BACK}"

@@ -116,6 +116,55 @@ def test_amounts_are_shown_as_they_are_sent(actions: Actions) -> None:
     assert '"commission":12.5,' in call["body"]
 
 
+def told(actions: Actions, endpoint: str, items: list[dict[str, Any]]) -> list[str]:
+    """What a dry run says."""
+    words: list[str] = []
+    preview(actions.order(endpoint, items), actions.warehouse, words.append)
+    return words
+
+
+def test_credits_name_the_affiliate_and_what_is_taken_back_has_a_sign(actions: Actions) -> None:
+    person, other = actions.affiliate(0), actions.affiliate(1)
+    back = {"affiliate_id": other.id, "commission": "-3.20", "currency": "EUR", "status": "PENDING", "notes": "Error"}
+    assert told(actions, CREDIT, [credit_of(person, "12.5"), credit_of(person, "1"), back]) == [
+        "3 items to send in 3 calls, -3.20 EUR of commission taken back, 13.50 USD of commission",
+        f"item 1: {person.first_name} {person.last_name} ({person.id}): 12.50 USD",
+        f"item 2: {person.first_name} {person.last_name} ({person.id}): 1.00 USD",
+        f"item 3: {other.first_name} {other.last_name} ({other.id}): -3.20 EUR (taken back)",
+    ]
+
+
+def test_every_operation_on_an_affiliate_names_who_it_is(actions: Actions) -> None:
+    """Whether the item has the affiliate's id, code, order or conversion."""
+    person = actions.affiliate(0)
+    named = f"item 1: {person.first_name} {person.last_name} ({person.id})"
+    for endpoint, items in items_of(actions).items():
+        _, *lines = told(actions, endpoint, items)
+        if endpoint == "affiliate_new":
+            assert lines == ["item 1: A B (new)"]
+        elif endpoint == "new_sku_commission":
+            assert lines == []
+        elif endpoint in ("conversion_status_change", "conversion_cancel"):
+            whose = by_id(actions, endpoint, items[0])
+            moved = -whose.commission_total if endpoint == "conversion_cancel" else whose.commission_total
+            who = actions.sandbox.account.affiliates[whose.affiliate_id]
+            sign = " (taken back)" if moved < 0 else ""
+            assert lines[0] == (
+                f"item 1: {who.first_name} {who.last_name} ({who.id}): {moved:,.2f} {whose.currency}{sign}"
+            )
+            assert len(lines) == len(items)
+        else:
+            assert lines[0].startswith(named), endpoint
+
+
+def by_id(actions: Actions, endpoint: str, item: dict[str, Any]) -> Any:
+    """The conversion that an item is about, of an order the one that brought commission."""
+    rows = actions.sandbox.account.conversions.values()
+    if endpoint == "conversion_status_change":
+        return next(row for row in rows if row.id == item["conversion_id"])
+    return next(row for row in rows if row.order_id == item["order_id"] and row.commission_total > 0)
+
+
 def test_it_leaves_nothing_behind(actions: Actions) -> None:
     before = actions.query("SELECT table_name, estimated_size FROM duckdb_tables() ORDER BY ALL")
     shown(actions, CREDIT)
