@@ -8,10 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from refersion_dagster.doctor.costs import cost_of
 from refersion_dagster.doctor.findings import Check, failed, passed, skipped, warned
 from refersion_dagster.refersion.account import Account
 from refersion_dagster.refersion.entities import CLICKS, ENTITIES, Entity
 from refersion_dagster.refersion.errors import (
+    NOT_OFFERED,
     FieldNotOffered,
     InvalidCredentials,
     MissingCredentials,
@@ -122,6 +124,13 @@ def _no_table(entity: Entity, error: RefersionError) -> Check:
         )
     offered = not isinstance(error, FieldNotOffered)
     said = f': "{error.said}"' if error.said else ""
+    if isinstance(error, NOT_OFFERED) and not entity.needed:
+        return warned(
+            f"fields_{entity.name}",
+            f"{error.what.rstrip('.')}{said}",
+            f"{cost_of([entity.name])} Refersion's support may be able to open it.",
+            known=len(entity.columns),
+        )
     return failed(
         f"fields_{entity.name}",
         f"{error.what.rstrip('.')}{said}",

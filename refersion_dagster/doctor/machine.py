@@ -8,6 +8,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 
@@ -15,15 +16,19 @@ import dagster as dg
 import yaml
 from packaging.requirements import Requirement
 
+from refersion_dagster.automation.running import is_ours
+from refersion_dagster.dev import LOCATION_NAME
 from refersion_dagster.doctor.findings import Check, Status, failed, passed, warned
 from refersion_dagster.installation import PACKAGE
 
-VERSIONS, SPACE, DAGSTER = ("versions",), ("disk_space",), ("dagster_home", "daemon")
+VERSIONS, SPACE, DAGSTER = ("versions",), ("disk_space",), ("dagster_home", "daemon", "code_locations")
 # Named in the message; all others are in the details.
 SHOWN = ("dagster", "dlt", "duckdb")
 GIGABYTE = 1_000_000_000
 LEAST_SPACE, ENOUGH_SPACE = GIGABYTE // 5, GIGABYTE
 HOME_VARIABLE = "DAGSTER_HOME"
+# How the names of our schedules and sensors begin, and how long ago what they did is of today.
+OURS, LATELY = "refersion_", timedelta(days=7)
 START_DAEMON = "Start `refersion-dagster dev`, or `dagster-daemon run` with the same DAGSTER_HOME."
 
 
@@ -93,6 +98,7 @@ def look_at_dagster(environment: Mapping[str, str]) -> Iterator[Check]:
     home = _home(environment.get(HOME_VARIABLE))
     yield home
     yield _daemon(home)
+    yield _locations(home)
 
 
 def _home(given: str | None) -> Check:
@@ -152,3 +158,36 @@ def _daemon(home: Check) -> Check:
             **details,
         )
     return passed("daemon", "running", **details)
+
+
+def _locations(home: Check) -> Check:
+    """Whether schedules of this code location are at work under two names, which Dagster takes for two locations."""
+    folder = Path(str(home.details.get("folder", "")))
+    if home.status is not Status.OK or not any(path.is_dir() for path in folder.iterdir()):
+        return passed("code_locations", "none was at work yet", names=[])
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        names = sorted(location_names(instance, datetime.now(UTC) - LATELY))
+    if len(names) < 2:
+        return passed("code_locations", f"one: {names[0]}" if names else "none was at work yet", names=names)
+    return warned(
+        "code_locations",
+        f"this one was at work under {len(names)} names within {LATELY.days} days: {', '.join(names)}. What is "
+        "switched on under one name is off under the other, and schedules may start runs twice",
+        f"Load it under one name everywhere: location_name: {LOCATION_NAME} in workspace.yaml, as "
+        "`refersion-dagster dev` has it, and switch schedules and sensors on there.",
+        names=names,
+    )
+
+
+def location_names(instance: dg.DagsterInstance, since: datetime) -> set[str]:
+    """Names of code locations whose schedules, sensors or runs, of those that are ours, were at work since then."""
+    found = set()
+    for state in instance.all_instigator_state():
+        if state.instigator_name.startswith(OURS) and instance.get_ticks(
+            state.instigator_origin_id, state.selector_id, after=since.timestamp(), limit=1
+        ):
+            found.add(state.origin.repository_origin.code_location_origin.location_name)
+    for run in instance.get_runs(dg.RunsFilter(created_after=since)):
+        if is_ours(run) and (origin := run.remote_job_origin):
+            found.add(origin.repository_origin.code_location_origin.location_name)
+    return found

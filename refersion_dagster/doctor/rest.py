@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from refersion_dagster.doctor.costs import cost_of
 from refersion_dagster.doctor.findings import Check, failed, passed, skipped, warned
 from refersion_dagster.refersion import http
 from refersion_dagster.refersion.account import Account
@@ -25,6 +26,8 @@ from refersion_dagster.refersion.windows import Window, whole_second
 
 NAMES = ("rest_connection", "user_agent", "rest_keys", "rest_plan", "rest_pages", "clock")
 LIST, GET, TOTALS = "/affiliate/list", "/affiliate/get", "/conversion/totals"
+# What each table is read by.
+TABLES = {"affiliate_list": {LIST}, "affiliate_get": {LIST, GET}, "conversion_totals": {TOTALS}}
 # Beyond that, "now" is another moment here than there.
 LARGEST_SKEW = timedelta(seconds=60)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -114,15 +117,14 @@ def _plan(client: Rest, trouble: RefersionError | None, answer: Any) -> Check:
     if not refused:
         return passed("rest_plan", f"offers what a refresh reads: {', '.join(offered)}", offered=offered, refused=[])
     in_plan = all(isinstance(error, NotInPlan) for error in refused.values())
-    return failed(
-        "rest_plan",
-        "; ".join(
-            f"{path} is {'not in the plan' if in_plan else 'refused'}: {_said(e)}" for path, e in refused.items()
-        ),
-        PLAN if in_plan else "Ask Refersion's support about these operations, with the words above.",
-        offered=offered,
-        refused=list(refused),
+    told = "; ".join(
+        f"{path} is {'not in the plan' if in_plan else 'refused'}: {_said(error)}" for path, error in refused.items()
     )
+    details = {"offered": offered, "refused": list(refused)}
+    if in_plan:
+        tables = [table for table, paths in TABLES.items() if paths & refused.keys()]
+        return warned("rest_plan", told, f"{cost_of(tables)} {PLAN}", **details)
+    return failed("rest_plan", told, "Ask Refersion's support about these operations, with the words above.", **details)
 
 
 def _said(error: RefersionError) -> str:

@@ -14,12 +14,14 @@ from refersion_dagster.automation.alerts import LATE_VARIABLE, PAGE_VARIABLE, la
 from refersion_dagster.automation.notify import URLS_VARIABLE, unusable
 from refersion_dagster.automation.schedules import CADENCES, TIMEZONE_VARIABLE, cron_of, schedule
 from refersion_dagster.automation.statements import CRON, CRON_VARIABLE
+from refersion_dagster.doctor.costs import cost_of
 from refersion_dagster.doctor.findings import Check, failed, passed, warned
 from refersion_dagster.doctor.given import Given
 from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES
 from refersion_dagster.refersion import refersion_source
 from refersion_dagster.refersion.auth import Credentials
 from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE, limit_memory
+from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import INTEGERS, VARIABLES
 from refersion_dagster.refersion.errors import RefersionError, UnusableSetting
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES
@@ -62,6 +64,7 @@ OTHER_NAMES = {
     "REFERSION_DATABASE": WAREHOUSE_VARIABLES["duckdb_path"],
     "REFERSION_TIMEZONE": SETTINGS_VARIABLES["report_timezone"],
 }
+REST_TABLES = [entity.name for entity in ENTITIES.values() if not entity.is_graphql]
 # Settings of the source that it checks by itself.
 CHECKED_BY_SOURCE = ("start_date", "pii", *sorted(INTEGERS))
 LOCK_TIMEOUT = WAREHOUSE_VARIABLES["lock_timeout_seconds"]
@@ -209,6 +212,12 @@ def _keys(given: Given) -> Iterator[Check]:
             "key_pair",
             "public and secret key stand in each other's places",
             "Change them about: REFERSION_PUBLIC_KEY begins with pub_, REFERSION_SECRET_KEY with sec_.",
+        )
+    elif not keys.has_rest and not keys.has_half_a_pair and keys.has_graphql:
+        yield warned(
+            "key_pair",
+            "not set: what is read through REST is left out",
+            f"{cost_of(REST_TABLES)} Set REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY for all of it.",
         )
     else:
         yield _given("key_pair", keys.rest, "public and secret key are set")

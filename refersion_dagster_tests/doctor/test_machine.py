@@ -11,6 +11,20 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
 
 from refersion_dagster.doctor.findings import Status
@@ -140,3 +154,36 @@ class TestDagster:
         with dg.DagsterInstance.from_config(str(patient.home)) as instance:
             instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 3600, "SENSOR", "tested"))
         assert patient.examined()["daemon"].message == "sensor of the daemon is not at work"
+
+
+class TestCodeLocations:
+    def at_work(self, patient: Patient, location: str, instigator: str, days_ago: float) -> None:
+        """A schedule of a code location that ticked, as the daemon records it."""
+        target = LoadableTargetOrigin(module_name="refersion_dagster.definitions")
+        place = ManagedGrpcPythonEnvCodeLocationOrigin(target, location)
+        origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(place, "__repository__"), instigator)
+        state = InstigatorState(
+            origin, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, ScheduleInstigatorData("0 3 * * *")
+        )
+        ids = (state.instigator_origin_id, instigator, InstigatorType.SCHEDULE)
+        moment = time.time() - 86_400 * days_ago
+        with dg.DagsterInstance.from_config(str(patient.home)) as instance:
+            instance.add_instigator_state(state)
+            tick = TickData(*ids, TickStatus.SKIPPED, moment, selector_id=state.selector_id)
+            instance.create_tick(tick)
+
+    def test_two_names_of_one_location_are_told(self, patient: Patient) -> None:
+        for location in ("refersion_dagster", "definitions.py"):
+            self.at_work(patient, location, "refersion_nightly", days_ago=1)
+        examined = patient.examined()
+        assert examined.not_well() == {"code_locations": WARNING}
+        assert "under 2 names within 7 days: definitions.py, refersion_dagster." in examined["code_locations"].message
+        assert "location_name: refersion_dagster" in (examined["code_locations"].remedy or "")
+
+    def test_a_name_of_long_ago_and_other_peoples_schedules_are_none(self, patient: Patient) -> None:
+        self.at_work(patient, "refersion_dagster", "refersion_nightly", days_ago=1)
+        self.at_work(patient, "old name", "refersion_nightly", days_ago=30)
+        self.at_work(patient, "analytics", "dbt_nightly", days_ago=1)
+        examined = patient.examined()
+        assert examined.not_well() == {}
+        assert examined["code_locations"].message == "one: refersion_dagster"

@@ -106,15 +106,15 @@ BROKEN: dict[str, Broken] = {
     ),
     "totals not in the plan": (
         switch(plan_excludes=["/conversion/totals"]),
-        {"rest_plan": FAILED},
+        {"rest_plan": WARNING},
         f'/conversion/totals is not in the plan: "{NOT_IN_PLAN}"',
-        "Growth plan",
+        "A refresh works all the same: conversion_totals stays empty, and",
     ),
     "REST not in the plan": (
         switch(plan_excludes=["/affiliate/list", "/affiliate/get", "/conversion/totals"]),
-        {"rest_plan": FAILED, "rest_pages": SKIPPED},
+        {"rest_plan": WARNING, "rest_pages": SKIPPED},
         "/affiliate/list is not in the plan",
-        "Growth plan",
+        "affiliate_list, affiliate_get and conversion_totals stay empty",
     ),
     "short pages of REST": (
         fault("rest:/affiliate/list", "status", status=200, body={"total": "4,200", "results": [{"id": "a1"}] * 25}),
@@ -184,8 +184,14 @@ BROKEN: dict[str, Broken] = {
     ),
     "no payments": (
         switch(remove_fields=["Query.payments"]),
-        {"fields_payments": FAILED},
+        {"fields_payments": WARNING},
         "offers no payments",
+        "payments stays empty, and",
+    ),
+    "no conversions": (
+        switch(remove_fields=["Query.conversions"]),
+        {"fields_conversions": FAILED, "graphql_pages": SKIPPED},
+        "offers no conversions",
         "support",
     ),
     "short pages of GraphQL": (

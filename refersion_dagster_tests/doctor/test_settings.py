@@ -115,6 +115,15 @@ class TestKeys:
         assert examined["rest_keys"].status is SKIPPED
         assert not [route for route in patient.sandbox.requests() if route.startswith("rest")]
 
+    def test_no_pair_at_all_costs_some_figures_and_no_refresh(self, patient: Patient) -> None:
+        patient.set(REFERSION_PUBLIC_KEY=None, REFERSION_SECRET_KEY=None)
+        examined = patient.examined()
+        assert examined.ok
+        assert examined["key_pair"].status is WARNING
+        remedy = examined["key_pair"].remedy or ""
+        assert "affiliate_list, affiliate_get and conversion_totals stay empty" in remedy
+        assert re.search(r"and \d+ columns of summaries NULL \(\w+, ", remedy)
+
     def test_a_token_that_is_absent_is_told_and_graphql_is_not_asked(self, patient: Patient) -> None:
         patient.set(REFERSION_GRAPHQL_TOKEN="")
         examined = patient.examined()

@@ -1,0 +1,31 @@
+"""What an account goes without that does not offer everything: not a refresh, but some of its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from refersion_dagster.summaries.knowledge import unknown_columns
+from refersion_dagster.summaries.query import load_summaries
+
+# Of names in a message.
+MOST_NAMED = 4
+
+
+def cost_of(tables: Sequence[str]) -> str:
+    """What it costs that an account does not offer these tables: columns of summaries that are NULL then."""
+    gaps = frozenset((table, None) for table in tables)
+    empty = {
+        summary.name: sum(one.is_null for one in unknown_columns(summary, gaps).values())
+        for summary in load_summaries()
+    }
+    hit = sorted((name for name, count in empty.items() if count), key=lambda name: (-empty[name], name))
+    what = f"{tables[0]} stays" if len(tables) == 1 else f"{', '.join(tables[:-1])} and {tables[-1]} stay"
+    if not hit:
+        return f"A refresh works all the same: {what} empty."
+    count = sum(empty.values())
+    columns = "1 column" if count == 1 else f"{count} columns"
+    more = f" and {len(hit) - MOST_NAMED} more" if len(hit) > MOST_NAMED else ""
+    return (
+        f"A refresh works all the same: {what} empty, and {columns} of summaries NULL "
+        f"({', '.join(hit[:MOST_NAMED])}{more})."
+    )
