@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
 from refersion_dagster.report.commissions.checks import check_states
 from refersion_dagster.report.folder import Reports
+from refersion_dagster.report.merchant import NOT_NAMED, Merchant
 from refersion_dagster.report.sets import swapped_in
 from refersion_dagster.report.statements.figures import (
     Lines,
@@ -114,7 +116,7 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
             refuse_failed_checks(context.instance, blocking)
         try:
             with warehouse.writing(context.log.info), warehouse.session() as session:
-                yield make(session, config, reports, context.run.run_id)
+                yield make(session, config, reports.path / FOLDER, context.run.run_id, reports.merchant)
         except StatementsDoNotTie as error:
             yield dg.AssetCheckResult(passed=False, check_name=TIES, description=error.description)
             raise
@@ -138,12 +140,14 @@ def refuse_failed_checks(instance: dg.DagsterInstance, blocking: Sequence[dg.Ass
         )
 
 
-def make(session: Session, config: StatementsConfig, reports: Reports, run_id: str) -> dg.MaterializeResult:
+def make(
+    session: Session, config: StatementsConfig, folder: Path, run_id: str, merchant: Merchant = NOT_NAMED
+) -> dg.MaterializeResult:
     """Makes and publishes what was chosen. Raises StatementsNotMade and OSError, and then nothing was published."""
     # Not before it is needed: it brings the templates with it.
     from refersion_dagster.report.statements.files import INDEX, refuse, write_set
 
-    issue, folder = replace(chosen(session, config), merchant=reports.merchant), reports.path / FOLDER
+    issue = replace(chosen(session, config), merchant=merchant)
     everyones, rolled = statements(session, issue.month), roll_forward(session, issue.month)
     sums = by_currency(everyones)
     refuse([*from_roll_forward(sums, rolled), *in_themselves(everyones)])
