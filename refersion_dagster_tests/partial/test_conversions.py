@@ -32,8 +32,14 @@ def without(*fields: str, filled: str = "", **more: Any) -> Partial:
 PARTIAL = [
     without(
         "order_id",
-        unknown=("commission_by_affiliate.orders", "commission_by_affiliate.aov", "reversals.reversal_rate"),
-        known=("commission_by_affiliate.commission", "commission_liability.due", "commission_roll_forward.closing_due"),
+        unknown=(
+            *("commission_by_affiliate.orders", "commission_by_affiliate.aov"),
+            *("reversals.reversal_rate_of_orders_made", "reversals.unmatched_credits_against"),
+        ),
+        known=(
+            *("commission_by_affiliate.commission", "commission_liability.due", "commission_roll_forward.closing_due"),
+            *("reversals.reversal_rate_in_month", "reversals.credits_against_in_month"),
+        ),
     ),
     without(
         "type",

@@ -2,8 +2,9 @@
 group: owed
 description: >
   Money that was paid out and is not owed any more: cancellations of orders whose commission had been paid by then,
-  conversions that were denied after they were paid, and affiliates whose balance is below 0. The kinds overlap, as a
-  cancellation may be what makes a balance negative: never add up amounts of different kinds.
+  conversions that were denied after they were paid, and affiliates whose balance is below 0. Each of the three has an
+  amount of its own, as they overlap: a cancellation may be what makes a balance negative. Each of these columns can be
+  added up, by the month of the order or by the month of the reversal; never add one to another.
 grain: one row per kind and conversion, or per kind, affiliate and currency for balances
 primary_key: [kind, subject, currency]
 owners: [team:data]
@@ -17,23 +18,28 @@ columns:
   affiliate_id: Affiliate.
   affiliate_name: Name.
   affiliate_email: E-mail.
-  amount: Commission to get back, a positive amount.
+  cancelled_after_payment: >
+    Commission that the cancellation takes back, as a positive amount; NULL in rows of another kind.
+  denied_after_payment: Commission that was paid and is denied now; NULL in rows of another kind.
+  negative_balance: >
+    What the affiliate's commission due in this currency is below 0, as a positive amount; NULL in rows of another kind.
   standing: >
     What became of it: set off (the cancellation was part of a later payment), lowers the balance, waits for approval,
     or nothing lowers the balance (Refersion makes no row that would).
-  balance: The affiliate's commission due in this currency now.
   order_id: The shop's order.
   original_id: The conversion that was paid.
   payment_id: Payment that paid it.
   paid_at: When it was paid, UTC.
   taken_back_at: When the cancellation was made or the conversion denied, UTC; NULL for balances and where not known.
   days_after_payment: Days between the two, in the reporting time zone.
+  order_month: First day of the month in which the conversion that was paid was made, in the reporting time zone.
+  reversal_month: First day of the month of taken_back_at, in the reporting time zone.
 needs:
   subject:
     - conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
     - conversions.order_id
     - conversions.payment__created | payments.created
-  balance: &balance
+  negative_balance: &balance
     - conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
     - conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   standing: *balance
@@ -48,7 +54,9 @@ WITH found AS (
     c.affiliate_id,
     c.affiliate_name,
     c.affiliate_email,
-    -c.commission AS amount,
+    -c.commission AS cancelled,
+    CAST(NULL AS DECIMAL(38, 4)) AS denied,
+    CAST(NULL AS DECIMAL(38, 4)) AS negative,
     CASE c.state
       WHEN 'paid' THEN 'set off'
       WHEN 'due' THEN 'lowers the balance'
@@ -58,7 +66,8 @@ WITH found AS (
     c.original_id,
     o.payment_id,
     o.paid_at,
-    c.created_at AS taken_back_at
+    c.created_at AS taken_back_at,
+    o.booked_month AS order_month
   FROM refersion_summaries.conversions AS c
   JOIN refersion_summaries.conversions AS o ON o.conversion_id = c.original_id
   WHERE c.kind = 'cancellation' AND c.state IN ('pending', 'due', 'paid') AND c.created_at > o.paid_at
@@ -70,13 +79,16 @@ WITH found AS (
     affiliate_id,
     affiliate_name,
     affiliate_email,
-    commission AS amount,
+    CAST(NULL AS DECIMAL(38, 4)) AS cancelled,
+    commission AS denied,
+    CAST(NULL AS DECIMAL(38, 4)) AS negative,
     'nothing lowers the balance' AS standing,
     order_id,
     conversion_id AS original_id,
     payment_id,
     paid_at,
-    unapproved_at AS taken_back_at
+    unapproved_at AS taken_back_at,
+    booked_month AS order_month
   FROM refersion_summaries.conversions
   WHERE state IN ('denied', 'unqualified') AND (payment_id IS NOT NULL OR paid_at IS NOT NULL) AND commission > 0
   UNION ALL
@@ -87,13 +99,16 @@ WITH found AS (
     affiliate_id,
     affiliate_name,
     affiliate_email,
-    -due AS amount,
+    CAST(NULL AS DECIMAL(38, 4)) AS cancelled,
+    CAST(NULL AS DECIMAL(38, 4)) AS denied,
+    -due AS negative,
     'lowers the balance' AS standing,
     CAST(NULL AS VARCHAR) AS order_id,
     CAST(NULL AS VARCHAR) AS original_id,
     CAST(NULL AS VARCHAR) AS payment_id,
     CAST(NULL AS TIMESTAMPTZ) AS paid_at,
-    CAST(NULL AS TIMESTAMPTZ) AS taken_back_at
+    CAST(NULL AS TIMESTAMPTZ) AS taken_back_at,
+    CAST(NULL AS DATE) AS order_month
   FROM refersion_summaries.commission_liability
   WHERE due < 0
 )
@@ -105,9 +120,10 @@ SELECT
   f.affiliate_id,
   coalesce(a.name, f.affiliate_name) AS affiliate_name,
   coalesce(a.email, f.affiliate_email) AS affiliate_email,
-  CAST(f.amount AS DECIMAL(38, 4)) AS amount,
+  CAST(f.cancelled AS DECIMAL(38, 4)) AS cancelled_after_payment,
+  CAST(f.denied AS DECIMAL(38, 4)) AS denied_after_payment,
+  CAST(f.negative AS DECIMAL(38, 4)) AS negative_balance,
   f.standing,
-  CAST(coalesce(l.due, 0) AS DECIMAL(38, 4)) AS balance,
   f.order_id,
   f.original_id,
   f.payment_id,
@@ -116,8 +132,14 @@ SELECT
   CAST(
     CAST(f.taken_back_at AT TIME ZONE $report_timezone AS DATE) - CAST(f.paid_at AT TIME ZONE $report_timezone AS DATE)
     AS BIGINT
-  ) AS days_after_payment
+  ) AS days_after_payment,
+  f.order_month,
+  CAST(date_trunc('month', f.taken_back_at AT TIME ZONE $report_timezone) AS DATE) AS reversal_month
 FROM found AS f
 LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = f.affiliate_id
-LEFT JOIN refersion_summaries.commission_liability AS l ON l.affiliate_id = f.affiliate_id AND l.currency = f.currency
-ORDER BY f.kind DESC, CASE WHEN f.standing = 'set off' THEN 1 ELSE 0 END, f.amount DESC, f.subject, f.currency
+ORDER BY
+  f.kind DESC,
+  CASE WHEN f.standing = 'set off' THEN 1 ELSE 0 END,
+  coalesce(f.cancelled, f.denied, f.negative) DESC,
+  f.subject,
+  f.currency

@@ -1,38 +1,69 @@
 /*
 group: owed
 description: >
-  How much commission of approved orders is taken back by cancellations, seen in two ways. By the month of the order,
-  each cancellation counts where its order was made, which says how good that month's orders were; months keep changing
-  while cancellations come in. By the month of the reversal, each counts when it came, which is what the books show.
-  Only approved cancellations count.
-grain: one row per currency, month and basis
-primary_key: [currency, month, basis]
+  How much commission of approved orders is taken back, by cancellations and by negative manual credits, in two sets of
+  columns. Those that end in _of_orders_made count each reversal in the month in which its order was made, which says how
+  good that month's orders were; they keep changing while reversals come in. Those that end in _in_month count each in
+  the month in which it came, which is what the books show. Both sets have each reversal once, so that each column can be
+  added up over months; never add a column of one set to one of the other. Only approved reversals count.
+grain: one row per currency and month
+primary_key: [currency, month]
 owners: [team:data]
 questions:
-  - Which share of commission is taken back because orders are cancelled?
+  - Which share of commission is taken back because orders are cancelled or refunded?
   - Were the orders of some month worse than others?
 columns:
   currency: Currency of every amount of the row.
   month: First day of the month in the reporting time zone.
-  basis: order (cancellations of orders that were made in the month) or reversal (cancellations that came in the month).
   approved_conversions: Number of orders' conversions made in the month and approved.
   approved_commission: Commission of those.
-  cancellations: Number of approved cancellations.
-  reversed_commission: Commission that they take back, as a positive amount.
-  reversal_rate: >
-    Reversed by approved commission, a fraction; NULL without approved commission. It may be above 1 by the month of the
-    reversal, where orders of earlier months were cancelled.
+  cancellations_of_orders_made: Number of approved cancellations of orders that were made in the month.
+  reversed_of_orders_made: Commission that they take back, as a positive amount.
+  credits_against_of_orders_made: >
+    Commission that approved negative manual credits take back of orders that were made in the month, as a positive
+    amount. It is how Refersion tells merchants to take back the commission of a partial refund.
+  reversal_rate_of_orders_made: >
+    Reversed divided by approved commission, a fraction; NULL without approved commission.
+  rate_with_credits_of_orders_made: The same for cancellations and credits together.
+  pending_cancellations_of_orders_made: >
+    Number of cancellations of orders that were made in the month that wait for approval, which no rate counts.
+  pending_commission_of_orders_made: Commission that those would take back.
+  cancellations_in_month: Number of approved cancellations that came in the month, whenever the order was made.
+  reversed_in_month: Commission that they take back, as a positive amount.
+  credits_against_in_month: Commission that approved negative manual credits of the month take back.
+  reversal_rate_in_month: >
+    Reversed divided by approved commission, a fraction; NULL without approved commission. It may be above 1, where
+    orders of earlier months were cancelled.
+  rate_with_credits_in_month: The same for cancellations and credits together.
+  pending_cancellations_in_month: Number of cancellations that came in the month that wait for approval.
+  pending_commission_in_month: Commission that those would take back.
   unmatched_cancellations: >
-    Number of approved cancellations that came in the month and whose order is not known. By the month of the order they
-    are left out of the figures before; by the month of the reversal they are part of them.
+    Number of approved cancellations that came in the month and whose order is not known. They are part of
+    cancellations_in_month and in no column of orders made.
   unmatched_commission: Commission that those take back.
-  pending_cancellations: Number of cancellations that wait for approval, which no rate counts.
-  pending_commission: Commission that those would take back.
+  unmatched_credits_against: >
+    Commission that approved negative manual credits of the month take back that name no order, or one that is not known.
 needs:
-  "*": conversions.order_id
   approved_conversions: &paid >-
     conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   approved_commission: *paid
+  cancellations_of_orders_made: &of_orders [conversions.order_id, *paid]
+  reversed_of_orders_made: *of_orders
+  credits_against_of_orders_made: [conversions.order_id, conversions.type, *paid]
+  reversal_rate_of_orders_made: *of_orders
+  rate_with_credits_of_orders_made: *of_orders
+  pending_cancellations_of_orders_made: *of_orders
+  pending_commission_of_orders_made: *of_orders
+  cancellations_in_month: *paid
+  reversed_in_month: *paid
+  credits_against_in_month: [conversions.type, *paid]
+  reversal_rate_in_month: *paid
+  rate_with_credits_in_month: *paid
+  pending_cancellations_in_month: *paid
+  pending_commission_in_month: *paid
+  unmatched_cancellations: *of_orders
+  unmatched_commission: *of_orders
+  unmatched_credits_against: [conversions.order_id, conversions.type, *paid]
 */
 WITH approved AS (
   SELECT currency, booked_month AS month, count(*) AS conversions, sum(commission) AS commission
@@ -41,80 +72,117 @@ WITH approved AS (
   GROUP BY currency, booked_month
 ),
 
-cancellations AS (
+found AS (
   SELECT
     c.currency,
     c.booked_month AS reversal_month,
     o.booked_month AS order_month,
-    o.conversion_id IS NULL AS is_unmatched,
-    c.state = 'pending' AS is_pending,
-    -c.commission AS reversed
+    CASE WHEN c.state = 'pending' THEN 'pending' ELSE c.kind END AS what,
+    -c.commission AS amount
   FROM refersion_summaries.conversions AS c
   LEFT JOIN refersion_summaries.conversions AS o ON o.conversion_id = c.original_id
-  WHERE c.kind = 'cancellation' AND c.state IN ('pending', 'due', 'paid')
+  WHERE (c.kind = 'cancellation' AND c.state IN ('pending', 'due', 'paid'))
+    OR (c.kind = 'manual credit' AND c.commission < 0 AND c.state IN ('due', 'paid'))
 ),
 
-placed AS (
+taken_back AS (
+  SELECT
+    currency,
+    reversal_month,
+    order_month,
+    CASE WHEN what = 'cancellation' THEN 1 ELSE 0 END AS cancelled,
+    CASE WHEN what = 'cancellation' THEN amount ELSE 0 END AS reversed,
+    CASE WHEN what = 'manual credit' THEN amount ELSE 0 END AS credited,
+    CASE WHEN what = 'pending' THEN 1 ELSE 0 END AS waits,
+    CASE WHEN what = 'pending' THEN amount ELSE 0 END AS waiting
+  FROM found
+),
+
+of_orders_made AS (
   SELECT
     currency,
     order_month AS month,
-    'order' AS basis,
-    is_pending,
-    FALSE AS is_unmatched,
-    TRUE AS is_counted,
-    reversed
-  FROM cancellations
-  WHERE NOT is_unmatched
-  UNION ALL
-  SELECT currency, reversal_month, 'order', is_pending, TRUE, FALSE, reversed
-  FROM cancellations
-  WHERE is_unmatched
-  UNION ALL
-  SELECT currency, reversal_month, 'reversal', is_pending, is_unmatched, TRUE, reversed
-  FROM cancellations
+    sum(cancelled) AS cancellations,
+    sum(reversed) AS reversed,
+    sum(credited) AS credited,
+    sum(waits) AS pending_cancellations,
+    sum(waiting) AS pending
+  FROM taken_back
+  WHERE order_month IS NOT NULL
+  GROUP BY currency, order_month
 ),
 
-reversed AS (
+in_month AS (
   SELECT
     currency,
-    month,
-    basis,
-    count(CASE WHEN is_counted AND NOT is_pending THEN 1 END) AS cancellations,
-    sum(CASE WHEN is_counted AND NOT is_pending THEN reversed ELSE 0 END) AS commission,
-    count(CASE WHEN is_unmatched AND NOT is_pending THEN 1 END) AS unmatched_cancellations,
-    sum(CASE WHEN is_unmatched AND NOT is_pending THEN reversed ELSE 0 END) AS unmatched_commission,
-    count(CASE WHEN is_counted AND is_pending THEN 1 END) AS pending_cancellations,
-    sum(CASE WHEN is_counted AND is_pending THEN reversed ELSE 0 END) AS pending_commission
-  FROM placed
-  GROUP BY currency, month, basis
+    reversal_month AS month,
+    sum(cancelled) AS cancellations,
+    sum(reversed) AS reversed,
+    sum(credited) AS credited,
+    sum(waits) AS pending_cancellations,
+    sum(waiting) AS pending,
+    sum(CASE WHEN order_month IS NULL THEN cancelled ELSE 0 END) AS unmatched_cancellations,
+    sum(CASE WHEN order_month IS NULL THEN reversed ELSE 0 END) AS unmatched,
+    sum(CASE WHEN order_month IS NULL THEN credited ELSE 0 END) AS unmatched_credited
+  FROM taken_back
+  GROUP BY currency, reversal_month
 ),
 
 months AS (
-  SELECT k.currency, k.month, b.basis
-  FROM (
-    SELECT currency, month FROM approved
-    UNION
-    SELECT currency, month FROM reversed
-  ) AS k
-  CROSS JOIN (SELECT 'order' AS basis UNION ALL SELECT 'reversal' AS basis) AS b
+  SELECT currency, month FROM approved
+  UNION
+  SELECT currency, month FROM of_orders_made
+  UNION
+  SELECT currency, month FROM in_month
+),
+
+joined AS (
+  SELECT
+    m.currency,
+    m.month,
+    coalesce(a.conversions, 0) AS approved_conversions,
+    coalesce(a.commission, 0) AS approved_commission,
+    CASE WHEN a.commission > 0 THEN a.commission END AS base,
+    coalesce(o.cancellations, 0) AS o_cancellations,
+    coalesce(o.reversed, 0) AS o_reversed,
+    coalesce(o.credited, 0) AS o_credited,
+    coalesce(o.pending_cancellations, 0) AS o_pending_cancellations,
+    coalesce(o.pending, 0) AS o_pending,
+    coalesce(i.cancellations, 0) AS i_cancellations,
+    coalesce(i.reversed, 0) AS i_reversed,
+    coalesce(i.credited, 0) AS i_credited,
+    coalesce(i.pending_cancellations, 0) AS i_pending_cancellations,
+    coalesce(i.pending, 0) AS i_pending,
+    coalesce(i.unmatched_cancellations, 0) AS unmatched_cancellations,
+    coalesce(i.unmatched, 0) AS unmatched,
+    coalesce(i.unmatched_credited, 0) AS unmatched_credited
+  FROM months AS m
+  LEFT JOIN approved AS a ON a.currency = m.currency AND a.month = m.month
+  LEFT JOIN of_orders_made AS o ON o.currency = m.currency AND o.month = m.month
+  LEFT JOIN in_month AS i ON i.currency = m.currency AND i.month = m.month
 )
 
 SELECT
-  m.currency,
-  m.month,
-  m.basis,
-  coalesce(a.conversions, 0) AS approved_conversions,
-  CAST(coalesce(a.commission, 0) AS DECIMAL(38, 4)) AS approved_commission,
-  coalesce(r.cancellations, 0) AS cancellations,
-  CAST(coalesce(r.commission, 0) AS DECIMAL(38, 4)) AS reversed_commission,
-  CAST(
-    CAST(coalesce(r.commission, 0) / nullif(greatest(a.commission, 0), 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)
-  ) AS reversal_rate,
-  coalesce(r.unmatched_cancellations, 0) AS unmatched_cancellations,
-  CAST(coalesce(r.unmatched_commission, 0) AS DECIMAL(38, 4)) AS unmatched_commission,
-  coalesce(r.pending_cancellations, 0) AS pending_cancellations,
-  CAST(coalesce(r.pending_commission, 0) AS DECIMAL(38, 4)) AS pending_commission
-FROM months AS m
-LEFT JOIN approved AS a ON a.currency = m.currency AND a.month = m.month
-LEFT JOIN reversed AS r ON r.currency = m.currency AND r.month = m.month AND r.basis = m.basis
-ORDER BY m.month DESC, m.currency, m.basis
+  currency,
+  month,
+  approved_conversions,
+  CAST(approved_commission AS DECIMAL(38, 4)) AS approved_commission,
+  CAST(o_cancellations AS BIGINT) AS cancellations_of_orders_made,
+  CAST(o_reversed AS DECIMAL(38, 4)) AS reversed_of_orders_made,
+  CAST(o_credited AS DECIMAL(38, 4)) AS credits_against_of_orders_made,
+  CAST(CAST(o_reversed / base AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS reversal_rate_of_orders_made,
+  CAST(CAST((o_reversed + o_credited) / base AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS rate_with_credits_of_orders_made,
+  CAST(o_pending_cancellations AS BIGINT) AS pending_cancellations_of_orders_made,
+  CAST(o_pending AS DECIMAL(38, 4)) AS pending_commission_of_orders_made,
+  CAST(i_cancellations AS BIGINT) AS cancellations_in_month,
+  CAST(i_reversed AS DECIMAL(38, 4)) AS reversed_in_month,
+  CAST(i_credited AS DECIMAL(38, 4)) AS credits_against_in_month,
+  CAST(CAST(i_reversed / base AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS reversal_rate_in_month,
+  CAST(CAST((i_reversed + i_credited) / base AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS rate_with_credits_in_month,
+  CAST(i_pending_cancellations AS BIGINT) AS pending_cancellations_in_month,
+  CAST(i_pending AS DECIMAL(38, 4)) AS pending_commission_in_month,
+  CAST(unmatched_cancellations AS BIGINT) AS unmatched_cancellations,
+  CAST(unmatched AS DECIMAL(38, 4)) AS unmatched_commission,
+  CAST(unmatched_credited AS DECIMAL(38, 4)) AS unmatched_credits_against
+FROM joined
+ORDER BY month DESC, currency
