@@ -17,6 +17,7 @@ there a 404, each as {"error": "..."}.
 | POST /payments | pay due rows: `{"conversion_ids": […]}`; `"created"` and `"payment_id"` may be given |
 | POST /payments/{id}/undo | the payment is gone, and its rows are unpaid again |
 | DELETE /payments/{id} | the payment is gone, and its rows are as they are |
+| POST /rewards | a bonus tier was reached: `{"offer_id": 1, "milestone": "50 orders", "amount": "25.00"}` |
 | GET /truth?at=… | what was pending, due and paid at a moment; with `&rows=true` every row as it was |
 | GET /movements?after=…&until=… | what moved the commission due between two moments, by currency |
 | GET /events?after=…&until=… | every change of a row between two moments, with the row before and after it |
@@ -64,6 +65,7 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         ("POST", "/payments"): lambda sandbox, body, _path: {"id": sandbox.enter_payment(**body)},
         ("POST", "/payments/{id:int}/undo"): lambda sandbox, _body, path: {"ids": sandbox.undo_payment(path["id"])},
         ("DELETE", "/payments/{id:int}"): _delete_payment,
+        ("POST", "/rewards"): lambda sandbox, body, _path: {"id": sandbox.reach_bonus_tier(**body)},
         ("GET", "/truth"): _truth,
         ("GET", "/movements"): _movements,
         ("GET", "/events"): _events,

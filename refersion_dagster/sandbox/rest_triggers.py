@@ -56,7 +56,7 @@ def new_sku_commission(account: Account, fields: Fields) -> dict[str, Any]:
         kind = item.choice("commission_type", (PERCENT_OF_SALE, FLAT_RATE))
         rates.append((item.text("sku"), kind, item.money("commission_amount")))
     if offer_id not in account.offers:
-        raise unprocessable("Offer not found.")
+        raise unprocessable("Offer ID does not exist (error 1).")
     duplicate: list[str] = []
     added: list[str] = []
     for sku, kind, amount in rates:

@@ -117,7 +117,12 @@ class Sandbox:
         changes.change_affiliate(self.account, affiliate_id, values)
 
     def reach_bonus_tier(self, offer_id: int, milestone: str, amount: str, notes: str = "") -> int:
-        """Give a reward for a bonus tier, which nothing but a webhook tells of; its id."""
+        """Give a reward for a bonus tier, which nothing but a webhook tells of; its id.
+
+        Raises KeyError for an offer that is not there.
+        """
+        if offer_id not in self.account.offers:
+            raise KeyError(f"offer {offer_id}")
         with self.account.lock:
             reward = Reward(self.account.new_id("trigger"), offer_id, milestone, Decimal(amount), notes)
             self.account.announce(BONUS_TIER_MOVEMENT, reward)

@@ -189,5 +189,5 @@ def test_sku_commissions_are_added_once(client: Client) -> None:
     second = client.done("/offer/new_sku_commission", {"offer_id": 52301, "skus": [sku("A"), sku("B"), sku("B")]})
     assert second == {"duplicate_not_added": ["A", "B"], "added": ["B"]}
     assert errors(client.rest("/offer/new_sku_commission", {"offer_id": "1", "skus": [sku("A")]})) == [
-        "Offer not found."
+        "Offer ID does not exist (error 1)."
     ]

@@ -107,6 +107,25 @@ def test_a_change_that_has_no_topic_is_not_told(sandbox: SandboxServer, heard: L
     assert heard.topics() == ["NEW_CONVERSION"]
 
 
+def test_a_bonus_tier_that_was_reached_is_told(client: Client, heard: Listener) -> None:
+    offer_id = next(iter(client.sandbox.account.offers))
+    given = {"offer_id": offer_id, "milestone": "50 orders", "amount": "25.50", "notes": "in a year"}
+    number = client.control("POST", "/rewards", given).json()["id"]
+    assert bodies(client.sandbox, heard) == [
+        {
+            "reward": {
+                "id": number,
+                "offer_id": offer_id,
+                "milestone_reached": "50 orders",
+                "amount_given": "25.50",
+                "notes": "in a year",
+            }
+        }
+    ]
+    assert heard.topics() == ["BONUS_TIER_MOVEMENT"]
+    assert client.control("POST", "/rewards", {**given, "offer_id": 1}).status_code == 404
+
+
 def test_writes_through_the_api_are_told(client: Client, heard: Listener) -> None:
     code = client.done(
         "/affiliate/new",

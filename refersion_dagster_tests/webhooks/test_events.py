@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.sandbox.model import Reward
 from refersion_dagster.sandbox.webhook_bodies import body
 from refersion_dagster.webhooks.events import Event, Paid, Subject, conversion_row, read_event
 from refersion_dagster.webhooks.inbox import Kept
@@ -40,6 +42,7 @@ PAYMENT = {
     "commission_total": "9.40",
     "currency": "USD",
 }
+REWARD = {"id": 51, "offer_id": 12, "milestone_reached": "50", "amount_given": "25.50", "notes": ""}
 TRIGGER = {"id": 1097, "affiliate_id": 37567438, "trigger": "CODE100", "type": "COUPON"}
 AFFILIATE = {"id": 37567438, "code": "a3y7", "status": "ACTIVE", "first_name": "Bill", "email": "b@example.com"}
 PAID_AT = datetime(2020, 3, 15, 15, tzinfo=UTC)
@@ -62,6 +65,8 @@ def event(value: Any, topic: str = "SOMETHING") -> Event:
         (paid_to((7, [PAYMENT])), Subject.PAYMENT, "131000"),
         (AFFILIATE, Subject.AFFILIATE, "37567438"),
         (TRIGGER, Subject.TRIGGER, "1097"),
+        (REWARD, Subject.REWARD, "51"),
+        ({"reward": REWARD}, Subject.REWARD, "51"),
     ],
 )
 def test_the_body_tells_what_an_event_is_about(value: Any, subject: Subject, subject_id: str, topic: str) -> None:
@@ -77,6 +82,7 @@ def test_whatever_the_sandbox_sends_is_known(account: SandboxServer) -> None:
         (Subject.AFFILIATE, next(iter(rows.affiliates.values()))),
         (Subject.TRIGGER, next(iter(rows.triggers.values()))),
         (Subject.PAYMENT, list(rows.payments.values())[:3]),
+        (Subject.REWARD, Reward(51, 12, "50 orders", Decimal("25.50"), "")),
     ):
         assert event(body(rows, row)).subject is subject
 
