@@ -29,14 +29,14 @@ TOP = 8
 
 SALES = """
 SELECT currency, affiliate_id, affiliate_name, orders, sales, commission_pending, commission_due, commission_paid
-FROM refersion_summaries.commission_by_affiliate
-ORDER BY currency, sales DESC, affiliate_id
+FROM refersion_summaries.commission_by_affiliate JOIN refersion_summaries.currencies USING (currency)
+ORDER BY place, sales DESC, affiliate_id
 """
 OWED = """
 SELECT currency, sum(due), sum(due_0_30), sum(due_31_60), sum(due_61_90), sum(due_over_90), sum(pending), sum(accrued)
-FROM refersion_summaries.commission_liability
-GROUP BY currency
-ORDER BY currency
+FROM refersion_summaries.commission_liability JOIN refersion_summaries.currencies USING (currency)
+GROUP BY currency, place
+ORDER BY place
 """
 
 

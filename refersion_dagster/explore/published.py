@@ -111,8 +111,8 @@ class Published:
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     def currencies(self) -> list[str]:
-        """Those of the most conversions first."""
-        return [row["currency"] for row in self.query("SELECT currency FROM currencies ORDER BY conversions DESC, 1")]
+        """The account's own first, then by name."""
+        return [row["currency"] for row in self.query("SELECT currency FROM currencies ORDER BY place")]
 
     def months(self) -> list[date]:
         """First days of the months that have figures, in order."""

@@ -1,6 +1,6 @@
 """The core tables: each row's kind, state and dates, and both ids of an affiliate, worked out by hand."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from refersion_dagster_tests.summaries.hand_made import (
     order,
     paid,
     payment,
+    totals,
 )
 
 
@@ -478,6 +479,34 @@ class TestCurrencies:
         books.conversions(order(1, "10", "1"), order(2, "10", "1"), order(3, "10", "1", currency="EUR"))
         found = {row["currency"]: (row["minimum_payout"], row["subscription"]) for row in books.rows("currencies")}
         assert found == {currency: (D(one), D(other)) for currency, (one, other) in expected.items()}
+
+    @pytest.mark.parametrize(
+        ("named", "expected"),
+        [
+            # Named by Refersion's totals, however few conversions it has.
+            ([("EUR", False)], ["EUR", "AUD", "USD"]),
+            # Asked for, or not named at all: that of the most conversions.
+            ([("AUD", True), ("EUR", True)], ["USD", "AUD", "EUR"]),
+            ([("(none)", False)], ["USD", "AUD", "EUR"]),
+            ([], ["USD", "AUD", "EUR"]),
+            # Rows of an older time, as the account's currency can be changed.
+            ([("AUD", False), ("EUR", False), ("EUR", False)], ["EUR", "AUD", "USD"]),
+        ],
+    )
+    def test_the_accounts_own_comes_first_and_the_others_by_name(
+        self, books: Books, named: list[tuple[str, bool]], expected: list[str]
+    ) -> None:
+        books.conversions(
+            *(order(number, "10", "1") for number in (1, 2, 3)),
+            order(4, "10", "1", currency="EUR"),
+            order(5, "10", "1", currency="AUD"),
+        )
+        for month, (currency, asked) in enumerate(named, 1):
+            row = totals(datetime(2025, month, 1, tzinfo=UTC), "APPROVED", "UNPAID", 1, "1", "10")
+            books.add("conversion_totals", row | {"currency": currency, "currency_asked": asked})
+        found = {row["place"]: row["currency"] for row in books.rows("currencies")}
+        assert [found[place] for place in sorted(found)] == expected
+        assert sorted(found) == [1, 2, 3]
 
 
 class TestDataAsOf:

@@ -98,7 +98,7 @@ newest.
 
 
 def pictured(figures: Figures) -> dict[str, dg.MarkdownMetadataValue]:
-    """The headline figures of each currency shown, and a picture of the sales of that with most conversions."""
+    """The headline figures of each currency shown, and a picture of the sales of the account's own."""
     from refersion_dagster.report.commissions.view import charts
     from refersion_dagster.report.money import amount
     from refersion_dagster.report.page import month

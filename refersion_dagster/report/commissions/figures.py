@@ -226,7 +226,7 @@ class Figures:
     Args:
         as_of, period: None in an account that was never read.
         followed_since: first day of the first month whose orders are followed.
-        currencies: those shown in full, with most conversions first.
+        currencies: those shown in full, the account's own first: it and those with most conversions.
         others: those that have a line in a table.
         not_shown: number of those that have none.
         lacking: tables and fields that the account does not offer, in words.
@@ -264,8 +264,8 @@ def report_figures(session: Session) -> Figures:
     month = months_before(as_of.today.replace(day=1), 1)
     period = Period(month, months_before(month, 1))
     since, followed = months_before(month, CHARTED - 1), months_before(month, FOLLOWED - 1)
-    names = [row.currency for row in rows(session, "currencies", _Currency)]
-    listed = names[: MOST_CURRENCIES + MOST_LISTED]
+    known = rows(session, "currencies", _Currency)
+    in_full, listed = known[:MOST_CURRENCIES], known[MOST_CURRENCIES : MOST_CURRENCIES + MOST_LISTED]
     months = _by_currency(rows(session, "months", Month, since=since))
     roll_forward = _by_currency(rows(session, "roll_forward", RollForward, since=since))
     affiliates = _by_currency(
@@ -290,7 +290,7 @@ def report_figures(session: Session) -> Figures:
             exceptions[name],
             findings[name],
         )
-        for name in listed
+        for name in (*_in_order(in_full), *_in_order(listed))
     ]
     return Figures(
         as_of,
@@ -298,7 +298,7 @@ def report_figures(session: Session) -> Figures:
         followed,
         found[:MOST_CURRENCIES],
         found[MOST_CURRENCIES:],
-        len(names) - len(listed),
+        len(known) - len(in_full) - len(listed),
         control_totals,
         coverage,
         lacking,
@@ -310,6 +310,11 @@ def report_figures(session: Session) -> Figures:
 class _Currency:
     currency: str
     conversions: int
+    place: int
+
+
+def _in_order(currencies: Iterable[_Currency]) -> list[str]:
+    return [one.currency for one in sorted(currencies, key=lambda one: one.place)]
 
 
 class _HasCurrency(Protocol):

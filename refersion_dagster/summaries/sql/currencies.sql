@@ -12,8 +12,23 @@ columns:
   minimum_payout: Commission below this is not paid out yet (REFERSION_MINIMUM_PAYOUT).
   subscription: Refersion's subscription per month (REFERSION_SUBSCRIPTION); an amount given without a currency counts in the currency of the most conversions.
   conversions: Number of conversions.
+  place: >
+    Place in every list of currencies: 1 for the account's own, which Refersion's totals name (without them, the one of
+    the most conversions), then by name.
+needs:
+  place: []
 */
-WITH counted AS (
+WITH own AS (
+  -- Totals are in the account's own currency, unless Refersion was asked for another one.
+  SELECT currency
+  FROM refersion_data.conversion_totals
+  WHERE NOT coalesce(currency_asked, FALSE) AND currency IN (SELECT currency FROM refersion_summaries.conversions)
+  GROUP BY currency
+  ORDER BY count(*) DESC, currency
+  LIMIT 1
+),
+
+counted AS (
   SELECT
     currency,
     count(*) AS conversions,
@@ -28,8 +43,13 @@ WITH counted AS (
 )
 
 SELECT
-  currency,
-  CAST(coalesce(payout, any_payout) AS DECIMAL(18, 4)) AS minimum_payout,
-  CAST(coalesce(own_subscription, CASE WHEN place = 1 THEN any_subscription ELSE '0' END) AS DECIMAL(18, 4)) AS subscription,
-  conversions
-FROM counted
+  c.currency,
+  CAST(coalesce(c.payout, c.any_payout) AS DECIMAL(18, 4)) AS minimum_payout,
+  CAST(coalesce(c.own_subscription, CASE WHEN c.place = 1 THEN c.any_subscription ELSE '0' END) AS DECIMAL(18, 4))
+    AS subscription,
+  c.conversions,
+  row_number() OVER (
+    ORDER BY CASE WHEN c.currency = o.currency OR (o.currency IS NULL AND c.place = 1) THEN 0 ELSE 1 END, c.currency
+  ) AS place
+FROM counted AS c
+LEFT JOIN own AS o ON TRUE

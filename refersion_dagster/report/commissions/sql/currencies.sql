@@ -1,6 +1,6 @@
 /*
-description: The currencies of the account, the one with most conversions first.
+description: The currencies of the account, its own first and then those with most conversions.
 */
-SELECT currency, conversions
+SELECT currency, conversions, place
 FROM refersion_summaries.currencies
-ORDER BY conversions DESC, currency
+ORDER BY CASE WHEN place = 1 THEN 0 ELSE 1 END, conversions DESC, currency
