@@ -50,7 +50,10 @@ def build_resources(account: Account, options: ReadOptions, report: ReadReport) 
 
 def first_moment(start_date: str) -> datetime:
     """Where the first load begins. Raises ValueError for what is no date, and for one that is still to come."""
-    start = parse_moment(start_date)
+    try:
+        start = parse_moment(start_date)
+    except ValueError as error:
+        raise ValueError(f"start_date or REFERSION_START_DATE: {error}") from None
     # Clocks differ, and days begin at different times.
     if start > datetime.now(UTC) + timedelta(days=1):
         raise ValueError(f"start_date (REFERSION_START_DATE) is {start_date!r}, which is in the future.")
