@@ -148,8 +148,9 @@ def wrong_values(given: Given) -> Iterator[str]:
 
 
 def _try_source(name: str, value: str) -> None:
+    # By itself: what the environment says of the others is tried in their turn.
     argument: dict[str, Any] = {name: whole_number(VARIABLES[name], value) if name in INTEGERS else value}
-    refersion_source(**argument)
+    refersion_source(**argument, use_environment=False)
 
 
 def _try_memory() -> None:

@@ -75,6 +75,8 @@ TABLE: Mapping[str, Setting] = {
     "REFERSION_LAPSED_DAYS": Setting("90", "30", "long"),
     "REFERSION_RISING_DAYS": Setting("14", "7", "-7"),
     "REFERSION_AUTO_APPROVAL_DAYS": Setting("30", "60", "never"),
+    "REFERSION_CREDIBILITY_ORDERS": Setting("10", "40", "few"),
+    "REFERSION_PAY_AGAIN": Setting("900,901", "900", "all of them"),
     "REFERSION_WEBHOOK_INBOX": Setting("/nowhere/a.sqlite", "/nowhere/b.sqlite"),
     "REFERSION_WEBHOOK_SECRET": Setting("whsec_0123456789", "whsec_9876543210"),
     "REFERSION_PUBLISH_PATH": Setting("/nowhere/a", "/nowhere/b"),
