@@ -503,7 +503,7 @@ class TestCurrencies:
         )
         for month, (currency, asked) in enumerate(named, 1):
             row = totals(datetime(2025, month, 1, tzinfo=UTC), "APPROVED", "UNPAID", 1, "1", "10")
-            books.add("conversion_totals", row | {"currency": currency, "currency_asked": asked})
+            books.add("conversion_totals", {**row, "currency": currency, "currency_asked": asked})
         found = {row["place"]: row["currency"] for row in books.rows("currencies")}
         assert [found[place] for place in sorted(found)] == expected
         assert sorted(found) == [1, 2, 3]
