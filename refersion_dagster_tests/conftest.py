@@ -20,7 +20,7 @@ from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
 from refersion_dagster_tests.summaries.hand_made import Books, create_raw_tables
 
 # Before any test module is imported: the code location looks at the environment when it is loaded.
-for _name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__"))]:
+for _name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__", "PG"))]:
     del os.environ[_name]
 os.environ.pop("DAGSTER_HOME", None)
 # A shell that starts the suite in the background has its processes ignore Ctrl-C, and theirs too: `dagster dev` could

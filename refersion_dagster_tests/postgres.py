@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import socket
 import tempfile
@@ -17,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 HOST = "127.0.0.1"
+SOCKETS = "/tmp"  # noqa: S108 - PostgreSQL's own place for them
 ADMIN = "postgres"
 # The user that loads: neither a superuser nor the owner of anything but its databases.
 USER = "loader"
@@ -73,7 +76,8 @@ class PostgresDatabase:
 class PostgresServer:
     """A server on a free port of this machine, which is gone with all its data after `stop`.
 
-    Passwords are asked for, as elsewhere; nothing is waited for to be on disk, which tests of killed clients need not.
+    Passwords are asked for, as elsewhere, except that at the socket the user that runs the tests may be the loading one
+    without (peer authentication); nothing is waited for to be on disk, which tests of killed clients need not.
 
     Args:
         lock: a file that all workers of this test run share.
@@ -98,14 +102,17 @@ class PostgresServer:
         self.port = self._start()
         self.query(ADMIN, f"ALTER ROLE {ADMIN} PASSWORD %s", PASSWORD, user=ADMIN)
         self.query(ADMIN, f"CREATE ROLE {USER} LOGIN PASSWORD %s", PASSWORD, user=ADMIN)
-        (self.data / "pg_hba.conf").write_text(f"host all all {HOST}/32 scram-sha-256\n")
+        (self.data / "pg_ident.conf").write_text(f"tests {pwd.getpwuid(os.geteuid()).pw_name} {USER}\n")
+        (self.data / "pg_hba.conf").write_text(
+            f"local all {USER} peer map=tests\nlocal all all scram-sha-256\nhost all all {HOST}/32 scram-sha-256\n"
+        )
         self.query(ADMIN, "SELECT pg_reload_conf()", user=ADMIN)
 
     def _start(self) -> int:
         with socket.socket() as free:
             free.bind((HOST, 0))
             port: int = free.getsockname()[1]
-        options = f"-h {HOST} -p {port} -k '' -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
+        options = f"-h {HOST} -p {port} -k {SOCKETS} -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
         self._control("start", "-o", options, "-l", str(self.data / "log"))
         return port
 

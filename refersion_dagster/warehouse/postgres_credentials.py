@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import dlt
 from dlt.common.configuration import configspec
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
+from dlt.common.typing import TSecretStrValue
 from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 
 from refersion_dagster.installation import install_command
@@ -23,26 +26,41 @@ DRIVERS = {"psycopg2": "psycopg2-binary", "adbc_driver_postgresql": "adbc-driver
 HOW_TO_SET = (
     "Set DESTINATION__POSTGRES__CREDENTIALS=postgresql://user:password@host:5432/database in .env, or "
     "[destination.postgres.credentials] in .dlt/secrets.toml; characters such as @ / : in the password are written "
-    "%40 %2F %3A."
+    "%40 %2F %3A. The database has to be named; host, user and password may be left to the socket, PGHOST, PGUSER, "
+    "PGPASSWORD and .pgpass, as psql takes them."
 )
-NEEDED = ("host", "database", "username", "password")
+NEEDED = ("database",)
 # A host, several, an IPv6 address, or a folder of sockets. Whatever else is here was meant for the password.
-HOST = re.compile(r"[\w.:,%-]+")
+HOST = re.compile(r"/[\w./ -]*|[\w.:,%-]+")
+# Where servers have their sockets. Without a host, psycopg2 and ADBC would each look in one of its own.
+SOCKETS = ("/var/run/postgresql", "/tmp")  # noqa: S108 - read, not written
+# What names a server without a host, in the address or in the environment.
+WITHOUT_HOST = {"hostaddr": "PGHOSTADDR", "service": "PGSERVICE"}
 
 
 @configspec(init=False)
 class EncodedCredentials(PostgresCredentials):
-    """Credentials whose address every release of libpq reads.
+    """Credentials whose address every release of libpq reads, and in which only the database has to be named.
 
     dlt's own leaves blanks in the password as they are, which libpq refuses from release 17 on, with a message that
     holds the password.
     """
 
+    username: str | None = None  # type: ignore[assignment]
+    password: TSecretStrValue | None = None  # type: ignore[assignment]
+    host: str | None = None  # type: ignore[assignment]
+
     def to_native_representation(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        user, password, database = (quote(part, safe="") for part in (self.username, self.password, self.database))
-        settings = urlencode({name: str(value) for name, value in self.get_query().items()}, quote_via=quote)
-        return f"postgresql://{user}:{password}@{host}:{self.port}/{database}?{settings}"
+        server = {"host": self.host, "port": self.port, "user": self.username, "password": self.password}
+        given = {name: str(value) for name, value in (server | self.get_query()).items() if value is not None}
+        return f"postgresql:///{quote(self.database, safe='')}?{urlencode(given, quote_via=quote)}"
+
+    @property
+    def location(self) -> str:
+        """Which database, without user and password."""
+        host = self.host or ""
+        shown = f"[{host}]" if ":" in host else quote(host, safe=",")
+        return f"postgresql://{shown}:{self.get_query().get('port', self.port)}/{self.database}"
 
 
 def postgres_credentials() -> EncodedCredentials:
@@ -73,12 +91,26 @@ def postgres_credentials() -> EncodedCredentials:
     # SQLAlchemy's way to name a driver, postgresql+psycopg2://, is known here; PostgreSQL's own library knows it not.
     if found.drivername.partition("+")[0] not in ("postgres", "postgresql"):
         raise WarehouseNotSet(f"PostgreSQL's credentials have to begin with postgresql://. {HOW_TO_SET}")
-    if not HOST.fullmatch(found.host):
+    query = {"application_name": "refersion_dagster", "keepalives_idle": "30", **(found.query or {})}
+    host = _host(found.host, found.port, query)
+    # An address without a host whose password holds @ has the rest of the password in its database.
+    if (host and not HOST.fullmatch(host)) or (not found.host and "@" in found.database):
         raise WarehouseNotSet(f"The host in PostgreSQL's credentials cannot be one. {HOW_TO_SET}")
     credentials = EncodedCredentials()
     credentials.update({name: value for name, value in found.items() if name != "drivername"})
+    credentials.host = host
     credentials.session_timezone = "UTC"
     # Connections wait for Refersion, and what is idle for some minutes is cut by many networks.
-    credentials.query = {"application_name": "refersion_dagster", "keepalives_idle": "30", **(found.query or {})}
+    credentials.query = query
     credentials.resolve()
     return credentials
+
+
+def _host(named: str | None, port: int, query: dict[str, Any]) -> str | None:
+    """The host or folder of sockets: of the address, else as libpq looks for one. Takes it out of the query."""
+    if host := query.pop("host", None) or unquote(named or "") or os.environ.get("PGHOST"):
+        return str(host)
+    if any(name in query or os.environ.get(variable) for name, variable in WITHOUT_HOST.items()):
+        return None
+    socket = f".s.PGSQL.{query.get('port', port)}"
+    return next((folder for folder in SOCKETS if Path(folder, socket).exists()), SOCKETS[0])

@@ -57,9 +57,7 @@ class PostgresDatabase:
 
     @property
     def location(self) -> str:
-        credentials = postgres_credentials()
-        host = f"[{credentials.host}]" if ":" in credentials.host else credentials.host
-        return f"postgresql://{host}:{credentials.port}/{credentials.database}"
+        return postgres_credentials().location
 
     @contextmanager
     def loading(self) -> Iterator[Any]:

@@ -37,7 +37,8 @@ def trouble_of(error: BaseException) -> WarehouseError | None:
         if (state and state.startswith(LOST)) or (not state and _is_of_client(one)):
             return WarehouseUnreachable(
                 f"The connection to PostgreSQL broke or could not be made: {said}. No table is half written. Look at "
-                "address, user and password if it never worked, else run again when the server is there."
+                "address, user and password (in the address, PGPASSWORD or a .pgpass of mode 0600) if it never worked, "
+                "else run again when the server is there."
             )
         if state and state.startswith(FULL):
             return WarehouseFull(

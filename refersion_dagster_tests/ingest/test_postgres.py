@@ -314,7 +314,7 @@ class TestScript:
         ("name", "told"),
         [
             ("oracle", "REFERSION_DESTINATION is 'oracle'; it can be duckdb or postgres."),
-            ("postgres", "its credentials lack host, database, username, password"),
+            ("postgres", "its credentials lack database"),
         ],
     )
     def test_what_is_not_set_right_is_one_line(
