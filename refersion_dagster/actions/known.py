@@ -15,7 +15,7 @@ from refersion_dagster.actions.catalogue import Endpoint, Holds, Stake
 from refersion_dagster.actions.mistakes import Mistake
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.rounding import grouped
-from refersion_dagster.warehouse import Session, UndefinedTable
+from refersion_dagster.warehouse import SUMMARIES, Session, UndefinedTable
 
 # Values in one IN (…).
 AT_ONCE = 500
@@ -66,7 +66,8 @@ def check(endpoint: Endpoint, asked: Sequence[Asked], session: Session, limits: 
             if given:
                 verdict.mistakes += CHECKS[holds](session, name, given)
     verdict.mistakes += _sent_before(endpoint, asked, session)
-    verdict.stakes, verdict.unpriced = _stakes(endpoint, asked, session)
+    stakes, verdict.unpriced = _stakes(endpoint, asked, session)
+    verdict.stakes = _in_order(stakes, session)
     verdict.mistakes += _beyond(limits, len(asked), verdict.stakes)
     return verdict
 
@@ -251,13 +252,21 @@ def _stakes(endpoint: Endpoint, asked: Sequence[Asked], session: Session) -> tup
     return dict(sums), len(set(wanted) - {id_ for id_, _, _ in rows})
 
 
+def _in_order(stakes: dict[str, Decimal], session: Session) -> dict[str, Decimal]:
+    """By the currencies' places in every list, the account's own first; by name where summaries tell none."""
+    places: dict[str, int] = {}
+    if "place" in dict(session.columns(SUMMARIES, "currencies")):
+        places = dict(session.query(f"SELECT currency, place FROM {SUMMARIES}.currencies"))  # noqa: S608 - our name
+    return {name: stakes[name] for name in sorted(stakes, key=lambda name: (places.get(name, len(places) + 1), name))}
+
+
 def _beyond(limits: Limits, count: int, stakes: dict[str, Decimal]) -> list[Mistake]:
     mistakes = []
     if count > limits.items:
         mistakes.append(
             Mistake(None, f"There are {count} items to send, and max_items is {limits.items}; raise it on purpose.")
         )
-    for currency, amount in sorted(stakes.items()):
+    for currency, amount in stakes.items():
         if amount > limits.commission:
             mistakes.append(
                 Mistake(

@@ -95,7 +95,7 @@ def _moved(plan: Plan) -> Iterator[str]:
     if plan.endpoint.stake is Stake.OWN:
         for content in (one.item.content() for call in plan.calls for one in call):
             taken[content["currency"]] += min(content["commission"], Decimal(0))
-    for currency, amount in sorted(plan.stakes.items()):
+    for currency, amount in plan.stakes.items():
         if given := amount + taken[currency]:
             yield f"{grouped(given)} {currency} of commission"
         if taken[currency]:

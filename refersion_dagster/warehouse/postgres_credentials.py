@@ -91,6 +91,7 @@ def postgres_credentials() -> EncodedCredentials:
     # SQLAlchemy's way to name a driver, postgresql+psycopg2://, is known here; PostgreSQL's own library knows it not.
     if found.drivername.partition("+")[0] not in ("postgres", "postgresql"):
         raise WarehouseNotSet(f"PostgreSQL's credentials have to begin with postgresql://. {HOW_TO_SET}")
+    # Connections wait for Refersion, and what is idle for some minutes is cut by many networks.
     query = {"application_name": "refersion_dagster", "keepalives_idle": "30", **(found.query or {})}
     host = _host(found.host, found.port, query)
     # An address without a host whose password holds @ has the rest of the password in its database.
@@ -100,7 +101,6 @@ def postgres_credentials() -> EncodedCredentials:
     credentials.update({name: value for name, value in found.items() if name != "drivername"})
     credentials.host = host
     credentials.session_timezone = "UTC"
-    # Connections wait for Refersion, and what is idle for some minutes is cut by many networks.
     credentials.query = query
     credentials.resolve()
     return credentials

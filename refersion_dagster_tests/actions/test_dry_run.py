@@ -126,12 +126,18 @@ def told(actions: Actions, endpoint: str, items: list[dict[str, Any]]) -> list[s
 def test_credits_name_the_affiliate_and_what_is_taken_back_has_a_sign(actions: Actions) -> None:
     person, other = actions.affiliate(0), actions.affiliate(1)
     back = {"affiliate_id": other.id, "commission": "-3.20", "currency": "EUR", "status": "PENDING", "notes": "Error"}
-    assert told(actions, CREDIT, [credit_of(person, "12.5"), credit_of(person, "1"), back]) == [
+    credits = [credit_of(person, "12.5"), credit_of(person, "1"), back]
+    assert told(actions, CREDIT, credits) == [
         "3 items to send in 3 calls, -3.20 EUR of commission taken back, 13.50 USD of commission",
         f"item 1: {person.first_name} {person.last_name} ({person.id}): 12.50 USD",
         f"item 2: {person.first_name} {person.last_name} ({person.id}): 1.00 USD",
         f"item 3: {other.first_name} {other.last_name} ({other.id}): -3.20 EUR (taken back)",
     ]
+    with actions.warehouse.session() as session:
+        session.create_schema("refersion_summaries")
+        session.query("CREATE TABLE refersion_summaries.currencies AS SELECT 'USD' AS currency, 1 AS place")
+    in_order = "3 items to send in 3 calls, 13.50 USD of commission, -3.20 EUR of commission taken back"
+    assert told(actions, CREDIT, credits)[0] == in_order
 
 
 def test_every_operation_on_an_affiliate_names_who_it_is(actions: Actions) -> None:
