@@ -37,7 +37,7 @@ from refersion_dagster.warehouse import Session
 
 GROUP = "statements"
 KEY = dg.AssetKey(["report", "statements"])
-READS = ("commission_roll_forward", "due_periods", "conversions", "affiliates", "data_as_of")
+READS = ("commission_roll_forward", "due_periods", "conversions", "affiliates", "currencies", "data_as_of")
 FOLDER, VERSIONS, OF_ONE = "statements", ".versions", "of_one_affiliate"
 # Sets of a month that are kept: whoever reads the last one may go on.
 KEPT = 2
@@ -194,7 +194,7 @@ def tie_table(sums: dict[str, Lines], rolled: dict[str, Lines]) -> str:
     """The statements' sums beside the roll-forward's, which are the same, as Markdown."""
     rows = [
         (currency, line, getattr(sums.get(currency, of), line), getattr(of, line))
-        for currency, of in sorted(rolled.items())
+        for currency, of in rolled.items()
         for line in SHARED
     ]
     return markdown_table(["currency", "line", "statements", "roll-forward"], rows)
@@ -203,11 +203,7 @@ def tie_table(sums: dict[str, Lines], rolled: dict[str, Lines]) -> str:
 def largest(own: list[Statement]) -> str:
     """The statements of the largest closing balances of each currency, as Markdown."""
     found: dict[str, list[Statement]] = {}
-    for one in sorted(own, key=lambda one: -one.lines.closing):
+    for one in sorted(own, key=lambda one: (one.order, -one.lines.closing)):
         found.setdefault(one.currency, []).append(one)
-    rows = [
-        (currency, one.affiliate_id, one.name, *one.lines)
-        for currency in sorted(found)
-        for one in found[currency][:SHOWN]
-    ]
+    rows = [(currency, one.affiliate_id, one.name, *one.lines) for currency, of in found.items() for one in of[:SHOWN]]
     return markdown_table(["currency", "affiliate", "name", *Lines._fields], rows)

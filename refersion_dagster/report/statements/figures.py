@@ -98,6 +98,7 @@ SELECT
   max(coalesce(a.name, n.name)) AS affiliate_name,
   max(a.company) AS company,
   x.currency,
+  k.place,
   CAST(sum(x.opening) AS DECIMAL(38, 4)) AS opening,
   CAST(sum(x.earned) AS DECIMAL(38, 4)) AS earned,
   CAST(sum(x.approved) AS DECIMAL(38, 4)) AS approved,
@@ -108,8 +109,9 @@ SELECT
 FROM all_of_it AS x
 LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = x.affiliate_id
 LEFT JOIN names AS n ON n.affiliate_id = x.affiliate_id
-GROUP BY x.affiliate_id, x.currency
-ORDER BY x.affiliate_id, x.currency
+LEFT JOIN refersion_summaries.currencies AS k ON k.currency = x.currency
+GROUP BY x.affiliate_id, x.currency, k.place
+ORDER BY x.affiliate_id, k.place, x.currency
 """  # noqa: S608 - both parts are ours
 
 CONCERNED = f"""
@@ -159,14 +161,17 @@ SELECT
   CAST(x.paid AS DECIMAL(38, 4)) AS paid
 FROM concerned AS x
 JOIN refersion_summaries.conversions AS c ON c.conversion_id = x.conversion_id
+LEFT JOIN refersion_summaries.currencies AS k ON k.currency = x.currency
 WHERE $affiliate IS NULL OR x.affiliate_id = $affiliate
-ORDER BY x.affiliate_id, x.currency, c.booked_at, x.conversion_id
+ORDER BY x.affiliate_id, k.place, x.currency, c.booked_at, x.conversion_id
 """  # noqa: S608
 
 ROLL_FORWARD = """
-SELECT currency, opening_due, newly_due, manual_credits, reversed, paid, closing_due
-FROM refersion_summaries.commission_roll_forward
-WHERE month = $month
+SELECT r.currency, r.opening_due, r.newly_due, r.manual_credits, r.reversed, r.paid, r.closing_due
+FROM refersion_summaries.commission_roll_forward AS r
+LEFT JOIN refersion_summaries.currencies AS k ON k.currency = r.currency
+WHERE r.month = $month
+ORDER BY k.place, r.currency
 """
 
 
@@ -221,6 +226,7 @@ class Statement:
 
     Args:
         name: None where Refersion never told it.
+        place: the currency's place in every list; None for one that no conversion is in any more, which comes last.
     """
 
     affiliate_id: str
@@ -228,6 +234,12 @@ class Statement:
     company: str | None
     currency: str
     lines: Lines
+    place: int | None = None
+
+    @property
+    def order(self) -> tuple[bool, int, str]:
+        """What puts statements in the order of their currencies."""
+        return self.place is None, self.place or 0, self.currency
 
 
 class Concerned(NamedTuple):
@@ -272,8 +284,8 @@ def statements(session: Session, month: date) -> list[Statement]:
         month: its first day.
     """
     return [
-        Statement(affiliate_id, name, company, currency, Lines(*lines))
-        for affiliate_id, name, company, currency, *lines in session.query(BALANCES, month=month)
+        Statement(affiliate_id, name, company, currency, Lines(*lines), place)
+        for affiliate_id, name, company, currency, place, *lines in session.query(BALANCES, month=month)
     ]
 
 

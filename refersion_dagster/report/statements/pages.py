@@ -80,6 +80,6 @@ def index_page(issue: Issue, named: Sequence[tuple[Statement, str]], rolled: Map
 def _by_currency(named: Iterable[tuple[Statement, str]]) -> list[tuple[str, list[tuple[Statement, str]]]]:
     """The statements of each currency, those of the largest closing balances first."""
     found: dict[str, list[tuple[Statement, str]]] = {}
-    for one in sorted(named, key=lambda one: (-one[0].lines.closing, one[0].affiliate_id)):
+    for one in sorted(named, key=lambda one: (one[0].order, -one[0].lines.closing, one[0].affiliate_id)):
         found.setdefault(one[0].currency, []).append(one)
-    return sorted(found.items())
+    return list(found.items())

@@ -40,11 +40,11 @@ def added_up(parts: Iterable[Lines]) -> Lines:
 
 
 def by_currency(statements: Iterable[Statement]) -> dict[str, Lines]:
-    """The sums of statements, by currency."""
+    """The sums of statements, by currency, the account's own first."""
     parts: dict[str, list[Lines]] = {}
-    for statement in statements:
+    for statement in sorted(statements, key=lambda one: one.order):
         parts.setdefault(statement.currency, []).append(statement.lines)
-    return {currency: added_up(parts[currency]) for currency in sorted(parts)}
+    return {currency: added_up(of) for currency, of in parts.items()}
 
 
 def from_roll_forward(sums: Mapping[str, Lines], rolled: Mapping[str, Lines]) -> Iterator[Difference]:
@@ -54,7 +54,7 @@ def from_roll_forward(sums: Mapping[str, Lines], rolled: Mapping[str, Lines]) ->
         sums: of the statements, by currency.
         rolled: the roll-forward's month, by currency; a currency that is not there was not known yet.
     """
-    for currency in sorted({*sums, *rolled}):
+    for currency in {**sums, **rolled}:
         stated, expected = sums.get(currency, NOTHING), rolled.get(currency, NOTHING)
         for line in SHARED:
             if getattr(stated, line) != getattr(expected, line):
