@@ -18,6 +18,7 @@ SPECS = {
     if spec.key.path[0] != "actions"  # see actions/test_never_by_itself.py
 }
 HISTORY = "refersion/conversion_history"
+READINGS = "refersion/conversion_readings"
 WEBHOOKS = "refersion/webhook_events"
 SUMMARY = "summaries/commission_by_affiliate"
 PUBLISHED = "published/summaries"
@@ -46,6 +47,8 @@ SUMMARIES = {
         "clawbacks",
         "commission_liability",
         "commission_roll_forward",
+        "conversion_states",
+        "due_bounds",
         "due_periods",
         "payment_proof",
         "payments_taken_back",
@@ -66,7 +69,14 @@ def schema(key: str) -> dg.TableSchema:
 
 class TestAssets:
     def test_there_is_one_for_each_raw_table_and_summary(self) -> None:
-        assert set(SPECS) == {*(f"refersion/{table}" for table in TABLES), HISTORY, WEBHOOKS, *GROUP_OF, *FILES}
+        assert set(SPECS) == {
+            *(f"refersion/{table}" for table in TABLES),
+            HISTORY,
+            READINGS,
+            WEBHOOKS,
+            *GROUP_OF,
+            *FILES,
+        }
 
     def test_each_names_its_kinds_its_group_and_its_table(self) -> None:
         told = {
@@ -94,6 +104,12 @@ class TestAssets:
             "refersion/offers": (["dlt", "graphql"], "refersion", "refersion_data.offers", "id"),
             "refersion/clicks": (["dlt", "graphql"], "refersion", "refersion_data.clicks", "click_key"),
             HISTORY: (["sql"], "refersion", "refersion_data.conversion_history", "id, seen_at"),
+            READINGS: (
+                ["sql"],
+                "refersion",
+                "refersion_data.conversion_readings",
+                "read_at, read_from, proven_by, currency",
+            ),
             WEBHOOKS: (["dlt", "webhook"], "webhooks", "refersion_data.webhook_events", "event_id"),
         }
 
@@ -116,6 +132,7 @@ class TestAssets:
         assert {key: found for key, found in deps.items() if found and key.startswith("refersion/")} == {
             "refersion/affiliate_get": {"refersion/affiliate_list"},
             HISTORY: {"refersion/conversions"},
+            READINGS: {"refersion/conversions"},
         }
         assert deps["summaries/affiliates"] == {f"refersion/affiliate{one}" for one in ("s", "_list", "_get")}
         assert deps[SUMMARY] == {"refersion/clicks", "summaries/affiliates", "summaries/conversions"}
@@ -150,7 +167,7 @@ class TestAssets:
     def test_any_of_the_raw_tables_can_be_materialised_alone(self) -> None:
         tables = defs.resolve_assets_def(dg.AssetKey(["refersion", "conversions"]))
         assert tables.can_subset
-        assert {key.path[-1] for key in tables.keys} == {*TABLES, "conversion_history"}
+        assert {key.path[-1] for key in tables.keys} == {*TABLES, "conversion_history", "conversion_readings"}
 
 
 class TestRefersionRefresh:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from refersion_dagster.checks.outcome import Found, offending, result
-from refersion_dagster.ingest import history
+from refersion_dagster.ingest import history, readings
 from refersion_dagster.refersion.entities import CONVERSION_STATUSES, ENTITIES, PAYMENT_STATUSES
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import Warehouse
@@ -21,10 +21,12 @@ ACCEPTED: dict[str, dict[str, tuple[str, ...]]] = {
     "affiliate_get": {"status": AFFILIATE_STATUSES},
     "offers": {"type": OFFER_TYPES},
     "conversion_history": {"change": ("new", "changed", "vanished", "returned")},
+    "conversion_readings": {"proven_by": (readings.READ, readings.TOTALS)},
 }
 KEYS: dict[str, tuple[str, ...]] = {
     **{name: entity.primary_key for name, entity in ENTITIES.items()},
     history.TABLE: ("id", "seen_at"),
+    readings.TABLE: readings.KEY,
 }
 
 KEY_HOLDS = "Each {key} is there once and never empty."

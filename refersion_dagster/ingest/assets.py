@@ -8,7 +8,7 @@ from dagster_dlt import DagsterDltResource
 from pydantic import Field
 
 from refersion_dagster.ingest.loading import load_tables
-from refersion_dagster.ingest.specs import asset_spec, history_spec
+from refersion_dagster.ingest.specs import asset_spec, history_spec, readings_spec
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.windows import parse_moment
 from refersion_dagster.resources import RefersionResource, Warehouse
@@ -57,7 +57,7 @@ class RefreshConfig(dg.Config):
 
 @dg.multi_asset(
     name="refersion_tables",
-    specs=[*map(asset_spec, ENTITIES.values()), history_spec()],
+    specs=[*map(asset_spec, ENTITIES.values()), history_spec(), readings_spec()],
     can_subset=True,
     # For what outlasts the retries of single requests; final errors say that a retry cannot help.
     retry_policy=dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS),

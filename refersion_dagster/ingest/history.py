@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from refersion_dagster.ingest.readings import TABLE as READINGS
+from refersion_dagster.ingest.readings import add_reading, create_readings
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.report import ReadSpan
 from refersion_dagster.resources import Warehouse
@@ -39,6 +41,11 @@ COLUMNS = [
         "Numeric id of the affiliate from then on; NULL where it was not kept yet, or where the account has none.",
     ),
     dg.TableColumn("payment_id", "text", "Payment that had paid it then; NULL while unpaid, or not kept yet."),
+    dg.TableColumn(
+        "seen_before",
+        "timestamptz",
+        "When the last reading began that showed the state before; NULL of new conversions and where not known.",
+    ),
 ]
 STATE = ("status", "payment_status", "total", "commission_total", "currency")
 AFFILIATE = "coalesce(c.affiliate_id, c.affiliate__id)"
@@ -48,7 +55,7 @@ CREATE = f"""
 CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
   id text NOT NULL, seen_at timestamp with time zone NOT NULL, change text NOT NULL, status text, payment_status text,
   total decimal(18, 4), commission_total decimal(18, 4), currency text, updated timestamp with time zone,
-  affiliate_id text, payment_id text
+  affiliate_id text, payment_id text, seen_before timestamp with time zone
 )
 """
 # Histories that were begun before the columns were.
@@ -62,6 +69,7 @@ FROM {DATASET}.conversions AS c
 WHERE c.id = h.id AND h.payment_status = 'PAID' AND c.payment_status = 'PAID'
   AND NOT EXISTS (SELECT 1 FROM {DATASET}.{TABLE} AS l WHERE l.id = h.id AND l.seen_at > h.seen_at)
 """  # noqa: S608 - names of ours
+ADD_SEEN_BEFORE = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN seen_before timestamp with time zone"
 # What is known at that time: whose each conversion is now. Earlier entries stay without.
 FILL_AFFILIATE = f"""
 UPDATE {DATASET}.{TABLE} AS h SET affiliate_id = {AFFILIATE}
@@ -105,6 +113,24 @@ WHERE h.id IS NULL
   OR (c.vanished_at IS NULL AND {PAYMENT} <> h.payment_id)
 """  # noqa: S608 - names of ours
 
+# Of the changes just added: the last reading that covered the conversion and showed it unchanged. Such a one may have
+# been of the last days alone, or of a month that was read again.
+FILL_SEEN_BEFORE = f"""
+UPDATE {DATASET}.{TABLE} AS h
+SET seen_before = f.seen_before
+FROM (
+  SELECT n.id, n.seen_at, greatest(max(e.seen_at), max(r.read_at)) AS seen_before
+  FROM {DATASET}.{TABLE} AS n
+  JOIN {DATASET}.conversions AS c ON c.id = n.id
+  JOIN {DATASET}.{TABLE} AS e ON e.id = n.id AND e.seen_at < n.seen_at
+  LEFT JOIN {DATASET}.{READINGS} AS r
+    ON r.read_from <= c.created AND r.read_to > c.created AND r.read_at < n.seen_at AND r.proven_by = 'read'
+  WHERE n.seen_before IS NULL AND n.change <> 'new'
+  GROUP BY n.id, n.seen_at
+) AS f
+WHERE h.id = f.id AND h.seen_at = f.seen_at
+"""  # noqa: S608 - names of ours
+
 
 def update_history(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> int:
     """Marks rows that vanished from the spans just read and adds all changes to the history, in one transaction.
@@ -117,11 +143,16 @@ def update_history(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> int:
     with warehouse.session() as session:
         session.query(CREATE)
         _add_columns(session)
+        create_readings(session)
         before = session.count(DATASET, TABLE)
         with session.transaction():
             for span in spans:
                 session.query(MARK_VANISHED, read_at=span.read_at, start=span.start, end=span.end)
             session.query(ADD_CHANGES)
+            # Before this reading counts itself.
+            session.query(FILL_SEEN_BEFORE)
+            for span in spans:
+                add_reading(session, span)
         return session.count(DATASET, TABLE) - before
 
 
@@ -138,3 +169,5 @@ def _add_columns(session: Session) -> None:
         with session.transaction():
             session.query(ADD_PAYMENT)
             session.query(FILL_PAYMENT)
+    if "seen_before" not in there:
+        session.query(ADD_SEEN_BEFORE)

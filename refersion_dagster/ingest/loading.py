@@ -17,6 +17,8 @@ from refersion_dagster.ingest.counts import Counts
 from refersion_dagster.ingest.gaps import keep_gaps
 from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.late import LateMonth, keep_first_totals, keep_totals, late_months, spans
+from refersion_dagster.ingest.readings import TABLE as READINGS
+from refersion_dagster.ingest.readings import keep_unchanged_months
 from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema, descriptions
 from refersion_dagster.ingest.totals_currencies import totals_currencies
@@ -114,11 +116,17 @@ class Loader:
                 self._tried([CONVERSIONS], failures, lambda: self._load_late_months(with_totals))
             if CONVERSIONS not in failures:
                 self._tried([CONVERSIONS], failures, self._settle_absent)
+            if CONVERSIONS not in failures:
+                keep_unchanged_months(self.warehouse)
             yield from self._results([CONVERSIONS])
         if TABLE in tables and not failures:
             if CONVERSIONS not in tables:
                 update_history(self.warehouse, [])
-            yield self._history_result()
+            yield self._result_of_ours(TABLE)
+        if READINGS in tables and not failures:
+            if not {CONVERSIONS, TABLE} & set(tables):
+                update_history(self.warehouse, [])
+            yield self._result_of_ours(READINGS)
         self._remember_account([table for table in tables if table in ENTITIES and table not in failures])
         if failures:
             may_pass = all(isinstance(error, ServerUnavailable | WindowNotSettled) for error in failures.values())
@@ -327,11 +335,11 @@ class Loader:
         for table in tables:
             yield self._result(table, counts.get(table, 0))
 
-    def _history_result(self) -> dg.MaterializeResult:
-        counts = self.warehouse.row_counts([TABLE])
+    def _result_of_ours(self, table: str) -> dg.MaterializeResult:
+        counts = self.warehouse.row_counts([table])
         return dg.MaterializeResult(
-            asset_key=asset_key(TABLE),
-            metadata={"dagster/row_count": counts.get(TABLE, 0), "warehouse": self.warehouse.location},
+            asset_key=asset_key(table),
+            metadata={"dagster/row_count": counts.get(table, 0), "warehouse": self.warehouse.location},
         )
 
     def _result(self, table: str, row_count: int) -> dg.MaterializeResult:

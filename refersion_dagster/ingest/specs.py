@@ -7,7 +7,7 @@ from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from refersion_dagster.documentation import answers
-from refersion_dagster.ingest import history
+from refersion_dagster.ingest import history, readings
 from refersion_dagster.refersion.entities import ENTITIES, Column, Entity, Kind
 from refersion_dagster.refersion.environment import DATASET
 
@@ -34,6 +34,7 @@ QUESTIONS = {
         "When was a conversion approved, denied or paid, and what was it before?",
         "Which conversions are gone from Refersion, and since when?",
     ),
+    readings.TABLE: ("When was the account read, and which conversions did each reading cover?",),
 }
 
 SQL_TYPES = {
@@ -72,6 +73,8 @@ def descriptions(table: str) -> tuple[str, dict[str, str]]:
     """What a raw table is, and what each of its known columns is."""
     if table == history.TABLE:
         return history.DESCRIPTION, {column.name: column.description or "" for column in history.COLUMNS}
+    if table == readings.TABLE:
+        return readings.DESCRIPTION, {column.name: column.description or "" for column in readings.COLUMNS}
     entity = ENTITIES[table]
     return entity.description, {column.name: column.description for column in entity.columns}
 
@@ -97,17 +100,26 @@ def asset_spec(entity: Entity) -> dg.AssetSpec:
 
 
 def history_spec() -> dg.AssetSpec:
+    return _spec_of_ours(history.TABLE, history.DESCRIPTION, history.COLUMNS, "id, seen_at")
+
+
+def readings_spec() -> dg.AssetSpec:
+    return _spec_of_ours(readings.TABLE, readings.DESCRIPTION, readings.COLUMNS, ", ".join(readings.KEY))
+
+
+def _spec_of_ours(table: str, description: str, columns: list[dg.TableColumn], key: str) -> dg.AssetSpec:
+    """A table that the loads of conversions keep."""
     return dg.AssetSpec(
-        asset_key(history.TABLE),
-        description=history.DESCRIPTION + answers(*QUESTIONS[history.TABLE]),
+        asset_key(table),
+        description=description + answers(*QUESTIONS[table]),
         group_name=GROUP,
         kinds={"sql"},
         owners=OWNERS,
         deps=[asset_key("conversions")],
         metadata={
-            "dagster/column_schema": dg.TableSchema(history.COLUMNS),
-            "dagster/table_name": f"{DATASET}.{history.TABLE}",
-            "primary_key": "id, seen_at",
+            "dagster/column_schema": dg.TableSchema(columns),
+            "dagster/table_name": f"{DATASET}.{table}",
+            "primary_key": key,
         },
         skippable=True,
     )

@@ -1,6 +1,6 @@
 """What happened in the account, and when: every state that a conversion, a payment or an affiliate was ever in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -86,8 +86,8 @@ class Event(NamedTuple):
 class EventLog:
     """Events in the order in which they happened. Noting a row that is as it was adds nothing."""
 
-    def __init__(self) -> None:
-        self._events: list[Event] = []
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._events = list(events)
         self._states: dict[tuple[str, int], State] = {}
 
     def __iter__(self) -> Iterator[Event]:
@@ -99,9 +99,7 @@ class EventLog:
     def without_deleted(self, at: int) -> "EventLog":
         """The events of what is still there at `at`: what was deleted by then never was."""
         deleted = {(event.kind, event.id) for event in self._events if event.after is None and event.at <= at}
-        log = EventLog()
-        log._events = [event for event in self._events if (event.kind, event.id) not in deleted]
-        return log
+        return EventLog(event for event in self._events if (event.kind, event.id) not in deleted)
 
     def until(self, at: int) -> Iterator[Event]:
         """Events up to the second `at`, what happened in that second included."""

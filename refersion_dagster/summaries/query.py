@@ -29,7 +29,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 from sqlglot import exp
 
-from refersion_dagster.ingest import history
+from refersion_dagster.ingest import history, readings
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
@@ -44,6 +44,7 @@ GROUPS: tuple[str, ...] = get_args(Group)
 RAW_COLUMNS: dict[str, tuple[str, ...]] = {
     **{name: tuple(column.name for column in entity.columns) for name, entity in ENTITIES.items()},
     history.TABLE: tuple(column.name for column in history.COLUMNS),
+    readings.TABLE: tuple(column.name for column in readings.COLUMNS),
 }
 
 

@@ -39,6 +39,7 @@ class Course:
         self.life = Life(sandbox, lookback_days, without)
         self._judge = Judge(sandbox.account)
         self._tables = EVERYTHING
+        self._readings: list[int] = []
 
     def refresh(self, **config: Any) -> None:
         """Reads the account. The first refresh reads all tables, later ones those that changes are seen in."""
@@ -46,6 +47,7 @@ class Course:
         done = materialise(self.account, self.warehouse, *assets, config=config or None)
         assert done.success, done.failure
         self._tables = NIGHTLY
+        self._readings.append(int(self.sandbox.now.timestamp()))
 
     def refresh_at(self, moment: datetime, changes: int = 0, *, old: bool | None = None, **config: Any) -> None:
         """Lets the account live on until a moment, with changes on the way (see Life.go_on_to), and reads it."""
@@ -55,7 +57,7 @@ class Course:
     def judge(self, zone: str, *, report: bool = True) -> tuple[Shown, Verdicts]:
         """Builds all figures in a time zone and holds them against the truth."""
         found = shown(self.warehouse, zone, report=report)
-        return found, self._judge.judge(found)
+        return found, self._judge.judge(found, self._readings)
 
     def loaded(self) -> dict[str, tuple[Any, ...]]:
         """Conversions as the warehouse has them: id, affiliate, status, payment, commission, when it was made."""

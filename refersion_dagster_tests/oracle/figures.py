@@ -14,8 +14,9 @@ from refersion_dagster.report.commissions.figures import report_figures
 from refersion_dagster.report.commissions.queries import summaries_read
 from refersion_dagster.report.commissions.view import report_page
 from refersion_dagster.report.statements.asset import READS, StatementsConfig, chosen
-from refersion_dagster.report.statements.figures import statements
+from refersion_dagster.report.statements.figures import Statement, statements
 from refersion_dagster.report.statements.mistakes import StatementsNotMade
+from refersion_dagster.report.statements.unknown import BoundedStatement, bounded, not_known
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.summaries.build import build
 from refersion_dagster.summaries.settings import ReportSettings
@@ -91,10 +92,9 @@ def shown(warehouse: Warehouse, zone: str, *, report: bool) -> Shown:
 
 
 def roll_forward(session: Session) -> Iterator[Figure]:
-    columns = dict(session.columns("refersion_summaries", "commission_roll_forward"))
     bounds = ("closing_lowest", "closing_highest")
     lines = ("opening_due", "newly_due", "manual_credits", "paid", "reversed", "closing_due")
-    names = ("currency", "month", "basis", *lines, *(bounds if bounds[0] in columns else ()))
+    names = ("currency", "month", "basis", *lines, *bounds)
     for row in session.query(f"SELECT {', '.join(names)} FROM refersion_summaries.commission_roll_forward"):
         of: dict[str, Any] = dict(zip(names, row, strict=True))
 
@@ -104,23 +104,32 @@ def roll_forward(session: Session) -> Iterator[Figure]:
 
         yield from (figure(line.removesuffix("_due"), of[line]) for line in lines if line != "newly_due")
         yield figure("newly_due", of["newly_due"])
-        if bounds[0] in columns:
-            yield figure("closing", of[bounds[0]], of[bounds[1]])
+        yield figure("closing", of[bounds[0]], of[bounds[1]])
 
 
 def of_affiliates(session: Session) -> Iterator[Figure]:
-    """Openings and closings of the statements that are made without asking for what is not known."""
+    """Statements of all months: facts, and bounds in the currencies of which the month is not known."""
     months = session.query("SELECT DISTINCT month FROM refersion_summaries.commission_roll_forward ORDER BY month")
     for (month,) in months:
         try:
             issue = chosen(session, StatementsConfig(month=f"{month:%Y-%m}"))
         except StatementsNotMade:
             continue
-        for one in statements(session, issue.month):
-            for line in ("opening", "closing", "paid"):
-                value = getattr(one.lines, line)
-                values = () if value is None else (value,)
-                yield Figure("statement", line, one.currency, one.affiliate_id, month, values)
+        unknown = not_known(session, issue.month)
+        found = statements(session, issue.month)
+        for one in found:
+            if one.currency not in unknown:
+                for line in ("opening", "closing", "paid"):
+                    yield stated(one, line, month, getattr(one.lines, line))
+        for one in bounded(session, issue.month, found, unknown):
+            yield stated(one, "opening", month, *one.opening)
+            yield stated(one, "closing", month, *one.closing)
+            yield stated(one, "paid", month, one.paid)
+
+
+def stated(one: Statement | BoundedStatement, line: str, month: date, *values: Decimal | None) -> Figure:
+    known = tuple(value for value in values if value is not None)
+    return Figure("statement", line, one.currency, one.affiliate_id, month, known)
 
 
 def present(session: Session) -> Iterator[Figure]:

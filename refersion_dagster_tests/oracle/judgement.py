@@ -1,22 +1,27 @@
 """Figures held against what was true: each is equal to it, bounds that hold it, or not known.
 
-What Refersion deleted leaves every figure, those of earlier months too; so does it leave the truth here.
+What Refersion deleted leaves every figure, those of earlier months too; so does it leave the truth here. A conversion
+counts in all months for the affiliate that it has now. Of what changed more than once between two readings the outcome
+is known: the movement is its, and the commission the one that was read.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from refersion_dagster.sandbox.account import Account
-from refersion_dagster.sandbox.event_log import EventLog
+from refersion_dagster.sandbox.event_log import CONVERSION, Event, EventLog
 from refersion_dagster.sandbox.truth import Movements, Sums, Truth, movements, movements_by_affiliate
 from refersion_dagster_tests.oracle.figures import Figure, Shown
 
 NOTHING, UNMOVED = Sums(), Movements()
+Moved = dict[str, Movements]
+MovedOfEach = dict[tuple[int, str], Movements]
 
 
 class Wrong(NamedTuple):
@@ -44,22 +49,28 @@ class Judge:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._log = EventLog()
-        self._truths: dict[int, tuple[Truth, dict[str, Sums], dict[tuple[int, str], Decimal]]] = {}
-        self._movements: dict[tuple[int, int], tuple[dict[str, Movements], dict[tuple[int, str], Movements]]] = {}
+        self._truths: dict[tuple[EventLog, int], tuple[Truth, dict[str, Sums], dict[tuple[int, str], Decimal]]] = {}
+        self._movements: dict[tuple[EventLog, int, int], tuple[Moved, MovedOfEach]] = {}
 
-    def judge(self, found: Shown, only: Iterable[str] = ()) -> Verdicts:
+    def judge(self, found: Shown, readings: Sequence[int], only: Iterable[str] = ()) -> Verdicts:
         """Args:
+        readings: when the account was read, in Unix seconds.
         only: the places to judge; all where it is empty.
         """
         verdicts, places = Verdicts(), set(only)
         self._log = self._account.kept_log().without_deleted(int(found.as_of.timestamp()))
+        restated = as_read(self._log, readings)
+        outcomes = outcomes_of(restated, readings)
         self._truths, self._movements = {}, {}
         for figure in found.figures:
             if places and figure.place not in places:
                 continue
-            true = self.truth_of(figure, found)
+            true = self.truth_of(self._log, figure, found)
             verdict = compare(figure.values, true)
-            if figure.line == "paid" and figure.month and verdict == "wrong":
+            for log in (restated, outcomes) if figure.month else ():
+                if verdict == "wrong":
+                    verdict = compare(figure.values, self.truth_of(log, figure, found))
+            if verdict == "wrong" and figure.month and figure.line == "paid":
                 verdict = compare(figure.values, self._payments(figure, found))
             if verdict == "wrong":
                 text = f"{found.zone} as of {found.as_of:%Y-%m-%d %H:%M}: {told(figure)}; true: {true}"
@@ -69,39 +80,39 @@ class Judge:
             verdicts.wrong += [Wrong("now", text) for text in self.left_out(found)]
         return verdicts
 
-    def truth_of(self, figure: Figure, found: Shown) -> Decimal:
+    def truth_of(self, log: EventLog, figure: Figure, found: Shown) -> Decimal:
         if figure.month is None:
-            return self._at(int(found.as_of.timestamp()), figure.line, figure)
+            return self._at(log, int(found.as_of.timestamp()), figure.line, figure)
         before, end = found.bounds(figure.month)
         if figure.line == "opening":
-            return self._at(before, "due", figure)
+            return self._at(log, before, "due", figure)
         if figure.line == "closing":
-            return self._at(end, "due", figure)
-        moved = self._moved(before, end, figure)
+            return self._at(log, end, "due", figure)
+        moved = self._moved(log, before, end, figure)
         return moved.paid - moved.taken_back if figure.line == "paid" else getattr(moved, LINES[figure.line])
 
     def left_out(self, found: Shown) -> list[str]:
         """Affiliates to whom something is due and of whom nothing is said."""
         said = {(one.affiliate_id, one.currency) for one in found.figures if one.place == "now" and one.affiliate_id}
-        _, _, due = self._truth(int(found.as_of.timestamp()))
+        _, _, due = self._truth(self._log, int(found.as_of.timestamp()))
         return [
             f"{found.zone}: nothing is said of {affiliate_id}, to whom {amount} {currency} are due"
             for (affiliate_id, currency), amount in due.items()
             if amount and (str(affiliate_id), currency) not in said
         ]
 
-    def _at(self, moment: int, line: str, figure: Figure) -> Decimal:
-        _, of_all, of_each = self._truth(moment)
+    def _at(self, log: EventLog, moment: int, line: str, figure: Figure) -> Decimal:
+        _, of_all, of_each = self._truth(log, moment)
         if figure.affiliate_id is None:
             return getattr(of_all.get(figure.currency, NOTHING), line)
         assert line == "due"
         return of_each.get((int(figure.affiliate_id), figure.currency), Decimal(0))
 
-    def _moved(self, before: int, end: int, figure: Figure) -> Movements:
-        if (before, end) not in self._movements:
-            found = movements(self._log, before, end), movements_by_affiliate(self._log, before, end)
-            self._movements[before, end] = found
-        of_all, of_each = self._movements[before, end]
+    def _moved(self, log: EventLog, before: int, end: int, figure: Figure) -> Movements:
+        if (log, before, end) not in self._movements:
+            found = movements(log, before, end), movements_by_affiliate(log, before, end)
+            self._movements[log, before, end] = found
+        of_all, of_each = self._movements[log, before, end]
         if figure.affiliate_id is None:
             return of_all.get(figure.currency, UNMOVED)
         return of_each.get((int(figure.affiliate_id), figure.currency), UNMOVED)
@@ -110,7 +121,7 @@ class Judge:
         """The payments of the month, by their own dates: those that were undone since leave it, as rows do."""
         assert figure.month is not None
         before, end = found.bounds(figure.month)
-        payments = self._truth(int(found.as_of.timestamp()))[0].payments.values()
+        payments = self._truth(self._log, int(found.as_of.timestamp()))[0].payments.values()
         return sum(
             (
                 one.commission_total
@@ -122,15 +133,42 @@ class Judge:
             Decimal(0),
         )
 
-    def _truth(self, moment: int) -> tuple[Truth, dict[str, Sums], dict[tuple[int, str], Decimal]]:
+    def _truth(self, log: EventLog, moment: int) -> tuple[Truth, dict[str, Sums], dict[tuple[int, str], Decimal]]:
         """With its sums by currency, and what is due by affiliate."""
-        if moment not in self._truths:
-            truth = Truth(self._log, moment)
-            self._truths[moment] = truth, truth.by_currency(), truth.by_affiliate()
-        return self._truths[moment]
+        if (log, moment) not in self._truths:
+            truth = Truth(log, moment)
+            self._truths[log, moment] = truth, truth.by_currency(), truth.by_affiliate()
+        return self._truths[log, moment]
 
 
 LINES = {"newly_due": "newly_due", "manual_credits": "manual", "reversed": "reversed"}
+
+
+def as_read(log: EventLog, readings: Sequence[int]) -> EventLog:
+    """The events with the affiliate that each conversion has now and the commission that was read next."""
+    last = {(event.kind, event.id): event.after for event in log}
+    next_read = {(event.kind, event.id, bisect_left(readings, event.at)): event.after for event in log}
+    shown: list[Event] = []
+    states: dict[tuple[str, int], Any] = {}
+    for event in log:
+        key = (event.kind, event.id)
+        after, read = event.after, next_read[(*key, bisect_left(readings, event.at))]
+        if event.kind == CONVERSION and after and read:
+            whose = (last[key] or after).affiliate_id
+            after = after._replace(affiliate_id=whose, commission_total=read.commission_total)
+        if after != states.get(key):
+            shown.append(event._replace(before=states.get(key), after=after))
+            states[key] = after
+    return EventLog(shown)
+
+
+def outcomes_of(log: EventLog, readings: Sequence[int]) -> EventLog:
+    """Of the events of a row between two readings one, from the state before to the last, when that began."""
+    found: dict[tuple[str, int, int], Event] = {}
+    for event in log:
+        key = (event.kind, event.id, bisect_left(readings, event.at))
+        found[key] = event._replace(before=found.get(key, event).before)
+    return EventLog(one for one in sorted(found.values(), key=lambda one: one.at) if one.before != one.after)
 
 
 def compare(values: tuple[Decimal, ...], true: Decimal) -> str:

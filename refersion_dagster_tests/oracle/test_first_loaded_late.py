@@ -12,7 +12,7 @@ from refersion_dagster_tests.oracle.course import ZONES, Course
 from refersion_dagster_tests.oracle.figures import Shown
 from refersion_dagster_tests.oracle.judgement import Verdicts
 from refersion_dagster_tests.oracle.life import CHANGES, CURRENCIES
-from refersion_dagster_tests.oracle.places import HAS_BOUNDS, PLACES, closings
+from refersion_dagster_tests.oracle.places import PLACES, closings
 
 Judged = dict[str, tuple[Shown, Verdicts]]
 BEGIN, LOADED = datetime(2025, 1, 30, 3, tzinfo=UTC), datetime(2026, 3, 30, 3, tzinfo=UTC)
@@ -39,7 +39,6 @@ def test_nothing_that_is_shown_is_wrong(judged: Judged, zone: str, place: str) -
     assert judged[zone][1].wrong_in(place) == []
 
 
-@pytest.mark.skipif(not HAS_BOUNDS, reason="the roll-forward has no bounds")
 @pytest.mark.parametrize("zone", ZONES)
 def test_no_month_before_the_first_reading_is_a_fact(judged: Judged, zone: str) -> None:
     assert closings(judged[zone][0], "roll-forward").keys() <= {date(2026, 3, 1), date(2026, 4, 1)}

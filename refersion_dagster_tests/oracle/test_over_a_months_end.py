@@ -18,7 +18,7 @@ from refersion_dagster_tests.oracle.course import ZONES, Course
 from refersion_dagster_tests.oracle.figures import Shown
 from refersion_dagster_tests.oracle.judgement import Verdicts
 from refersion_dagster_tests.oracle.life import CURRENCIES
-from refersion_dagster_tests.oracle.places import HAS_BOUNDS, PLACES, closings
+from refersion_dagster_tests.oracle.places import PLACES, closings
 
 Judged = dict[str, tuple[Shown, Verdicts]]
 WITHOUT = frozenset({"payment entered again", "dated anew"})
@@ -61,7 +61,6 @@ def test_nothing_that_is_shown_weekly_is_wrong(weekly: Judged, zone: str, place:
     assert weekly[zone][1].wrong_in(place) == []
 
 
-@pytest.mark.skipif(not HAS_BOUNDS, reason="the roll-forward has no bounds")
 @pytest.mark.parametrize("zone", ZONES)
 def test_the_month_whose_end_was_seen_is_known(nightly: Judged, zone: str) -> None:
     """Otherwise nothing but NULLs would be true as well."""
@@ -70,7 +69,6 @@ def test_the_month_whose_end_was_seen_is_known(nightly: Judged, zone: str) -> No
     assert found.get(JANUARY, 0) >= 1
 
 
-@pytest.mark.skipif(not HAS_BOUNDS, reason="the roll-forward has no bounds")
 @pytest.mark.parametrize("zone", ZONES)
 def test_of_months_that_were_read_weekly_none_is_a_fact(weekly: Judged, zone: str) -> None:
     assert closings(weekly[zone][0], "roll-forward").keys() <= {weekly[zone][0].running}

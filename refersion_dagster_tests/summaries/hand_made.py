@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from refersion_dagster.ingest.history import FILL_SEEN_BEFORE
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster.summaries.build import build
@@ -110,7 +111,7 @@ def click(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def history(id_: int, seen_at: datetime, change: str, status: str, commission: str = "1", **more: Any) -> Row:
+def history(id_: int | str, seen_at: datetime, change: str, status: str, commission: str = "1", **more: Any) -> Row:
     """A row of conversion_history."""
     return {
         "id": f"{id_}",
@@ -123,6 +124,37 @@ def history(id_: int, seen_at: datetime, change: str, status: str, commission: s
         "currency": "USD",
         **more,
     }
+
+
+def reading(moment: datetime) -> Row:
+    """A row of conversion_readings: all conversions were read."""
+    span = {"read_from": datetime(2020, 1, 1, tzinfo=UTC), "read_to": moment}
+    return {"read_at": moment, **span, "proven_by": "read", "currency": "(all)"}
+
+
+DAILY = [reading(READ_AT - timedelta(days=ago)) for ago in range(150, -1, -1)]
+
+
+def watched(row: Row, approved: datetime | None = None) -> list[Row]:
+    """The history of a conversion where the account was read every day, and Refersion says when rows changed.
+
+    Args:
+        row: the conversion as it is now.
+        approved: when it was approved; from the beginning where it is not told.
+    """
+    created, status = row["created"], row["status"]
+    states = [(created, status if status != "APPROVED" or approved is None else "PENDING", "UNPAID")]
+    if approved is not None:
+        states.append((approved, "APPROVED", "UNPAID"))
+    if row["payment_status"] == "PAID":
+        states.append((row["payment__created"], status, "PAID"))
+    shown: dict[datetime, Row] = {}
+    for moment, word, payment_status in states:
+        seen_at = next((one["read_at"] for one in DAILY if one["read_at"] > moment), READ_AT)
+        amounts = {name: row[name] for name in ("total", "commission_total", "currency")}
+        more = {"payment_status": payment_status, "updated": moment, **amounts}
+        shown[seen_at] = history(row["id"], seen_at, "changed" if shown else "new", word, **more)
+    return list(shown.values())
 
 
 def totals(month: datetime, status: str, payment_status: str, count: int, commission: str, sales: str) -> Row:
@@ -175,10 +207,28 @@ class Books:
     def conversions(self, *rows: Row) -> Books:
         return self.add("conversions", *rows)
 
+    def watched(self, *rows: Row, approved: datetime | None = None) -> Books:
+        """Adds conversions and their history; see `watched`."""
+        entries = [one for row in rows for one in watched(row, approved)]
+        return self.conversions(*rows).add("conversion_history", *entries)
+
+    def empty(self) -> Books:
+        """Forgets all conversions, their history and when they were read."""
+        with self.warehouse.session() as session:
+            for table in ("conversions", "conversion_history", "conversion_readings"):
+                session.query(f"DELETE FROM refersion_data.{table}")
+        return self
+
     def build(self, *names: str) -> None:
-        """Builds these summaries, after those that they read."""
+        """Builds these summaries, after those that they read.
+
+        Where no readings were added the account was read every day.
+        """
         values = self.settings.parameters()
         with self.warehouse.session() as session:
+            if not session.count("refersion_data", "conversion_readings"):
+                insert(session, "conversion_readings", DAILY)
+                session.query(FILL_SEEN_BEFORE)
             for summary in with_those_they_read(names):
                 build(session, summary, values)
 

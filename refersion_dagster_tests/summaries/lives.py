@@ -95,21 +95,24 @@ class Life:
 
     def history(self) -> list[Row]:
         """Rows of refersion_data.conversion_history, where a reading showed each state."""
-        return [self.entry(state, state.seen_at) for state in self.states]
+        return [self.entry(state, state.seen_at, before and before.seen_at) for state, before in self.steps()]
 
     def history_of(self, readings: Sequence[datetime]) -> list[Row]:
         """Those rows where the account was read at these moments only."""
         rows: list[Row] = []
         shown: State | None = None
+        before: datetime | None = None
         for moment in readings:
             state = self.at(moment)
             if state is not None and state is not shown:
-                rows.append(self.entry(state, moment))
+                rows.append(self.entry(state, moment, before if shown else None))
                 shown = state
+            before = moment
         return rows
 
-    def entry(self, state: State, seen_at: datetime) -> Row:
+    def entry(self, state: State, seen_at: datetime, seen_before: datetime | None = None) -> Row:
         return {
+            "seen_before": seen_before,
             "id": f"{self.number}",
             "seen_at": seen_at,
             "change": "changed",
@@ -120,6 +123,13 @@ class Life:
             "currency": self.currency,
             "updated": state.since if self.tells else None,
         }
+
+
+def read_after_each(lives: Sequence[Life]) -> list[datetime]:
+    """Moments of readings: daily, and a second after whatever happened."""
+    after_each = {state.since + timedelta(seconds=1) for life in lives for state in life.states}
+    daily = {READ_AT - timedelta(days=ago) for ago in range(150)}
+    return sorted(moment for moment in daily | after_each if moment <= READ_AT)
 
 
 def month_of(moment: datetime, zone: str) -> date:
@@ -190,8 +200,8 @@ def lives(draw: st.DrawFn, number: int = 0) -> Life:
     states = []
     for at, ((moment, word, paid, due), end) in enumerate(zip(found, ends, strict=True)):
         seen_at = moment + (end - moment) / 2
-        # The first state is as old as the row, and the payment there is has a date of its own.
-        known = tells or at == 0 or (is_paid_now and at == payments[-1])
+        # The payment there is has a date of its own.
+        known = tells or (is_paid_now and at == payments[-1])
         states.append(State(moment, seen_at, moment if known else seen_at, word, paid, due))
     return Life(number, kind, draw(st.sampled_from(["USD", "EUR"])), tuple(states), tells)
 

@@ -10,6 +10,7 @@ import pytest
 
 from refersion_dagster.summaries.build import build
 from refersion_dagster_tests.summaries.hand_made import (
+    DAILY,
     READ_AT,
     Books,
     D,
@@ -19,6 +20,7 @@ from refersion_dagster_tests.summaries.hand_made import (
     history,
     order,
     paid,
+    reading,
     summary_of,
 )
 
@@ -55,14 +57,14 @@ def test_every_month_from_the_first_to_the_last_reading_ties(books: Books) -> No
         history(7, day(10, 2), "changed", "APPROVED", "50"),
         history(7, day(12, 3), "changed", "DENIED", "50"),
     )
-    books.conversions(
+    books.conversions(order(7, "500", "50", "DENIED", created=day(9, 2), updated=day(12, 3)))
+    books.watched(order(2, "200", "20", created=day(2, 1)), approved=day(20, 1))
+    books.watched(
         paid(1, "100", "10", created=day(10, 1), payment__created=day(15, 2)),
-        order(2, "200", "20", created=day(2, 1), updated=day(20, 1)),
         order(3, "400", "40", created=day(3, 2)),
         cancellation(4, 3, "-400", "-40", created=day(5, 3)),
         credit(5, "7", created=day(20, 2)),
         credit(6, "-3", created=day(10, 3)),
-        order(7, "500", "50", "DENIED", created=day(9, 2), updated=day(12, 3)),
         order(8, "900", "90", "PENDING", created=day(1, 1)),
         order(9, "1000", "100", created=day(1, 3), currency="EUR"),
     )
@@ -110,7 +112,7 @@ def test_nothing_read_is_no_row(books: Books) -> None:
 
 
 def test_tests_and_rows_that_vanished_are_in_no_month(books: Books) -> None:
-    books.conversions(
+    books.watched(
         order(1, "10", "1"),
         order(2, "10", "2", is_test_conversion=True),
         order(3, "10", "4", created=day(1, 1), vanished_at=day(20)),
@@ -152,23 +154,22 @@ def test_payments_lower_what_is_due_in_their_month(books: Books) -> None:
         history(2, day(10, 1), "new", "APPROVED", "50", currency="BBB"),
         history(2, day(10, 2), "changed", "APPROVED", "50", currency="BBB", payment_status="PAID"),
         history(2, day(10, 3), "changed", "DENIED", "50", currency="BBB", payment_status="PAID"),
-        # CCC: an account whose readings show no payment status.
-        history(3, day(10, 1), "new", "APPROVED", "50", currency="CCC", payment_status=None),
-        # DDD: pending in one reading, paid in the next.
-        history(4, day(10, 1), "new", "PENDING", "50", currency="DDD"),
-        history(4, day(20, 3), "changed", "APPROVED", "50", currency="DDD", payment_status="PAID", updated=day(14, 2)),
+        # CCC: pending in one reading, approved and paid in the next.
+        history(3, day(10, 1), "new", "PENDING", "50", currency="CCC"),
+        history(3, day(9, 2, hour=13), "changed", "APPROVED", "50", currency="CCC", payment_status="PAID"),
     )
     made = {"created": day(10, 1), "payment__created": day(9, 2)}
     books.conversions(
         order(1, "500", "50", created=day(10, 1), currency="AAA"),
         paid(2, "500", "50", currency="BBB", status="DENIED", **made),
-        paid(3, "500", "50", currency="CCC", payment_status=None, updated=day(9, 2), **made),
-        paid(4, "500", "50", currency="DDD", updated=day(14, 2), **made),
-        # EEE: a payment of an order and the cancellation of another.
-        paid(5, "100", "10", currency="EEE", **made),
-        paid(6, "-40", "-4", currency="EEE", type="CANCELLATION_AFFILIATE_SITE_CONVERSION", **made),
-        # FFF: a payment dated after the last reading counts in its month.
-        paid(7, "100", "10", currency="FFF", **(made | {"payment__created": day(3, 5)})),
+        paid(3, "500", "50", currency="CCC", **made),
+    )
+    books.watched(
+        # DDD: a payment of an order and the cancellation of another.
+        paid(5, "100", "10", currency="DDD", **made),
+        paid(6, "-40", "-4", currency="DDD", type="CANCELLATION_AFFILIATE_SITE_CONVERSION", **made),
+        # EEE: a payment dated after the last reading counts in its month.
+        paid(7, "100", "10", currency="EEE", **(made | {"payment__created": READ_AT + timedelta(hours=10)})),
     )
     found = by_currency(books)
     assert found["AAA"] == {
@@ -177,21 +178,52 @@ def test_payments_lower_what_is_due_in_their_month(books: Books) -> None:
         MARCH: six("0", "0", "0", "-50", "0", "50"),
         APRIL: six("50", "0", "0", "0", "0", "50"),
     }
-    for currency in ("BBB", "CCC"):
-        assert found[currency] == {
-            JANUARY: six("0", "50", "0", "0", "0", "50"),
-            FEBRUARY: six("50", "0", "0", "50", "0", "0"),
-            **dict.fromkeys((MARCH, APRIL), NOTHING),
-        }
-    assert found["DDD"] == {
+    assert found["BBB"] == {
+        JANUARY: six("0", "50", "0", "0", "0", "50"),
+        FEBRUARY: six("50", "0", "0", "50", "0", "0"),
+        **dict.fromkeys((MARCH, APRIL), NOTHING),
+    }
+    assert found["CCC"] == {
         JANUARY: NOTHING,
         FEBRUARY: six("0", "50", "0", "50", "0", "0"),
         **dict.fromkeys((MARCH, APRIL), NOTHING),
     }
-    assert found["EEE"][JANUARY] == six("0", "10", "0", "0", "4", "6")
-    assert found["EEE"][FEBRUARY] == six("6", "0", "0", "6", "0", "0")
-    assert found["FFF"][MARCH] == six("10", "0", "0", "0", "0", "10")
-    assert found["FFF"][APRIL] == six("10", "0", "0", "10", "0", "0")
+    assert found["DDD"][JANUARY] == six("0", "10", "0", "0", "4", "6")
+    assert found["DDD"][FEBRUARY] == six("6", "0", "0", "6", "0", "0")
+    assert found["EEE"][MARCH] == six("10", "0", "0", "0", "0", "10")
+    assert found["EEE"][APRIL] == six("10", "0", "0", "10", "0", "0")
+
+
+def test_between_readings_that_lie_far_apart_payments_have_dates_and_the_rest_has_bounds(books: Books) -> None:
+    books.add("conversion_readings", *map(reading, (day(10, 1), day(20, 3), READ_AT)))
+    books.add(
+        "conversion_history",
+        history(1, day(10, 1), "new", "PENDING", "50"),
+        history(1, day(20, 3), "changed", "APPROVED", "50", payment_status="PAID", updated=day(9, 3)),
+    )
+    books.conversions(paid(1, "500", "50", created=day(10, 1), payment__created=day(9, 3), updated=day(9, 3)))
+    names = ("month", "paid", "newly_due", "closing_due", "closing_lowest", "closing_highest", "basis")
+    gap = "no reading between 2025-01-10 and 2025-03-20"
+    assert [tuple(row.values()) for row in books.rows("commission_roll_forward", *names)] == [
+        (JANUARY, D("0"), None, None, D("0"), D("50"), gap),
+        (FEBRUARY, D("0"), None, None, D("0"), D("50"), gap),
+        (MARCH, D("50"), None, None, D("0"), D("0"), "no reading between 2025-03-20 and 2025-04-01"),
+        (APRIL, D("0"), None, D("0"), D("0"), D("0"), "running"),
+    ]
+
+
+def test_where_readings_show_no_payment_status_the_payment_has_its_date_and_what_was_due_before_has_bounds(
+    books: Books,
+) -> None:
+    books.add("conversion_history", history(3, day(10, 1), "new", "APPROVED", "50", payment_status=None))
+    books.conversions(
+        paid(3, "500", "50", created=day(10, 1), payment_status=None, updated=day(9, 2), payment__created=day(9, 2))
+    )
+    names = ("month", "paid", "closing_due", "closing_lowest", "closing_highest", "basis")
+    assert [tuple(row.values()) for row in books.rows("commission_roll_forward", *names)][:2] == [
+        (JANUARY, D("0"), None, D("0"), D("50"), "seen, but not of all conversions"),
+        (FEBRUARY, D("50"), D("0"), D("0"), D("0"), "seen"),
+    ]
 
 
 def test_a_changed_commission_is_a_movement_of_the_month_it_was_changed_in(books: Books) -> None:
@@ -260,22 +292,11 @@ def test_months_are_those_of_the_reporting_time_zone(
     database: Path, zone: str, last_of_february: str, last_of_march: str
 ) -> None:
     books = Books(database, report_timezone=zone)
-    one, other, second = (
-        datetime.fromisoformat(last_of_february),
-        datetime.fromisoformat(last_of_march),
-        timedelta(seconds=1),
-    )
-    books.conversions(
-        *(
-            order(number, "10", commission, created=day(15, 2), updated=approved)
-            for number, commission, approved in [
-                (1, "1", one),
-                (2, "2", one + second),
-                (3, "4", other),
-                (4, "8", other + second),
-            ]
-        )
-    )
+    one, other = map(datetime.fromisoformat, (last_of_february, last_of_march))
+    second = timedelta(seconds=1)
+    approvals = [("1", one), ("2", one + second), ("4", other), ("8", other + second)]
+    for number, (commission, approved) in enumerate(approvals, start=1):
+        books.watched(order(number, "10", commission, created=day(15, 2)), approved=approved)
     assert {month: movement[1] for month, movement in movements(books).items()} == {
         FEBRUARY: D("1"),
         MARCH: D("6"),
@@ -284,24 +305,28 @@ def test_months_are_those_of_the_reporting_time_zone(
 
 
 def test_it_is_told_how_each_month_is_known(books: Books) -> None:
-    books.add("conversion_history", history(1, day(10, 2), "new", "APPROVED"))
-    books.conversions(order(1, "10", "1", created=day(10, 1)))
-    assert [row["basis"] for row in books.rows("commission_roll_forward")] == [
-        "reconstructed",
-        "partly seen",
-        "seen",
-        "seen",
+    books.add("conversion_history", history(1, day(3, 2), "new", "APPROVED"))
+    books.conversions(order(1, "10", "1", created=day(10, 1))).watched(order(2, "10", "2", created=day(25, 2)))
+    gap = (day(12, 2), day(20, 2))
+    moments = [one["read_at"] for one in DAILY if one["read_at"] >= day(3, 2)]
+    books.add("conversion_readings", *(reading(one) for one in moments if not gap[0] < one < gap[1]))
+    rows = books.rows("commission_roll_forward", "month", "basis", "closing_due", "closing_lowest", "closing_highest")
+    assert [tuple(row.values()) for row in rows] == [
+        (JANUARY, "before the first reading", None, D("0"), D("1")),
+        (FEBRUARY, "no reading between 2025-02-12 and 2025-02-20", None, D("3"), D("3")),
+        (MARCH, "seen", D("3"), D("3"), D("3")),
+        (APRIL, "running", D("3"), D("3"), D("3")),
     ]
 
 
 def test_a_movement_that_was_lost_shows_as_a_difference(books: Books) -> None:
-    books.conversions(order(1, "10", "1", created=day(10, 1)), paid(2, "10", "2", created=day(10, 1)))
+    books.watched(order(1, "10", "1", created=day(10, 1)), paid(2, "10", "2", created=day(10, 1)))
     books.build("commission_roll_forward")
     with books.warehouse.session() as session:
         session.query("DELETE FROM refersion_summaries.due_periods WHERE conversion_id = '1'")
         build(session, summary_of("commission_roll_forward"), books.settings.parameters())
     rows = books.built("commission_roll_forward", "month", "difference")
-    assert {row["month"]: row["difference"] for row in rows if row["difference"]} == {APRIL: D("-1")}
+    assert {row["month"]: row["difference"] for row in rows if row["difference"]} == {JANUARY: D("-1")}
 
 
 def test_amounts_of_four_decimals_and_many_digits_stay_exact(books: Books) -> None:

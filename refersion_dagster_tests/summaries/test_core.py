@@ -201,6 +201,11 @@ class TestReportingTimeZone:
         assert books.row("data_as_of", "timezone")["timezone"] == zone
 
 
+def known(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What is known of an approval."""
+    return tuple(row[name] for name in ("approved_at", "approved_by", "approved_earliest", "approved_latest"))
+
+
 class TestWhenItBecameDue:
     def test_is_when_a_reading_first_saw_the_approval(self, books: Books) -> None:
         books.add(
@@ -212,32 +217,36 @@ class TestWhenItBecameDue:
         row = books.conversions(order(1, "10", "2", updated=day(12))).row("conversions")
         assert (row["approved_at"], row["approved_by"]) == (day(10), "history")
 
-    def test_is_the_last_change_where_the_approval_was_never_seen(self, books: Books) -> None:
+    def test_is_not_known_where_the_approval_was_never_seen_but_was_by_the_last_change(self, books: Books) -> None:
         books.add("conversion_history", history(1, day(20), "new", "APPROVED"))
         row = books.conversions(order(1, "10", "1", updated=day(15))).row("conversions")
-        assert (row["approved_at"], row["approved_by"]) == (day(15), "updated")
+        assert known(row) == (None, "updated", day(1), day(15))
+        assert row["aged_since"] == day(15)
 
-    def test_is_the_creation_where_nothing_else_is_known(self, books: Books) -> None:
+    def test_lies_between_creation_and_reading_where_nothing_else_is_known(self, books: Books) -> None:
         row = books.conversions(order(1, "10", "1")).row("conversions")
-        assert (row["approved_at"], row["approved_by"]) == (day(1), "created")
+        assert known(row) == (None, "reading", day(1), READ_AT)
+        assert row["aged_since"] == day(1)
 
     def test_is_when_refersion_says_it_changed_between_the_two_readings(self, books: Books) -> None:
         books.add(
             "conversion_history",
             history(1, day(1), "new", "PENDING", updated=day(1)),
-            history(1, day(10), "changed", "APPROVED", updated=day(8)),
+            history(1, day(10), "changed", "APPROVED", updated=day(10, hour=8)),
             # Where `updated` did not move with the change, the reading is all that is known.
             history(2, day(5), "new", "PENDING", updated=day(2)),
             history(2, day(10), "changed", "APPROVED", updated=day(2)),
         )
-        rows = books.conversions(order(1, "10", "1", updated=day(8)), order(2, "10", "1", updated=day(2))).rows(
-            "conversions"
-        )
-        assert [(row["approved_at"], row["approved_by"]) for row in rows] == [(day(8), "history"), (day(10), "history")]
+        changed = order(1, "10", "1", updated=day(10, hour=8)), order(2, "10", "1", updated=day(2))
+        first, second = books.conversions(*changed).rows("conversions")
+        assert known(first) == (day(10, hour=8), "history", day(9), day(10, hour=8))
+        assert known(second) == (day(10), "history", day(9), day(10))
 
-    @pytest.mark.parametrize(("updated_then", "approved"), [(day(15), day(15)), (None, day(20))])
-    def test_stays_where_it_was_when_a_row_seen_approved_is_paid_later(
-        self, books: Books, updated_then: datetime | None, approved: datetime
+    @pytest.mark.parametrize(
+        ("updated_then", "known_by", "approved"), [(day(15), "updated", day(15)), (None, "reading", day(20))]
+    )
+    def test_stays_as_it_was_known_when_a_row_seen_approved_is_paid_later(
+        self, books: Books, updated_then: datetime | None, known_by: str, approved: datetime
     ) -> None:
         # Paying moved `updated` to the 30th, but the row was approved when it was first seen on the 20th.
         books.add(
@@ -246,7 +255,7 @@ class TestWhenItBecameDue:
             history(1, day(31), "changed", "APPROVED", payment_status="PAID", updated=day(30)),
         )
         row = books.conversions(paid(1, "10", "1", updated=day(30))).row("conversions")
-        assert (row["approved_at"], row["approved_by"], row["paid_at"]) == (approved, "updated", day(30))
+        assert (*known(row), row["paid_at"]) == (None, known_by, day(1), approved, day(30))
 
     def test_is_the_last_time_of_a_row_that_was_approved_twice(self, books: Books) -> None:
         books.add(
@@ -269,7 +278,7 @@ class TestWhenItBecameDue:
 
     def test_is_never_after_the_payment(self, books: Books) -> None:
         row = books.conversions(paid(1, "10", "1", updated=day(31))).row("conversions")
-        assert (row["approved_at"], row["paid_at"]) == (day(30), day(30))
+        assert (*known(row), row["paid_at"]) == (None, "payment", day(1), day(30), day(30))
 
     @pytest.mark.parametrize("status", ["PENDING", "DENIED", "UNQUALIFIED"])
     def test_is_never_for_rows_that_were_not_approved(self, books: Books, status: str) -> None:
@@ -296,11 +305,13 @@ class TestWhenItWasPaid:
             paid(3, "10", "1", payment__created=None, payment_id=None, updated=day(29)),
             order(4, "10", "1"),
         ).rows("conversions")
-        assert [(row["paid_at"], row["payment_id"]) for row in rows] == [
-            (day(30), "900"),
-            (day(28), "900"),
-            (day(29), None),
-            (None, None),
+        names = ("paid_at", "paid_earliest", "paid_latest", "payment_id")
+        assert [tuple(row[name] for name in names) for row in rows] == [
+            (day(30), day(30), day(30), "900"),
+            (day(28), day(28), day(28), "900"),
+            # Between its creation and its last change.
+            (None, day(3), day(29), None),
+            (None, None, None, None),
         ]
 
     def test_is_when_it_was_seen_to_be_paid_where_no_payment_says(self, books: Books) -> None:

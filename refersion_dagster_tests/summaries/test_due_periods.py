@@ -24,11 +24,12 @@ from refersion_dagster_tests.summaries.hand_made import (
     history,
     order,
     paid,
+    reading,
 )
 from refersion_dagster_tests.summaries.lives import ZONES, Life, many_lives, month_of
 
 NAME = "due_periods"
-STRETCH = ("amount", "came_as", "due_from", "left_as", "due_until", "still_due")
+STRETCH = ("amount", "came_as", "due_from_latest", "left_as", "due_until_latest", "still_due")
 
 
 def stretches(books: Books) -> dict[str, list[tuple[Any, ...]]]:
@@ -51,7 +52,7 @@ def test_every_column_of_a_conversion_that_was_corrected_while_it_was_due(books:
     books.add(
         "conversion_history",
         history(1, day(3, 1), "new", "PENDING", "10"),
-        history(1, day(20, 1), "changed", "APPROVED", "10", updated=day(19, 1)),
+        history(1, day(20, 1), "changed", "APPROVED", "10", updated=day(20, 1, hour=8)),
         history(1, day(10, 2), "changed", "APPROVED", "12"),
     )
     first, second = books.conversions(order(1, "100", "12", created=day(1, 1))).rows(NAME)
@@ -64,10 +65,15 @@ def test_every_column_of_a_conversion_that_was_corrected_while_it_was_due(books:
         "amount": D("10"),
         "amount_before": None,
         "came_as": "approved",
-        "due_from": day(19, 1),
+        "due_from": day(20, 1, hour=8),
+        "due_from_earliest": day(20, 1, hour=8),
+        "due_from_latest": day(20, 1, hour=8),
         "from_month": date(2025, 1, 1),
         "left_as": "corrected",
         "due_until": day(10, 2),
+        # It was still as before at the reading of the day before.
+        "due_until_earliest": day(9, 2),
+        "due_until_latest": day(10, 2),
         "until_month": date(2025, 2, 1),
         "still_due": D("0"),
     }
@@ -78,21 +84,25 @@ def test_every_column_of_a_conversion_that_was_corrected_while_it_was_due(books:
         "amount_before": D("10"),
         "came_as": "corrected",
         "due_from": day(10, 2),
+        "due_from_earliest": day(9, 2),
+        "due_from_latest": day(10, 2),
         "from_month": date(2025, 2, 1),
         "left_as": None,
         "due_until": None,
+        "due_until_earliest": None,
+        "due_until_latest": None,
         "until_month": None,
         "still_due": D("12"),
     }
 
 
-def test_without_history_it_begins_with_the_last_change_else_with_the_order(books: Books) -> None:
+def test_without_history_it_was_due_by_the_last_change_else_by_the_reading(books: Books) -> None:
     books.conversions(
         order(1, "10", "1"),
         order(2, "10", "2", updated=day(9)),
         cancellation(3, 9, "-10", "-4"),
         credit(4, "8"),
-        # Changed for the last time when it was paid: never seen to be due.
+        # Changed for the last time when it was paid: due at some time before.
         paid(5, "10", "16", updated=day(30)),
         paid(6, "10", "32", updated=day(8)),
         order(7, "10", "64", "PENDING"),
@@ -101,13 +111,17 @@ def test_without_history_it_begins_with_the_last_change_else_with_the_order(book
         order(10, "10", "512", vanished_at=day(30)),
     )
     assert stretches(books) == {
-        "1": [still("1", "approved", day(1))],
+        "1": [still("1", "approved", READ_AT)],
         "2": [still("2", "approved", day(9))],
-        "3": [still("-4", "approved", day(3))],
-        "4": [still("8", "approved", day(4))],
+        "3": [still("-4", "approved", READ_AT)],
+        "4": [still("8", "approved", READ_AT)],
         "5": [ended("16", "approved", day(30), "paid", day(30))],
         "6": [ended("32", "approved", day(8), "paid", day(30))],
     }
+    # From its creation on, at an unknown time.
+    assert [(row["due_from"], row["due_from_earliest"]) for row in books.built(NAME)] == [
+        (None, day(number)) for number in range(1, 7)
+    ]
 
 
 def test_a_change_is_dated_by_refersion_only_where_that_lies_between_two_readings(books: Books) -> None:
@@ -116,11 +130,11 @@ def test_a_change_is_dated_by_refersion_only_where_that_lies_between_two_reading
         # The last change is said to be one that was read before.
         history(1, day(5, 2), "new", "PENDING", updated=day(4, 2)),
         history(1, day(20, 2), "changed", "APPROVED", updated=day(4, 2)),
-        # The first reading does not say, the row does.
+        # The first reading does not say, so it was due by then.
         history(2, day(5, 2), "new", "APPROVED"),
     )
     books.conversions(order(1, "10", "1", created=day(1, 2)), order(2, "10", "1", created=day(1, 2), updated=day(3, 2)))
-    assert stretches(books) == {"1": [still("1", "approved", day(20, 2))], "2": [still("1", "approved", day(3, 2))]}
+    assert stretches(books) == {"1": [still("1", "approved", day(20, 2))], "2": [still("1", "approved", day(5, 2))]}
 
 
 def test_an_approval_is_taken_back_and_given_again(books: Books) -> None:
@@ -136,8 +150,8 @@ def test_an_approval_is_taken_back_and_given_again(books: Books) -> None:
     books.conversions(order(1, "10", "1", created=day(1, 1)), order(2, "10", "1", "UNQUALIFIED", created=day(1, 1)))
     assert stretches(books) == {
         "1": [
-            # It was approved when it was first seen, so as far as is known from the beginning.
-            ended("1", "approved", day(1, 1), "reversed", day(5, 2)),
+            # It was approved when it was first seen.
+            ended("1", "approved", day(5, 1), "reversed", day(5, 2)),
             still("1", "approved", day(5, 3)),
         ],
         "2": [ended("1", "approved", day(5, 2), "reversed", day(5, 3))],
@@ -155,7 +169,7 @@ def test_a_payment_is_taken_back_and_made_again(books: Books) -> None:
     books.conversions(paid(1, "10", "1", created=day(1, 1), payment__created=day(18)))
     assert stretches(books) == {
         "1": [
-            ended("1", "approved", day(1, 1), "paid", day(20, 1)),
+            ended("1", "approved", day(5, 1), "paid", day(20, 1)),
             # The last payment has a date of its own, earlier than it was seen.
             ended("1", "payment taken back", day(5, 2), "paid", day(18)),
         ]
@@ -170,7 +184,7 @@ def test_denied_after_it_was_paid_stays_paid(books: Books) -> None:
         history(1, day(5, 2), "changed", "DENIED", payment_status="PAID"),
     )
     books.conversions(paid(1, "10", "1", status="DENIED", created=day(1, 1), payment__created=day(20, 1)))
-    assert stretches(books) == {"1": [ended("1", "approved", day(1, 1), "paid", day(20, 1))]}
+    assert stretches(books) == {"1": [ended("1", "approved", day(5, 1), "paid", day(20, 1))]}
 
 
 def test_paid_with_another_commission_was_corrected_at_that_moment(books: Books) -> None:
@@ -182,7 +196,7 @@ def test_paid_with_another_commission_was_corrected_at_that_moment(books: Books)
     books.conversions(paid(1, "10", "12", created=day(1, 2), payment__created=day(28)))
     assert stretches(books) == {
         "1": [
-            ended("15", "approved", day(1, 2), "corrected", day(28)),
+            ended("15", "approved", day(5, 2), "corrected", day(28)),
             ended("12", "corrected", day(28), "paid", day(28)),
         ]
     }
@@ -214,8 +228,8 @@ def test_a_change_that_no_reading_shows_is_seen_in_the_row_itself(books: Books) 
         paid(2, "10", "10", created=day(1, 2), payment_status=None, payment__created=day(3, 2)),
     )
     assert stretches(books) == {
-        "1": [ended("10", "approved", day(1, 2), "paid", day(30))],
-        "2": [ended("10", "approved", day(1, 2), "paid", day(3, 2))],
+        "1": [ended("10", "approved", day(5, 2), "paid", day(30))],
+        "2": [ended("10", "approved", day(3, 2), "paid", day(3, 2))],
     }
 
 
@@ -245,11 +259,13 @@ def test_months_are_those_of_the_reporting_time_zone(database: Path, zone: str, 
     books.conversions(paid(1, "10", "1", updated=last, **made), paid(2, "10", "1", updated=first, **made))
     march, april = date(2025, 3, 1), date(2025, 4, 1)
     rows = books.rows(NAME, "from_month", "until_month")
-    assert [tuple(row.values()) for row in rows] == [(march, april), (april, april)]
+    # Of the second, the payment was the last change: it may have been approved in March or in April.
+    assert [tuple(row.values()) for row in rows] == [(march, april), (None, april)]
 
 
 def test_what_became_due_last_comes_first(books: Books) -> None:
-    books.conversions(order(1, "10", "1"), order(3, "10", "1"), order(2, "10", "1", created=day(3))).build(NAME)
+    rows = (order(1, "10", "1"), order(3, "10", "1"), order(2, "10", "1", created=day(3)))
+    books.watched(*rows).build(NAME)
     assert [row["conversion_id"] for row in books.built(NAME, order="rowid")] == ["2", "3", "1"]
 
 
@@ -266,10 +282,7 @@ def any_database(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactor
 
 def lived(database: Path, zone: str, lives: Sequence[Life], readings: Sequence[Any]) -> list[dict[str, Any]]:
     """The stretches of these lives, of which readings showed those rows of history."""
-    books = Books(database, report_timezone=zone)
-    with books.warehouse.session() as session:
-        session.query("DELETE FROM refersion_data.conversions")
-        session.query("DELETE FROM refersion_data.conversion_history")
+    books = Books(database, report_timezone=zone).empty().add("conversion_readings", reading(READ_AT))
     books.add("conversion_history", *readings).conversions(*(life.row() for life in lives))
     return books.rows(NAME)
 
@@ -294,12 +307,16 @@ def test_at_every_moment_of_a_life_what_was_due_is_what_the_stretches_say(
             amounts = [
                 row["amount"]
                 for row in found
-                if row["due_from"] <= moment and (row["due_until"] is None or moment < row["due_until"])
+                if row["due_from_latest"] <= moment
+                and (row["due_until_latest"] is None or moment < row["due_until_latest"])
             ]
             assert amounts == ([state.due] if state and state.due is not None else []), (life, moment)
         for row in found:
-            assert row["from_month"] == month_of(row["due_from"], zone)
-            assert row["until_month"] == (row["due_until"] and month_of(row["due_until"], zone))
+            for began, month in (("due_from", "from_month"), ("due_until", "until_month")):
+                bounds = [row[f"{began}_earliest"], row[f"{began}_latest"]]
+                assert (None in bounds) is (bounds == [None, None])
+                known = {month_of(one, zone) for one in bounds if one}
+                assert row[month] == (known.pop() if len(known) == 1 else None)
             assert row["currency"] == life.currency
 
 
@@ -318,7 +335,7 @@ def test_however_seldom_the_account_was_read_stretches_follow_each_other_and_end
             [life.now.due is not None] if found else []
         )
         for row in found:
-            assert (row["due_until"] is None) is (row["left_as"] is None)
-            assert row["due_until"] is None or row["due_from"] <= row["due_until"]
+            assert (row["due_until_latest"] is None) is (row["left_as"] is None)
+            assert row["due_until_latest"] is None or row["due_from_latest"] <= row["due_until_latest"]
         for row, after in pairwise(found):
-            assert row["due_until"] <= after["due_from"]
+            assert row["due_until_latest"] <= after["due_from_latest"]

@@ -13,6 +13,7 @@ from refersion_dagster_tests.summaries.hand_made import (
     history,
     order,
     paid,
+    reading,
 )
 
 NAME = "payout_lag"
@@ -63,8 +64,8 @@ def test_what_no_reading_saw_being_approved_is_counted_but_not_measured(books: B
         # There before the first reading on March 10.
         history(1, day(10), "new", "APPROVED", updated=day(5)),
         history(2, day(10), "new", "APPROVED", payment_status="PAID", updated=day(9)),
-        # Made and approved between two readings: the last change is the approval.
-        history(11, day(20), "new", "APPROVED", updated=day(14)),
+        # Made and approved between two readings: it was approved by the last change, a day after it was made.
+        history(11, day(20), "new", "APPROVED", updated=day(16)),
         # Made, approved and paid between two readings.
         history(12, day(20), "new", "APPROVED", payment_status="PAID", updated=day(19)),
         # Pending at one reading, paid at the next.
@@ -73,21 +74,22 @@ def test_what_no_reading_saw_being_approved_is_counted_but_not_measured(books: B
         # Made and approved between two readings of an account that does not say when.
         history(15, day(20), "new", "APPROVED"),
     )
+    books.add("conversion_readings", *map(reading, (day(10), day(14), day(20), READ_AT)))
     books.conversions(
         order(1, "10", "1", updated=day(5)),
         paid(2, "10", "1", payment__created=day(9), updated=day(9)),
-        order(11, "10", "1", updated=day(14)),
-        paid(12, "10", "1", payment__created=day(19), updated=day(19)),
+        order(11, "10", "1", created=day(15), updated=day(16)),
+        paid(12, "10", "1", created=day(15), payment__created=day(19), updated=day(19)),
         paid(13, "10", "1", payment__created=day(19), updated=day(19)),
-        order(15, "10", "1"),
+        order(15, "10", "1", created=day(16)),
     )
     assert lags(books) == {
-        (APPROVAL, MARCH): (1, 3, 3, 5),
+        (APPROVAL, MARCH): (1, 1, 1, 5),
         (PAYMENT, MARCH): (0, None, None, 3),
-        # March 2 to 9, 12 to 19, 13 to 19.
-        (ALL, MARCH): (3, 7, 7, 0),
-        # The oldest unpaid row is told by the best estimate: March 5, 14 and 15 to April 1.
-        (UNPAID, APRIL): (3, 18, 27, 0),
+        # March 2 to 9, 15 to 19, 13 to 19.
+        (ALL, MARCH): (3, 6, 7, 0),
+        # The oldest unpaid row is told by the best estimate: March 5, 16 and 16 to April 1.
+        (UNPAID, APRIL): (3, 16, 27, 0),
     }
 
 

@@ -1,6 +1,9 @@
 /*
 asset: summaries/commission_roll_forward
-description: In every currency and month, opening plus movements is the closing that was counted by itself.
+description: >
+  In every currency and month of which both are known, opening plus movements is the closing. Movements come from
+  due_periods and closings from due_bounds, both of which are made from the same readings: this proves that no movement
+  was lost or counted twice between them, and nothing about what no reading showed.
 meaning: >
   A movement of what is owed was lost or counted twice: the months below cannot be explained to an auditor. Figures of
   other months and of today's liability are not touched by it.
@@ -8,5 +11,7 @@ blocking: true
 */
 SELECT currency, month, opening_due, newly_due, manual_credits, paid, reversed, closing_due, difference
 FROM refersion_summaries.commission_roll_forward
-WHERE difference <> 0 OR difference IS NULL
+WHERE difference <> 0
+  OR (difference IS NULL AND opening_due IS NOT NULL AND closing_due IS NOT NULL AND basis = 'seen')
+  OR closing_lowest > closing_highest
 ORDER BY month, currency

@@ -58,7 +58,7 @@ class Month:
 
 @dataclass(frozen=True)
 class RollForward:
-    """A row of commission_roll_forward."""
+    """A row of commission_roll_forward; None is not known."""
 
     currency: str
     month: date
@@ -68,6 +68,8 @@ class RollForward:
     paid: Decimal | None
     reversed: Decimal | None
     closing_due: Decimal | None
+    closing_lowest: Decimal | None
+    closing_highest: Decimal | None
     difference: Decimal | None
     basis: str
 

@@ -97,7 +97,8 @@ def signed(value: Decimal) -> str:
 
 
 def charts(of: OfCurrency, name: str) -> list[Markup]:
-    """Sales, commission, orders and what was due, month by month; none before the first month is over.
+    """Sales, commission, orders and what was due, month by month; none before the first month is over, and none of what
+    was due where no month's end is known.
 
     Args:
         name: of the charts' ids, different for each currency of the page.
@@ -109,12 +110,14 @@ def charts(of: OfCurrency, name: str) -> list[Markup]:
     short = _short(of.currency)
     orders = [None if row.orders is None else Decimal(row.orders) for row in over]
     due = [closings.get(row.month) for row in over]
-    return [
+    drawn = [
         _chart(f"Sales by month, {short}", [row.sales for row in over], over, f"{name}-sales", of.currency),
         _chart(f"Commission by month, {short}", [row.commission for row in over], over, f"{name}-earned", of.currency),
         _chart(f"Orders by month, {short}", orders, over, f"{name}-orders", None),
-        _chart(f"Commission due at the month’s end, {short}", due, over, f"{name}-due", of.currency),
     ]
+    if any(value is not None for value in due):
+        drawn.append(_chart(f"Commission due at the month’s end, {short}", due, over, f"{name}-due", of.currency))
+    return drawn
 
 
 def _chart(

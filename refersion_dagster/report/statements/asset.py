@@ -1,6 +1,6 @@
 """The asset `report/statements`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +25,13 @@ from refersion_dagster.report.statements.mistakes import (
     AffiliateNotThere,
     ChecksFailed,
     FolderNotWritable,
+    MonthNotKnown,
     NothingToState,
     StatementsDoNotTie,
 )
 from refersion_dagster.report.statements.names import file_name
 from refersion_dagster.report.statements.ties import SHARED, by_currency, from_roll_forward, in_themselves
+from refersion_dagster.report.statements.unknown import bounded, from_bounds, known_part, not_known, rolled_bounds
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.show import markdown_table
@@ -37,7 +39,7 @@ from refersion_dagster.warehouse import Session
 
 GROUP = "statements"
 KEY = dg.AssetKey(["report", "statements"])
-READS = ("commission_roll_forward", "due_periods", "conversions", "affiliates", "currencies", "data_as_of")
+READS = ("commission_roll_forward", "due_periods", "due_bounds", "conversions", "affiliates", "currencies", "data_as_of")
 FOLDER, VERSIONS, OF_ONE = "statements", ".versions", "of_one_affiliate"
 # Sets of a month that are kept: whoever reads the last one may go on.
 KEPT = 2
@@ -61,6 +63,11 @@ class StatementsConfig(dg.Config):
     unfinished: bool = Field(
         default=False,
         description="Allow a month that is not over yet. Its statements say that they may still change.",
+    )
+    allow_unknown: bool = Field(
+        default=False,
+        description="Allow a month that is not known in full, because readings of Refersion are missing. Its "
+        "statements say what is not known, and between which amounts a balance lies.",
     )
     despite_failed_checks: bool = Field(
         default=False,
@@ -148,10 +155,18 @@ def make(
     from refersion_dagster.report.statements.files import INDEX, refuse, write_set
 
     issue = replace(chosen(session, config), merchant=merchant)
-    everyones, rolled = statements(session, issue.month), roll_forward(session, issue.month)
-    sums = by_currency(everyones)
-    refuse([*from_roll_forward(sums, rolled), *in_themselves(everyones)])
-    own = [one for one in everyones if issue.affiliate in (None, one.affiliate_id)]
+    unknown = not_known(session, issue.month)
+    if not config.allow_unknown:
+        refuse_unknown(unknown, issue)
+    found, rolled = statements(session, issue.month), roll_forward(session, issue.month)
+    everyones = [one for one in found if one.currency not in unknown]
+    partly = bounded(session, issue.month, found, unknown)
+    sums, bounds = by_currency(everyones), rolled_bounds(session, issue.month)
+    refuse([*from_roll_forward(sums, rolled), *in_themselves(everyones), *from_bounds(partly, bounds)])
+    own = sorted(
+        (one for one in (*everyones, *partly) if issue.affiliate in (None, one.affiliate_id)),
+        key=lambda one: (one.affiliate_id, one.currency),
+    )
     if issue.affiliate and not own:
         raise AffiliateNotThere(
             f"Affiliate {issue.affiliate!r} has no statement of {issue.name}: no balance, and no conversion. Ids are "
@@ -159,7 +174,7 @@ def make(
         )
     link = folder / OF_ONE / file_name(issue.affiliate) / issue.name if issue.affiliate else folder / issue.name
     with swapped_in(link, link.parent / VERSIONS / issue.name, run_id, KEPT) as files:
-        rows = concerned(session, issue.month, issue.affiliate)
+        rows = known_part(concerned(session, issue.month, issue.affiliate), issue.month, partly)
         count = write_set(files.building, issue, own, rows, rolled)
     return dg.MaterializeResult(
         metadata={
@@ -170,10 +185,11 @@ def make(
             "conversions": count,
             "as_of": dg.MetadataValue.timestamp(issue.reading.as_of),
             "ties": dg.MetadataValue.md(tie_table(sums, rolled)),
-            "largest": dg.MetadataValue.md(largest(own)),
+            "largest": dg.MetadataValue.md(largest([one for one in own if isinstance(one, Statement)])),
+            "not_known": "; ".join(f"{currency}: {reason}" for currency, reason in unknown.items()),
         },
         check_results=[
-            dg.AssetCheckResult(passed=True, check_name=TIES, metadata={"statements": len(everyones)}),
+            dg.AssetCheckResult(passed=True, check_name=TIES, metadata={"statements": len(everyones) + len(partly)}),
         ],
     )
 
@@ -188,6 +204,21 @@ def chosen(session: Session, config: StatementsConfig) -> Issue:
     if reading is None:
         raise NothingToState("The account was never read. Run refersion_refresh first.")
     return Issue(chosen_month(config.month, reading, first, config.unfinished), reading, config.affiliate)
+
+
+def refuse_unknown(unknown: Mapping[str, str], issue: Issue) -> None:
+    """Raises MonthNotKnown where readings do not show what was due when the month began and ended.
+
+    Args:
+        unknown: currencies of which the month is not known, with the reason.
+    """
+    if unknown:
+        told = "; ".join(f"{currency}: {reason}" for currency, reason in unknown.items())
+        raise MonthNotKnown(
+            f"What was owed in {issue.name} is not known ({told}). Choose a month that was read from its beginning to "
+            "a day after its end, or set `allow_unknown`: the statements then say what is not known, and give the "
+            "least and the most that was owed."
+        )
 
 
 def tie_table(sums: dict[str, Lines], rolled: dict[str, Lines]) -> str:

@@ -9,15 +9,18 @@ from decimal import Decimal
 from typing import IO, Any
 
 from refersion_dagster.report.spreadsheet import harmless
-from refersion_dagster.report.statements.figures import Concerned, Lines, Statement
+from refersion_dagster.report.statements.figures import Concerned, Statement
+from refersion_dagster.report.statements.unknown import BoundedStatement
 
 OF_AFFILIATE = ("month", "affiliate_id", "affiliate_name", "currency")
 OF_CONVERSION = ("conversion_id", "order_number", "date", "kind", "state", "commission")
 BALANCE = ("opening", "earned", "approved", "adjustments", "reversed", "paid", "closing")
+# Filled where the month is not known in full; lines that are not known are empty then.
+BOUNDS = ("opening_lowest", "opening_highest", "closing_lowest", "closing_highest", "not_known")
 STATEMENT, CONVERSION = "statement", "conversion"
 
-TOTALS_HEADER = (*OF_AFFILIATE, *BALANCE, "file")
-HEADER = (*OF_AFFILIATE, "record", *OF_CONVERSION, *BALANCE, "merchant")
+TOTALS_HEADER = (*OF_AFFILIATE, *BALANCE, "file", *BOUNDS)
+HEADER = (*OF_AFFILIATE, "record", *OF_CONVERSION, *BALANCE, *BOUNDS, "merchant")
 
 
 class StatementCsv:
@@ -37,13 +40,16 @@ class StatementCsv:
         self._merchant = harmless(merchant)
         self._write(HEADER)
 
-    def statement(self, statement: Statement) -> None:
+    def statement(self, statement: Statement | BoundedStatement) -> None:
         empty = ("",) * len(OF_CONVERSION)
-        self._write(
-            (*_of_affiliate(self._month, statement), STATEMENT, *empty, *_plain(statement.lines), self._merchant)
-        )
+        of = _of_affiliate(self._month, statement)
+        self._write((*of, STATEMENT, *empty, *_balance(statement), *_bounds(statement), self._merchant))
 
-    def conversion(self, statement: Statement, row: Concerned) -> None:
+    def conversion(self, statement: Statement | BoundedStatement, row: Concerned) -> None:
+        if isinstance(statement, BoundedStatement):
+            moved = (plain(row.earned), "", "", "", "" if statement.paid is None else plain(row.paid))
+        else:
+            moved = tuple(map(plain, (row.earned, row.approved, row.adjustments, row.reversed, row.paid)))
         self._write(
             (
                 *_of_affiliate(self._month, statement),
@@ -55,18 +61,15 @@ class StatementCsv:
                 row.state,
                 plain(row.commission),
                 "",
-                plain(row.earned),
-                plain(row.approved),
-                plain(row.adjustments),
-                plain(row.reversed),
-                plain(row.paid),
+                *moved,
                 "",
+                *("",) * len(BOUNDS),
                 self._merchant,
             )
         )
 
 
-def write_totals(file: IO[str], month: date, statements: Iterable[tuple[Statement, str]]) -> None:
+def write_totals(file: IO[str], month: date, statements: Iterable[tuple[Statement | BoundedStatement, str]]) -> None:
     """A row for each statement.
 
     Args:
@@ -75,7 +78,8 @@ def write_totals(file: IO[str], month: date, statements: Iterable[tuple[Statemen
     write = csv.writer(file).writerow
     write(TOTALS_HEADER)
     for statement, name in statements:
-        write((*_of_affiliate(f"{month:%Y-%m}", statement), *_plain(statement.lines), f"{name}.csv"))
+        of = _of_affiliate(f"{month:%Y-%m}", statement)
+        write((*of, *_balance(statement), f"{name}.csv", *_bounds(statement)))
 
 
 def plain(amount: Decimal) -> str:
@@ -84,9 +88,25 @@ def plain(amount: Decimal) -> str:
     return text[:-2] if text.endswith("00") else text
 
 
-def _of_affiliate(month: str, statement: Statement) -> tuple[Any, ...]:
+def _of_affiliate(month: str, statement: Statement | BoundedStatement) -> tuple[Any, ...]:
     return (month, harmless(statement.affiliate_id), harmless(statement.name or ""), harmless(statement.currency))
 
 
-def _plain(lines: Lines) -> list[str]:
-    return [plain(amount) for amount in lines]
+def _balance(statement: Statement | BoundedStatement) -> list[str]:
+    """BALANCE of it; what is not known is empty."""
+    if isinstance(statement, Statement):
+        return [plain(amount) for amount in statement.lines]
+    opening, closing = statement.opening, statement.closing
+    known = {
+        "opening": opening.lowest if opening.is_known else None,
+        "earned": statement.earned,
+        "paid": statement.paid,
+        "closing": closing.lowest if closing.is_known else None,
+    }
+    return ["" if (amount := known.get(name)) is None else plain(amount) for name in BALANCE]
+
+
+def _bounds(statement: Statement | BoundedStatement) -> list[str]:
+    if isinstance(statement, Statement):
+        return [""] * len(BOUNDS)
+    return [*map(plain, (*statement.opening, *statement.closing)), harmless(statement.reason)]

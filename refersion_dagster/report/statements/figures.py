@@ -20,15 +20,27 @@ ROWS_AT_ONCE = 20_000
 # was due when the month began and when it ended. Dates after the last reading belong to its month, there as here.
 EFFECTS = """
 last AS (
-  SELECT max(CAST(date_trunc('month', today) AS DATE)) AS month
+  SELECT max(CAST(date_trunc('month', today) AS DATE)) AS month, max(timezone) AS timezone
   FROM refersion_summaries.data_as_of
 ),
 
 periods AS (
   SELECT
     p.*,
-    CASE WHEN p.from_month > l.month THEN l.month ELSE p.from_month END AS came_in,
-    CASE WHEN p.until_month > l.month THEN l.month ELSE p.until_month END AS left_in
+    -- Where the month is not known, it is one before or after those of which opening and closing are known.
+    least(
+      coalesce(
+        p.from_month, CAST(date_trunc('month', p.due_from_latest AT TIME ZONE l.timezone) AS DATE)
+      ), l.month
+    ) AS came_in,
+    CASE
+      WHEN p.left_as IS NOT NULL
+        THEN least(
+          coalesce(
+            p.until_month, CAST(date_trunc('month', p.due_until_latest AT TIME ZONE l.timezone) AS DATE)
+          ), l.month
+        )
+    END AS left_in
   FROM refersion_summaries.due_periods AS p
   CROSS JOIN last AS l
 ),
@@ -171,6 +183,7 @@ SELECT r.currency, r.opening_due, r.newly_due, r.manual_credits, r.reversed, r.p
 FROM refersion_summaries.commission_roll_forward AS r
 LEFT JOIN refersion_summaries.currencies AS k ON k.currency = r.currency
 WHERE r.month = $month
+  AND r.opening_due IS NOT NULL AND r.newly_due IS NOT NULL AND r.paid IS NOT NULL AND r.closing_due IS NOT NULL
 ORDER BY k.place, r.currency
 """
 
@@ -290,7 +303,10 @@ def statements(session: Session, month: date) -> list[Statement]:
 
 
 def roll_forward(session: Session, month: date) -> dict[str, Lines]:
-    """The month in commission_roll_forward, by currency. It says nothing of what was earned, which is 0 here."""
+    """The month in commission_roll_forward, by currency, where it is known in full.
+
+    It says nothing of what was earned, which is 0 here.
+    """
     return {
         currency: Lines(opening, Decimal(0), approved, adjustments, reversed_, paid, closing)
         for currency, opening, approved, adjustments, reversed_, paid, closing in session.query(

@@ -20,13 +20,18 @@ from refersion_dagster.report.statements.mistakes import StatementsDoNotTie
 from refersion_dagster.report.statements.names import file_name
 from refersion_dagster.report.statements.pages import TOTALS, Section, index_page, statement_page
 from refersion_dagster.report.statements.ties import Counted, Difference
+from refersion_dagster.report.statements.unknown import BoundedStatement
 
 INDEX = "index.html"
 DIFFERENCES_TOLD = 5
 
 
 def write_set(
-    folder: Path, issue: Issue, statements: Sequence[Statement], rows: Iterable[Concerned], rolled: Mapping[str, Lines]
+    folder: Path,
+    issue: Issue,
+    statements: Sequence[Statement | BoundedStatement],
+    rows: Iterable[Concerned],
+    rolled: Mapping[str, Lines],
 ) -> int:
     """Writes the files; returns the number of conversions in them.
 
@@ -39,7 +44,7 @@ def write_set(
     Raises StatementsDoNotTie where conversions are not what their statement says, and OSError.
     """
     flow = Flow(rows)
-    named: list[tuple[Statement, str]] = []
+    named: list[tuple[Statement | BoundedStatement, str]] = []
     count = 0
     for affiliate_id, own in groupby(statements, key=lambda statement: statement.affiliate_id):
         name = file_name(affiliate_id)
@@ -56,15 +61,18 @@ def write_set(
     return count
 
 
-def write_section(table: StatementCsv, statement: Statement, flow: Flow) -> Section:
+def write_section(table: StatementCsv, statement: Statement | BoundedStatement, flow: Flow) -> Section:
     """A statement and its conversions as rows of CSV, and what the page shows of them. Raises StatementsDoNotTie."""
-    section, counted = Section(statement), Counted(statement)
+    section = Section(statement)
+    counted = Counted(statement) if isinstance(statement, Statement) else None
     table.statement(statement)
     for row in flow.of(statement):
         table.conversion(statement, row)
-        counted.add(row)
         section.add(row)
-    refuse(list(counted.differences()))
+        if counted:
+            counted.add(row)
+    if counted:
+        refuse(list(counted.differences()))
     return section
 
 
@@ -75,7 +83,7 @@ class Flow:
         self._groups = groupby(rows, key=lambda row: (row.affiliate_id, row.currency))
         self._next = next(self._groups, None)
 
-    def of(self, statement: Statement) -> Iterator[Concerned]:
+    def of(self, statement: Statement | BoundedStatement) -> Iterator[Concerned]:
         """The conversions of the next statement, which may have none."""
         if self._next and self._next[0] == (statement.affiliate_id, statement.currency):
             yield from self._next[1]

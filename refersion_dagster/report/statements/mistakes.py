@@ -20,6 +20,10 @@ class MonthNotThere(StatementsNotMade):
     """The month that was chosen is none, is not over, or lies before the account's beginning."""
 
 
+class MonthNotKnown(StatementsNotMade):
+    """No readings show what was due when the month began and ended."""
+
+
 class AffiliateNotThere(StatementsNotMade):
     """The affiliate that was chosen has no statement in the month."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from refersion_dagster.report.money import amount
 from refersion_dagster.report.page import render
 from refersion_dagster.report.statements.figures import Concerned, Lines, Statement
 from refersion_dagster.report.statements.issue import Issue
 from refersion_dagster.report.statements.ties import NOTHING, by_currency
+from refersion_dagster.report.statements.unknown import BoundedStatement
 
 TOTALS = "totals.csv"
 # Conversions that a page shows of each currency; the CSV beside it has them all.
@@ -33,9 +35,14 @@ class Section:
         count: the number of all of them.
     """
 
-    statement: Statement
+    statement: Statement | BoundedStatement
     shown: list[Concerned] = field(default_factory=list)
     count: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the month is known in full in this currency."""
+        return isinstance(self.statement, Statement)
 
     def add(self, row: Concerned) -> None:
         self.count += 1
@@ -54,14 +61,18 @@ def statement_page(issue: Issue, sections: Sequence[Section], csv: str) -> str:
     return render("statements/statement.html.j2", issue=issue, sections=sections, csv=csv, figure=amount)
 
 
-def index_page(issue: Issue, named: Sequence[tuple[Statement, str]], rolled: Mapping[str, Lines]) -> str:
+def index_page(
+    issue: Issue, named: Sequence[tuple[Statement | BoundedStatement, str]], rolled: Mapping[str, Lines]
+) -> str:
     """The page that leads to all statements, and shows that they add up to the roll-forward.
 
     Args:
         named: each statement with the name of its files.
         rolled: the month in the roll-forward, by currency.
     """
-    sums = by_currency(statement for statement, _ in named)
+    known = [(one, name) for one, name in named if isinstance(one, Statement)]
+    partly = [(one, name) for one, name in named if isinstance(one, BoundedStatement)]
+    sums = by_currency(statement for statement, _ in known)
     return render(
         "statements/index.html.j2",
         issue=issue,
@@ -70,11 +81,17 @@ def index_page(issue: Issue, named: Sequence[tuple[Statement, str]], rolled: Map
         ties=[]
         if issue.affiliate
         else [(currency, of, rolled.get(currency, NOTHING)) for currency, of in sums.items()],
-        by_currency=_by_currency(named),
+        by_currency=_by_currency(known),
+        partly=[(currency, [*own]) for currency, own in groupby(_most_first(partly), lambda one: one[0].currency)],
         labels=LABELS,
         totals=TOTALS,
         figure=amount,
     )
+
+
+def _most_first(partly: Iterable[tuple[BoundedStatement, str]]) -> list[tuple[BoundedStatement, str]]:
+    """By currency, those of the highest possible closing balances first."""
+    return sorted(partly, key=lambda one: (one[0].currency, -one[0].closing.highest, one[0].affiliate_id))
 
 
 def _by_currency(named: Iterable[tuple[Statement, str]]) -> list[tuple[str, list[tuple[Statement, str]]]]:

@@ -21,13 +21,13 @@ columns:
   due: Commission approved and not paid, the sum of the four buckets and credits_not_set_off.
   due_0_30: >
     Commission due of rows above 0, approved up to 30 days ago, counted to the day of the last reading in the reporting
-    time zone.
+    time zone. Where the approval is not known, its last change counts instead, else its creation (conversions.aged_since).
   due_31_60: Commission due, approved 31 to 60 days ago.
   due_61_90: Commission due, approved 61 to 90 days ago.
   due_over_90: Commission due, approved more than 90 days ago.
   credits_not_set_off: Cancellations and negative credits that are due, 0 or less, whatever their age.
   due_conversions: Number of conversions due.
-  oldest_unpaid_at: When the oldest conversion due was approved, UTC; those that lower the balance are left out.
+  oldest_unpaid_at: When the oldest conversion due was approved, UTC (conversions.aged_since); those that lower the balance are left out.
   oldest_unpaid_days: Its age in days; NULL where nothing due is above 0.
   pending: Commission that waits for approval.
   pending_conversions: Number of conversions that wait for approval.
@@ -83,8 +83,8 @@ WITH aged AS (
     c.currency,
     c.state,
     c.commission,
-    c.approved_at,
-    d.today - CAST(c.approved_at AT TIME ZONE $report_timezone AS DATE) AS days,
+    c.aged_since,
+    d.today - CAST(c.aged_since AT TIME ZONE $report_timezone AS DATE) AS days,
     CASE
       WHEN c.kind = 'order' AND c.state IN ('due', 'paid', 'denied') AND c.commission > 0
         THEN c.commission
@@ -141,7 +141,7 @@ per_affiliate AS (
     count(CASE WHEN state = 'due' AND NOT was_paid_before THEN 1 END) AS due_first_time,
     count(CASE WHEN decided > 0 THEN 1 END) AS decided_orders,
     count(CASE WHEN state = 'due' THEN 1 END) AS due_conversions,
-    min(CASE WHEN state = 'due' AND commission > 0 THEN approved_at END) AS oldest_unpaid_at,
+    min(CASE WHEN state = 'due' AND commission > 0 THEN aged_since END) AS oldest_unpaid_at,
     max(CASE WHEN state = 'due' AND commission > 0 THEN days END) AS oldest_unpaid_days,
     sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS pending,
     count(CASE WHEN state = 'pending' THEN 1 END) AS pending_conversions,

@@ -2,8 +2,12 @@
 group: owed
 description: >
   How what we owe moved from month to month: what was due when the month began, what came, what went, and what was due
-  when it ended. The closing is no sum of the movements; it is counted anew from the conversions that were due at the
-  month's end, so a difference other than 0 means that a movement was lost or counted twice.
+  when it ended. The closing is no sum of the movements, which come from due_periods; it is counted from due_bounds.
+  A closing is known where conversions were read within a day after the month's end, no two readings about the month lie
+  more than two days apart, and they leave open of no conversion whether it was due. Otherwise closing_due is NULL and
+  the truth lies from closing_lowest to closing_highest; what stands on it is NULL too. Of what changed twice between two
+  readings only the outcome is known: what was approved and denied in between is in no figure, and a commission that was
+  corrected and paid is the one that was read.
   Rows that vanished from Refersion are out of every month, earlier ones too.
 grain: one row per currency and month, without gaps, from the first conversion to the month of the last reading
 primary_key: [currency, month]
@@ -14,28 +18,39 @@ questions:
 columns:
   currency: Currency of every amount of the row.
   month: First day of the month in the reporting time zone.
-  opening_due: Commission due when the month began, the closing of the month before.
-  newly_due: Commission of orders that were approved in the month, and what Refersion added to it while it was due.
-  manual_credits: Manual credits that were approved in the month, less negative ones.
+  opening_due: Commission due when the month began, the closing of the month before; NULL where that is not known.
+  newly_due: >
+    Commission of orders that were approved in the month, and what Refersion added to it while it was due; NULL where
+    opening or closing are not known.
+  manual_credits: Manual credits that were approved in the month, less negative ones; NULL likewise.
   paid: >
     Commission paid in the month, of all kinds of conversions, less payments taken back. Conversions that were denied
-    after they were paid count too, as the money went out.
+    after they were paid count too, as the money went out. Payments have dates, so it is known of months before the
+    first reading as well; NULL where conversions were paid that month or another.
   reversed: >
     Cancellations that were approved in the month and approvals that were taken back, and what Refersion took off
-    commission that was due; a positive amount lowers what is due.
-  closing_due: Commission due when the month ended; in the running month, now, which is what commission_liability says.
-  change_in_due: Closing less opening.
-  difference: opening_due + newly_due + manual_credits - paid - reversed - closing_due; has to be 0.
+    commission that was due; a positive amount lowers what is due. NULL where opening or closing are not known.
+  closing_due: >
+    Commission due when the month ended, NULL where it is not known; in the running month, now, which is what
+    commission_liability says.
+  closing_lowest: The least that may have been due when the month ended; closing_due where that is known.
+  closing_highest: The most that may have been due when the month ended; closing_due where that is known.
+  change_in_due: Closing less opening; NULL where one of them is not known.
+  difference: >
+    opening_due + newly_due + manual_credits - paid - reversed - closing_due; has to be 0. NULL where one of them is not
+    known.
   vanished_due: >
     Beside the sum, commission due of rows that vanished from Refersion in the month. A closing that was reported before
     was higher by as much.
   basis: >
-    How the month is known: seen (readings showed what changed), partly seen (the month of the first reading) or
-    reconstructed (before it, from what the conversions say now: when they were approved is an estimate, and what was
-    paid before the first reading counts as approved when it was paid, so that closings are too low).
-sums:
-  change_in_due: due
+    How the closing is known: seen, running (the month goes on, and it is what is due now), or why it is not: before the
+    first reading; no reading between two days, which are named; no reading within a day after the month; or seen, but
+    not of all conversions (some changed between the readings about the month's end, or were not read since; due_bounds
+    has them).
 plot: {x: month, y: closing_due, by: currency}
+needs:
+  "*": >-
+    conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
 */
 WITH now AS (
   SELECT max(CAST(date_trunc('month', today) AS DATE)) AS month
@@ -50,7 +65,8 @@ periods AS (
     p.amount_before,
     p.came_as,
     p.left_as,
-    -- Dates after the last reading belong to its month; what is still due has no month of leaving.
+    -- Dates after the last reading belong to its month; what is still due has no month of leaving. What came in a month
+    -- that is not known is in none.
     CASE WHEN p.from_month > n.month THEN n.month ELSE p.from_month END AS from_month,
     CASE WHEN p.until_month > n.month THEN n.month ELSE p.until_month END AS until_month
   FROM refersion_summaries.due_periods AS p
@@ -85,6 +101,7 @@ came AS (
     ) AS reversed,
     sum(CASE WHEN came_as = 'payment taken back' THEN amount ELSE 0 END) AS payments_back
   FROM periods
+  WHERE from_month IS NOT NULL
   GROUP BY currency, from_month
 ),
 
@@ -95,7 +112,7 @@ went AS (
     sum(CASE WHEN left_as = 'paid' THEN amount ELSE 0 END) AS paid,
     sum(CASE WHEN left_as = 'reversed' THEN amount ELSE 0 END) AS reversed
   FROM periods
-  WHERE left_as IS NOT NULL
+  WHERE until_month IS NOT NULL
   GROUP BY currency, until_month
 ),
 
@@ -121,28 +138,31 @@ firsts AS (
     SELECT currency, min(booked_month) AS month FROM refersion_summaries.conversions GROUP BY currency
     UNION ALL
     SELECT currency, min(month) AS month FROM came GROUP BY currency
+    UNION ALL
+    SELECT currency, min(from_month) AS month FROM refersion_summaries.due_bounds GROUP BY currency
   ) AS known
   GROUP BY currency
 ),
 
+-- From the month before the first, as its closing is the first opening.
 months AS (
-  SELECT f.currency, CAST(series.moment AS DATE) AS month
+  SELECT f.currency, f.first_month, CAST(series.moment AS DATE) AS month
   FROM firsts AS f
   CROSS JOIN now AS n
   CROSS JOIN LATERAL generate_series(
-    CAST(least(f.first_month, n.month) AS TIMESTAMP), CAST(n.month AS TIMESTAMP), INTERVAL '1' MONTH
+    CAST(least(f.first_month, n.month) AS TIMESTAMP) - INTERVAL '1' MONTH, CAST(n.month AS TIMESTAMP), INTERVAL '1' MONTH
   ) AS series(moment)
 ),
 
+-- A few thousand groups of all conversions.
 stretches AS (
-  SELECT currency, from_month, until_month, sum(amount) AS amount
-  FROM periods
-  WHERE until_month IS NULL OR until_month > from_month
+  SELECT currency, from_month, until_month, sum(lowest) AS lowest, sum(highest) AS highest
+  FROM refersion_summaries.due_bounds
   GROUP BY currency, from_month, until_month
 ),
 
 standing AS (
-  SELECT m.currency, m.month, sum(s.amount) AS amount
+  SELECT m.currency, m.month, sum(s.lowest) AS lowest, sum(s.highest) AS highest
   FROM months AS m
   JOIN stretches AS s
     ON s.currency = m.currency
@@ -158,44 +178,159 @@ due_now AS (
   GROUP BY currency
 ),
 
-history AS (
-  SELECT CAST(date_trunc('month', min(seen_at) AT TIME ZONE $report_timezone) AS DATE) AS first_month
-  FROM refersion_data.conversion_history
+-- The table of readings may have been begun later than the history, of which the entries tell of readings as well. What
+-- webhooks told has the time of its change.
+readings AS (
+  SELECT read_at FROM refersion_data.conversion_readings WHERE proven_by = 'read'
+  UNION
+  SELECT seen_at AS read_at FROM refersion_data.conversion_history WHERE seen_at IS DISTINCT FROM updated
+  UNION
+  SELECT read_at FROM refersion_summaries.conversions WHERE read_at IS DISTINCT FROM changed_at
+),
+
+spans AS (
+  SELECT read_at, lead(read_at) OVER (ORDER BY read_at) AS next_at
+  FROM readings
+),
+
+gaps AS (
+  SELECT read_at, next_at
+  FROM spans
+  WHERE next_at > read_at + INTERVAL '48' HOUR
+),
+
+calendar AS (
+  SELECT
+    month,
+    CAST(month AS TIMESTAMP) AT TIME ZONE $report_timezone AS began_at,
+    (CAST(month AS TIMESTAMP) + INTERVAL '1' MONTH) AT TIME ZONE $report_timezone AS ended_at
+  FROM (SELECT DISTINCT month FROM months) AS m
+),
+
+-- The longest stretch without a reading of each month, and the readings about its end.
+about AS (
+  SELECT
+    c.month,
+    min(c.ended_at) AS ended_at,
+    min(s.read_at) AS first_at,
+    max(CASE WHEN s.read_at < c.ended_at THEN s.read_at END) AS before_at,
+    min(CASE WHEN s.read_at >= c.ended_at THEN s.read_at END) AS after_at
+  FROM calendar AS c
+  CROSS JOIN spans AS s
+  GROUP BY c.month
+),
+
+missing AS (
+  SELECT c.month, max(g.read_at) AS read_at, max(g.next_at) AS next_at
+  FROM calendar AS c
+  JOIN gaps AS g ON g.read_at < c.ended_at AND g.next_at > c.began_at
+  GROUP BY c.month
+),
+
+seen AS (
+  SELECT
+    a.month,
+    CASE
+      WHEN a.month = n.month THEN 'running'
+      WHEN a.before_at IS NULL THEN 'before the first reading'
+      WHEN g.read_at IS NOT NULL THEN concat(
+        'no reading between ',
+        CAST(CAST(g.read_at AT TIME ZONE $report_timezone AS DATE) AS VARCHAR),
+        ' and ',
+        CAST(CAST(g.next_at AT TIME ZONE $report_timezone AS DATE) AS VARCHAR)
+      )
+      WHEN a.after_at IS NULL OR a.after_at > a.ended_at + INTERVAL '24' HOUR THEN 'no reading within a day after the month'
+      ELSE 'seen'
+    END AS basis,
+    g.read_at IS NOT NULL AS has_gap
+  FROM about AS a
+  CROSS JOIN now AS n
+  LEFT JOIN missing AS g ON g.month = a.month
+),
+
+-- Months in which conversions may have been paid that may have been paid in another month as well.
+payments_unknown AS (
+  SELECT DISTINCT m.currency, m.month
+  FROM months AS m
+  JOIN (
+    SELECT
+      currency,
+      CAST(date_trunc('month', due_until_earliest AT TIME ZONE $report_timezone) AS DATE) AS from_month,
+      CAST(date_trunc('month', due_until_latest AT TIME ZONE $report_timezone) AS DATE) AS until_month
+    FROM refersion_summaries.due_periods
+    WHERE left_as = 'paid' AND until_month IS NULL
+    UNION
+    SELECT
+      currency,
+      CAST(date_trunc('month', due_from_earliest AT TIME ZONE $report_timezone) AS DATE) AS from_month,
+      CAST(date_trunc('month', due_from_latest AT TIME ZONE $report_timezone) AS DATE) AS until_month
+    FROM refersion_summaries.due_periods
+    WHERE came_as = 'payment taken back' AND from_month IS NULL
+    UNION
+    -- Paid when it was seen, and paid by a later payment now: when the first one was taken back is not known.
+    SELECT
+      s.currency,
+      CAST(date_trunc('month', s.seen_at AT TIME ZONE $report_timezone) AS DATE) AS from_month,
+      CAST(date_trunc('month', c.paid_at AT TIME ZONE $report_timezone) AS DATE) AS until_month
+    FROM refersion_summaries.conversion_states AS s
+    JOIN refersion_summaries.conversions AS c ON c.conversion_id = s.conversion_id
+    WHERE s.state = 'paid' AND c.paid_at > s.seen_at + INTERVAL '24' HOUR
+  ) AS u ON u.currency = m.currency AND m.month BETWEEN u.from_month AND u.until_month
+),
+
+bounded AS (
+  SELECT
+    m.currency,
+    m.first_month,
+    m.month,
+    s.basis,
+    s.has_gap,
+    coalesce(CASE WHEN m.month = n.month THEN d.amount ELSE b.lowest END, 0) AS closing_lowest,
+    coalesce(CASE WHEN m.month = n.month THEN d.amount ELSE b.highest END, 0) AS closing_highest
+  FROM months AS m
+  CROSS JOIN now AS n
+  JOIN seen AS s ON s.month = m.month
+  LEFT JOIN standing AS b ON b.currency = m.currency AND b.month = m.month
+  LEFT JOIN due_now AS d ON d.currency = m.currency
 ),
 
 closings AS (
   SELECT
-    m.currency,
-    m.month,
+    b.*,
     CASE
-      WHEN h.first_month IS NULL OR m.month < h.first_month THEN 'reconstructed'
-      WHEN m.month = h.first_month THEN 'partly seen'
-      ELSE 'seen'
-    END AS basis,
-    coalesce(CASE WHEN m.month = n.month THEN d.amount ELSE s.amount END, 0) AS closing_due
-  FROM months AS m
-  CROSS JOIN now AS n
-  CROSS JOIN history AS h
-  LEFT JOIN standing AS s ON s.currency = m.currency AND s.month = m.month
-  LEFT JOIN due_now AS d ON d.currency = m.currency
+      WHEN basis = 'running' OR (basis = 'seen' AND closing_lowest = closing_highest) THEN closing_lowest
+    END AS closing_due
+  FROM bounded AS b
+),
+
+opened AS (
+  SELECT c.*, lag(c.closing_due) OVER (PARTITION BY c.currency ORDER BY c.month) AS opening_due
+  FROM closings AS c
 ),
 
 added_up AS (
   SELECT
     x.currency,
     x.month,
-    x.basis,
-    coalesce(lag(x.closing_due) OVER (PARTITION BY x.currency ORDER BY x.month), 0) AS opening_due,
-    coalesce(c.newly_due, 0) AS newly_due,
-    coalesce(c.manual_credits, 0) AS manual_credits,
-    coalesce(w.paid, 0) - coalesce(c.payments_back, 0) AS paid,
-    coalesce(c.reversed, 0) + coalesce(w.reversed, 0) AS reversed,
+    CASE WHEN x.basis = 'seen' AND x.closing_due IS NULL THEN 'seen, but not of all conversions' ELSE x.basis END AS basis,
+    x.opening_due,
+    CASE WHEN k.is_known THEN coalesce(c.newly_due, 0) END AS newly_due,
+    CASE WHEN k.is_known THEN coalesce(c.manual_credits, 0) END AS manual_credits,
+    CASE WHEN u.month IS NULL THEN coalesce(w.paid, 0) - coalesce(c.payments_back, 0) END AS paid,
+    CASE WHEN k.is_known THEN coalesce(c.reversed, 0) + coalesce(w.reversed, 0) END AS reversed,
     x.closing_due,
+    x.closing_lowest,
+    x.closing_highest,
     coalesce(v.amount, 0) AS vanished_due
-  FROM closings AS x
+  FROM opened AS x
+  CROSS JOIN LATERAL (
+    SELECT x.opening_due IS NOT NULL AND x.closing_due IS NOT NULL AND NOT x.has_gap AS is_known
+  ) AS k
   LEFT JOIN came AS c ON c.currency = x.currency AND c.month = x.month
   LEFT JOIN went AS w ON w.currency = x.currency AND w.month = x.month
   LEFT JOIN vanished AS v ON v.currency = x.currency AND v.month = x.month
+  LEFT JOIN payments_unknown AS u ON u.currency = x.currency AND u.month = x.month
+  WHERE x.month >= x.first_month OR x.basis = 'running'
 )
 
 SELECT
@@ -207,6 +342,8 @@ SELECT
   CAST(paid AS DECIMAL(38, 4)) AS paid,
   CAST(reversed AS DECIMAL(38, 4)) AS reversed,
   CAST(closing_due AS DECIMAL(38, 4)) AS closing_due,
+  CAST(closing_lowest AS DECIMAL(38, 4)) AS closing_lowest,
+  CAST(closing_highest AS DECIMAL(38, 4)) AS closing_highest,
   CAST(closing_due - opening_due AS DECIMAL(38, 4)) AS change_in_due,
   CAST(opening_due + newly_due + manual_credits - paid - reversed - closing_due AS DECIMAL(38, 4)) AS difference,
   CAST(vanished_due AS DECIMAL(38, 4)) AS vanished_due,

@@ -45,13 +45,23 @@ columns:
   booked_day: Day in the reporting time zone.
   booked_month: First day of the month in the reporting time zone.
   approved_at: >
-    When commission became due, UTC, the last time where it was approved more than once; NULL for rows that never were.
-    See approved_by.
+    When commission became due, UTC, the last time where it was approved more than once; NULL for rows that never were,
+    and where it is not known to two days. See approved_by and the two bounds.
   approved_by: >
-    How approved_at is known: history (it was seen before and after), updated (it was approved when first seen; its last
-    change, else) or created.
+    How approval is known: history (readings before and after it), updated (approved when first seen, by its last change
+    at the latest), payment (first seen when it was paid, so approved by then) or reading (by the first one); else NULL.
+  approved_earliest: It was approved at this moment or later, UTC.
+  approved_latest: It was approved by this moment, UTC.
+  aged_since: >
+    From when on the age of commission that is due counts, UTC: its approval, else its last change, else its creation.
+    NULL where it was paid and the approval is not known.
   unapproved_at: When an approved row was approved no more, UTC; else NULL.
-  paid_at: When it was paid, UTC; NULL while unpaid. A row that was denied after it was paid keeps it.
+  paid_at: >
+    When it was paid, UTC; NULL while unpaid, and where neither its payment nor readings two days apart say it. A row
+    that was denied after it was paid keeps it.
+  paid_earliest: It was paid at this moment or later, UTC; NULL while unpaid.
+  paid_latest: It was paid by this moment, UTC; NULL while unpaid.
+  is_paid: Whether it was paid, whatever became of it since.
   payment_id: Payment that paid it, whatever became of the row since.
   original_id: >
     Of a cancellation, the conversion of the same order and currency that it takes back; of a negative manual credit
@@ -70,6 +80,8 @@ columns:
   customer_ip: Customer's ip, hashed likewise; the click's where the conversion has none.
   clicked_at: When the referring click was made, UTC.
   is_recurring: Whether it is a renewal.
+  changed_at: When Refersion changed the row for the last time, UTC; NULL where it does not say.
+  read_at: When the row was last read, UTC.
 needs:
   affiliate_id: &who conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
   order_key: &order conversions.order_id
@@ -86,7 +98,14 @@ needs:
     conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   approved_at: *paid
   approved_by: *paid
+  approved_earliest: *paid
+  approved_latest: *paid
+  aged_since: *paid
   unapproved_at: *paid
+  is_paid: *paid
+  paid_earliest: *paid
+  paid_latest: *paid
+  changed_at: []
   paid_at:
     - conversions.payment__created | payments.created
     - conversions.payment__created | conversions.payment_id | conversions.payment__id
@@ -106,7 +125,8 @@ readings AS (
   SELECT
     id,
     seen_at,
-    lag(seen_at) OVER (PARTITION BY id ORDER BY seen_at) AS seen_before,
+    lag(seen_at) OVER (PARTITION BY id ORDER BY seen_at) AS entry_before,
+    greatest(lag(seen_at) OVER (PARTITION BY id ORDER BY seen_at), seen_before) AS seen_before,
     updated,
     coalesce(status, '') = 'APPROVED' AS is_approved,
     lag(coalesce(status, '') = 'APPROVED') OVER (PARTITION BY id ORDER BY seen_at) AS was_approved,
@@ -119,9 +139,10 @@ steps AS (
   SELECT
     id,
     seen_at,
+    seen_before,
     -- A change between two readings was made when Refersion says, if that is between the two as well.
-    CASE WHEN updated <= seen_at AND (seen_before IS NULL OR updated > seen_before) THEN updated END AS changed_at,
-    is_approved AND seen_before IS NULL AS approved_when_first_seen,
+    CASE WHEN updated <= seen_at AND (entry_before IS NULL OR updated > seen_before) THEN updated END AS changed_at,
+    is_approved AND entry_before IS NULL AS approved_when_first_seen,
     is_approved AND NOT was_approved AS approved_now,
     was_approved AND NOT is_approved AS unapproved_now,
     is_paid AND NOT was_paid AS paid_now
@@ -133,10 +154,12 @@ approvals AS (
   SELECT
     id,
     max(CASE WHEN approved_now THEN coalesce(changed_at, seen_at) END) AS seen_approved_at,
+    max(CASE WHEN approved_now THEN seen_before END) AS seen_approved_after,
     max(CASE WHEN approved_when_first_seen THEN seen_at END) AS first_seen_approved_at,
     max(CASE WHEN approved_when_first_seen THEN changed_at END) AS approved_before_seen_at,
     max(CASE WHEN unapproved_now THEN coalesce(changed_at, seen_at) END) AS unapproved_at,
-    max(CASE WHEN paid_now THEN coalesce(changed_at, seen_at) END) AS seen_paid_at
+    max(CASE WHEN paid_now THEN coalesce(changed_at, seen_at) END) AS seen_paid_at,
+    max(CASE WHEN paid_now THEN seen_before END) AS seen_paid_after
   FROM steps
   GROUP BY id
 ),
@@ -147,15 +170,17 @@ typed AS (
     coalesce(c.type, '') AS type_or_none,
     coalesce(c.type, '') = 'MANUAL_CREDIT_BY_CLIENT' AS is_by_hand,
     coalesce(c.payment_id, c.payment__id) AS paid_by,
-    p.created AS payment_created,
     a.seen_approved_at,
+    a.seen_approved_after,
     -- Approved before it was first seen: on its last change then, or, where that was not kept, its last change since.
     coalesce(
-      a.approved_before_seen_at,
-      CASE WHEN c.updated > a.first_seen_approved_at THEN a.first_seen_approved_at ELSE c.updated END
+      a.approved_before_seen_at, CASE WHEN c.updated <= coalesce(a.first_seen_approved_at, c.read_at) THEN c.updated END
     ) AS last_changed_at,
+    coalesce(a.first_seen_approved_at, c.read_at) AS first_seen_at,
     a.unapproved_at AS seen_unapproved_at,
     a.seen_paid_at,
+    a.seen_paid_after,
+    coalesce(c.payment__created, p.created) AS payment_dated_at,
     coalesce(
       c.affiliate_id, c.affiliate__id, e.affiliate_id, nullif(lower(trim(c.affiliate__email)), ''), '(unknown)'
     ) AS whose
@@ -191,19 +216,37 @@ decided AS (
   FROM typed AS t
 ),
 
-dated AS (
+paid_rows AS (
   SELECT
     d.*,
-    coalesce(
-      payment__created,
-      payment_created,
-      CASE WHEN state = 'paid' THEN coalesce(seen_paid_at, updated, created) END
-    ) AS paid_at,
-    CASE
-      WHEN state IN ('due', 'paid') OR seen_unapproved_at IS NOT NULL
-        THEN coalesce(seen_approved_at, last_changed_at, created)
-    END AS became_due_at
+    state = 'paid'
+      OR (state <> 'due' AND (payment_dated_at IS NOT NULL OR coalesce(payment_status, '') = 'PAID')) AS is_paid
   FROM decided AS d
+),
+
+dated AS (
+  SELECT
+    p.*,
+    CASE WHEN is_paid THEN coalesce(payment_dated_at, seen_paid_after, created) END AS paid_earliest,
+    CASE WHEN is_paid THEN coalesce(payment_dated_at, seen_paid_at, last_changed_at, first_seen_at) END AS paid_latest,
+    state IN ('due', 'paid') OR seen_unapproved_at IS NOT NULL AS was_due
+  FROM paid_rows AS p
+),
+
+bounded AS (
+  SELECT
+    d.*,
+    CASE WHEN was_due THEN coalesce(seen_approved_after, created) END AS after_at,
+    -- Paying changes a row too: what was changed when it was paid, or later, is known to be approved by the payment.
+    CASE WHEN was_due THEN least(coalesce(seen_approved_at, last_changed_at, first_seen_at), paid_latest) END AS by_at,
+    CASE
+      WHEN NOT was_due THEN NULL
+      WHEN paid_latest <= coalesce(seen_approved_at, last_changed_at, first_seen_at) THEN 'payment'
+      WHEN seen_approved_at IS NOT NULL THEN 'history'
+      WHEN last_changed_at IS NOT NULL THEN 'updated'
+      ELSE 'reading'
+    END AS known_by
+  FROM dated AS d
 ),
 
 cancellations AS (
@@ -355,16 +398,24 @@ SELECT
   d.created AT TIME ZONE $report_timezone AS booked_at,
   CAST(d.created AT TIME ZONE $report_timezone AS DATE) AS booked_day,
   CAST(date_trunc('month', d.created AT TIME ZONE $report_timezone) AS DATE) AS booked_month,
-  -- Paying changes a row too, so the last change may lie after the approval, but approval never after payment.
-  CASE WHEN d.paid_at < d.became_due_at THEN d.paid_at ELSE d.became_due_at END AS approved_at,
   CASE
-    WHEN d.became_due_at IS NULL THEN NULL
-    WHEN d.seen_approved_at IS NOT NULL THEN 'history'
-    WHEN d.last_changed_at IS NOT NULL THEN 'updated'
-    ELSE 'created'
-  END AS approved_by,
+    WHEN d.after_at >= d.by_at OR (d.known_by <> 'payment' AND d.by_at <= d.after_at + INTERVAL '48' HOUR) THEN d.by_at
+  END AS approved_at,
+  d.known_by AS approved_by,
+  least(d.after_at, d.by_at) AS approved_earliest,
+  d.by_at AS approved_latest,
+  CASE
+    WHEN d.state = 'due' AND d.known_by = 'reading' THEN d.created
+    WHEN d.state = 'due' THEN d.by_at
+    WHEN d.after_at >= d.by_at OR (d.known_by <> 'payment' AND d.by_at <= d.after_at + INTERVAL '48' HOUR) THEN d.by_at
+  END AS aged_since,
   CASE WHEN d.state NOT IN ('due', 'paid') THEN d.seen_unapproved_at END AS unapproved_at,
-  d.paid_at,
+  CASE
+    WHEN d.paid_latest <= coalesce(d.payment_dated_at, d.seen_paid_after) + INTERVAL '48' HOUR THEN d.paid_latest
+  END AS paid_at,
+  d.paid_earliest,
+  d.paid_latest,
+  d.is_paid,
   d.paid_by AS payment_id,
   o.original_id,
   coalesce(t.cancellations, 0) AS cancellations,
@@ -380,8 +431,10 @@ SELECT
   nullif(trim(d.customer__email), '') AS customer_email,
   coalesce(nullif(trim(d.customer__browser_ip), ''), nullif(trim(d.click__ip), '')) AS customer_ip,
   d.click__created AS clicked_at,
-  coalesce(d.is_recurring, FALSE) AS is_recurring
-FROM dated AS d
+  coalesce(d.is_recurring, FALSE) AS is_recurring,
+  d.updated AS changed_at,
+  d.read_at
+FROM bounded AS d
 LEFT JOIN originals AS o ON o.id = d.id AND o.place = 1
 LEFT JOIN taken_back AS t ON t.original_id = d.id
 LEFT JOIN purchases AS p ON p.id = d.id

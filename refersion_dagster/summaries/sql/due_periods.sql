@@ -5,7 +5,7 @@ description: >
   approval was taken back. commission_roll_forward adds these up, so the conversions behind each of its figures are
   found here by from_month and came_as, or by until_month and left_as. Most conversions have one stretch; another begins
   where one was approved again, where a payment was taken back, or where Refersion changed the commission. What was
-  approved and paid between two readings may have a stretch without length.
+  approved and paid between two readings, or before the first one, was due for an unknown time until its payment.
 grain: one row per conversion and stretch of time
 primary_key: [conversion_id, step]
 owners: [team:data]
@@ -21,110 +21,63 @@ columns:
   amount: Commission that was due, as the conversion had it then.
   amount_before: Commission before it was corrected; NULL where the stretch began otherwise.
   came_as: approved, corrected (Refersion changed the commission while it was due) or payment taken back.
-  due_from: When it became due, UTC; how exactly this is known, conversions.approved_by says.
-  from_month: First day of that month in the reporting time zone.
+  due_from: When it became due, UTC; NULL where it is not known to two days, see the two bounds.
+  due_from_earliest: It became due at this moment or later, UTC.
+  due_from_latest: It was due by this moment, UTC.
+  from_month: First day of that month in the reporting time zone; NULL where the bounds lie in different months.
   left_as: paid, reversed (approved no more) or corrected; NULL while it is still due.
-  due_until: When it was due no more, UTC; NULL while it is.
-  until_month: First day of that month in the reporting time zone.
+  due_until: When it was due no more, UTC; NULL while it is, and where it is not known to two days.
+  due_until_earliest: It was still due at this moment, UTC; NULL while it is.
+  due_until_latest: It was due no more by this moment, UTC; NULL while it is.
+  until_month: >
+    First day of that month in the reporting time zone; NULL while it is due, and where the bounds lie in different
+    months.
   still_due: The amount while it is due, else 0.
 sums:
   still_due: due
+needs:
+  due_from: &paid >-
+    conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
+  due_from_earliest: *paid
+  due_from_latest: *paid
+  from_month: *paid
+  due_until: *paid
+  due_until_earliest: *paid
+  due_until_latest: *paid
+  until_month: *paid
+  "*": *paid
 */
-WITH readings AS (
-  SELECT
-    id,
-    seen_at,
-    lag(seen_at) OVER (PARTITION BY id ORDER BY seen_at) AS seen_before,
-    updated,
-    -- Paid stays paid, even if it is denied afterwards.
-    CASE
-      WHEN coalesce(payment_status, '') = 'PAID' THEN 'paid'
-      WHEN coalesce(status, '') = 'APPROVED' THEN 'due'
-      ELSE 'neither'
-    END AS state,
-    commission_total AS amount,
-    currency
-  FROM refersion_data.conversion_history
-),
-
-states AS (
-  SELECT
-    id,
-    seen_at,
-    -- A change between two readings was made when Refersion says, if that is between the two as well.
-    CASE
-      WHEN updated <= seen_at AND (seen_before IS NULL OR updated > seen_before) THEN updated
-      WHEN seen_before IS NOT NULL THEN seen_at
-    END AS since,
-    state,
-    amount,
-    currency
-  FROM readings
-  UNION ALL
-  -- The row as it is now, as readings may not show payments.
-  SELECT
-    c.conversion_id AS id,
-    CAST('infinity' AS TIMESTAMPTZ) AS seen_at,
-    CASE
-      WHEN c.state = 'due' OR c.paid_at IS NOT NULL THEN c.approved_at
-      ELSE coalesce(c.unapproved_at, d.as_of)
-    END AS since,
-    CASE WHEN c.state = 'due' THEN 'due' WHEN c.paid_at IS NOT NULL THEN 'paid' ELSE 'neither' END AS state,
-    c.commission AS amount,
-    c.currency
-  FROM refersion_summaries.conversions AS c
-  LEFT JOIN refersion_summaries.data_as_of AS d ON TRUE
-),
-
-compared AS (
+WITH changes AS (
   SELECT
     s.*,
-    row_number() OVER (PARTITION BY id ORDER BY seen_at) AS step,
-    coalesce(lag(state) OVER (PARTITION BY id ORDER BY seen_at), 'neither') AS state_before,
-    lag(amount) OVER (PARTITION BY id ORDER BY seen_at) AS amount_before,
-    lag(currency) OVER (PARTITION BY id ORDER BY seen_at) AS currency_before
-  FROM states AS s
-),
-
-changes AS (
-  SELECT
-    x.*,
-    x.state_before = 'due' AND x.currency = x.currency_before AS goes_on,
-    count(CASE WHEN x.state = 'paid' THEN 1 END) OVER (PARTITION BY x.id ORDER BY x.seen_at DESC) AS payments_left
-  FROM compared AS x
-  WHERE x.state <> x.state_before
-    OR (x.state = 'due' AND (x.amount <> x.amount_before OR x.currency <> x.currency_before))
-),
-
-dated AS (
-  SELECT
-    x.*,
     c.affiliate_id,
     c.kind,
-    coalesce(x.since, CASE WHEN c.approved_by <> 'history' THEN c.approved_at END, c.created_at) AS changed_at,
-    -- The last payment has a date of its own.
-    CASE WHEN x.state = 'paid' AND x.payments_left = 1 THEN c.paid_at END AS paid_at
-  FROM changes AS x
-  JOIN refersion_summaries.conversions AS c ON c.conversion_id = x.id
+    coalesce(s.state_before, 'neither') AS before,
+    coalesce(s.state_before = 'due' AND s.currency = s.currency_before, FALSE) AS goes_on,
+    -- To the moment where there was one change of which it is known; else between the two readings.
+    CASE
+      WHEN s.is_dated AND (s.is_close OR (s.state = 'paid' AND c.paid_at = s.began_by)) THEN s.began_by
+      ELSE s.began_after
+    END AS changed_after
+  FROM refersion_summaries.conversion_states AS s
+  JOIN refersion_summaries.conversions AS c ON c.conversion_id = s.conversion_id
 ),
 
 ordered AS (
   SELECT
     x.*,
-    -- Dates come from several sources: no change is later than the one that followed.
-    min(coalesce(paid_at, changed_at)) OVER (PARTITION BY id ORDER BY seen_at DESC) AS happened_at,
-    min(coalesce(paid_at, changed_at)) OVER (
-      PARTITION BY id ORDER BY seen_at DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    ) AS next_at,
-    lag(state) OVER (PARTITION BY id ORDER BY seen_at DESC) AS next_state,
-    lag(amount) OVER (PARTITION BY id ORDER BY seen_at DESC) AS next_amount,
-    lag(goes_on) OVER (PARTITION BY id ORDER BY seen_at DESC) AS next_goes_on
-  FROM dated AS x
+    lead(state) OVER w AS next_state,
+    lead(amount) OVER w AS next_amount,
+    lead(goes_on) OVER w AS next_goes_on,
+    lead(changed_after) OVER w AS next_after,
+    lead(is_close) OVER w AS next_is_close
+  FROM changes AS x
+  WINDOW w AS (PARTITION BY conversion_id ORDER BY step)
 ),
 
 periods AS (
   SELECT
-    id,
+    conversion_id,
     step,
     affiliate_id,
     currency,
@@ -133,29 +86,44 @@ periods AS (
     CASE WHEN goes_on THEN amount_before END AS amount_before,
     CASE
       WHEN goes_on THEN 'corrected'
-      WHEN state = 'due' AND state_before = 'paid' THEN 'payment taken back'
+      WHEN state = 'due' AND before = 'paid' THEN 'payment taken back'
       ELSE 'approved'
     END AS came_as,
     CASE
-      WHEN state = 'paid' AND state_before = 'neither' THEN least(changed_at, happened_at)
-      ELSE happened_at
-    END AS due_from,
+      WHEN state = 'due' OR goes_on THEN changed_after
+      ELSE began_after
+    END AS from_earliest,
+    CASE WHEN state = 'paid' THEN coalesce(approved_by, began_by) ELSE began_by END AS from_latest,
+    -- Approved and paid between two readings: not by one change.
+    is_close AND (state = 'due' OR goes_on) AS is_from_close,
     CASE
       WHEN state = 'paid' THEN 'paid'
       WHEN next_state IS NULL THEN NULL
-      WHEN next_state = 'neither' OR NOT next_goes_on THEN 'reversed'
+      WHEN next_state IN ('neither', 'pending') OR NOT next_goes_on THEN 'reversed'
       WHEN next_state = 'paid' AND next_amount = amount THEN 'paid'
       ELSE 'corrected'
     END AS left_as,
-    CASE WHEN state = 'paid' THEN happened_at ELSE next_at END AS due_until
+    CASE WHEN state = 'paid' THEN changed_after ELSE next_after END AS until_earliest,
+    CASE WHEN state = 'paid' THEN began_by ELSE next_began_by END AS until_latest,
+    CASE WHEN state = 'paid' THEN is_close ELSE next_is_close END AS is_until_close
   FROM ordered
   WHERE state = 'due'
     -- Paid without having been seen to be due in this amount.
-    OR (state = 'paid' AND (state_before = 'neither' OR NOT goes_on OR amount <> amount_before))
+    OR (state = 'paid' AND before <> 'paid' AND (before <> 'due' OR NOT goes_on OR amount <> amount_before))
+),
+
+known AS (
+  SELECT
+    p.*,
+    CAST(date_trunc('month', from_earliest AT TIME ZONE $report_timezone) AS DATE) AS month_from_earliest,
+    CAST(date_trunc('month', from_latest AT TIME ZONE $report_timezone) AS DATE) AS month_from_latest,
+    CAST(date_trunc('month', until_earliest AT TIME ZONE $report_timezone) AS DATE) AS month_until_earliest,
+    CAST(date_trunc('month', until_latest AT TIME ZONE $report_timezone) AS DATE) AS month_until_latest
+  FROM periods AS p
 )
 
 SELECT
-  id AS conversion_id,
+  conversion_id,
   step,
   affiliate_id,
   currency,
@@ -163,11 +131,15 @@ SELECT
   CAST(amount AS DECIMAL(18, 4)) AS amount,
   CAST(amount_before AS DECIMAL(18, 4)) AS amount_before,
   came_as,
-  due_from,
-  CAST(date_trunc('month', due_from AT TIME ZONE $report_timezone) AS DATE) AS from_month,
+  CASE WHEN from_earliest >= from_latest OR is_from_close THEN from_latest END AS due_from,
+  least(from_earliest, from_latest) AS due_from_earliest,
+  from_latest AS due_from_latest,
+  CASE WHEN month_from_earliest >= month_from_latest THEN month_from_latest END AS from_month,
   left_as,
-  due_until,
-  CAST(date_trunc('month', due_until AT TIME ZONE $report_timezone) AS DATE) AS until_month,
+  CASE WHEN until_earliest >= until_latest OR is_until_close THEN until_latest END AS due_until,
+  least(until_earliest, until_latest) AS due_until_earliest,
+  until_latest AS due_until_latest,
+  CASE WHEN month_until_earliest >= month_until_latest THEN month_until_latest END AS until_month,
   CAST(CASE WHEN left_as IS NULL THEN amount ELSE 0 END AS DECIMAL(18, 4)) AS still_due
-FROM periods
-ORDER BY due_from DESC, conversion_id, step
+FROM known
+ORDER BY due_from_latest DESC, conversion_id, step

@@ -23,30 +23,22 @@ columns:
   median_days: Half of them took this many days or less; NULL where none was measured.
   longest_days: Days of the one that took longest; for waiting for payment, the age of the oldest unpaid row.
   not_measured: >
-    Conversions of the month left out because no reading showed when they were approved. They are those made before the
-    first reading, and those approved and paid between two readings.
+    Conversions of the month left out because it is not known when they were approved or paid: those approved before the
+    first reading, between two readings that lie more than two days apart, or between the same two as they were paid.
+    They stand in the month by which it had happened.
 */
-WITH readings AS (
-  SELECT min(seen_at) AS first_at
-  FROM refersion_data.conversion_history
-),
-
-orders AS (
+WITH orders AS (
   SELECT
     c.currency,
     c.state,
-    (
-      c.approved_by = 'history'
-      -- Made and approved between two readings: its last change is the approval.
-      OR (c.approved_by = 'updated' AND c.created_at >= r.first_at)
-    ) AND (c.paid_at IS NULL OR c.approved_at < c.paid_at) AS is_seen,
+    c.approved_at IS NOT NULL AND (c.paid_latest IS NULL OR c.approved_at < c.paid_latest) AS is_seen,
+    c.paid_at IS NOT NULL AS is_payment_known,
     c.booked_day AS created_day,
-    CAST(c.approved_at AT TIME ZONE $report_timezone AS DATE) AS approved_day,
-    CAST(c.paid_at AT TIME ZONE $report_timezone AS DATE) AS paid_day,
+    CAST(coalesce(c.approved_at, c.aged_since, c.approved_latest) AT TIME ZONE $report_timezone AS DATE) AS approved_day,
+    CAST(c.paid_latest AT TIME ZONE $report_timezone AS DATE) AS paid_day,
     d.today
   FROM refersion_summaries.conversions AS c
   CROSS JOIN refersion_summaries.data_as_of AS d
-  CROSS JOIN readings AS r
   WHERE c.kind = 'order' AND c.state IN ('pending', 'due', 'paid')
 ),
 
@@ -55,11 +47,11 @@ measured AS (
   FROM orders
   WHERE state IN ('due', 'paid')
   UNION ALL
-  SELECT currency, 'approved to paid' AS stage, paid_day AS ended, paid_day - approved_day AS days, is_seen
+  SELECT currency, 'approved to paid' AS stage, paid_day AS ended, paid_day - approved_day AS days, is_seen AND is_payment_known AS is_seen
   FROM orders
   WHERE state = 'paid'
   UNION ALL
-  SELECT currency, 'created to paid' AS stage, paid_day AS ended, paid_day - created_day AS days, TRUE AS is_seen
+  SELECT currency, 'created to paid' AS stage, paid_day AS ended, paid_day - created_day AS days, is_payment_known AS is_seen
   FROM orders
   WHERE state = 'paid'
   UNION ALL

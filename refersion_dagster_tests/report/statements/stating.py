@@ -16,7 +16,7 @@ from refersion_dagster.report.statements.figures import (
 from refersion_dagster.report.statements.ties import Counted, by_currency, from_roll_forward, in_themselves
 from refersion_dagster_tests.summaries.hand_made import Books, D
 
-READ = ("commission_roll_forward", "due_periods", "conversions", "affiliates", "currencies", "data_as_of")
+READ = ("commission_roll_forward", "due_periods", "due_bounds", "conversions", "affiliates", "currencies", "data_as_of")
 JANUARY, FEBRUARY, MARCH, APRIL = (date(2025, month, 1) for month in range(1, 5))
 
 

@@ -50,7 +50,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         affiliate(3, name="Quiet"),
     )
     personal = {"customer__email": HASHES[0], "customer__browser_ip": HASHES[1], "click__ip": HASHES[1]}
-    books.conversions(
+    books.watched(
         order(1, "100", "10.25", created=day(10, 2), **personal),
         order(2, "200", "20", "PENDING", order_id="-1+2"),
         cancellation(3, 1, "-100", "-10.25"),
@@ -293,7 +293,7 @@ class TestReplacing:
         self, books: Books, reports: Path
     ) -> None:
         with (made(books, reports) / "2.csv").open() as old:
-            books.conversions(order(10, "100", "7", affiliate_id="2"))
+            books.watched(order(10, "100", "7", affiliate_id="2"))
             books.build(*READ)
             folder = made(books, reports)
             assert "7.00" not in old.read()
@@ -429,6 +429,11 @@ def test_a_page_of_very_many_conversions_shows_the_first_and_sums_of_all(books: 
         "INSERT INTO refersion_data.conversions SELECT c.* REPLACE (concat('many', n.number) AS id) "
         "FROM refersion_data.conversions AS c CROSS JOIN generate_series(0, $most) AS n(number) WHERE c.id = '6'",
         most=MOST_SHOWN,
+    )
+    books.warehouse.query(
+        "INSERT INTO refersion_data.conversion_history SELECT h.* REPLACE (c.id AS id) "
+        "FROM refersion_data.conversion_history AS h, refersion_data.conversions AS c "
+        "WHERE h.id = '6' AND starts_with(c.id, 'many')"
     )
     books.build(*READ)
     folder = made(books, reports)

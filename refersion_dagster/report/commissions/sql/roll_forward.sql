@@ -10,6 +10,8 @@ SELECT
   paid,
   reversed,
   closing_due,
+  closing_lowest,
+  closing_highest,
   difference,
   basis
 FROM refersion_summaries.commission_roll_forward

@@ -1,0 +1,60 @@
+/*
+asset: summaries/commission_roll_forward
+description: >
+  In every currency and month, what the roll-forward says was paid is what Refersion's payments of the month add up to,
+  as far as it can be proven: payments taken back, gone from Refersion, or of which not all conversions are loaded leave
+  their months out (a difference of these is in payment_proof). It proves the months of payments, and nothing about when
+  what was paid had been approved.
+meaning: >
+  Money went out in another month, or in another amount, than the roll-forward of the months below says. Read these
+  months again (job refersion_backfill).
+blocking: true
+*/
+WITH paid AS (
+  SELECT currency, month, paid
+  FROM refersion_summaries.commission_roll_forward
+  WHERE paid IS NOT NULL AND basis <> 'running'
+),
+
+payments AS (
+  SELECT currency, paid_month AS month, sum(amount) AS amount
+  FROM refersion_summaries.payments
+  GROUP BY currency, paid_month
+),
+
+-- Payments that their conversions do not explain, conversions whose payment is not there, and payments taken back.
+unproven AS (
+  SELECT currency, paid_month AS month
+  FROM refersion_summaries.payment_proof
+  WHERE proof <> 'agrees' OR conversions_vanished > 0
+  UNION
+  SELECT c.currency, CAST(date_trunc('month', c.paid_at AT TIME ZONE $report_timezone) AS DATE) AS month
+  FROM refersion_summaries.conversions AS c
+  LEFT JOIN refersion_summaries.payments AS p ON p.payment_id = c.payment_id AND p.currency = c.currency
+  WHERE c.is_paid AND p.payment_id IS NULL
+  UNION
+  SELECT d.currency, d.until_month AS month
+  FROM refersion_summaries.due_periods AS d
+  JOIN refersion_summaries.due_periods AS b
+    ON b.conversion_id = d.conversion_id AND b.step > d.step AND b.came_as = 'payment taken back'
+  WHERE d.left_as = 'paid'
+  UNION
+  SELECT currency, from_month AS month
+  FROM refersion_summaries.due_periods
+  WHERE came_as = 'payment taken back'
+)
+
+SELECT
+  coalesce(r.currency, p.currency) AS currency,
+  coalesce(r.month, p.month) AS month,
+  r.paid AS roll_forward_paid,
+  p.amount AS payments
+FROM paid AS r
+FULL JOIN payments AS p ON p.currency = r.currency AND p.month = r.month
+LEFT JOIN unproven AS u ON u.currency = coalesce(r.currency, p.currency) AND u.month = coalesce(r.month, p.month)
+WHERE u.month IS NULL
+  AND EXISTS (SELECT 1 FROM paid AS x WHERE x.currency = coalesce(r.currency, p.currency))
+  AND EXISTS (SELECT 1 FROM refersion_summaries.payments AS x WHERE x.currency = coalesce(r.currency, p.currency))
+  AND coalesce(r.month, p.month) IN (SELECT x.month FROM paid AS x)
+  AND coalesce(r.paid, 0) <> coalesce(p.amount, 0)
+ORDER BY 2, 1
