@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.event_log import CONVERSION, Event, EventLog
+from refersion_dagster.sandbox.model import APPROVED
 from refersion_dagster.sandbox.truth import Movements, Sums, Truth, movements, movements_by_affiliate
 from refersion_dagster_tests.oracle.figures import Figure, Shown
 
@@ -59,8 +60,7 @@ class Judge:
         """
         verdicts, places = Verdicts(), set(only)
         self._log = self._account.kept_log().without_deleted(int(found.as_of.timestamp()))
-        restated = as_read(self._log, readings)
-        outcomes = outcomes_of(restated, readings)
+        restated, outcomes = as_read(self._log, readings), outcomes_of(self._log, readings)
         self._truths, self._movements = {}, {}
         for figure in found.figures:
             if places and figure.place not in places:
@@ -146,7 +146,7 @@ LINES = {"newly_due": "newly_due", "manual_credits": "manual", "reversed": "reve
 
 def as_read(log: EventLog, readings: Sequence[int]) -> EventLog:
     """The events with the affiliate that each conversion has now and the commission that was read next."""
-    last = {(event.kind, event.id): event.after for event in log}
+    whose = owners(log)
     next_read = {(event.kind, event.id, bisect_left(readings, event.at)): event.after for event in log}
     shown: list[Event] = []
     states: dict[tuple[str, int], Any] = {}
@@ -154,8 +154,7 @@ def as_read(log: EventLog, readings: Sequence[int]) -> EventLog:
         key = (event.kind, event.id)
         after, read = event.after, next_read[(*key, bisect_left(readings, event.at))]
         if event.kind == CONVERSION and after and read:
-            whose = (last[key] or after).affiliate_id
-            after = after._replace(affiliate_id=whose, commission_total=read.commission_total)
+            after = after._replace(affiliate_id=whose[event.id], commission_total=read.commission_total)
         if after != states.get(key):
             shown.append(event._replace(before=states.get(key), after=after))
             states[key] = after
@@ -163,12 +162,27 @@ def as_read(log: EventLog, readings: Sequence[int]) -> EventLog:
 
 
 def outcomes_of(log: EventLog, readings: Sequence[int]) -> EventLog:
-    """Of the events of a row between two readings one, from the state before to the last, when that began."""
+    """Of the events of a row between two readings one, from the state before to the last, when that began. Conversions
+    have the affiliate that they have now, and stay paid when they are denied afterwards."""
+    whose = owners(log)
+
+    def known(event: Event, state: Any) -> Any:
+        if event.kind != CONVERSION or state is None:
+            return state
+        status = APPROVED if state.is_paid else state.status
+        return state._replace(affiliate_id=whose[event.id], status=status)
+
     found: dict[tuple[str, int, int], Event] = {}
     for event in log:
         key = (event.kind, event.id, bisect_left(readings, event.at))
-        found[key] = event._replace(before=found.get(key, event).before)
+        before = found[key].before if key in found else known(event, event.before)
+        found[key] = event._replace(before=before, after=known(event, event.after))
     return EventLog(one for one in sorted(found.values(), key=lambda one: one.at) if one.before != one.after)
+
+
+def owners(log: EventLog) -> dict[int, int]:
+    """The last affiliate of each conversion."""
+    return {event.id: event.after.affiliate_id for event in log if event.kind == CONVERSION and event.after}
 
 
 def compare(values: tuple[Decimal, ...], true: Decimal) -> str:

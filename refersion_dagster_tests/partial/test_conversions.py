@@ -11,7 +11,7 @@ from refersion_dagster_tests.partial.accounts import ESTIMATED, Full, Partial, e
 NO_FILTER = {"remove_arguments": ["conversions.payment_status"]}
 # What stands on approved_at.
 AGEING = ESTIMATED | {
-    *("due_0_30", "due_31_60", "due_61_90", "due_over_90", "oldest_unpaid_at", "oldest_unpaid_days"),
+    *("aged_since", "due_0_30", "due_31_60", "due_61_90", "due_over_90", "oldest_unpaid_at", "oldest_unpaid_days"),
     *("due_from", "from_month", "median_days", "longest_days", "conversions", "not_measured"),
     *("opening_due", "closing_due", "newly_due", "change_in_due", "manual_credits", "reversed"),
 }
@@ -63,7 +63,7 @@ PARTIAL = [
     without("payment_id", known=("commission_roll_forward.paid", "payment_proof.proof")),
     without(
         *("payment", "payment_id"),
-        unknown=("conversions.paid_at", "commission_roll_forward.paid", "payment_proof.conversions_commission"),
+        unknown=("conversions.paid_at", "payment_proof.conversions_commission"),
         known=("commission_liability.due", "commission_by_affiliate.commission_paid", "payments.amount"),
     ),
     without("affiliate_id", known=("commission_concentration.top_1_share",)),
