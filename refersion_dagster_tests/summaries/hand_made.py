@@ -226,7 +226,8 @@ class Books:
         """
         values = self.settings.parameters()
         with self.warehouse.session() as session:
-            if not session.count("refersion_data", "conversion_readings"):
+            with_readings = session.columns("refersion_data", "conversion_readings")
+            if with_readings and not session.count("refersion_data", "conversion_readings"):
                 insert(session, "conversion_readings", DAILY)
                 session.query(FILL_SEEN_BEFORE)
             for summary in with_those_they_read(names):

@@ -13,7 +13,7 @@ blocking: true
 WITH paid AS (
   SELECT currency, month, paid
   FROM refersion_summaries.commission_roll_forward
-  WHERE paid IS NOT NULL AND basis <> 'running'
+  WHERE basis <> 'running'
 ),
 
 payments AS (
@@ -56,5 +56,7 @@ WHERE u.month IS NULL
   AND EXISTS (SELECT 1 FROM paid AS x WHERE x.currency = coalesce(r.currency, p.currency))
   AND EXISTS (SELECT 1 FROM refersion_summaries.payments AS x WHERE x.currency = coalesce(r.currency, p.currency))
   AND coalesce(r.month, p.month) IN (SELECT x.month FROM paid AS x)
+  -- What was paid in a month may be unknown.
+  AND (r.month IS NULL OR r.paid IS NOT NULL)
   AND coalesce(r.paid, 0) <> coalesce(p.amount, 0)
 ORDER BY 2, 1

@@ -60,9 +60,11 @@ WITH seen AS (
     END AS state,
     h.commission_total AS amount,
     h.currency,
+    p.created AS payment_at,
     row_number() OVER (PARTITION BY h.id ORDER BY h.seen_at DESC) AS place
   FROM refersion_data.conversion_history AS h
   JOIN refersion_summaries.conversions AS c ON c.conversion_id = h.id
+  LEFT JOIN refersion_data.payments AS p ON p.id = h.payment_id
 ),
 
 now AS (
@@ -84,7 +86,16 @@ now AS (
 ),
 
 entries AS (
-  SELECT id, seen_at, entry_before, greatest(entry_before, seen_before) AS seen_before, updated, state, amount, currency
+  SELECT
+    id,
+    seen_at,
+    entry_before,
+    greatest(entry_before, seen_before) AS seen_before,
+    updated,
+    state,
+    amount,
+    currency,
+    payment_at
   FROM seen
   UNION ALL
   -- The row as it is now, where the history does not say so.
@@ -96,7 +107,8 @@ entries AS (
     n.changed_at,
     n.state,
     n.amount,
-    n.currency
+    n.currency,
+    CAST(NULL AS TIMESTAMPTZ) AS payment_at
   FROM now AS n
   LEFT JOIN seen AS s ON s.id = n.id AND s.place = 1
   WHERE s.id IS NULL OR s.state <> n.state OR s.amount <> n.amount OR s.currency <> n.currency
@@ -107,7 +119,7 @@ compared AS (
     e.*,
     n.created_at,
     n.read_at,
-    n.paid_at AS payment_at,
+    n.paid_at AS last_payment_at,
     row_number() OVER (PARTITION BY e.id ORDER BY e.seen_at) AS step,
     lag(e.state) OVER (PARTITION BY e.id ORDER BY e.seen_at) AS state_before,
     lag(e.amount) OVER (PARTITION BY e.id ORDER BY e.seen_at) AS amount_before,
@@ -139,8 +151,11 @@ changes AS (
 dated AS (
   SELECT
     c.*,
-    -- The last payment has a date of its own. One that was made long after it was seen to be paid is another.
-    CASE WHEN is_payment AND payments_left = 1 AND payment_at <= seen_at + INTERVAL '24' HOUR THEN payment_at END AS paid_at
+    -- The payment that the reading showed, else the last one. One made long after it was seen to be paid is another.
+    CASE
+      WHEN is_payment AND payment_at <= seen_at + INTERVAL '24' HOUR THEN payment_at
+      WHEN is_payment AND payments_left = 1 AND last_payment_at <= seen_at + INTERVAL '24' HOUR THEN last_payment_at
+    END AS paid_at
   FROM changes AS c
 ),
 
