@@ -33,7 +33,9 @@ FROM refersion_summaries.commission_by_affiliate JOIN refersion_summaries.curren
 ORDER BY place, sales DESC, affiliate_id
 """
 OWED = """
-SELECT currency, sum(due), sum(due_0_30), sum(due_31_60), sum(due_61_90), sum(due_over_90), sum(pending), sum(accrued)
+SELECT
+  currency, sum(due), sum(due_0_30), sum(due_31_60), sum(due_61_90), sum(due_over_90), sum(credits_not_set_off),
+  sum(pending), sum(accrued)
 FROM refersion_summaries.commission_liability JOIN refersion_summaries.currencies USING (currency)
 GROUP BY currency, place
 ORDER BY place
@@ -130,6 +132,6 @@ def _sales(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
 
 def _owed(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
     """One line a currency: what is due by days since approval, what is pending, and what is likely to become due."""
-    names = ("", "due now", "0-30 days", "31-60", "61-90", "over 90", "pending", "accrued")
+    names = ("", "due now", "0-30 days", "31-60", "61-90", "over 90", "credits", "pending", "accrued")
     lines = [(currency, figures) for currency, *figures in rows]
     yield from figure_tables("Commission due, by days since approval", names, lines, width)

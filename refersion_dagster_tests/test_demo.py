@@ -82,14 +82,16 @@ def test_the_figures_are_those_of_the_database(demo: Demo) -> None:
 def test_what_is_owed_is_shown_by_currency_and_age(demo: Demo) -> None:
     owed = query(
         demo.database,
-        "SELECT currency, sum(due), sum(due_0_30), sum(due_31_60), sum(due_61_90), sum(due_over_90), sum(pending), "
-        "sum(accrued) FROM refersion_summaries.commission_liability GROUP BY currency ORDER BY currency",
+        "SELECT currency, sum(due), sum(due_0_30), sum(due_31_60), sum(due_61_90), sum(due_over_90), "
+        "sum(credits_not_set_off), sum(pending), sum(accrued) "
+        "FROM refersion_summaries.commission_liability GROUP BY currency ORDER BY currency",
     )
     shown = demo.ended.output.partition("Commission due, by days since approval")[2]
     lines = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.split()}
     assert len(owed) == 3
-    for currency, *amounts in owed:
-        assert lines[currency] == [f"{amount:,.2f}" for amount in amounts]
+    for currency, due, *amounts in owed:
+        assert sum(amounts[:5]) == due  # the ages and the credits
+        assert lines[currency] == [f"{amount:,.2f}" for amount in (due, *amounts)]
 
 
 def test_the_result_of_every_check_is_shown(demo: Demo) -> None:

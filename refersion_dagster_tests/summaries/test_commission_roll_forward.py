@@ -20,6 +20,7 @@ from refersion_dagster_tests.summaries.hand_made import (
     history,
     order,
     paid,
+    payment,
     reading,
     summary_of,
 )
@@ -209,6 +210,27 @@ def test_between_readings_that_lie_far_apart_payments_have_dates_and_the_rest_ha
         (FEBRUARY, D("0"), None, None, D("0"), D("50"), gap),
         (MARCH, D("50"), None, None, D("0"), D("0"), "no reading between 2025-03-20 and 2025-04-01"),
         (APRIL, D("0"), None, D("0"), D("0"), D("0"), "running"),
+    ]
+
+
+def test_of_a_conversion_that_was_paid_by_another_payment_since_nothing_is_known_of_the_months_between(
+    books: Books,
+) -> None:
+    books.add("payments", payment(901, "50", 1, created=day(14, 2), vanished_at=READ_AT))
+    books.add("payments", payment(902, "50", 1, created=day(20, 3)))
+    books.add("conversion_readings", *(one for one in DAILY if one["read_at"] <= day(20, 2)), reading(READ_AT))
+    books.add(
+        "conversion_history",
+        history(1, day(10, 1), "new", "APPROVED", "50"),
+        history(1, day(15, 2), "changed", "APPROVED", "50", payment_status="PAID", payment_id="901"),
+    )
+    books.conversions(paid(1, "500", "50", created=day(10, 1), payment_id="902", payment__created=day(20, 3)))
+    rows = books.rows("commission_roll_forward", "month", "paid", "closing_due")
+    assert [tuple(row.values()) for row in rows] == [
+        (JANUARY, D("0"), D("50")),
+        (FEBRUARY, None, None),
+        (MARCH, None, None),
+        (APRIL, D("0"), D("0")),
     ]
 
 
