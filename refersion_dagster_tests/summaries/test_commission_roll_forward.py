@@ -222,7 +222,9 @@ def test_of_a_conversion_that_was_paid_by_another_payment_since_nothing_is_known
     books.add(
         "conversion_history",
         history(1, day(10, 1), "new", "APPROVED", "50"),
-        history(1, day(15, 2), "changed", "APPROVED", "50", payment_status="PAID", payment_id="901"),
+        history(
+            1, day(15, 2), "changed", "APPROVED", "50", payment_status="PAID", payment_id="901", seen_before=day(14, 2)
+        ),
     )
     books.conversions(paid(1, "500", "50", created=day(10, 1), payment_id="902", payment__created=day(20, 3)))
     rows = books.rows("commission_roll_forward", "month", "paid", "closing_due")

@@ -22,6 +22,7 @@ columns:
   began_after: When it had not begun yet, UTC, the last reading that showed the state before, or the conversion's creation.
   began_by: When it had begun, UTC; the moment itself where is_dated.
   is_dated: Whether began_by is the moment of its last change, as Refersion says, or of its payment.
+  is_dated_by_payment: Whether began_by is the date of the payment.
   is_close: >
     Whether the readings before and after the change lie two days apart or less, so that there was one change; of a first
     state, the conversion's creation and the reading.
@@ -38,6 +39,7 @@ needs:
   began_after: *paid
   began_by: *paid
   is_dated: *paid
+  is_dated_by_payment: *paid
   is_close: *paid
   approved_by: *paid
   held_until: *paid
@@ -184,6 +186,7 @@ SELECT
   least(CASE WHEN o.state_before IS NULL THEN o.created_at ELSE o.seen_before END, o.began_by) AS began_after,
   o.began_by,
   coalesce(o.paid_at, o.updated_at) IS NOT NULL AS is_dated,
+  coalesce(o.paid_at = o.began_by, FALSE) AS is_dated_by_payment,
   o.seen_at <= CASE WHEN o.state_before IS NULL THEN o.created_at ELSE o.seen_before END + INTERVAL '48' HOUR AS is_close,
   CASE WHEN o.paid_at IS NOT NULL AND o.updated_at < o.began_by THEN o.updated_at END AS approved_by,
   least(coalesce(o.next_seen_before, o.read_at), o.next_began_by) AS held_until,

@@ -56,7 +56,7 @@ WITH changes AS (
     coalesce(s.state_before = 'due' AND s.currency = s.currency_before, FALSE) AS goes_on,
     -- To the moment where there was one change of which it is known; else between the two readings.
     CASE
-      WHEN s.is_dated AND (s.is_close OR (s.state = 'paid' AND c.paid_at = s.began_by)) THEN s.began_by
+      WHEN s.is_dated AND (s.is_close OR s.is_dated_by_payment) THEN s.began_by
       ELSE s.began_after
     END AS changed_after
   FROM refersion_summaries.conversion_states AS s
