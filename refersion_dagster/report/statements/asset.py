@@ -39,7 +39,15 @@ from refersion_dagster.warehouse import Session
 
 GROUP = "statements"
 KEY = dg.AssetKey(["report", "statements"])
-READS = ("commission_roll_forward", "due_periods", "due_bounds", "conversions", "affiliates", "currencies", "data_as_of")
+READS = (
+    "commission_roll_forward",
+    "due_periods",
+    "due_bounds",
+    "conversions",
+    "affiliates",
+    "currencies",
+    "data_as_of",
+)
 FOLDER, VERSIONS, OF_ONE = "statements", ".versions", "of_one_affiliate"
 # Sets of a month that are kept: whoever reads the last one may go on.
 KEPT = 2
@@ -165,7 +173,7 @@ def make(
     refuse([*from_roll_forward(sums, rolled), *in_themselves(everyones), *from_bounds(partly, bounds)])
     own = sorted(
         (one for one in (*everyones, *partly) if issue.affiliate in (None, one.affiliate_id)),
-        key=lambda one: (one.affiliate_id, one.currency),
+        key=lambda one: (one.affiliate_id, one.order),
     )
     if issue.affiliate and not own:
         raise AffiliateNotThere(

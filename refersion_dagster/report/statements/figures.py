@@ -188,6 +188,18 @@ ORDER BY k.place, r.currency
 """
 
 
+CurrencyOrder = tuple[bool, int, str]
+
+
+def currency_order(currency: str, place: int | None) -> CurrencyOrder:
+    """What puts statements in the order of their currencies.
+
+    Args:
+        place: of summaries/currencies; None for a currency that no conversion is in any more, which comes last.
+    """
+    return place is None, place or 0, currency
+
+
 @dataclass(frozen=True)
 class Reading:
     """When Refersion was last read.
@@ -250,9 +262,8 @@ class Statement:
     place: int | None = None
 
     @property
-    def order(self) -> tuple[bool, int, str]:
-        """What puts statements in the order of their currencies."""
-        return self.place is None, self.place or 0, self.currency
+    def order(self) -> CurrencyOrder:
+        return currency_order(self.currency, self.place)
 
 
 class Concerned(NamedTuple):

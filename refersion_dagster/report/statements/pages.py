@@ -91,7 +91,7 @@ def index_page(
 
 def _most_first(partly: Iterable[tuple[BoundedStatement, str]]) -> list[tuple[BoundedStatement, str]]:
     """By currency, those of the highest possible closing balances first."""
-    return sorted(partly, key=lambda one: (one[0].currency, -one[0].closing.highest, one[0].affiliate_id))
+    return sorted(partly, key=lambda one: (one[0].order, -one[0].closing.highest, one[0].affiliate_id))
 
 
 def _by_currency(named: Iterable[tuple[Statement, str]]) -> list[tuple[str, list[tuple[Statement, str]]]]:

@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from refersion_dagster.report.statements.figures import Concerned, Statement
+from refersion_dagster.report.statements.figures import Concerned, CurrencyOrder, Statement, currency_order
 from refersion_dagster.report.statements.ties import Difference
 from refersion_dagster.warehouse import Session
 
@@ -73,6 +73,7 @@ SELECT
   max(coalesce(a.name, n.name)) AS affiliate_name,
   max(a.company) AS company,
   x.currency,
+  k.place,
   CAST(sum(x.opening_lowest) AS DECIMAL(38, 4)) AS opening_lowest,
   CAST(sum(x.opening_highest) AS DECIMAL(38, 4)) AS opening_highest,
   CAST(sum(x.closing_lowest) AS DECIMAL(38, 4)) AS closing_lowest,
@@ -80,8 +81,9 @@ SELECT
 FROM balances AS x
 LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = x.affiliate_id
 LEFT JOIN names AS n ON n.affiliate_id = x.affiliate_id
-GROUP BY x.affiliate_id, x.currency
-ORDER BY x.affiliate_id, x.currency
+LEFT JOIN refersion_summaries.currencies AS k ON k.currency = x.currency
+GROUP BY x.affiliate_id, x.currency, k.place
+ORDER BY x.affiliate_id, k.place, x.currency
 """
 
 ROLLED = """
@@ -102,7 +104,8 @@ class Bounds(NamedTuple):
         return self.lowest == self.highest
 
 
-NONE_AT_ALL = Bounds(Decimal(0), Decimal(0))
+# Opening and closing.
+NOTHING = (Bounds(Decimal(0), Decimal(0)), Bounds(Decimal(0), Decimal(0)))
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class BoundedStatement:
         reason: why it is not known.
         earned: commission of orders made in the month, pending or approved.
         paid: None where it is not known in which month some conversions were paid.
+        place: as in Statement.
     """
 
     affiliate_id: str
@@ -127,6 +131,11 @@ class BoundedStatement:
     earned: Decimal
     paid: Decimal | None
     closing: Bounds
+    place: int | None = None
+
+    @property
+    def order(self) -> CurrencyOrder:
+        return currency_order(self.currency, self.place)
 
 
 def not_known(session: Session, month: date) -> dict[str, str]:
@@ -150,8 +159,8 @@ def bounded(
         unknown: these currencies with the reason.
     """
     balances = {
-        (affiliate_id, currency): (name, company, Bounds(*amounts[:2]), Bounds(*amounts[2:]))
-        for affiliate_id, name, company, currency, *amounts in session.query(BALANCES, month=month)
+        (affiliate_id, currency): (name, company, place, Bounds(*amounts[:2]), Bounds(*amounts[2:]))
+        for affiliate_id, name, company, currency, place, *amounts in session.query(BALANCES, month=month)
         if currency in unknown
     }
     lines = {(one.affiliate_id, one.currency): one for one in found if one.currency in unknown}
@@ -159,14 +168,16 @@ def bounded(
     made = []
     for affiliate_id, currency in sorted({*balances, *lines}):
         one = lines.get((affiliate_id, currency))
-        name, company, opening, closing = balances.get(
-            (affiliate_id, currency), (one and one.name, one and one.company, NONE_AT_ALL, NONE_AT_ALL)
+        name, company, place, opening, closing = balances.get(
+            (affiliate_id, currency), (one and one.name, one and one.company, one and one.place, *NOTHING)
         )
         earned, paid = (one.lines.earned, one.lines.paid) if one else (Decimal(0), Decimal(0))
         if rolled[currency][0] is None:
             paid = None
         made.append(
-            BoundedStatement(affiliate_id, name, company, currency, unknown[currency], opening, earned, paid, closing)
+            BoundedStatement(
+                affiliate_id, name, company, currency, unknown[currency], opening, earned, paid, closing, place
+            )
         )
     return made
 
