@@ -6,7 +6,7 @@ A movement means here what it means in commission_roll_forward, of which every l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -90,6 +90,37 @@ made AS (
 )
 """
 
+
+def by_affiliate(source: str, amounts: Sequence[str]) -> str:
+    """SQL that adds up amounts by affiliate and currency.
+
+    Args:
+        source: a table with affiliate_id, currency and the amounts.
+        amounts: its columns.
+
+    Returns:
+        A SELECT of affiliate_id, affiliate_name, company, currency, place and the sums.
+    """
+    sums = ",\n  ".join(f"CAST(sum(x.{name}) AS DECIMAL(38, 4)) AS {name}" for name in amounts)
+    return f"""
+SELECT
+  x.affiliate_id,
+  max(coalesce(a.name, n.name)) AS affiliate_name,
+  max(a.company) AS company,
+  x.currency,
+  k.place,
+  {sums}
+FROM {source} AS x
+LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = x.affiliate_id
+LEFT JOIN (
+  SELECT affiliate_id, max(affiliate_name) AS name FROM refersion_summaries.conversions GROUP BY affiliate_id
+) AS n ON n.affiliate_id = x.affiliate_id
+LEFT JOIN refersion_summaries.currencies AS k ON k.currency = x.currency
+GROUP BY x.affiliate_id, x.currency, k.place
+ORDER BY x.affiliate_id, k.place, x.currency
+"""  # noqa: S608 - all parts are ours
+
+
 BALANCES = f"""
 WITH {EFFECTS},
 
@@ -97,34 +128,9 @@ all_of_it AS (
   SELECT affiliate_id, currency, opening, 0 AS earned, approved, adjustments, reversed, paid, closing FROM effects
   UNION ALL
   SELECT affiliate_id, currency, 0, earned, 0, 0, 0, 0, 0 FROM made
-),
-
-names AS (
-  SELECT affiliate_id, max(affiliate_name) AS name
-  FROM refersion_summaries.conversions
-  GROUP BY affiliate_id
 )
-
-SELECT
-  x.affiliate_id,
-  max(coalesce(a.name, n.name)) AS affiliate_name,
-  max(a.company) AS company,
-  x.currency,
-  k.place,
-  CAST(sum(x.opening) AS DECIMAL(38, 4)) AS opening,
-  CAST(sum(x.earned) AS DECIMAL(38, 4)) AS earned,
-  CAST(sum(x.approved) AS DECIMAL(38, 4)) AS approved,
-  CAST(sum(x.adjustments) AS DECIMAL(38, 4)) AS adjustments,
-  CAST(sum(x.reversed) AS DECIMAL(38, 4)) AS reversed,
-  CAST(sum(x.paid) AS DECIMAL(38, 4)) AS paid,
-  CAST(sum(x.closing) AS DECIMAL(38, 4)) AS closing
-FROM all_of_it AS x
-LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = x.affiliate_id
-LEFT JOIN names AS n ON n.affiliate_id = x.affiliate_id
-LEFT JOIN refersion_summaries.currencies AS k ON k.currency = x.currency
-GROUP BY x.affiliate_id, x.currency, k.place
-ORDER BY x.affiliate_id, k.place, x.currency
-"""  # noqa: S608 - both parts are ours
+{by_affiliate("all_of_it", ("opening", "earned", "approved", "adjustments", "reversed", "paid", "closing"))}
+"""  # noqa: S608 - all parts are ours
 
 CONCERNED = f"""
 WITH {EFFECTS},

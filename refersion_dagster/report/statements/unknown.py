@@ -8,7 +8,13 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from refersion_dagster.report.statements.figures import Concerned, CurrencyOrder, Statement, currency_order
+from refersion_dagster.report.statements.figures import (
+    Concerned,
+    CurrencyOrder,
+    Statement,
+    by_affiliate,
+    currency_order,
+)
 from refersion_dagster.report.statements.ties import Difference
 from refersion_dagster.warehouse import Session
 
@@ -21,7 +27,7 @@ ORDER BY currency
 """
 
 # In the running month the closing is what is due now, which is known.
-BALANCES = """
+BALANCES = f"""
 WITH now AS (
   SELECT max(CAST(date_trunc('month', today) AS DATE)) AS month
   FROM refersion_summaries.data_as_of
@@ -60,31 +66,9 @@ balances AS (
   FROM refersion_summaries.conversions AS c
   CROSS JOIN now AS n
   WHERE c.state = 'due' AND n.month = $month
-),
-
-names AS (
-  SELECT affiliate_id, max(affiliate_name) AS name
-  FROM refersion_summaries.conversions
-  GROUP BY affiliate_id
 )
-
-SELECT
-  x.affiliate_id,
-  max(coalesce(a.name, n.name)) AS affiliate_name,
-  max(a.company) AS company,
-  x.currency,
-  k.place,
-  CAST(sum(x.opening_lowest) AS DECIMAL(38, 4)) AS opening_lowest,
-  CAST(sum(x.opening_highest) AS DECIMAL(38, 4)) AS opening_highest,
-  CAST(sum(x.closing_lowest) AS DECIMAL(38, 4)) AS closing_lowest,
-  CAST(sum(x.closing_highest) AS DECIMAL(38, 4)) AS closing_highest
-FROM balances AS x
-LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = x.affiliate_id
-LEFT JOIN names AS n ON n.affiliate_id = x.affiliate_id
-LEFT JOIN refersion_summaries.currencies AS k ON k.currency = x.currency
-GROUP BY x.affiliate_id, x.currency, k.place
-ORDER BY x.affiliate_id, k.place, x.currency
-"""
+{by_affiliate("balances", ("opening_lowest", "opening_highest", "closing_lowest", "closing_highest"))}
+"""  # noqa: S608 - all parts are ours
 
 ROLLED = """
 SELECT currency, paid, closing_lowest, closing_highest
