@@ -63,6 +63,17 @@ def nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(autouse=True)
+def settings_of_one_test() -> Iterator[None]:
+    """Commands and definitions complete the environment of their process by `.env`, which the next test has not."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("REFERSION_")}
+    yield
+    for name in [name for name in os.environ if name.startswith("REFERSION_")]:
+        if name not in before:
+            del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
 def retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs in this process try a step again without the minutes in between that its policy asks for."""
     monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda _policy, _attempt: 0)

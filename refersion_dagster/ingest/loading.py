@@ -18,7 +18,7 @@ from refersion_dagster.ingest.gaps import keep_gaps
 from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.late import LateMonth, keep_first_totals, keep_totals, late_months, spans
 from refersion_dagster.ingest.readings import TABLE as READINGS
-from refersion_dagster.ingest.readings import keep_unchanged_months
+from refersion_dagster.ingest.readings import keep_counted_months, keep_unchanged_months
 from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema, descriptions
 from refersion_dagster.ingest.totals_currencies import totals_currencies
@@ -30,7 +30,7 @@ from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable
 from refersion_dagster.refersion.identity import check_account, remember_account
 from refersion_dagster.refersion.report import ReadSpan
 from refersion_dagster.refersion.span import BEGINNING
-from refersion_dagster.refersion.windows import Window, apart_from, next_month, parse_moment, whole_second
+from refersion_dagster.refersion.windows import Window, apart_from, months, next_month, parse_moment, whole_second
 from refersion_dagster.resources import RefersionResource, Warehouse
 
 CONVERSIONS, TOTALS, PAYMENTS = "conversions", "conversion_totals", "payments"
@@ -219,7 +219,11 @@ class Loader:
         earliest, upto = self._earliest(), max(span.end for span in self.read)
         if earliest >= before or not self.counts.are_right(self.read):
             return {}
-        differ = self.counts.differing([Window(earliest, min(next_month(before), upto))], upto)
+        window = Window(earliest, min(next_month(before), upto))
+        differ = self.counts.differing([window], upto)
+        if self.counts.by_status:
+            others = {month.start for month in differ}
+            keep_counted_months(self.warehouse, [one for one in months(window) if one.start not in others], upto)
         self.context.log.info(f"Compared counts of conversions before the look-back, {self.counts.requests:,} requests")
         return differ
 

@@ -7,10 +7,14 @@ span of `created` it covered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+
 import dagster as dg
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.report import ReadSpan
+from refersion_dagster.refersion.windows import Window
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse import Session
 
@@ -18,15 +22,18 @@ TABLE = "conversion_readings"
 DESCRIPTION = """Every reading of conversions, kept for ever: when it was, and which conversions it covered.
 
 A reading of the last days is not a reading of older conversions. Months of which Refersion's totals have not changed \
-since their conversions were read count as read again, in the currency of the totals."""
-READ, TOTALS, EVERY = "read", "totals", "(all)"
+since their conversions were read count as read again, in the currency of the totals; so do months of which its counts \
+by status have not."""
+READ, TOTALS, COUNTS, EVERY = "read", "totals", "counts", "(all)"
 
 COLUMNS = [
     dg.TableColumn("read_at", "timestamptz", "When the reading began, by Refersion's clock."),
     dg.TableColumn("read_from", "timestamptz", "The conversions created from here on were read."),
     dg.TableColumn("read_to", "timestamptz", "End of that span, not included."),
-    dg.TableColumn("proven_by", "text", "read, or totals: Refersion's totals of these conversions have not changed."),
-    dg.TableColumn("currency", "text", "Currency of the conversions; (all) where they were read."),
+    dg.TableColumn(
+        "proven_by", "text", "read, or what has not changed since they were read: totals, or counts by status."
+    ),
+    dg.TableColumn("currency", "text", "Currency of the conversions; (all) where they were read or counted."),
 ]
 KEY = ("read_at", "read_from", "proven_by", "currency")
 
@@ -47,6 +54,11 @@ WHERE NOT EXISTS (
   WHERE r.read_at = s.read_at AND r.read_from = s.read_from AND r.proven_by = s.proven_by
 )
 """  # noqa: S608 - names of ours
+
+ADD_COUNTED = f"""
+INSERT INTO {DATASET}.{TABLE} (read_at, read_from, read_to, proven_by, currency)
+VALUES ($read_at, $start, $end, '{COUNTS}', '{EVERY}')
+"""  # noqa: S608
 
 # Months of which every total is as it was when the month was last read. Of each currency other than the totals' own
 # nothing is known by them.
@@ -87,6 +99,14 @@ def create_readings(session: Session) -> None:
 def add_reading(session: Session, span: ReadSpan) -> None:
     """Keeps that a span was read."""
     session.query(ADD, read_at=span.read_at, start=span.start, end=span.end)
+
+
+def keep_counted_months(warehouse: Warehouse, counted: Sequence[Window], read_at: datetime) -> None:
+    """Keeps the months whose counts by status have not changed since they were read."""
+    with warehouse.session() as session, session.transaction():
+        create_readings(session)
+        for month in counted:
+            session.query(ADD_COUNTED, read_at=read_at, start=month.start, end=month.end)
 
 
 def keep_unchanged_months(warehouse: Warehouse) -> None:

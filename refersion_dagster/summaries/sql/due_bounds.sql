@@ -42,12 +42,19 @@ WITH now AS (
   FROM refersion_summaries.data_as_of
 ),
 
--- Totals that have not changed prove that conversions are as they were read.
+-- Totals and counts that have not changed prove that conversions are as they were read.
 unchanged AS (
   SELECT read_from, currency, max(read_to) AS read_to, max(read_at) AS read_at
   FROM refersion_data.conversion_readings
   WHERE proven_by = 'totals'
   GROUP BY read_from, currency
+),
+
+counted AS (
+  SELECT read_from, max(read_to) AS read_to, max(read_at) AS read_at
+  FROM refersion_data.conversion_readings
+  WHERE proven_by = 'counts'
+  GROUP BY read_from
 ),
 
 states AS (
@@ -62,11 +69,12 @@ states AS (
     greatest(s.amount, 0) AS high,
     least(s.amount_before, 0) AS low_before,
     greatest(s.amount_before, 0) AS high_before,
-    greatest(s.held_until, CASE WHEN s.next_began_by IS NULL THEN u.read_at END) AS known_until
+    greatest(s.held_until, CASE WHEN s.next_began_by IS NULL THEN greatest(u.read_at, k.read_at) END) AS known_until
   FROM refersion_summaries.conversion_states AS s
   JOIN refersion_summaries.conversions AS c ON c.conversion_id = s.conversion_id
   LEFT JOIN unchanged AS u
     ON u.read_from = date_trunc('month', c.created_at) AND u.currency = s.currency AND u.read_to > c.created_at
+  LEFT JOIN counted AS k ON k.read_from = date_trunc('month', c.created_at) AND k.read_to > c.created_at
 ),
 
 -- Between the last reading that showed the state before and the moment by which this one had begun.
