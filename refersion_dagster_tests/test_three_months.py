@@ -139,7 +139,8 @@ def test_every_payment_is_that_of_its_conversions(month: Month) -> None:
 
 
 def test_the_roll_forward_ties_and_ends_with_what_is_due(month: Month) -> None:
-    assert {difference for _, _, difference, _ in month.roll_forward} == {Decimal(0)}
+    # Readings lie a month apart, so of most months only bounds are known.
+    assert {difference for _, _, difference, _ in month.roll_forward} <= {Decimal(0), None}
     closings = {currency: closing for currency, _, _, closing in month.roll_forward}
     assert {currency: closing for currency, closing in closings.items() if closing} == {
         currency: due for currency, due in month.liability.items() if due

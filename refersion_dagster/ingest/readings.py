@@ -43,22 +43,18 @@ CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
   read_to timestamp with time zone NOT NULL, proven_by text NOT NULL, currency text NOT NULL
 )
 """
+# A run may be tried again within a second.
 ADD = f"""
 INSERT INTO {DATASET}.{TABLE} (read_at, read_from, read_to, proven_by, currency)
 SELECT s.* FROM (SELECT
   CAST($read_at AS TIMESTAMPTZ) AS read_at, CAST($start AS TIMESTAMPTZ) AS read_from,
-  CAST($end AS TIMESTAMPTZ) AS read_to, '{READ}' AS proven_by, '{EVERY}' AS currency
+  CAST($end AS TIMESTAMPTZ) AS read_to, CAST($proven_by AS VARCHAR) AS proven_by, '{EVERY}' AS currency
 ) AS s
 WHERE NOT EXISTS (
   SELECT 1 FROM {DATASET}.{TABLE} AS r
   WHERE r.read_at = s.read_at AND r.read_from = s.read_from AND r.proven_by = s.proven_by
 )
 """  # noqa: S608 - names of ours
-
-ADD_COUNTED = f"""
-INSERT INTO {DATASET}.{TABLE} (read_at, read_from, read_to, proven_by, currency)
-VALUES ($read_at, $start, $end, '{COUNTS}', '{EVERY}')
-"""  # noqa: S608
 
 # Months of which every total is as it was when the month was last read. Of each currency other than the totals' own
 # nothing is known by them.
@@ -98,7 +94,7 @@ def create_readings(session: Session) -> None:
 
 def add_reading(session: Session, span: ReadSpan) -> None:
     """Keeps that a span was read."""
-    session.query(ADD, read_at=span.read_at, start=span.start, end=span.end)
+    session.query(ADD, read_at=span.read_at, start=span.start, end=span.end, proven_by=READ)
 
 
 def keep_counted_months(warehouse: Warehouse, counted: Sequence[Window], read_at: datetime) -> None:
@@ -106,7 +102,7 @@ def keep_counted_months(warehouse: Warehouse, counted: Sequence[Window], read_at
     with warehouse.session() as session, session.transaction():
         create_readings(session)
         for month in counted:
-            session.query(ADD_COUNTED, read_at=read_at, start=month.start, end=month.end)
+            session.query(ADD, read_at=read_at, start=month.start, end=month.end, proven_by=COUNTS)
 
 
 def keep_unchanged_months(warehouse: Warehouse) -> None:

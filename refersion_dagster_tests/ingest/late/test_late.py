@@ -14,6 +14,7 @@ import pytest
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.ingest.late.keeping_up import ACCOUNT, LOOKBACK_DAYS, KeptUp, month_of
+from refersion_dagster_tests.location import NOW
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,20 @@ def test_a_denial_by_support_shows_in_the_totals(kept: KeptUp) -> None:
     )
     assert history == [("new", "APPROVED"), ("changed", "DENIED")]
     assert kept.late() == {}
+
+
+def test_months_whose_counts_have_not_changed_count_as_read(kept: KeptUp) -> None:
+    row = kept.old_row(status="APPROVED")
+    kept.sandbox.advance(seconds=60)
+    kept.sandbox.change_conversion(row.id, status="DENIED")
+    assert kept.late().keys() == {month_of(row)}
+    found = kept.warehouse.query(
+        "SELECT read_from FROM refersion_data.conversion_readings WHERE proven_by = 'counts' AND read_at > $moment",
+        moment=NOW + timedelta(seconds=30),
+    )
+    counted = [f"{moment.astimezone(UTC):%Y-%m}" for (moment,) in found]
+    assert len(counted) == len(set(counted)) >= 6
+    assert month_of(row) not in counted
 
 
 def test_the_look_back_stays_where_it_was(kept: KeptUp) -> None:
