@@ -124,8 +124,9 @@ def show_summary(console: Console, happened: Happened, seconds: float) -> None:
     if happened.checks:
         console.print(Text("\nChecks", style="bold"))
         show_checks(console, happened.checks)
-    if COVERAGE in happened.tables and (coverage := coverage_of_settings()):
-        _tell(console, f"Proof: {coverage[0]}.")
+    if COVERAGE in happened.tables:
+        for coverage in coverage_of_settings():
+            _tell(console, f"Proof: {coverage}.")
     if happened.failures or happened.not_run:
         console.print(Text("\nWhat failed", style="bold"))
         for reason in dict.fromkeys(happened.failures):

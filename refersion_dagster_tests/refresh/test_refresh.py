@@ -101,7 +101,8 @@ def test_the_summary_tells_checks_proof_report_and_verdict(refreshed: Refreshed)
     (count,) = [re.fullmatch(r"(\d+) of (\d+) checks passed\.", line) for line in checks if "checks passed" in line]
     assert count
     assert count[1] == count[2]
-    assert re.match(r"Proof: [A-Z]{3}: .*proven", checks[-1])
+    proofs = [re.match(r"Proof: ([A-Z]{3}): .*proven", line) for line in checks if line.startswith("Proof")]
+    assert [proof and proof[1] for proof in proofs] == ["USD", "EUR", "GBP"]
     report = refreshed.location.folder / "refersion_reports" / "latest.html"
     assert lines[-2] == f"Report: {report}"
     assert report.exists()
