@@ -21,7 +21,7 @@ ACCEPTED: dict[str, dict[str, tuple[str, ...]]] = {
     "affiliate_get": {"status": AFFILIATE_STATUSES},
     "offers": {"type": OFFER_TYPES},
     "conversion_history": {"change": ("new", "changed", "vanished", "returned")},
-    "conversion_readings": {"proven_by": (readings.READ, readings.TOTALS)},
+    "conversion_readings": {"proven_by": (readings.READ, readings.TOTALS, readings.COUNTS)},
 }
 KEYS: dict[str, tuple[str, ...]] = {
     **{name: entity.primary_key for name, entity in ENTITIES.items()},
