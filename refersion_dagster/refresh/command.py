@@ -19,16 +19,14 @@ def refresh() -> None:
       1    the run or a check failed, or a setting keeps it from starting
       130  it was stopped by Ctrl-C (143: by SIGTERM)
     """
-    import signal
-
-    from refersion_dagster.interrupts import end_children, ended_by_interrupt
+    from refersion_dagster.interrupts import end_children, ended_by_interrupt, ended_by_termination
     from refersion_dagster.refresh.running import Refresh
 
     # What starts threads is imported only once interrupts are waited for.
     run = Refresh()
-    with ended_by_interrupt(run.cancel, (signal.SIGINT, signal.SIGTERM)):
+    with ended_by_interrupt(run.cancel):
         try:
-            code = run.carry_out()
+            code = ended_by_termination(run.carry_out, run.cancel)
         finally:
             end_children()
     raise SystemExit(code)

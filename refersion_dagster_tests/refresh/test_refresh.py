@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import psutil
 import pytest
 from rich.console import Console
 
@@ -207,6 +208,12 @@ def test_a_run_that_waits_for_the_warehouse_in_vain_gives_up_once(account: Sandb
     assert (list(retries), len(waits)) == ([], 1)
 
 
+def blocks(process: int, number: signal.Signals) -> bool:
+    status = Path(f"/proc/{process}/status").read_text()
+    (mask,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:")]
+    return bool(int(mask, 16) & 1 << (number - 1))
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_is_one_line_and_the_run_is_canceled(
     account: SandboxServer, tmp_path: Path, number: signal.Signals, code: int
@@ -214,6 +221,10 @@ def test_ctrl_c_is_one_line_and_the_run_is_canceled(
     location = Location.of(tmp_path, account)
     running = OnTerminal.start(location, 80, *COMMAND)
     running.read_until("affiliate_get: ")
+    # Dagster ends these by SIGTERM, and waits half a minute for each that does not hear it.
+    followers = psutil.Process(running.process.pid).children(recursive=True)
+    assert [child.name() for child in followers if "tail" in child.name()]
+    assert not any(blocks(child.pid, signal.SIGTERM) for child in followers)
     before = len(running.raw)
     running.process.send_signal(number)
     assert running.end() == code
