@@ -43,7 +43,7 @@ class OnTerminal:
         os.close(theirs)
         return cls(process, screen)
 
-    def read_until(self, words: str | None, seconds: float = 180) -> None:
+    def read_until(self, words: str | None, seconds: float = 360) -> None:
         """Reads what comes until these words are there, or the process ended."""
         end = monotonic() + seconds
         while monotonic() < end and (words is None or words not in self.raw):
