@@ -72,6 +72,7 @@ class Account:
     def __init__(self, settings: SandboxSettings) -> None:
         self.lock = threading.RLock()
         self.settings = settings
+        self.keys = settings.keys
         self.switches = Switches()
         self.world = World(settings)
         self.clock = Clock(self.world.start - 100 * DAY)
@@ -97,7 +98,7 @@ class Account:
         self.log = EventLog() if settings.event_log else None
         self.announce: Listener = _nobody
         self._affiliates_made = 0
-        self._ids = self.world.rng("ids")
+        self._ids = self.world.rng("ids", settings.number_for("ids"))
         self._last_ids = {"conversion": 11_900_000, "payment": 131_000, "click": 52_000_000, "trigger": 1_096}
 
     @property

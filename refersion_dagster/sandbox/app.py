@@ -108,9 +108,11 @@ class Front:
         routes = [] if isinstance(asked, Answer) else [f"graphql:{name}" for name in asked.root_fields()]
 
         def work(empty_page: bool) -> Answer:
-            settings, switches = self._sandbox.settings, self._sandbox.account.switches
-            if request.headers.get("x-refersion-key") != settings.graphql_token:
-                return Answer.json(switches.bad_token_status, {"errors": [{"message": "Invalid X-Refersion-Key."}]})
+            account = self._sandbox.account
+            if request.headers.get("x-refersion-key") != account.keys.graphql_token:
+                return Answer.json(
+                    account.switches.bad_token_status, {"errors": [{"message": "Invalid X-Refersion-Key."}]}
+                )
             if isinstance(asked, Answer):
                 return asked
             asked.empty_page = empty_page

@@ -64,6 +64,7 @@ class World:
         self.end = int(settings.now.timestamp())
         self.start = (self.end // DAY - settings.days) * DAY
         self._weights = list(accumulate(self._day_weight(day) for day in range(settings.days)))
+        self._shift_of_ids, self._shift_of_codes = map(settings.number_for, ("affiliates", "codes"))
         self._decks: tuple[int, list[str]] = (-1, [])
 
     def rng(self, *purpose: object) -> random.Random:
@@ -106,7 +107,7 @@ class World:
         rng = self.rng("affiliate", index)
         pool = names.NASTY_NAMES if index % 2 else names.PLAIN_NAMES
         first, last = pool[index // 2 % len(pool)]
-        number = 37_560_000 + 613 * index + rng.randrange(600)
+        number = 37_560_000 + 613 * index + (rng.randrange(600) + self._shift_of_ids) % 600
         mail = f"affiliate{index + 1}@{rng.choice(names.MAIL_HOSTS)}"
         fields = [
             CustomField(901, "What is your web site?", f'https://affiliate{index + 1}.example.com/?a=1&b="2"'),
@@ -265,7 +266,7 @@ class World:
         if odd:
             return odd
         letters = "0123456789abcdefghijkmnpqrstuvwxyz"
-        mixed = (index + 1) * 7_919 + 40_000 + self.settings.seed * 31
+        mixed = (index + 1) * 7_919 + 40_000 + self._shift_of_codes % 7_919
         code = ""
         while mixed:
             mixed, digit = divmod(mixed, len(letters))

@@ -68,7 +68,7 @@ class Rest:
         if path not in OPERATIONS or not {"refersion-public-key", "refersion-secret-key"} <= set(headers):
             return Answer.json(403, {"message": "Forbidden"})
         keys = headers.get("refersion-public-key", ""), headers.get("refersion-secret-key", "")
-        right = account.settings.public_key, account.settings.secret_key
+        right = account.keys[:2]
         if not all(hmac.compare_digest(*map(str.encode, pair)) for pair in zip(keys, right, strict=True)):
             return Answer.json(401, {"error": "Invalid API credentials (error 2)."})
         return None

@@ -52,15 +52,15 @@ class SandboxServer(Sandbox):
 
     @property
     def public_key(self) -> str:
-        return self.settings.public_key
+        return self.account.keys.public_key
 
     @property
     def secret_key(self) -> str:
-        return self.settings.secret_key
+        return self.account.keys.secret_key
 
     @property
     def graphql_token(self) -> str:
-        return self.settings.graphql_token
+        return self.account.keys.graphql_token
 
     def environment(self) -> dict[str, str]:
         """What points a code location at this sandbox."""

@@ -1,15 +1,26 @@
 """How a sandbox starts (`SandboxSettings`) and how its server behaves (`Switches`, changed while it runs)."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+
+class Keys(NamedTuple):
+    """What opens a sandbox, and nothing else."""
+
+    public_key: str
+    secret_key: str
+    graphql_token: str
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxSettings:
     """Size, time and keys of a sandbox. Two sandboxes with equal settings hold equal data.
+
+    What makes other data makes another account: other ids, and other keys where none are given.
 
     `orders` counts the orders that customers place in `days` days before `now`; renewals, cancellations,
     duplicates, manual credits and bursts come on top. `now` is where the sandbox's clock starts; it stands still
@@ -29,9 +40,9 @@ class SandboxSettings:
     minimum_payout: Decimal = Decimal("25.00")
     auto_approval_days: int = 90
     event_log: bool = False
-    public_key: str = "pub_7f3c9a51e2d84b60a913"
-    secret_key: str = "sec_c04e6b1d97f25a38e7b2"  # noqa: S105 - opens nothing but a sandbox
-    graphql_token: str = "gql_2b9d41f07c6e8a35d1f4907e"  # noqa: S105 - opens nothing but a sandbox
+    public_key: str | None = None
+    secret_key: str | None = None
+    graphql_token: str | None = None
 
     def __post_init__(self) -> None:
         if self.now.tzinfo is None:
@@ -43,6 +54,25 @@ class SandboxSettings:
             raise ValueError("SandboxSettings.days must be at least 1")
         if not self.currencies:
             raise ValueError("SandboxSettings.currencies needs at least one currency")
+
+    @property
+    def keys(self) -> Keys:
+        """Those that are given, and the account's own for the rest."""
+        return Keys(
+            self.public_key or f"pub_{self.number_for('public key'):020x}",
+            self.secret_key or f"sec_{self.number_for('secret key'):020x}",
+            self.graphql_token or f"gql_{self.number_for('token'):020x}",
+        )
+
+    def number_for(self, purpose: str) -> int:
+        """A number of 80 bits that no account of other data has for this purpose."""
+        told = (
+            *(self.seed, self.affiliates, self.orders, self.days, self.currencies, self.base, self.clicks_per_order),
+            *(self.minimum_payout, self.auto_approval_days),
+            # Later on the day on which the history ends it is the same account, with more in it.
+            self.now.astimezone(UTC).date(),
+        )
+        return int.from_bytes(hashlib.sha256(f"{told} {purpose}".encode()).digest()[:10])
 
     @property
     def base(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -29,6 +30,16 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def sandboxs_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with the rows of a sandbox, loaded with the sandbox's own keys."""
+    path = tmp_path_factory.mktemp("own") / "warehouse.duckdb"
+    with SandboxServer(TINY) as sandbox:
+        done = materialise(account_of(sandbox), Warehouse(duckdb_path=str(path)), *TABLES)
+    assert done.success, done.failure
+    return path
+
+
 def test_the_sandboxs_settings_over_another_accounts_warehouse_are_refused_before_the_first_row(loaded: Path) -> None:
     before = counts(loaded)
     with SandboxServer(TINY) as sandbox:
@@ -41,6 +52,17 @@ def test_the_sandboxs_settings_over_another_accounts_warehouse_are_refused_befor
     assert not done.success
     assert plain.code == 1
     assert counts(loaded) == before
+
+
+@pytest.mark.parametrize("change", [{"seed": 8}, {"orders": 41}, {"currencies": ("EUR", "USD")}], ids=str)
+def test_a_sandbox_of_another_seed_or_size_is_another_account(change: dict[str, Any], sandboxs_own: Path) -> None:
+    before = counts(sandboxs_own)
+    with SandboxServer(replace(TINY, **change)) as sandbox:
+        for keys in ({}, {"public_key": None, "api_key": None}):
+            tables = TABLES if not keys else TABLES[1:]
+            done = materialise(account_of(sandbox, **keys), Warehouse(duckdb_path=str(sandboxs_own)), *tables)
+            assert "The warehouse holds rows of another Refersion account" in done.failure
+    assert counts(sandboxs_own) == before
 
 
 def test_a_token_of_another_account_is_refused_beside_a_pair_that_is_right(loaded: Path) -> None:

@@ -1,8 +1,10 @@
 """The seeded account: the rules of the domain hold, and each case that breaks careless software is there."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 import pytest
 
@@ -238,6 +240,37 @@ def test_equal_settings_make_equal_accounts_and_other_seeds_others() -> None:
     assert dump(Sandbox(settings).account) == dump(Sandbox(settings).account)
     other = Sandbox(SandboxSettings(seed=8, affiliates=20, orders=150)).account
     assert dump(Sandbox(settings).account) != dump(other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 8},
+        {"affiliates": 21},
+        {"orders": 151},
+        {"days": 731},
+        {"currencies": ("EUR", "USD", "GBP")},
+        {"base_currency": "EUR"},
+        {"now": datetime(2026, 7, 2, tzinfo=UTC)},
+    ],
+    ids=str,
+)
+def test_what_makes_other_data_makes_other_keys_and_other_ids(change: dict[str, Any]) -> None:
+    settings = SandboxSettings(affiliates=20, orders=150)
+    one, other = (Sandbox(settings).account, Sandbox(replace(settings, **change)).account)
+    assert not set(one.settings.keys) & set(other.settings.keys)
+    for mine, theirs in (
+        (one.conversions, other.conversions),
+        (one.affiliates, other.affiliates),
+        ({row.code for row in one.affiliates.values()}, {row.code for row in other.affiliates.values()}),
+    ):
+        assert len(set(mine) & set(theirs)) * 2 < len(mine)
+
+
+def test_later_on_the_same_day_it_is_the_same_account() -> None:
+    settings = SandboxSettings(affiliates=5, orders=10, now=datetime(2026, 7, 1, tzinfo=UTC))
+    later = replace(settings, now=datetime(2026, 7, 1, 17, 30, tzinfo=UTC), event_log=True)
+    assert later.keys == settings.keys
 
 
 def test_the_number_of_orders_is_what_was_asked_for() -> None:
