@@ -20,6 +20,7 @@ from refersion_dagster.ingest.late import LateMonth, keep_first_totals, keep_tot
 from refersion_dagster.ingest.readings import TABLE as READINGS
 from refersion_dagster.ingest.readings import keep_counted_months, keep_unchanged_months
 from refersion_dagster.ingest.run_log import source_log_shown
+from refersion_dagster.ingest.settling import has_new_payments, paid_meanwhile, settle_totals
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema, descriptions
 from refersion_dagster.ingest.totals_currencies import totals_currencies
 from refersion_dagster.ingest.turn import keep_position, next_slice
@@ -117,8 +118,12 @@ class Loader:
             if CONVERSIONS not in failures:
                 self._tried([CONVERSIONS], failures, self._settle_absent)
             if CONVERSIONS not in failures:
+                self._tried([CONVERSIONS], failures, lambda: self._settle(set(tables) - failures.keys()))
+            if CONVERSIONS not in failures:
                 keep_unchanged_months(self.warehouse)
             yield from self._results([CONVERSIONS])
+        elif TOTALS in tables and TOTALS not in failures:
+            settle_totals(self.warehouse, self.context.log.info)
         if TABLE in tables and not failures:
             if CONVERSIONS not in tables:
                 update_history(self.warehouse, [])
@@ -257,6 +262,32 @@ class Loader:
                 return
         gone = update_history(self.warehouse, self.read)
         self.context.log.info(f"{TABLE}: {gone:,} changes added, as conversions are gone")
+
+    def _settle(self, tables: set[str]) -> None:
+        """Reads again what disagrees because the shop went on, before it is called a difference."""
+        upto = max((span.end for span in self.read), default=None)
+        if upto is None:
+            return
+        earliest = self._earliest()
+        read = {month.start.date().replace(day=1) for span in self.read for month in months(span.window)}
+
+        def read_again(starts: Sequence[datetime]) -> None:
+            again = spans([LateMonth(start) for start in starts], earliest, upto)
+            for table in (CONVERSIONS, TOTALS):
+                if again and table in tables:
+                    self._load_spans(table, again)
+            self._settle_absent()
+
+        payments_read_at = self.report.table(PAYMENTS).asked_at
+        if PAYMENTS in tables and payments_read_at and self._is_refresh:
+            if has_new_payments(self.warehouse, payments_read_at):
+                self.context.log.info("Payments were made while conversions were read: reading payments again")
+                self._load_group([PAYMENTS], ReadReport())
+            if months_paid := paid_meanwhile(self.warehouse, upto):
+                self.context.log.info("Payments were made since conversions were read: reading these again")
+                read_again(months_paid)
+        if TOTALS in tables:
+            settle_totals(self.warehouse, self.context.log.info, read_again, None if self._is_refresh else read)
 
     def _earliest(self) -> datetime:
         """Where the first load began, or before."""

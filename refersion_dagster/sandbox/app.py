@@ -22,6 +22,7 @@ from refersion_dagster.sandbox.faults import (
     Fault,
 )
 from refersion_dagster.sandbox.graphql import GraphQL
+from refersion_dagster.sandbox.meanwhile import GoingOn
 from refersion_dagster.sandbox.reports import Reports
 from refersion_dagster.sandbox.rest import Rest
 from refersion_dagster.sandbox.sandbox import Sandbox
@@ -80,6 +81,7 @@ class Front:
         self._reports = Reports(sandbox.account)
         self._rest = Rest(sandbox.account, self._reports)
         self._graphql = GraphQL(sandbox.account)
+        self._going_on = GoingOn(sandbox.account)
 
     async def rest(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -125,6 +127,7 @@ class Front:
         await self._serve(["report"], lambda _empty_page: self._reports.download(key), scope, receive, send)
 
     async def _serve(self, routes: list[str], work: Work, scope: Scope, receive: Receive, send: Send) -> None:
+        self._going_on.before_request(routes)
         fault: Fault | None = None
         for met in self._sandbox.faults.meet(routes):
             if met.kind == LATENCY:

@@ -104,6 +104,21 @@ class Churn:
 
 
 @dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """What goes on while somebody reads.
+
+    Before every `every`-th request of `route`, `seconds` pass and an order arrives, the newest pending one is approved,
+    or the newest due one is paid; `limit` times at most (None: always).
+    """
+
+    what: Literal["order", "approval", "payment"] = "approval"
+    route: str = "rest:/conversion/totals"
+    every: int = 1
+    limit: int | None = None
+    seconds: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Switches:
     """What is unknown about Refersion, or may change, and how this sandbox behaves there.
 
@@ -138,6 +153,9 @@ class Switches:
     - created_from_inclusive, created_to_inclusive: unknown. page_cap: rows in a page at most (200 documented).
     - order: of conversions and payments. unstable_ties shuffles rows of one second anew in each request.
     - ignore_filters: arguments that are accepted and have no effect, e.g. "conversions.status".
+
+    Both
+    - meanwhile: what goes on in the shop while requests of one route come in, see Meanwhile.
 
     Webhooks
     - webhook_order: events are sent in their order, or shuffled among their neighbours (unknown).
@@ -176,12 +194,14 @@ class Switches:
     ignore_filters: tuple[str, ...] = ()
     types: TypeSwitches = TypeSwitches()
     churn: Churn | None = None
+    meanwhile: Meanwhile | None = None
     webhook_order: Literal["in_order", "shuffled"] = "in_order"
     webhook_duplicates: int = 0
     webhook_retries: int = 3
 
 
-_NESTED: dict[str, type[TypeSwitches] | type[Churn]] = {"types": TypeSwitches, "churn": Churn}
+_Nested = type[TypeSwitches] | type[Churn] | type[Meanwhile]
+_NESTED: dict[str, _Nested] = {"types": TypeSwitches, "churn": Churn, "meanwhile": Meanwhile}
 
 
 def changed(switches: Switches, values: Mapping[str, Any]) -> Switches:
@@ -193,7 +213,7 @@ def as_json(switches: Switches) -> dict[str, Any]:
     return asdict(switches)
 
 
-def _checked(kind: type[Switches] | type[TypeSwitches] | type[Churn], values: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(kind: type[Switches] | _Nested, values: Mapping[str, Any]) -> dict[str, Any]:
     hints = get_type_hints(kind)
     known = {item.name for item in fields(kind)}
     checked: dict[str, Any] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from dlt.destinations.exceptions import DatabaseException
 
+from refersion_dagster.ingest.unsettled import not_settled
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.knowledge import Unknown, lacking_fields, load_gaps, unknown_columns, without_unknown
@@ -17,6 +18,8 @@ from refersion_dagster.warehouse.sql import Value, bind
 
 # A reading of Refersion's totals that fitted once is kept to; see control_totals.sql.
 KEPT_READING = "control_reading"
+# Cells of the control totals that moved while they were read; see ingest/settling.py.
+NOT_SETTLED = "not_settled"
 # Shown of each table.
 FIRST_ROWS = 10
 
@@ -70,7 +73,7 @@ def translated(session: Session, summary: Summary, settings: Mapping[str, Value]
     Args:
         settings: values of the `$name`s, from ReportSettings.parameters().
     """
-    if KEPT_READING in summary.file.parameters:
+    if not FOUND_OUT.keys().isdisjoint(summary.file.parameters):
         return None
     return session.translated(bind(summary.file.tree, settings))
 
@@ -84,8 +87,9 @@ def build_beside(session: Session, summary: Summary, settings: Mapping[str, Valu
 
     Raises SummaryFailed with the file and line.
     """
-    if select is None and KEPT_READING in summary.file.parameters:
-        settings = {**settings, KEPT_READING: kept_reading(session)}
+    if select is None:
+        found_out = {name: ask(session) for name, ask in FOUND_OUT.items() if name in summary.file.parameters}
+        settings = {**settings, **found_out}
     try:
         if unknown := unknown_columns(summary, load_gaps(session)):
             select = session.translated(bind(without_unknown(summary, unknown), settings))
@@ -139,3 +143,7 @@ def kept_reading(session: Session) -> str | None:
         return None
     found = session.query(f"SELECT max(readings_possible) FROM {SUMMARIES}.control_totals WHERE reading_kept")  # noqa: S608
     return found[0][0]
+
+
+# Values that are asked of the database when a summary is built.
+FOUND_OUT = {KEPT_READING: kept_reading, NOT_SETTLED: not_settled}

@@ -122,9 +122,9 @@ class Summary:
         return self.file.columns
 
 
-def load_summaries() -> list[Summary]:
-    """All summaries, in the order of in_order. Raises SqlFileError at the first mistake."""
-    return in_order(map(checked, read_folder("refersion_dagster.summaries", Header)))
+def load_summaries(*names: str) -> list[Summary]:
+    """All summaries, or those of these names, in the order of in_order. Raises SqlFileError at the first mistake."""
+    return in_order(map(checked, read_folder("refersion_dagster.summaries", Header, names)))
 
 
 def parse(text: str, path: str) -> Summary:

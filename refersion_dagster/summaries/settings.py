@@ -80,8 +80,9 @@ class ReportSettings(dg.ConfigurableResource):
         }
 
 
-# Those of the settings, and control_reading, which control_totals finds out by itself and then keeps to.
-PARAMETERS = (*SETTINGS_VARIABLES, "control_reading")
+# Those of the settings, and what is asked of the database: the reading that control_totals keeps to, and its cells that
+# moved while they were read.
+PARAMETERS = (*SETTINGS_VARIABLES, "control_reading", "not_settled")
 
 
 def _wrong(field: str, value: str, expected: str) -> InvalidSetting:

@@ -88,10 +88,15 @@ class SqlFile(Generic[HeaderType]):
         return tuple(found)
 
 
-def read_folder(package: str, header: type[HeaderType]) -> list[SqlFile[HeaderType]]:
-    """All files of a package's folder sql/, by name. Raises SqlFileError at the first mistake."""
+def read_folder(package: str, header: type[HeaderType], names: Collection[str] = ()) -> list[SqlFile[HeaderType]]:
+    """All files of a package's folder sql/, by name. Raises SqlFileError at the first mistake.
+
+    Args:
+        names: only those of these names, without ending.
+    """
     folder = resources.files(package) / "sql"
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    wanted = {f"{name}.sql" for name in names} or {file.name for file in folder.iterdir()}
+    files = [folder / name for name in sorted(wanted) if name.endswith(".sql")]
     return [read(file.read_text("utf-8"), str(file), header) for file in files]
 
 

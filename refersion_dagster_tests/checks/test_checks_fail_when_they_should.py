@@ -62,6 +62,13 @@ BROKEN: dict[str, list[str]] = {
         f"UPDATE refersion_data.conversions SET commission_total = commission_total + 0.01 WHERE {ONE}",
         "REBUILD control_totals",
     ],
+    "summaries/control_totals:control_totals_settled": [
+        f"UPDATE refersion_data.conversions SET commission_total = commission_total + 0.01 WHERE {ONE}",
+        "INSERT INTO refersion_data._unsettled_totals "
+        "SELECT month, status, payment_status, totals_currency, '', FALSE, totals_read_at "
+        "FROM refersion_summaries.control_totals",
+        "REBUILD control_totals",
+    ],
     **{
         f"summaries/{summary.name}:sums_preserved": [
             f"DELETE FROM refersion_summaries.{summary.name} WHERE {next(iter(summary.header.sums))} <> 0"
@@ -107,6 +114,7 @@ def test_severity_is_an_error_where_figures_are_wrong_and_a_warning_where_a_pers
     assert {name.partition(":")[2] for name in warnings} == {
         "accepted_values",
         "affiliates_known",
+        "control_totals_settled",
         "currencies_well_formed",
         "payments_proven",
     }

@@ -40,7 +40,7 @@ LOWEST, HIGHEST = ("_earliest", "_lowest"), ("_latest", "_highest")
 # How much is proven is another figure where less is there to prove it with; test_proof_coverage.py is about these.
 PROVEN = frozenset(
     {
-        *("proven_by_totals", "accepted", "proven_by_payments", "not_proven"),
+        *("proven_by_totals", "accepted", "proven_by_payments", "not_proven", "not_settled"),
         *("share_by_totals", "share_by_payments", "share_not_proven"),
     }
 )

@@ -1,5 +1,6 @@
 """Switches of GraphQL: what is unknown about Refersion, or may change any day."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -158,6 +159,27 @@ def test_rows_vanish_between_requests(client: Client) -> None:
     assert everything - set(client.sandbox.account.conversions) == {max(everything)}
     assert max(everything) not in first
     assert ids(client.data(NEWEST)["conversions"]) == first
+
+
+def test_the_shop_goes_on_between_requests_of_one_route(client: Client) -> None:
+    client.sandbox.configure(meanwhile={"what": "order", "route": "graphql:affiliates", "every": 2, "limit": 1})
+    account = client.sandbox.account
+    before, began = len(account.conversions), account.now
+    for asked, orders in (("affiliates", 0), ("offers", 0), ("affiliates", 1), ("affiliates", 1), ("affiliates", 1)):
+        client.data(f"{{{asked} {{id}}}}")
+        assert len(account.conversions) == before + orders
+    assert account.now == began + 1
+
+
+@pytest.mark.parametrize(("what", "moved"), [("approval", ("PENDING", "UNPAID")), ("payment", ("APPROVED", "UNPAID"))])
+def test_what_goes_on_is_an_approval_or_a_payment(client: Client, what: str, moved: tuple[str, str]) -> None:
+    def states() -> Counter[tuple[str, str]]:
+        return Counter((row.status, row.payment_status) for row in client.sandbox.account.conversions.values())
+
+    client.sandbox.configure(meanwhile={"what": what, "route": "graphql:offers", "seconds": 0})
+    before = states()
+    client.data("{offers {id}}")
+    assert before - states() == {moved: 1}
 
 
 @pytest.mark.parametrize(

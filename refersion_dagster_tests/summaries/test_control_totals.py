@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from refersion_dagster.ingest.unsettled import Cell, Sides, keep
 from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, D, Row, day, order, paid, totals
 
 OWN = "its currency only, tests left out"
@@ -416,3 +417,34 @@ def test_amounts_are_exact_decimals(books: Books) -> None:
     row = only(books.add("conversion_totals", march(2, "0.3", "0.3")).rows("control_totals"))
     assert row["commission_difference"] == 0
     assert {type(row[name]) for name in FIGURES[1:]} == {Decimal}
+
+
+class TestCellsThatMoved:
+    """What a load found that read them again, see ingest/settling.py."""
+
+    @pytest.fixture
+    def moved(self, books: Books) -> Books:
+        """Two conversions, one of them with another amount than in the totals, which are read after the cell moved."""
+        books.conversions(order(1, "100", "10"), order(2, "50", "5", "PENDING"))
+        books.add("conversion_totals", march(1, "10.01", "100"), march(1, "5", "50", "PENDING"))
+        cell = Cell(MARCH.date(), "APPROVED", "UNPAID", "USD")
+        with books.warehouse.session() as session:
+            keep(session, {}, {cell: Sides((1, D("10.01"), D("100")), (1, D("10"), D("100")), READ_AT)})
+        return books
+
+    def test_are_not_settled_and_do_not_decide_how_totals_are_read(self, moved: Books) -> None:
+        found = {row["status"]: row for row in moved.rows("control_totals")}
+        assert {status: row["verdict"] for status, row in found.items()} == {
+            "APPROVED": "not settled",
+            "PENDING": "agrees",
+        }
+        assert {row["reading_fits"] for row in found.values()} == {True}
+        assert "the next refresh" in found["APPROVED"]["remark"]
+        (proof,) = moved.rows("proof_coverage")
+        assert (proof["proven_by_totals"], proof["not_proven"], proof["not_settled"]) == (D("5"), D("10"), D("10"))
+
+    def test_are_a_difference_in_totals_that_were_read_later(self, moved: Books) -> None:
+        with moved.warehouse.session() as session:
+            session.query("UPDATE refersion_data.conversion_totals SET read_at = read_at + INTERVAL '1 second'")
+        verdicts = {row["status"]: row["verdict"] for row in moved.rows("control_totals")}
+        assert verdicts == {"APPROVED": "differs", "PENDING": "agrees"}

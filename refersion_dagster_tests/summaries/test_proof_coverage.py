@@ -38,7 +38,7 @@ def test_each_row_is_proven_by_totals_else_by_its_payment_else_by_nothing(books:
 
 
 def test_the_sentence_never_says_more_than_is_proven() -> None:
-    nearly = Coverage("USD", D("100000"), D("99999"), D("0"), D("0"), D("1"), None)
+    nearly = Coverage("USD", D("100000"), D("99999"), D("0"), D("0"), D("1"), D("0"), None)
     assert str(nearly) == "USD: 99.9 % of commission proven by Refersion's totals, 0.1 % not proven"
-    none = Coverage("EUR", D("8"), D("0"), D("0"), D("2"), D("6"), None)
+    none = Coverage("EUR", D("8"), D("0"), D("0"), D("2"), D("6"), D("0"), None)
     assert str(none) == "EUR: not proven by Refersion's totals, 25 % by payments, 75 % not proven"

@@ -11,7 +11,11 @@ TENTH = Decimal("0.1")
 
 @dataclass(frozen=True)
 class Coverage:
-    """Commission of one currency, without signs, and how much of it what has proven."""
+    """Commission of one currency, without signs, and how much of it what has proven.
+
+    Args:
+        not_settled: of what is not proven, that which moved whenever it was read.
+    """
 
     currency: str
     commission: Decimal
@@ -19,6 +23,7 @@ class Coverage:
     accepted: Decimal
     by_payments: Decimal
     not_proven: Decimal
+    not_settled: Decimal
     oldest_read_at: datetime | None
 
     def __str__(self) -> str:
@@ -31,6 +36,7 @@ class Coverage:
             f"{self._share(self.by_payments)} by payments" if self.by_payments else "",
             f"{self._share(self.accepted)} in accepted differences" if self.accepted else "",
             f"{self._share(self.not_proven, ROUND_UP)} not proven" if self.not_proven else "",
+            f"{self._share(self.not_settled, ROUND_UP)} of it not settled yet" if self.not_settled else "",
         ]
         return f"{self.currency[:12]}: {', '.join(filter(None, parts))}"
 

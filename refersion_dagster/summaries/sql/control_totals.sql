@@ -27,7 +27,8 @@ columns:
     a payment count as UNPAID.
   verdict: >
     agrees, accepted (a difference within REFERSION_CONTROL_TOLERANCE in each of count, commission and order total),
-    differs, or not compared (there is nothing to compare with; see remark).
+    differs, not settled (it moved while it was read, several times in a row: the next refresh compares it again), or
+    not compared (there is nothing to compare with; see remark).
   remark: What a difference may come from and what to do about it, in words.
   refersion_count: Conversions that Refersion counts; NULL where it was not asked.
   loaded_count: Conversions loaded, of those that the reading counts.
@@ -276,7 +277,14 @@ compared AS (
     CAST(l.conversions - c.conversions_count AS BIGINT) AS count_difference,
     CAST(l.commission - c.commission_total AS DECIMAL(38, 4)) AS commission_difference,
     CAST(l.order_total - c.order_total AS DECIMAL(38, 4)) AS order_total_difference,
-    c.was_asked AND NOT coalesce(c.totals_older, FALSE) AND NOT coalesce(c.totals_further, FALSE) AS comparable
+    c.was_asked AND NOT coalesce(c.totals_older, FALSE) AND NOT coalesce(c.totals_further, FALSE) AS is_asked_since,
+    -- ';2025-03-01 APPROVED UNPAID USD 1743508800;': the cell, and the second at which its totals were read.
+    position(
+      concat(
+        ';', CAST(c.month AS VARCHAR), ' ', c.status, ' ', c.payment_status, ' ', c.currency, ' ',
+        CAST(CAST(extract(epoch FROM c.read_at) AS BIGINT) AS VARCHAR), ';'
+      ) IN CAST($not_settled AS VARCHAR)
+    ) > 0 AS is_moving
   FROM cells AS c
   JOIN loaded AS l
     ON l.month = c.month AND l.status = c.status AND l.payment_status = c.payment_status AND l.currency = c.currency
@@ -285,6 +293,7 @@ compared AS (
 weighed AS (
   SELECT
     c.*,
+    is_asked_since AND NOT is_moving AS comparable,
     abs(count_difference) <= $control_tolerance AS count_fits,
     abs(commission_difference) <= $control_tolerance
       AND abs(order_total_difference) <= $control_tolerance AS amounts_fit
@@ -337,7 +346,8 @@ SELECT
   w.payment_status,
   CASE
     WHEN w.count_difference = 0 AND w.commission_difference = 0 AND w.order_total_difference = 0 THEN 'agrees'
-    WHEN NOT w.comparable THEN 'not compared'
+    WHEN NOT w.is_asked_since THEN 'not compared'
+    WHEN w.is_moving THEN 'not settled'
     WHEN w.count_fits AND w.amounts_fit THEN 'accepted'
     ELSE 'differs'
   END AS verdict,
@@ -350,6 +360,8 @@ SELECT
       THEN 'Conversions of this month were read again after the totals: materialise refersion/conversion_totals.'
     WHEN w.totals_further
       THEN 'The totals reach further than the conversions that were read: run refersion_refresh.'
+    WHEN w.is_moving
+      THEN 'Orders or changes came in whenever it was read: the next refresh reads and compares it again.'
     WHEN w.count_fits AND w.amounts_fit THEN 'Within REFERSION_CONTROL_TOLERANCE.'
     WHEN NOT k.fits AND n.other_names IS NOT NULL
       THEN concat(

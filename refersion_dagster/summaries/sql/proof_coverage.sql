@@ -23,6 +23,8 @@ columns:
   accepted: Of that, commission in cells whose difference was accepted.
   proven_by_payments: Of the rest, commission of conversions whose payment agrees with all that name it.
   not_proven: What is left.
+  not_settled: >
+    Of that, commission in cells that kept moving while they were read: the next refresh compares them again.
   share_by_totals: Proven by totals, a fraction of commission; NULL without any.
   share_by_payments: Proven by payments, a fraction of commission; NULL without any.
   share_not_proven: Not proven, a fraction of commission; NULL without any.
@@ -33,6 +35,7 @@ needs:
   accepted: []
   proven_by_payments: []
   not_proven: []
+  not_settled: []
   share_by_totals: []
   share_by_payments: []
   share_not_proven: []
@@ -73,6 +76,7 @@ judged AS (
       WHEN t.verdict = 'agrees' THEN 'totals'
       WHEN t.verdict = 'accepted' THEN 'accepted'
       WHEN p.payment_id IS NOT NULL THEN 'payment'
+      WHEN t.verdict = 'not settled' THEN 'not settled'
       ELSE 'nothing'
     END AS proof
   FROM counted AS c
@@ -96,7 +100,8 @@ summed AS (
     CAST(sum(CASE WHEN proof = 'totals' THEN commission ELSE 0 END) AS DECIMAL(38, 4)) AS proven_by_totals,
     CAST(sum(CASE WHEN proof = 'accepted' THEN commission ELSE 0 END) AS DECIMAL(38, 4)) AS accepted,
     CAST(sum(CASE WHEN proof = 'payment' THEN commission ELSE 0 END) AS DECIMAL(38, 4)) AS proven_by_payments,
-    CAST(sum(CASE WHEN proof = 'nothing' THEN commission ELSE 0 END) AS DECIMAL(38, 4)) AS not_proven,
+    CAST(sum(CASE WHEN proof IN ('nothing', 'not settled') THEN commission ELSE 0 END) AS DECIMAL(38, 4)) AS not_proven,
+    CAST(sum(CASE WHEN proof = 'not settled' THEN commission ELSE 0 END) AS DECIMAL(38, 4)) AS not_settled,
     min(read_at) AS oldest_read_at
   FROM judged
   GROUP BY currency, month
@@ -111,6 +116,7 @@ SELECT
   accepted,
   proven_by_payments,
   not_proven,
+  not_settled,
   CAST(CAST(proven_by_totals / nullif(commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS share_by_totals,
   CAST(CAST(proven_by_payments / nullif(commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS share_by_payments,
   CAST(CAST(not_proven / nullif(commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS share_not_proven,
