@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from refersion_dagster.refersion.errors import (
     RefersionError,
 )
 from refersion_dagster.refersion.graphql import PAGE_SIZE, GraphQL
-from refersion_dagster.refersion.selection import Selection
+from refersion_dagster.refersion.selection import Selection, not_loaded_of
 from refersion_dagster.refersion.slice_reading import Slice
 from refersion_dagster.refersion.span import BEGINNING
 from refersion_dagster.refersion.windows import Window, whole_second
@@ -55,7 +55,7 @@ def look_at_graphql(account: Account) -> Iterator[Check]:
     for entity in TABLES:
         try:
             selections[entity.name] = client.select(entity)
-            fields.append(_fields(entity, selections[entity.name]))
+            fields.append(_fields(selections[entity.name], not_loaded_of(schema, selections[entity.name])))
         except InvalidCredentials as error:  # a server that refuses introspection before it looks at the token
             yield _refused(error)
             yield from (skipped(name, "needs a token that is taken") for name in NAMES[2:])
@@ -91,16 +91,24 @@ def _refused(error: RefersionError) -> Check:
     return failed("graphql_token", f"refused: {error.said or error.what}", remedy)
 
 
-def _fields(entity: Entity, selection: Selection) -> Check:
-    """What the account offers of a table, and what becomes of what it lacks."""
+def _fields(selection: Selection, not_loaded: Mapping[str, str]) -> Check:
+    """What the account offers of a table, what becomes of what it lacks, and what is left out of what it has."""
+    entity = selection.entity
     lacking = [column.name for column in selection.missing]
     known = len(selection.columns) + len(lacking)
     fillable = {name for name, _ in entity.filled_by_filter}
     filled = [name for name in lacking if name in fillable]
     empty = [name for name in lacking if name not in fillable]
     name = f"fields_{entity.name}"
-    details = {"known": known, "lacking": lacking, "further": list(selection.extras), "filled_by_filter": filled}
+    details = {
+        "known": known,
+        "lacking": lacking,
+        "further": list(selection.extras),
+        "filled_by_filter": filled,
+        "not_loaded": dict(not_loaded),
+    }
     further = f", and further ones: {_some(selection.extras)}" if selection.extras else ""
+    further += f"; offered and not loaded: {_some(list(not_loaded))}" if not_loaded else ""
     if not lacking:
         return passed(name, f"all {known} that are known{further}", **details)
     told = f"{known - len(lacking)} of {known} that are known; lacks {_some(lacking)}{further}"

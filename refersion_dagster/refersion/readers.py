@@ -28,7 +28,6 @@ from refersion_dagster.refersion.entities import (
     CLICKS,
     CONVERSION_TOTALS,
     CONVERSIONS,
-    ENTITIES,
     NO_CURRENCY,
     PAYMENTS,
     Entity,
@@ -38,7 +37,7 @@ from refersion_dagster.refersion.errors import NOT_OFFERED, MissingCredentials, 
 from refersion_dagster.refersion.privacy import PersonalData, Privacy
 from refersion_dagster.refersion.reading import EntityReader
 from refersion_dagster.refersion.report import ReadReport, TableReport
-from refersion_dagster.refersion.selection import unused_roots
+from refersion_dagster.refersion.selection import not_loaded_of
 from refersion_dagster.refersion.span import BEGINNING, Pass, SpanRequest, plan
 from refersion_dagster.refersion.tables import Row, TableBuilder, dlt_columns
 from refersion_dagster.refersion.totals import changed_years, each_status, years_with_conversions
@@ -277,10 +276,7 @@ class Tables:
         reading = plan(self.options.span_of(entity), state, self.account.now, resume_at=report.begin_load())
         builder = self._builder(entity, selection.extras)
         reader = EntityReader(client, selection, builder, report)
-        if entity is CONVERSIONS and (schema := client.schema()):
-            report.not_loaded |= {
-                f"{root} (root)": "no table of it" for root in unused_roots(schema, ENTITIES.values())
-            }
+        report.not_loaded = not_loaded_of(client.schema(), selection)
         yield builder.empty()
         if reading.window is None:
             return

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from refersion_dagster.refersion.entities import Column, Entity, Evidence
+from refersion_dagster.refersion.entities import CONVERSIONS, ENTITIES, Column, Entity, Evidence
 from refersion_dagster.refersion.errors import FieldNotOffered, QueryError
 from refersion_dagster.refersion.schema import AccountSchema, FieldType
 from refersion_dagster.refersion.slice_reading import Slice
@@ -145,10 +145,11 @@ def _place(schema: AccountSchema, entity: Entity) -> tuple[FieldType, Parent | N
     raise _not_offered(entity)
 
 
-def unused_roots(schema: AccountSchema, entities: Iterable[Entity]) -> tuple[str, ...]:
-    """Root fields of the schema that no table is read from."""
-    used = {entity.name for entity in entities if entity.is_graphql} | {"pageInfo"}
-    return tuple(sorted(schema.types.get(schema.query_type, {}).keys() - used))
+def not_loaded_of(schema: AccountSchema | None, selection: Selection) -> dict[str, str]:
+    """What an account offers beyond what is loaded: of a table, and beside conversions the roots that no table has."""
+    used = {entity.name for entity in ENTITIES.values() if entity.is_graphql} | {"pageInfo"}
+    roots = schema.types.get(schema.query_type, {}).keys() - used if schema and selection.entity is CONVERSIONS else ()
+    return {**selection.not_loaded, **{f"{root} (root)": "no table of it" for root in sorted(roots)}}
 
 
 def _not_loaded(
@@ -166,9 +167,12 @@ def _not_loaded(
         elif at.is_list:
             yield name, f"a list of {at.type_name}"
         else:
-            left = sorted(one for one in schema.types.get(at.type_name, {}) if (name, one) not in selected)
+            fields_of_it = schema.types.get(at.type_name, {})
+            left = sorted(one for one in fields_of_it if (name, one) not in selected)
             if left:
                 yield name, f"of the object {at.type_name}: {', '.join(left)}"
+            elif not fields_of_it:
+                yield name, f"of the type {at.type_name}, which has no fields of its own"
 
 
 def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> Selection:

@@ -227,6 +227,16 @@ def test_what_is_broken_is_told_and_nothing_else(patient: Patient, broken: str) 
     assert remedy in (examined[turned].remedy or "")
 
 
+def test_what_is_offered_and_not_loaded_is_named(patient: Patient) -> None:
+    patient.sandbox.configure(add_fields={"Shop.plan": "String"})
+    examined = patient.examined()
+    assert examined.not_well() == {}
+    found = examined["fields_conversions"]
+    assert "offered and not loaded: " in found.message
+    assert found.details["not_loaded"]["shop"] == "of the object Shop: currency, plan, shop_identifier, url"
+    assert found.details["not_loaded"]["creatives (root)"] == "no table of it"
+
+
 def test_trouble_that_passes_is_no_cross(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(given, "RETRY_SECONDS", 5)
     patient.sandbox.fault("rest:/affiliate/list", "reset")

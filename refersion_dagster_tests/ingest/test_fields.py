@@ -72,6 +72,16 @@ def test_further_fields_land_as_text_and_are_told(sandbox: SandboxServer, databa
     ) == [("VARCHAR",)]
 
 
+def test_lists_of_scalars_land_as_json_and_what_is_left_out_is_named(sandbox: SandboxServer, database: Path) -> None:
+    sandbox.configure(add_fields={"Conversion.tags": "[String]", "Click.device": "String", "Shop.plan": "String"})
+    told = of_conversions(loaded(sandbox, database))
+    assert told["fields_extra"] == ["tags"]
+    assert query(database, "SELECT DISTINCT tags FROM refersion_data.conversions") == [('["gold"]',)]
+    assert told["not_loaded"]["shop"] == "of the object Shop: currency, plan, shop_identifier, url"
+    assert "device" in told["not_loaded"]["click"]
+    assert told["not_loaded"]["creatives (root)"] == "no table of it"
+
+
 def test_a_field_may_come_and_go_between_runs(sandbox: SandboxServer, database: Path) -> None:
     loaded(sandbox, database)
     sandbox.configure(add_fields={"Conversion.loyalty_tier": "String"}, remove_fields=["Conversion.source"])

@@ -6,13 +6,17 @@ from typing import Any
 import pytest
 
 from refersion_dagster.refersion import ReadReport, slice_reading
+from refersion_dagster.refersion.entities import CONVERSIONS
 from refersion_dagster.refersion.errors import (
     FieldNotOffered,
     RefersionError,
     UnexpectedAnswer,
     WindowNotSettled,
 )
+from refersion_dagster.refersion.schema import FieldType
+from refersion_dagster.refersion.selection import select_offered
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.location import account_of
 from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Row, Warehouse, read, rows
 
 TABLES = ("affiliates", "conversions", "offers", "payments")
@@ -109,6 +113,14 @@ class TestFields:
         of_conversions = report.table("conversions").not_loaded
         assert of_conversions["shop"] == "of the object Shop: currency, shop_identifier, url"
         assert of_conversions["creatives (root)"] == "no table of it"
+
+    def test_a_field_without_fields_of_its_own_is_named_too(self, sandbox: SandboxServer) -> None:
+        """A union, of which introspection tells no fields."""
+        schema = account_of(sandbox).account().graphql.schema()
+        assert schema
+        schema.types["Conversion"]["reward"] = FieldType(frozenset(), False, "Reward", is_list=False, is_leaf=False)
+        found = select_offered(schema, CONVERSIONS).not_loaded
+        assert found["reward"] == "of the type Reward, which has no fields of its own"
 
     def test_a_field_that_appears_between_two_runs_gets_a_column(
         self, sandbox: SandboxServer, warehouse: Warehouse
