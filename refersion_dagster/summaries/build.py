@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,14 @@ from dlt.destinations.exceptions import DatabaseException
 from refersion_dagster.ingest.unsettled import not_settled
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
-from refersion_dagster.summaries.knowledge import Unknown, lacking_fields, load_gaps, unknown_columns, without_unknown
+from refersion_dagster.summaries.knowledge import (
+    Unknown,
+    everything_lacking,
+    lacking_fields,
+    load_gaps,
+    unknown_columns,
+    without_unknown,
+)
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.warehouse import Session
 from refersion_dagster.warehouse.sql import Value, bind
@@ -146,4 +153,8 @@ def kept_reading(session: Session) -> str | None:
 
 
 # Values that are asked of the database when a summary is built.
-FOUND_OUT = {KEPT_READING: kept_reading, NOT_SETTLED: not_settled}
+FOUND_OUT: Mapping[str, Callable[[Session], Value]] = {
+    KEPT_READING: kept_reading,
+    NOT_SETTLED: not_settled,
+    "not_offered": lambda session: everything_lacking(load_gaps(session)),
+}

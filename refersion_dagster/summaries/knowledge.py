@@ -59,6 +59,11 @@ def load_gaps(session: Session) -> Gaps:
         return NONE
 
 
+def everything_lacking(gaps: Gaps) -> str:
+    """All that an account does not offer, in words; empty where it offers everything."""
+    return in_words(gaps, [frozenset({(table, column or "")}) for table, column in gaps])
+
+
 def is_optional(table: str, column: str) -> bool:
     """Whether an account may lack a raw field: any but those without which no conversion is loaded."""
     entity = ENTITIES.get(table)

@@ -80,9 +80,9 @@ class ReportSettings(dg.ConfigurableResource):
         }
 
 
-# Those of the settings, and what is asked of the database: the reading that control_totals keeps to, and its cells that
-# moved while they were read.
-PARAMETERS = (*SETTINGS_VARIABLES, "control_reading", "not_settled")
+# Those of the settings, and what is asked of the database: the reading that control_totals keeps to, its cells that
+# moved while they were read, and what the account does not offer.
+PARAMETERS = (*SETTINGS_VARIABLES, "control_reading", "not_settled", "not_offered")
 
 
 def _wrong(field: str, value: str, expected: str) -> InvalidSetting:

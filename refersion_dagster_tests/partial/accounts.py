@@ -17,7 +17,7 @@ from refersion_dagster.report.commissions.figures import report_figures
 from refersion_dagster.report.commissions.view import report_page
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster.summaries.build import KEPT_READING, build_beside, put_in_place
+from refersion_dagster.summaries.build import FOUND_OUT, build_beside, put_in_place
 from refersion_dagster.summaries.knowledge import Gaps, load_gaps, unknown_columns
 from refersion_dagster.summaries.query import Summary, known_tables
 from refersion_dagster.summaries.settings import ReportSettings
@@ -40,7 +40,7 @@ LOWEST, HIGHEST = ("_earliest", "_lowest"), ("_latest", "_highest")
 # How much is proven is another figure where less is there to prove it with; test_proof_coverage.py is about these.
 PROVEN = frozenset(
     {
-        *("proven_by_totals", "accepted", "proven_by_payments", "not_proven", "not_settled"),
+        *("proven_by_totals", "accepted", "proven_by_payments", "not_proven", "not_settled", "not_offered"),
         *("share_by_totals", "share_by_payments", "share_not_proven"),
     }
 )
@@ -82,7 +82,11 @@ class Partial:
 def select_of(name: str) -> str | None:
     """The SELECT of a summary for DuckDB, translated once."""
     summary = next(one for one in all_summaries() if one.name == name)
-    return None if KEPT_READING in summary.file.parameters else to_dialect(bind(summary.file.tree, VALUES), DIALECT)
+    return (
+        None
+        if not FOUND_OUT.keys().isdisjoint(summary.file.parameters)
+        else to_dialect(bind(summary.file.tree, VALUES), DIALECT)
+    )
 
 
 def build_all(session: Session) -> None:

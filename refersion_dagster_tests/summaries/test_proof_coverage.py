@@ -37,6 +37,22 @@ def test_each_row_is_proven_by_totals_else_by_its_payment_else_by_nothing(books:
     assert (dollars["proven_by_totals"], dollars["not_proven"]) == (D("0"), D("18"))
 
 
+def test_what_the_account_does_not_offer_is_named(books: Books) -> None:
+    books.conversions(order(1, "100", "10"))
+    assert books.row("proof_coverage", "not_offered") == {"not_offered": None}
+    with books.warehouse.session() as session:
+        for table, column in (("payments", None), ("conversions", "order_id"), ("affiliates", "country")):
+            session.query(
+                "INSERT INTO refersion_data._not_offered VALUES ($table, $column, 'not offered', $at)",
+                table=table,
+                column=column,
+                at=READ_AT,
+            )
+    (row,) = books.rows("proof_coverage")
+    assert row["not_offered"] == "affiliates.country, order_id, payments"
+    assert row["oldest_read_at"] == READ_AT
+
+
 def test_the_sentence_never_says_more_than_is_proven() -> None:
     nearly = Coverage("USD", D("100000"), D("99999"), D("0"), D("0"), D("1"), D("0"), None)
     assert str(nearly) == "USD: 99.9 % of commission proven by Refersion's totals, 0.1 % not proven"

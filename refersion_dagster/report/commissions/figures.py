@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from refersion_dagster.report.commissions.proof import Coverage
 from refersion_dagster.report.commissions.queries import rows
-from refersion_dagster.summaries.knowledge import in_words, is_lacking, load_gaps
+from refersion_dagster.summaries.knowledge import everything_lacking, is_lacking, load_gaps
 from refersion_dagster.warehouse import Session
 
 # Currencies that are shown in full, and those that have a line in a table.
@@ -259,7 +259,7 @@ def report_figures(session: Session) -> Figures:
     control_totals = rows(session, "control_totals", ControlTotal)
     coverage = rows(session, "proof_coverage", Coverage)
     gaps = load_gaps(session)
-    lacking = in_words(gaps, [frozenset({(table, column or "")}) for table, column in gaps])
+    lacking = everything_lacking(gaps)
     tests_left_out = not is_lacking(gaps, "conversions", "is_test_conversion")
     if as_of is None:
         return Figures(None, None, None, [], [], 0, control_totals, coverage, lacking, tests_left_out)

@@ -29,6 +29,7 @@ columns:
   share_by_payments: Proven by payments, a fraction of commission; NULL without any.
   share_not_proven: Not proven, a fraction of commission; NULL without any.
   oldest_read_at: When the row that was read longest ago was read.
+  not_offered: Tables and fields that the account does not offer, so that they prove nothing; NULL where there are none.
 # What an account does not offer proves nothing: that is known, and no gap.
 needs:
   proven_by_totals: []
@@ -120,6 +121,7 @@ SELECT
   CAST(CAST(proven_by_totals / nullif(commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS share_by_totals,
   CAST(CAST(proven_by_payments / nullif(commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS share_by_payments,
   CAST(CAST(not_proven / nullif(commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS share_not_proven,
-  oldest_read_at
+  oldest_read_at,
+  nullif(CAST($not_offered AS VARCHAR), '') AS not_offered
 FROM summed
 ORDER BY not_proven DESC, currency, month DESC
