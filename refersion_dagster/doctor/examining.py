@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from refersion_dagster.doctor import graphql, machine, rest, settings, totals, warehouse
+from refersion_dagster.doctor import graphql, identity, machine, rest, settings, totals, warehouse
 from refersion_dagster.doctor.findings import Findings
 from refersion_dagster.doctor.given import find_given
 from refersion_dagster.doctor.probing import Probe, run_probes
@@ -18,7 +18,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Settings": settings.NAMES,
     "REST": rest.NAMES,
     "GraphQL": graphql.NAMES,
-    "Warehouse": (*warehouse.NAMES, *totals.NAMES),
+    "Warehouse": (*warehouse.NAMES, *identity.NAMES, *totals.NAMES),
     "Machine": (*machine.SPACE, *machine.VERSIONS, *machine.DAGSTER),
 }
 
@@ -37,6 +37,7 @@ def examine(loaded: Settings) -> Findings:
         Probe(rest.NAMES, lambda: rest.look_at_rest(account)),
         Probe(graphql.NAMES, lambda: graphql.look_at_graphql(account)),
         Probe(warehouse.NAMES, lambda: warehouse.look_at_warehouse(tables)),
+        Probe(identity.NAMES, lambda: identity.look_at_account(account, tables)),
         Probe(totals.NAMES, lambda: totals.look_at_totals(account, tables, given.values.get("start_date"))),
         Probe(machine.SPACE, lambda: machine.look_at_space(path)),
         Probe(machine.VERSIONS, machine.look_at_versions),

@@ -6,13 +6,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from refersion_dagster.resources import Warehouse
+from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.doctor.patient import FAILED, SKIPPED, WARNING, Patient
+from refersion_dagster_tests.location import SMALL, account_of, materialise
 from refersion_dagster_tests.postgres import CREDENTIALS, PostgresDatabase
 
 WRITER = "held = duckdb.connect(sys.argv[1])"
@@ -41,7 +44,7 @@ class TestDuckDB:
     def test_a_program_that_has_the_file_open_is_named(self, loaded: Patient, script: str, readable: bool) -> None:
         with other_process(script, loaded.database) as process:
             examined = loaded.examined()
-        without = {} if readable else {"tables": SKIPPED, "totals": SKIPPED}
+        without = {} if readable else dict.fromkeys(("tables", "account", "totals"), SKIPPED)
         assert examined.not_well() == {"warehouse_lock": FAILED, **without}
         lock = examined["warehouse_lock"]
         assert f"is open in another program: process {process.pid} (python" in lock.message
@@ -128,6 +131,16 @@ class TestDuckDB:
     def test_totals_are_not_compared_without_a_key(self, loaded: Patient) -> None:
         loaded.set(REFERSION_SECRET_KEY="sec_of_somebody_else")
         assert loaded.examined()["totals"].status is SKIPPED
+
+    def test_rows_of_another_account_are_a_cross_in_the_words_of_a_run(self, loaded: Patient) -> None:
+        with SandboxServer(replace(SMALL, seed=8)) as other:
+            loaded.set(**other.environment())
+            examined = loaded.examined()
+            refused = materialise(account_of(other), Warehouse(duckdb_path=str(loaded.database)), "refersion/offers")
+        assert examined["account"].status is FAILED
+        assert examined["account"].message.startswith("The warehouse holds rows of another Refersion account")
+        assert f"{examined['account'].message} {examined['account'].remedy}" == refused.failure
+        assert not examined.ok
 
     def test_what_arrived_since_the_last_run_makes_no_difference(self, loaded: Patient) -> None:
         loaded.sandbox.advance(days=3)

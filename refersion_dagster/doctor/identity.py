@@ -1,0 +1,35 @@
+"""Whether the keys are those of the account whose rows the warehouse holds, by the same code as a run's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dlt.destinations.exceptions import DestinationConnectionError
+
+from refersion_dagster.doctor.findings import Check, failed, passed, skipped
+from refersion_dagster.refersion.account import Account
+from refersion_dagster.refersion.errors import AnotherAccount, ServerUnavailable
+from refersion_dagster.refersion.identity import check_account
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.warehouse import WarehouseError
+from refersion_dagster.warehouse.duckdb_database import DuckDBDatabase
+
+NAMES = ("account",)
+
+
+def look_at_account(account: Account, warehouse: Warehouse) -> Iterator[Check]:
+    try:
+        database = warehouse.database
+        if isinstance(database, DuckDBDatabase) and not database.path.exists():
+            yield passed("account", "nothing is loaded yet that could be another account's")
+            return
+        with warehouse.session(read_only=True) as session:
+            check_account(account, session.native)
+    except AnotherAccount as error:
+        yield failed("account", error.what, str(error.advice))
+    except ServerUnavailable as error:
+        yield skipped("account", f"needs an answer of Refersion: {error.what.rstrip('.')}")
+    except (DestinationConnectionError, WarehouseError):
+        yield skipped("account", "needs a warehouse that can be read")
+    else:
+        yield passed("account", "no rows of another account are there")
