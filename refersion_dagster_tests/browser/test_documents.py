@@ -179,6 +179,25 @@ def test_a_phone_shows_it_without_scrolling_sideways(documents: Documents, look:
     ), "a table with columns off the screen does not say so"
 
 
+def test_a_phone_shows_commission_beside_its_order_with_dates_in_one_line(documents: Documents, look: Look) -> None:
+    page = look(documents.url("statement"), **PHONE).page
+    titles = page.locator("table.conversions thead th")
+    names = titles.all_inner_texts()
+    boxes = {name: titles.nth(at).bounding_box() for at, name in enumerate(names[:3])}
+    assert list(boxes) == ["Order", "Date", "Commission"]
+    for name, box in boxes.items():
+        assert box, name
+        assert box["x"] + box["width"] <= PHONE["viewport"]["width"], name
+    lines = page.evaluate(
+        """() => [...document.querySelectorAll('td.date')].map(cell => {
+          const range = document.createRange();
+          range.selectNodeContents(cell);
+          return range.getClientRects().length;
+        })"""
+    )
+    assert set(lines) == {1}
+
+
 def test_the_keyboard_goes_to_the_main_part_first_and_then_from_link_to_link(
     documents: Documents, look: Look, kind: str
 ) -> None:
