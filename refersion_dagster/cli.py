@@ -9,7 +9,7 @@ import click
 from refersion_dagster.actions.command import actions
 from refersion_dagster.doctor.command import doctor
 from refersion_dagster.explore.command import explore
-from refersion_dagster.refresh.command import refresh
+from refersion_dagster.refresh.command import refresh, statements
 from refersion_dagster.sandbox.command import sandbox
 from refersion_dagster.settings import InvalidSetting, load_settings
 from refersion_dagster.webhooks.command import webhooks
@@ -88,6 +88,7 @@ def accept_account(yes: bool) -> None:
     """
     from refersion_dagster.actions.command import resources_of_settings
     from refersion_dagster.refersion.environment import DATASET
+    from refersion_dagster.refersion.errors import InvalidCredentials
     from refersion_dagster.refersion.identity import remember_account
     from refersion_dagster.warehouse import WarehouseError
 
@@ -95,6 +96,10 @@ def accept_account(yes: bool) -> None:
     keys = refersion.account().credentials
     if not (keys.public_key or keys.graphql_token):
         raise click.ClickException("There are no keys: set REFERSION_PUBLIC_KEY or REFERSION_GRAPHQL_TOKEN.")
+    try:
+        keys.check()
+    except InvalidCredentials as error:
+        raise click.ClickException(str(error)) from None
     try:
         click.echo(f"The warehouse is {warehouse.location}.")
         if not yes:
@@ -112,4 +117,5 @@ main.add_command(doctor)
 main.add_command(explore)
 main.add_command(refresh)
 main.add_command(sandbox)
+main.add_command(statements)
 main.add_command(webhooks)

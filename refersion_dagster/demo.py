@@ -104,12 +104,12 @@ def _show(console: Console, database: Path, happened: Happened) -> None:
 
 
 def _materialise(console: Console) -> Happened:
-    from refersion_dagster.refresh.running import execute_refresh
+    from refersion_dagster.refresh.running import execute
     from refersion_dagster.refresh.summary import what_happened
 
     run_id = str(uuid4())
     with dg.DagsterInstance.get() as instance:
-        execute_refresh(console, instance, run_id)
+        execute(console, instance, run_id)
         return what_happened(instance, run_id)
 
 

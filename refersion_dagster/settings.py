@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+import re
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,6 +28,8 @@ DAGSTER = "DAGSTER_"
 DAGSTER_PROGRAMS = ("dagster", "refersion-dagster", "from multiprocessing")
 OPTIONS_WITH_VALUE = ("-X", "-W")
 WORDS = {"true": True, "false": False}
+# How examples write what everybody has to fill in: pub_…, sec_..., <your token>, your_token.
+TEMPLATE = re.compile(r"…|\.{3}|<[^>]*>|\byour[-_ ]|//user:password@host\b", re.IGNORECASE)
 
 
 class InvalidSetting(ValueError):
@@ -165,6 +168,17 @@ def _program(words: list[str]) -> str:
     if len(rest) > 1 and rest[0] in ("-m", "-c"):
         return rest[1]
     return Path(rest[0]).name if rest else ""
+
+
+def is_template(value: str) -> bool:
+    """Whether a secret is what an example has in its place."""
+    return bool(TEMPLATE.search(value))
+
+
+def said_of_templates(names: Sequence[str]) -> str:
+    """That these settings were copied from an example, in a sentence."""
+    what, it = ("is a template value", "it") if len(names) == 1 else ("are template values", "each")
+    return f"{' and '.join(names)} {what} of an example: replace {it} by your own."
 
 
 def switch(name: str, value: str | None) -> bool:

@@ -11,8 +11,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import dagster as dg
 import pytest
 
+from refersion_dagster.dev import dagster_home
 from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.processes import soon, with_variable
 from refersion_dagster_tests.web_page import ask, free_port
@@ -94,3 +96,16 @@ def test_so_does_a_signal_to_it_alone(tmp_path: Path) -> None:
         dev.ask(LOADED)
         dev.process.terminate()
         stops(dev)
+
+
+@pytest.mark.parametrize("disabled", [True, False])
+def test_records_of_our_making_announce_no_usage_statistics_where_these_are_switched_off(
+    disabled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "records"))
+    monkeypatch.delenv("DAGSTER_DISABLE_TELEMETRY", raising=False)
+    if disabled:
+        monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
+    with dg.DagsterInstance.from_config(str(dagster_home())) as instance:
+        assert instance.telemetry_enabled is not disabled
+        assert not instance.nux_enabled

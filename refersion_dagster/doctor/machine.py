@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from refersion_dagster.automation.running import is_ours
 from refersion_dagster.dev import LOCATION_NAME
-from refersion_dagster.doctor.findings import Check, Status, failed, passed, warned
+from refersion_dagster.doctor.findings import Check, Status, failed, passed, skipped, warned
 from refersion_dagster.installation import PACKAGE
 
 VERSIONS, SPACE, DAGSTER = ("versions",), ("disk_space",), ("dagster_home", "daemon", "code_locations")
@@ -97,17 +97,24 @@ def look_at_dagster(environment: Mapping[str, str]) -> Iterator[Check]:
     """Where Dagster keeps its records, and whether its daemon is at work."""
     home = _home(environment.get(HOME_VARIABLE))
     yield home
+    home = home if home.status is not Status.WARNING else _home_of_ours()
     yield _daemon(home)
     yield _locations(home)
+
+
+def _home_of_ours() -> Check:
+    """Where the records are without DAGSTER_HOME, if there are any."""
+    folder = Path.cwd() / ".dagster"
+    return passed("dagster_home", str(folder), folder=str(folder)) if folder.is_dir() else skipped("dagster_home", "")
 
 
 def _home(given: str | None) -> Check:
     if not given:
         return warned(
             "dagster_home",
-            f"{HOME_VARIABLE} is not set: runs that are started from a shell are forgotten when they end",
-            f"Set {HOME_VARIABLE} to a folder of its own, e.g. {Path.cwd() / '.dagster'}, where "
-            "`refersion-dagster dev` keeps its records by itself.",
+            f"{HOME_VARIABLE} is not set: `refersion-dagster refresh` and `dev` keep their records in "
+            f"{Path.cwd() / '.dagster'}, Dagster's own commands forget theirs when they end",
+            f"Set {HOME_VARIABLE} to one folder for all of them, e.g. {Path.cwd() / '.dagster'}.",
         )
     folder = Path(given).expanduser()
     if not folder.is_absolute() or not folder.is_dir():

@@ -23,11 +23,11 @@ from refersion_dagster.refersion.auth import Credentials
 from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE, limit_memory
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import INTEGERS, VARIABLES
-from refersion_dagster.refersion.errors import RefersionError, UnusableSetting
+from refersion_dagster.refersion.errors import MissingCredentials, RefersionError, UnusableSetting
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES
 from refersion_dagster.report.folder import REPORTS_VARIABLES
 from refersion_dagster.resources import WAREHOUSE_VARIABLES
-from refersion_dagster.settings import ALLOW_WRITES, whole_number, writes_allowed
+from refersion_dagster.settings import ALLOW_WRITES, is_template, said_of_templates, whole_number, writes_allowed
 from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSettings
 from refersion_dagster.warehouse.database import database
 from refersion_dagster.warehouse.errors import WarehouseNotSet
@@ -65,8 +65,11 @@ OTHER_NAMES = {
     "REFERSION_TIMEZONE": SETTINGS_VARIABLES["report_timezone"],
 }
 REST_TABLES = [entity.name for entity in ENTITIES.values() if not entity.is_graphql]
+GRAPHQL_TABLES = [entity.name for entity in ENTITIES.values() if entity.is_graphql]
 # Settings of the source that it checks by itself.
 CHECKED_BY_SOURCE = ("start_date", "pii", *sorted(INTEGERS))
+# Keys are looked at by themselves.
+OTHER_SECRETS = (VARIABLES["pii_salt"], SECRET_VARIABLE, URLS_VARIABLE, "DESTINATION__POSTGRES__CREDENTIALS")
 LOCK_TIMEOUT = WAREHOUSE_VARIABLES["lock_timeout_seconds"]
 WHERE_SET = "Correct it in .env or where the environment is set."
 
@@ -144,6 +147,9 @@ def wrong_values(given: Given) -> Iterator[str]:
         if value := environment.get(name):
             attempts.append(ReportSettings(**{field: value}).parameters)
     yield from dict.fromkeys(said for attempt in attempts if (said := _said_by(attempt)))
+    for name in OTHER_SECRETS:
+        if is_template(environment.get(name) or ""):
+            yield said_of_templates([name])
     yield from unusable(environment)
 
 
@@ -222,12 +228,15 @@ def _keys(given: Given) -> Iterator[Check]:
         )
     else:
         yield _given("key_pair", keys.rest, "public and secret key are set")
-    yield _given("token", keys.graphql, "the GraphQL token is set")
+    lost = f"Without it {', '.join(GRAPHQL_TABLES)} are not read, and no summary and no report is built."
+    yield _given("token", keys.graphql, "the GraphQL token is set", lost)
 
 
-def _given(name: str, take: Callable[[], object], well: str) -> Check:
+def _given(name: str, take: Callable[[], object], well: str, lost: str = "") -> Check:
     try:
         take()
+    except MissingCredentials as error:
+        return failed(name, f"{error.what} {lost}".rstrip(), str(error.advice))
     except RefersionError as error:
         return failed(name, error.what, str(error.advice))
     return passed(name, well)

@@ -27,7 +27,13 @@ from refersion_dagster.ingest.turn import keep_position, next_slice
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, WindowNotSettled, underlying
+from refersion_dagster.refersion.errors import (
+    MissingCredentials,
+    RefersionError,
+    ServerUnavailable,
+    WindowNotSettled,
+    underlying,
+)
 from refersion_dagster.refersion.identity import check_account, remember_account
 from refersion_dagster.refersion.report import ReadSpan
 from refersion_dagster.refersion.span import BEGINNING
@@ -171,7 +177,9 @@ class Loader:
         try:
             load()
         except RefersionError as error:
-            self.context.log.error(f"{', '.join(tables)}: {error}")
+            # The whole sentence comes once, with the failure.
+            said = f"not read, as {error.brief}" if isinstance(error, MissingCredentials) else str(error)
+            self.context.log.error(f"{', '.join(tables)}: {said}")
             failures.update(dict.fromkeys(tables, error))
             return False
         return True
@@ -329,8 +337,11 @@ class Loader:
                     raise underlying(error) or error from None
             for table in tables:
                 one = report.table(table)
+                if one.not_offered:  # which is told with the result
+                    continue
                 upto = f" up to {one.read_to:%Y-%m-%d %H:%M:%S} UTC" if one.read_to else ""
-                self.context.log.info(f"{table}: {one.rows:,} rows loaded{upto}, {one.requests:,} requests")
+                requests = "1 request" if one.requests == 1 else f"{one.requests:,} requests"
+                self.context.log.info(f"{table}: {one.rows:,} rows loaded{upto}, {requests}")
             keep_gaps(self.warehouse, {table: report.table(table) for table in tables})
             if not any(report.table(table).more for table in tables):
                 break

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from refersion_dagster.refersion.errors import InvalidCredentials, MissingCredentials
+from refersion_dagster.settings import is_template, said_of_templates
 
 WHERE_KEYS = "Find them in Refersion under Account > Settings > Refersion API."
 WHERE_TOKEN = "Find it in Refersion under Account > Settings > Refersion API > GraphQL."  # noqa: S105
@@ -61,6 +62,13 @@ class Credentials:
                 content = content.replace(secret.encode(), b"[key]")
         return content
 
+    def check(self) -> None:
+        """Raises InvalidCredentials for a key that is given and cannot be one."""
+        if self.has_rest:
+            self.rest()
+        if self.has_graphql:
+            self.graphql()
+
     def rest(self) -> SecretHeaders:
         """Headers of REST requests. Raises MissingCredentials when either half of the pair is absent."""
         if not self.public_key or not self.secret_key:
@@ -74,6 +82,7 @@ class Credentials:
             ]
             raise MissingCredentials(
                 f"Refersion's REST API needs a key pair, and there is no {' and no '.join(lacking)}.",
+                variables=tuple(lacking),
                 advice=f"Set {' and '.join(lacking)} (plain dlt: public_key and api_key under "
                 f"[sources.refersion_source] in .dlt/secrets.toml). {WHERE_KEYS}",
             )
@@ -86,6 +95,7 @@ class Credentials:
             raise MissingCredentials(
                 "Refersion's GraphQL API, the only way to conversions, payments and offers row by row, needs a token, "
                 "and there is no REFERSION_GRAPHQL_TOKEN.",
+                variables=("REFERSION_GRAPHQL_TOKEN",),
                 advice="Set REFERSION_GRAPHQL_TOKEN (plain dlt: graphql_token under [sources.refersion_source] in "
                 f".dlt/secrets.toml). {WHERE_TOKEN}",
             )
@@ -95,6 +105,8 @@ class Credentials:
 
 def _check(keys: dict[str, str], where: str) -> None:
     """Raises InvalidCredentials for a key that cannot be one: what is copied along does not always show."""
+    if templates := [name for name, key in keys.items() if is_template(key)]:
+        raise InvalidCredentials(said_of_templates(templates), advice=where)
     for name, key in keys.items():
         if not (key.isascii() and key.isprintable() and " " not in key):
             raise InvalidCredentials(

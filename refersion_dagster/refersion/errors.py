@@ -45,7 +45,19 @@ class RefersionError(Exception):
 
 
 class MissingCredentials(RefersionError):
-    """A key that this part of Refersion needs was not given. No request was sent."""
+    """A key that this part of Refersion needs was not given. No request was sent.
+
+    Args:
+        variables: the settings that are absent.
+    """
+
+    def __init__(self, what: str, *, variables: tuple[str, ...], advice: str) -> None:
+        super().__init__(what, advice=advice)
+        self.variables = variables
+
+    @property
+    def brief(self) -> str:
+        return f"{' and '.join(self.variables)} {'is' if len(self.variables) == 1 else 'are'} not set"
 
 
 class AnotherAccount(RefersionError):

@@ -140,7 +140,8 @@ class Tables:
             if any_came or not self._can_do_without(entity, error):
                 raise
             report.not_offered = " ".join(filter(None, (error.what, error.said and f'Refersion said: "{error.said}".')))
-            report.warnings = [f"not offered, so the table has no new rows: {error}"]
+            why = f"not read, as {error.brief}." if isinstance(error, MissingCredentials) else f"not offered: {error}"
+            report.warnings = [f"{why} The table has no new rows."]
             yield self._builder(entity).empty()
         report.asked_at = self.account.now
 

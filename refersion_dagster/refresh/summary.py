@@ -18,6 +18,7 @@ from refersion_dagster.automation.problems import reason_of
 from refersion_dagster.checks.outcome import NOT_COMPARED
 from refersion_dagster.ingest.specs import asset_key
 from refersion_dagster.report.commissions.asset import KEY as REPORT
+from refersion_dagster.report.statements.asset import KEY as STATEMENTS
 from refersion_dagster.terminal import Sign, figure_tables, number_of, print_signed
 
 if TYPE_CHECKING:
@@ -139,6 +140,22 @@ def show_summary(console: Console, happened: Happened, seconds: float) -> None:
         # In one line however long it is, so that it can be copied.
         console.print(f"Report: {report}", markup=False, soft_wrap=True)
     console.print(_verdict(happened, seconds), soft_wrap=not console.is_terminal)
+
+
+def show_statements(console: Console, happened: Happened) -> None:
+    """What came of a run that makes statements: where they are, or why there are none."""
+    for reason in dict.fromkeys(happened.failures):
+        print_signed(console, Sign.BAD, reason.removeprefix(f"{STATEMENTS.to_user_string()}: "))
+    made = happened.tables.get(STATEMENTS.to_user_string())
+    if made is None:
+        console.print(Text(f"No statement was made (run {happened.run_id[:8]}).", "bold red"))
+        return
+    if made.get("not_known"):
+        print_signed(console, Sign.DOUBT, f"Not known in full: {made['not_known']}")
+    count = number_of(made["statements"], "statement", "statements")
+    of = number_of(made["affiliates"], "affiliate", "affiliates")
+    print_signed(console, Sign.GOOD, f"{made['month']}: {count} of {of}")
+    console.print(f"Index: {made['index']}", markup=False, soft_wrap=True)
 
 
 def show_checks(console: Console, checks: Sequence[Evaluated]) -> None:

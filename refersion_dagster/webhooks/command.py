@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import uvicorn
 
+from refersion_dagster.settings import is_template, said_of_templates
 from refersion_dagster.webhooks.app import HEALTH_PATH, MAX_BODY_BYTES, PATH, Limits, build_app
 from refersion_dagster.webhooks.inbox import Inbox
 from refersion_dagster.webhooks.inbox_file import INBOX_FILE, INBOX_VARIABLE, InboxError
@@ -74,6 +75,8 @@ def webhooks(
             f"There is no {SECRET_VARIABLE} in the environment, so no event could be told from a forged one. It is the "
             "signing secret that Refersion shows under Account > Settings > Webhooks."
         )
+    if any(map(is_template, secrets)):
+        raise click.ClickException(said_of_templates([SECRET_VARIABLE]))
     try:
         inbox = Inbox(path, create=True, max_bytes=inbox_megabytes * MEGABYTE)
     except InboxError as error:

@@ -104,12 +104,15 @@ class TestSpace:
 
 
 class TestDagster:
-    def test_without_a_home_runs_are_forgotten(self, patient: Patient) -> None:
+    def test_without_a_home_the_records_are_where_refresh_keeps_them(self, patient: Patient) -> None:
         patient.set(DAGSTER_HOME=None)
         examined = patient.examined()
         assert examined.not_well() == {"dagster_home": WARNING, "daemon": WARNING}
-        assert "runs that are started from a shell are forgotten" in examined["dagster_home"].message
+        ours = patient.folder / ".dagster"
+        assert f"`refersion-dagster refresh` and `dev` keep their records in {ours}" in examined["dagster_home"].message
         assert examined.ok
+        patient.home.rename(ours)
+        assert patient.examined().not_well() == {"dagster_home": WARNING}  # the daemon that is at work there is seen
 
     @pytest.mark.parametrize(
         ("home", "said"),

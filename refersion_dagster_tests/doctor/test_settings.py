@@ -129,15 +129,28 @@ class TestKeys:
         examined = patient.examined()
         assert not examined.ok
         assert "there is no REFERSION_GRAPHQL_TOKEN" in examined["token"].message
+        assert "Without it affiliates, conversions, payments, offers, clicks are not read" in examined["token"].message
         assert examined["graphql_token"].status is SKIPPED
         assert examined["rest_keys"].status.value == "ok"
         assert not [route for route in patient.sandbox.requests() if route.startswith("graphql")]
 
-    def test_the_example_of_dotenv_is_no_key(self, patient: Patient) -> None:
-        patient.set(REFERSION_SECRET_KEY="sec_…")
+    @pytest.mark.parametrize("example", ["sec_…", "sec_...", "<secret key>", "your_secret_key"])
+    def test_what_an_example_has_in_a_keys_place_is_no_key(self, patient: Patient, example: str) -> None:
+        patient.set(REFERSION_SECRET_KEY=example)
         examined = patient.examined()
-        assert "REFERSION_SECRET_KEY holds a character that no key has" in examined["key_pair"].message
+        assert examined["key_pair"].message == (
+            "REFERSION_SECRET_KEY is a template value of an example: replace it by your own."
+        )
         assert not examined.ok
+        assert not [route for route in patient.sandbox.requests() if route.startswith("rest")]
+
+    def test_what_an_example_has_in_the_place_of_another_secret_is_none_either(self, patient: Patient) -> None:
+        credentials = "DESTINATION__POSTGRES__CREDENTIALS"
+        (example,) = re.findall(f"{credentials}=(.*)", (REPOSITORY / ".env.example").read_text())
+        patient.set(**{credentials: example, "REFERSION_WEBHOOK_SECRET": "…", "REFERSION_ALERT_URLS": "slack://…"})
+        said = patient.examined()["settings"].message
+        for name in (credentials, "REFERSION_WEBHOOK_SECRET", "REFERSION_ALERT_URLS"):
+            assert f"{name} is a template value of an example: replace it by your own." in said
 
     def test_keys_in_each_others_places_are_told(self, patient: Patient) -> None:
         sandbox = patient.sandbox

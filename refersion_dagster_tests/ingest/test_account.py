@@ -74,6 +74,16 @@ def test_a_token_of_another_account_is_refused_beside_a_pair_that_is_right(loade
     assert counts(loaded) == before
 
 
+def test_a_template_is_not_accepted_as_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFERSION_DUCKDB_PATH", str(tmp_path / "warehouse.duckdb"))
+    monkeypatch.setenv("REFERSION_PUBLIC_KEY", "pub_…")
+    monkeypatch.setenv("REFERSION_SECRET_KEY", "sec_…")
+    ended = CliRunner().invoke(main, ["accept-account", "--yes"])
+    assert "REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY are template values of an example" in ended.output
+    assert ended.exit_code == 1
+    assert not (tmp_path / "warehouse.duckdb").exists()
+
+
 def test_new_keys_of_the_same_account_load_and_are_known_from_then_on(loaded: Path) -> None:
     rotated = {name: f"{key}_2" for name, key in OTHER_KEYS.items()}
     with SandboxServer(replace(TINY, seed=99, **rotated)) as sandbox:

@@ -1,5 +1,6 @@
 """Which keys a run needs, and what it says when they are absent or wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,9 @@ class TestMissing:
         assert outcome.success, outcome.failure
         (named,) = {outcome.metadata[f"refersion/{table}"]["not_offered"] for table in tables}
         assert "there is no REFERSION_" in named
+        for table in tables:
+            (told,) = [line for line in outcome.log if line.startswith(f"{table}: ")]
+            assert re.fullmatch(rf"{table}: not read, as REFERSION_.* not set\. The table has no new rows\.", told)
         assert counts(Path(warehouse.duckdb_path)) == dict.fromkeys(tables, 0)
         recorded = warehouse.query("SELECT table_name, column_name, reason FROM refersion_data._not_offered")
         assert sorted(recorded) == sorted((table, None, named) for table in tables)

@@ -170,6 +170,7 @@ def test_the_summary_fits_any_width(
             {"REFERSION_LOOKBACK_DAYS": "many", "REFERSION_REPORT_TIMEZONE": "Mars"},
             ["Error: REFERSION_LOOKBACK_DAYS is 'many'", "REFERSION_REPORT_TIMEZONE"],
         ),
+        ({"REFERSION_GRAPHQL_TOKEN": "gql_…"}, ["Error: REFERSION_GRAPHQL_TOKEN is a template value of an example"]),
     ],
 )
 def test_settings_that_cannot_work_end_it_before_there_is_a_run(

@@ -14,6 +14,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from click import ClickException
+from click.testing import CliRunner
 
 from refersion_dagster.actions.command import resources_of_settings
 from refersion_dagster.automation.activity import interval
@@ -24,12 +26,13 @@ from refersion_dagster.automation.statements import CRON, CRON_VARIABLE
 from refersion_dagster.doctor.given import Given, find_given
 from refersion_dagster.doctor.settings import KNOWN, look_at_settings, wrong_values
 from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES, WebhookInbox
-from refersion_dagster.pipeline import duckdb_path
+from refersion_dagster.pipeline import account_of, duckdb_path
 from refersion_dagster.refersion import ReadReport, refersion_source
 from refersion_dagster.refersion.duckdb_file import limit_memory
 from refersion_dagster.refersion.environment import VARIABLES
 from refersion_dagster.refersion.environment import from_environment as of_pipeline
-from refersion_dagster.refersion.errors import UnusableSetting
+from refersion_dagster.refersion.errors import InvalidCredentials, UnusableSetting
+from refersion_dagster.refresh.running import check_settings
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing
 from refersion_dagster.report.folder import REPORTS_VARIABLES, Reports
 from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse, from_environment
@@ -39,6 +42,7 @@ from refersion_dagster.warehouse import WarehouseNotSet
 from refersion_dagster.webhooks.command import webhooks
 from refersion_dagster.webhooks.inbox_file import INBOX_VARIABLE
 from refersion_dagster.webhooks.signature import SECRET_VARIABLE
+from refersion_dagster_tests.location import REPOSITORY
 
 
 @dataclass(frozen=True)
@@ -223,6 +227,35 @@ def test_without_a_setting_all_have_the_same_default(misspelt: bool) -> None:
     likely = names.details.get("likely", {})
     assert set(likely) == set(wrong)
     assert all(likely[name] == name.removesuffix("S") for name in wrong)
+
+
+def test_the_example_as_it_is_copied_is_refused_by_all_that_need_it() -> None:
+    example = (REPOSITORY / ".env.example").read_text("utf-8")
+    Path(".env").write_text(f"{example}\nREFERSION_WEBHOOK_SECRET=…\n", "utf-8")
+    said = "REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY are template values of an example: replace each by your own."
+    load_settings()
+    (pair,) = [check for check in look_at_settings(find_given(load_settings())) if check.name == "key_pair"]
+    assert pair.message == said
+    with pytest.raises(ClickException) as refresh:
+        check_settings()
+    assert "REFERSION_WEBHOOK_SECRET is a template value" in str(refresh.value)
+    forget_ours()
+    Path(".env").write_text(example, "utf-8")
+    with pytest.raises(ClickException, match=said):
+        check_settings()
+    _, refersion = resources_of_settings()
+    for account in (
+        made_for_run(RefersionResource, VARIABLES).account(),
+        refersion.account(),
+        account_of(of_pipeline()),
+    ):
+        with pytest.raises(InvalidCredentials, match=said):
+            account.rest.call("/affiliate/list", {})
+    os.environ["REFERSION_WEBHOOK_SECRET"] = "whsec_…"
+    receiver = CliRunner().invoke(webhooks, [])
+    assert "REFERSION_WEBHOOK_SECRET is a template value of an example" in receiver.output
+    assert receiver.exit_code == 1
+    assert not Path("refersion_webhooks.sqlite").exists()
 
 
 def refused_by_run() -> None:

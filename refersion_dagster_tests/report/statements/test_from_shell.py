@@ -1,0 +1,60 @@
+"""`refersion-dagster statements` as a process: what was made, or one sentence that says why nothing was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from refersion_dagster_tests.location import Location
+from refersion_dagster_tests.report.statements.stating import READ
+from refersion_dagster_tests.summaries.hand_made import Books, affiliate, create_raw_tables, day, order
+
+pytestmark = pytest.mark.processes
+
+COMMAND = ("refersion-dagster", "statements")
+
+
+@pytest.fixture(scope="module")
+def location(tmp_path_factory: pytest.TempPathFactory) -> Location:
+    """Books of one affiliate, read until March was over; no key of Refersion's is set."""
+    location = Location.of(tmp_path_factory.mktemp("books"))
+    create_raw_tables(location.database)
+    books = Books(location.database)
+    books.add("affiliates", affiliate(1, name="Ann"))
+    books.watched(order(1, "100", "10.25", created=day(10, 2)))
+    books.build(*READ)
+    return location
+
+
+def test_what_was_made_is_told_with_its_place(location: Location) -> None:
+    ended = location.run(*COMMAND, "--month", "2025-03")
+    index = location.folder / "refersion_reports" / "statements" / "2025-03" / "index.html"
+    assert ended.code == 0, ended.output
+    assert ended.output.splitlines() == ["  ✓ 2025-03: 1 statement of 1 affiliate", f"Index: {index}"]
+    assert index.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--month", "2020-01"), "2020-01"),
+        (("--month", "13"), "month is '13'; it has to be YYYY-MM"),
+        (("--affiliate", "nobody"), "Affiliate 'nobody' has no statement of"),
+    ],
+)
+def test_a_refusal_is_one_sentence_and_exit_code_1(location: Location, options: tuple[str, ...], said: str) -> None:
+    ended = location.run(*COMMAND, *options)
+    assert ended.code == 1
+    reason, verdict = ended.output.splitlines()
+    assert reason.startswith("  ✗ ")
+    assert said in reason
+    assert verdict.startswith("No statement was made (run ")
+
+
+def test_nothing_to_state_is_told_before_a_file_is_made(tmp_path: Path) -> None:
+    ended = Location.of(tmp_path).run(*COMMAND)
+    assert ended.code == 1
+    assert "Run refersion_refresh first" in ended.output
+    assert "Traceback" not in ended.output
+    assert not (tmp_path / "refersion_reports").exists()
