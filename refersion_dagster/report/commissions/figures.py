@@ -100,6 +100,7 @@ class Owed:
     Args:
         credits_not_set_off: what lowers it, 0 or less, apart from the ages.
         blocked: the part of it that cannot be paid now.
+        not_known: the part of which it is not known whether it can be paid, as the way the affiliate is paid is not.
         negative: what affiliates with a negative balance owe, below 0.
     """
 
@@ -118,6 +119,8 @@ class Owed:
     affiliates_credits: int
     blocked: Decimal | None
     affiliates_blocked: int
+    not_known: Decimal | None
+    affiliates_not_known: int
     negative: Decimal | None
     affiliates_negative: int
     pending: Decimal | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from decimal import Decimal
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
 import pytest
 
@@ -139,15 +140,33 @@ def test_credits_cancellations_and_negative_balances_are_in_the_sums(books: Book
         order(5, "20", "2", "DENIED", affiliate_id="3"),
     )
     page = read(page_of(books))
-    facts = {
-        text(term): text(said) for list_ in page.iter("dl") for term, said in zip(list_[::2], list_[1::2], strict=False)
-    }
+    facts = facts_of(page)
     assert facts["Cannot be paid yet"] == "$7.00 of 1 affiliate"
     assert facts["Negative balances"] == "-$10.00 of 1 affiliate, taken off above"
     assert facts["Waits for approval"] == "$3.00"
     *named, everyone = rows(tables(page)["Top affiliates of March 2025 by sales, USD"])
     assert [figure(everyone[at]) for at in (1, 4)] == [200, 15]
     assert sum(figure(row[4]) or 0 for row in named) == 15
+
+
+def test_what_nobody_knows_how_to_pay_is_said_with_its_amount(books: Books) -> None:
+    books.add("affiliates", *(affiliate(number, paypal_email=None) for number in (1, 2, 3)))
+    books.conversions(
+        order(1, "100", "10"),
+        order(2, "70", "7", affiliate_id="2"),
+        order(3, "40", "4", "PENDING", affiliate_id="3"),
+    )
+    facts = facts_of(read(page_of(books)))
+    assert facts["Not known whether it can be paid"] == (
+        "$17.00 of 2 affiliates: Refersion does not show how they are paid (payout_preview.not_known)"
+    )
+    assert "Cannot be paid yet" not in facts
+
+
+def facts_of(page: Element) -> dict[str, str]:
+    return {
+        text(term): text(said) for list_ in page.iter("dl") for term, said in zip(list_[::2], list_[1::2], strict=False)
+    }
 
 
 def test_a_hundred_and_more_currencies_do_not_make_it_endless(books: Books) -> None:
