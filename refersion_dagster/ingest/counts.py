@@ -1,8 +1,13 @@
 """How many conversions Refersion counts, by period, status and payment status, against how many are loaded.
 
-REST's totals are of one currency. GraphQL's pageInfo counts rows of every currency, but is documented as possibly wrong
-where filters are used. So it is compared first with periods that were read a moment ago, and believed only where each
-count of theirs is right: with the filters on status, or else by period alone.
+REST's totals are of one currency; counts through GraphQL are of every one. There are two ways to them:
+
+- pageInfo says how many rows there are, but is documented as possibly wrong where filters are used;
+- rows have places: where there is one at the last place that is expected and none behind it, there are as many.
+
+Whether filters on status work is not documented. So each way is compared first with periods that were read a moment
+ago, and believed only where each count of theirs is right. Places without a filter on status need no such proof, as
+reading the rows stands on nothing else.
 
 A period whose counts are others than what is loaded is to be read again. What differs still after that is kept in
 TABLE, so that it is no reason to read the period once more.
@@ -11,17 +16,17 @@ TABLE, so that it is no reason to read the period once more.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from refersion_dagster.refersion.account import Account
+from refersion_dagster.refersion.counting import RowCounter
 from refersion_dagster.refersion.entities import CONVERSION_STATUSES, CONVERSIONS, PAYMENT_STATUSES
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.refersion.report import ReadSpan
-from refersion_dagster.refersion.selection import Selection
 from refersion_dagster.refersion.slice_reading import Slice
 from refersion_dagster.refersion.windows import Window, month_start, months, years
 from refersion_dagster.resources import RefersionResource, Warehouse
@@ -61,6 +66,14 @@ class Cell:
         return self.period.start, self.period.end, _words(self.filters)
 
 
+@dataclass(frozen=True)
+class Way:
+    """By which filters rows are counted, and how: given slices and the counts that are expected of them."""
+
+    filters: Sequence[Filters]
+    count: Callable[[Sequence[Slice], Sequence[int]], list[int | None]]
+
+
 class Counts:
     """Counts of one account against one warehouse, within one run.
 
@@ -72,8 +85,7 @@ class Counts:
     def __init__(self, refersion: RefersionResource, warehouse: Warehouse) -> None:
         self.refersion = refersion
         self.warehouse = warehouse
-        self.requests = 0
-        self._filters: list[Filters] | None = None
+        self._way: Way | None = None
         self._asked = False
 
     @cached_property
@@ -81,25 +93,29 @@ class Counts:
         return self.refersion.account()
 
     @cached_property
-    def _selection(self) -> Selection:
-        return self._account.graphql.select(CONVERSIONS)
+    def _counter(self) -> RowCounter:
+        return RowCounter(self._account.graphql, self._account.graphql.select(CONVERSIONS))
+
+    @property
+    def requests(self) -> int:
+        return self._counter.requests if "_counter" in vars(self) else 0
 
     def are_right(self, read: Sequence[ReadSpan]) -> bool:
         """Whether counts can be believed, found out once a run on what was just read."""
         if not self._asked:
             self._asked = True
             try:
-                self._filters = self._proven(_largest(self.warehouse, read))
+                self._way = self._proven(_largest(self.warehouse, read))
             except RefersionError as error:
                 logger.info("GraphQL's counts cannot be used: %s", error)
-            if self._filters is None:
+            if self._way is None:
                 logger.info("GraphQL's counts of conversions are not there, not right, or of nothing that was read")
-        return self._filters is not None
+        return self._way is not None
 
     @property
     def by_status(self) -> bool:
         """Whether they are right by status too."""
-        return self._filters is not None and self._filters != [()]
+        return self._way is not None and self._way.filters != [()]
 
     def differing(self, windows: Iterable[Window], now: datetime) -> dict[Window, int]:
         """Months of the windows in which Refersion counts other conversions, and how many counts of each differ.
@@ -120,7 +136,7 @@ class Counts:
 
     def keep(self, periods: Sequence[Window]) -> None:
         """Keeps, of periods that were just read again, the counts that still are others than what is loaded."""
-        cells = self._cells(periods, self._filters or [])
+        cells = self._cells(periods, self._way)
         with self.warehouse.session() as session, session.transaction():
             for period in periods:
                 session.query(FORGET, start=period.start, end=period.end)
@@ -131,40 +147,40 @@ class Counts:
 
     def _differing(self, periods: Sequence[Window], kept: dict[tuple[object, ...], int]) -> dict[Window, int]:
         found: dict[Window, int] = {}
-        for cell in self._cells(periods, self._filters or []):
+        for cell in self._cells(periods, self._way):
             if cell.theirs is not None and cell.theirs not in (cell.ours, kept.get(cell.key)):
                 found[cell.period] = found.get(cell.period, 0) + 1
         return found
 
-    def _proven(self, periods: Sequence[Window]) -> list[Filters] | None:
-        """The finest filters with which all counts of the periods are right; None where there are none."""
-        arguments = self._selection.arguments
-        if not periods or not self._selection.announces or not {"first", "created_from", "created_to"} <= arguments:
+    def _proven(self, periods: Sequence[Window]) -> Way | None:
+        """The way whose counts of the periods are all right, the finest one; None where there is none."""
+        offered = self._counter.selection.arguments
+        if not {"first", "created_from", "created_to"} <= offered:
             return None
-        ways: list[list[Filters]] = [[()]]
-        if "status" in arguments:
-            ways.insert(0, _by_status(with_payments="payment_status" in arguments))
-        for filters in ways:
-            if all(cell.theirs == cell.ours for cell in self._cells(periods, filters)):
-                return filters
-        return None
+        announces, has_places = self._counter.selection.announces, "offset" in offered
+        ways: list[Way] = []
+        if "status" in offered:
+            filters = _by_status(with_payments="payment_status" in offered)
+            ways += [Way(filters, self._counter.announced)] if announces else []
+            ways += [Way(filters, self._counter.by_place)] if has_places else []
+        if announces and not has_places:
+            ways.append(Way([()], self._counter.announced))
+        for way in ways if periods else ():
+            if all(cell.theirs == cell.ours for cell in self._cells(periods, way)):
+                return way
+        return Way([()], self._counter.by_place) if has_places else None
 
-    def _cells(self, periods: Sequence[Window], filters: Sequence[Filters]) -> list[Cell]:
-        asked = [(period, one) for period in periods for one in filters]
-        if not asked:
+    def _cells(self, periods: Sequence[Window], way: Way | None) -> list[Cell]:
+        asked = [(period, one) for period in periods for one in way.filters] if way else []
+        if way is None or not asked:
             return []
+        loaded = _loaded(self.warehouse, periods)
+        ours = [_sum(loaded[period], dict(one)) for period, one in asked]
         try:
-            theirs = self._account.graphql.counts(
-                self._selection, [Slice(period, period, one) for period, one in asked]
-            )
+            theirs = way.count([Slice(period, period, one) for period, one in asked], ours)
         finally:
             self._account.close()
-        self.requests += len(asked)
-        ours = _loaded(self.warehouse, periods)
-        return [
-            Cell(period, one, count, _sum(ours[period], dict(one)))
-            for (period, one), count in zip(asked, theirs, strict=True)
-        ]
+        return [Cell(*of, count, own) for of, count, own in zip(asked, theirs, ours, strict=True)]
 
 
 def _by_status(*, with_payments: bool) -> list[Filters]:

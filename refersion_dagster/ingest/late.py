@@ -3,8 +3,8 @@
 A refresh reads the look-back again, and of what is older a slice (see turn.py). These things show, without reading the
 rest, that it changed:
 
-- a payment came, made after unpaid rows of its affiliate and currency were last read, and what is known of it does not
-  account for it;
+- a payment came, made or first seen after unpaid rows of its affiliate and currency were last read, and what is known
+  of it does not account for it. It may be dated back, so when each was first seen is kept in PAYMENTS_SEEN;
 - a payment is gone that rows name which were last read before it went;
 - Refersion's totals of a month are others than those that were known before the month was last read. These are kept in
   TABLE whenever whole months were read, so nothing is missed by a run that was cut short;
@@ -27,6 +27,7 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 
 TABLE = "_totals_when_read"
+PAYMENTS_SEEN = "_payments_seen"
 SUMS = ("conversions_count", "commission_total", "order_total")
 
 CREATE = f"""
@@ -84,6 +85,15 @@ WHERE c.created < $before AND c.vanished_at IS NULL AND p.vanished_at > c.read_a
 GROUP BY date_trunc('month', c.created)
 """  # noqa: S608
 
+CREATE_PAYMENTS_SEEN = f"""
+CREATE TABLE IF NOT EXISTS {DATASET}.{PAYMENTS_SEEN} (id text NOT NULL, seen_at timestamp with time zone NOT NULL)
+"""
+SEE_PAYMENTS = f"""
+INSERT INTO {DATASET}.{PAYMENTS_SEEN} (id, seen_at)
+SELECT p.id, p.read_at FROM {DATASET}.payments AS p
+WHERE p.id NOT IN (SELECT s.id FROM {DATASET}.{PAYMENTS_SEEN} AS s)
+"""  # noqa: S608
+
 # A payment is accounted for by conversions that name it, as many and as much as it says. Some accounts do not tell
 # whom it paid: then it may be anybody of its currency.
 UNACCOUNTED_PAYMENTS = f"""
@@ -95,9 +105,12 @@ WITH named AS (
 ),
 latest AS (
   SELECT
-    p.id, p.affiliate__id, p.currency, p.created,
-    row_number() OVER (PARTITION BY p.affiliate__id, p.currency ORDER BY p.created DESC, p.id) AS place
+    p.id, p.affiliate__id, p.currency, p.created, s.seen_at,
+    row_number() OVER (
+      PARTITION BY p.affiliate__id, p.currency ORDER BY greatest(p.created, s.seen_at) DESC, p.id
+    ) AS place
   FROM {DATASET}.payments AS p
+  JOIN {DATASET}.{PAYMENTS_SEEN} AS s ON s.id = p.id
   LEFT JOIN named AS n ON n.id = p.id
   WHERE p.vanished_at IS NULL
     AND (n.conversions IS DISTINCT FROM p.total_conversions OR n.commission IS DISTINCT FROM p.commission_total)
@@ -105,7 +118,7 @@ latest AS (
 SELECT date_trunc('month', c.created), max(p.id)
 FROM {DATASET}.conversions AS c
 JOIN latest AS p
-  ON p.currency = c.currency AND p.place = 1 AND p.created >= c.read_at
+  ON p.currency = c.currency AND p.place = 1 AND (p.created >= c.read_at OR p.seen_at > c.read_at)
   AND (p.affiliate__id IS NULL OR p.affiliate__id = coalesce(c.affiliate_id, c.affiliate__id))
 WHERE c.created < $before AND c.vanished_at IS NULL
   AND c.status IN ('APPROVED', 'PENDING') AND c.payment_status IS DISTINCT FROM 'PAID'
@@ -162,6 +175,9 @@ def late_months(
 
     with warehouse.session() as session:
         _create(session)
+        session.query(CREATE_PAYMENTS_SEEN)
+        if session.columns(DATASET, "payments"):
+            session.query(SEE_PAYMENTS)
         add(_rows(session, UNACCOUNTED_PAYMENTS, before), "payment {}")
         add(_rows(session, UNDONE_PAYMENTS, before), "payment {} is gone")
         add(_rows(session, OTHER_TOTALS, before), "{} other totals")

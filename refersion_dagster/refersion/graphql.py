@@ -11,7 +11,6 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -30,7 +29,7 @@ from refersion_dagster.refersion.errors import (
 )
 from refersion_dagster.refersion.http import Transport
 from refersion_dagster.refersion.schema import INTROSPECTION, AccountSchema, parse_schema
-from refersion_dagster.refersion.selection import Selection, build_count, build_query, select_by_trial, select_offered
+from refersion_dagster.refersion.selection import Selection, build_query, select_by_trial, select_offered
 from refersion_dagster.refersion.slice_reading import Page, Slice
 
 logger = logging.getLogger(__name__)
@@ -173,7 +172,7 @@ class GraphQL:
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise UnexpectedAnswer(f"the answer's {name} are no list of objects.", operation=f"graphql {name}")
         if not selection.offers("id"):
-            return Page(rows, list(map(fingerprint, rows)), _announced(data, name), unique=False)
+            return Page(rows, list(map(fingerprint, rows)), announced(data, name), unique=False)
         ids = [row.get("id") for row in rows]
         kinds = set(map(type, ids))
         if float in kinds and not self.exact:
@@ -189,21 +188,7 @@ class GraphQL:
                 value=ids[at],
                 wanted="an id, which a row must have",
             )
-        return Page(rows, ids, _announced(data, name))
-
-    def counts(self, selection: Selection, slices: Sequence[Slice]) -> list[int | None]:
-        """How many rows pageInfo says each slice has, concurrently, in the order given; None where it does not say.
-
-        Documented as possibly wrong where filters are used: to be compared with what is known before it is believed.
-        Raises as `execute`.
-        """
-        name = selection.entity.name
-
-        def one(of: Slice) -> int | None:
-            return _announced(self.execute(build_count(selection, of), f"{name} count"), name)
-
-        with ThreadPoolExecutor(self.transport.throttle.limit, thread_name_prefix="refersion") as pool:
-            return list(pool.map(one, slices))
+        return Page(rows, ids, announced(data, name))
 
 
 def fingerprint(row: dict[str, Any]) -> str:
@@ -211,7 +196,8 @@ def fingerprint(row: dict[str, Any]) -> str:
     return json.dumps(row, sort_keys=True, default=str)
 
 
-def _announced(data: dict[str, Any], name: str) -> int | None:
+def announced(data: dict[str, Any], name: str) -> int | None:
+    """How many rows pageInfo says that a list has; None where it does not say."""
     found: Any = data
     for key in ("pageInfo", "total_results", name):
         found = found.get(key) if isinstance(found, dict) else None

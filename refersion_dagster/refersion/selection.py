@@ -320,16 +320,6 @@ def build_query(selection: Selection, one: Slice, offset: int, first: int, of_pa
     return f"{{ {', '.join(parts)} }}"
 
 
-def build_count(selection: Selection, one: Slice) -> str:
-    """The query for the number of rows of a slice, with its bounds as they are: both seconds are inside it."""
-    arguments = ["first: 1"]
-    if one.window:
-        arguments += [f"created_from: {one.window.start_seconds}", f"created_to: {one.window.end_seconds - 1}"]
-    arguments += [f"{name}: {json.dumps(value)}" for name, value in one.filters]
-    name = selection.entity.name
-    return f"{{ {name} ({', '.join(arguments)}) {{ id }}, pageInfo {{ total_results {{ {name} }} }} }}"
-
-
 def everything(arguments: frozenset[str]) -> str:
     """The argument that asks for a whole list in one answer, where there is one."""
     return next((f"{name}: {EVERYTHING}" for name in ("first", "limit") if name in arguments), "")
