@@ -118,7 +118,9 @@ def load(sandbox: SandboxServer, full: Path, folder: Path, partial: Partial) -> 
             session.native(f"DELETE FROM refersion_data.{table}")
     sandbox.configure(**partial.switches)
     bare = account_of(sandbox, **dict.fromkeys(partial.without))
-    outcome = materialise(bare, warehouse, *(f"refersion/{table}" for table in tables), config={"full_reload": True})
+    # Details are read of changed affiliates alone, unless it is said otherwise.
+    config = {"full_reload": True, "all_details": True}
+    outcome = materialise(bare, warehouse, *(f"refersion/{table}" for table in tables), config=config)
     assert outcome.success, outcome.failure
     if partial.tests_counted:
         tests = ", ".join(str(row.id) for row in sandbox.account.conversions.values() if row.is_test_conversion)

@@ -94,6 +94,14 @@ PARTIAL = [
         known=("commission_monthly.sales",),
     ),
     Partial(
+        "no details of affiliates",
+        ("affiliate_get",),
+        {"plan_excludes": ["/affiliate/get"]},
+        lacks=("affiliate_get",),
+        unknown=("affiliates.company",),
+        known=("affiliates.affiliate_id", "payout_preview.payable_now"),
+    ),
+    Partial(
         "REST not in the plan",
         REST,
         {"plan_excludes": list(PATHS)},

@@ -32,6 +32,7 @@ needs:
   name: affiliates.name | affiliates.first_name | affiliate_get.first_name | affiliate_list.first_name
   email: affiliates.email | affiliate_get.email | affiliate_list.email
   status: affiliates.status | affiliate_get.status | affiliate_list.status
+  company: affiliate_get.company_name
   offer_id: affiliate_list.offer_id | affiliate_get.offer_id
   has_paypal_email: affiliates.paypal_email
   in_list: affiliate_list.id
