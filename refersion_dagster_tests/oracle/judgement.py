@@ -1,8 +1,8 @@
 """Figures held against what was true: each is equal to it, bounds that hold it, or not known.
 
 What Refersion deleted leaves every figure, those of earlier months too; so does it leave the truth here. A conversion
-counts in all months for the affiliate that it has now. Of what changed more than once between two readings the outcome
-is known: the movement is its, and the commission the one that was read.
+counts in each month for the affiliate that it had then. Of what changed more than once between two readings the outcome
+is known: the movement is its, and commission and affiliate are those that were read. So it is before the first reading.
 """
 
 from __future__ import annotations
@@ -145,8 +145,7 @@ LINES = {"newly_due": "newly_due", "manual_credits": "manual", "reversed": "reve
 
 
 def as_read(log: EventLog, readings: Sequence[int]) -> EventLog:
-    """The events with the affiliate that each conversion has now and the commission that was read next."""
-    whose = owners(log)
+    """The events with the affiliate and the commission that were read next."""
     next_read = {(event.kind, event.id, bisect_left(readings, event.at)): event.after for event in log}
     shown: list[Event] = []
     states: dict[tuple[str, int], Any] = {}
@@ -154,7 +153,7 @@ def as_read(log: EventLog, readings: Sequence[int]) -> EventLog:
         key = (event.kind, event.id)
         after, read = event.after, next_read[(*key, bisect_left(readings, event.at))]
         if event.kind == CONVERSION and after and read:
-            after = after._replace(affiliate_id=whose[event.id], commission_total=read.commission_total)
+            after = after._replace(affiliate_id=read.affiliate_id, commission_total=read.commission_total)
         if after != states.get(key):
             shown.append(event._replace(before=states.get(key), after=after))
             states[key] = after
@@ -163,14 +162,13 @@ def as_read(log: EventLog, readings: Sequence[int]) -> EventLog:
 
 def outcomes_of(log: EventLog, readings: Sequence[int]) -> EventLog:
     """Of the events of a row between two readings one, from the state before to the last, when that began. Conversions
-    have the affiliate that they have now, and stay paid when they are denied afterwards."""
-    whose = owners(log)
+    stay paid when they are denied afterwards."""
 
     def known(event: Event, state: Any) -> Any:
         if event.kind != CONVERSION or state is None:
             return state
         status = APPROVED if state.is_paid else state.status
-        return state._replace(affiliate_id=whose[event.id], status=status)
+        return state._replace(status=status)
 
     found: dict[tuple[str, int, int], Event] = {}
     for event in log:
@@ -178,11 +176,6 @@ def outcomes_of(log: EventLog, readings: Sequence[int]) -> EventLog:
         before = found[key].before if key in found else known(event, event.before)
         found[key] = event._replace(before=before, after=known(event, event.after))
     return EventLog(one for one in sorted(found.values(), key=lambda one: one.at) if one.before != one.after)
-
-
-def owners(log: EventLog) -> dict[int, int]:
-    """The last affiliate of each conversion."""
-    return {event.id: event.after.affiliate_id for event in log if event.kind == CONVERSION and event.after}
 
 
 def compare(values: tuple[Decimal, ...], true: Decimal) -> str:

@@ -40,6 +40,7 @@ class State:
     status: str
     is_paid: bool
     commission: Decimal
+    affiliate_id: str
 
     @property
     def due(self) -> Decimal | None:
@@ -85,7 +86,7 @@ class Life:
             "currency": self.currency,
             "created": self.states[0].since,
             "updated": self.now.since if self.tells else None,
-            "affiliate_id": f"{self.number % 3}",
+            "affiliate_id": self.now.affiliate_id,
             "read_at": READ_AT,
         }
 
@@ -121,6 +122,7 @@ class Life:
             "total": self.row()["total"],
             "commission_total": state.commission,
             "currency": self.currency,
+            "affiliate_id": state.affiliate_id,
             "updated": state.since if self.tells else None,
         }
 
@@ -158,7 +160,7 @@ EDGES = [
 # Months end at any of these distances from midnight in UTC.
 HOURS = [-14, -6, -5, -4, -2, -1, 0, 1, 4, 5, 6, 14]
 GAPS = [timedelta(seconds=2), timedelta(hours=1), timedelta(hours=7), timedelta(days=3), timedelta(days=29)]
-ACTIONS = ("approve", "approve", "approve", "pay", "pay", "deny", "reopen", "take payment back", "correct")
+ACTIONS = ("approve", "approve", "approve", "pay", "pay", "deny", "reopen", "take payment back", "correct", "move")
 AMOUNTS = st.decimals(min_value="0.0001", max_value=10**6, places=4) | st.sampled_from([Decimal("5"), Decimal("1200")])
 
 
@@ -176,33 +178,36 @@ def lives(draw: st.DrawFn, number: int = 0) -> Life:
         hours=draw(st.sampled_from(HOURS)), seconds=draw(st.integers(-1, 1))
     )
     status, is_paid, commission = draw(st.sampled_from(["PENDING", "PENDING", "APPROVED"])), False, amount()
-    found: list[tuple[datetime, str, bool, Decimal]] = [(since, status, is_paid, commission)]
+    affiliate = number % 3
+    found: list[tuple[datetime, str, bool, Decimal, int]] = [(since, status, is_paid, commission, affiliate)]
     for action in draw(st.lists(st.sampled_from(ACTIONS), max_size=6)):
-        before = (status, is_paid, commission)
+        before = (status, is_paid, commission, affiliate)
         if action == "pay" and status == "APPROVED":
             is_paid = True
         elif action == "take payment back":
             is_paid = False
         elif action == "correct":
             commission = amount()
+        elif action == "move":
+            affiliate = (affiliate + 1) % 3
         elif action in ("approve", "deny", "reopen"):
             status = {"approve": "APPROVED", "deny": "DENIED", "reopen": "PENDING"}[action]
-        if (status, is_paid, commission) == before:
+        if (status, is_paid, commission, affiliate) == before:
             continue
         since += draw(st.sampled_from(GAPS))
         if since >= READ_AT:
             break
-        found.append((since, status, is_paid, commission))
+        found.append((since, status, is_paid, commission, affiliate))
     ends = [moment for moment, *_ in found[1:]] + [READ_AT]
     # Not is_paid: what was to happen after the last reading did not.
     is_paid_now = found[-1][2]
-    payments = [at for at, (_, _, paid, _) in enumerate(found) if paid and not found[at - 1][2]]
+    payments = [at for at, (_, _, paid, *_) in enumerate(found) if paid and not found[at - 1][2]]
     states = []
-    for at, ((moment, word, paid, due), end) in enumerate(zip(found, ends, strict=True)):
+    for at, ((moment, word, paid, due, whose), end) in enumerate(zip(found, ends, strict=True)):
         seen_at = moment + (end - moment) / 2
         # The payment there is has a date of its own.
         known = tells or (is_paid_now and at == payments[-1])
-        states.append(State(moment, seen_at, moment if known else seen_at, word, paid, due))
+        states.append(State(moment, seen_at, moment if known else seen_at, word, paid, due, f"{whose}"))
     return Life(number, kind, draw(st.sampled_from(["USD", "EUR"])), tuple(states), tells)
 
 

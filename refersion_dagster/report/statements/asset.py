@@ -41,6 +41,7 @@ GROUP = "statements"
 KEY = dg.AssetKey(["report", "statements"])
 READS = (
     "commission_roll_forward",
+    "conversion_states",
     "due_periods",
     "due_bounds",
     "conversions",
@@ -166,7 +167,8 @@ def make(
     unknown = not_known(session, issue.month)
     if not config.allow_unknown:
         refuse_unknown(unknown, issue)
-    found, rolled = statements(session, issue.month), roll_forward(session, issue.month)
+    found = statements(session, issue.month)
+    rolled = {name: lines for name, lines in roll_forward(session, issue.month).items() if name not in unknown}
     everyones = [one for one in found if one.currency not in unknown]
     partly = bounded(session, issue.month, found, unknown)
     sums, bounds = by_currency(everyones), rolled_bounds(session, issue.month)

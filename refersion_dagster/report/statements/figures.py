@@ -12,83 +12,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from refersion_dagster.report.statements.effects import EFFECTS
 from refersion_dagster.warehouse import Session
 
 ROWS_AT_ONCE = 20_000
-
-# What a stretch of due_periods does to the month: its movements, as commission_roll_forward has them, and whether it
-# was due when the month began and when it ended. Dates after the last reading belong to its month, there as here.
-EFFECTS = """
-last AS (
-  SELECT max(CAST(date_trunc('month', today) AS DATE)) AS month, max(timezone) AS timezone
-  FROM refersion_summaries.data_as_of
-),
-
-periods AS (
-  SELECT
-    p.*,
-    -- Where the month is not known, it is one before or after those of which opening and closing are known.
-    least(
-      coalesce(
-        p.from_month, CAST(date_trunc('month', p.due_from_latest AT TIME ZONE l.timezone) AS DATE)
-      ), l.month
-    ) AS came_in,
-    CASE
-      WHEN p.left_as IS NOT NULL
-        THEN least(
-          coalesce(
-            p.until_month, CAST(date_trunc('month', p.due_until_latest AT TIME ZONE l.timezone) AS DATE)
-          ), l.month
-        )
-    END AS left_in
-  FROM refersion_summaries.due_periods AS p
-  CROSS JOIN last AS l
-),
-
-effects AS (
-  SELECT
-    conversion_id,
-    affiliate_id,
-    currency,
-    came_in = $month OR coalesce(left_in = $month, FALSE) AS moved,
-    CASE WHEN came_in < $month AND (left_in IS NULL OR left_in >= $month) THEN amount ELSE 0 END AS opening,
-    CASE WHEN came_in <= $month AND (left_in IS NULL OR left_in > $month) THEN amount ELSE 0 END AS closing,
-    CASE
-      WHEN came_in <> $month OR kind IN ('manual credit', 'cancellation') THEN 0
-      WHEN came_as = 'approved' THEN amount
-      WHEN came_as = 'corrected' AND amount > amount_before THEN amount - amount_before
-      ELSE 0
-    END AS approved,
-    CASE
-      WHEN came_in = $month AND kind = 'manual credit' AND came_as <> 'payment taken back'
-        THEN amount - coalesce(amount_before, 0)
-      ELSE 0
-    END AS adjustments,
-    CASE
-      WHEN came_in <> $month OR kind = 'manual credit' OR came_as = 'payment taken back' THEN 0
-      WHEN kind = 'cancellation' THEN coalesce(amount_before, 0) - amount
-      WHEN came_as = 'corrected' AND amount < amount_before THEN amount_before - amount
-      ELSE 0
-    END
-    + CASE WHEN left_in = $month AND left_as = 'reversed' THEN amount ELSE 0 END AS reversed,
-    CASE WHEN left_in = $month AND left_as = 'paid' THEN amount ELSE 0 END
-    - CASE WHEN came_in = $month AND came_as = 'payment taken back' THEN amount ELSE 0 END AS paid
-  FROM periods
-  WHERE came_in = $month
-    OR left_in = $month
-    OR (came_in < $month AND (left_in IS NULL OR left_in > $month))
-),
-
-made AS (
-  SELECT
-    conversion_id,
-    affiliate_id,
-    currency,
-    CASE WHEN kind = 'order' AND state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END AS earned
-  FROM refersion_summaries.conversions
-  WHERE booked_month = $month
-)
-"""
 
 
 def by_affiliate(source: str, amounts: Sequence[str]) -> str:
@@ -160,7 +87,8 @@ concerned AS (
     coalesce(m.reversed, 0) AS reversed,
     coalesce(m.paid, 0) AS paid
   FROM moved AS m
-  FULL JOIN made AS b ON b.conversion_id = m.conversion_id AND b.currency = m.currency
+  FULL JOIN made AS b
+    ON b.conversion_id = m.conversion_id AND b.currency = m.currency AND b.affiliate_id = m.affiliate_id
 )
 
 SELECT
@@ -232,7 +160,8 @@ class Lines(NamedTuple):
     Args:
         earned: commission of orders made in the month, pending or approved; beside the sum.
         approved: what became due (newly_due of commission_roll_forward).
-        adjustments: manual credits, less negative ones.
+        adjustments: manual credits, less negative ones; conversions that were due and moved here from another
+            affiliate, less those that moved away.
         reversed: what was due and is not any more without having been paid; positive amounts lower the balance.
         paid: positive amounts lower the balance.
     """

@@ -18,23 +18,16 @@ from refersion_dagster.report.statements.figures import (
 from refersion_dagster.report.statements.ties import Difference
 from refersion_dagster.warehouse import Session
 
-NOT_KNOWN = """
-SELECT currency, CASE WHEN closing_due IS NULL THEN basis ELSE 'what was due when it began is not known' END
-FROM refersion_summaries.commission_roll_forward
-WHERE month = $month
-  AND (opening_due IS NULL OR newly_due IS NULL OR paid IS NULL OR closing_due IS NULL)
-ORDER BY currency
-"""
-
 # In the running month the closing is what is due now, which is known.
-BALANCES = f"""
-WITH now AS (
+STRETCHES = """
+now AS (
   SELECT max(CAST(date_trunc('month', today) AS DATE)) AS month
   FROM refersion_summaries.data_as_of
 ),
 
 stretches AS (
   SELECT
+    b.conversion_id,
     b.affiliate_id,
     b.currency,
     CASE
@@ -46,10 +39,36 @@ stretches AS (
       ELSE 0
     END AS at_end,
     b.lowest,
-    b.highest
+    b.highest,
+    b.lowest_of_all,
+    b.highest_of_all
   FROM refersion_summaries.due_bounds AS b
   CROSS JOIN now AS n
-),
+)
+"""
+
+# What is known of all affiliates together may not be known of each.
+NOT_KNOWN = f"""
+WITH {STRETCHES}
+
+SELECT currency, CASE WHEN closing_due IS NULL THEN basis ELSE 'what was due when it began is not known' END
+FROM refersion_summaries.commission_roll_forward
+WHERE month = $month
+  AND (opening_due IS NULL OR newly_due IS NULL OR paid IS NULL OR closing_due IS NULL)
+UNION ALL
+SELECT r.currency, 'when conversions moved from one affiliate to another is not known'
+FROM refersion_summaries.commission_roll_forward AS r
+WHERE r.month = $month
+  AND r.opening_due IS NOT NULL AND r.newly_due IS NOT NULL AND r.paid IS NOT NULL AND r.closing_due IS NOT NULL
+  AND EXISTS (
+    SELECT 1 FROM stretches AS s
+    WHERE s.currency = r.currency AND (s.at_begin = 1 OR s.at_end = 1) AND s.lowest <> s.highest
+  )
+ORDER BY 1
+"""  # noqa: S608 - all parts are ours
+
+BALANCES = f"""
+WITH {STRETCHES},
 
 balances AS (
   SELECT
@@ -70,11 +89,30 @@ balances AS (
 {by_affiliate("balances", ("opening_lowest", "opening_highest", "closing_lowest", "closing_highest"))}
 """  # noqa: S608 - all parts are ours
 
-ROLLED = """
-SELECT currency, paid, closing_lowest, closing_highest
-FROM refersion_summaries.commission_roll_forward
-WHERE month = $month
-"""
+# Of a conversion that moved at an unknown time, each of two affiliates may have had all of it. Of others the bounds
+# have to be those of the roll-forward.
+ROLLED = f"""
+WITH {STRETCHES},
+
+moved AS (
+  SELECT currency, sum(lowest_of_all - lowest) AS lowest, sum(highest - highest_of_all) AS highest
+  FROM stretches
+  WHERE at_end = 1
+    AND conversion_id IN (
+      SELECT conversion_id FROM refersion_summaries.conversion_states WHERE affiliate_id <> affiliate_before
+    )
+  GROUP BY currency
+)
+
+SELECT
+  r.currency,
+  r.paid,
+  CAST(r.closing_lowest - coalesce(m.lowest, 0) AS DECIMAL(38, 4)),
+  CAST(r.closing_highest + coalesce(m.highest, 0) AS DECIMAL(38, 4))
+FROM refersion_summaries.commission_roll_forward AS r
+LEFT JOIN moved AS m ON m.currency = r.currency
+WHERE r.month = $month
+"""  # noqa: S608 - all parts are ours
 
 
 class Bounds(NamedTuple):
@@ -128,7 +166,10 @@ def not_known(session: Session, month: date) -> dict[str, str]:
 
 
 def rolled_bounds(session: Session, month: date) -> dict[str, tuple[Decimal | None, Bounds]]:
-    """What was paid in the month, and between which amounts the closing lies, from commission_roll_forward."""
+    """What was paid in the month, and between which amounts the closing lies, from commission_roll_forward.
+
+    The bounds are those of all affiliates added up, wider where conversions moved between them at an unknown time.
+    """
     found = session.query(ROLLED, month=month)
     return {currency: (paid, Bounds(lowest, highest)) for currency, paid, lowest, highest in found}
 

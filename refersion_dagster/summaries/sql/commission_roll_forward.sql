@@ -81,7 +81,8 @@ came AS (
       CASE
         WHEN kind IN ('manual credit', 'cancellation') THEN 0
         WHEN came_as = 'approved' THEN amount
-        WHEN came_as = 'corrected' AND amount > amount_before THEN amount - amount_before
+        -- What moves between affiliates leaves and comes within the currency: only what was changed with it counts.
+        WHEN came_as IN ('corrected', 'moved') AND amount > amount_before THEN amount - amount_before
         ELSE 0
       END
     ) AS newly_due,
@@ -95,7 +96,7 @@ came AS (
       CASE
         WHEN kind = 'manual credit' OR came_as = 'payment taken back' THEN 0
         WHEN kind = 'cancellation' THEN coalesce(amount_before, 0) - amount
-        WHEN came_as = 'corrected' AND amount < amount_before THEN amount_before - amount
+        WHEN came_as IN ('corrected', 'moved') AND amount < amount_before THEN amount_before - amount
         ELSE 0
       END
     ) AS reversed,
@@ -156,7 +157,7 @@ months AS (
 
 -- A few thousand groups of all conversions.
 stretches AS (
-  SELECT currency, from_month, until_month, sum(lowest) AS lowest, sum(highest) AS highest
+  SELECT currency, from_month, until_month, sum(lowest_of_all) AS lowest, sum(highest_of_all) AS highest
   FROM refersion_summaries.due_bounds
   GROUP BY currency, from_month, until_month
 ),

@@ -14,6 +14,10 @@ columns:
   step: Number of the state; ascending in time.
   state: pending, due, paid (also where it was denied afterwards) or neither.
   state_before: The state before; NULL of the first.
+  affiliate_id: >
+    Affiliate then: of what was paid, the one whom the payment paid, where the account says so; else the one that the
+    reading showed. Moves of what is paid already are no states.
+  affiliate_before: Affiliate in the state before; NULL of the first.
   amount: Commission then.
   amount_before: Commission in the state before.
   currency: Currency then.
@@ -45,7 +49,18 @@ needs:
   held_until: *paid
   next_began_by: *paid
 */
-WITH seen AS (
+-- Histories may have been begun before the affiliate was kept: it had the first one that is known.
+WITH first_known AS (
+  SELECT id, affiliate_id
+  FROM (
+    SELECT id, affiliate_id, row_number() OVER (PARTITION BY id ORDER BY seen_at) AS place
+    FROM refersion_data.conversion_history
+    WHERE affiliate_id IS NOT NULL
+  ) AS h
+  WHERE place = 1
+),
+
+seen AS (
   SELECT
     h.id,
     h.seen_at,
@@ -62,10 +77,13 @@ WITH seen AS (
     END AS state,
     h.commission_total AS amount,
     h.currency,
+    coalesce(h.affiliate_id, k.affiliate_id, c.affiliate_id) AS affiliate_id,
+    p.affiliate__id AS payee_id,
     p.created AS payment_at,
     row_number() OVER (PARTITION BY h.id ORDER BY h.seen_at DESC) AS place
   FROM refersion_data.conversion_history AS h
   JOIN refersion_summaries.conversions AS c ON c.conversion_id = h.id
+  LEFT JOIN first_known AS k ON k.id = h.id
   LEFT JOIN refersion_data.payments AS p ON p.id = h.payment_id
 ),
 
@@ -83,8 +101,11 @@ now AS (
     END AS state,
     c.commission AS amount,
     c.currency,
+    c.affiliate_id,
+    p.affiliate__id AS payee_id,
     c.created_at
   FROM refersion_summaries.conversions AS c
+  LEFT JOIN refersion_data.payments AS p ON p.id = c.payment_id
 ),
 
 entries AS (
@@ -97,6 +118,7 @@ entries AS (
     state,
     amount,
     currency,
+    CASE WHEN state = 'paid' THEN coalesce(payee_id, affiliate_id) ELSE affiliate_id END AS affiliate_id,
     payment_at
   FROM seen
   UNION ALL
@@ -110,10 +132,15 @@ entries AS (
     n.state,
     n.amount,
     n.currency,
+    CASE WHEN n.state = 'paid' THEN coalesce(n.payee_id, n.affiliate_id) ELSE n.affiliate_id END AS affiliate_id,
     CAST(NULL AS TIMESTAMPTZ) AS payment_at
   FROM now AS n
   LEFT JOIN seen AS s ON s.id = n.id AND s.place = 1
-  WHERE s.id IS NULL OR s.state <> n.state OR s.amount <> n.amount OR s.currency <> n.currency
+  WHERE s.id IS NULL
+    OR s.state <> n.state
+    OR s.amount <> n.amount
+    OR s.currency <> n.currency
+    OR (s.affiliate_id <> n.affiliate_id AND n.state <> 'paid')
 ),
 
 compared AS (
@@ -125,7 +152,8 @@ compared AS (
     row_number() OVER (PARTITION BY e.id ORDER BY e.seen_at) AS step,
     lag(e.state) OVER (PARTITION BY e.id ORDER BY e.seen_at) AS state_before,
     lag(e.amount) OVER (PARTITION BY e.id ORDER BY e.seen_at) AS amount_before,
-    lag(e.currency) OVER (PARTITION BY e.id ORDER BY e.seen_at) AS currency_before
+    lag(e.currency) OVER (PARTITION BY e.id ORDER BY e.seen_at) AS currency_before,
+    lag(e.affiliate_id) OVER (PARTITION BY e.id ORDER BY e.seen_at) AS affiliate_before
   FROM entries AS e
   JOIN now AS n ON n.id = e.id
 ),
@@ -148,6 +176,7 @@ changes AS (
     OR c.state <> c.state_before
     OR c.amount <> c.amount_before
     OR c.currency <> c.currency_before
+    OR (c.affiliate_id <> c.affiliate_before AND (c.state <> 'paid' OR c.state_before <> 'paid'))
 ),
 
 dated AS (
@@ -178,6 +207,8 @@ SELECT
   o.step,
   o.state,
   o.state_before,
+  o.affiliate_id,
+  o.affiliate_before,
   CAST(o.amount AS DECIMAL(18, 4)) AS amount,
   CAST(o.amount_before AS DECIMAL(18, 4)) AS amount_before,
   o.currency,

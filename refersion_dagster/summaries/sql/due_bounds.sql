@@ -14,10 +14,16 @@ questions:
 columns:
   conversion_id: Conversion id.
   stretch: Number of the stretch.
-  affiliate_id: Affiliate of the conversion.
+  affiliate_id: >
+    Affiliate that the conversion had then. Where it is not known when it moved from one to another, each has a stretch of
+    the same time; of what no reading shows, it is the one that it was read with first.
   currency: Currency of the amounts.
-  lowest: The lowest amount that may have been due; of cancellations and negative credits below 0.
-  highest: The highest amount that may have been due.
+  lowest: The lowest amount that may have been due to the affiliate; of cancellations and negative credits below 0.
+  highest: The highest amount that may have been due to the affiliate.
+  lowest_of_all: >
+    The same, whoever had it: a conversion that moved is due to one of two affiliates, so that add up this one over all
+    of them.
+  highest_of_all: The highest amount, whoever had it.
   reason: >
     due (known), or why it is not known: before the first reading, between two readings, not read in between (due before
     and after, with more than two days between the readings) or not read since.
@@ -34,6 +40,8 @@ needs:
   until_month: *paid
   lowest: *paid
   highest: *paid
+  lowest_of_all: *paid
+  highest_of_all: *paid
   reason: *paid
   "*": *paid
 */
@@ -60,7 +68,6 @@ counted AS (
 states AS (
   SELECT
     s.*,
-    c.affiliate_id,
     c.created_at,
     c.changed_at,
     c.paid_at,
@@ -82,6 +89,7 @@ gaps AS (
   SELECT
     s.*,
     s.currency = s.currency_before AS is_same_currency,
+    coalesce(s.affiliate_id <> s.affiliate_before AND s.currency = s.currency_before, FALSE) AS is_moved,
     s.is_close AND s.is_dated AS is_one_change
   FROM states AS s
   WHERE s.began_after < s.began_by
@@ -154,12 +162,10 @@ read_days AS (
   GROUP BY d.day, n.ended_at
 ),
 
-stretches AS (
-  -- In the amount and the currency of this state.
+-- Between two readings, in the amount and the currency of this state.
+between_readings AS (
   SELECT
-    conversion_id,
-    affiliate_id,
-    currency,
+    g.*,
     CASE
       WHEN is_same_currency AND is_one_change AND state_before = 'due' THEN amount_before
       WHEN is_same_currency AND is_close AND state = 'due' AND state_before = 'due' THEN least(amount, amount_before)
@@ -177,9 +183,12 @@ stretches AS (
       WHEN state_before IS NULL THEN 'before the first reading'
       ELSE 'between two readings'
     END AS reason,
-    began_after AS held_from,
-    coalesce(approved_by, began_by) AS held_until
-  FROM gaps
+    coalesce(approved_by, began_by) AS until_at,
+    -- It was due, and moved by the one change there was. The date of a payment is none of a move before it.
+    is_moved AND is_one_change AND state_before = 'due' AND state <> 'paid' AS is_known_move,
+    is_moved AND (state_before = 'due' OR NOT is_close) AS may_be_of_before,
+    NOT is_moved OR state IN ('due', 'paid') OR NOT is_close AS may_be_of_this
+  FROM gaps AS g
   WHERE NOT (
     -- It was not due before, and is not now, or became so by the one change there was.
     state_before IS NULL AND state = 'pending'
@@ -190,9 +199,50 @@ stretches AS (
     )
     OR (state_before = state AND state IN ('pending', 'neither'))
   )
+),
+
+amounts AS (
+  SELECT
+    conversion_id,
+    affiliate_id,
+    currency,
+    CASE WHEN NOT is_moved THEN lowest WHEN may_be_of_this AND NOT is_known_move THEN low ELSE 0 END AS lowest,
+    CASE WHEN NOT is_moved THEN highest WHEN may_be_of_this AND NOT is_known_move THEN high ELSE 0 END AS highest,
+    lowest AS lowest_of_all,
+    highest AS highest_of_all,
+    reason,
+    began_after AS held_from,
+    until_at AS held_until
+  FROM between_readings
   UNION ALL
+  -- Of the affiliate that it moved from.
+  SELECT
+    conversion_id,
+    affiliate_before,
+    currency,
+    CASE WHEN is_known_move THEN amount_before ELSE low_before END,
+    CASE WHEN is_known_move THEN amount_before ELSE high_before END,
+    0,
+    0,
+    reason,
+    began_after,
+    until_at
+  FROM between_readings
+  WHERE may_be_of_before
+),
+
+-- Of one affiliate.
+stretches AS (
   -- In the currency of the state before.
-  SELECT conversion_id, affiliate_id, currency_before, low_before, high_before, 'between two readings', began_after, began_by
+  SELECT
+    conversion_id,
+    affiliate_before AS affiliate_id,
+    currency_before AS currency,
+    low_before AS lowest,
+    high_before AS highest,
+    'between two readings' AS reason,
+    began_after AS held_from,
+    began_by AS held_until
   FROM gaps
   WHERE currency <> currency_before
   UNION ALL
@@ -259,22 +309,34 @@ stretches AS (
   WHERE s.next_began_by IS NULL AND s.state = 'due' AND s.known_until < n.as_of AND s.settled_at < n.as_of
 ),
 
+all_of_it AS (
+  SELECT * FROM amounts
+  UNION ALL
+  SELECT
+    conversion_id, affiliate_id, currency, lowest, highest, lowest AS lowest_of_all, highest AS highest_of_all, reason,
+    held_from, held_until
+  FROM stretches
+),
+
 dated AS (
   SELECT
     s.*,
     CAST(date_trunc('month', held_from AT TIME ZONE $report_timezone) AS DATE) AS from_month,
     CAST(date_trunc('month', held_until AT TIME ZONE $report_timezone) AS DATE) AS until_month
-  FROM stretches AS s
-  WHERE lowest <> 0 OR highest <> 0
+  FROM all_of_it AS s
+  WHERE lowest <> 0 OR highest <> 0 OR lowest_of_all <> 0 OR highest_of_all <> 0
 )
 
 SELECT
   conversion_id,
-  row_number() OVER (PARTITION BY conversion_id ORDER BY held_from, held_until, lowest, highest, currency) AS stretch,
+  row_number() OVER (PARTITION BY conversion_id ORDER BY held_from, held_until, lowest, highest, currency, affiliate_id)
+    AS stretch,
   affiliate_id,
   currency,
   CAST(lowest AS DECIMAL(18, 4)) AS lowest,
   CAST(highest AS DECIMAL(18, 4)) AS highest,
+  CAST(lowest_of_all AS DECIMAL(18, 4)) AS lowest_of_all,
+  CAST(highest_of_all AS DECIMAL(18, 4)) AS highest_of_all,
   reason,
   held_from,
   from_month,

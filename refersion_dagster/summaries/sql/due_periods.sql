@@ -4,7 +4,8 @@ description: >
   When the commission of each conversion was due: the stretch of time from its approval until it was paid or the
   approval was taken back. commission_roll_forward adds these up, so the conversions behind each of its figures are
   found here by from_month and came_as, or by until_month and left_as. Most conversions have one stretch; another begins
-  where one was approved again, where a payment was taken back, or where Refersion changed the commission. What was
+  where one was approved again, where a payment was taken back, where Refersion changed the commission, or where it moved
+  to another affiliate: it leaves the one and comes to the other, each in the month of the move. What was
   approved and paid between two readings, or before the first one, was due for an unknown time until its payment.
 grain: one row per conversion and stretch of time
 primary_key: [conversion_id, step]
@@ -15,17 +16,21 @@ questions:
 columns:
   conversion_id: Conversion id.
   step: Which of the conversion's states known from the readings it began with; ascending in time.
-  affiliate_id: Affiliate of the conversion.
+  affiliate_id: >
+    Affiliate that the conversion had then; before the first reading, the one that it was read with first. Of what was
+    paid, the one whom the payment paid, where the account says so.
   currency: Currency of the amounts, as the conversion had it then.
   kind: What the conversion is (order, cancellation, manual credit or empty).
   amount: Commission that was due, as the conversion had it then.
-  amount_before: Commission before it was corrected; NULL where the stretch began otherwise.
-  came_as: approved, corrected (Refersion changed the commission while it was due) or payment taken back.
+  amount_before: Commission before it was corrected or moved; NULL where the stretch began otherwise.
+  came_as: >
+    approved, corrected (Refersion changed the commission while it was due), moved (from another affiliate while it was
+    due) or payment taken back.
   due_from: When it became due, UTC; NULL where it is not known to two days, see the two bounds.
   due_from_earliest: It became due at this moment or later, UTC.
   due_from_latest: It was due by this moment, UTC.
   from_month: First day of that month in the reporting time zone; NULL where the bounds lie in different months.
-  left_as: paid, reversed (approved no more) or corrected; NULL while it is still due.
+  left_as: paid, reversed (approved no more), corrected or moved (to another affiliate); NULL while it is still due.
   due_until: When it was due no more, UTC; NULL while it is, and where it is not known to two days.
   due_until_earliest: It was still due at this moment, UTC; NULL while it is.
   due_until_latest: It was due no more by this moment, UTC; NULL while it is.
@@ -50,10 +55,15 @@ needs:
 WITH changes AS (
   SELECT
     s.*,
-    c.affiliate_id,
     c.kind,
     coalesce(s.state_before, 'neither') AS before,
-    coalesce(s.state_before = 'due' AND s.currency = s.currency_before, FALSE) AS goes_on,
+    coalesce(s.state_before = 'due' AND s.currency = s.currency_before AND s.affiliate_id = s.affiliate_before, FALSE)
+      AS goes_on,
+    coalesce(
+      s.state_before = 'due' AND s.state IN ('due', 'paid')
+      AND s.currency = s.currency_before AND s.affiliate_id <> s.affiliate_before,
+      FALSE
+    ) AS is_move,
     -- To the moment where there was one change of which it is known; else between the two readings.
     CASE
       WHEN s.is_dated AND (s.is_close OR s.is_dated_by_payment) THEN s.began_by
@@ -63,15 +73,24 @@ WITH changes AS (
   JOIN refersion_summaries.conversions AS c ON c.conversion_id = s.conversion_id
 ),
 
+moves AS (
+  SELECT
+    x.*,
+    -- The date of a payment is none of a move before it.
+    CASE WHEN is_move AND state = 'paid' THEN began_after ELSE changed_after END AS came_after
+  FROM changes AS x
+),
+
 ordered AS (
   SELECT
     x.*,
     lead(state) OVER w AS next_state,
     lead(amount) OVER w AS next_amount,
     lead(goes_on) OVER w AS next_goes_on,
-    lead(changed_after) OVER w AS next_after,
+    lead(is_move) OVER w AS next_is_move,
+    lead(came_after) OVER w AS next_after,
     lead(is_close) OVER w AS next_is_close
-  FROM changes AS x
+  FROM moves AS x
   WINDOW w AS (PARTITION BY conversion_id ORDER BY step)
 ),
 
@@ -83,22 +102,24 @@ periods AS (
     currency,
     kind,
     amount,
-    CASE WHEN goes_on THEN amount_before END AS amount_before,
+    CASE WHEN goes_on OR is_move THEN amount_before END AS amount_before,
     CASE
       WHEN goes_on THEN 'corrected'
+      WHEN is_move THEN 'moved'
       WHEN state = 'due' AND before = 'paid' THEN 'payment taken back'
       ELSE 'approved'
     END AS came_as,
     CASE
-      WHEN state = 'due' OR goes_on THEN changed_after
+      WHEN state = 'due' OR goes_on OR is_move THEN came_after
       ELSE began_after
     END AS from_earliest,
-    CASE WHEN state = 'paid' THEN coalesce(approved_by, began_by) ELSE began_by END AS from_latest,
+    CASE WHEN state = 'paid' AND NOT is_move THEN coalesce(approved_by, began_by) ELSE began_by END AS from_latest,
     -- Approved and paid between two readings: not by one change.
-    is_close AND (state = 'due' OR goes_on) AS is_from_close,
+    is_close AND (state = 'due' OR goes_on OR is_move) AS is_from_close,
     CASE
       WHEN state = 'paid' THEN 'paid'
       WHEN next_state IS NULL THEN NULL
+      WHEN next_is_move THEN 'moved'
       WHEN next_state IN ('neither', 'pending') OR NOT next_goes_on THEN 'reversed'
       WHEN next_state = 'paid' AND next_amount = amount THEN 'paid'
       ELSE 'corrected'
