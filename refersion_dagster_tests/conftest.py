@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from refersion_dagster.sandbox import SandboxServer
@@ -120,10 +121,15 @@ def postgres(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture(scope="session")
-def empty_raw_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse with raw tables as the source creates them, which tests copy."""
-    database = tmp_path_factory.mktemp("raw") / "warehouse.duckdb"
-    create_raw_tables(database)
+def empty_raw_tables(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A warehouse with raw tables as the source creates them, which tests of all workers copy."""
+    folder = tmp_path_factory.getbasetemp()
+    database = (folder if worker_id == "master" else folder.parent) / "raw_tables.duckdb"
+    with FileLock(database.with_suffix(".lock")):
+        if not database.exists():
+            made = tmp_path_factory.mktemp("raw") / "warehouse.duckdb"
+            create_raw_tables(made)
+            made.rename(database)
     return database
 
 

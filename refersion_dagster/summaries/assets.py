@@ -1,6 +1,6 @@
 """Turns each summary into an asset `summaries/<name>`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -10,11 +10,10 @@ from refersion_dagster.documentation import answers
 from refersion_dagster.ingest.specs import asset_key as raw_key
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
-from refersion_dagster.summaries.ahead import BuildAhead
-from refersion_dagster.summaries.build import KeyNotUnique, SummaryFailed, put_in_place
+from refersion_dagster.summaries.build import KeyNotUnique, SummaryFailed, build
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.plot import plot
-from refersion_dagster.summaries.query import RAW_COLUMNS, Summary
+from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import InvalidSetting, ReportSettings
 from refersion_dagster.summaries.show import markdown_table
 from refersion_dagster.warehouse.sql import Value
@@ -43,7 +42,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
     """The asset that builds one summary beside the table there is and swaps the two.
 
     Args:
-        others: all summaries, this one too, in their order: for its column lineage and to build them ahead.
+        others: all summaries, this one too: for its column lineage.
     """
     header = summary.header
     key = asset_key(SUMMARIES, summary.name)
@@ -54,8 +53,6 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
         group_name=header.group,
         kinds={"sql"},
         owners=header.owners,
-        # Of what can run the one that comes first in their order, and all checks before: the next is built meanwhile.
-        op_tags={"dagster/priority": str(-1 - others.index(summary))},
         deps=[asset_key(schema, table) for schema, table in summary.depends_on],
         # In the asset itself, as the table is checked before it takes the place of the one there is.
         check_specs=[
@@ -82,12 +79,9 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         values = setting_values(settings)
         with warehouse.writing(context.log.info):
-            ahead = warehouse.shared("ahead", lambda: build_ahead(context, warehouse, others, values))
             try:
-                fresh = ahead.built(summary)
                 with warehouse.session() as session:
-                    built = put_in_place(session, summary, fresh)
-                    ahead.in_place(summary)
+                    built = build(session, summary, values)
                     plotted = plot(session, summary)
             except KeyNotUnique as error:
                 rows = dg.MetadataValue.md(markdown_table([*header.primary_key, "rows"], error.rows))
@@ -124,23 +118,6 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
         )
 
     return build_summary
-
-
-def build_ahead(
-    context: dg.AssetExecutionContext,
-    warehouse: Warehouse,
-    summaries: Sequence[Summary],
-    values: Mapping[str, Value],
-) -> BuildAhead:
-    """What builds the summaries of this run; with an executor of processes, of this one."""
-    # No public property tells which steps are this process's.
-    steps = set(context.get_step_execution_context().execution_plan.step_keys_to_execute)
-    return BuildAhead(
-        warehouse,
-        [one for one in summaries if asset_key(SUMMARIES, one.name).to_python_identifier() in steps],
-        values,
-        {table for table in RAW_COLUMNS if raw_key(table) in context.job_def.asset_layer.selected_asset_keys},
-    )
 
 
 def lineage(summary: Summary, others: Sequence[Summary]) -> dg.TableColumnLineage:

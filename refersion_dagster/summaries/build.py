@@ -74,33 +74,20 @@ def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> 
     return put_in_place(session, summary, build_beside(session, summary, settings))
 
 
-def translated(session: Session, summary: Summary, settings: Mapping[str, Value]) -> str | None:
-    """The SELECT with its values, in the database's own dialect; None where a value has to be asked of the database.
-
-    Args:
-        settings: values of the `$name`s, from ReportSettings.parameters().
-    """
-    if not FOUND_OUT.keys().isdisjoint(summary.file.parameters):
-        return None
-    return session.translated(bind(summary.file.tree, settings))
-
-
-def build_beside(session: Session, summary: Summary, settings: Mapping[str, Value], select: str | None = None) -> str:
+def build_beside(session: Session, summary: Summary, settings: Mapping[str, Value]) -> str:
     """Builds the table beside the one there is, and gives the name it has there.
 
     Args:
         settings: values of the `$name`s, from ReportSettings.parameters().
-        select: what `translated` gave, where that was done before.
 
     Raises SummaryFailed with the file and line.
     """
-    if select is None:
-        found_out = {name: ask(session) for name, ask in FOUND_OUT.items() if name in summary.file.parameters}
-        settings = {**settings, **found_out}
+    found_out = {name: ask(session) for name, ask in FOUND_OUT.items() if name in summary.file.parameters}
+    settings = {**settings, **found_out}
     try:
-        if unknown := unknown_columns(summary, load_gaps(session)):
-            select = session.translated(bind(without_unknown(summary, unknown), settings))
-        select = select or session.translated(bind(summary.file.tree, settings))
+        unknown = unknown_columns(summary, load_gaps(session))
+        tree = without_unknown(summary, unknown) if unknown else summary.file.tree
+        select = session.translated(bind(tree, settings))
         return session.build_beside(SUMMARIES, summary.name, select)
     except DatabaseException as error:
         absent = [

@@ -195,10 +195,7 @@ def known_tables(summaries: Iterable[str]) -> dict[str, Collection[str]]:
 
 
 def in_order(summaries: Iterable[Summary]) -> list[Summary]:
-    """Each summary after those it reads, in the order that leaves the least to wait for at the end.
-
-    First those that read no other; then those that others wait for, the longest row of them first; and of those that
-    nobody waits for, the ones that stand furthest behind.
+    """Each summary after those it reads.
 
     Raises SqlFileError for one that does not exist, or a circle.
     """
@@ -216,10 +213,4 @@ def in_order(summaries: Iterable[Summary]) -> list[Summary]:
         reads = {table: whole[table] for table in read[name]}
         whole[name] = replace(given[name], depends_on=tables[name], reads=reads)
         _check_needs(whole[name])
-    before, behind = dict.fromkeys(given, 0), dict.fromkeys(given, 0)
-    for name in sorted_:
-        before[name] = 1 + max((before[table] for table in read[name]), default=-1)
-    for name in reversed(sorted_):
-        for table in read[name]:
-            behind[table] = max(behind[table], 1 + behind[name])
-    return sorted(whole.values(), key=lambda one: (before[one.name] > 0, -behind[one.name], -before[one.name]))
+    return [*whole.values()]

@@ -105,9 +105,6 @@ class PostgresSession(Session):
                 raise
             raise trouble from error
 
-    def interrupt(self) -> None:
-        self._client.native_connection.cancel()
-
     def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
         return [(name, _type_name(kind)) for name, kind, _ in self.query(COLUMNS, schema=schema, table=table)]
 

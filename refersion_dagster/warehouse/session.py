@@ -67,7 +67,7 @@ class Session:
         return self.native(self.translated(bind(tree, parameters)))
 
     def translated(self, tree: exp.Expr) -> str:
-        """A statement in the database's own dialect. Asks nothing of the connection, so any thread may use it."""
+        """A statement in the database's own dialect."""
         return to_dialect(tree, DIALECT)
 
     def native(self, sql: str) -> list[Row]:
@@ -85,10 +85,6 @@ class Session:
         found = self._client.native_connection.sql(self.translated(bind(parse(sql), parameters)))
         for batch in found.to_arrow_reader(rows):
             yield pa.Table.from_batches([batch])
-
-    def interrupt(self) -> None:
-        """Ends the statement that another thread runs on this connection, with an error there; none does no harm."""
-        self._client.native_connection.interrupt()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -117,8 +113,7 @@ class Session:
         if stored == {"": " ".join(description.split()), **texts}:
             return
         with self.transaction():
-            for statement in comment_statements(schema, table, description, texts):
-                self.native(statement)
+            self.native(";\n".join(comment_statements(schema, table, description, texts)))
 
     def count(self, schema: str, table: str) -> int:
         """Rows of a table. Raises UndefinedTable."""

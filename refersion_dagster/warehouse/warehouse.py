@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from typing import Any, TypeVar
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import dagster as dg
 import dlt
@@ -20,8 +20,6 @@ from refersion_dagster.warehouse.session import Row, Session, UndefinedTable
 from refersion_dagster.warehouse.sql import Value
 
 SUMMARIES = "refersion_summaries"
-
-Shared = TypeVar("Shared")
 
 
 class Warehouse(dg.ConfigurableResource):
@@ -41,7 +39,6 @@ class Warehouse(dg.ConfigurableResource):
     _run: ExitStack | None = PrivateAttr(default=None)
     _is_held: bool = PrivateAttr(default=False)
     _busy: WarehouseBusy | None = PrivateAttr(default=None)
-    _shared: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Warehouse]:
@@ -52,7 +49,7 @@ class Warehouse(dg.ConfigurableResource):
         one step read for the next.
         """
         with ExitStack() as run:
-            self._run, self._is_held, self._busy, self._shared = run, False, None, {}
+            self._run, self._is_held, self._busy = run, False, None
             try:
                 yield self
             finally:
@@ -93,18 +90,6 @@ class Warehouse(dg.ConfigurableResource):
                 raise
             self._is_held = True
         yield
-
-    def shared(self, name: str, make: Callable[[], AbstractContextManager[Shared]]) -> Shared:
-        """What the steps of a run that write share: made by the first of them, and left at the run's end, before the
-        right to write is given back.
-
-        Raises RuntimeError outside of a run, or where the right to write was not taken.
-        """
-        if self._run is None or not self._is_held:
-            raise RuntimeError(f"{name} is shared by the steps of a run that holds the right to write")
-        if name not in self._shared:
-            self._shared[name] = self._run.enter_context(make())
-        return self._shared[name]
 
     @contextmanager
     def pipeline(self, progress: Any = None) -> Iterator[Pipeline]:

@@ -133,6 +133,14 @@ def reading(moment: datetime) -> Row:
 
 
 DAILY = [reading(READ_AT - timedelta(days=ago)) for ago in range(150, -1, -1)]
+# The same rows without a value each, which take longer to write down than the summaries to build.
+INSERT_DAILY = f"""
+INSERT INTO refersion_data.conversion_readings
+  (read_at, read_from, read_to, proven_by, currency)
+SELECT day, TIMESTAMPTZ '{DAILY[0]["read_from"]}', day, 'read', '(all)'
+FROM generate_series(
+  TIMESTAMPTZ '{DAILY[0]["read_at"]}', TIMESTAMPTZ '{DAILY[-1]["read_at"]}', INTERVAL 1 DAY) AS days(day)
+"""
 
 
 def watched(row: Row, approved: datetime | None = None) -> list[Row]:
@@ -228,7 +236,7 @@ class Books:
         with self.warehouse.session() as session:
             with_readings = session.columns("refersion_data", "conversion_readings")
             if with_readings and not session.count("refersion_data", "conversion_readings"):
-                insert(session, "conversion_readings", DAILY)
+                session.native(INSERT_DAILY)
                 session.query(FILL_SEEN_BEFORE)
             for summary in with_those_they_read(names):
                 build(session, summary, values)

@@ -72,35 +72,6 @@ class TestReading:
             ("refersion_summaries", "other"),
         }
 
-    def test_first_come_roots_then_the_longest_rows_and_of_what_nobody_reads_the_furthest(self) -> None:
-        reads = {
-            "a_leaf": ["root"],
-            "b_last": ["c_middle"],
-            "c_middle": ["d_start"],
-            "d_start": ["root"],
-            "far_leaf": ["d_start"],
-            "root": [],
-            "single": [],
-        }
-        files = {
-            name: file(
-                f"SELECT 'a' AS currency, 1 AS owed FROM {', '.join(f'refersion_summaries.{r}' for r in tables)}"
-            )
-            if tables
-            else file("SELECT 'a' AS currency, 1 AS owed")
-            for name, tables in reads.items()
-        }
-        ordered = in_order([parse(text, f"sql/{name}.sql") for name, text in files.items()])
-        assert [one.name for one in ordered] == [
-            "root",
-            "single",
-            "d_start",
-            "c_middle",
-            "b_last",
-            "far_leaf",
-            "a_leaf",
-        ]
-
     def test_comments_and_semicolons_in_texts_are_no_statements(self) -> None:
         select = "-- What is owed; a comment.\nSELECT currency, ';' AS owed FROM refersion_data.conversions"
         assert parse(file(select), PATH).columns == ("currency", "owed")
