@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,11 @@ from refersion_dagster.report.commissions.figures import report_figures
 from refersion_dagster.report.commissions.view import report_page
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster.summaries.build import FOUND_OUT, build_beside, put_in_place
+from refersion_dagster.summaries.build import build
 from refersion_dagster.summaries.knowledge import Gaps, load_gaps, unknown_columns
 from refersion_dagster.summaries.query import Summary, known_tables
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse import Session
-from refersion_dagster.warehouse.sql import DIALECT, bind, to_dialect
 from refersion_dagster_tests.location import account_of, materialise
 from refersion_dagster_tests.report.commissions.reporting import MADE
 from refersion_dagster_tests.summaries.hand_made import all_summaries
@@ -78,21 +76,9 @@ class Partial:
         return self.name
 
 
-@cache
-def select_of(name: str) -> str | None:
-    """The SELECT of a summary for DuckDB, translated once."""
-    summary = next(one for one in all_summaries() if one.name == name)
-    return (
-        None
-        if not FOUND_OUT.keys().isdisjoint(summary.file.parameters)
-        else to_dialect(bind(summary.file.tree, VALUES), DIALECT)
-    )
-
-
 def build_all(session: Session) -> None:
     for summary in all_summaries():
-        fresh = build_beside(session, summary, VALUES, select_of(summary.name))
-        put_in_place(session, summary, fresh)
+        build(session, summary, VALUES)
 
 
 def figures(session: Session) -> Figures:
