@@ -116,7 +116,8 @@ def _fields(selection: Selection, not_loaded: Mapping[str, str]) -> Check:
     if filled:
         remedies.append(f"{_some(filled)} will be read by one pass for each value.")
     if "is_test_conversion" in empty:
-        remedies.append("Test conversions cannot be told apart, so they count in every figure.")
+        looked_for = "Tests are looked for by Refersion's totals; where these do not tell them apart,"
+        remedies.append(f"{looked_for} they count in every figure.")
     if empty:
         remedies.append("What is lacking stays empty; Refersion's support may be able to open it.")
     return warned(name, told, " ".join(remedies), **details)

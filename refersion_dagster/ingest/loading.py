@@ -15,6 +15,7 @@ from refersion_dagster.ingest.absent import absent_conversions, mark_listed, mar
 from refersion_dagster.ingest.clicks import mark_vanished
 from refersion_dagster.ingest.counts import Counts
 from refersion_dagster.ingest.gaps import keep_gaps
+from refersion_dagster.ingest.hidden_tests import mark_known_tests, tell_tests_apart
 from refersion_dagster.ingest.history import TABLE, update_history
 from refersion_dagster.ingest.late import LateMonth, keep_first_totals, keep_totals, late_months, spans
 from refersion_dagster.ingest.readings import TABLE as READINGS
@@ -123,6 +124,8 @@ class Loader:
                 self._tried([CONVERSIONS], failures, lambda: self._load_late_months(with_totals))
             if CONVERSIONS not in failures:
                 self._tried([CONVERSIONS], failures, self._settle_absent)
+            if TOTALS in tables and not failures.keys() & {CONVERSIONS, TOTALS}:
+                self._tried([CONVERSIONS], failures, self._tell_tests_apart)
             if CONVERSIONS not in failures:
                 self._tried([CONVERSIONS], failures, lambda: self._settle(set(tables) - failures.keys()))
             if CONVERSIONS not in failures:
@@ -271,6 +274,20 @@ class Loader:
         gone = update_history(self.warehouse, self.read)
         self.context.log.info(f"{TABLE}: {gone:,} changes added, as conversions are gone")
 
+    def _tell_tests_apart(self) -> None:
+        """Finds the tests of an account that does not say which conversions are tests."""
+        report = self.report.table(CONVERSIONS)
+        lacks = "is_test_conversion" in report.fields_missing and not self.report.table(TOTALS).not_offered
+        if not lacks or not self.read:
+            return
+        account = self.refersion.account()
+        try:
+            upto = max(min(span.end, span.read_at) for span in self.read)
+            unknown = tell_tests_apart(self.warehouse, account.rest, upto, self.context.log.info)
+        finally:
+            account.close()
+        report.warnings = [f"This account does not say which conversions are tests. {unknown}"] if unknown else []
+
     def _settle(self, tables: set[str]) -> None:
         """Reads again what disagrees because the shop went on, before it is called a difference."""
         upto = max((span.end for span in self.read), default=None)
@@ -361,6 +378,8 @@ class Loader:
         if CONVERSIONS in tables:
             read = report.table(CONVERSIONS).spans
             self.read += read
+            if "is_test_conversion" in report.table(CONVERSIONS).fields_missing:
+                mark_known_tests(self.warehouse)
             added = update_history(self.warehouse, [])
             keep_totals(self.warehouse, read)
             if report is self.report:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
+from refersion_dagster.ingest.hidden_tests import tests_not_known
 from refersion_dagster.report.commissions.proof import Coverage
 from refersion_dagster.report.commissions.queries import rows
 from refersion_dagster.summaries.knowledge import everything_lacking, is_lacking, load_gaps
@@ -236,6 +237,7 @@ class Figures:
         not_shown: number of those that have none.
         lacking: tables and fields that the account does not offer, in words.
         tests_left_out: whether test conversions can be told apart, and so are in no figure.
+        tests_not_known: else what is not known of them, where Refersion's totals were asked.
     """
 
     as_of: AsOf | None
@@ -248,6 +250,7 @@ class Figures:
     coverage: list[Coverage] = field(default_factory=list)
     lacking: str = ""
     tests_left_out: bool = True
+    tests_not_known: str | None = None
 
 
 def months_before(month: date, number: int) -> date:
@@ -264,8 +267,9 @@ def report_figures(session: Session) -> Figures:
     gaps = load_gaps(session)
     lacking = everything_lacking(gaps)
     tests_left_out = not is_lacking(gaps, "conversions", "is_test_conversion")
+    unknown = None if tests_left_out else tests_not_known(session)
     if as_of is None:
-        return Figures(None, None, None, [], [], 0, control_totals, coverage, lacking, tests_left_out)
+        return Figures(None, None, None, [], [], 0, control_totals, coverage, lacking, tests_left_out, unknown)
     month = months_before(as_of.today.replace(day=1), 1)
     period = Period(month, months_before(month, 1))
     since, followed = months_before(month, CHARTED - 1), months_before(month, FOLLOWED - 1)
@@ -308,6 +312,7 @@ def report_figures(session: Session) -> Figures:
         coverage,
         lacking,
         tests_left_out,
+        unknown,
     )
 
 
