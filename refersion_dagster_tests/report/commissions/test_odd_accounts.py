@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
+from refersion_dagster.ingest import findings, hidden_tests
 from refersion_dagster.ingest.gaps import ADD, CREATE, FIELD
 from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.report.commissions.figures import (
@@ -253,6 +254,18 @@ def test_what_the_account_does_not_offer_is_named_and_tests_that_count_are_said_
     assert left_out not in page
     assert "Test conversions cannot be told apart on this account, so they count in every figure." in page
     assert "This account does not offer is_test_conversion, order_id." in page
+
+
+def test_tests_that_stay_unknown_are_in_the_first_lines_with_the_amount(books: Books) -> None:
+    books.add("affiliates", affiliate(1))
+    books.conversions(order(1, "100", "10"))
+    lack(books, ("conversions", "is_test_conversion"))
+    said = "2 test conversions with 6.00 USD commission cannot be told apart, and count in every figure."
+    with books.warehouse.session() as session:
+        findings.remember(session, hidden_tests.QUESTION, f"{hidden_tests.SOME}: 7 21.00 140.00", said)
+    page = page_of(books)
+    assert page.count(said) == 3  # in the first lines, in the proof, and about the figures
+    assert page.index(said) < page.index("<h2")
 
 
 def test_an_account_that_lacks_every_field_it_can_lack_has_a_report_without_made_up_figures(books: Books) -> None:
