@@ -1,6 +1,7 @@
 """Turns each summary into an asset `summaries/<name>`."""
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from typing import Any
 
 import dagster as dg
@@ -53,6 +54,8 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
         group_name=header.group,
         kinds={"sql"},
         owners=header.owners,
+        # A release that changes the SELECT shows the table as not of this version until it is built again.
+        code_version=sha256(summary.file.select.encode()).hexdigest()[:12],
         deps=[asset_key(schema, table) for schema, table in summary.depends_on],
         # In the asset itself, as the table is checked before it takes the place of the one there is.
         check_specs=[

@@ -11,7 +11,7 @@ from sqlglot.lineage import lineage
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
-from refersion_dagster.summaries.assets import summary_assets
+from refersion_dagster.summaries.assets import summary_asset, summary_assets
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.query import RAW_COLUMNS, in_order, load_summaries, parse
 from refersion_dagster.summaries.settings import ReportSettings
@@ -78,6 +78,19 @@ def test_a_raw_table_that_was_never_loaded_is_told_with_what_to_do(tmp_path: Pat
     assert not told.success
     assert f"{PATH}:13: " in told.failure
     assert "materialise refersion/conversions first" in told.failure
+
+
+class TestVersion:
+    def test_another_select_is_another_version_and_another_description_is_not(self) -> None:
+        first, same, other = (
+            summary_asset(one, [one]).get_asset_spec().code_version
+            for one in (
+                parse(HEADER + "SELECT 1 AS number", PATH),
+                parse(HEADER.replace("Numbers.", "Some numbers.") + "SELECT 1 AS number", PATH),
+                parse(HEADER + "SELECT 2 AS number", PATH),
+            )
+        )
+        assert first == same != other
 
 
 class TestMarkdownTable:
