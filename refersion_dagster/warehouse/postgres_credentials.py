@@ -15,7 +15,7 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.common.typing import TSecretStrValue
-from dlt.destinations.impl.postgres.configuration import PostgresCredentials
+from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration, PostgresCredentials
 
 from refersion_dagster.installation import install_command
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
@@ -49,6 +49,8 @@ class EncodedCredentials(PostgresCredentials):
     username: str | None = None  # type: ignore[assignment]
     password: TSecretStrValue | None = None  # type: ignore[assignment]
     host: str | None = None  # type: ignore[assignment]
+    # None where none is named: a port of ours would win over that of PGPORT or of a service.
+    port: int | None = None  # type: ignore[assignment]
 
     def to_native_representation(self) -> str:
         server = {"host": self.host, "port": self.port, "user": self.username, "password": self.password}
@@ -60,7 +62,19 @@ class EncodedCredentials(PostgresCredentials):
         """Which database, without user and password."""
         host = self.host or ""
         shown = f"[{host}]" if ":" in host else quote(host, safe=",")
-        return f"postgresql://{shown}:{self.get_query().get('port', self.port)}/{self.database}"
+        if not host and any(self.get_query().get(name) or os.environ.get(WITHOUT_HOST[name]) for name in WITHOUT_HOST):
+            return f"postgresql://{shown}{f':{self.port}' if self.port else ''}/{self.database}"
+        return f"postgresql://{shown}:{_port(self.port, self.get_query())}/{self.database}"
+
+
+@configspec(init=False)
+class Configuration(PostgresClientConfiguration):
+    """dlt's own, for a server that need not be named by its host."""
+
+    credentials: EncodedCredentials = None  # type: ignore[assignment]
+
+    def data_location(self) -> str:
+        return super().data_location() if self.credentials.host else self.credentials.location
 
 
 def postgres_credentials() -> EncodedCredentials:
@@ -77,9 +91,7 @@ def postgres_credentials() -> EncodedCredentials:
     destination = dlt.destinations.postgres()
     try:
         with Container().injectable_context(ConfigSectionContext(pipeline_name=PIPELINE)):
-            configuration = destination.configuration(
-                destination.spec()._bind_dataset_name(DATASET), accept_partial=True
-            )
+            configuration = destination.configuration(Configuration()._bind_dataset_name(DATASET), accept_partial=True)
     except ConfigurationException:
         raise WarehouseNotSet(f"PostgreSQL's credentials are not in a form that can be read. {HOW_TO_SET}") from None
     found: Any = configuration.credentials  # None where there is nothing at all
@@ -106,11 +118,16 @@ def postgres_credentials() -> EncodedCredentials:
     return credentials
 
 
-def _host(named: str | None, port: int, query: dict[str, Any]) -> str | None:
+def _port(named: int | None, query: dict[str, Any]) -> str:
+    """The port, as libpq finds it beside a host."""
+    return str(query.get("port") or named or os.environ.get("PGPORT") or 5432)
+
+
+def _host(named: str | None, port: int | None, query: dict[str, Any]) -> str | None:
     """The host or folder of sockets: of the address, else as libpq looks for one. Takes it out of the query."""
     if host := query.pop("host", None) or unquote(named or "") or os.environ.get("PGHOST"):
         return str(host)
     if any(name in query or os.environ.get(variable) for name, variable in WITHOUT_HOST.items()):
         return None
-    socket = f".s.PGSQL.{query.get('port', port)}"
+    socket = f".s.PGSQL.{_port(port, query)}"
     return next((folder for folder in SOCKETS if Path(folder, socket).exists()), SOCKETS[0])

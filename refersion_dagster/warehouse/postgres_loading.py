@@ -10,7 +10,7 @@ from dlt.common.destination.typing import PreparedTableSchema
 from dlt.destinations.impl.postgres.factory import PostgresTypeMapper, postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParquetCopyJob
 
-from refersion_dagster.warehouse.postgres_credentials import EncodedCredentials
+from refersion_dagster.warehouse.postgres_credentials import Configuration, EncodedCredentials
 
 
 class _Client(PostgresClient):
@@ -33,6 +33,8 @@ class _Types(PostgresTypeMapper):
 
 class _Destination(postgres):
     """dlt's PostgreSQL destination with what is above; to everybody else the same destination."""
+
+    spec = Configuration
 
     @property
     def destination_type(self) -> str:

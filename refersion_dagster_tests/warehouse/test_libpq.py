@@ -101,6 +101,37 @@ def test_what_is_left_out_comes_from_the_environment(
     assert warehouse.location.endswith(f":{postgres.server.port}/{postgres.name}")
 
 
+def test_the_port_comes_from_the_environment_unless_it_is_named(
+    at: PostgresWarehouse, postgres: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = str(postgres.server.port)
+    monkeypatch.setenv("PGPORT", port)
+    for host in (HOST, "%2Ftmp", ""):
+        warehouse = at(f"postgresql://{USER}:{quote(PASSWORD, safe='')}@{host}/{postgres.name}")
+        assert warehouse.query("SELECT current_database()") == [(postgres.name,)]
+        assert warehouse.location.endswith(f":{port}/{postgres.name}")
+    monkeypatch.setenv("PGPORT", "1")
+    warehouse = at(f"postgresql://{USER}:{quote(PASSWORD, safe='')}@{HOST}:{port}/{postgres.name}")
+    assert warehouse.query("SELECT current_database()") == [(postgres.name,)]
+
+
+@pytest.mark.parametrize("in_address", [True, False])
+def test_host_port_and_user_may_be_those_of_a_service(
+    at: PostgresWarehouse, postgres: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_address: bool
+) -> None:
+    file = tmp_path / "services.conf"
+    file.write_text(f"[books]\nhost={HOST}\nport={postgres.server.port}\nuser={USER}\npassword={PASSWORD}\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    if not in_address:
+        monkeypatch.setenv("PGSERVICE", "books")
+    warehouse = at(f"postgresql:///{postgres.name}{'?service=books' if in_address else ''}")
+    with SandboxServer(SMALL) as sandbox:
+        done = materialise(account_of(sandbox), warehouse, "refersion/offers")
+    assert done.success, done.failure
+    assert warehouse.query("SELECT current_user, inet_server_port()") == [(USER, postgres.server.port)]
+    assert postgres.counts()["offers"] > 0
+
+
 def test_a_folder_of_sockets_may_be_in_dlts_own_files(
     postgres: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
