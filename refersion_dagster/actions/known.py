@@ -42,11 +42,13 @@ class Verdict:
     Args:
         mistakes: everything that speaks against sending.
         stakes: commission that the items move, without signs, by currency.
+        net: the same with signs: below 0 is taken back.
         unpriced: items of which the warehouse does not know the commission, so that the limit does not hold for them.
     """
 
     mistakes: list[Mistake] = field(default_factory=list)
     stakes: dict[str, Decimal] = field(default_factory=dict)
+    net: dict[str, Decimal] = field(default_factory=dict)
     unpriced: int = 0
 
 
@@ -66,8 +68,9 @@ def check(endpoint: Endpoint, asked: Sequence[Asked], session: Session, limits: 
             if given:
                 verdict.mistakes += CHECKS[holds](session, name, given)
     verdict.mistakes += _sent_before(endpoint, asked, session)
-    stakes, verdict.unpriced = _stakes(endpoint, asked, session)
-    verdict.stakes = _in_order(stakes, session)
+    moved, verdict.unpriced = _moved(endpoint, asked, session)
+    verdict.stakes = _in_order(_sums((currency, abs(commission)) for currency, commission in moved), session)
+    verdict.net = _in_order(_sums(moved), session)
     verdict.mistakes += _beyond(limits, len(asked), verdict.stakes)
     return verdict
 
@@ -231,25 +234,27 @@ def _sent_before(endpoint: Endpoint, asked: Sequence[Asked], session: Session) -
     return mistakes
 
 
-def _stakes(endpoint: Endpoint, asked: Sequence[Asked], session: Session) -> tuple[dict[str, Decimal], int]:
-    """Commission moved, by currency, and how many items have none that is known."""
-    sums: dict[str, Decimal] = defaultdict(Decimal)
+def _moved(endpoint: Endpoint, asked: Sequence[Asked], session: Session) -> tuple[list[tuple[str, Decimal]], int]:
+    """Commission moved, each with its currency and sign, and how many items have none that is known."""
     if endpoint.stake is Stake.NONE:
-        return {}, 0
+        return [], 0
     if endpoint.stake is Stake.OWN:
-        for one in asked:
-            content = one.item.content()
-            sums[content["currency"]] += abs(content["commission"])
-        return dict(sums), 0
+        return [(content["currency"], content["commission"]) for content in (one.item.content() for one in asked)], 0
     name, column = ("conversion_id", "id") if endpoint.stake is Stake.CONVERSION else ("order_id", "order_id")
     wanted = [str(one.item.content()[name]) for one in asked]
     columns = f"{column}, currency, commission_total"
     rows = rows_of_any(session, ("conversions",), columns, exp.column(column), wanted) or []
-    for _, currency, commission in rows:
-        # An order's cancellations are not at stake a second time.
-        if endpoint.stake is Stake.CONVERSION or commission > 0:
-            sums[currency] += abs(commission)
-    return dict(sums), len(set(wanted) - {id_ for id_, _, _ in rows})
+    # An order's cancellations are not at stake a second time.
+    counts = [row for row in rows if endpoint.stake is Stake.CONVERSION or row[2] > 0]
+    unpriced = len(set(wanted) - {id_ for id_, _, _ in rows})
+    return [(currency, commission) for _, currency, commission in counts], unpriced
+
+
+def _sums(moved: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for currency, commission in moved:
+        sums[currency] += commission
+    return dict(sums)
 
 
 def _in_order(stakes: dict[str, Decimal], session: Session) -> dict[str, Decimal]:

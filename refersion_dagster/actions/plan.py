@@ -54,6 +54,7 @@ class Plan:
         declined: items that Refersion refused or left unchanged before and that are not sent.
         open: items of which it is not known whether they were done, and that are not sent.
         stakes: commission that is moved, without signs, by currency.
+        net: the same with signs: below 0 is taken back.
         unpriced: items of which the commission is not known, so that the limit does not hold for them.
     """
 
@@ -65,6 +66,7 @@ class Plan:
     declined: tuple[Asked, ...]
     open: tuple[Asked, ...]
     stakes: Mapping[str, Decimal]
+    net: Mapping[str, Decimal]
     unpriced: int
 
     @property
@@ -112,6 +114,7 @@ def make_plan(order: Order, session: Session) -> Plan:
         tuple(sorted_out["declined"]),
         tuple(sorted_out["open"]),
         verdict.stakes,
+        verdict.net,
         verdict.unpriced,
     )
 

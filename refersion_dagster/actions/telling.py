@@ -143,5 +143,5 @@ def _common_metadata(plan: Plan) -> dict[str, Any]:
         "done_before": len(plan.done),
         "declined_before": len(plan.declined),
         "open": len(plan.open),
-        **{f"commission_{currency}": f"{rounded(amount, 2)}" for currency, amount in plan.stakes.items()},
+        **{f"commission_{currency}": f"{rounded(amount, 2)}" for currency, amount in plan.net.items()},
     }

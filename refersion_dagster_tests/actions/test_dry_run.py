@@ -204,3 +204,11 @@ def test_the_job_asks_for_that_permission(actions: Actions) -> None:
     assert not ended.success
     assert "writing to Refersion is off" in ended.failure
     assert actions.sandbox.requests() == {}
+
+
+def test_metadata_have_the_sign_of_what_is_moved(actions: Actions) -> None:
+    person = actions.affiliate(0)
+    back = {"affiliate_id": person.id, "commission": "-3.20", "currency": "EUR", "status": "PENDING", "notes": "Error"}
+    metadata = shown(actions, CREDIT, items=[credit_of(person, "12.5"), credit_of(person, "-2"), back])
+    amounts = {name: value for name, value in metadata.items() if name.startswith("commission_")}
+    assert amounts == {"commission_EUR": "-3.20", "commission_USD": "10.50"}
