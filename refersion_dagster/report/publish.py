@@ -76,7 +76,8 @@ def publish(session: Session, summaries: Sequence[Summary], folder: Path, run_id
         with duckdb.connect(str(files.building / DATABASE)) as copy:
             copy.execute("SET TimeZone = 'UTC'")
             copy.execute(f"CREATE SCHEMA {SUMMARIES}")
-            written = [_write(session, copy, summary, files.building) for summary in summaries]
+            currencies = _currencies(session)
+            written = [_write(session, copy, summary, files.building, currencies) for summary in summaries]
             ((as_of,),) = copy.execute(f"SELECT max(as_of) FROM {SUMMARIES}.data_as_of").fetchall()  # noqa: S608
         manifest = Manifest(_iso(now), _iso(as_of) if as_of else None, run_id, version("refersion-dagster"), written)
         text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
@@ -84,8 +85,17 @@ def publish(session: Session, summaries: Sequence[Summary], folder: Path, run_id
     return files.done, manifest
 
 
-def _write(session: Session, copy: duckdb.DuckDBPyConnection, summary: Summary, folder: Path) -> Published:
-    """One table into the DuckDB file, and from there into Parquet and CSV."""
+def _currencies(session: Session) -> list[str]:
+    """In their one order, the account's own first; nothing where summaries of older releases have no places."""
+    if "place" not in dict(session.columns(SUMMARIES, "currencies")):
+        return []
+    return [name for (name,) in session.query(f"SELECT currency FROM {SUMMARIES}.currencies ORDER BY place")]  # noqa: S608
+
+
+def _write(
+    session: Session, copy: duckdb.DuckDBPyConnection, summary: Summary, folder: Path, currencies: Sequence[str]
+) -> Published:
+    """One table into the DuckDB file, and from there into Parquet and CSV, there currency by currency."""
     table = f'{SUMMARIES}."{summary.name}"'
     columns = dict(session.columns(SUMMARIES, summary.name))
     declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
@@ -99,9 +109,15 @@ def _write(session: Session, copy: duckdb.DuckDBPyConnection, summary: Summary, 
     for statement in comment_statements(SUMMARIES, summary.name, summary.header.description, texts):
         copy.execute(statement)
     parquet, csv = folder / "parquet" / f"{summary.name}.parquet", folder / "csv" / f"{summary.name}.csv"
-    copy.execute(f"COPY {table} TO '{_quoted(parquet)}' (FORMAT parquet, COMPRESSION zstd)")
+    by_currency = ""
+    if "currency" in columns and currencies:
+        places = " ".join(f"WHEN '{_doubled(name)}' THEN {place}" for place, name in enumerate(currencies))
+        by_currency = f"ORDER BY CASE currency {places} END NULLS LAST, rowid"
+    copy.execute(
+        f"COPY (SELECT * FROM {table} {by_currency}) TO '{_doubled(parquet)}' (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608
+    )
     harmless = ", ".join(_harmless(name, kind) for name, kind in columns.items())
-    copy.execute(f"COPY (SELECT {harmless} FROM {table}) TO '{_quoted(csv)}' (HEADER)")  # noqa: S608
+    copy.execute(f"COPY (SELECT {harmless} FROM {table} {by_currency}) TO '{_doubled(csv)}' (HEADER)")  # noqa: S608
     ((rows,),) = copy.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
     return Published(summary.name, rows, columns, parquet.stat().st_size)
 
@@ -114,8 +130,8 @@ def _harmless(name: str, kind: str) -> str:
     return f'CASE WHEN left("{name}", 1) IN ({begins}) THEN concat(\'\'\'\', "{name}") ELSE "{name}" END AS "{name}"'
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+def _doubled(text: Path | str) -> str:
+    return str(text).replace("'", "''")
 
 
 def _iso(moment: datetime) -> str:

@@ -26,6 +26,7 @@ TABLES = ["data_as_of", "affiliates", "conversions", "payments", "currencies"]
 PUBLISHED = [summary for summary in load_summaries() if summary.name in TABLES]
 RUN = "1a2b3c4d-0000-0000-0000-000000000000"
 
+PLACES = "SELECT currency FROM refersion_summaries.currencies ORDER BY place"
 KINDS = """
 SELECT column_name, data_type FROM duckdb_columns()
 WHERE schema_name = 'refersion_summaries' AND table_name = 'conversions'
@@ -75,6 +76,19 @@ def publish_from(books: Books, folder: Path) -> Path:
 
 
 class TestASet:
+    def test_has_currencies_in_the_one_order_in_csv_and_parquet(self, books: Books, folder: Path) -> None:
+        books.conversions(order(3, "9", "0.9", currency="AUD"), order(4, "100", "10"))
+        books.build(*TABLES)
+        done = publish_from(books, folder)
+        order_of = [name for (name,) in books.warehouse.query(PLACES)]
+        assert order_of != sorted(order_of)  # the account's own first
+        for table in ("conversions", "currencies"):
+            with (done / "csv" / f"{table}.csv").open(encoding="utf-8", newline="") as file:
+                in_csv = [row["currency"] for row in csv.DictReader(file)]
+            in_parquet = pq.read_table(done / "parquet" / f"{table}.parquet")["currency"].to_pylist()
+            assert in_csv == in_parquet == sorted(in_csv, key=order_of.index), table
+            assert set(in_csv) == set(order_of)
+
     def test_holds_every_table_in_each_form_with_the_same_rows_and_types(self, books: Books, folder: Path) -> None:
         done = publish_from(books, folder)
         with duckdb.connect(str(folder / CURRENT / DATABASE), read_only=True) as copy:
