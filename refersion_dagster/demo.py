@@ -40,6 +40,7 @@ FROM refersion_summaries.commission_liability JOIN refersion_summaries.currencie
 GROUP BY currency, place
 ORDER BY place
 """
+AGES = ("due now", "  0-30 days", "  31-60 days", "  61-90 days", "  over 90 days", "  credits", "pending", "accrued")
 
 
 def run_demo(folder: Path, watch: Watched | None = None) -> int:
@@ -131,7 +132,6 @@ def _sales(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
 
 
 def _owed(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
-    """One line a currency: what is due by days since approval, what is pending, and what is likely to become due."""
-    names = ("", "due now", "0-30 days", "31-60", "61-90", "over 90", "credits", "pending", "accrued")
-    lines = [(currency, figures) for currency, *figures in rows]
-    yield from figure_tables("Commission due, by days since approval", names, lines, width)
+    """A column for each currency: what is due by days since approval, what is pending, what will likely become due."""
+    lines = [(name, [row[at] for row in rows]) for at, name in enumerate(AGES, 1)]
+    yield from figure_tables("Commission due, by days since approval", ("", *(row[0] for row in rows)), lines, width)

@@ -84,14 +84,17 @@ def test_what_is_owed_is_shown_by_currency_and_age(demo: Demo) -> None:
         demo.database,
         "SELECT currency, sum(due), sum(due_0_30), sum(due_31_60), sum(due_61_90), sum(due_over_90), "
         "sum(credits_not_set_off), sum(pending), sum(accrued) "
-        "FROM refersion_summaries.commission_liability GROUP BY currency ORDER BY currency",
+        "FROM refersion_summaries.commission_liability JOIN refersion_summaries.currencies USING (currency) "
+        "GROUP BY currency, place ORDER BY place",
     )
-    shown = demo.ended.output.partition("Commission due, by days since approval")[2]
-    lines = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.split()}
-    assert len(owed) == 3
-    for currency, due, *amounts in owed:
+    shown = demo.ended.output.partition("Commission due, by days since approval\n")[2].partition("Is it right?")[0]
+    titles, *lines = [line.split() for line in shown.splitlines() if line.strip(" ─")]
+    assert titles == [currency for currency, *_ in owed]
+    for at, (_, due, *amounts) in enumerate(owed):
         assert sum(amounts[:5]) == due  # the ages and the credits
-        assert lines[currency] == [f"{amount:,.2f}" for amount in (due, *amounts)]
+        assert [line[at - len(owed)] for line in lines] == [f"{amount:,.2f}" for amount in (due, *amounts)]
+    assert [line[: -len(owed)][0] for line in lines][:2] == ["due", "0-30"]
+    assert max(map(len, shown.splitlines())) < 80
 
 
 def test_the_result_of_every_check_is_shown(demo: Demo) -> None:
