@@ -16,6 +16,7 @@ from refersion_dagster.webhooks.command import webhooks
 
 DEMO_FOLDER = Path(".demo")
 DAY_SECONDS = 86_400
+EXAMPLE = Path(__file__).with_name("env.example")
 
 port_option = click.option(
     "--port", default=3000, show_default=True, type=click.IntRange(1, 65_535), help="Of Dagster's web page."
@@ -110,6 +111,12 @@ def accept_account(yes: bool) -> None:
     except WarehouseError as error:
         raise click.ClickException(str(error.description)) from None
     click.echo("Accepted: the next run loads.")
+
+
+@main.command("env-example")
+def env_example() -> None:
+    """Print an example of .env: refersion-dagster env-example > .env"""
+    click.echo(EXAMPLE.read_text("utf-8"), nl=False)
 
 
 main.add_command(actions)

@@ -17,7 +17,7 @@ def location(account: SandboxServer, tmp_path: Path) -> Location:
 
 
 def test_a_refresh_that_would_work_is_exit_code_0(location: Location, account: SandboxServer) -> None:
-    """With the keys in .env, as after `cp .env.example .env`."""
+    """With the keys in .env, as after `refersion-dagster env-example > .env`."""
     keys = account.environment()
     (location.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in keys.items()))
     ended = location.without(*keys).run("refersion-dagster", "doctor")

@@ -146,6 +146,9 @@ def works(installed: Installed, extra: str) -> None:
     assert "Traceback" not in examined.output
     assert "the doctor itself failed" not in examined.output
 
+    example = installed.run("refersion-dagster", "env-example")
+    assert example.output == (REPOSITORY / ".env.example").read_text("utf-8")
+
     demo = installed.run("refersion-dagster", "demo")
     assert demo.code == 0, demo.output
     passed, of = re.findall(r"(\d+) of (\d+) checks passed", demo.output)[0]
