@@ -87,7 +87,7 @@ def test_what_is_owed_is_shown_by_currency_and_age(demo: Demo) -> None:
         "FROM refersion_summaries.commission_liability JOIN refersion_summaries.currencies USING (currency) "
         "GROUP BY currency, place ORDER BY place",
     )
-    shown = demo.ended.output.partition("Commission due, by days since approval\n")[2].partition("Is it right?")[0]
+    shown = demo.ended.output.partition("Commission due, by days since approval")[2].partition("Is it right?")[0]
     titles, *lines = [line.split() for line in shown.splitlines() if line.strip(" ─")]
     assert titles == [currency for currency, *_ in owed]
     for at, (_, due, *amounts) in enumerate(owed):
