@@ -1,6 +1,8 @@
 """What the merchant decides about figures: the reporting time zone, payout terms, costs and windows."""
 
 import re
+from collections.abc import Callable
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
@@ -23,6 +25,8 @@ SETTINGS_VARIABLES = {
     "pay_again": "REFERSION_PAY_AGAIN",
 }
 CURRENCY = re.compile(r"[A-Z]{3}")
+DATED = re.compile(r"(\d{4}-\d{2}-\d{2})\s*:(.*)")
+BEGINNING, END = date.min.isoformat(), date.max.isoformat()
 ID = re.compile(r"(conversion:)?[\w.-]+")
 
 
@@ -38,10 +42,14 @@ class ReportSettings(dg.ConfigurableResource):
         "(USD=50,EUR=45).",
     )
     platform_fee_percent: str = Field(
-        default="0", description="Refersion's fee in percent of affiliate-driven sales, such as 3 or 2.5."
+        default="0",
+        description="Refersion's fee in percent of affiliate-driven sales, such as 3 or 2.5. Where it changed, each "
+        "later fee follows with the day from which it holds: 3; 2026-01-01: 2.5.",
     )
     subscription: str = Field(
-        default="0", description="Refersion's subscription per month: one amount, or by currency (USD=299)."
+        default="0",
+        description="Refersion's subscription per month: one amount, or by currency (USD=299). Where it changed, each "
+        "later one follows with its day, and counts for months that begin from then on: 199; 2026-01-01: 299.",
     )
     control_tolerance: str = Field(
         default="0",
@@ -69,8 +77,10 @@ class ReportSettings(dg.ConfigurableResource):
         return {
             "report_timezone": _timezone(self.report_timezone),
             "minimum_payout": _by_currency("minimum_payout", self.minimum_payout),
-            "platform_fee_percent": _amount("platform_fee_percent", self.platform_fee_percent),
-            "subscription": _by_currency("subscription", self.subscription),
+            "platform_fee_by_date": _by_date("platform_fee_percent", self.platform_fee_percent, _plain_amount),
+            "subscription_by_date": _by_date("subscription", self.subscription, _by_currency),
+            # The one that was given last.
+            "subscription": _dated("subscription", self.subscription, _by_currency)[-1][1],
             "control_tolerance": _amount("control_tolerance", self.control_tolerance),
             "lapsed_days": _days("lapsed_days", self.lapsed_days),
             "rising_days": _days("rising_days", self.rising_days),
@@ -80,9 +90,13 @@ class ReportSettings(dg.ConfigurableResource):
         }
 
 
-# Those of the settings, and what is asked of the database: the reading that control_totals keeps to, its cells that
-# moved while they were read, and what the account does not offer.
-PARAMETERS = (*SETTINGS_VARIABLES, "control_reading", "not_settled", "not_offered")
+# Those of the settings, two of them by date, and what is asked of the database: the reading that control_totals keeps
+# to, its cells that moved while they were read, and what the account does not offer.
+PARAMETERS = (
+    *(name for name in SETTINGS_VARIABLES if name != "platform_fee_percent"),
+    *("platform_fee_by_date", "subscription_by_date"),
+    *("control_reading", "not_settled", "not_offered"),
+)
 
 
 def _wrong(field: str, value: str, expected: str) -> InvalidSetting:
@@ -104,6 +118,38 @@ def _amount(field: str, value: str) -> Decimal:
     if not amount.is_finite() or amount < 0 or amount != round(amount, 4) or amount >= 10**12:
         raise _wrong(field, value, "a number of 0 or more with four decimals at most, such as 49.90")
     return amount
+
+
+def _plain_amount(field: str, value: str) -> str:
+    return f"{_amount(field, value):f}"
+
+
+def _by_date(field: str, value: str, read: Callable[[str, str], str]) -> str:
+    """`3; 2026-01-01: 2.5` as `0001-01-01|2026-01-01|3#2026-01-01|9999-12-31|2.5#`, which SQL takes apart.
+
+    Each part is the first day on which a value holds, the first day on which it does not any more, and the value.
+    """
+    dated = _dated(field, value, read)
+    ends = [*(day for day, _ in dated[1:]), END]
+    return "".join(f"{day}|{end}|{one}#" for (day, one), end in zip(dated, ends, strict=True))
+
+
+def _dated(field: str, value: str, read: Callable[[str, str], str]) -> list[tuple[str, str]]:
+    """Values with the day from which each holds, from the beginning on; 0 before the first that has a day."""
+    found: list[tuple[str, str]] = []
+    for part in value.split(";"):
+        match = DATED.fullmatch(part.strip())
+        day, text = match.groups() if match else (BEGINNING, part)
+        try:
+            date.fromisoformat(day)
+        except ValueError:
+            raise _wrong(field, value, f"given with days such as 2026-01-01, and {day} is none") from None
+        if found and day <= found[-1][0]:
+            raise _wrong(
+                field, value, "one value, and then later ones with the day from which each holds (3; 2026-01-01: 2.5)"
+            )
+        found.append((day, read(field, text)))
+    return found if found[0][0] == BEGINNING else [(BEGINNING, read(field, "0")), *found]
 
 
 def _days(field: str, value: str) -> int:

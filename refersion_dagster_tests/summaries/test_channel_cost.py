@@ -5,6 +5,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from refersion_dagster.settings import InvalidSetting
+from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.summaries.hand_made import Books, D, cancellation, credit, day, order, paid
 
 NAME = "channel_cost"
@@ -42,6 +46,11 @@ def test_a_month_with_fee_and_subscription(database: Path) -> None:
         "all_in_cost": D("453.5"),  # 112 + 42.5 + 299
         "all_in_cost_rate": D("0.4535"),  # 453.5 / 1000
         "roas": D("2.205072"),  # 1000 / 453.5
+        "pending_share": D("0.117647"),  # 200 / 1700
+        "approval_rate": D("0.652174"),  # 150 / 230
+        "expected_net_sales": D("1130.4348"),  # 1000 + 200 x 0.652174
+        "expected_all_in_cost": D("486.1087"),  # 453.5 + 50 x 0.652174
+        "expected_all_in_cost_rate": D("0.430019"),
     }
     # The running month has cost its subscription and brought nothing yet.
     names = ("month", "is_complete", "net_sales", "all_in_cost", "all_in_cost_rate", "roas")
@@ -91,6 +100,73 @@ def test_each_currency_has_its_own_terms_and_every_month_its_subscription(databa
         ("JPY", 2, D("5000"), D("650"), D("0.13")),
         ("USD", 4, D("300"), D("438.6"), D("1.462")),
     ]
+
+
+def test_a_fee_and_a_subscription_count_from_their_day_on(database: Path) -> None:
+    books = Books(
+        database,
+        platform_fee_percent="2; 2025-03-16: 3.5",
+        subscription="USD=39; 2025-02-10: USD=199,EUR=20; 2025-04-01: 299",
+    )
+    found = books.conversions(
+        order(1, "100", "10", created=day(15, month=1)),
+        order(2, "200", "20", created=day(15, month=3)),
+        order(3, "400", "40", created=day(16, month=3)),
+        order(4, "50", "5", currency="EUR"),
+    ).rows(NAME, "currency", "month", "platform_fee", "subscription")
+    assert [(row["currency"], row["month"].month, row["platform_fee"], row["subscription"]) for row in found] == [
+        ("EUR", 3, D("1"), D("20")),
+        ("EUR", 4, D("0"), D("0")),
+        ("USD", 1, D("2"), D("39")),
+        ("USD", 2, D("0"), D("39")),
+        ("USD", 3, D("18"), D("199")),  # 2 % of 200 and 3.5 % of 400
+        ("USD", 4, D("0"), D("299")),
+    ]
+
+
+def test_before_the_first_day_there_is_no_fee(database: Path) -> None:
+    books = Books(database, platform_fee_percent="2025-03-02: 10", subscription="2025-03-01: 5")
+    found = books.conversions(order(1, "100", "0"), order(2, "100", "0")).rows(NAME, "platform_fee", "subscription")
+    assert found[0] == {"platform_fee": D("10"), "subscription": D("5")}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("3; 2026-13-01: 2", "2026-13-01 is none"),
+        ("3; 2026-01-01: 2; 2025-01-01: 1", "later ones with the day"),
+        ("3; 2", "later ones with the day"),
+        ("3; 2026-01-01: two", "a number of 0 or more"),
+        ("", "a number of 0 or more"),
+    ],
+)
+def test_a_fee_that_cannot_be_dated_is_refused(given: str, said: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"REFERSION_PLATFORM_FEE_PERCENT is .*{said}"):
+        ReportSettings(platform_fee_percent=given).parameters()
+
+
+def test_a_month_with_little_pending_has_no_expected_cost(books: Books) -> None:
+    names = (
+        "pending_share",
+        "approval_rate",
+        "expected_net_sales",
+        "expected_all_in_cost",
+        "expected_all_in_cost_rate",
+    )
+    row = books.conversions(order(1, "90", "9"), order(2, "10", "1", "PENDING")).rows(NAME)[0]
+    assert figures(row, *names) == (D("0.1"), D("1"), None, None, None)
+
+
+def test_before_anything_was_decided_nothing_is_expected(books: Books) -> None:
+    names = (
+        "pending_share",
+        "approval_rate",
+        "expected_net_sales",
+        "expected_all_in_cost",
+        "expected_all_in_cost_rate",
+    )
+    row = books.conversions(order(1, "90", "9", "PENDING")).rows(NAME)[0]
+    assert figures(row, *names) == (D("1"), None, None, None, None)
 
 
 def test_a_fee_is_rounded_half_up_to_four_decimals(database: Path) -> None:

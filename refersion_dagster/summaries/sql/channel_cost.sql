@@ -3,8 +3,9 @@ group: sales
 description: >
   What the affiliate channel costs and what it brings, month by month in the reporting time zone: commission with manual
   credits, Refersion's fee on sales (REFERSION_PLATFORM_FEE_PERCENT) and its subscription (REFERSION_SUBSCRIPTION), over
-  net sales. Commission and net sales are those approved; while orders of the last months wait for approval, the
-  subscription weighs more than it will. channel_cost_total has all months together. Amounts of different currencies are
+  net sales. A fee counts for the sales of the days on which it held, a subscription for the months that began while it
+  held. Commission and net sales are those approved; where more than a tenth of a month's sales waits for approval, cost
+  and net sales that are to be expected stand beside them. channel_cost_total has all months together. Amounts of different currencies are
   never added up.
 grain: one row per currency and month
 primary_key: [currency, month]
@@ -22,18 +23,82 @@ columns:
   commission: Commission approved, with manual credits and less cancellations.
   manual_credits: The part of commission that manual credits make.
   commission_pending: Commission that waits for approval; not in the cost yet.
-  platform_fee: Fee percent of sales.
+  platform_fee: Fee percent of sales, as it was on the day of each.
   subscription: Subscription of the month.
   all_in_cost: Commission, platform fee and subscription.
   all_in_cost_rate: All-in cost by net sales, a fraction; NULL where net sales are not above 0.
   roas: Net sales by all-in cost, return on advertising spend; NULL where the cost is not above 0.
+  pending_share: Sales pending divided by sales, a fraction; NULL without any.
+  approval_rate: >
+    Approved divided by approved and denied commission of the currency's orders, where it is above 0, of all months; what
+    pending is weighed by. NULL before any order was decided.
+  expected_net_sales: >
+    Net sales and sales pending x approval rate. This column and the next two are NULL where no more than a tenth of the
+    month's sales is pending, or where there is no rate.
+  expected_all_in_cost: All-in cost and commission pending x approval rate.
+  expected_all_in_cost_rate: Expected all-in cost divided by expected net sales; NULL where these are not above 0.
 sums:
   sales: programme_sales
   net_sales: programme_net_sales
   commission_pending: pending
 plot: {x: month, y: all_in_cost, by: currency}
 */
-WITH per_month AS (
+-- Settings come as '0001-01-01|2026-01-01|3#2026-01-01|9999-12-31|2.5#': from a day on, up to another, what holds.
+WITH fees AS (
+  SELECT
+    CAST(split_part(e.entry, '|', 1) AS DATE) AS held_from,
+    CAST(split_part(e.entry, '|', 2) AS DATE) AS held_until,
+    CAST(split_part(e.entry, '|', 3) AS DECIMAL(18, 4)) AS percent
+  FROM (
+    SELECT split_part($platform_fee_by_date, '#', CAST(s.place AS INT)) AS entry
+    FROM generate_series(1, length($platform_fee_by_date) - length(replace($platform_fee_by_date, '#', ''))) AS s(place)
+  ) AS e
+),
+
+-- In the currency that it names; without a name, in that of the most conversions.
+subscriptions AS (
+  SELECT
+    c.currency,
+    CAST(split_part(e.entry, '|', 1) AS DATE) AS held_from,
+    CAST(split_part(e.entry, '|', 2) AS DATE) AS held_until,
+    CAST(
+      coalesce(
+        nullif(
+          split_part(split_part(concat(';', split_part(e.entry, '|', 3)), concat(';', c.currency, '='), 2), ';', 1), ''
+        ),
+        CASE WHEN c.size_place = 1 THEN split_part(split_part(concat(';', split_part(e.entry, '|', 3)), ';*=', 2), ';', 1) END,
+        '0'
+      ) AS DECIMAL(18, 4)
+    ) AS amount
+  FROM (
+    SELECT currency, row_number() OVER (ORDER BY conversions DESC, currency) AS size_place
+    FROM refersion_summaries.currencies
+  ) AS c
+  CROSS JOIN (
+    SELECT split_part($subscription_by_date, '#', CAST(s.place AS INT)) AS entry
+    FROM generate_series(1, length($subscription_by_date) - length(replace($subscription_by_date, '#', ''))) AS s(place)
+  ) AS e
+),
+
+charged AS (
+  SELECT c.currency, c.booked_month AS month, sum(c.total * f.percent) AS percents
+  FROM refersion_summaries.conversions AS c
+  JOIN fees AS f ON c.booked_day >= f.held_from AND c.booked_day < f.held_until
+  WHERE c.kind = 'order' AND c.counts_once AND c.state IN ('pending', 'due', 'paid')
+  GROUP BY c.currency, c.booked_month
+),
+
+decided AS (
+  SELECT
+    currency,
+    sum(CASE WHEN state IN ('due', 'paid') THEN commission ELSE 0 END) AS approved,
+    sum(CASE WHEN state IN ('due', 'paid', 'denied') THEN commission ELSE 0 END) AS decided
+  FROM refersion_summaries.conversions
+  WHERE kind = 'order' AND commission > 0
+  GROUP BY currency
+),
+
+per_month AS (
   SELECT
     currency,
     booked_month AS month,
@@ -75,16 +140,34 @@ costed AS (
     CAST(coalesce(p.commission, 0) AS DECIMAL(38, 4)) AS commission,
     CAST(coalesce(p.manual_credits, 0) AS DECIMAL(38, 4)) AS manual_credits,
     CAST(coalesce(p.commission_pending, 0) AS DECIMAL(38, 4)) AS commission_pending,
-    CAST(coalesce(p.sales, 0) * CAST($platform_fee_percent AS DECIMAL(18, 4)) * 0.01 AS DECIMAL(38, 4)) AS platform_fee,
-    CAST(c.subscription AS DECIMAL(38, 4)) AS subscription
+    CAST(coalesce(f.percents, 0) * 0.01 AS DECIMAL(38, 4)) AS platform_fee,
+    CAST(c.amount AS DECIMAL(38, 4)) AS subscription,
+    CAST(CAST(d.approved / nullif(d.decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS approval_rate
   FROM months AS m
-  JOIN refersion_summaries.currencies AS c ON c.currency = m.currency
+  JOIN subscriptions AS c ON c.currency = m.currency AND m.month >= c.held_from AND m.month < c.held_until
+  LEFT JOIN charged AS f ON f.currency = m.currency AND f.month = m.month
+  LEFT JOIN decided AS d ON d.currency = m.currency
   LEFT JOIN per_month AS p ON p.currency = m.currency AND p.month = m.month
 ),
 
 added_up AS (
   SELECT c.*, CAST(commission + platform_fee + subscription AS DECIMAL(38, 4)) AS all_in_cost
   FROM costed AS c
+),
+
+expected AS (
+  SELECT
+    a.*,
+    CAST(
+      CASE WHEN sales_pending * 10 > sales THEN net_sales + CAST(sales_pending AS DECIMAL(28, 4)) * approval_rate END
+      AS DECIMAL(38, 4)
+    ) AS expected_net_sales,
+    CAST(
+      CASE
+        WHEN sales_pending * 10 > sales THEN all_in_cost + CAST(commission_pending AS DECIMAL(28, 4)) * approval_rate
+      END AS DECIMAL(38, 4)
+    ) AS expected_all_in_cost
+  FROM added_up AS a
 )
 
 SELECT
@@ -102,7 +185,14 @@ SELECT
   a.all_in_cost,
   CAST(CAST(a.all_in_cost / nullif(greatest(a.net_sales, 0), 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
     AS all_in_cost_rate,
-  CAST(CAST(a.net_sales / nullif(greatest(a.all_in_cost, 0), 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS roas
-FROM added_up AS a
+  CAST(CAST(a.net_sales / nullif(greatest(a.all_in_cost, 0), 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS roas,
+  CAST(CAST(a.sales_pending / nullif(a.sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS pending_share,
+  a.approval_rate,
+  a.expected_net_sales,
+  a.expected_all_in_cost,
+  CAST(
+    CAST(a.expected_all_in_cost / nullif(greatest(a.expected_net_sales, 0), 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)
+  ) AS expected_all_in_cost_rate
+FROM expected AS a
 LEFT JOIN refersion_summaries.data_as_of AS now ON TRUE
 ORDER BY a.month DESC, a.currency
