@@ -8,6 +8,8 @@ STAMP := $(VENV)/.installed
 export DAGSTER_DISABLE_TELEMETRY := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
+QUICK := not installs and not waits and not processes and not exhaustive
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test test-all load-test screenshots lint format clean
 
@@ -27,10 +29,11 @@ demo: $(STAMP) ## the main job on the local sandbox, no account needed; with UI=
 dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
 	@$(BIN)/refersion-dagster dev $(if $(SANDBOX),--sandbox)
 
-test: $(STAMP) ## the whole test suite
-	$(BIN)/python -m pytest --numprocesses auto
+test: $(STAMP) ## the tests that take minutes in all and touch every module
+	$(BIN)/python -m pytest -m "$(QUICK)" --numprocesses auto
 
-test-all: test ## the suite, and the wheel in clean environments, by each Python from 3.11 to 3.13 that is at hand
+test-all: $(STAMP) ## all tests, and the wheel in clean environments by each Python from 3.11 to 3.13 that is at hand
+	$(BIN)/python -m pytest -m "not installs" --numprocesses auto
 	$(BIN)/python -m pytest -m installs --numprocesses 2 --dist=worksteal
 
 load-test: $(STAMP) ## the webhook receiver: 1,000 events a second for 30 s, killed in the middle
