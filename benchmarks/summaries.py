@@ -47,11 +47,12 @@ def by_hand(database: Path) -> dict[str, float]:
     """Runs every SELECT in one connection; seconds of each, and of closing it, which brings all into the file."""
     import duckdb
 
+    from refersion_dagster.summaries.build import FOUND_OUT
     from refersion_dagster.summaries.query import load_summaries
     from refersion_dagster.summaries.settings import ReportSettings
     from refersion_dagster.warehouse.sql import bind, to_dialect
 
-    values = {**ReportSettings().parameters(), "control_reading": None}
+    values = {**ReportSettings().parameters(), **dict.fromkeys(FOUND_OUT, "")}
     summaries = load_summaries()
     seconds: dict[str, float] = {}
     with duckdb.connect(str(database)) as connection:

@@ -47,7 +47,9 @@ def differing(session: Session) -> dict[Cell, Sides]:
     if "verdict" in unknown_columns(summary, load_gaps(session)):
         return {}
     kept = kept_reading(session)
-    tree = bind(summary.file.tree, {"control_tolerance": 0, KEPT_READING: kept, NOT_SETTLED: ""})
+    tree = bind(
+        summary.file.tree, {"control_tolerance": 0, "accepted_differences": ";", KEPT_READING: kept, NOT_SETTLED: ""}
+    )
     found = exp.Subquery(this=tree, alias=exp.TableAlias(this=exp.to_identifier("found")))
     try:
         rows = session.query(exp.select(*FIGURES).from_(found).where("verdict = 'differs'"))

@@ -18,6 +18,7 @@ SETTINGS_VARIABLES = {
     "platform_fee_percent": "REFERSION_PLATFORM_FEE_PERCENT",
     "subscription": "REFERSION_SUBSCRIPTION",
     "control_tolerance": "REFERSION_CONTROL_TOLERANCE",
+    "accepted_differences": "REFERSION_ACCEPTED_DIFFERENCES",
     "lapsed_days": "REFERSION_LAPSED_DAYS",
     "rising_days": "REFERSION_RISING_DAYS",
     "auto_approval_days": "REFERSION_AUTO_APPROVAL_DAYS",
@@ -28,6 +29,9 @@ CURRENCY = re.compile(r"[A-Z]{3}")
 DATED = re.compile(r"(\d{4}-\d{2}-\d{2})\s*:(.*)")
 BEGINNING, END = date.min.isoformat(), date.max.isoformat()
 ID = re.compile(r"(conversion:)?[\w.-]+")
+DIFFERENCE = re.compile(
+    r"(\d{4}-\d{2} \S+ \S+ \S+) ([+-]?\d+) ([+-]?[\d.]+) ([+-]?[\d.]+) by (\S.*?) on (\d{4}-\d{2}-\d{2}): *(\S.*)"
+)
 
 
 class ReportSettings(dg.ConfigurableResource):
@@ -53,8 +57,15 @@ class ReportSettings(dg.ConfigurableResource):
     )
     control_tolerance: str = Field(
         default="0",
-        description="Difference to Refersion's own totals that you have looked into and accepted, in each month, "
-        "status and payment status.",
+        description="How much count, commission and order total of each month, status and payment status may differ "
+        "from Refersion's own totals.",
+    )
+    accepted_differences: str = Field(
+        default="",
+        description="Single differences to Refersion's own totals that somebody can explain, separated by semicolons: "
+        "each as summaries/control_totals names it, with who accepted it, when and why (2025-03 APPROVED UNPAID USD 1 "
+        "12.50 125 by Ana Lee on 2025-04-02: Refersion does not count order 77). One that changes has to be accepted "
+        "anew.",
     )
     lapsed_days: str = Field(default="60", description="An affiliate without an order for this long has lapsed.")
     rising_days: str = Field(default="28", description="Sales of this many days are held against as many before.")
@@ -82,6 +93,7 @@ class ReportSettings(dg.ConfigurableResource):
             # The one that was given last.
             "subscription": _dated("subscription", self.subscription, _by_currency)[-1][1],
             "control_tolerance": _amount("control_tolerance", self.control_tolerance),
+            "accepted_differences": _differences("accepted_differences", self.accepted_differences),
             "lapsed_days": _days("lapsed_days", self.lapsed_days),
             "rising_days": _days("rising_days", self.rising_days),
             "auto_approval_days": _days("auto_approval_days", self.auto_approval_days),
@@ -150,6 +162,27 @@ def _dated(field: str, value: str, read: Callable[[str, str], str]) -> list[tupl
             )
         found.append((day, read(field, text)))
     return found if found[0][0] == BEGINNING else [(BEGINNING, read(field, "0")), *found]
+
+
+def _differences(field: str, value: str) -> str:
+    """Accepted differences as `;2025-03 APPROVED UNPAID USD 1 12.5000 125.0000=Ana Lee on 2025-04-02: why;`."""
+    expected = (
+        "differences separated by semicolons, each as summaries/control_totals names it and then who accepted it, when "
+        "and why: 2025-03 APPROVED UNPAID USD 1 12.50 125 by Ana Lee on 2025-04-02: Refersion does not count order 77"
+    )
+    accepted: dict[str, str] = {}
+    for part in filter(None, map(str.strip, value.split(";"))):
+        match = DIFFERENCE.fullmatch(part)
+        try:
+            cell, count, commission, total, person, day, reason = match.groups() if match else ()
+            date.fromisoformat(day)
+            difference = f"{cell} {int(count)} {Decimal(commission) + 0:.4f} {Decimal(total) + 0:.4f}"
+        except (ValueError, InvalidOperation):
+            raise _wrong(field, part, expected) from None
+        if difference in accepted:
+            raise _wrong(field, part, "named once, and this difference is there twice")
+        accepted[difference] = f"{person} on {day}: {reason}"
+    return "".join(f";{difference}={told}" for difference, told in accepted.items()) + ";"
 
 
 def _days(field: str, value: str) -> int:

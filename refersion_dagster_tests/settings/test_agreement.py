@@ -76,6 +76,9 @@ TABLE: Mapping[str, Setting] = {
     "REFERSION_PLATFORM_FEE_PERCENT": Setting("3", "2.5", "three"),
     "REFERSION_SUBSCRIPTION": Setting("299", "USD=299", "some"),
     "REFERSION_CONTROL_TOLERANCE": Setting("0.05", "0.10", "little"),
+    "REFERSION_ACCEPTED_DIFFERENCES": Setting(
+        "2025-03 APPROVED UNPAID USD 1 12.50 125 by Ana Lee on 2025-04-02: order 77", "", "2025-03 APPROVED 12.50"
+    ),
     "REFERSION_LAPSED_DAYS": Setting("90", "30", "long"),
     "REFERSION_RISING_DAYS": Setting("14", "7", "-7"),
     "REFERSION_AUTO_APPROVAL_DAYS": Setting("30", "60", "never"),

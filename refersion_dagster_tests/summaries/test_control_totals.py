@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from refersion_dagster.ingest.unsettled import Cell, Sides, keep
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.settings import InvalidSetting
+from refersion_dagster.summaries.settings import ReportSettings
+from refersion_dagster_tests.checks.evaluating import evaluate
 from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, D, Row, day, order, paid, totals
 
 OWN = "its currency only, tests left out"
@@ -410,6 +414,68 @@ class TestTolerance:
         books.conversions(order(1, "100", "10"), order(2, "4", "2", is_test_conversion=True))
         row = only(books.add("conversion_totals", march(2, "12", "104")).rows("control_totals"))
         assert (row["reading"], row["verdict"]) == (OWN_TESTS, "agrees")
+
+
+class TestAcceptedDifferences:
+    """March has 13.00 of commission on 130.00 at Refersion, in three conversions; two of them are loaded."""
+
+    NAMED = "2025-03 APPROVED UNPAID USD -1 -3.0000 -30.0000"
+    WHO = "by Ana Lee on 2025-04-02: order 77 = gone, see ticket 5"
+
+    def judged(self, database: Path, accepted: str) -> dict[str, Any]:
+        books = Books(database, accepted_differences=accepted)
+        books.conversions(order(1, "60", "6"), order(2, "40", "4"))
+        return only(books.add("conversion_totals", march(3, "13", "130")).rows("control_totals"))
+
+    def test_are_named_as_the_table_names_them(self, database: Path) -> None:
+        row = self.judged(database, "")
+        assert (row["verdict"], row["difference"]) == ("differs", self.NAMED)
+
+    @pytest.mark.parametrize("named", [NAMED, "2025-03 APPROVED UNPAID USD -1 -3 -30.00"])
+    def test_are_accepted_with_who_when_and_why(self, database: Path, named: str) -> None:
+        row = self.judged(database, f"2025-01 PENDING UNPAID USD 0 1 2 by B on 2025-02-01: x; {named} {self.WHO}")
+        assert (row["verdict"], row["reading_fits"]) == ("accepted", True)
+        assert row["remark"] == "Accepted by Ana Lee on 2025-04-02: order 77 = gone, see ticket 5"
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            NAMED.replace("-3.0000", "-2.9999"),
+            NAMED.replace("-1", "-2"),
+            NAMED.replace("-30.0000", "30"),
+            NAMED.replace("2025-03", "2025-02"),
+            NAMED.replace("USD", "EUR"),
+            NAMED.replace("UNPAID", "PAID"),
+        ],
+    )
+    def test_of_other_figures_or_cells_are_not(self, database: Path, other: str) -> None:
+        assert self.judged(database, f"{other} {self.WHO}")["verdict"] == "differs"
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            NAMED,
+            f"{NAMED} by Ana Lee on 2025-04-02",
+            f"{NAMED} by Ana Lee on 2025-02-30: x",
+            f"2025-03 APPROVED UNPAID -1 -3 -30 {WHO}",
+            f"2025-03 APPROVED UNPAID USD 1.5 -3 -30 {WHO}",
+            f"2025-03 APPROVED UNPAID USD -1 -3.0.0 -30 {WHO}",
+            f"{NAMED} {WHO}; {NAMED} {WHO}",
+        ],
+    )
+    def test_that_are_not_whole_are_told(self, value: str) -> None:
+        with pytest.raises(InvalidSetting, match="REFERSION_ACCEPTED_DIFFERENCES is "):
+            ReportSettings(accepted_differences=value).parameters()
+
+    def test_that_are_not_there_any_more_are_named(self, database: Path) -> None:
+        accepted = f"{self.NAMED} {self.WHO}; 2025-01 PENDING UNPAID USD 0 1 2 by B on 2025-02-01: x = y"
+        self.judged(database, accepted)
+        check = "summaries/control_totals:accepted_differences_needed"
+        settings = ReportSettings(accepted_differences=accepted)
+        (found,) = evaluate(Warehouse(duckdb_path=str(database)), check, settings=settings).values()
+        assert found.metadata["offending_rows"].value == 1
+        assert "2025-01 PENDING UNPAID USD 0 1.0000 2.0000" in str(found.metadata["rows"].value)
+        assert "B on 2025-02-01: x = y" in str(found.metadata["rows"].value)
 
 
 def test_amounts_are_exact_decimals(books: Books) -> None:

@@ -26,10 +26,13 @@ columns:
     PAID or UNPAID; (none) for loaded conversions without any. On an account that never says UNPAID, conversions without
     a payment count as UNPAID.
   verdict: >
-    agrees, accepted (a difference within REFERSION_CONTROL_TOLERANCE in each of count, commission and order total),
-    differs, not settled (it moved while it was read, several times in a row: the next refresh compares it again), or
+    agrees, accepted (a difference named by REFERSION_ACCEPTED_DIFFERENCES, or within REFERSION_CONTROL_TOLERANCE in
+    each of count, commission and order total), differs, not settled (it moved while it was read, several times in a row: the next refresh compares it again), or
     not compared (there is nothing to compare with; see remark).
-  remark: What a difference may come from and what to do about it, in words.
+  remark: What a difference may come from and what to do about it, or who accepted it, when and why.
+  difference: >
+    The difference as REFERSION_ACCEPTED_DIFFERENCES names it: month, status, payment status and currency, and by how much
+    count, commission and order total are more than Refersion's. NULL where there is none.
   refersion_count: Conversions that Refersion counts; NULL where it was not asked.
   loaded_count: Conversions loaded, of those that the reading counts.
   count_difference: Loaded less Refersion's.
@@ -65,6 +68,7 @@ needs:
     conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   verdict: &compared [conversion_totals.conversions_count, *paid]
   remark: *compared
+  difference: *compared
   reading_fits: *compared
   reading_kept: *compared
   readings_possible: *compared
@@ -290,14 +294,38 @@ compared AS (
     ON l.month = c.month AND l.status = c.status AND l.payment_status = c.payment_status AND l.currency = c.currency
 ),
 
+named AS (
+  SELECT
+    c.*,
+    CASE
+      WHEN count_difference <> 0 OR commission_difference <> 0 OR order_total_difference <> 0
+        THEN concat(
+          substring(CAST(month AS VARCHAR), 1, 7), ' ', status, ' ', payment_status, ' ', currency, ' ',
+          CAST(count_difference AS VARCHAR), ' ', CAST(commission_difference AS VARCHAR), ' ',
+          CAST(order_total_difference AS VARCHAR)
+        )
+    END AS difference
+  FROM compared AS c
+),
+
+-- ';2025-03 APPROVED UNPAID USD -1 -2.5000 -25.0000=Ana on 2025-04-02: counted twice there;'
+looked_up AS (
+  SELECT
+    n.*,
+    nullif(
+      split_part(split_part(CAST($accepted_differences AS VARCHAR), concat(';', n.difference, '='), 2), ';', 1), ''
+    ) AS accepted_by
+  FROM named AS n
+),
+
 weighed AS (
   SELECT
     c.*,
     is_asked_since AND NOT is_moving AS comparable,
-    abs(count_difference) <= $control_tolerance AS count_fits,
-    abs(commission_difference) <= $control_tolerance
-      AND abs(order_total_difference) <= $control_tolerance AS amounts_fit
-  FROM compared AS c
+    abs(count_difference) <= $control_tolerance OR accepted_by IS NOT NULL AS count_fits,
+    (abs(commission_difference) <= $control_tolerance AND abs(order_total_difference) <= $control_tolerance)
+      OR accepted_by IS NOT NULL AS amounts_fit
+  FROM looked_up AS c
 ),
 
 judged AS (
@@ -362,6 +390,7 @@ SELECT
       THEN 'The totals reach further than the conversions that were read: run refersion_refresh.'
     WHEN w.is_moving
       THEN 'Orders or changes came in whenever it was read: the next refresh reads and compares it again.'
+    WHEN w.accepted_by IS NOT NULL THEN concat('Accepted by ', w.accepted_by)
     WHEN w.count_fits AND w.amounts_fit THEN 'Within REFERSION_CONTROL_TOLERANCE.'
     WHEN NOT k.fits AND n.other_names IS NOT NULL
       THEN concat(
@@ -381,6 +410,7 @@ SELECT
       ' Run refersion_backfill for this month.'
     )
   END AS remark,
+  w.difference,
   w.conversions_count AS refersion_count,
   w.loaded_count,
   w.count_difference,
