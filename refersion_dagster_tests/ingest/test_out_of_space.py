@@ -9,6 +9,7 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from refersion_dagster_tests.location import COMMANDS, NOW, Location, Outcome, a
 
 pytestmark = pytest.mark.processes
 
-LITTLE = SandboxSettings(affiliates=12, orders=60, days=100, now=NOW)
 MUCH = SandboxSettings(affiliates=12, orders=3_000, days=100, now=NOW)
+# The same account, when it had few orders.
+LITTLE = replace(MUCH, orders=60, **MUCH.keys._asdict())
 SPARE = 200_000
 CONVERSIONS = "refersion/conversions"
 # dlt tries a load that fails five times, a second apart.
