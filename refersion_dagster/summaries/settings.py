@@ -173,8 +173,10 @@ def _differences(field: str, value: str) -> str:
     accepted: dict[str, str] = {}
     for part in filter(None, map(str.strip, value.split(";"))):
         match = DIFFERENCE.fullmatch(part)
+        if match is None:
+            raise _wrong(field, part, expected)
+        cell, count, commission, total, person, day, reason = match.groups()
         try:
-            cell, count, commission, total, person, day, reason = match.groups() if match else ()
             date.fromisoformat(day)
             difference = f"{cell} {int(count)} {Decimal(commission) + 0:.4f} {Decimal(total) + 0:.4f}"
         except (ValueError, InvalidOperation):
