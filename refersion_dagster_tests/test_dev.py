@@ -19,6 +19,8 @@ from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.processes import soon, with_variable
 from refersion_dagster_tests.web_page import ask, free_port
 
+pytestmark = pytest.mark.processes
+
 LOADED = """{
   repositoriesOrError { ... on RepositoryConnection { nodes { location { name } jobs { name } } } }
   assetsOrError { ... on AssetConnection { nodes { key { path } } } }

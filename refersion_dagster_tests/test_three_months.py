@@ -22,6 +22,8 @@ from refersion_dagster.summaries.assets import summary_assets
 from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster_tests.location import SMALL, account_of, outcome, resources
 
+pytestmark = pytest.mark.exhaustive
+
 MONTHS = ("at first", "a month later", "two months later", "three months later")
 PROOFS = ("control_totals", "payment_proof", "commission_roll_forward", "commission_liability")
 SUMMARIES = load_summaries()

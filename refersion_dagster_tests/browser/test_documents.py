@@ -20,6 +20,8 @@ from refersion_dagster_tests.browser.seeing import Seen
 from refersion_dagster_tests.location import SMALL, outcome
 from refersion_dagster_tests.report.commissions.reporting import report_of
 
+pytestmark = pytest.mark.processes
+
 SCRIPT = "<script>alert(1)</script>"
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "device_scale_factor": 2}
 KINDS = ("report", "statement", "index")

@@ -13,6 +13,8 @@ from refersion_dagster.report.statements.figures import Concerned, Lines, Readin
 from refersion_dagster.report.statements.issue import Issue
 from refersion_dagster.report.statements.pages import Section, statement_page
 
+pytestmark = pytest.mark.processes
+
 ISSUE = Issue(date(2026, 10, 1), Reading(datetime(2026, 11, 1, 5, tzinfo=UTC), date(2026, 11, 1), "America/New_York"))
 AMOUNT = Decimal("-1234.56")
 

@@ -15,6 +15,8 @@ from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import REPOSITORY, Location, account_of, materialise
 from refersion_dagster_tests.processes import soon
 
+pytestmark = pytest.mark.processes
+
 SYNC = "dlt -y pipeline refersion_pipeline sync --destination duckdb --dataset-name refersion_data"
 SHOW = "dlt pipeline refersion_pipeline show"
 # dlt's, and no option of `show` changes it.

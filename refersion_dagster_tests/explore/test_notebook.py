@@ -29,6 +29,8 @@ from refersion_dagster_tests.summaries.hand_made import (
     paid,
 )
 
+pytestmark = pytest.mark.processes
+
 RUN = "1a2b3c4d-0000-0000-0000-000000000000"
 MARCH, APRIL = (day(1, month).date() for month in (3, 4))
 

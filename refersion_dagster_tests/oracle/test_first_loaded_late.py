@@ -14,6 +14,8 @@ from refersion_dagster_tests.oracle.judgement import Verdicts
 from refersion_dagster_tests.oracle.life import CHANGES, CURRENCIES
 from refersion_dagster_tests.oracle.places import PLACES, closings
 
+pytestmark = pytest.mark.exhaustive
+
 Judged = dict[str, tuple[Shown, Verdicts]]
 BEGIN, LOADED = datetime(2025, 1, 30, 3, tzinfo=UTC), datetime(2026, 3, 30, 3, tzinfo=UTC)
 

@@ -20,6 +20,8 @@ from refersion_dagster_tests.oracle.judgement import Verdicts
 from refersion_dagster_tests.oracle.life import CURRENCIES
 from refersion_dagster_tests.oracle.places import PLACES, closings
 
+pytestmark = pytest.mark.exhaustive
+
 Judged = dict[str, tuple[Shown, Verdicts]]
 WITHOUT = frozenset({"payment entered again", "dated anew"})
 FIRST = datetime(2025, 1, 29, 3, tzinfo=UTC)

@@ -8,6 +8,8 @@ import pytest
 from refersion_dagster.refersion.entities import CONVERSIONS
 from refersion_dagster_tests.partial.accounts import ESTIMATED, Full, Partial, examine
 
+pytestmark = pytest.mark.exhaustive
+
 NO_FILTER = {"remove_arguments": ["conversions.payment_status"]}
 # What stands on approved_at.
 AGEING = ESTIMATED | {

@@ -7,6 +7,8 @@ import pytest
 
 from refersion_dagster_tests.partial.accounts import ESTIMATED, Full, Partial, examine
 
+pytestmark = pytest.mark.exhaustive
+
 REST = ("affiliate_list", "affiliate_get", "conversion_totals")
 BY = ("affiliate", "offer")
 PATHS = ("/affiliate/list", "/affiliate/get", "/conversion/totals")

@@ -29,6 +29,8 @@ from refersion_dagster_tests.postgres import PostgresServer
 from refersion_dagster_tests.summaries.hand_made import all_summaries
 from refersion_dagster_tests.warehouse.nasty import TEXTS, nasty_conversions
 
+pytestmark = pytest.mark.exhaustive
+
 ACCOUNT = SandboxSettings(affiliates=20, orders=250, days=150, now=NOW)
 NASTY = 120
 LAST_PAID = """
