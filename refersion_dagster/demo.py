@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -72,10 +75,11 @@ def run_demo(folder: Path, watch: Watched | None = None) -> int:
         if watch:
             with watched(sandbox, folder, watch, console):
                 return dagster_dev(watch.port, folder, watch.environment(), folder / LOG, end_runs=True)
+    command = "refersion-dagster" if shutil.which("refersion-dagster") else os.path.relpath(sys.argv[0])
     console.print(
-        "Next: [bold]refersion-dagster demo --ui[/bold] shows it in Dagster, at work; for your own account put its "
+        f"Next: [bold]{command} demo --ui[/bold] shows it in Dagster, at work; for your own account put its "
         "keys into .env (REFERSION_PUBLIC_KEY, REFERSION_SECRET_KEY, REFERSION_GRAPHQL_TOKEN), then "
-        "[bold]refersion-dagster dev[/bold]."
+        f"[bold]{command} dev[/bold]."
     )
     return 0
 

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -132,7 +133,7 @@ def _fitting(widths: Sequence[int], width: int) -> Iterator[list[int]]:
 def with_id(name: str, id_: str) -> str:
     """A name that others have too, with what tells them apart, which is not cut."""
     room = NAME_WIDTH - len(id_) - 1
-    return f"{name if len(name) <= room else name[: max(room - 1, 1)] + '…'} {id_}"
+    return f"{name if cell_len(name) <= room else set_cell_size(name, max(room - 1, 1)).rstrip() + '…'} {id_}"
 
 
 def total_of(lines: Sequence[Sequence[Figure]]) -> list[Figure]:

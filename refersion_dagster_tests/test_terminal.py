@@ -7,9 +7,10 @@ import re
 from decimal import Decimal
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
-from refersion_dagster.terminal import figure_tables, total_of
+from refersion_dagster.terminal import NAME_WIDTH, figure_tables, total_of, with_id
 
 NAMES = ("affiliate", "orders", "sales", "pending", "due", "paid")
 LINES = [
@@ -43,3 +44,12 @@ def test_wide_terminals_have_one_table() -> None:
 
 def test_a_sum_with_a_figure_that_is_not_known_is_not_known() -> None:
     assert total_of([(1, None, Decimal("1.10")), (2, Decimal(5), Decimal("2.20"))]) == [3, None, Decimal("3.30")]
+
+
+@pytest.mark.parametrize(
+    "name", ["Anna", "Party 🎉 Parrot Partners", "全国アフィリエイト連盟株式会社東京本社", "x" * 60]
+)
+def test_a_name_with_an_id_has_the_whole_id_and_fits_its_column(name: str) -> None:
+    told = with_id(name, "37569712")
+    assert told.endswith(" 37569712")
+    assert cell_len(told) <= NAME_WIDTH

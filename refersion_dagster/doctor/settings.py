@@ -101,7 +101,9 @@ def _sources(given: Given) -> Check:
         places["dlt's configuration"] = [f"[sources.refersion_source] {name}" for name in in_dlt]
     told = "; ".join(f"{place}: {', '.join(names)}" for place, names in places.items()) or "nothing is set"
     doubts = [
-        f"{name} is in {settings.path} too, as something else; the environment counts." for name in settings.overruled
+        f"{name} is in {settings.path} too, as something else; "
+        f"{'both have to be true' if name == ALLOW_WRITES else 'the environment counts'}."
+        for name in settings.overruled
     ]
     doubts += [f"{settings.path}: {line}." for line in settings.unreadable]
     if doubts:

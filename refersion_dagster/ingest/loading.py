@@ -12,6 +12,7 @@ from dagster_dlt import DagsterDltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from refersion_dagster.ingest.absent import absent_conversions, mark_listed, mark_payments
+from refersion_dagster.ingest.account import refuse_another_account
 from refersion_dagster.ingest.clicks import mark_vanished
 from refersion_dagster.ingest.counts import Counts
 from refersion_dagster.ingest.gaps import keep_gaps
@@ -35,7 +36,7 @@ from refersion_dagster.refersion.errors import (
     WindowNotSettled,
     underlying,
 )
-from refersion_dagster.refersion.identity import check_account, remember_account
+from refersion_dagster.refersion.identity import remember_account
 from refersion_dagster.refersion.report import ReadSpan
 from refersion_dagster.refersion.span import BEGINNING
 from refersion_dagster.refersion.windows import Window, apart_from, months, next_month, parse_moment, whole_second
@@ -112,7 +113,7 @@ class Loader:
         Raises dg.Failure after the last group when any failed, with every reason.
         """
         failures: dict[str, RefersionError] = {}
-        self._check_account()
+        refuse_another_account(self.refersion, self.warehouse)
         self._totals_first(tables, failures)
         for group in GROUPS:
             wanted = [table for table in group if table in tables and table not in failures]
@@ -145,18 +146,6 @@ class Loader:
         if failures:
             may_pass = all(isinstance(error, ServerUnavailable | WindowNotSettled) for error in failures.values())
             raise dg.Failure("\n\n".join(dict.fromkeys(map(str, failures.values()))), allow_retries=may_pass)
-
-    def _check_account(self) -> None:
-        """Raises dg.Failure for another account than the one whose rows are there, before the first row is written."""
-        account = self.refersion.account()
-        try:
-            with self.warehouse.session() as session:
-                check_account(account, session.native)
-        except RefersionError as error:
-            may_pass = isinstance(error, ServerUnavailable)
-            raise dg.Failure(str(error), allow_retries=may_pass) from error
-        finally:
-            account.close()
 
     def _remember_account(self, loaded: Sequence[str]) -> None:
         keys = self.refersion.account().credentials

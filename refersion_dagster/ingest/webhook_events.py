@@ -11,6 +11,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from pydantic import Field
 
 from refersion_dagster.documentation import answers
+from refersion_dagster.ingest.account import refuse_another_account
 from refersion_dagster.ingest.loading import load_tables
 from refersion_dagster.ingest.specs import OWNERS, asset_key, column_schema
 from refersion_dagster.ingest.webhook_apply import apply_conversions
@@ -119,9 +120,14 @@ class Drain:
         self.row_counts: dict[str, int] = {}
 
     def run(self) -> None:
-        """Loads what waits now; what comes meanwhile is for the next run."""
+        """Loads what waits now; what comes meanwhile is for the next run.
+
+        Raises dg.Failure before the first row where the warehouse holds another account's rows; all events then wait.
+        """
         newest = self.inbox.state().newest
         with self.warehouse.writing(self.context.log.info):
+            # Events carry no account; those of the keys that are set are taken for this account's.
+            refuse_another_account(self.refersion, self.warehouse)
             loaded = "conversions" in self.warehouse.row_counts(["conversions"])
             if not loaded:
                 self.context.log.warning(

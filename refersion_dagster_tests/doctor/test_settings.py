@@ -82,6 +82,14 @@ def test_a_name_that_nothing_reads_is_told_with_the_one_that_was_meant(patient: 
     )
 
 
+@pytest.mark.parametrize(("environment", "file"), [("true", "false"), ("false", "true")])
+def test_writes_are_allowed_by_neither_place_alone(patient: Patient, environment: str, file: str) -> None:
+    patient.set(REFERSION_ALLOW_WRITES=environment)
+    told = patient.examined({"REFERSION_ALLOW_WRITES": file})["setting_sources"]
+    assert "REFERSION_ALLOW_WRITES is in " in told.message
+    assert "as something else; both have to be true." in told.message
+
+
 def test_each_value_is_told_with_where_it_comes_from_and_what_it_overrules(patient: Patient) -> None:
     patient.set(REFERSION_LOOKBACK_DAYS="30")
     examined = patient.examined({"REFERSION_LOOKBACK_DAYS": "60", "REFERSION_PII": "drop"})

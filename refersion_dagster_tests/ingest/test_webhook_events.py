@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -303,6 +304,20 @@ def test_events_do_not_wait_for_keys_that_are_absent_or_wrong(drained: Drained, 
     assert done.success == (token is None), "a wrong key is told, an absent one is a choice"
     assert drained.waiting() == 0
     assert drained.state(row.id, "status") == ("APPROVED",)
+
+
+@pytest.mark.parametrize("read_again", [True, False])
+def test_events_wait_where_the_warehouse_holds_another_accounts_rows(
+    tmp_path: Path, loaded: Path, read_again: bool
+) -> None:
+    with SandboxServer(replace(SMALL, seed=8)) as other:
+        drained = Drained.of(other, tmp_path, loaded)
+        drained.receive(*(drained.conversion(number) for number in list(other.account.conversions)[:3]))
+        content = drained.database.read_bytes()
+        done = drained.drain(read_again=read_again)
+        assert "The warehouse holds rows of another Refersion account" in done.failure
+        assert drained.database.read_bytes() == content
+        assert drained.waiting() == 3
 
 
 def test_without_an_inbox_nothing_happens_and_none_is_made(drained: Drained) -> None:

@@ -226,8 +226,8 @@ def refuse_unknown(unknown: Mapping[str, str], issue: Issue) -> None:
         told = "; ".join(f"{currency}: {reason}" for currency, reason in unknown.items())
         raise MonthNotKnown(
             f"What was owed in {issue.name} is not known ({told}). Choose a month that was read from its beginning to "
-            "a day after its end, or set `allow_unknown`: the statements then say what is not known, and give the "
-            "least and the most that was owed."
+            "a day after its end, or allow it (`allow_unknown`, from a shell --allow-unknown): the statements then say "
+            "what is not known, and give the least and the most that was owed."
         )
 
 

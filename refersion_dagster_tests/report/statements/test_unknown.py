@@ -25,7 +25,7 @@ def first_read_in_april(books: Books) -> Books:
 def test_it_is_refused_with_the_reason_and_what_to_do(first_read_in_april: Books, tmp_path: Path) -> None:
     said = refused(first_read_in_april, tmp_path / "reports", month="2025-02")
     assert said.startswith(f"What was owed in 2025-02 is not known (USD: {SAID}).")
-    assert "set `allow_unknown`" in said
+    assert "allow it (`allow_unknown`, from a shell --allow-unknown)" in said
 
 
 def test_on_purpose_it_has_bounds_and_says_what_is_not_known(first_read_in_april: Books, tmp_path: Path) -> None:
