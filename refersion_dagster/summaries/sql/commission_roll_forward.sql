@@ -57,6 +57,14 @@ WITH now AS (
   FROM refersion_summaries.data_as_of
 ),
 
+stretches_of_rows AS (
+  SELECT
+    d.*,
+    -- A commission that was changed, moved and paid between two readings counts as changed when it was paid.
+    CASE WHEN came_as = 'moved' AND due_from_latest = due_until_latest THEN until_month ELSE from_month END AS came_month
+  FROM refersion_summaries.due_periods AS d
+),
+
 periods AS (
   SELECT
     p.currency,
@@ -67,9 +75,9 @@ periods AS (
     p.left_as,
     -- Dates after the last reading belong to its month; what is still due has no month of leaving. What came in a month
     -- that is not known is in none.
-    CASE WHEN p.from_month > n.month THEN n.month ELSE p.from_month END AS from_month,
+    CASE WHEN p.came_month > n.month THEN n.month ELSE p.came_month END AS from_month,
     CASE WHEN p.until_month > n.month THEN n.month ELSE p.until_month END AS until_month
-  FROM refersion_summaries.due_periods AS p
+  FROM stretches_of_rows AS p
   CROSS JOIN now AS n
 ),
 

@@ -40,6 +40,9 @@ needs:
   state: &paid >-
     conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   state_before: *paid
+  # Where payments are not offered, that of the reading.
+  affiliate_id: []
+  affiliate_before: []
   began_after: *paid
   began_by: *paid
   is_dated: *paid

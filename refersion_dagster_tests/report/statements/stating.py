@@ -15,6 +15,7 @@ from refersion_dagster.report.statements.figures import (
     statements,
 )
 from refersion_dagster.report.statements.ties import Counted, by_currency, from_roll_forward, in_themselves
+from refersion_dagster.resources import SUMMARIES
 from refersion_dagster_tests.summaries.hand_made import Books, D
 
 READ = (
@@ -44,11 +45,13 @@ def all_tied(books: Books, month: date, unknown: Collection[str] = ()) -> tuple[
     """
     with books.warehouse.session() as session:
         found, rows = statements(session, month), list(concerned(session, month))
+        places = dict(session.query(f"SELECT currency, place FROM {SUMMARIES}.currencies"))
         known = by_currency(one for one in found if one.currency not in unknown)
         assert list(from_roll_forward(known, roll_forward(session, month))) == []
     assert list(in_themselves(found)) == []
     counted = {(one.affiliate_id, one.currency): Counted(one) for one in found}
-    assert [(one.affiliate_id, one.currency) for one in found] == sorted(counted)
+    keys = [(one.affiliate_id, one.currency) for one in found]
+    assert keys == sorted(counted, key=lambda key: (key[0], places[key[1]]))
     for row in rows:
         counted[row.affiliate_id, row.currency].add(row)
     assert [difference for one in counted.values() for difference in one.differences()] == []
