@@ -46,6 +46,7 @@ def open_credit(actions: Actions, *, acted: bool) -> str:
     return actions.journal()[0].key
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_is_killed_in_a_call_is_settled_and_gone_on_with(actions: Actions, command: Command) -> None:
     folder = actions.database.parent
     lines = [f"{actions.affiliate(number).id},{number + 1}.00,USD,PENDING,Bonus" for number in range(4)]

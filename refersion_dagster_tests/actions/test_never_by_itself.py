@@ -84,6 +84,7 @@ def test_the_tags_are_those_that_dagster_sets() -> None:
     }
 
 
+@pytest.mark.exhaustive
 def test_materialise_all_begins_everything_else_and_writes_nothing(
     sandbox: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

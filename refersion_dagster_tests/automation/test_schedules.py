@@ -94,6 +94,7 @@ class TestSettings:
 
 
 class TestNoPile:
+    @pytest.mark.exhaustive
     @pytest.mark.parametrize("name", ["refersion_hourly", "refersion_nightly", "refersion_weekly"])
     @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
     def test_a_tick_is_skipped_with_the_reason_while_a_run_goes_on(
@@ -124,6 +125,7 @@ class TestNoPile:
         )
         assert not tick("refersion_hourly", instance).run_requests
 
+    @pytest.mark.exhaustive
     def test_after_the_run_ended_the_next_tick_starts_one(self, instance: dg.DagsterInstance) -> None:
         for status in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
             instance.create_run_for_job(defs.resolve_job_def("refersion_refresh"), status=status)

@@ -92,6 +92,7 @@ def test_each_is_broken_here() -> None:
     assert BROKEN.keys() == all_keys().keys()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("check", BROKEN)
 def test_each_fails_on_what_it_is_there_for(warehouse: Warehouse, check: str) -> None:
     settings = ReportSettings()

@@ -215,6 +215,7 @@ def no_second_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(given, "RETRY_SECONDS", 0)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("broken", BROKEN)
 def test_what_is_broken_is_told_and_nothing_else(patient: Patient, broken: str) -> None:
     breaks, expected, said, remedy = BROKEN[broken]

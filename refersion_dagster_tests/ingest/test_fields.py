@@ -82,6 +82,7 @@ def test_lists_of_scalars_land_as_json_and_what_is_left_out_is_named(sandbox: Sa
     assert told["not_loaded"]["creatives (root)"] == "no table of it"
 
 
+@pytest.mark.exhaustive
 def test_a_field_may_come_and_go_between_runs(sandbox: SandboxServer, database: Path) -> None:
     loaded(sandbox, database)
     sandbox.configure(add_fields={"Conversion.loyalty_tier": "String"}, remove_fields=["Conversion.source"])
@@ -92,6 +93,7 @@ def test_a_field_may_come_and_go_between_runs(sandbox: SandboxServer, database: 
     assert "fields_missing" not in told
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("refusal", ["refused", "refused_400", "refused_403"])
 def test_without_introspection_fields_are_found_by_trial_and_the_figures_are_the_same(
     sandbox: SandboxServer, database: Path, refusal: str

@@ -78,6 +78,7 @@ def test_those_that_there_are_are_found_once_and_marked_ever_after(
     assert [id_ for (id_,) in warehouse.query(MARKED)] == sorted(tests)
 
 
+@pytest.mark.exhaustive
 def test_what_time_and_amounts_do_not_tell_apart_is_a_warning(sandbox: SandboxServer, warehouse: Warehouse) -> None:
     """A test and an order of the same second and the same amounts."""
     add_tests(sandbox, 40, commission_total="3.00", total="30.00")

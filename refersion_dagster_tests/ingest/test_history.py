@@ -101,6 +101,7 @@ def test_each_change_of_status_payment_and_commission_is_kept_beside_what_was_be
         assert [row[2:] for row in loaded.history(f"id = '{id_}'")] == [before[id_], after[id_]]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seconds", [10, 0], ids=["later", "within one second"])
 def test_the_same_state_twice_with_another_between_is_three_rows(loaded: Loaded, seconds: int) -> None:
     (id_,) = loaded.query("SELECT id FROM refersion_data.conversions WHERE status = 'PENDING' ORDER BY id LIMIT 1")[0]
@@ -112,6 +113,7 @@ def test_the_same_state_twice_with_another_between_is_three_rows(loaded: Loaded,
     assert [row[2] for row in loaded.history(f"id = '{id_}'")] == ["PENDING", "DENIED", "PENDING"]
 
 
+@pytest.mark.exhaustive
 def test_a_move_to_another_affiliate_is_kept_and_nothing_else_is(loaded: Loaded) -> None:
     (id_, before) = loaded.query("SELECT id, affiliate_id FROM refersion_data.conversions ORDER BY created DESC")[0]
     other = next(one for one in loaded.sandbox.account.affiliates if str(one) != before)
@@ -126,6 +128,7 @@ def test_a_move_to_another_affiliate_is_kept_and_nothing_else_is(loaded: Loaded)
     assert len(loaded.history("change <> 'new'")) == 1
 
 
+@pytest.mark.exhaustive
 def test_a_row_that_vanished_is_marked_and_not_deleted(loaded: Loaded) -> None:
     (id_,) = loaded.query("SELECT max(id) FROM refersion_data.conversions WHERE status = 'APPROVED'")[0]
     state = loaded.states()[id_]
@@ -145,6 +148,7 @@ def test_a_row_outside_of_the_span_that_was_read_is_not_taken_for_vanished(loade
     assert loaded.query("SELECT count(*) FROM refersion_data.conversions WHERE vanished_at IS NOT NULL") == [(0,)]
 
 
+@pytest.mark.exhaustive
 def test_a_row_that_comes_back_is_marked_no_more(loaded: Loaded) -> None:
     (id_, created) = loaded.query(
         "SELECT id, epoch(created)::BIGINT FROM refersion_data.conversions ORDER BY created DESC LIMIT 1"
@@ -201,6 +205,7 @@ def test_each_entry_says_when_refersion_changed_the_row(loaded: Loaded) -> None:
     assert (seen_at - updated).days == 3
 
 
+@pytest.mark.exhaustive
 def test_a_history_from_before_that_was_kept_goes_on(loaded: Loaded) -> None:
     before = loaded.history()
     with loaded.warehouse.session() as session:

@@ -10,6 +10,7 @@ from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import GRAPHQL, REST, TABLES, Location, account_of, counts, materialise
 
 
+@pytest.mark.exhaustive
 def test_a_process_with_the_key_pair_alone_loads_the_rest_tables_and_says_what_the_others_need(
     account: SandboxServer, tmp_path: Path
 ) -> None:
@@ -59,6 +60,7 @@ class TestMissing:
         assert not outcome.success
         assert sandbox.requests() == {}
 
+    @pytest.mark.exhaustive
     def test_rest_tables_load_in_a_run_in_which_graphql_fails(
         self, account: SandboxServer, warehouse: Warehouse
     ) -> None:
@@ -121,6 +123,7 @@ class TestWrong:
 
 
 class TestTroubleOfOneTable:
+    @pytest.mark.exhaustive
     def test_stays_its_own(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
         """What was loaded before and after it is there; the run fails and names the reason."""
         sandbox.fault("graphql:offers", "graphql-error", times=None, message="Offers are being moved")

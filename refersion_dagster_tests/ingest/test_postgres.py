@@ -167,6 +167,7 @@ class TestCutShort:
             sandbox.advance(days=60)
             yield sandbox
 
+    @pytest.mark.exhaustive
     def test_by_a_kill_leaves_the_table_as_it_was_and_the_next_run_ends_right(
         self, sandbox: SandboxServer, database: PostgresDatabase, tmp_path: Path
     ) -> None:
@@ -214,6 +215,7 @@ class TestCutShort:
         assert done.success, done.failure
         assert in_warehouse(database) == at_the_source(sandbox)
 
+    @pytest.mark.exhaustive
     def test_by_a_server_that_goes_away_is_an_error_that_says_so(
         self, sandbox: SandboxServer, database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -293,6 +295,7 @@ class TestScript:
 
     SCRIPT = ("python", "-m", "refersion_dagster.pipeline")
 
+    @pytest.mark.exhaustive
     def test_it_loads_into_postgres_and_dlt_knows_the_pipeline(
         self, account: SandboxServer, postgres: PostgresDatabase, tmp_path: Path
     ) -> None:

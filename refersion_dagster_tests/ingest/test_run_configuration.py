@@ -65,6 +65,7 @@ class TestLookBack:
         start, _ = window(loaded.load("conversions", lookback_days=10))
         assert 10 <= (NOW - start).days <= 15
 
+    @pytest.mark.exhaustive
     def test_sees_what_changed_inside_of_it_and_only_that(self, account: Account) -> None:
         rows = [account.sandbox.insert_conversion(created=f"2025-{month}-01T00:00:00Z") for month in ("05", "06")]
         account.load("conversions")

@@ -65,6 +65,7 @@ def shop(loaded: Path, tmp_path: Path) -> Iterator[Shop]:
         yield Shop(sandbox, Path(shutil.copy(loaded, tmp_path)))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("what", ["approval", "order", "payment"])
 @pytest.mark.parametrize("route", ["rest:/conversion/totals", "graphql:conversions", "graphql:payments"])
 def test_what_happens_between_the_readings_is_no_difference(shop: Shop, what: str, route: str) -> None:
@@ -91,6 +92,7 @@ def test_what_keeps_moving_is_not_settled_and_agrees_once_it_holds_still(shop: S
     assert shop.checks()[SETTLED]
 
 
+@pytest.mark.exhaustive
 def test_a_difference_that_lasts_is_read_again_once_and_fails(shop: Shop) -> None:
     """GraphQL leaves a row out, as a server would that is wrong."""
     row = max(
@@ -112,6 +114,7 @@ def test_a_difference_that_lasts_is_read_again_once_and_fails(shop: Shop) -> Non
     assert "differs" in shop.verdicts()
 
 
+@pytest.mark.exhaustive
 def test_totals_alone_wait_for_the_rows(shop: Shop) -> None:
     pending = next(
         row for row in shop.sandbox.account.conversions.values() if row.currency == "USD" and row.status == "PENDING"

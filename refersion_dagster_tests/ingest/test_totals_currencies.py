@@ -41,6 +41,7 @@ def found(warehouse: Warehouse) -> list[tuple[object, ...]]:
     return warehouse.query("SELECT answer FROM refersion_data._findings WHERE question LIKE 'currency%'")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("how", ["refused", "ignored"])
 def test_where_it_does_not_work_it_is_tried_once(sandbox: SandboxServer, warehouse: Warehouse, how: str) -> None:
     sandbox.configure(totals_currency_field=how)
@@ -57,6 +58,7 @@ def test_where_it_does_not_work_it_is_tried_once(sandbox: SandboxServer, warehou
     assert warehouse.query(CURRENCIES) == [("EUR", True), ("JPY", True), ("USD", True)]
 
 
+@pytest.mark.exhaustive
 def test_where_it_works_every_currency_is_compared(sandbox: SandboxServer, warehouse: Warehouse) -> None:
     sandbox.configure(totals_currency_field="works")
     load(sandbox, warehouse)

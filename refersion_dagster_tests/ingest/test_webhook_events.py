@@ -229,6 +229,7 @@ with SandboxServer(SMALL) as sandbox:
 """
 
 
+@pytest.mark.exhaustive
 def test_a_run_killed_between_load_and_acknowledgement_is_made_up_for_without_a_second_row(drained: Drained) -> None:
     (row,) = [row for row in drained.sandbox.account.conversions.values() if row.status == "PENDING"][:1]
     drained.receive(drained.conversion(row.id, status="APPROVED", updated=LATER), {"id": 1, "of": "nobody"})

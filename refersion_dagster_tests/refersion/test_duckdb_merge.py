@@ -81,6 +81,7 @@ def test_rows_that_are_as_they_were_stay_in_place_and_only_get_when_they_were_re
     assert target.rows("id, read_at, c0, c19") == [("a", 2, "0", "19"), ("b", 2, "0", "19")]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("old", "new"), [("x", "y"), ("x", "X"), ("x", None), (None, "y"), (None, ""), ("", None)])
 @pytest.mark.parametrize("values_at_once", [duckdb_merge.VALUES_AT_ONCE, 200, 1])
 def test_a_change_of_any_column_is_seen_however_few_are_compared_at_once(

@@ -169,6 +169,7 @@ def test_trouble_of_many_kinds_in_one_run_costs_no_row(
     assert report.table(table).requests == sandbox.requests()[ROUTES[table]]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("table", "fault"),
     [(table, fault) for table in ROUTES for fault in FINAL if fault != "422 of the plan" or table == "conversions"],

@@ -51,6 +51,7 @@ class TestFields:
         sandbox.configure(introspection=way, validation_error_status=status)
         assert rows(read(sandbox, table)) == without(pristine[table], *EXTRA[table])
 
+    @pytest.mark.exhaustive
     @pytest.mark.parametrize(
         ("removed", "gone"),
         [

@@ -107,6 +107,7 @@ def outcome(make: Any) -> Any:
         return type(error), str(error)
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=300)
 @given(two=two_pages(), policy=st.sampled_from(PersonalData))
 def test_what_goes_straight_into_columns_is_what_parsing_gives(

@@ -52,6 +52,7 @@ class TestAgainstTheServer:
         span = FEW if cap < 10 else {}
         assert read_ids(busy, **span) == server_ids(busy, **span)
 
+    @pytest.mark.exhaustive
     @pytest.mark.parametrize("cap", [1, 2, 37])
     @pytest.mark.parametrize(
         "total",

@@ -164,6 +164,7 @@ class TestReplacing:
         assert (folder / CURRENT).resolve() == done.resolve()
         assert list((folder / "versions").iterdir()) == [done]
 
+    @pytest.mark.exhaustive
     def test_readers_of_other_processes_meet_whole_sets_only(self, books: Books, folder: Path) -> None:
         publish_from(books, folder)
         command = [sys.executable, "-c", READER, str(folder)]

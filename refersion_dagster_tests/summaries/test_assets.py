@@ -164,6 +164,7 @@ class TestLineage:
             "one": [],
         }
 
+    @pytest.mark.exhaustive
     @pytest.mark.parametrize("name", ["affiliates", "conversions", "commission_daily"])
     def test_is_what_sqlglot_finds_by_the_longer_way(self, name: str) -> None:
         summaries = load_summaries()

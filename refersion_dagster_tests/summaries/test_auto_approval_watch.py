@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -136,6 +137,7 @@ ROWS = st.lists(
 )
 
 
+@pytest.mark.exhaustive
 @given(ROWS)
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_amounts_are_those_of_the_rows(books: Books, rows: list[tuple[Any, ...]]) -> None:

@@ -87,6 +87,7 @@ def proof(sandbox: SandboxServer, loaded: Path, tmp_path: Path) -> Proof:
     return Proof(sandbox, Path(shutil.copy(loaded, tmp_path)))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("way", "later"),
     [

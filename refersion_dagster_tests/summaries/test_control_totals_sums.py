@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -63,6 +64,7 @@ def sums(rows: list[Made], reading: str) -> Mapping[Cell, Sums]:
     return found
 
 
+@pytest.mark.exhaustive
 @given(st.lists(CONVERSIONS, max_size=10), st.sampled_from(READINGS), st.sampled_from(["0", "0.0001", "-5"]))
 @example([Made(MARCH, "APPROVED", "UNPAID", "USD", False, False, Decimal(1), Decimal(1))], ALL, "0.0001")
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

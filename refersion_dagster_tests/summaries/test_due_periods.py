@@ -294,6 +294,7 @@ def by_life(rows: Sequence[dict[str, Any]], life: Life) -> list[dict[str, Any]]:
 LIVES = settings(max_examples=12, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.exhaustive
 @given(lives=many_lives(), zone=st.sampled_from(ZONES))
 @LIVES
 def test_at_every_moment_of_a_life_what_was_due_is_what_the_stretches_say(
@@ -320,6 +321,7 @@ def test_at_every_moment_of_a_life_what_was_due_is_what_the_stretches_say(
             assert row["currency"] == life.currency
 
 
+@pytest.mark.exhaustive
 @given(lives=many_lives(), zone=st.sampled_from(ZONES), days=st.sets(st.integers(1, 100), max_size=6))
 @LIVES
 def test_however_seldom_the_account_was_read_stretches_follow_each_other_and_end_with_what_is_due_now(

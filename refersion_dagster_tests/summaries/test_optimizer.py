@@ -63,6 +63,7 @@ ACCOUNTS: dict[str, dict[str, Sequence[Row]]] = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_figures_and_what_checks_find_do_not_depend_on_it(books: Books, account: str) -> None:
     for table, rows in ACCOUNTS[account].items():

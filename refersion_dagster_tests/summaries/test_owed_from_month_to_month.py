@@ -104,6 +104,7 @@ def changed(movement: dict[str, Decimal], kind: str, more: Decimal) -> None:
         came(movement, kind, more)
 
 
+@pytest.mark.exhaustive
 @given(lives=many_lives(), zone=st.sampled_from(ZONES))
 @EXAMPLES
 def test_where_readings_show_each_change_every_month_is_as_it_was(database: Path, lives: list[Life], zone: str) -> None:
@@ -118,6 +119,7 @@ def test_where_readings_show_each_change_every_month_is_as_it_was(database: Path
             assert known == told or not all(life.tells for life in own), (row, own)
 
 
+@pytest.mark.exhaustive
 @given(lives=many_lives(), zone=st.sampled_from(ZONES), hours=st.sets(st.integers(0, 95 * 24), max_size=4))
 @EXAMPLES
 def test_whenever_the_account_was_read_if_at_all_it_ties(
@@ -131,6 +133,7 @@ def test_whenever_the_account_was_read_if_at_all_it_ties(
     assert {currency: rows[-1]["closing_due"] for currency, rows in built.items()} == due
 
 
+@pytest.mark.exhaustive
 @given(conversions=CONVERSIONS, zone=st.sampled_from(ZONES))
 @EXAMPLES
 def test_whatever_the_rows_no_sum_drifts(database: Path, conversions: list[dict[str, Any]], zone: str) -> None:

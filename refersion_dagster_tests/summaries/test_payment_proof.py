@@ -316,6 +316,7 @@ def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) 
         yield books
 
 
+@pytest.mark.exhaustive
 @given(conversions=CONVERSIONS)
 @settings(max_examples=15, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_rows(any_books: Books, conversions: list[dict[str, Any]]) -> None:

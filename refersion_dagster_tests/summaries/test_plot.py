@@ -149,6 +149,7 @@ def test_summaries_without_a_plot_have_none(session: Session) -> None:
     assert plot(session, next(one for one in load_summaries() if one.name == "affiliates")) is None
 
 
+@pytest.mark.exhaustive
 def test_a_plot_of_the_account_is_in_the_assets_metadata(account: SandboxServer, tmp_path: Path) -> None:
     """Dagster keeps it with each materialisation; the words beside the image are those of the table."""
     warehouse = Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"))

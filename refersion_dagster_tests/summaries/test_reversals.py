@@ -210,6 +210,7 @@ def taken_back(of_kind: str) -> Callable[[Any], Decimal]:
     return amount
 
 
+@pytest.mark.exhaustive
 @given(conversions=CONVERSIONS)
 @settings(max_examples=15, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_rows_both_sets_take_back_the_same(any_books: Books, conversions: list[dict[str, Any]]) -> None:

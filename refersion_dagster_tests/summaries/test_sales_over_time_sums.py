@@ -58,6 +58,7 @@ def non_zero(rows: list[dict[str, Any]], column: str, *by: str) -> Figures:
     return {tuple(row[name] for name in by): row[column] for row in rows if row[column]}
 
 
+@pytest.mark.exhaustive
 @given(conversions=CONVERSIONS)
 @settings(max_examples=20, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_rows(books: Books, conversions: list[dict[str, Any]]) -> None:

@@ -62,6 +62,7 @@ def sold(rows: list[Row]) -> Decimal:
     return sum((row["total"] for row in rows if is_sale(row)), Decimal(0))
 
 
+@pytest.mark.exhaustive
 @given(conversions=CONVERSIONS)
 @settings(max_examples=20, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_rows(books: Books, conversions: list[dict[str, Any]]) -> None:

@@ -69,6 +69,7 @@ def reading_times(draw: st.DrawFn) -> list[datetime]:
     return [*found, READ_AT]
 
 
+@pytest.mark.exhaustive
 @given(lives=many_lives(), zone=st.sampled_from(ZONES), readings=reading_times())
 @settings(max_examples=25, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 def test_truth_lies_within_the_bounds_and_is_what_is_called_known(

@@ -19,6 +19,8 @@ from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.ingest.late.keeping_up import KeptUp
 from refersion_dagster_tests.location import NOW
 
+pytestmark = pytest.mark.exhaustive
+
 # No rows but those that a test makes.
 EMPTY = SandboxSettings(affiliates=3, orders=0, days=1000, now=NOW)
 # An order in the look-back of 60 days, one of this year before it, one of last year, one of the year before.

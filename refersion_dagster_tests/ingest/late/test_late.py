@@ -16,6 +16,8 @@ from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.ingest.late.keeping_up import ACCOUNT, LOOKBACK_DAYS, KeptUp, month_of
 from refersion_dagster_tests.location import NOW
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.fixture(scope="module")
 def loaded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.ingest.late.keeping_up import ACCOUNT, KeptUp
 from refersion_dagster_tests.postgres import PostgresServer
+
+pytestmark = pytest.mark.exhaustive
 
 PAID = ("payments", "conversions")
 

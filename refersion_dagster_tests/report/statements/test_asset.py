@@ -272,6 +272,7 @@ class TestChoosing:
         assert (reports / "statements" / "2025-03").resolve() == all_of_them
         assert all(SCRIPT not in path.read_text("utf-8") for path in folder.iterdir())
 
+    @pytest.mark.exhaustive
     @pytest.mark.parametrize(
         ("config", "said"),
         [
@@ -316,6 +317,7 @@ class TestReplacing:
 
 
 class TestTying:
+    @pytest.mark.exhaustive
     @pytest.mark.parametrize(
         ("change", "said"),
         [
