@@ -29,7 +29,7 @@ demo: $(STAMP) ## the main job on the local sandbox, no account needed; with UI=
 dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
 	@$(BIN)/refersion-dagster dev $(if $(SANDBOX),--sandbox)
 
-test: $(STAMP) ## the tests that take minutes in all and touch every module
+test: $(STAMP) ## the tests of every module that take no process, wait, browser or matrix
 	$(BIN)/python -m pytest -m "$(QUICK)" --numprocesses auto
 
 test-all: $(STAMP) ## all tests, and the wheel in clean environments by each Python from 3.11 to 3.13 that is at hand

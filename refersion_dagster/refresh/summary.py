@@ -19,7 +19,7 @@ from refersion_dagster.checks.outcome import NOT_COMPARED
 from refersion_dagster.ingest.specs import asset_key
 from refersion_dagster.report.commissions.asset import KEY as REPORT
 from refersion_dagster.report.statements.asset import KEY as STATEMENTS
-from refersion_dagster.terminal import Sign, figure_tables, number_of, print_signed
+from refersion_dagster.terminal import Sign, figure_tables, number_of, print_signed, wrapped
 
 if TYPE_CHECKING:
     from refersion_dagster.report.commissions.proof import Coverage
@@ -127,7 +127,8 @@ def show_summary(console: Console, happened: Happened, seconds: float) -> None:
         show_checks(console, happened.checks)
     if COVERAGE in happened.tables:
         for coverage in coverage_of_settings():
-            _tell(console, f"Proof: {coverage}.")
+            first, *more = wrapped(f"Proof: {coverage}.", console, len("Proof: "))
+            _tell(console, "\n".join([first, *(" " * len("Proof: ") + line for line in more)]))
     if happened.failures or happened.not_run:
         console.print(Text("\nWhat failed", style="bold"))
         for reason in dict.fromkeys(happened.failures):
