@@ -41,8 +41,8 @@ needs:
     conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   state_before: *paid
   # Where payments are not offered, that of the reading.
-  affiliate_id: []
-  affiliate_before: []
+  affiliate_id: &whose conversions.affiliate_id | conversions.affiliate__id
+  affiliate_before: *whose
   began_after: *paid
   began_by: *paid
   is_dated: *paid
