@@ -1,4 +1,4 @@
-"""Makes the pictures of README.md: `make screenshots`. Needs a browser, and takes a minute.
+"""Makes the pictures of README.md and docs: `make screenshots`. Needs a browser, and takes a minute.
 
 The demo's account is the same each time, so the pictures change with what they show and with Dagster's UI alone.
 """

@@ -1,26 +1,28 @@
-"""What every asset tells of itself beside its own words: its layer, where to read on, and the assets to look at next.
+"""Metadata that every asset gets: its layer, its page of the documentation, and related assets.
 
-Held in one place, so that no asset is left out.
+In one place, so that no asset is left out.
 """
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
 import dagster as dg
 
-# Beside the package in a checkout; an installation from a wheel has none, and then assets name the files only.
-ROOT = Path(__file__).resolve().parent.parent
-# By the first part of an asset's key: its layer and its file of the documentation.
+CHECKOUT = Path(__file__).resolve().parent.parent
+# Where a wheel installs README.md, docs/ and the rest.
+INSTALLED = Path(sysconfig.get_path("data")) / "share" / "doc" / "refersion-dagster"
+# By the first part of an asset's key: its layer and its page of the documentation.
 LAYERS = {
-    "refersion": ("raw", "README.md"),
+    "refersion": ("raw", "docs/tables.md"),
     "summaries": ("summary", "docs/figures.md"),
     "actions": ("action", "docs/actions.md"),
-    "published": ("output", "docs/explore.md"),
-    "report": ("output", "README.md"),
+    "published": ("output", "docs/outputs.md"),
+    "report": ("output", "docs/outputs.md"),
 }
 OWN_FILES = {"refersion/webhook_events": "docs/webhooks.md", "report/statements": "docs/statements.md"}
-# What to look at next, by the asset or by the first part of its key; the asset's own lineage is on its page anyway.
+# Related assets, by the asset or by the first part of its key. Its own lineage is on its page anyway.
 SEE_ALSO = {
     "refersion": ("report/commissions",),
     "refersion/conversions": ("summaries/conversions", "refersion/conversion_history", "summaries/control_totals"),
@@ -45,21 +47,27 @@ SEE_ALSO = {
 }
 
 
+def page(file: str) -> Path | None:
+    """A file of the documentation, such as docs/settings.md; None if the installation has none."""
+    return next((folder / file for folder in (CHECKOUT, INSTALLED) if (folder / file).is_file()), None)
+
+
 def documented(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """The asset with its layer as a tag, and metadata that lead on."""
+    """The asset with its layer as a tag, its page of the documentation and related assets."""
     name, first = spec.key.to_user_string(), spec.key.path[0]
     layer, file = LAYERS[first]
     file = OWN_FILES.get(name, file)
+    path = page(file)
     links = " · ".join(f"[{other}](/assets/{other})" for other in SEE_ALSO.get(name) or SEE_ALSO[first])
     return spec.merge_attributes(
         tags={"layer": layer},
         metadata={
-            "documentation": dg.MetadataValue.path(ROOT / file) if (ROOT / file).is_file() else file,
+            "documentation": dg.MetadataValue.path(path) if path else file,
             "see_also": dg.MetadataValue.md(links),
         },
     )
 
 
 def answers(*questions: str) -> str:
-    """The part of a description that says which questions the asset answers."""
+    """The part of a description that lists the questions the asset answers."""
     return "\n\n**Answers**\n" + "\n".join(f"- {question}" for question in questions)

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.definitions import defs
-from refersion_dagster.documentation import LAYERS, ROOT
+from refersion_dagster.documentation import CHECKOUT, LAYERS
 from refersion_dagster_tests.location import REPOSITORY
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
@@ -61,7 +61,7 @@ class TestEachAsset:
     def test_leads_to_a_file_of_the_documentation(self, name: str) -> None:
         found = SPECS[name].metadata["documentation"]
         assert isinstance(found, dg.PathMetadataValue)
-        path = (REPOSITORY / (found.value or "").removeprefix(f"{ROOT}/")).resolve()
+        path = (REPOSITORY / (found.value or "").removeprefix(f"{CHECKOUT}/")).resolve()
         assert path.is_file()
         assert path.is_relative_to(REPOSITORY)
         # The file knows the asset, or at least what it is about.

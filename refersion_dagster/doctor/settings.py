@@ -17,6 +17,7 @@ from refersion_dagster.automation.statements import CRON, CRON_VARIABLE
 from refersion_dagster.doctor.costs import cost_of
 from refersion_dagster.doctor.findings import Check, failed, passed, warned
 from refersion_dagster.doctor.given import Given
+from refersion_dagster.documentation import page
 from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES
 from refersion_dagster.refersion import refersion_source
 from refersion_dagster.refersion.auth import Credentials
@@ -51,6 +52,7 @@ KNOWN = frozenset(
     }
 )
 PREFIX = "REFERSION_"
+SETTINGS_PAGE = "docs/settings.md"
 # How alike two words are that may be meant to be one, from 0 to 1.
 CLOSE, CLOSEST = 0.7, 0.9
 # Names that other programs have for the same, and that nobody finds by likeness.
@@ -197,7 +199,7 @@ def _names(given: Given) -> Check:
     return warned(
         "setting_names",
         f"nothing reads {', '.join(told)}",
-        "Correct the name, or take the variable away; README.md lists them all.",
+        f"Correct the name or remove the variable. {page(SETTINGS_PAGE) or SETTINGS_PAGE} lists them all.",
         unknown=unknown,
         likely=likely,
     )

@@ -1,4 +1,4 @@
-"""The worked example of the README: credits from a file, a run that is killed, and what a person does then."""
+"""The worked example of docs/actions.md: credits from a file, a run that is killed, and what a person does then."""
 
 from __future__ import annotations
 

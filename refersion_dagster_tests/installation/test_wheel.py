@@ -20,7 +20,10 @@ from refersion_dagster_tests.location import REPOSITORY
 
 pytestmark = pytest.mark.installs
 
-PACKED = ("pyproject.toml", "README.md", "LICENSE", "refersion_dagster")
+PACKED = (
+    *("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"),
+    *("refersion_dagster", "docs", "benchmarks"),
+)
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 NEWER = ("3.11", "3.12", "3.13")
 TOO_OLD = ("3.10", "3.9", "3.8")

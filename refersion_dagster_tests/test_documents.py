@@ -1,0 +1,67 @@
+"""README and the pages of docs: their links and the names in them hold."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from refersion_dagster.doctor.settings import KNOWN
+from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.summaries.query import load_summaries
+from refersion_dagster_tests.location import REPOSITORY
+
+PAGES = sorted(
+    path.relative_to(REPOSITORY).as_posix()
+    for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), REPOSITORY / "benchmarks" / "README.md")
+)
+BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+MODULE = re.compile(r"`((?:[a-z_]+/)+[a-z_]*(?:\.py|\.sql)?)`")
+
+
+def read(page: str) -> str:
+    return (REPOSITORY / page).read_text("utf-8")
+
+
+def anchors(path: Path) -> set[str]:
+    """Anchors of the headings, as GitHub makes them."""
+    headings = HEADING.findall(BLOCK.sub("", path.read_text("utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_relative_link_and_anchor_resolves(page: str) -> None:
+    for link, image in LINK.findall(BLOCK.sub("", read(page))):
+        target, _, anchor = (link or image).partition("#")
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        path = (REPOSITORY / page).parent / target if target else REPOSITORY / page
+        assert path.exists(), f"{page}: {target}"
+        assert path.resolve().is_relative_to(REPOSITORY), f"{page}: {target}"
+        if anchor:
+            assert anchor in anchors(path), f"{page}: {target}#{anchor}"
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    readme = read("README.md")
+    assert len(readme.splitlines()) <= 150
+    assert [page for page in PAGES if page != "README.md" and f"]({page}" not in readme] == []
+
+
+def test_every_module_and_folder_named_in_the_architecture_exists() -> None:
+    named = set(MODULE.findall(read("docs/architecture.md")))
+    assert len(named) > 20
+    package = REPOSITORY / "refersion_dagster"
+    # Asset keys and tests are written alike.
+    others = {"actions/conversion_manual_credit", "refersion_dagster/"}
+    assert sorted(name for name in named - others if not (package / name).exists()) == []
+
+
+def test_the_settings_page_lists_every_variable_and_no_other() -> None:
+    assert set(re.findall(r"`(REFERSION_\w+)`", read("docs/settings.md"))) == KNOWN
+
+
+def test_the_tables_page_lists_every_raw_table_and_summary() -> None:
+    named = set(re.findall(r"`(\w+)`", read("docs/tables.md")))
+    assert {*ENTITIES, *(summary.name for summary in load_summaries())} - named == set()
