@@ -4,9 +4,9 @@ from pathlib import Path
 
 import duckdb
 
-from refersion_dagster.ingest import history
+from refersion_dagster.ingest.history import conversions
 from refersion_dagster.ingest.specs import SQL_TYPES
-from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 
 DATASET = "refersion_data"
 DAYS = 730
@@ -159,7 +159,7 @@ def make_account(database: Path, rows: int, affiliates: int) -> None:
         for entity in ENTITIES.values():
             columns = ", ".join(f"{column.name} {SQL_TYPES[column.kind].split(' (')[0]}" for column in entity.columns)
             connection.execute(f"CREATE TABLE {DATASET}.{entity.name} ({columns})")
-        connection.execute(history.CREATE)
+        connection.execute(conversions.CREATE)
         sizes = {"rows": rows, "affiliates": affiliates, "days": DAYS}
         connection.execute(f"INSERT INTO {DATASET}.conversions BY NAME {CONVERSIONS.format(**sizes)}")
         for statement in STATEMENTS:

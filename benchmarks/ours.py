@@ -8,8 +8,8 @@ import dlt
 from benchmarks.database import DATASET, database_path
 from benchmarks.rows import SPAN_START
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.duckdb_file import loading_into
 from refersion_dagster.refersion.environment import PIPELINE, ROWS_PER_LOAD
+from refersion_dagster.warehouse.duckdb.destination import loading_into
 
 
 def run(graphql_url: str, rows: int, directory: Path, concurrency: int) -> None:

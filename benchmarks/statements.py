@@ -56,7 +56,7 @@ def measured(database: Path, folder: Path) -> dict[str, Any]:
     """Makes the statements once, with Dagster's records in files as for any user."""
     import dagster as dg
 
-    from refersion_dagster.report.folder import Reports
+    from refersion_dagster.report.resource import Reports
     from refersion_dagster.report.statements.asset import statements_asset
     from refersion_dagster.resources import Warehouse
 

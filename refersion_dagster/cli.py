@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from refersion_dagster.actions.command import actions
-from refersion_dagster.doctor.command import doctor
-from refersion_dagster.explore.command import explore
-from refersion_dagster.refresh.command import refresh, statements
-from refersion_dagster.sandbox.command import sandbox
+from refersion_dagster.actions.cli import actions
+from refersion_dagster.doctor.cli import doctor
+from refersion_dagster.explore.cli import explore
+from refersion_dagster.refresh.cli import refresh, statements
+from refersion_dagster.sandbox.server.cli import sandbox
 from refersion_dagster.settings import InvalidSetting, load_settings
-from refersion_dagster.webhooks.command import webhooks
+from refersion_dagster.webhooks.cli import webhooks
 
 DEMO_FOLDER = Path(".demo")
 DAY_SECONDS = 86_400
@@ -56,8 +56,8 @@ def main() -> None:
 )
 def demo(folder: Path, ui: bool, port: int, day_every: float) -> None:
     """Run the main job on a local sandbox, without an account, and show what is earned and owed."""
-    from refersion_dagster.demo import run_demo
-    from refersion_dagster.watching import Watched
+    from refersion_dagster.demo.live import Watched
+    from refersion_dagster.demo.run import run_demo
 
     raise SystemExit(run_demo(folder, Watched(port, day_every) if ui else None))
 
@@ -87,7 +87,7 @@ def accept_account(yes: bool) -> None:
     A load with keys that show none of the warehouse's rows is refused, as rows of two accounts could never be told
     apart again. Keys that were exchanged are known by themselves as long as any of these rows are there.
     """
-    from refersion_dagster.actions.command import resources_of_settings
+    from refersion_dagster.actions.cli import resources_of_settings
     from refersion_dagster.refersion.environment import DATASET
     from refersion_dagster.refersion.errors import InvalidCredentials
     from refersion_dagster.refersion.identity import remember_account

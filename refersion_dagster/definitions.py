@@ -15,8 +15,8 @@ from refersion_dagster.settings import load_settings
 # Before the modules below, as some look at the environment when they are imported.
 load_settings()
 
-from refersion_dagster.actions.jobs import action_jobs
-from refersion_dagster.actions.specs import action_specs
+from refersion_dagster.actions.orchestration.jobs import action_jobs
+from refersion_dagster.actions.orchestration.specs import action_specs
 from refersion_dagster.automation.activity import refersion_activity
 from refersion_dagster.automation.alerts import refersion_alerts
 from refersion_dagster.automation.backfill import refersion_backfill
@@ -28,12 +28,16 @@ from refersion_dagster.automation.webhook_sensor import refersion_webhook_inbox,
 from refersion_dagster.checks.assets import all_checks
 from refersion_dagster.documentation import documented
 from refersion_dagster.ingest.assets import refersion_tables
-from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES, WebhookInbox, webhook_events
+from refersion_dagster.ingest.webhooks.events import (
+    INBOX_VARIABLES,
+    WebhookInbox,
+    webhook_events,
+)
 from refersion_dagster.refersion.environment import VARIABLES
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing, published_assets
 from refersion_dagster.report.commissions.asset import KEY as COMMISSIONS_REPORT
 from refersion_dagster.report.commissions.asset import commissions_report
-from refersion_dagster.report.folder import REPORTS_VARIABLES, Reports
+from refersion_dagster.report.resource import REPORTS_VARIABLES, Reports
 from refersion_dagster.report.statements.asset import statements_asset
 from refersion_dagster.resources import (
     WAREHOUSE_VARIABLES,

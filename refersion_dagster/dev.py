@@ -17,8 +17,8 @@ from pathlib import Path
 import click
 from dagster import DagsterInstance, RunsFilter
 
-from refersion_dagster.automation.running import IN_PROGRESS
-from refersion_dagster.sandboxed import DATABASE, sandboxed
+from refersion_dagster.automation.active_runs import IN_PROGRESS
+from refersion_dagster.demo.environment import DATABASE, sandboxed
 
 # How long a run may take to end when it is told to.
 END_SECONDS = 5

@@ -23,11 +23,10 @@ from dlt.extract.source import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
-from refersion_dagster.refersion import ReadReport, graphql, refersion_source, rest
-from refersion_dagster.refersion.account import Account
-from refersion_dagster.refersion.auth import Credentials
-from refersion_dagster.refersion.duckdb_file import loading_into
-from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.refersion import ReadReport, refersion_source
+from refersion_dagster.refersion.api import graphql, rest
+from refersion_dagster.refersion.api.auth import Credentials
+from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.environment import (
     DATASET,
     DUCKDB_PATH,
@@ -39,7 +38,9 @@ from refersion_dagster.refersion.environment import (
 )
 from refersion_dagster.refersion.errors import MissingCredentials, RefersionError, underlying
 from refersion_dagster.refersion.identity import check_account, remember_account
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.settings import load_settings
+from refersion_dagster.warehouse.duckdb.destination import loading_into
 
 DUCKDB = "duckdb"
 
@@ -160,10 +161,10 @@ def load(
         remember_account([used], lambda sql: client.execute_sql(sql) or ())
 
 
-def account_of(given: Mapping[str, Any]) -> Account:
+def account_of(given: Mapping[str, Any]) -> RefersionClient:
     """The account that these arguments of the source and dlt's configuration name, for single requests."""
     found = {name: given.get(name) or from_dlt(name) for name in VARIABLES}
-    return Account(
+    return RefersionClient(
         Credentials(found["public_key"], found["api_key"], found["graphql_token"]),
         found["rest_url"] or rest.URL,
         found["graphql_url"] or graphql.URL,

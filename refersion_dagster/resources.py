@@ -11,12 +11,12 @@ from dlt.extract.source import DltSource
 from pydantic import Field
 
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.account import Account
-from refersion_dagster.refersion.auth import Credentials
+from refersion_dagster.refersion.api.auth import Credentials
+from refersion_dagster.refersion.api.client import RefersionClient
+from refersion_dagster.refersion.api.graphql import URL as GRAPHQL_URL
+from refersion_dagster.refersion.api.rest import URL as REST_URL
 from refersion_dagster.refersion.environment import INTEGERS, ROWS_PER_LOAD, from_dlt
-from refersion_dagster.refersion.graphql import URL as GRAPHQL_URL
-from refersion_dagster.refersion.rest import URL as REST_URL
-from refersion_dagster.refersion.span import LOOKBACK_DAYS
+from refersion_dagster.refersion.extract.incremental import LOOKBACK_DAYS
 from refersion_dagster.warehouse import SUMMARIES, Warehouse, WarehouseBusy
 
 __all__ = ["SUMMARIES", "RefersionResource", "Warehouse", "WarehouseBusy", "from_environment"]
@@ -52,7 +52,7 @@ class RefersionResource(dg.ConfigurableResource):
         default=ROWS_PER_LOAD, description="Commit after whole months that hold about this many rows."
     )
 
-    def account(self, retry_seconds: int | None = None) -> Account:
+    def account(self, retry_seconds: int | None = None) -> RefersionClient:
         """The account's clients, for single requests; `close` it afterwards.
 
         Args:
@@ -60,7 +60,7 @@ class RefersionResource(dg.ConfigurableResource):
         """
         # The source finds what is not given in dlt's configuration, and so do single requests.
         names = ("public_key", "api_key", "graphql_token")
-        return Account(
+        return RefersionClient(
             Credentials(*(getattr(self, name) or from_dlt(name) for name in names)),
             self.rest_url,
             self.graphql_url,

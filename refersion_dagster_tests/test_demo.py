@@ -151,7 +151,7 @@ def test_a_folder_that_cannot_be_made_is_said_to_be_none(tmp_path: Path) -> None
 def test_other_files_of_its_folder_stay(demo: Demo) -> None:
     kept = demo.folder / "kept.txt"
     kept.write_text("mine")
-    from refersion_dagster.sandboxed import clear
+    from refersion_dagster.demo.environment import clear
 
     clear(demo.folder)
     assert kept.read_text() == "mine"

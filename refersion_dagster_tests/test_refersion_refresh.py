@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from filelock import FileLock
 
-from refersion_dagster.actions.catalogue import ENDPOINTS
+from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import GRAPHQL, NOW, REST, TABLES, Ended, Location, Outcome, outcome

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from refersion_dagster.automation.webhook_sensor import JOB, refersion_webhook_inbox
-from refersion_dagster.ingest.webhook_events import WebhookInbox
+from refersion_dagster.ingest.webhooks.events import WebhookInbox
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import Location, account_of, materialise

@@ -11,8 +11,8 @@ from typing import Any
 
 import dagster as dg
 
+from refersion_dagster.automation.active_runs import going_on
 from refersion_dagster.automation.jobs import refersion_refresh
-from refersion_dagster.automation.running import going_on
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource
 from refersion_dagster.settings import InvalidSetting, whole_number
@@ -27,7 +27,7 @@ LONGEST_WAIT = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
-class Seen:
+class ActivitySnapshot:
     """What Refersion said: conversions pending or approved of the last days, their commission, and affiliates."""
 
     since: str
@@ -35,7 +35,7 @@ class Seen:
     commission: str
     affiliates: str
 
-    def changes_to(self, now: Seen) -> list[str]:
+    def changes_to(self, now: ActivitySnapshot) -> list[str]:
         """What is different, in words."""
         names = ("conversions", "commission", "affiliates")
         return [
@@ -46,7 +46,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Cursor:
+class ActivityCursor:
     """What the sensor remembers.
 
     Args:
@@ -55,17 +55,17 @@ class Cursor:
         not_before: when to ask again after a failure, ISO 8601.
     """
 
-    seen: Seen | None = None
+    seen: ActivitySnapshot | None = None
     failures: int = 0
     not_before: str | None = None
 
     @classmethod
-    def read(cls, text: str | None) -> Cursor:
+    def read(cls, text: str | None) -> ActivityCursor:
         """A cursor as `write` gave it; a fresh one for text that another version left."""
         try:
             held: dict[str, Any] = json.loads(text or "{}")
             seen = held.pop("seen", None)
-            return cls(Seen(**seen) if seen else None, **held)
+            return cls(ActivitySnapshot(**seen) if seen else None, **held)
         except (ValueError, TypeError):
             return cls()
 
@@ -86,7 +86,7 @@ def _interval_of_definition() -> int:
         return int(INTERVAL)
 
 
-def look(refersion: RefersionResource) -> Seen:
+def look(refersion: RefersionResource) -> ActivitySnapshot:
     """Asks: one row of /affiliate/list and one call of /conversion/totals. Raises RefersionError.
 
     Totals are counted from a midnight on, by Refersion's clock, as a moving span would change by itself.
@@ -106,7 +106,7 @@ def look(refersion: RefersionResource) -> Seen:
         str(answer.get(name)).strip().rstrip(",") if isinstance(answer, dict) else "?"
         for answer, name in ((totals, "conversions_count"), (totals, "commission_total"), (listed, "total"))
     )
-    return Seen(f"{since:%Y-%m-%d}", count, commission, total)
+    return ActivitySnapshot(f"{since:%Y-%m-%d}", count, commission, total)
 
 
 @dg.sensor(
@@ -119,7 +119,7 @@ def refersion_activity(
     context: dg.SensorEvaluationContext, refersion: RefersionResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Compares what Refersion says with what it said before; skip reasons tell what it saw."""
-    cursor, now = Cursor.read(context.cursor), datetime.now(UTC)
+    cursor, now = ActivityCursor.read(context.cursor), datetime.now(UTC)
     interval()
     if cursor.not_before and now < datetime.fromisoformat(cursor.not_before):
         return dg.SkipReason(f"Refersion did not answer {cursor.failures} times; waiting until {cursor.not_before}.")
@@ -143,7 +143,9 @@ def refersion_activity(
     else:
         changes = cursor.seen.changes_to(seen)
     if not changes:
-        return dg.SensorResult(skip_reason=dg.SkipReason(f"Nothing changed: {words}."), cursor=Cursor(seen).write())
+        return dg.SensorResult(
+            skip_reason=dg.SkipReason(f"Nothing changed: {words}."), cursor=ActivityCursor(seen).write()
+        )
     if running := going_on(context.instance):
         # What was seen is not remembered, so that the change is still one at the next look.
         return dg.SensorResult(
@@ -158,5 +160,5 @@ def refersion_activity(
                 tags={"refersion/why": ", ".join(changes)[:200]},
             )
         ],
-        cursor=Cursor(seen).write(),
+        cursor=ActivityCursor(seen).write(),
     )

@@ -10,8 +10,18 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from refersion_dagster.automation.notify import URLS_VARIABLE, Channel, channels, send
-from refersion_dagster.automation.problems import Problem, ended_runs, late, of_run
+from refersion_dagster.automation.channels import (
+    URLS_VARIABLE,
+    Channel,
+    channels,
+    send,
+)
+from refersion_dagster.automation.incidents import (
+    Incident,
+    ended_runs,
+    incidents_of,
+    late,
+)
 from refersion_dagster.settings import whole_number
 
 INTERVAL_SECONDS = 30
@@ -21,7 +31,7 @@ PAGE_VARIABLE, PAGE = "REFERSION_DAGSTER_URL", "http://localhost:3000"
 
 
 @dataclass
-class Cursor:
+class AlertsCursor:
     """What the sensor remembers.
 
     Args:
@@ -33,7 +43,7 @@ class Cursor:
     open: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, text: str | None, now: datetime) -> Cursor:
+    def read(cls, text: str | None, now: datetime) -> AlertsCursor:
         """A cursor as `write` gave it; without one, from now on, as old failures are no news."""
         try:
             cursor = cls(**json.loads(text or ""))
@@ -55,7 +65,7 @@ class Cursor:
 def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Looks at the runs that ended since the last tick, and at how old the data are."""
     now = datetime.now(UTC)
-    cursor = Cursor.read(context.cursor, now)
+    cursor = AlertsCursor.read(context.cursor, now)
     try:
         allowed = late_after(os.environ)
     except ValueError as error:
@@ -64,11 +74,11 @@ def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     if not to:
         return dg.SensorResult(
             skip_reason=dg.SkipReason(f"{URLS_VARIABLE} is not set: nobody is told of problems."),
-            cursor=Cursor(now.isoformat()).write(),
+            cursor=AlertsCursor(now.isoformat()).write(),
         )
     told, unreached = 0, []
     for ended, run in ended_runs(context.instance, datetime.fromisoformat(cursor.after), RUNS_A_TICK):
-        found = of_run(context.instance, run)
+        found = incidents_of(context.instance, run)
         cursor.open = [key for key in cursor.open if key not in found.solved]
         for problem in found.problems:
             if problem.key not in cursor.open:
@@ -94,7 +104,7 @@ def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     )
 
 
-def tell(problem: Problem, to: Sequence[Channel]) -> list[Channel]:
+def tell(problem: Incident, to: Sequence[Channel]) -> list[Channel]:
     """Sends one problem; gives the channels that it did not reach."""
     page = (os.environ.get(PAGE_VARIABLE) or PAGE).rstrip("/")
     link = f"\n\n{page}/runs/{problem.run_id}" if problem.run_id else f"\n\n{page}"

@@ -9,7 +9,7 @@ import dagster as dg
 from dagster_dlt import DagsterDltResource
 
 from refersion_dagster.ingest.assets import RefreshConfig
-from refersion_dagster.ingest.loading import load_tables
+from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.refersion.windows import month_start, parse_moment
 from refersion_dagster.resources import RefersionResource, Warehouse
 

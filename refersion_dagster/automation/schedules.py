@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from croniter import croniter
 
+from refersion_dagster.automation.active_runs import going_on
 from refersion_dagster.automation.jobs import refersion_refresh
-from refersion_dagster.automation.running import going_on
 from refersion_dagster.settings import InvalidSetting
 
 TIMEZONE_VARIABLE = "REFERSION_SCHEDULE_TIMEZONE"

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from refersion_dagster.automation.running import going_on
+from refersion_dagster.automation.active_runs import going_on
 from refersion_dagster.ingest.specs import asset_key
-from refersion_dagster.ingest.webhook_events import WebhookInbox
-from refersion_dagster.ingest.webhook_tables import WEBHOOK_EVENTS
+from refersion_dagster.ingest.webhooks.events import WebhookInbox
+from refersion_dagster.ingest.webhooks.tables import WEBHOOK_EVENTS
 from refersion_dagster.webhooks.inbox_file import InboxError, NoInbox
 
 JOB = "refersion_webhooks"

@@ -6,7 +6,7 @@ import dagster as dg
 from dlt.destinations.exceptions import DatabaseException
 
 from refersion_dagster.checks.outcome import Found, not_compared, offending, result
-from refersion_dagster.checks.query import Check, load_checks
+from refersion_dagster.checks.query import SqlCheck, load_checks
 from refersion_dagster.checks.raw import KEYS, raw_checks
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
@@ -20,7 +20,7 @@ from refersion_dagster.summaries.settings import ReportSettings
 SUMS = "sums_preserved"
 
 
-def file_check(check: Check, summaries: Sequence[Summary] = ()) -> dg.AssetChecksDefinition:
+def file_check(check: SqlCheck, summaries: Sequence[Summary] = ()) -> dg.AssetChecksDefinition:
     """The asset check of a file.
 
     Args:
@@ -53,7 +53,7 @@ def file_check(check: Check, summaries: Sequence[Summary] = ()) -> dg.AssetCheck
     return run_check
 
 
-def unknown_to(check: Check, summaries: Sequence[Summary], gaps: Gaps) -> dict[str, str]:
+def unknown_to(check: SqlCheck, summaries: Sequence[Summary], gaps: Gaps) -> dict[str, str]:
     """The columns which a check compares and that cannot be known on an account, and what is lacking."""
     if not gaps:
         return {}

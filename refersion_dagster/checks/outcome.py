@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 from sqlglot import exp
 
-from refersion_dagster.summaries.show import markdown_table
+from refersion_dagster.summaries.markdown import markdown_table
 from refersion_dagster.warehouse import Session
 from refersion_dagster.warehouse.sql import Value, bind, parse
 

@@ -24,7 +24,7 @@ from refersion_dagster.summaries.settings import PARAMETERS
 from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, read, read_folder
 
 
-class Header(BaseModel):
+class CheckHeader(BaseModel):
     """What the file says of its check.
 
     Args:
@@ -43,7 +43,7 @@ class Header(BaseModel):
 
 
 @dataclass(frozen=True)
-class Check:
+class SqlCheck:
     """One check.
 
     Args:
@@ -52,12 +52,12 @@ class Check:
         depends_on: (schema, table) pairs it reads.
     """
 
-    file: SqlFile[Header]
+    file: SqlFile[CheckHeader]
     checked: tuple[str, str]
     depends_on: tuple[tuple[str, str], ...]
 
 
-def load_checks(known: Mapping[str, Collection[str]]) -> list[Check]:
+def load_checks(known: Mapping[str, Collection[str]]) -> list[SqlCheck]:
     """All checks.
 
     Args:
@@ -65,15 +65,15 @@ def load_checks(known: Mapping[str, Collection[str]]) -> list[Check]:
 
     Raises SqlFileError at the first mistake.
     """
-    return [checked(file, known) for file in read_folder("refersion_dagster.checks", Header)]
+    return [checked(file, known) for file in read_folder("refersion_dagster.checks", CheckHeader)]
 
 
-def parse(text: str, path: str, known: Mapping[str, Collection[str]]) -> Check:
+def parse(text: str, path: str, known: Mapping[str, Collection[str]]) -> SqlCheck:
     """Reads a file's text. Raises SqlFileError with file and line."""
-    return checked(read(text, path, Header), known)
+    return checked(read(text, path, CheckHeader), known)
 
 
-def checked(file: SqlFile[Header], known: Mapping[str, Collection[str]]) -> Check:
+def checked(file: SqlFile[CheckHeader], known: Mapping[str, Collection[str]]) -> SqlCheck:
     """The check of a file, held against the tables that there are. Raises SqlFileError."""
     prefix, _, table = file.header.asset.partition("/")
     schema = {"refersion": DATASET, "summaries": SUMMARIES}.get(prefix, "")
@@ -82,4 +82,4 @@ def checked(file: SqlFile[Header], known: Mapping[str, Collection[str]]) -> Chec
     for name in file.parameters:
         if name not in PARAMETERS:
             raise SqlFileError(f"{file.path}:1: there is no setting ${name}; there are {', '.join(PARAMETERS)}.")
-    return Check(file, (schema, table), file.tables(known))
+    return SqlCheck(file, (schema, table), file.tables(known))

@@ -5,9 +5,13 @@ from collections.abc import Iterator
 import dagster as dg
 
 from refersion_dagster.checks.outcome import Found, offending, result
-from refersion_dagster.ingest import history, readings
-from refersion_dagster.refersion.entities import CONVERSION_STATUSES, ENTITIES, PAYMENT_STATUSES
+from refersion_dagster.ingest.history import conversions, readings
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.tables.catalog import (
+    CONVERSION_STATUSES,
+    ENTITIES,
+    PAYMENT_STATUSES,
+)
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.summaries.assets import asset_key
 
@@ -25,7 +29,7 @@ ACCEPTED: dict[str, dict[str, tuple[str, ...]]] = {
 }
 KEYS: dict[str, tuple[str, ...]] = {
     **{name: entity.primary_key for name, entity in ENTITIES.items()},
-    history.TABLE: ("id", "seen_at"),
+    conversions.TABLE: ("id", "seen_at"),
     readings.TABLE: readings.KEY,
 }
 

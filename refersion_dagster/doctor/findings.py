@@ -23,7 +23,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Check:
+class DoctorCheck:
     """One finding.
 
     Args:
@@ -40,34 +40,34 @@ class Check:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-def passed(name: str, message: str, **details: Any) -> Check:
-    return Check(name, Status.OK, message, None, details)
+def passed(name: str, message: str, **details: Any) -> DoctorCheck:
+    return DoctorCheck(name, Status.OK, message, None, details)
 
 
-def warned(name: str, message: str, remedy: str, **details: Any) -> Check:
-    return Check(name, Status.WARNING, message, remedy, details)
+def warned(name: str, message: str, remedy: str, **details: Any) -> DoctorCheck:
+    return DoctorCheck(name, Status.WARNING, message, remedy, details)
 
 
-def failed(name: str, message: str, remedy: str, **details: Any) -> Check:
-    return Check(name, Status.FAILED, message, remedy, details)
+def failed(name: str, message: str, remedy: str, **details: Any) -> DoctorCheck:
+    return DoctorCheck(name, Status.FAILED, message, remedy, details)
 
 
-def skipped(name: str, because: str) -> Check:
-    return Check(name, Status.SKIPPED, because)
+def skipped(name: str, because: str) -> DoctorCheck:
+    return DoctorCheck(name, Status.SKIPPED, because)
 
 
 @dataclass(frozen=True)
-class Findings:
+class DoctorReport:
     """All checks, in the order in which they are shown."""
 
-    checks: Sequence[Check]
+    checks: Sequence[DoctorCheck]
 
     @property
     def ok(self) -> bool:
         """Whether a refresh would work."""
         return not self.having(Status.FAILED)
 
-    def having(self, status: Status) -> list[Check]:
+    def having(self, status: Status) -> list[DoctorCheck]:
         return [check for check in self.checks if check.status is status]
 
     def as_json(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Findings:
             ],
         }
 
-    def without(self, secrets: Sequence[str]) -> Findings:
+    def without(self, secrets: Sequence[str]) -> DoctorReport:
         """The same without these secrets and whatever looks like one, should any have come along."""
 
         def clean(value: Any) -> Any:
@@ -102,9 +102,9 @@ class Findings:
                 case _:
                     return value
 
-        return Findings(
+        return DoctorReport(
             [
-                Check(check.name, check.status, clean(check.message), clean(check.remedy), clean(check.details))
+                DoctorCheck(check.name, check.status, clean(check.message), clean(check.remedy), clean(check.details))
                 for check in self.checks
             ]
         )

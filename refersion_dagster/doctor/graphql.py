@@ -9,9 +9,16 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from refersion_dagster.doctor.costs import cost_of
-from refersion_dagster.doctor.findings import Check, failed, passed, skipped, warned
-from refersion_dagster.refersion.account import Account
-from refersion_dagster.refersion.entities import CLICKS, ENTITIES, Entity
+from refersion_dagster.doctor.findings import (
+    DoctorCheck,
+    failed,
+    passed,
+    skipped,
+    warned,
+)
+from refersion_dagster.refersion.api.client import RefersionClient
+from refersion_dagster.refersion.api.graphql import PAGE_SIZE, GraphQLClient
+from refersion_dagster.refersion.api.query import FieldSelection, not_loaded_of
 from refersion_dagster.refersion.errors import (
     NOT_OFFERED,
     FieldNotOffered,
@@ -20,10 +27,13 @@ from refersion_dagster.refersion.errors import (
     NotInPlan,
     RefersionError,
 )
-from refersion_dagster.refersion.graphql import PAGE_SIZE, GraphQL
-from refersion_dagster.refersion.selection import Selection, not_loaded_of
-from refersion_dagster.refersion.slice_reading import Slice
-from refersion_dagster.refersion.span import BEGINNING
+from refersion_dagster.refersion.extract.incremental import BEGINNING
+from refersion_dagster.refersion.extract.page_assembler import Slice
+from refersion_dagster.refersion.tables.catalog import (
+    CLICKS,
+    ENTITIES,
+    Entity,
+)
 from refersion_dagster.refersion.windows import Window, whole_second
 
 TABLES = tuple(entity for entity in ENTITIES.values() if entity.is_graphql)
@@ -35,7 +45,7 @@ PLAN = "GraphQL comes with Refersion's Growth plan and above; ask Refersion's su
 MOST_SHOWN = 5
 
 
-def look_at_graphql(account: Account) -> Iterator[Check]:
+def check_graphql(account: RefersionClient) -> Iterator[DoctorCheck]:
     try:
         client = account.graphql
     except (MissingCredentials, InvalidCredentials):
@@ -50,8 +60,8 @@ def look_at_graphql(account: Account) -> Iterator[Check]:
         return
     took = round(1000 * (time.monotonic() - began))
     yield passed("graphql_connection", f"{host} answers in {took} ms", host=host, milliseconds=took)
-    selections: dict[str, Selection] = {}
-    fields: list[Check] = []
+    selections: dict[str, FieldSelection] = {}
+    fields: list[DoctorCheck] = []
     for entity in TABLES:
         try:
             selections[entity.name] = client.select(entity)
@@ -75,7 +85,7 @@ def look_at_graphql(account: Account) -> Iterator[Check]:
     yield _pages(client, selections)
 
 
-def _unusable(error: RefersionError, host: str) -> Iterator[Check]:
+def _unusable(error: RefersionError, host: str) -> Iterator[DoctorCheck]:
     if isinstance(error, InvalidCredentials | NotInPlan):
         yield passed("graphql_connection", f"{host} answers", host=host)
         yield _refused(error)
@@ -86,12 +96,12 @@ def _unusable(error: RefersionError, host: str) -> Iterator[Check]:
     yield from (skipped(name, f"{host} does not answer as Refersion does") for name in NAMES[1:])
 
 
-def _refused(error: RefersionError) -> Check:
+def _refused(error: RefersionError) -> DoctorCheck:
     remedy = PLAN if isinstance(error, NotInPlan) else str(error.advice)
     return failed("graphql_token", f"refused: {error.said or error.what}", remedy)
 
 
-def _fields(selection: Selection, not_loaded: Mapping[str, str]) -> Check:
+def _fields(selection: FieldSelection, not_loaded: Mapping[str, str]) -> DoctorCheck:
     """What the account offers of a table, what becomes of what it lacks, and what is left out of what it has."""
     entity = selection.entity
     lacking = [column.name for column in selection.missing]
@@ -123,7 +133,7 @@ def _fields(selection: Selection, not_loaded: Mapping[str, str]) -> Check:
     return warned(name, told, " ".join(remedies), **details)
 
 
-def _no_table(entity: Entity, error: RefersionError) -> Check:
+def _no_table(entity: Entity, error: RefersionError) -> DoctorCheck:
     if entity is CLICKS and isinstance(error, FieldNotOffered):
         return warned(
             f"fields_{entity.name}",
@@ -153,7 +163,7 @@ def _some(names: tuple[str, ...] | list[str]) -> str:
     return ", ".join(names[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _pages(client: GraphQL, selections: dict[str, Selection]) -> Check:
+def _pages(client: GraphQLClient, selections: dict[str, FieldSelection]) -> DoctorCheck:
     """One full page of conversions, ids alone."""
     selection = selections.get("conversions")
     if selection is None:

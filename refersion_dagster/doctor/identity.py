@@ -6,18 +6,23 @@ from collections.abc import Iterator
 
 from dlt.destinations.exceptions import DestinationConnectionError
 
-from refersion_dagster.doctor.findings import Check, failed, passed, skipped
-from refersion_dagster.refersion.account import Account
+from refersion_dagster.doctor.findings import (
+    DoctorCheck,
+    failed,
+    passed,
+    skipped,
+)
+from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.errors import AnotherAccount, ServerUnavailable
 from refersion_dagster.refersion.identity import check_account
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse import WarehouseError
-from refersion_dagster.warehouse.duckdb_database import DuckDBDatabase
+from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
 
 NAMES = ("account",)
 
 
-def look_at_account(account: Account, warehouse: Warehouse) -> Iterator[Check]:
+def check_account_identity(account: RefersionClient, warehouse: Warehouse) -> Iterator[DoctorCheck]:
     try:
         database = warehouse.database
         if isinstance(database, DuckDBDatabase) and not database.path.exists():

@@ -16,9 +16,16 @@ import dagster as dg
 import yaml
 from packaging.requirements import Requirement
 
-from refersion_dagster.automation.running import is_ours
+from refersion_dagster.automation.active_runs import is_ours
 from refersion_dagster.dev import LOCATION_NAME
-from refersion_dagster.doctor.findings import Check, Status, failed, passed, skipped, warned
+from refersion_dagster.doctor.findings import (
+    DoctorCheck,
+    Status,
+    failed,
+    passed,
+    skipped,
+    warned,
+)
 from refersion_dagster.installation import PACKAGE
 
 VERSIONS, SPACE, DAGSTER = ("versions",), ("disk_space",), ("dagster_home", "daemon", "code_locations")
@@ -32,7 +39,7 @@ OURS, LATELY = "refersion_", timedelta(days=7)
 START_DAEMON = "Start `refersion-dagster dev`, or `dagster-daemon run` with the same DAGSTER_HOME."
 
 
-def look_at_versions() -> Iterator[Check]:
+def check_versions() -> Iterator[DoctorCheck]:
     """Every package that this one needs, held against what it needs."""
     found: dict[str, str] = {}
     wrong: list[str] = []
@@ -61,7 +68,7 @@ def look_at_versions() -> Iterator[Check]:
     yield passed("versions", told, **details)
 
 
-def look_at_space(database: Path | None) -> Iterator[Check]:
+def check_space(database: Path | None) -> Iterator[DoctorCheck]:
     """Free space where the database and the files of a load go.
 
     Args:
@@ -93,7 +100,7 @@ def _size(count: int) -> str:
     return f"{count / GIGABYTE:.1f} GB" if count >= GIGABYTE / 10 else f"{count / 1_000_000:.0f} MB"
 
 
-def look_at_dagster(environment: Mapping[str, str]) -> Iterator[Check]:
+def check_dagster(environment: Mapping[str, str]) -> Iterator[DoctorCheck]:
     """Where Dagster keeps its records, and whether its daemon is at work."""
     home = _home(environment.get(HOME_VARIABLE))
     yield home
@@ -102,13 +109,13 @@ def look_at_dagster(environment: Mapping[str, str]) -> Iterator[Check]:
     yield _locations(home)
 
 
-def _home_of_ours() -> Check:
+def _home_of_ours() -> DoctorCheck:
     """Where the records are without DAGSTER_HOME, if there are any."""
     folder = Path.cwd() / ".dagster"
     return passed("dagster_home", str(folder), folder=str(folder)) if folder.is_dir() else skipped("dagster_home", "")
 
 
-def _home(given: str | None) -> Check:
+def _home(given: str | None) -> DoctorCheck:
     if not given:
         return warned(
             "dagster_home",
@@ -144,7 +151,7 @@ def _home(given: str | None) -> Check:
     return passed("dagster_home", str(folder), folder=str(folder))
 
 
-def _daemon(home: Check) -> Check:
+def _daemon(home: DoctorCheck) -> DoctorCheck:
     never = warned("daemon", "not running: schedules and sensors do nothing", START_DAEMON)
     folder = Path(str(home.details.get("folder", "")))
     # An instance that nobody used yet is not made by looking at it.
@@ -167,7 +174,7 @@ def _daemon(home: Check) -> Check:
     return passed("daemon", "running", **details)
 
 
-def _locations(home: Check) -> Check:
+def _locations(home: DoctorCheck) -> DoctorCheck:
     """Whether schedules of this code location are at work under two names, which Dagster takes for two locations."""
     folder = Path(str(home.details.get("folder", "")))
     if home.status is not Status.OK or not any(path.is_dir() for path in folder.iterdir()):

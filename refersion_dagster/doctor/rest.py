@@ -9,9 +9,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from refersion_dagster.doctor.costs import cost_of
-from refersion_dagster.doctor.findings import Check, failed, passed, skipped, warned
-from refersion_dagster.refersion import http
-from refersion_dagster.refersion.account import Account
+from refersion_dagster.doctor.findings import (
+    DoctorCheck,
+    failed,
+    passed,
+    skipped,
+    warned,
+)
+from refersion_dagster.refersion.api import transport
+from refersion_dagster.refersion.api.client import RefersionClient
+from refersion_dagster.refersion.api.rest import PAGE_SIZE, RestClient
 from refersion_dagster.refersion.errors import (
     InvalidCredentials,
     MissingCredentials,
@@ -21,7 +28,6 @@ from refersion_dagster.refersion.errors import (
     ServerUnavailable,
     UnexpectedAnswer,
 )
-from refersion_dagster.refersion.rest import PAGE_SIZE, Rest
 from refersion_dagster.refersion.windows import Window, whole_second
 
 NAMES = ("rest_connection", "user_agent", "rest_keys", "rest_plan", "rest_pages", "clock")
@@ -35,7 +41,7 @@ CHECK_ADDRESS = "Check the network, HTTPS_PROXY and REFERSION_REST_URL."
 PLAN = "REST and GraphQL come with Refersion's Growth plan and above; ask Refersion's support to open it."
 
 
-def look_at_rest(account: Account) -> Iterator[Check]:
+def check_rest(account: RefersionClient) -> Iterator[DoctorCheck]:
     try:
         client = account.rest
     except (MissingCredentials, InvalidCredentials):
@@ -64,7 +70,7 @@ def look_at_rest(account: Account) -> Iterator[Check]:
     yield _clock(client, host)
 
 
-def _connection(trouble: RefersionError | None, host: str, took: int) -> Iterator[Check]:
+def _connection(trouble: RefersionError | None, host: str, took: int) -> Iterator[DoctorCheck]:
     if isinstance(trouble, ServerUnavailable):
         yield failed("rest_connection", _short(trouble), CHECK_ADDRESS, host=host)
         yield skipped("user_agent", "nobody answers")
@@ -77,12 +83,12 @@ def _connection(trouble: RefersionError | None, host: str, took: int) -> Iterato
             yield failed(
                 "user_agent",
                 f"{host} refuses this program before it looks at the keys: {_short(trouble)}",
-                f"Something in between (an edge, a proxy, a firewall) refuses the user agent {http.USER_AGENT!r} or "
-                "this machine's address. Let it through there, or ask Refersion's support.",
-                user_agent=http.USER_AGENT,
+                f"Something in between (an edge, a proxy, a firewall) refuses the user agent {transport.USER_AGENT!r} "
+                "or this machine's address. Let it through there, or ask Refersion's support.",
+                user_agent=transport.USER_AGENT,
             )
         else:
-            yield passed("user_agent", "accepted", user_agent=http.USER_AGENT)
+            yield passed("user_agent", "accepted", user_agent=transport.USER_AGENT)
 
 
 def _is_edge(trouble: RefersionError | None) -> bool:
@@ -97,7 +103,7 @@ def _short(trouble: RefersionError | None) -> str:
     return f'{trouble.what.rstrip(".")}: "{trouble.said}"' if trouble.said else trouble.what.rstrip(".")
 
 
-def _plan(client: Rest, trouble: RefersionError | None, answer: Any) -> Check:
+def _plan(client: RestClient, trouble: RefersionError | None, answer: Any) -> DoctorCheck:
     """The three operations that a refresh reads by."""
     now = whole_second(datetime.now(UTC))
     rows = answer.get("results") if isinstance(answer, dict) else None
@@ -131,7 +137,7 @@ def _said(error: RefersionError) -> str:
     return f'"{error.said}"' if error.said else error.what.rstrip(".")
 
 
-def _pages(trouble: RefersionError | None, answer: Any) -> Check:
+def _pages(trouble: RefersionError | None, answer: Any) -> DoctorCheck:
     rows = answer.get("results") if isinstance(answer, dict) else None
     if trouble is not None or not isinstance(rows, list):
         return skipped("rest_pages", f"needs {LIST}")
@@ -149,7 +155,7 @@ def _pages(trouble: RefersionError | None, answer: Any) -> Check:
     return passed("rest_pages", f"{PAGE_SIZE} affiliates a page ({of})", **details)
 
 
-def _clock(client: Rest, host: str) -> Check:
+def _clock(client: RestClient, host: str) -> DoctorCheck:
     """The server's clock against ours, to the second that HTTP tells."""
     theirs = client.transport.server_time
     if theirs is None:

@@ -11,26 +11,31 @@ import duckdb
 
 from refersion_dagster.automation.activity import INTERVAL_VARIABLE, interval
 from refersion_dagster.automation.alerts import LATE_VARIABLE, PAGE_VARIABLE, late_after
-from refersion_dagster.automation.notify import URLS_VARIABLE, unusable
+from refersion_dagster.automation.channels import URLS_VARIABLE, unusable
 from refersion_dagster.automation.schedules import CADENCES, TIMEZONE_VARIABLE, cron_of, schedule
 from refersion_dagster.automation.statements import CRON, CRON_VARIABLE
 from refersion_dagster.doctor.costs import cost_of
-from refersion_dagster.doctor.findings import Check, failed, passed, warned
-from refersion_dagster.doctor.given import Given
+from refersion_dagster.doctor.findings import (
+    DoctorCheck,
+    failed,
+    passed,
+    warned,
+)
+from refersion_dagster.doctor.inputs import DoctorInputs
 from refersion_dagster.documentation import page
-from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES
+from refersion_dagster.ingest.webhooks.events import INBOX_VARIABLES
 from refersion_dagster.refersion import refersion_source
-from refersion_dagster.refersion.auth import Credentials
-from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE, limit_memory
-from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.environment import INTEGERS, VARIABLES
 from refersion_dagster.refersion.errors import MissingCredentials, RefersionError, UnusableSetting
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES
-from refersion_dagster.report.folder import REPORTS_VARIABLES
+from refersion_dagster.report.resource import REPORTS_VARIABLES
 from refersion_dagster.resources import WAREHOUSE_VARIABLES
 from refersion_dagster.settings import ALLOW_WRITES, is_template, said_of_templates, whole_number, writes_allowed
 from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSettings
 from refersion_dagster.warehouse.database import database
+from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, limit_memory
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 from refersion_dagster.webhooks.signature import SECRET_VARIABLE
 
@@ -76,7 +81,7 @@ LOCK_TIMEOUT = WAREHOUSE_VARIABLES["lock_timeout_seconds"]
 WHERE_SET = "Correct it in .env or where the environment is set."
 
 
-def look_at_settings(given: Given) -> Iterator[Check]:
+def check_variables(given: DoctorInputs) -> Iterator[DoctorCheck]:
     yield _values(given)
     yield _sources(given)
     yield _names(given)
@@ -84,14 +89,14 @@ def look_at_settings(given: Given) -> Iterator[Check]:
     yield _code_location()
 
 
-def _values(given: Given) -> Check:
+def _values(given: DoctorInputs) -> DoctorCheck:
     wrong = list(wrong_values(given))
     if wrong:
         return failed("settings", " ".join(wrong), WHERE_SET, wrong=wrong)
     return passed("settings", "well-formed" if given.ours else "well-formed: none is set", set=given.ours)
 
 
-def _sources(given: Given) -> Check:
+def _sources(given: DoctorInputs) -> DoctorCheck:
     """Where each value comes from; never the value."""
     settings = given.settings
     places: dict[str, list[str]] = {}
@@ -120,7 +125,7 @@ def _sources(given: Given) -> Check:
     return passed("setting_sources", told, sources=places, overruled=[], unreadable=[])
 
 
-def wrong_values(given: Given) -> Iterator[str]:
+def wrong_values(given: DoctorInputs) -> Iterator[str]:
     """Each setting that a run would stumble over, in the words of the run."""
     for name in CHECKED_BY_SOURCE:
         value = given.values.get(name)
@@ -189,7 +194,7 @@ def _is_address(value: str) -> bool:
         return False
 
 
-def _names(given: Given) -> Check:
+def _names(given: DoctorInputs) -> DoctorCheck:
     unknown = [name for name in given.ours if name not in KNOWN]
     unknown += [name for name in given.settings.file if not name.startswith(PREFIX) and _meant_by(name)]
     if not unknown:
@@ -216,7 +221,7 @@ def _meant_by(name: str) -> str | None:
     return f"{PREFIX}{matches[0]}" if matches else None
 
 
-def _keys(given: Given) -> Iterator[Check]:
+def _keys(given: DoctorInputs) -> Iterator[DoctorCheck]:
     keys = Credentials(given.values.get("public_key"), given.values.get("api_key"), given.values.get("graphql_token"))
     if (keys.public_key or "").startswith("sec_") or (keys.secret_key or "").startswith("pub_"):
         yield failed(
@@ -236,7 +241,7 @@ def _keys(given: Given) -> Iterator[Check]:
     yield _given("token", keys.graphql, "the GraphQL token is set", lost)
 
 
-def _given(name: str, take: Callable[[], object], well: str, lost: str = "") -> Check:
+def _given(name: str, take: Callable[[], object], well: str, lost: str = "") -> DoctorCheck:
     try:
         take()
     except MissingCredentials as error:
@@ -246,7 +251,7 @@ def _given(name: str, take: Callable[[], object], well: str, lost: str = "") -> 
     return passed(name, well)
 
 
-def _code_location() -> Check:
+def _code_location() -> DoctorCheck:
     """Whether Dagster can load the code location with these settings."""
     try:
         from refersion_dagster.definitions import defs

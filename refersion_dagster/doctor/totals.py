@@ -9,19 +9,24 @@ from decimal import Decimal
 
 from dlt.destinations.exceptions import DestinationConnectionError
 
-from refersion_dagster.doctor.findings import Check, passed, skipped, warned
-from refersion_dagster.doctor.probing import REPORT
-from refersion_dagster.refersion.account import Account
-from refersion_dagster.refersion.coerce import read_money
-from refersion_dagster.refersion.entities import CONVERSION_STATUSES, PAYMENT_STATUSES
+from refersion_dagster.doctor.findings import (
+    DoctorCheck,
+    passed,
+    skipped,
+    warned,
+)
+from refersion_dagster.doctor.probes import REPORT
+from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import RefersionError
-from refersion_dagster.refersion.span import BEGINNING
+from refersion_dagster.refersion.extract.incremental import BEGINNING
+from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, PAYMENT_STATUSES
+from refersion_dagster.refersion.tables.coerce import read_money
 from refersion_dagster.refersion.windows import Window, parse_moment, whole_second
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.rounding import grouped
 from refersion_dagster.warehouse import Session, UndefinedTable, WarehouseError
-from refersion_dagster.warehouse.duckdb_database import DuckDBDatabase
+from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
 
 NAMES = ("totals",)
 # The endpoint names one currency; whether rows of others and tests are counted is not documented.
@@ -49,7 +54,7 @@ class Sum:
         return f"{self.count:,} conversions with {grouped(self.commission)} commission"
 
 
-def look_at_totals(account: Account, warehouse: Warehouse, start_date: str | None) -> Iterator[Check]:
+def check_totals(account: RefersionClient, warehouse: Warehouse, start_date: str | None) -> Iterator[DoctorCheck]:
     """Both of the same time: from the first load to the moment at which conversions were last read."""
     try:
         database = warehouse.database
@@ -87,7 +92,7 @@ def _read(session: Session, start_date: str | None) -> Window | None:
     return Window(start, end) if start < end else None
 
 
-def _of_refersion(account: Account, window: Window) -> tuple[Sum, str]:
+def _of_refersion(account: RefersionClient, window: Window) -> tuple[Sum, str]:
     """Over every status, with the currency it names. Raises RefersionError, and ValueError for a sum that is none."""
     asked = [(window, status, payment) for status in CONVERSION_STATUSES for payment in PAYMENT_STATUSES]
     answers = list(account.rest.conversion_totals(asked))
@@ -107,7 +112,7 @@ def _loaded(session: Session, window: Window, rows: str, currency: str) -> Sum:
     return Sum(int(count), commission or Decimal(0))
 
 
-def _compared(theirs: Sum, ours: dict[str, Sum], currency: str) -> Check:
+def _compared(theirs: Sum, ours: dict[str, Sum], currency: str) -> DoctorCheck:
     details = {
         "currency": currency,
         "refersion": {"count": theirs.count, "commission": str(theirs.commission)},

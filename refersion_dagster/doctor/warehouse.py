@@ -9,14 +9,24 @@ from pathlib import Path
 
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 
-from refersion_dagster.doctor.findings import Check, failed, passed, skipped, warned
-from refersion_dagster.doctor.holders import Holder, duckdb_holder, lock_holder
-from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.doctor.findings import (
+    DoctorCheck,
+    failed,
+    passed,
+    skipped,
+    warned,
+)
+from refersion_dagster.doctor.lock_owners import (
+    Holder,
+    duckdb_holder,
+    lock_holder,
+)
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse import Session, WarehouseError
-from refersion_dagster.warehouse.duckdb_database import LOCK_HOLDER, DuckDBDatabase
-from refersion_dagster.warehouse.postgres_database import PostgresDatabase, writer
+from refersion_dagster.warehouse.duckdb.database import LOCK_HOLDER, DuckDBDatabase
+from refersion_dagster.warehouse.postgres.database import PostgresDatabase, writer
 
 NAMES = ("warehouse", "warehouse_writable", "warehouse_lock", "tables")
 REFRESH = "Start the job refersion_refresh."
@@ -28,7 +38,7 @@ SELECT has_database_privilege(current_database(), 'CREATE')
 """
 
 
-def look_at_warehouse(warehouse: Warehouse) -> Iterator[Check]:
+def check_warehouse(warehouse: Warehouse) -> Iterator[DoctorCheck]:
     try:
         database = warehouse.database
     except WarehouseError as error:
@@ -41,7 +51,7 @@ def look_at_warehouse(warehouse: Warehouse) -> Iterator[Check]:
         yield from _look_at_server(warehouse, database)
 
 
-def _look_at_file(warehouse: Warehouse, path: Path) -> Iterator[Check]:
+def _look_at_file(warehouse: Warehouse, path: Path) -> Iterator[DoctorCheck]:
     holder = lock_holder(Path(f"{path}.lock"))
     if not path.exists():
         yield passed("warehouse", f"{path} will be made by the first refresh", location=str(path), exists=False)
@@ -73,7 +83,7 @@ def _look_at_file(warehouse: Warehouse, path: Path) -> Iterator[Check]:
     yield tables
 
 
-def _writable(path: Path) -> Check:
+def _writable(path: Path) -> DoctorCheck:
     """By a file without a name in the folder, and by opening the database as a writer does, without a write."""
     folder = path.parent
     while not folder.exists():
@@ -95,7 +105,7 @@ def _writable(path: Path) -> Check:
     return passed("warehouse_writable", f"{folder} can be written to", folder=str(folder))
 
 
-def _lock(warehouse: Warehouse, path: Path, run: Holder | None, other: Holder | None) -> Check:
+def _lock(warehouse: Warehouse, path: Path, run: Holder | None, other: Holder | None) -> DoctorCheck:
     details = {"held_by": (run or other or Holder(None, None)).as_json()}
     patience = f"A refresh waits for it, {warehouse.lock_timeout_seconds} s at most (REFERSION_LOCK_TIMEOUT_SECONDS)."
     if run is not None:
@@ -110,7 +120,7 @@ def _lock(warehouse: Warehouse, path: Path, run: Holder | None, other: Holder | 
     return passed("warehouse_lock", "held by nobody", **details)
 
 
-def _look_at_server(warehouse: Warehouse, database: object) -> Iterator[Check]:
+def _look_at_server(warehouse: Warehouse, database: object) -> Iterator[DoctorCheck]:
     try:
         location = warehouse.location
         with warehouse.session(read_only=True) as session:
@@ -139,7 +149,7 @@ def _look_at_server(warehouse: Warehouse, database: object) -> Iterator[Check]:
     yield tables
 
 
-def _tables(session: Session) -> Check:
+def _tables(session: Session) -> DoctorCheck:
     """The raw tables that are there, their rows, and when they were last read."""
     found = {
         str(name)

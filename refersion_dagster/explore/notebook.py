@@ -9,17 +9,17 @@ def _():
     import marimo as mo
 
     from refersion_dagster.charts import Line, line_chart
-    from refersion_dagster.explore.published import Published, published_folder, what_is_missing, without_links
+    from refersion_dagster.explore.published import PublishedCopies, published_folder, what_is_missing, without_links
     from refersion_dagster.report.money import amount
 
-    return Line, Published, amount, line_chart, mo, published_folder, what_is_missing, without_links
+    return Line, PublishedCopies, amount, line_chart, mo, published_folder, what_is_missing, without_links
 
 
 @app.cell
-def _(Published, mo, published_folder, what_is_missing):
+def _(PublishedCopies, mo, published_folder, what_is_missing):
     missing = what_is_missing(published_folder())
     mo.stop(missing is not None, mo.callout(mo.md(f"**Nothing to show.** {missing}"), kind="warn"))
-    published = Published(published_folder())
+    published = PublishedCopies(published_folder())
     currencies, months = published.currencies(), published.months()
     empty = mo.md("**Nothing to show.** Copies are published, but the account has no conversions yet.")
     mo.stop(not months, mo.callout(empty, kind="warn"))

@@ -81,7 +81,7 @@ def what_is_missing(folder: Path) -> str | None:
     )
 
 
-class Published:
+class PublishedCopies:
     """The current set of published copies, open for reading.
 
     Args:

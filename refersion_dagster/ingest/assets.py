@@ -7,9 +7,9 @@ import dagster as dg
 from dagster_dlt import DagsterDltResource
 from pydantic import Field
 
-from refersion_dagster.ingest.loading import load_tables
+from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.ingest.specs import asset_spec, history_spec, readings_spec
-from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.refersion.windows import parse_moment
 from refersion_dagster.resources import RefersionResource, Warehouse
 

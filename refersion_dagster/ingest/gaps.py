@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from refersion_dagster.refersion.entities import ENTITIES, Entity
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.refersion.report import TableReport
+from refersion_dagster.refersion.extract.stats import TableReport
+from refersion_dagster.refersion.tables.catalog import ENTITIES, Entity
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse.session import Session
 

@@ -7,9 +7,14 @@ from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from refersion_dagster.documentation import answers
-from refersion_dagster.ingest import history, readings
-from refersion_dagster.refersion.entities import ENTITIES, Column, Entity, Kind
+from refersion_dagster.ingest.history import conversions, readings
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.tables.catalog import (
+    ENTITIES,
+    Column,
+    Entity,
+    Kind,
+)
 
 GROUP = "refersion"
 OWNERS = ["team:data"]
@@ -30,7 +35,7 @@ QUESTIONS = {
         "How many clicks did an affiliate's links bring, and from which pages?",
         "How many of them led to an order?",
     ),
-    history.TABLE: (
+    conversions.TABLE: (
         "When was a conversion approved, denied or paid, and what was it before?",
         "Which conversions are gone from Refersion, and since when?",
     ),
@@ -71,8 +76,8 @@ def column_schema(entity: Entity, extras: tuple[str, ...] | list[str] = ()) -> d
 
 def descriptions(table: str) -> tuple[str, dict[str, str]]:
     """What a raw table is, and what each of its known columns is."""
-    if table == history.TABLE:
-        return history.DESCRIPTION, {column.name: column.description or "" for column in history.COLUMNS}
+    if table == conversions.TABLE:
+        return conversions.DESCRIPTION, {column.name: column.description or "" for column in conversions.COLUMNS}
     if table == readings.TABLE:
         return readings.DESCRIPTION, {column.name: column.description or "" for column in readings.COLUMNS}
     entity = ENTITIES[table]
@@ -100,7 +105,7 @@ def asset_spec(entity: Entity) -> dg.AssetSpec:
 
 
 def history_spec() -> dg.AssetSpec:
-    return _spec_of_ours(history.TABLE, history.DESCRIPTION, history.COLUMNS, "id, seen_at")
+    return _spec_of_ours(conversions.TABLE, conversions.DESCRIPTION, conversions.COLUMNS, "id, seen_at")
 
 
 def readings_spec() -> dg.AssetSpec:

@@ -17,13 +17,13 @@ from typing import Any
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from refersion_dagster.refersion.account import Account
-from refersion_dagster.refersion.entities import CONVERSIONS
+from refersion_dagster.refersion.api.client import RefersionClient
+from refersion_dagster.refersion.api.rest import PAGE_SIZE
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import AnotherAccount, RefersionError, ServerUnavailable
-from refersion_dagster.refersion.rest import PAGE_SIZE
-from refersion_dagster.refersion.slice_reading import Slice
-from refersion_dagster.refersion.span import BEGINNING
+from refersion_dagster.refersion.extract.incremental import BEGINNING
+from refersion_dagster.refersion.extract.page_assembler import Slice
+from refersion_dagster.refersion.tables.catalog import CONVERSIONS
 from refersion_dagster.refersion.windows import Window, whole_second
 
 TABLE = "_account"
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
 Run = Callable[[str], Sequence[Sequence[Any]]]
 
 
-def check_account(account: Account, run: Run) -> None:
+def check_account(account: RefersionClient, run: Run) -> None:
     """Compares the account with the one whose rows the warehouse holds; asks Refersion only where keys are new.
 
     Each key by itself, as the pair of one account and the token of another would mix them too. Raises AnotherAccount,
@@ -85,7 +85,7 @@ def _is_known(key: str, run: Run) -> bool:
     return any(_fingerprint(salt, key) == fingerprint for salt, fingerprint in known)
 
 
-def _by_affiliates(account: Account, run: Run) -> bool | None:
+def _by_affiliates(account: RefersionClient, run: Run) -> bool | None:
     held = {str(id) for (id,) in _rows(run, f"SELECT id FROM {DATASET}.affiliate_list")}  # noqa: S608
     if not held:
         return None
@@ -95,7 +95,7 @@ def _by_affiliates(account: Account, run: Run) -> bool | None:
     return _mostly(theirs, held)
 
 
-def _by_conversions(account: Account, run: Run) -> bool | None:
+def _by_conversions(account: RefersionClient, run: Run) -> bool | None:
     """By conversions of the last day that is there, and by the account's first."""
     newest = _rows(run, f"SELECT max(created) FROM {DATASET}.conversions WHERE vanished_at IS NULL")  # noqa: S608
     if not newest or newest[0][0] is None:

@@ -10,11 +10,19 @@ import dlt
 from dlt.common.typing import TSecretStrValue
 from dlt.extract.resource import DltResource
 
-from refersion_dagster.refersion import graphql as graphql_api
-from refersion_dagster.refersion import rest as rest_api
-from refersion_dagster.refersion.account import Account
-from refersion_dagster.refersion.auth import Credentials
-from refersion_dagster.refersion.entities import (
+from refersion_dagster.refersion.api import graphql as graphql_api
+from refersion_dagster.refersion.api import rest as rest_api
+from refersion_dagster.refersion.api.auth import Credentials
+from refersion_dagster.refersion.api.client import RefersionClient
+from refersion_dagster.refersion.environment import from_environment
+from refersion_dagster.refersion.extract.incremental import (
+    BEGINNING,
+    LOOKBACK_DAYS,
+    SpanRequest,
+)
+from refersion_dagster.refersion.extract.stats import ReadReport
+from refersion_dagster.refersion.resources import ReadOptions, ResourceFactory
+from refersion_dagster.refersion.tables.catalog import (
     AFFILIATE_GET,
     AFFILIATE_LIST,
     AFFILIATES,
@@ -24,20 +32,16 @@ from refersion_dagster.refersion.entities import (
     OFFERS,
     PAYMENTS,
 )
-from refersion_dagster.refersion.environment import from_environment
-from refersion_dagster.refersion.privacy import PersonalData
-from refersion_dagster.refersion.readers import ReadOptions, Tables
-from refersion_dagster.refersion.report import ReadReport
-from refersion_dagster.refersion.span import BEGINNING, LOOKBACK_DAYS, SpanRequest
+from refersion_dagster.refersion.tables.privacy import PersonalData
 from refersion_dagster.refersion.windows import Window, parse_moment
 
 MAX_CONCURRENCY = 8
 RETRY_SECONDS = 300
 
 
-def build_resources(account: Account, options: ReadOptions, report: ReadReport) -> Iterable[DltResource]:
+def build_resources(account: RefersionClient, options: ReadOptions, report: ReadReport) -> Iterable[DltResource]:
     """Refersion's tables as dlt resources, all of the names of entities.ENTITIES."""
-    tables = Tables(account, options, report)
+    tables = ResourceFactory(account, options, report)
     yield tables.resource(AFFILIATE_LIST, tables.affiliate_list)
     yield tables.resource(AFFILIATE_GET, tables.affiliate_get)
     yield tables.resource(CONVERSION_TOTALS, tables.conversion_totals)
@@ -158,7 +162,7 @@ def refersion_source(
     ):
         if value is not None and value < least:
             raise ValueError(f"{name} is {value}; it has to be {least} or more.")
-    account = Account(
+    account = RefersionClient(
         Credentials(
             chosen("public_key", public_key), chosen("api_key", api_key), chosen("graphql_token", graphql_token)
         ),

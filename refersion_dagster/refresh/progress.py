@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from refersion_dagster.automation.problems import reason_of
+from refersion_dagster.automation.incidents import reason_of
 from refersion_dagster.terminal import Sign, print_signed
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dlt.destinations.exceptions import DestinationConnectionError
 from rich.console import Console
 from rich.text import Text
 
-from refersion_dagster.automation.problems import reason_of
+from refersion_dagster.automation.incidents import reason_of
 from refersion_dagster.checks.outcome import NOT_COMPARED
 from refersion_dagster.ingest.specs import asset_key
 from refersion_dagster.report.commissions.asset import KEY as REPORT
@@ -189,7 +189,7 @@ def _tell(console: Console, text: str) -> None:
 
 def coverage_of_settings() -> list[Coverage]:
     """What is proven in the warehouse that the settings name, by currency; nothing where it cannot be read."""
-    from refersion_dagster.actions.command import resources_of_settings
+    from refersion_dagster.actions.cli import resources_of_settings
     from refersion_dagster.report.commissions.proof import Coverage
     from refersion_dagster.report.commissions.queries import rows
     from refersion_dagster.warehouse import UndefinedTable, WarehouseError

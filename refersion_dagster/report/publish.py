@@ -20,7 +20,7 @@ from pathlib import Path
 
 import duckdb
 
-from refersion_dagster.report.sets import swapped_in
+from refersion_dagster.report.file_sets import swapped_in
 from refersion_dagster.report.spreadsheet import FORMULA_BEGINS
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.query import Summary
@@ -34,7 +34,7 @@ KEPT = 3
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedTable:
     """One table of a set.
 
     Args:
@@ -61,7 +61,7 @@ class Manifest:
     as_of: str | None
     run_id: str
     version: str
-    tables: list[Published]
+    tables: list[PublishedTable]
 
 
 def publish(session: Session, summaries: Sequence[Summary], folder: Path, run_id: str) -> tuple[Path, Manifest]:
@@ -94,7 +94,7 @@ def _currencies(session: Session) -> list[str]:
 
 def _write(
     session: Session, copy: duckdb.DuckDBPyConnection, summary: Summary, folder: Path, currencies: Sequence[str]
-) -> Published:
+) -> PublishedTable:
     """One table into the DuckDB file, and from there into Parquet and CSV, there currency by currency."""
     table = f'{SUMMARIES}."{summary.name}"'
     columns = dict(session.columns(SUMMARIES, summary.name))
@@ -119,7 +119,7 @@ def _write(
     harmless = ", ".join(_harmless(name, kind) for name, kind in columns.items())
     copy.execute(f"COPY (SELECT {harmless} FROM {table} {by_currency}) TO '{_doubled(csv)}' (HEADER)")  # noqa: S608
     ((rows,),) = copy.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
-    return Published(summary.name, rows, columns, parquet.stat().st_size)
+    return PublishedTable(summary.name, rows, columns, parquet.stat().st_size)
 
 
 def _harmless(name: str, kind: str) -> str:

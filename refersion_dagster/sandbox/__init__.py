@@ -3,7 +3,7 @@
 For tests, demonstrations and development; nothing uses it unless it is asked to.
 """
 
-from refersion_dagster.sandbox.server import SandboxServer
+from refersion_dagster.sandbox.server.server import SandboxServer
 from refersion_dagster.sandbox.settings import SandboxSettings, Switches
 
 __all__ = ["SandboxServer", "SandboxSettings", "Switches"]

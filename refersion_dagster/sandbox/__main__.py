@@ -1,3 +1,3 @@
-from refersion_dagster.sandbox.command import sandbox
+from refersion_dagster.sandbox.server.cli import sandbox
 
 sandbox(prog_name="python -m refersion_dagster.sandbox")

@@ -9,7 +9,6 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from refersion_dagster.sandbox.clock import DAY, Clock, from_iso
-from refersion_dagster.sandbox.data import World
 from refersion_dagster.sandbox.event_log import AFFILIATE, CONVERSION, PAYMENT, EventLog
 from refersion_dagster.sandbox.model import (
     ACTIVE,
@@ -30,6 +29,7 @@ from refersion_dagster.sandbox.model import (
     Shop,
     Trigger,
 )
+from refersion_dagster.sandbox.seed.generator import World
 from refersion_dagster.sandbox.settings import SandboxSettings, Switches
 from refersion_dagster.sandbox.truth import Movements, Truth, movements, movements_by_affiliate
 

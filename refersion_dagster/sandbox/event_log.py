@@ -49,7 +49,7 @@ class AffiliateState(NamedTuple):
 State = ConversionState | PaymentState | AffiliateState
 
 
-class Event(NamedTuple):
+class AccountEvent(NamedTuple):
     """A row was in state `before` and is in state `after` from `at` (Unix seconds) on; None: it is not there."""
 
     at: int
@@ -86,11 +86,11 @@ class Event(NamedTuple):
 class EventLog:
     """Events in the order in which they happened. Noting a row that is as it was adds nothing."""
 
-    def __init__(self, events: Iterable[Event] = ()) -> None:
+    def __init__(self, events: Iterable[AccountEvent] = ()) -> None:
         self._events = list(events)
         self._states: dict[tuple[str, int], State] = {}
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[AccountEvent]:
         return iter(self._events)
 
     def __len__(self) -> int:
@@ -101,11 +101,11 @@ class EventLog:
         deleted = {(event.kind, event.id) for event in self._events if event.after is None and event.at <= at}
         return EventLog(event for event in self._events if (event.kind, event.id) not in deleted)
 
-    def until(self, at: int) -> Iterator[Event]:
+    def until(self, at: int) -> Iterator[AccountEvent]:
         """Events up to the second `at`, what happened in that second included."""
         return (event for event in self._events if event.at <= at)
 
-    def between(self, after: int, until: int) -> Iterator[Event]:
+    def between(self, after: int, until: int) -> Iterator[AccountEvent]:
         """Events of the seconds after `after`, up to `until`."""
         return (event for event in self._events if after < event.at <= until)
 
@@ -135,13 +135,13 @@ class EventLog:
     def note_deletion(self, at: int, kind: str, number: int) -> None:
         before = self._states.pop((kind, number), None)
         if before is not None:
-            self._events.append(Event(at, kind, number, before, None))
+            self._events.append(AccountEvent(at, kind, number, before, None))
 
     def _note(self, at: int, kind: str, number: int, state: State) -> None:
         before = self._states.get((kind, number))
         if state != before:
             self._states[kind, number] = state
-            self._events.append(Event(at, kind, number, before, state))
+            self._events.append(AccountEvent(at, kind, number, before, state))
 
 
 def state_as_json(state: State | None) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-from refersion_dagster.sandbox.answer import Answer
+from refersion_dagster.sandbox.response import SandboxResponse
 
 LATENCY, RESET, TRUNCATED, TRUNCATED_JSON, EMPTY_PAGE = "latency", "reset", "truncated", "truncated-json", "empty-page"
 KINDS = (
@@ -63,20 +63,20 @@ class Fault:
         if not 100 <= self.status <= 599:
             raise ValueError(f"{self.status} is no HTTP status")
 
-    def answer(self) -> Answer:
+    def answer(self) -> SandboxResponse:
         """The answer in place of the right one. Codes and texts of the gateway are inferred."""
         match self.kind:
             case "429" | "429-retry-after" | "429-quota-reset":
-                return Answer.json(429, {"message": "Too Many Requests"}, self._limit_headers())
+                return SandboxResponse.json(429, {"message": "Too Many Requests"}, self._limit_headers())
             case "503-html":
                 page = b"<html><head><title>503</title></head><body><h1>Service Unavailable</h1></body></html>"
-                return Answer(503, page, media_type="text/html")
+                return SandboxResponse(503, page, media_type="text/html")
             case "graphql-error":
-                return Answer.json(200, {"errors": [{"message": self.message}], "data": None})
+                return SandboxResponse.json(200, {"errors": [{"message": self.message}], "data": None})
             case "status":
-                return Answer.json(self.status, {"message": self.message} if self.body is None else self.body)
+                return SandboxResponse.json(self.status, {"message": self.message} if self.body is None else self.body)
             case _:
-                return Answer.json(500, {"message": self.message})
+                return SandboxResponse.json(500, {"message": self.message})
 
     def _limit_headers(self) -> dict[str, str]:
         if self.kind == "429-retry-after":

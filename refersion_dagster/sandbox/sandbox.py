@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from refersion_dagster.sandbox import changes
 from refersion_dagster.sandbox.account import BONUS_TIER_MOVEMENT, TOPICS, Account
+from refersion_dagster.sandbox.api.graphql_schema import build_schema
 from refersion_dagster.sandbox.clock import DAY, from_iso, iso
 from refersion_dagster.sandbox.faults import Fault, Faults, fault_from_json
-from refersion_dagster.sandbox.history import History
+from refersion_dagster.sandbox.lifecycle import mutations
+from refersion_dagster.sandbox.lifecycle.timeline import Timeline
 from refersion_dagster.sandbox.model import Reward
-from refersion_dagster.sandbox.schema import build_schema
 from refersion_dagster.sandbox.settings import SandboxSettings, as_json, changed
-from refersion_dagster.sandbox.webhooks import Webhooks
+from refersion_dagster.sandbox.webhooks.sender import Webhooks
 
 
 class Sandbox:
@@ -22,7 +22,7 @@ class Sandbox:
     def __init__(self, settings: SandboxSettings) -> None:
         self.settings = settings
         self.account = Account(settings)
-        History(self.account).begin()
+        Timeline(self.account).begin()
         self.faults = Faults()
         self.webhooks = Webhooks(self.account)
 
@@ -84,37 +84,37 @@ class Sandbox:
 
     def insert_conversion(self, **values: Any) -> int:
         """A row with any values, broken ones included; its id. See `changes.insert_conversion`."""
-        return changes.insert_conversion(self.account, values)
+        return mutations.insert_conversion(self.account, values)
 
     def change_conversion(self, conversion_id: int, **values: Any) -> None:
-        changes.change_conversion(self.account, conversion_id, values)
+        mutations.change_conversion(self.account, conversion_id, values)
 
     def delete_conversion(self, conversion_id: int) -> None:
-        changes.delete_conversion(self.account, conversion_id)
+        mutations.delete_conversion(self.account, conversion_id)
 
     def cancel_part(self, conversion_id: int, **values: Any) -> int:
         """Take back part of an order: `total`, and `commission` or its share. The id of the new row."""
-        return changes.cancel_part(self.account, conversion_id, values)
+        return mutations.cancel_part(self.account, conversion_id, values)
 
     def enter_payment(
         self, conversion_ids: Sequence[int], *, created: str | int | None = None, payment_id: int | None = None
     ) -> int:
         """Mark due rows as paid by a new payment; its id. See `changes.enter_payment`."""
-        return changes.enter_payment(self.account, conversion_ids, created, payment_id)
+        return mutations.enter_payment(self.account, conversion_ids, created, payment_id)
 
     def undo_payment(self, payment_id: int) -> list[int]:
         """Remove the paid status: the payment is gone and its rows, whose ids are returned, are unpaid again."""
-        return changes.undo_payment(self.account, payment_id)
+        return mutations.undo_payment(self.account, payment_id)
 
     def delete_payment(self, payment_id: int) -> None:
         """Take a payment away and leave its rows as they are."""
-        changes.delete_payment(self.account, payment_id)
+        mutations.delete_payment(self.account, payment_id)
 
     def delete_affiliate(self, affiliate_id: int) -> None:
-        changes.delete_affiliate(self.account, affiliate_id)
+        mutations.delete_affiliate(self.account, affiliate_id)
 
     def change_affiliate(self, affiliate_id: int, **values: Any) -> None:
-        changes.change_affiliate(self.account, affiliate_id, values)
+        mutations.change_affiliate(self.account, affiliate_id, values)
 
     def reach_bonus_tier(self, offer_id: int, milestone: str, amount: str, notes: str = "") -> int:
         """Give a reward for a bonus tier, which nothing but a webhook tells of; its id.

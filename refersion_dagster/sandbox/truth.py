@@ -21,7 +21,7 @@ from refersion_dagster.sandbox.model import APPROVED, CANCELLATION_PREFIX, DENIE
 NOTHING = Decimal(0)
 
 
-class Sums(NamedTuple):
+class TrueSums(NamedTuple):
     """Commission by state; `sales` is the total of orders that are pending or approved."""
 
     due: Decimal = NOTHING
@@ -79,7 +79,7 @@ class Truth:
             else:
                 tables[event.kind][event.id] = event.after
 
-    def by_currency(self) -> dict[str, Sums]:
+    def by_currency(self) -> dict[str, TrueSums]:
         sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
         for row in self.conversions.values():
             if not row.is_test_conversion:
@@ -87,7 +87,7 @@ class Truth:
                 if kind_of(row) == "order" and row.status in (PENDING, APPROVED):
                     sums[row.currency]["sales"] += row.total
         return {
-            currency: Sums(**{name: amount for name, amount in found.items() if name in Sums._fields})
+            currency: TrueSums(**{name: amount for name, amount in found.items() if name in TrueSums._fields})
             for currency, found in sorted(sums.items())
         }
 
@@ -126,7 +126,7 @@ def movements_by_affiliate(log: EventLog, after: int, until: int) -> dict[tuple[
     return {key: of for key, of in _moved(log, after, until, by_affiliate=True).items() if isinstance(key, tuple)}
 
 
-def as_texts(amounts: Sums | Movements) -> dict[str, str]:
+def as_texts(amounts: TrueSums | Movements) -> dict[str, str]:
     return {name: str(amount) for name, amount in amounts._asdict().items()}
 
 

@@ -13,10 +13,10 @@ from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.build import KeyNotUnique, SummaryFailed, build
 from refersion_dagster.summaries.lineage import column_sources
+from refersion_dagster.summaries.markdown import markdown_table
 from refersion_dagster.summaries.plot import plot
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import InvalidSetting, ReportSettings
-from refersion_dagster.summaries.show import markdown_table
 from refersion_dagster.warehouse.sql import Value
 
 PRIMARY_KEY = "primary_key"

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlt.destinations.exceptions import DatabaseException
 
-from refersion_dagster.ingest.unsettled import not_settled
+from refersion_dagster.ingest.control_totals.unsettled import not_settled
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.knowledge import (

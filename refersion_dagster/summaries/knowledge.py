@@ -24,8 +24,12 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from refersion_dagster.ingest.gaps import TABLE
-from refersion_dagster.refersion.entities import ENTITIES, READ_AT, Evidence
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.tables.catalog import (
+    ENTITIES,
+    READ_AT,
+    FieldSource,
+)
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.query import Need, Summary, mentioned
 from refersion_dagster.warehouse import Session, UndefinedTable
@@ -70,7 +74,7 @@ def is_optional(table: str, column: str) -> bool:
     found = next((one for one in entity.columns if one.name == column), None) if entity else None
     if entity is None or found is None:
         return False
-    ours = found.evidence is Evidence.OURS and not found.digest_of
+    ours = found.evidence is FieldSource.OURS and not found.digest_of
     return not (entity.needed and (found.required or ours or column == "status" or found is READ_AT))
 
 

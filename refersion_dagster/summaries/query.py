@@ -29,9 +29,9 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 from sqlglot import exp
 
-from refersion_dagster.ingest import history, readings
-from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.ingest.history import conversions, readings
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.measures import measure_names
 from refersion_dagster.summaries.settings import PARAMETERS
@@ -43,7 +43,7 @@ GROUPS: tuple[str, ...] = get_args(Group)
 # Names of the columns of each raw table that a summary may read.
 RAW_COLUMNS: dict[str, tuple[str, ...]] = {
     **{name: tuple(column.name for column in entity.columns) for name, entity in ENTITIES.items()},
-    history.TABLE: tuple(column.name for column in history.COLUMNS),
+    conversions.TABLE: tuple(column.name for column in conversions.COLUMNS),
     readings.TABLE: tuple(column.name for column in readings.COLUMNS),
 }
 
@@ -58,7 +58,7 @@ class Plot(BaseModel):
     by: str | None = None
 
 
-class Header(BaseModel):
+class SummaryHeader(BaseModel):
     """What the file says of its table.
 
     Args:
@@ -96,7 +96,7 @@ class Summary:
         derived: what was worked out of it and of those, once.
     """
 
-    file: SqlFile[Header]
+    file: SqlFile[SummaryHeader]
     depends_on: tuple[tuple[str, str], ...] = ()
     reads: Mapping[str, Summary] = field(default_factory=dict, compare=False, repr=False)
     derived: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
@@ -114,7 +114,7 @@ class Summary:
         return self.file.name
 
     @property
-    def header(self) -> Header:
+    def header(self) -> SummaryHeader:
         return self.file.header
 
     @property
@@ -124,15 +124,15 @@ class Summary:
 
 def load_summaries(*names: str) -> list[Summary]:
     """All summaries, or those of these names, in the order of in_order. Raises SqlFileError at the first mistake."""
-    return in_order(map(checked, read_folder("refersion_dagster.summaries", Header, names)))
+    return in_order(map(checked, read_folder("refersion_dagster.summaries", SummaryHeader, names)))
 
 
 def parse(text: str, path: str) -> Summary:
     """Reads a file's text. Raises SqlFileError with file and line."""
-    return checked(read(text, path, Header))
+    return checked(read(text, path, SummaryHeader))
 
 
-def checked(file: SqlFile[Header]) -> Summary:
+def checked(file: SqlFile[SummaryHeader]) -> Summary:
     """The summary of a file, its header held against its SELECT. Raises SqlFileError."""
     header = file.header
     plotted = [header.plot.x, header.plot.y, header.plot.by] if header.plot else []

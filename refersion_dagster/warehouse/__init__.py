@@ -12,8 +12,8 @@ from refersion_dagster.warehouse.errors import (
     WarehouseNotSet,
     WarehouseUnreachable,
 )
+from refersion_dagster.warehouse.resource import SUMMARIES, Warehouse
 from refersion_dagster.warehouse.session import Session, UndefinedTable, beside
-from refersion_dagster.warehouse.warehouse import SUMMARIES, Warehouse
 
 __all__ = [
     "SUMMARIES",

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from dlt.extract.source import DltSource
 
-from refersion_dagster.warehouse.duckdb_database import DuckDBDatabase
+from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
 from refersion_dagster.warehouse.errors import WarehouseError, WarehouseNotSet
-from refersion_dagster.warehouse.postgres_database import PostgresDatabase
+from refersion_dagster.warehouse.postgres.database import PostgresDatabase
 from refersion_dagster.warehouse.session import Session
 
 

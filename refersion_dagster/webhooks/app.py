@@ -24,7 +24,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from refersion_dagster.webhooks.group_commit import GroupCommit
-from refersion_dagster.webhooks.inbox import Inbox, InboxState, Received
+from refersion_dagster.webhooks.inbox import (
+    Inbox,
+    InboxState,
+    ReceivedEvent,
+)
 from refersion_dagster.webhooks.inbox_file import InboxError
 from refersion_dagster.webhooks.refusals import STATUS, Refusal, Refusals
 from refersion_dagster.webhooks.signature import is_genuine
@@ -45,7 +49,7 @@ COUNT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class ReceiverLimits:
     """How much may arrive.
 
     Args:
@@ -57,7 +61,7 @@ class Limits:
     held_bytes: int = MAX_HELD_BYTES
 
 
-class Refused(Exception):
+class EventRefused(Exception):
     """The request is no event that can be taken."""
 
     def __init__(self, kind: Refusal, detail: str = "") -> None:
@@ -66,14 +70,16 @@ class Refused(Exception):
         self.detail = detail
 
 
-def build_app(inbox: Inbox, secrets: Sequence[str], refusals: Refusals, limits: Limits | None = None) -> Starlette:
+def build_app(
+    inbox: Inbox, secrets: Sequence[str], refusals: Refusals, limits: ReceiverLimits | None = None
+) -> Starlette:
     """The application. It closes the inbox when it ends.
 
     Args:
         secrets: the signing secrets of which an event needs one.
         refusals: where refused requests are counted.
     """
-    receiver = Receiver(GroupCommit(inbox), secrets, refusals, limits or Limits())
+    receiver = Receiver(GroupCommit(inbox), secrets, refusals, limits or ReceiverLimits())
     app = Starlette(
         routes=[
             Route(PATH, receiver.receive, methods=["POST"]),
@@ -89,7 +95,9 @@ def build_app(inbox: Inbox, secrets: Sequence[str], refusals: Refusals, limits: 
 class Receiver:
     """The endpoints of one inbox."""
 
-    def __init__(self, commits: GroupCommit, secrets: Sequence[str], refusals: Refusals, limits: Limits) -> None:
+    def __init__(
+        self, commits: GroupCommit, secrets: Sequence[str], refusals: Refusals, limits: ReceiverLimits
+    ) -> None:
         self._commits = commits
         self._secrets = secrets
         self._refusals = refusals
@@ -111,18 +119,18 @@ class Receiver:
         try:
             signature = request.headers.get(SIGNATURE_HEADER)
             if not signature:
-                raise Refused(Refusal.NO_SIGNATURE)
+                raise EventRefused(Refusal.NO_SIGNATURE)
             body = await self._body(request)
             if not is_genuine(body, signature, self._secrets):
-                raise Refused(Refusal.WRONG_SIGNATURE)
+                raise EventRefused(Refusal.WRONG_SIGNATURE)
             topic = request.headers.get(TOPIC_HEADER, "").strip()
             check_topic(topic)
             check_json(body)
             try:
-                new = await self._commits.add(Received(topic, body, datetime.now(UTC)))
+                new = await self._commits.add(ReceivedEvent(topic, body, datetime.now(UTC)))
             except InboxError as error:
-                raise Refused(Refusal.NO_ROOM, str(error)) from error
-        except Refused as refused:
+                raise EventRefused(Refusal.NO_ROOM, str(error)) from error
+        except EventRefused as refused:
             self._refusals.add(refused.kind, refused.detail)
             return _refusal(refused.kind)
         except ClientDisconnect:
@@ -148,7 +156,7 @@ class Receiver:
         """The raw body; what is too large is passed over without being kept."""
         announced = request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > self._limits.body_bytes:
-            raise Refused(Refusal.TOO_LARGE)
+            raise EventRefused(Refusal.TOO_LARGE)
         parts: list[bytes] = []
         size = 0
         try:
@@ -156,9 +164,9 @@ class Receiver:
                 size += len(part)
                 self._held += len(part)
                 if size > self._limits.body_bytes:
-                    raise Refused(Refusal.TOO_LARGE)
+                    raise EventRefused(Refusal.TOO_LARGE)
                 if self._held > self._limits.held_bytes:
-                    raise Refused(Refusal.BUSY)
+                    raise EventRefused(Refusal.BUSY)
                 parts.append(part)
         finally:
             self._held -= size
@@ -199,7 +207,7 @@ class Receiver:
 def check_topic(topic: str) -> None:
     """Raises Refused for a topic that is no name. An event without any is kept: its body says what it is."""
     if len(topic) > MAX_TOPIC or not (topic.isascii() and (topic.isprintable() or not topic)):
-        raise Refused(Refusal.BAD_TOPIC)
+        raise EventRefused(Refusal.BAD_TOPIC)
 
 
 def check_json(body: bytes) -> None:
@@ -207,10 +215,10 @@ def check_json(body: bytes) -> None:
     try:
         value = json.loads(body.decode(), parse_constant=_no_number)
     except (ValueError, RecursionError):
-        raise Refused(Refusal.NOT_JSON) from None
+        raise EventRefused(Refusal.NOT_JSON) from None
     deep = body.count(b"{") + body.count(b"[") > MAX_LEVELS and _levels(value, MAX_LEVELS) > MAX_LEVELS
     if not isinstance(value, dict | list) or deep:
-        raise Refused(Refusal.NOT_JSON)
+        raise EventRefused(Refusal.NOT_JSON)
 
 
 def _no_number(name: str) -> float:

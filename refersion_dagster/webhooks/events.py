@@ -16,8 +16,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from refersion_dagster.refersion.coerce import InexactNumber, read_id, read_timestamp
-from refersion_dagster.webhooks.inbox import Kept
+from refersion_dagster.refersion.tables.coerce import (
+    InexactNumber,
+    read_id,
+    read_timestamp,
+)
+from refersion_dagster.webhooks.inbox import StoredEvent
 
 # Beyond that no number is an amount or an id.
 LARGEST_EXPONENT = 400
@@ -58,7 +62,7 @@ class Paid:
 
 
 @dataclass(frozen=True)
-class Event:
+class WebhookEvent:
     """An event with its body read.
 
     Args:
@@ -67,7 +71,7 @@ class Event:
         body: the object that it is about, out of its envelope; numbers with a fraction are Decimal.
     """
 
-    kept: Kept
+    kept: StoredEvent
     subject: Subject
     body: Any
 
@@ -105,17 +109,17 @@ class Event:
         return list(_payments(self.body)) if self.subject is Subject.PAYMENT else []
 
 
-def read_event(kept: Kept) -> Event:
+def read_event(kept: StoredEvent) -> WebhookEvent:
     """An event of the inbox, which takes in nothing but JSON."""
     body = json.loads(kept.body, parse_float=_number)
     inner = body.get("data") if isinstance(body, dict) else None
     if isinstance(inner, dict):
         body = inner
     shape = _shape(body)
-    return Event(kept, TOPICS.get(kept.topic, Subject.OTHER) if shape is Subject.OTHER else shape, body)
+    return WebhookEvent(kept, TOPICS.get(kept.topic, Subject.OTHER) if shape is Subject.OTHER else shape, body)
 
 
-def conversion_row(event: Event) -> dict[str, Any]:
+def conversion_row(event: WebhookEvent) -> dict[str, Any]:
     """A conversion event's row in the fields of GraphQL, which are the columns of the table.
 
     Empty where the body is no object; such a row is found unreadable like any other without an id.

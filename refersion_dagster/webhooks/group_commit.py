@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from refersion_dagster.webhooks.inbox import Inbox, Received
+from refersion_dagster.webhooks.inbox import Inbox, ReceivedEvent
 from refersion_dagster.webhooks.inbox_file import InboxError
 
 Result = TypeVar("Result")
@@ -21,12 +21,12 @@ class GroupCommit:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="refersion-inbox")
-        self._waiting: list[tuple[Received, asyncio.Future[bool]]] = []
+        self._waiting: list[tuple[ReceivedEvent, asyncio.Future[bool]]] = []
         self._committing: asyncio.Task[None] | None = None
         # Whether the last commit failed.
         self.failing = False
 
-    async def add(self, event: Received) -> bool:
+    async def add(self, event: ReceivedEvent) -> bool:
         """Whether the event is new; it is on the disk now. Raises InboxError where it is not."""
         added: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((event, added))

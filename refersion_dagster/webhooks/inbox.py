@@ -42,7 +42,7 @@ FORGET = "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE drained_
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedEvent:
     """An event as it came in."""
 
     topic: str
@@ -56,7 +56,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredEvent:
     """An event in the inbox. `seq` is its place in the order in which events came, `event_id` is lower-case hex."""
 
     seq: int
@@ -114,7 +114,7 @@ class Inbox:
     def close(self) -> None:
         self._connection.close()
 
-    def add(self, events: Sequence[Received]) -> list[bool]:
+    def add(self, events: Sequence[ReceivedEvent]) -> list[bool]:
         """Adds events, all or none; when this returns they are on the disk.
 
         Returns for each whether it is new; one that was there already is not added again. Raises InboxError: the disk
@@ -149,19 +149,21 @@ class Inbox:
             counts = dict(self._connection.execute("SELECT kind, count FROM counts"))
         return InboxState(waiting, found[0] if found else 0, _moment(oldest) if oldest else None, counts)
 
-    def read(self, after: int = 0, *, up_to: int = 2**62, rows: int = 10_000, size: int = READ_BYTES) -> list[Kept]:
+    def read(
+        self, after: int = 0, *, up_to: int = 2**62, rows: int = 10_000, size: int = READ_BYTES
+    ) -> list[StoredEvent]:
         """The events that wait, in their order: those after a `seq`, up to another one, and no more than fit.
 
         One event is given whatever its size. They wait on until they are acknowledged.
         """
-        kept: list[Kept] = []
+        kept: list[StoredEvent] = []
         held = 0
         with told(self.path, "cannot be read"), closing(self._connection.execute(READ, (after, up_to, rows))) as found:
             for seq, event_id, topic, body, received_at in found:
                 held += len(body)
                 if kept and held > size:
                     break
-                kept.append(Kept(seq, event_id.hex(), topic, body, _moment(received_at)))
+                kept.append(StoredEvent(seq, event_id.hex(), topic, body, _moment(received_at)))
         return kept
 
     def acknowledge(self, up_to: int) -> int:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from refersion_dagster.refersion.privacy import PersonalData, Privacy
+from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
 
 # Everything inside of such an object but its id, such fields anywhere, and fields named like customer_email.
 OBJECT = "customer"

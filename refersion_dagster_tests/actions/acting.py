@@ -13,13 +13,17 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from refersion_dagster.actions.catalogue import ENDPOINTS
-from refersion_dagster.actions.jobs import action_job
-from refersion_dagster.actions.journal import Asking, Entry, Journal
-from refersion_dagster.actions.known import Limits
-from refersion_dagster.actions.performing import perform, send_ordered
-from refersion_dagster.actions.plan import Order
-from refersion_dagster.actions.sources import from_configuration
+from refersion_dagster.actions.execution.executor import perform, send_ordered
+from refersion_dagster.actions.journal.journal import (
+    Entry,
+    Journal,
+    RequestContext,
+)
+from refersion_dagster.actions.operations.catalog import ENDPOINTS
+from refersion_dagster.actions.orchestration.jobs import action_job
+from refersion_dagster.actions.planning.input_files import from_configuration
+from refersion_dagster.actions.planning.plan import Order
+from refersion_dagster.actions.planning.preflight import AmountLimits
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.model import Affiliate, Conversion
@@ -76,8 +80,8 @@ class Actions:
             **{
                 "endpoint": ENDPOINTS[endpoint],
                 "rows": from_configuration(items),
-                "asking": Asking("Ada", run, "configuration", purpose),
-                "limits": Limits(1_000, Decimal(100_000)),
+                "asking": RequestContext("Ada", run, "configuration", purpose),
+                "limits": AmountLimits(1_000, Decimal(100_000)),
                 **changes,
             }
         )

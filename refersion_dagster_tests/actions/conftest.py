@@ -6,8 +6,9 @@ import duckdb
 import pytest
 import tenacity
 
-from refersion_dagster.ingest.history import update_history
-from refersion_dagster.refersion import ReadReport, http
+from refersion_dagster.ingest.history.conversions import update_history
+from refersion_dagster.refersion import ReadReport
+from refersion_dagster.refersion.api import transport
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.actions.acting import Actions
@@ -31,7 +32,7 @@ def actions_of_processes(
     sandbox: SandboxServer, loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Actions:
     """The sandbox of this test and a warehouse that is up to date with it; pauses before another try last no time."""
-    monkeypatch.setattr(http, "BACK_OFF", tenacity.wait_none())
+    monkeypatch.setattr(transport, "BACK_OFF", tenacity.wait_none())
     shutil.copy(loaded, tmp_path / "warehouse.duckdb")
     return Actions(sandbox, tmp_path / "warehouse.duckdb")
 

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster.actions.journal import AlreadyUnderWay, Asking, Journal
-from refersion_dagster.actions.known import Limits
-from refersion_dagster.actions.plan import make_plan
+from refersion_dagster.actions.journal.journal import (
+    AlreadyUnderWay,
+    Journal,
+    RequestContext,
+)
+from refersion_dagster.actions.planning.plan import make_plan
+from refersion_dagster.actions.planning.preflight import AmountLimits
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
@@ -34,9 +38,9 @@ def test_an_item_is_recorded_once_whoever_may_write(actions: Actions) -> None:
         Journal(one).create()
         Journal(other).create()
         (call,) = make_plan(actions.order("conversion_status_change", changes, check_warehouse=False), one).calls
-        Journal(other).intend(call[1:2], {}, Asking("Ada", "other", "", ""), None)
+        Journal(other).intend(call[1:2], {}, RequestContext("Ada", "other", "", ""), None)
         with pytest.raises(AlreadyUnderWay):
-            Journal(one).intend(call, {}, Asking("Ada", "mine", "", ""), None)
+            Journal(one).intend(call, {}, RequestContext("Ada", "mine", "", ""), None)
     assert [entry.run_id for entry in actions.journal()] == ["other"]
 
 
@@ -54,7 +58,7 @@ def test_texts_come_back_as_they_were(actions: Actions) -> None:
 def test_result_tables_have_the_types_that_are_told(actions: Actions) -> None:
     before = datetime.now(UTC)
     credits = [credit_of(actions.affiliate(), "-0.1"), credit_of(actions.affiliate(1), "999999999.99")]
-    limits = Limits(10, Decimal(10**10))
+    limits = AmountLimits(10, Decimal(10**10))
     assert actions.perform(CREDIT, credits, check_warehouse=False, limits=limits) == ["done", "done"]
     rows = actions.warehouse.query(
         f"SELECT commission, affiliate_id, attempt, intended_at, settled_at, outcome FROM refersion_data.{CREDIT} "

@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from refersion_dagster.actions.catalogue import ENDPOINTS
-from refersion_dagster.actions.performing import preview
-from refersion_dagster.refersion.rest import encoded
+from refersion_dagster.actions.execution.executor import preview
+from refersion_dagster.actions.operations.catalog import ENDPOINTS
+from refersion_dagster.refersion.api.rest import encoded
 from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of, job_of, writes_allowed
 from refersion_dagster_tests.location import resources
 
@@ -189,7 +189,7 @@ def test_it_warns_of_what_is_open_and_counts_what_was_done(actions: Actions) -> 
 def test_without_the_permission_of_the_environment_nothing_is_sent(
     actions: Actions, value: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from refersion_dagster.actions.launching import allowed
+    from refersion_dagster.actions.orchestration.run import allowed
     from refersion_dagster.settings import ALLOW_WRITES
 
     monkeypatch.delenv(ALLOW_WRITES, raising=False)

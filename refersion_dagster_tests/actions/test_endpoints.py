@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.actions.catalogue import ENDPOINTS
-from refersion_dagster.actions.sources import from_file
+from refersion_dagster.actions.operations.catalog import ENDPOINTS
+from refersion_dagster.actions.planning.input_files import from_file
 from refersion_dagster_tests.actions.acting import Actions, credit_of, csv_file
 
 

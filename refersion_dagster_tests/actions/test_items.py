@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from refersion_dagster.actions.asked import derived_key
-from refersion_dagster.actions.catalogue import ENDPOINTS
-from refersion_dagster.actions.items import (
+from refersion_dagster.actions.operations.catalog import ENDPOINTS
+from refersion_dagster.actions.operations.item_key import derived_key
+from refersion_dagster.actions.operations.requests import (
     AffiliateEdit,
     AffiliateNew,
     AffiliateTrigger,

@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from refersion_dagster.actions.catalogue import ENDPOINTS, Endpoint
-from refersion_dagster.actions.launchpad import config_class
-from refersion_dagster.actions.specs import action_specs
+from refersion_dagster.actions.operations.catalog import ENDPOINTS, Endpoint
+from refersion_dagster.actions.orchestration.config import config_class
+from refersion_dagster.actions.orchestration.specs import action_specs
 
 BY_NAME = pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=lambda one: one.name)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.actions.outcomes import Outcome
+from refersion_dagster.actions.operations.outcomes import Outcome
 from refersion_dagster.refersion.errors import InvalidCredentials, ServerUnavailable
 from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
 
@@ -131,6 +131,6 @@ class TestWhatCannotHaveHappened:
 
 
 def test_every_outcome_has_its_meaning_told() -> None:
-    from refersion_dagster.actions.outcomes import MEANING
+    from refersion_dagster.actions.operations.outcomes import MEANING
 
     assert set(MEANING) == set(Outcome)

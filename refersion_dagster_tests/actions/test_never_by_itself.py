@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 from dagster._core.storage import tags
 
-from refersion_dagster.actions.catalogue import ENDPOINTS
-from refersion_dagster.actions.launching import AUTOMATIC
+from refersion_dagster.actions.operations.catalog import ENDPOINTS
+from refersion_dagster.actions.orchestration.run import AUTOMATIC
 from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.actions.acting import CREDIT, WRITES, Actions, credit_of, writes_allowed

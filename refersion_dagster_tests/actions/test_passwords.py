@@ -7,10 +7,10 @@ from typing import Any, get_args
 
 import pytest
 
-from refersion_dagster.actions.catalogue import AFFILIATE_NEW
-from refersion_dagster.actions.fields import read_password
-from refersion_dagster.actions.launchpad import config_class
-from refersion_dagster.actions.sending import make_password
+from refersion_dagster.actions.execution.sender import make_password
+from refersion_dagster.actions.operations.catalog import AFFILIATE_NEW
+from refersion_dagster.actions.operations.types import read_password
+from refersion_dagster.actions.orchestration.config import config_class
 from refersion_dagster_tests.actions.acting import Actions, csv_file
 from refersion_dagster_tests.test_secrets import files_with
 
@@ -82,7 +82,7 @@ def test_an_answer_is_cleared_of_it_in_each_form_it_may_have(echo: str) -> None:
     import html
     import json
 
-    from refersion_dagster.actions.sending import without
+    from refersion_dagster.actions.execution.sender import without
 
     for form in (
         PASSWORD,

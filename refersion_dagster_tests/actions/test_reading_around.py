@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster.actions.plan import make_plan
-from refersion_dagster.actions.reading_again import reading_again
+from refersion_dagster.actions.orchestration.refresh import reading_again
+from refersion_dagster.actions.planning.plan import make_plan
 from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
 from refersion_dagster_tests.actions.test_dry_run import items_of
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.actions.asked import Asked
-from refersion_dagster.actions.catalogue import ENDPOINTS
-from refersion_dagster.actions.items import ConversionStatusChange
+from refersion_dagster.actions.operations.catalog import ENDPOINTS
+from refersion_dagster.actions.operations.item_key import PlannedItem
+from refersion_dagster.actions.operations.requests import ConversionStatusChange
 from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
 
 CHANGE = "conversion_status_change"
@@ -79,7 +79,7 @@ def test_each_id_is_looked_for_in_the_answer(answer: Any, outcomes: list[str], k
             for name, value in answer.items()
         }
     items = [ConversionStatusChange(conversion_id=number, status="APPROVED") for number in ids.values()]
-    asked = [Asked(CHANGE, item, str(item.conversion_id), "item") for item in items]
+    asked = [PlannedItem(CHANGE, item, str(item.conversion_id), "item") for item in items]
     assert [result.outcome for result in ENDPOINTS[CHANGE].read(asked, answer)] == outcomes
 
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.actions.affiliates_now import cannot_be_asked
-from refersion_dagster.actions.catalogue import ENDPOINTS
-from refersion_dagster.actions.evidence import Evidence, Verdict
-from refersion_dagster.actions.settling import (
+from refersion_dagster.actions.operations.catalog import ENDPOINTS
+from refersion_dagster.actions.reconciliation.affiliates import cannot_be_asked
+from refersion_dagster.actions.reconciliation.evidence import Evidence, Verdict
+from refersion_dagster.actions.reconciliation.resolve import (
     LOOKS,
     CannotSettle,
     check_decision,
     evidence_on,
     one_of,
     open_journal,
-    settle,
+    resolve,
 )
 from refersion_dagster.refersion.errors import MissingCredentials
 from refersion_dagster.resources import RefersionResource
@@ -140,7 +140,7 @@ class TestADecision:
         with open_journal(actions.warehouse, print) as (journal, _session):
             entry = one_of(journal.entries(), journal.entries()[0].key[:6])
             check_decision(entry, done, None, False)
-            settle(
+            resolve(
                 entry,
                 journal,
                 actions.warehouse,

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from refersion_dagster.actions.catalogue import ENDPOINTS
-from refersion_dagster.actions.mistakes import Mistakes
-from refersion_dagster.actions.sources import Row, from_file
+from refersion_dagster.actions.operations.catalog import ENDPOINTS
+from refersion_dagster.actions.planning.input_errors import InputErrors
+from refersion_dagster.actions.planning.input_files import Row, from_file
 
 CREDIT = ENDPOINTS["conversion_manual_credit"]
 HEADER = "affiliate_id,commission,currency,status,notes"
@@ -25,7 +25,7 @@ def rows(path: Path, text: str | bytes, endpoint: str = "conversion_manual_credi
 
 
 def mistakes(path: Path, text: str | bytes, endpoint: str = "conversion_manual_credit") -> list[str]:
-    with pytest.raises(Mistakes) as found:
+    with pytest.raises(InputErrors) as found:
         rows(path, text, endpoint)
     return [str(one) for one in found.value.found]
 
@@ -123,13 +123,13 @@ class TestParquet:
 
     def test_one_that_is_none_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "a.parquet").write_text("affiliate_id\n7\n")
-        with pytest.raises(Mistakes, match="cannot be read"):
+        with pytest.raises(InputErrors, match="cannot be read"):
             from_file(tmp_path / "a.parquet", CREDIT)
 
 
 @pytest.mark.parametrize(("name", "why"), [("none.csv", "There is no file"), ("a.xlsx", "give a .csv or a .parquet")])
 def test_a_file_that_is_not_there_or_of_another_kind_is_told(tmp_path: Path, name: str, why: str) -> None:
-    with pytest.raises(Mistakes, match=why):
+    with pytest.raises(InputErrors, match=why):
         from_file(tmp_path / name, CREDIT)
 
 

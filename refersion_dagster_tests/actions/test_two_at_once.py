@@ -7,9 +7,13 @@ from decimal import Decimal
 import pytest
 from filelock import FileLock
 
-from refersion_dagster.actions.journal import AlreadyUnderWay, Asking, Journal
-from refersion_dagster.actions.plan import make_plan
-from refersion_dagster.actions.sending import send, send_all
+from refersion_dagster.actions.execution.sender import send, send_all
+from refersion_dagster.actions.journal.journal import (
+    AlreadyUnderWay,
+    Journal,
+    RequestContext,
+)
+from refersion_dagster.actions.planning.plan import make_plan
 from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
 from refersion_dagster_tests.actions.processes import ended, started
 
@@ -54,9 +58,9 @@ def test_of_a_batch_nothing_is_recorded_where_one_is_sent_by_another(actions: Ac
         journal = Journal(session)
         journal.create()
         (call,) = make_plan(actions.order("conversion_status_change", changes), session).calls
-        journal.intend(call[1:2], {}, Asking("Ada", "other", "", ""), None)
+        journal.intend(call[1:2], {}, RequestContext("Ada", "other", "", ""), None)
         with pytest.raises(AlreadyUnderWay, match="nothing of that call was sent"):
-            journal.intend(call, {}, Asking("Ada", "mine", "", ""), None)
+            journal.intend(call, {}, RequestContext("Ada", "mine", "", ""), None)
     assert [entry.run_id for entry in actions.journal()] == ["other"]
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.actions.catalogue import ENDPOINTS
-from refersion_dagster.actions.known import Limits
-from refersion_dagster.actions.mistakes import Mistakes
-from refersion_dagster.actions.performing import preview
-from refersion_dagster.actions.plan import make_plan
-from refersion_dagster.actions.sources import from_file
+from refersion_dagster.actions.execution.executor import preview
+from refersion_dagster.actions.operations.catalog import ENDPOINTS
+from refersion_dagster.actions.planning.input_errors import InputErrors
+from refersion_dagster.actions.planning.input_files import from_file
+from refersion_dagster.actions.planning.plan import make_plan
+from refersion_dagster.actions.planning.preflight import AmountLimits
 from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of, csv_file
 
 COLUMNS = ("affiliate_id", "commission", "currency", "status", "notes", "key")
@@ -34,7 +34,7 @@ WRONG = (
 
 
 def mistakes(actions: Actions, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
-    with actions.warehouse.session() as session, pytest.raises(Mistakes) as found:
+    with actions.warehouse.session() as session, pytest.raises(InputErrors) as found:
         make_plan(actions.order(endpoint, items, **changes), session)
     return [str(one) for one in found.value.found]
 
@@ -96,7 +96,7 @@ class TestLimits:
 
     def test_what_was_done_before_does_not_count(self, actions: Actions) -> None:
         credits = [credit_of(actions.affiliate(number)) for number in range(3)]
-        limits = Limits(2, Decimal("25.00"))
+        limits = AmountLimits(2, Decimal("25.00"))
         assert actions.send(CREDIT, credits[:2], limits=limits) == ["done", "done"]
         assert actions.send(CREDIT, credits, limits=limits) == ["done"]
 
@@ -104,11 +104,11 @@ class TestLimits:
         rows = [row for row in actions.conversions("PENDING") if row.currency == "USD"][:3]
         total = sum((abs(row.commission_total) for row in rows), Decimal(0))
         changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
-        limits = Limits(50, total - Decimal("0.01"))
+        limits = AmountLimits(50, total - Decimal("0.01"))
         (said,) = mistakes(actions, "conversion_status_change", changes, limits=limits)
         assert said.startswith(f"They move {total:,.2f} USD")
         with actions.warehouse.session() as session:
-            order = actions.order("conversion_status_change", changes, limits=Limits(50, total))
+            order = actions.order("conversion_status_change", changes, limits=AmountLimits(50, total))
             assert make_plan(order, session).stakes == {"USD": total}
 
     def test_a_cancellation_moves_the_commission_of_its_order(self, actions: Actions) -> None:
@@ -118,7 +118,7 @@ class TestLimits:
             actions,
             "conversion_cancel",
             [{"order_id": row.order_id, "skus": [{"sku": "A"}]}],
-            limits=Limits(50, Decimal(1)),
+            limits=AmountLimits(50, Decimal(1)),
         )
         assert f"They move {sum(one.commission_total for one in of_order):,.2f} {row.currency}" in said
 

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.automation import activity
-from refersion_dagster.automation.activity import Cursor, refersion_activity
+from refersion_dagster.automation.activity import ActivityCursor, refersion_activity
 from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import SMALL, account_of
@@ -112,19 +112,19 @@ class TestRefersionIsDown:
         assert not nothing
         assert reason.startswith("Refersion did not answer 1 times; waiting until ")
         assert not sandbox.requests()
-        assert Cursor.read(sensor.cursor).seen is not None
+        assert ActivityCursor.read(sensor.cursor).seen is not None
 
     def test_it_goes_on_from_what_it_had_seen(self, sensor: Sensor, sandbox: SandboxServer) -> None:
         sensor.tick()
         sandbox.fault("rest:/affiliate/list", "status", status=503, times=1)
         sensor.tick()
         sandbox.clear_faults()
-        held = Cursor.read(sensor.cursor)
-        sensor.cursor = Cursor(held.seen, held.failures, None).write()
+        held = ActivityCursor.read(sensor.cursor)
+        sensor.cursor = ActivityCursor(held.seen, held.failures, None).write()
         nothing, reason = sensor.tick()
         assert not nothing
         assert reason.startswith("Nothing changed: ")
-        assert Cursor.read(sensor.cursor).failures == 0
+        assert ActivityCursor.read(sensor.cursor).failures == 0
 
     def test_wrong_keys_are_told_without_the_keys(self, sandbox: SandboxServer, instance: dg.DagsterInstance) -> None:
         sensor = Sensor(sandbox, instance)
@@ -136,4 +136,9 @@ class TestRefersionIsDown:
 
 
 def test_a_cursor_of_another_version_is_begun_anew() -> None:
-    assert Cursor.read("not JSON") == Cursor.read('{"was": 1}') == Cursor.read(None) == Cursor()
+    assert (
+        ActivityCursor.read("not JSON")
+        == ActivityCursor.read('{"was": 1}')
+        == ActivityCursor.read(None)
+        == ActivityCursor()
+    )

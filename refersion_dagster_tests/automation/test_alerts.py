@@ -10,9 +10,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from refersion_dagster.automation import problems
-from refersion_dagster.automation.alerts import Cursor, late_after, refersion_alerts
-from refersion_dagster.automation.notify import channels
+from refersion_dagster.automation import incidents
+from refersion_dagster.automation.alerts import (
+    AlertsCursor,
+    late_after,
+    refersion_alerts,
+)
+from refersion_dagster.automation.channels import channels
 from refersion_dagster.settings import InvalidSetting
 
 
@@ -58,7 +62,7 @@ class Watched:
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
-        self.cursor: str | None = Cursor((datetime.now(UTC) - timedelta(minutes=1)).isoformat()).write()
+        self.cursor: str | None = AlertsCursor((datetime.now(UTC) - timedelta(minutes=1)).isoformat()).write()
         self.error: str | None = None
         self.offending = 0
         self.severity = dg.AssetCheckSeverity.ERROR
@@ -169,16 +173,16 @@ class TestLateData:
         watched.refresh()
         watched.tick()
         assert post.got == []
-        event = watched.instance.get_latest_materialization_event(problems.WATCHED)
+        event = watched.instance.get_latest_materialization_event(incidents.WATCHED)
         assert event
         much_later = datetime.fromtimestamp(event.timestamp, UTC) + timedelta(hours=31)
-        found = problems.late(watched.instance, much_later, timedelta(hours=30))
+        found = incidents.late(watched.instance, much_later, timedelta(hours=30))
         assert found
         assert found.title == "conversions are 31 hours old"
-        assert problems.late(watched.instance, much_later, timedelta(hours=31)) is None
+        assert incidents.late(watched.instance, much_later, timedelta(hours=31)) is None
 
     def test_before_the_first_reading_nothing_is_late(self, watched: Watched) -> None:
-        assert problems.late(watched.instance, datetime.now(UTC), timedelta(hours=1)) is None
+        assert incidents.late(watched.instance, datetime.now(UTC), timedelta(hours=1)) is None
 
     @pytest.mark.parametrize(
         ("value", "allowed"),
@@ -213,5 +217,10 @@ class TestChannels:
 
 def test_a_cursor_of_another_version_is_begun_anew() -> None:
     now = datetime.now(UTC)
-    fresh = Cursor(now.isoformat())
-    assert Cursor.read("not JSON", now) == Cursor.read('{"was": 1}', now) == Cursor.read('{"after": "x"}', now) == fresh
+    fresh = AlertsCursor(now.isoformat())
+    assert (
+        AlertsCursor.read("not JSON", now)
+        == AlertsCursor.read('{"was": 1}', now)
+        == AlertsCursor.read('{"after": "x"}', now)
+        == fresh
+    )

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from refersion_dagster.automation.running import IN_PROGRESS
+from refersion_dagster.automation.active_runs import IN_PROGRESS
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import SMALL, Location

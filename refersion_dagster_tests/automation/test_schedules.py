@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from dagster._core.errors import ScheduleExecutionError
 
-from refersion_dagster.automation.running import LOST_AFTER, going_on
+from refersion_dagster.automation.active_runs import LOST_AFTER, going_on
 from refersion_dagster.automation.schedules import schedules
 from refersion_dagster.definitions import defs
 

@@ -11,8 +11,8 @@ import pytest
 
 from refersion_dagster.automation.webhook_sensor import JOB, refersion_webhook_inbox
 from refersion_dagster.definitions import defs
-from refersion_dagster.ingest.webhook_events import WebhookInbox
-from refersion_dagster.webhooks.inbox import Inbox, Received
+from refersion_dagster.ingest.webhooks.events import WebhookInbox
+from refersion_dagster.webhooks.inbox import Inbox, ReceivedEvent
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ def run(instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus) -> 
 
 
 def receive(inbox: Inbox, *numbers: int) -> None:
-    inbox.add([Received("NEW_CONVERSION", b'{"id":%d}' % number, NOW) for number in numbers])
+    inbox.add([ReceivedEvent("NEW_CONVERSION", b'{"id":%d}' % number, NOW) for number in numbers])
 
 
 def test_events_that_wait_start_one_run_of_the_job_whatever_their_number(

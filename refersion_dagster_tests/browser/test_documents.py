@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Browser, Dialog, Page
 
-from refersion_dagster.report.folder import Reports
+from refersion_dagster.report.resource import Reports
 from refersion_dagster.report.statements.asset import statements_asset
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.browser.seeing import Seen

@@ -9,13 +9,20 @@ from decimal import Decimal
 import pytest
 from playwright.sync_api import Browser
 
-from refersion_dagster.report.statements.figures import Concerned, Lines, Reading, Statement
-from refersion_dagster.report.statements.issue import Issue
+from refersion_dagster.report.statements.figures import (
+    LastReading,
+    Lines,
+    Statement,
+    StatementConversion,
+)
 from refersion_dagster.report.statements.pages import Section, statement_page
+from refersion_dagster.report.statements.request import StatementRequest
 
 pytestmark = pytest.mark.processes
 
-ISSUE = Issue(date(2026, 10, 1), Reading(datetime(2026, 11, 1, 5, tzinfo=UTC), date(2026, 11, 1), "America/New_York"))
+ISSUE = StatementRequest(
+    date(2026, 10, 1), LastReading(datetime(2026, 11, 1, 5, tzinfo=UTC), date(2026, 11, 1), "America/New_York")
+)
 AMOUNT = Decimal("-1234.56")
 
 
@@ -25,7 +32,7 @@ def section(currency: str, conversions: int) -> Section:
     for number in range(conversions):
         order, made_on = f"4500{number:05}", date(2026, 10, 31)
         words = (f"{number}", order, made_on, "cancellation", "unqualified")
-        found.add(Concerned("37560058", currency, *words, AMOUNT, *[AMOUNT] * 5))
+        found.add(StatementConversion("37560058", currency, *words, AMOUNT, *[AMOUNT] * 5))
     return found
 
 

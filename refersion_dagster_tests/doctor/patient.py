@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster.doctor.examining import examine
-from refersion_dagster.doctor.findings import Check, Findings, Status
+from refersion_dagster.doctor.examination import examine
+from refersion_dagster.doctor.findings import (
+    DoctorCheck,
+    DoctorReport,
+    Status,
+)
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import settle
 
@@ -55,9 +59,9 @@ class Patient:
 class Examined:
     """What the doctor found."""
 
-    findings: Findings
+    findings: DoctorReport
 
-    def __getitem__(self, name: str) -> Check:
+    def __getitem__(self, name: str) -> DoctorCheck:
         (check,) = [check for check in self.findings.checks if check.name == name]
         return check
 

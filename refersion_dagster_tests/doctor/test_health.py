@@ -4,7 +4,7 @@ import hashlib
 import time
 from pathlib import Path
 
-from refersion_dagster.doctor.examining import SECTIONS
+from refersion_dagster.doctor.examination import SECTIONS
 from refersion_dagster_tests.doctor.patient import OK, WARNING, Patient
 
 

@@ -28,7 +28,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
 
 from refersion_dagster.doctor.findings import Status
-from refersion_dagster.doctor.machine import look_at_space
+from refersion_dagster.doctor.machine import check_space
 from refersion_dagster_tests.doctor.conftest import beat
 from refersion_dagster_tests.doctor.patient import FAILED, WARNING, Patient
 
@@ -98,7 +98,7 @@ class TestSpace:
         database = tmp_path / "refersion.duckdb"
         with database.open("wb") as file:
             file.truncate(8 * 10**12)
-        (check,) = look_at_space(database)
+        (check,) = check_space(database)
         assert check.status is Status.WARNING
         assert "8000.0 GB at least" in (check.remedy or "")
 

@@ -6,14 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from refersion_dagster.doctor.findings import Check, Status, passed
-from refersion_dagster.doctor.probing import Probe, run_probes
+from refersion_dagster.doctor.findings import (
+    DoctorCheck,
+    Status,
+    passed,
+)
+from refersion_dagster.doctor.probes import Probe, run_probes
 
 together = threading.Barrier(2)
 
 
 def test_probes_look_at_the_same_time_and_are_shown_in_order() -> None:
-    def look(name: str) -> Iterator[Check]:
+    def look(name: str) -> Iterator[DoctorCheck]:
         together.wait(10)
         yield passed(name, "met the other")
 
@@ -24,7 +28,7 @@ def test_probes_look_at_the_same_time_and_are_shown_in_order() -> None:
 def test_what_hangs_has_failed_and_what_it_had_told_before_counts() -> None:
     end = threading.Event()
 
-    def hangs() -> Iterator[Check]:
+    def hangs() -> Iterator[DoctorCheck]:
         yield passed("told", "in time")
         end.wait(60)
 
@@ -40,7 +44,7 @@ def test_what_hangs_has_failed_and_what_it_had_told_before_counts() -> None:
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("by nought"), OSError(5, "Input/output error")])
 def test_a_probe_that_breaks_is_a_cross_and_the_others_go_on(error: Exception) -> None:
-    def breaks() -> Iterator[Check]:
+    def breaks() -> Iterator[DoctorCheck]:
         raise error
         yield passed("never", "")
 

@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.doctor import given, graphql, rest
+from refersion_dagster.doctor import (
+    graphql,
+    inputs,
+    rest,
+)
 from refersion_dagster.doctor.findings import Status
-from refersion_dagster.refersion import http
+from refersion_dagster.refersion.api import transport
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.doctor.patient import FAILED, OK, SKIPPED, WARNING, Patient, environment_of
 from refersion_dagster_tests.location import SMALL
@@ -55,7 +59,7 @@ def switch(**switches: Any) -> Callable[[Patient], None]:
 def refused_user_agent(patient: Patient) -> None:
     """The edge lets no library's own user agent pass, and ours is one for once."""
     patient.sandbox.configure(refuse_library_user_agents=True)
-    patient.monkeypatch.setattr(http, "USER_AGENT", "python-requests/2.32")
+    patient.monkeypatch.setattr(transport, "USER_AGENT", "python-requests/2.32")
 
 
 def old_token(**switches: Any) -> Callable[[Patient], None]:
@@ -212,7 +216,7 @@ BROKEN: dict[str, Broken] = {
 @pytest.fixture(autouse=True)
 def no_second_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trouble is there for good in these tests."""
-    monkeypatch.setattr(given, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(inputs, "RETRY_SECONDS", 0)
 
 
 @pytest.mark.exhaustive
@@ -239,14 +243,14 @@ def test_what_is_offered_and_not_loaded_is_named(patient: Patient) -> None:
 
 
 def test_trouble_that_passes_is_no_cross(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(given, "RETRY_SECONDS", 5)
+    monkeypatch.setattr(inputs, "RETRY_SECONDS", 5)
     patient.sandbox.fault("rest:/affiliate/list", "reset")
     patient.sandbox.fault("graphql:introspection", "503-html")
     assert patient.examined().not_well() == {}
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(given, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(inputs, "ANSWER_SECONDS", 0.3)
     patient.sandbox.fault("*", "latency", seconds=60, times=None)
     began = datetime.now(UTC)
     examined = patient.examined()

@@ -7,9 +7,17 @@ import io
 import pytest
 from rich.console import Console
 
-from refersion_dagster.doctor.examining import SECTIONS
-from refersion_dagster.doctor.findings import Check, Findings, Status, failed, passed, skipped, warned
-from refersion_dagster.doctor.show import show
+from refersion_dagster.doctor.examination import SECTIONS
+from refersion_dagster.doctor.findings import (
+    DoctorCheck,
+    DoctorReport,
+    Status,
+    failed,
+    passed,
+    skipped,
+    warned,
+)
+from refersion_dagster.doctor.render import show
 
 TURNED = {
     "rest_keys": failed("rest_keys", "refused: Invalid API credentials (error 2).", "Check REFERSION_SECRET_KEY."),
@@ -18,12 +26,12 @@ TURNED = {
 }
 
 
-def findings(*turned: str) -> Findings:
+def findings(*turned: str) -> DoctorReport:
     names = [name for section in SECTIONS.values() for name in section]
-    return Findings([TURNED[name] if name in turned else passed(name, f"{name} is well") for name in names])
+    return DoctorReport([TURNED[name] if name in turned else passed(name, f"{name} is well") for name in names])
 
 
-def shown(what: Findings, encoding: str = "utf-8", width: int | None = None) -> list[str]:
+def shown(what: DoctorReport, encoding: str = "utf-8", width: int | None = None) -> list[str]:
     """The lines on a terminal so wide; in a pipe without a width."""
     written = io.BytesIO()
     file = io.TextIOWrapper(written, encoding=encoding)
@@ -52,7 +60,7 @@ def test_a_cross_is_followed_by_what_to_do() -> None:
 
 def test_what_was_not_looked_at_for_one_reason_is_one_line() -> None:
     names = SECTIONS["GraphQL"]
-    without = Findings(
+    without = DoctorReport(
         [skipped(check.name, "needs a token") if check.name in names else check for check in findings().checks]
     )
     (line,) = [line for line in shown(without) if "needs a token" in line]
@@ -70,15 +78,15 @@ def test_warnings_do_not_keep_a_refresh_from_working() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_a_terminal_is_not_overrun(width: int) -> None:
-    long = Check("settings", Status.FAILED, "word " * 60, "advice " * 40)
-    lines = shown(Findings([long, *findings().checks[1:]]), width=width)
+    long = DoctorCheck("settings", Status.FAILED, "word " * 60, "advice " * 40)
+    lines = shown(DoctorReport([long, *findings().checks[1:]]), width=width)
     assert max(map(len, lines)) <= max(width, 66)
     assert sum("word" in line for line in lines) > 1 or width > 300
 
 
 def test_in_a_pipe_a_check_is_one_line_however_long() -> None:
-    long = Check("settings", Status.FAILED, "word " * 60, "advice " * 40)
-    lines = shown(Findings([long, *findings().checks[1:]]))
+    long = DoctorCheck("settings", Status.FAILED, "word " * 60, "advice " * 40)
+    lines = shown(DoctorReport([long, *findings().checks[1:]]))
     assert [line.count("word") for line in lines if "word" in line] == [60]
 
 

@@ -13,8 +13,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from refersion_dagster.explore.command import NOTEBOOK
-from refersion_dagster.explore.published import NothingPublished, Published, published_folder, without_links
+from refersion_dagster.explore.cli import NOTEBOOK
+from refersion_dagster.explore.published import (
+    NothingPublished,
+    PublishedCopies,
+    published_folder,
+    without_links,
+)
 from refersion_dagster.report.publish import publish
 from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.processes import soon, with_variable
@@ -68,7 +73,7 @@ def exported(location: Location) -> str:
 
 class TestFigures:
     def test_of_affiliates_are_those_of_the_months_that_were_picked(self, published: Path) -> None:
-        copies = Published(published)
+        copies = PublishedCopies(published)
         assert copies.top_affiliates("USD", MARCH, MARCH, 10) == [
             {
                 "affiliate": "Ann <b>of</b> https://evil.example",
@@ -87,7 +92,7 @@ class TestFigures:
         assert len(copies.top_affiliates("USD", MARCH, APRIL, 1)) == 1
 
     def test_of_months_and_of_what_is_owed_are_those_of_the_summaries(self, published: Path) -> None:
-        copies = Published(published)
+        copies = PublishedCopies(published)
         assert copies.currencies() == ["USD", "JPY"]
         assert copies.months() == [MARCH, APRIL]
         over_time = copies.over_time("USD", MARCH, APRIL)
@@ -102,14 +107,14 @@ class TestFigures:
         ]
 
     def test_are_there_for_sql_of_ones_own_and_cannot_be_changed(self, published: Path) -> None:
-        connection = Published(published).connection
+        connection = PublishedCopies(published).connection
         assert connection.execute("SELECT count(*) FROM conversions").fetchall() == [(5,)]
         with pytest.raises(Exception, match="read-only"):
             connection.execute("DELETE FROM conversions")
 
     def test_are_none_where_nothing_is_published(self, tmp_path: Path) -> None:
         with pytest.raises(NothingPublished, match=r"Nothing is published in .* yet\. Run the job refersion_refresh"):
-            Published(tmp_path)
+            PublishedCopies(tmp_path)
 
     def test_come_from_the_folder_that_is_set(self) -> None:
         assert published_folder({}) == Path("refersion_published")

@@ -12,11 +12,11 @@ from typing import Any
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 
-from refersion_dagster.ingest.webhook_events import WebhookInbox, webhook_events
+from refersion_dagster.ingest.webhooks.events import WebhookInbox, webhook_events
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster.sandbox.webhook_bodies import body
-from refersion_dagster.webhooks.inbox import Inbox, Received
+from refersion_dagster.sandbox.webhooks.payloads import body
+from refersion_dagster.webhooks.inbox import Inbox, ReceivedEvent
 from refersion_dagster_tests.location import Outcome, account_of, outcome, query
 
 ASSET = "refersion/webhook_events"
@@ -58,7 +58,7 @@ class Drained:
     def receive(self, *values: Any, topic: str = "APPROVED_CONVERSION") -> None:
         raw = [value if isinstance(value, bytes) else json.dumps(value).encode() for value in values]
         with Inbox(self.inbox, create=True) as inbox:
-            inbox.add([Received(topic, body, RECEIVED_AT) for body in raw])
+            inbox.add([ReceivedEvent(topic, body, RECEIVED_AT) for body in raw])
 
     def waiting(self) -> int:
         with Inbox(self.inbox) as inbox:

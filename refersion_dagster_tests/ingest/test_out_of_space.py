@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
+from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE
 from refersion_dagster_tests.location import COMMANDS, NOW, Location, Outcome, account_of, materialise, query
 
 pytestmark = pytest.mark.processes

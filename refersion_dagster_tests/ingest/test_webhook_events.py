@@ -16,7 +16,7 @@ import pytest
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.clock import sql_time
-from refersion_dagster.sandbox.webhook_bodies import body
+from refersion_dagster.sandbox.webhooks.payloads import body
 from refersion_dagster_tests.ingest.inboxes import ASSET, RECEIVED_AT, Drained
 from refersion_dagster_tests.location import NOW, SMALL, Outcome, account_of, materialise
 from refersion_dagster_tests.postgres import PostgresDatabase
@@ -197,7 +197,7 @@ def test_customers_have_the_same_hash_in_events_and_in_conversions_and_appear_no
 def test_events_are_loaded_in_parts_and_a_replay_later_is_no_second_row(
     drained: Drained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("refersion_dagster.ingest.webhook_events.EVENTS_PER_LOAD", 2)
+    monkeypatch.setattr("refersion_dagster.ingest.webhooks.events.EVENTS_PER_LOAD", 2)
     pending = [row for row in drained.sandbox.account.conversions.values() if row.status == "PENDING"][:3]
     events = [drained.conversion(row.id, status="APPROVED", updated=LATER) for row in pending]
     drained.receive(*events)

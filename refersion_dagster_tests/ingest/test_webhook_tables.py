@@ -9,9 +9,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster.ingest.webhook_tables import SENT, Batch, conversions_table, events_table
-from refersion_dagster.refersion.privacy import PersonalData, Privacy
-from refersion_dagster.webhooks.inbox import Kept
+from refersion_dagster.ingest.webhooks.tables import (
+    SENT,
+    EventBatch,
+    conversions_table,
+    events_table,
+)
+from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
+from refersion_dagster.webhooks.inbox import StoredEvent
 
 GOOD = {
     "id": 1,
@@ -48,10 +53,12 @@ BODIES = st.one_of(
 )
 
 
-def batch_of(*bodies: Any) -> Batch:
-    return Batch.of(
+def batch_of(*bodies: Any) -> EventBatch:
+    return EventBatch.of(
         [
-            Kept(seq, f"{seq:064x}", "APPROVED_CONVERSION", json.dumps(body).encode(), datetime(2026, 7, 3, tzinfo=UTC))
+            StoredEvent(
+                seq, f"{seq:064x}", "APPROVED_CONVERSION", json.dumps(body).encode(), datetime(2026, 7, 3, tzinfo=UTC)
+            )
             for seq, body in enumerate(bodies, start=1)
         ]
     )

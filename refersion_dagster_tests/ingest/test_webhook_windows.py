@@ -7,7 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from refersion_dagster.ingest.webhook_windows import MOST_SPANS, Concerned, spans
+from refersion_dagster.ingest.webhooks.scope import (
+    MOST_SPANS,
+    AffectedScope,
+    spans,
+)
 
 
 def at(text: str) -> datetime:
@@ -54,10 +58,10 @@ def test_the_widest_gaps_are_left_out() -> None:
 
 
 def test_only_what_the_events_concern_is_read() -> None:
-    assert Concerned().readings() == []
-    changed = Concerned(affiliates={"37567438", "a3y7"})
+    assert AffectedScope().readings() == []
+    changed = AffectedScope(affiliates={"37567438", "a3y7"})
     assert [str(reading) for reading in changed.readings()] == ["affiliate_list, affiliate_get, affiliates whole"]
-    paid = Concerned(payments={date(2026, 7, 15)}, conversions={date(2026, 5, 1), date(2026, 6, 10)})
+    paid = AffectedScope(payments={date(2026, 7, 15)}, conversions={date(2026, 5, 1), date(2026, 6, 10)})
     assert [(reading.tables, reading.span and reading.span.start) for reading in paid.readings()] == [
         (("payments",), at("2026-07-14")),
         (("conversions",), at("2026-04-30")),

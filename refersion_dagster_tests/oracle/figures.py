@@ -12,11 +12,15 @@ from zoneinfo import ZoneInfo
 
 from refersion_dagster.report.commissions.figures import report_figures
 from refersion_dagster.report.commissions.queries import summaries_read
-from refersion_dagster.report.commissions.view import report_page
+from refersion_dagster.report.commissions.render import report_page
 from refersion_dagster.report.statements.asset import READS, StatementsConfig, chosen
+from refersion_dagster.report.statements.bounds import (
+    BoundedStatement,
+    bounded,
+    not_known,
+)
+from refersion_dagster.report.statements.errors import StatementsNotMade
 from refersion_dagster.report.statements.figures import Statement, statements
-from refersion_dagster.report.statements.mistakes import StatementsNotMade
-from refersion_dagster.report.statements.unknown import BoundedStatement, bounded, not_known
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.summaries.build import build
 from refersion_dagster.summaries.settings import ReportSettings

@@ -15,12 +15,22 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from refersion_dagster.sandbox.account import Account
-from refersion_dagster.sandbox.event_log import CONVERSION, Event, EventLog
+from refersion_dagster.sandbox.event_log import (
+    CONVERSION,
+    AccountEvent,
+    EventLog,
+)
 from refersion_dagster.sandbox.model import APPROVED
-from refersion_dagster.sandbox.truth import Movements, Sums, Truth, movements, movements_by_affiliate
+from refersion_dagster.sandbox.truth import (
+    Movements,
+    TrueSums,
+    Truth,
+    movements,
+    movements_by_affiliate,
+)
 from refersion_dagster_tests.oracle.figures import Figure, Shown
 
-NOTHING, UNMOVED = Sums(), Movements()
+NOTHING, UNMOVED = TrueSums(), Movements()
 Moved = dict[str, Movements]
 MovedOfEach = dict[tuple[int, str], Movements]
 
@@ -50,7 +60,7 @@ class Judge:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._log = EventLog()
-        self._truths: dict[tuple[EventLog, int], tuple[Truth, dict[str, Sums], dict[tuple[int, str], Decimal]]] = {}
+        self._truths: dict[tuple[EventLog, int], tuple[Truth, dict[str, TrueSums], dict[tuple[int, str], Decimal]]] = {}
         self._movements: dict[tuple[EventLog, int, int], tuple[Moved, MovedOfEach]] = {}
 
     def judge(self, found: Shown, readings: Sequence[int], only: Iterable[str] = ()) -> Verdicts:
@@ -133,7 +143,7 @@ class Judge:
             Decimal(0),
         )
 
-    def _truth(self, log: EventLog, moment: int) -> tuple[Truth, dict[str, Sums], dict[tuple[int, str], Decimal]]:
+    def _truth(self, log: EventLog, moment: int) -> tuple[Truth, dict[str, TrueSums], dict[tuple[int, str], Decimal]]:
         """With its sums by currency, and what is due by affiliate."""
         if (log, moment) not in self._truths:
             truth = Truth(log, moment)
@@ -147,7 +157,7 @@ LINES = {"newly_due": "newly_due", "manual_credits": "manual", "reversed": "reve
 def as_read(log: EventLog, readings: Sequence[int]) -> EventLog:
     """The events with the affiliate and the commission that were read next."""
     next_read = {(event.kind, event.id, bisect_left(readings, event.at)): event.after for event in log}
-    shown: list[Event] = []
+    shown: list[AccountEvent] = []
     states: dict[tuple[str, int], Any] = {}
     for event in log:
         key = (event.kind, event.id)
@@ -164,13 +174,13 @@ def outcomes_of(log: EventLog, readings: Sequence[int]) -> EventLog:
     """Of the events of a row between two readings one, from the state before to the last, when that began. Conversions
     stay paid when they are denied afterwards."""
 
-    def known(event: Event, state: Any) -> Any:
+    def known(event: AccountEvent, state: Any) -> Any:
         if event.kind != CONVERSION or state is None:
             return state
         status = APPROVED if state.is_paid else state.status
         return state._replace(status=status)
 
-    found: dict[tuple[str, int, int], Event] = {}
+    found: dict[tuple[str, int, int], AccountEvent] = {}
     for event in log:
         key = (event.kind, event.id, bisect_left(readings, event.at))
         before = found[key].before if key in found else known(event, event.before)

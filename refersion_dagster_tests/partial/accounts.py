@@ -13,7 +13,7 @@ from refersion_dagster.checks.outcome import offending
 from refersion_dagster.checks.query import load_checks
 from refersion_dagster.checks.raw import KEYS, duplicates, variants
 from refersion_dagster.report.commissions.figures import report_figures
-from refersion_dagster.report.commissions.view import report_page
+from refersion_dagster.report.commissions.render import report_page
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.summaries.build import build

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.refersion.entities import CONVERSIONS
+from refersion_dagster.refersion.tables.catalog import CONVERSIONS
 from refersion_dagster_tests.partial.accounts import ESTIMATED, Full, Partial, examine
 
 pytestmark = pytest.mark.exhaustive

@@ -2,8 +2,8 @@
 
 import pytest
 
-from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.summaries.knowledge import EVERY, is_kept, is_lacking, is_optional, needs_of, unknown_columns
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.query import Summary, in_order, parse

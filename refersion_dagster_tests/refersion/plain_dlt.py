@@ -13,8 +13,8 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.errors import underlying
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import NOW, SMALL
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from refersion_dagster.refersion.auth import Credentials
+from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.errors import InvalidCredentials, MissingCredentials
 
 PAIR = {"Refersion-Public-Key": "pub_1", "Refersion-Secret-Key": "sec_2"}

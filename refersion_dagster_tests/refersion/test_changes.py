@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import tenacity
 
-from refersion_dagster.refersion import http
-from refersion_dagster.refersion.account import Account
-from refersion_dagster.refersion.auth import Credentials
+from refersion_dagster.refersion.api import transport
+from refersion_dagster.refersion.api.auth import Credentials
+from refersion_dagster.refersion.api.client import RefersionClient
+from refersion_dagster.refersion.api.rest import RestClient
 from refersion_dagster.refersion.errors import (
     AnswerLost,
     InvalidCredentials,
@@ -21,7 +22,6 @@ from refersion_dagster.refersion.errors import (
     ServerUnavailable,
     UnexpectedAnswer,
 )
-from refersion_dagster.refersion.rest import Rest
 from refersion_dagster.sandbox import SandboxServer
 
 CREDIT = "/conversion/manual_credit"
@@ -30,12 +30,12 @@ ROUTE = f"rest:{CREDIT}"
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "BACK_OFF", tenacity.wait_none())
+    monkeypatch.setattr(transport, "BACK_OFF", tenacity.wait_none())
 
 
-def rest_of(sandbox: SandboxServer, url: str | None = None, **patience: float) -> Rest:
+def rest_of(sandbox: SandboxServer, url: str | None = None, **patience: float) -> RestClient:
     credentials = Credentials(sandbox.public_key, sandbox.secret_key)
-    return Account(credentials, url or sandbox.rest_url, **{"retry_seconds": 20, **patience}).rest
+    return RefersionClient(credentials, url or sandbox.rest_url, **{"retry_seconds": 20, **patience}).rest
 
 
 def credit(sandbox: SandboxServer) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from refersion_dagster.refersion.counting import length
+from refersion_dagster.refersion.extract.row_counter import length
 
 EXPECTED = [0, 1, 2, 5, 199, 200, 201, 1000]
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from refersion_dagster.refersion import duckdb_merge
-from refersion_dagster.refersion.duckdb_file import loading_into
+from refersion_dagster.warehouse.duckdb import merge
+from refersion_dagster.warehouse.duckdb.destination import loading_into
 
 MERGE = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
 Rows = list[dict[str, Any]]
@@ -83,11 +83,11 @@ def test_rows_that_are_as_they_were_stay_in_place_and_only_get_when_they_were_re
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("old", "new"), [("x", "y"), ("x", "X"), ("x", None), (None, "y"), (None, ""), ("", None)])
-@pytest.mark.parametrize("values_at_once", [duckdb_merge.VALUES_AT_ONCE, 200, 1])
+@pytest.mark.parametrize("values_at_once", [merge.VALUES_AT_ONCE, 200, 1])
 def test_a_change_of_any_column_is_seen_however_few_are_compared_at_once(
     target: Target, monkeypatch: pytest.MonkeyPatch, values_at_once: int, old: str | None, new: str | None
 ) -> None:
-    monkeypatch.setattr(duckdb_merge, "VALUES_AT_ONCE", values_at_once)
+    monkeypatch.setattr(merge, "VALUES_AT_ONCE", values_at_once)
     columns = [name for name in WIDE if name.startswith("c")]
     target.load([*({**WIDE, "id": column, column: old} for column in columns), WIDE])
     target.load([*({**WIDE, "id": column, column: new, "read_at": 2} for column in columns), {**WIDE, "read_at": 2}])

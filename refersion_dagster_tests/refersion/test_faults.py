@@ -10,8 +10,7 @@ import duckdb
 import pytest
 import tenacity
 
-from refersion_dagster.refersion import http
-from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.refersion.api import transport
 from refersion_dagster.refersion.errors import (
     InvalidCredentials,
     NotInPlan,
@@ -20,6 +19,7 @@ from refersion_dagster.refersion.errors import (
     ServerUnavailable,
     UnexpectedAnswer,
 )
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.refersion.plain_dlt import SMALL, Row, Warehouse, read, rows
 
@@ -104,7 +104,7 @@ FINAL: dict[str, tuple[dict[str, Any], type[RefersionError], str]] = {
 @pytest.fixture(autouse=True)
 def no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only pauses that the server asks for are made; test_http.py looks at the others."""
-    monkeypatch.setattr(http, "BACK_OFF", tenacity.wait_none())
+    monkeypatch.setattr(transport, "BACK_OFF", tenacity.wait_none())
 
 
 def key(table: str) -> tuple[str, ...]:
@@ -235,7 +235,7 @@ def test_a_budget_of_zero_tries_once(sandbox: SandboxServer) -> None:
 
 
 def test_a_budget_is_used_and_then_given_up(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "BACK_OFF", tenacity.wait_fixed(0.2))
+    monkeypatch.setattr(transport, "BACK_OFF", tenacity.wait_fixed(0.2))
     sandbox.fault("graphql:conversions", "500", times=None)
     started = time.monotonic()
     with pytest.raises(ServerUnavailable, match="within the retry budget of 1 s") as caught:

@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.refersion import ReadReport, slice_reading
-from refersion_dagster.refersion.entities import CONVERSIONS
+from refersion_dagster.refersion import ReadReport
+from refersion_dagster.refersion.api.introspection import FieldType
+from refersion_dagster.refersion.api.query import select_offered
 from refersion_dagster.refersion.errors import (
     FieldNotOffered,
     RefersionError,
     UnexpectedAnswer,
     WindowNotSettled,
 )
-from refersion_dagster.refersion.schema import FieldType
-from refersion_dagster.refersion.selection import select_offered
+from refersion_dagster.refersion.extract import page_assembler
+from refersion_dagster.refersion.tables.catalog import CONVERSIONS
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import account_of
 from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Row, Warehouse, read, rows
@@ -249,13 +250,13 @@ class TestFieldsThatCanOnlyBeFilteredOn:
         switches: dict[str, Any],
         most_rows: int,
     ) -> None:
-        monkeypatch.setattr(slice_reading, "MOST_ROWS", most_rows)
+        monkeypatch.setattr(page_assembler, "MOST_ROWS", most_rows)
         sandbox.configure(remove_fields=["Conversion.status"], **switches)
         assert rows(read(sandbox, "conversions")) == pristine["conversions"]
 
     def test_with_rows_on_the_edge_of_a_cut(self, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
         """Both halves of a window show the rows at the cut, as the server's bounds may be inclusive."""
-        monkeypatch.setattr(slice_reading, "MOST_ROWS", 10)
+        monkeypatch.setattr(page_assembler, "MOST_ROWS", 10)
         sandbox.configure(page_cap=9, remove_fields=["Conversion.status", "Conversion.payment_status"])
         noon = int(datetime(2025, 6, 15, 12, tzinfo=UTC).timestamp())
         numbers = [sandbox.insert_conversion(created=noon + second) for second in range(-20, 20)]

@@ -13,12 +13,16 @@ from typing import Any
 import pytest
 import tenacity
 
-from refersion_dagster.refersion import http
-from refersion_dagster.refersion.answers import Answer, asked_pause, server_words
-from refersion_dagster.refersion.auth import SecretHeaders
+from refersion_dagster.refersion.api import transport as transport_module
+from refersion_dagster.refersion.api.auth import SecretHeaders
+from refersion_dagster.refersion.api.responses import (
+    ApiResponse,
+    asked_pause,
+    server_words,
+)
+from refersion_dagster.refersion.api.throttle import PauseTooLong, Throttle
+from refersion_dagster.refersion.api.transport import Transport
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, UnexpectedAnswer
-from refersion_dagster.refersion.http import Transport
-from refersion_dagster.refersion.throttle import PauseTooLong, Throttle
 
 Reply = tuple[int, dict[str, str], bytes]
 OK: Reply = (200, {}, b"{}")
@@ -100,8 +104,8 @@ def transports() -> Iterator[Callable[..., Transport]]:
         transport.close()
 
 
-def post(transport: Transport, url: str, body: bytes = b"{}") -> Answer:
-    def interpret(answer: Answer) -> Answer:
+def post(transport: Transport, url: str, body: bytes = b"{}") -> ApiResponse:
+    def interpret(answer: ApiResponse) -> ApiResponse:
         transport.check(answer)
         return answer
 
@@ -181,7 +185,7 @@ class TestRequests:
     def test_are_counted_by_operation_retries_included(
         self, clerk: Clerk, transports: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(http, "BACK_OFF", tenacity.wait_none())
+        monkeypatch.setattr(transport_module, "BACK_OFF", tenacity.wait_none())
         clerk.reply = lambda number: OK if number > 2 else (503, {}, b"")
         transport = transports()
         post(transport, clerk.url)
@@ -274,7 +278,7 @@ class TestPauses:
         def waits(attempt: int) -> list[float]:
             state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
             state.attempt_number = attempt
-            return [http.BACK_OFF(state) for _ in range(50)]
+            return [transport_module.BACK_OFF(state) for _ in range(50)]
 
         for attempt, least in ((1, 0.5), (2, 1), (3, 2), (4, 4), (9, 30), (50, 30)):
             found = waits(attempt)
@@ -290,7 +294,7 @@ class TestSpeed:
     def test_a_429_halves_it_and_good_answers_let_it_grow_back(
         self, clerk: Clerk, transports: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(http, "BACK_OFF", tenacity.wait_none())
+        monkeypatch.setattr(transport_module, "BACK_OFF", tenacity.wait_none())
         transport = transports(concurrency=8)
         clerk.reply = lambda number: (429, {}, b"") if number in (0, 1) else OK
         post(transport, clerk.url)
@@ -328,7 +332,7 @@ class TestSpeed:
     def test_a_5xx_does_not_slow_us_down(
         self, clerk: Clerk, transports: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(http, "BACK_OFF", tenacity.wait_none())
+        monkeypatch.setattr(transport_module, "BACK_OFF", tenacity.wait_none())
         clerk.reply = lambda number: OK if number else (500, {}, b"")
         transport = transports(concurrency=8)
         post(transport, clerk.url)

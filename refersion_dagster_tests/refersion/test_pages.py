@@ -11,12 +11,17 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster.refersion.coerce import InexactNumber
-from refersion_dagster.refersion.entities import AFFILIATES, CONVERSIONS, Entity, Kind
 from refersion_dagster.refersion.errors import UnreadableValue
-from refersion_dagster.refersion.pages import PlainPages, in_columns
-from refersion_dagster.refersion.privacy import PersonalData, Privacy
-from refersion_dagster.refersion.tables import Columns, TableBuilder
+from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, ColumnBatch
+from refersion_dagster.refersion.tables.catalog import (
+    AFFILIATES,
+    CONVERSIONS,
+    Entity,
+    Kind,
+)
+from refersion_dagster.refersion.tables.coerce import InexactNumber
+from refersion_dagster.refersion.tables.json_reader import ArrowJsonReader, in_columns
+from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampled_from(
@@ -43,8 +48,8 @@ USUAL: dict[Kind, list[st.SearchStrategy[Any]]] = {
 }
 
 
-def builder(entity: Entity = CONVERSIONS, policy: PersonalData = PersonalData.HASH) -> TableBuilder:
-    return TableBuilder(entity, read_at=MOMENT, privacy=Privacy(policy, "salt"), extras=["extra_field"])
+def builder(entity: Entity = CONVERSIONS, policy: PersonalData = PersonalData.HASH) -> ArrowTableBuilder:
+    return ArrowTableBuilder(entity, read_at=MOMENT, privacy=Privacy(policy, "salt"), extras=["extra_field"])
 
 
 def body(rows: Any, total: Any = 3, **more: Any) -> bytes:
@@ -65,9 +70,9 @@ def row(**values: Any) -> dict[str, Any]:
     } | values
 
 
-def taught(usual: dict[str, Any], with_builder: TableBuilder) -> PlainPages:
+def taught(usual: dict[str, Any], with_builder: ArrowTableBuilder) -> ArrowJsonReader:
     """A reader that has met one row."""
-    pages = PlainPages(with_builder)
+    pages = ArrowJsonReader(with_builder)
     pages.learn(with_builder.pick([usual]).values)
     return pages
 
@@ -114,19 +119,19 @@ def test_what_goes_straight_into_columns_is_what_parsing_gives(
     two: tuple[list[Any], list[Any]], policy: PersonalData
 ) -> None:
     making = builder(policy=policy)
-    pages = PlainPages(making)
+    pages = ArrowJsonReader(making)
     for rows in two:
         page = pages.read(body(rows))
         picked = outcome_of_pick(making, rows)
         if page is None:
             event("left to the parser")
-            if isinstance(seen := outcome_of_pick(making, two[0] + two[1]), Columns):
+            if isinstance(seen := outcome_of_pick(making, two[0] + two[1]), ColumnBatch):
                 pages.learn(seen.values)
             continue
         event("straight into columns" if rows else "no rows")
         assert page.ids == [one["id"] for one in rows]
         assert page.total == 3
-        assert isinstance(picked, Columns)
+        assert isinstance(picked, ColumnBatch)
         (columns,) = in_columns([page.rows])
         assert columns.values == picked.values
         assert outcome(lambda columns=columns: making.build([columns])) == outcome(
@@ -134,7 +139,7 @@ def test_what_goes_straight_into_columns_is_what_parsing_gives(
         )
 
 
-def outcome_of_pick(making: TableBuilder, rows: list[Any]) -> Columns | UnreadableValue:
+def outcome_of_pick(making: ArrowTableBuilder, rows: list[Any]) -> ColumnBatch | UnreadableValue:
     try:
         return making.pick(rows)
     except UnreadableValue as error:
@@ -213,7 +218,7 @@ def test_any_other_shape_is_left_to_the_parser(content: bytes) -> None:
 
 
 def test_lists_of_custom_fields_are_left_to_the_parser() -> None:
-    pages = PlainPages(TableBuilder(AFFILIATES, read_at=MOMENT, privacy=Privacy(PersonalData.KEEP, "")))
+    pages = ArrowJsonReader(ArrowTableBuilder(AFFILIATES, read_at=MOMENT, privacy=Privacy(PersonalData.KEEP, "")))
     assert pages.read(b'{"data": {"affiliates": []}}') is None
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster.refersion import slice_reading
 from refersion_dagster.refersion.errors import WindowNotSettled
-from refersion_dagster.refersion.paging import read_slices
-from refersion_dagster.refersion.slice_reading import Page, Slice
+from refersion_dagster.refersion.extract import page_assembler
+from refersion_dagster.refersion.extract.page_assembler import Page, Slice
+from refersion_dagster.refersion.extract.paging import fetch_slices
 from refersion_dagster.refersion.windows import Window, parse_moment
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.refersion.plain_dlt import NOW, read
@@ -160,7 +160,7 @@ class TestAgainstTheServer:
     def test_windows_of_very_many_rows_are_cut(
         self, busy: SandboxServer, monkeypatch: pytest.MonkeyPatch, most_rows: int, switches: dict[str, Any]
     ) -> None:
-        monkeypatch.setattr(slice_reading, "MOST_ROWS", most_rows)
+        monkeypatch.setattr(page_assembler, "MOST_ROWS", most_rows)
         busy.configure(**switches)
         assert read_ids(busy) == server_ids(busy)
 
@@ -218,7 +218,7 @@ class ListServer:
 
     def read(self, concurrency: int, page_size: int = 200, windows: int = 1) -> list[int]:
         spans = [Window(DAY.start + timedelta(days=n), DAY.end + timedelta(days=n)) for n in range(windows)]
-        parts = read_slices(
+        parts = fetch_slices(
             [Slice(span, span) for span in spans],
             fetch=self.fetch,
             convert=flat,
@@ -296,7 +296,7 @@ def test_an_empty_page_wherever_it_comes_costs_no_row(
 def test_windows_that_are_cut_give_the_same_rows_in_order(
     monkeypatch: pytest.MonkeyPatch, count: int, cap: int, kind: str, error: int, most_rows: int, concurrency: int
 ) -> None:
-    monkeypatch.setattr(slice_reading, "MOST_ROWS", most_rows)
+    monkeypatch.setattr(page_assembler, "MOST_ROWS", most_rows)
     server = ListServer(list(range(count)), cap, HINTS[kind](error, count))
     assert server.read(concurrency) == list(range(count))
 
@@ -314,7 +314,7 @@ def test_slices_come_out_in_order_whichever_is_read_first() -> None:
         return Page(found, found, 1)
 
     windows = [Window(DAY.start + timedelta(days=n), DAY.end + timedelta(days=n)) for n in range(6)]
-    parts = read_slices(
+    parts = fetch_slices(
         [Slice(window, window) for window in windows], fetch=fetch, convert=flat, concurrency=4, page_size=200
     )
     assert [part.slice.window for part in parts] == windows
@@ -336,7 +336,7 @@ def test_no_more_pages_are_under_way_than_allowed() -> None:
         found = list(range(800))[offset : offset + first]
         return Page(found, found, 800)
 
-    parts = list(read_slices([Slice(DAY, DAY)], fetch=fetch, convert=flat, concurrency=3, page_size=200))
+    parts = list(fetch_slices([Slice(DAY, DAY)], fetch=fetch, convert=flat, concurrency=3, page_size=200))
     assert parts[0].rows == 800
     assert most == 3
 
@@ -351,7 +351,7 @@ def test_an_error_of_one_page_ends_the_reading_at_once() -> None:
         return Page(list(range(200)), list(range(200)), 100_000)
 
     with pytest.raises(ConnectionError, match="no more"):
-        list(read_slices([Slice(None, None)], fetch=fetch, convert=flat, concurrency=2, page_size=200))
+        list(fetch_slices([Slice(None, None)], fetch=fetch, convert=flat, concurrency=2, page_size=200))
     assert len(asked) < 10
 
 
@@ -366,7 +366,7 @@ def test_pages_that_wait_for_their_turn_are_not_fetched_after_an_error() -> None
     windows = [Window(DAY.start + timedelta(days=n), DAY.end + timedelta(days=n)) for n in range(50)]
     slices = [Slice(window, window) for window in windows]
     with pytest.raises(ConnectionError, match="no more"):
-        list(read_slices(slices, fetch=fetch, convert=flat, concurrency=1, page_size=200))
+        list(fetch_slices(slices, fetch=fetch, convert=flat, concurrency=1, page_size=200))
     assert asked == [DAY.start_seconds]
 
 
@@ -379,4 +379,4 @@ def test_a_list_without_windows_that_never_holds_still_is_an_error() -> None:
         return Page(found, found, None)
 
     with pytest.raises(WindowNotSettled, match=r"the whole list did not hold still in 5 readings: rows moved"):
-        list(read_slices([Slice(None, None)], fetch=fetch, convert=flat, concurrency=2, page_size=200))
+        list(fetch_slices([Slice(None, None)], fetch=fetch, convert=flat, concurrency=2, page_size=200))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.refersion.answers import Answer, check_status
+from refersion_dagster.refersion.api.responses import ApiResponse, check_status
 from refersion_dagster.refersion.errors import RequestRefused
 
 ADDRESS = "REFERSION_REST_URL and REFERSION_GRAPHQL_URL"
@@ -27,7 +27,7 @@ def test_refersions_own_words_are_told_and_advice_is_given_where_it_fits(
 ) -> None:
     content = b"" if body is None else json.dumps(body).encode()
     with pytest.raises(RequestRefused) as caught:
-        check_status(Answer(status, {}, content), "Check the keys.")
+        check_status(ApiResponse(status, {}, content), "Check the keys.")
     assert caught.value.said == said
     assert (caught.value.advice is None) == (advice is None)
     assert (advice or "") in (caught.value.advice or "")

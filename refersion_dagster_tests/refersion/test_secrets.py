@@ -11,8 +11,8 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.auth import Credentials
-from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.refersion.api.auth import Credentials
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Warehouse, arguments
 

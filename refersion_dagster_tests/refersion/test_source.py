@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.entities import ENTITIES
 from refersion_dagster.refersion.errors import MissingCredentials
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Warehouse, arguments, read, rows, source
 

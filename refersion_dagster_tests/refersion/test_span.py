@@ -10,7 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refersion_dagster.refersion.span import BEGINNING, SpanRequest, plan
+from refersion_dagster.refersion.extract.incremental import (
+    BEGINNING,
+    SpanRequest,
+    plan_window,
+)
 from refersion_dagster.refersion.windows import Window, days, month_start, months, parse_moment
 
 NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
@@ -22,29 +26,29 @@ REQUEST = SpanRequest(start=START, lookback=timedelta(days=120))
 def passed(now: datetime = NOW, newest: datetime | None = None) -> dict[str, Any]:
     """The state after one pass that got to its end."""
     state: dict[str, Any] = {}
-    first = plan(REQUEST, state, now)
+    first = plan_window(REQUEST, state, now)
     assert first.window
     first.read_up_to(first.window.end, newest)
     return state
 
 
 def test_the_first_load_goes_from_the_start_to_now() -> None:
-    assert plan(REQUEST, {}, NOW).window == Window(START, NOW + SECOND)
-    assert plan(SpanRequest(), {}, NOW).window == Window(BEGINNING, NOW + SECOND)
+    assert plan_window(REQUEST, {}, NOW).window == Window(START, NOW + SECOND)
+    assert plan_window(SpanRequest(), {}, NOW).window == Window(BEGINNING, NOW + SECOND)
 
 
 def test_a_later_run_looks_back_from_the_last_one() -> None:
     later = NOW + timedelta(days=3)
-    assert plan(REQUEST, passed(newest=NOW), later).window == Window(NOW - timedelta(days=120), later + SECOND)
+    assert plan_window(REQUEST, passed(newest=NOW), later).window == Window(NOW - timedelta(days=120), later + SECOND)
 
 
 def test_an_account_that_sold_nothing_lately_looks_back_from_its_newest_row() -> None:
     newest = NOW - timedelta(days=90)
-    assert plan(REQUEST, passed(newest=newest), NOW).window == Window(newest - timedelta(days=120), NOW + SECOND)
+    assert plan_window(REQUEST, passed(newest=newest), NOW).window == Window(newest - timedelta(days=120), NOW + SECOND)
 
 
 def test_a_look_back_never_goes_before_the_start() -> None:
-    window = plan(SpanRequest(start=START, lookback=timedelta(days=5_000)), passed(), NOW).window
+    window = plan_window(SpanRequest(start=START, lookback=timedelta(days=5_000)), passed(), NOW).window
     assert window
     assert window.start == START
 
@@ -52,19 +56,19 @@ def test_a_look_back_never_goes_before_the_start() -> None:
 def test_a_pass_that_was_cut_short_goes_on_where_it_was() -> None:
     state: dict[str, Any] = {}
     position = datetime(2025, 9, 1, tzinfo=UTC)
-    plan(REQUEST, state, NOW).read_up_to(position)
+    plan_window(REQUEST, state, NOW).read_up_to(position)
     later = NOW + timedelta(days=2)
-    assert plan(REQUEST, state, later).window == Window(position, later + SECOND)
+    assert plan_window(REQUEST, state, later).window == Window(position, later + SECOND)
 
 
 def test_rows_of_a_pass_that_was_cut_short_are_as_fresh_as_its_beginning() -> None:
     state: dict[str, Any] = {}
-    plan(REQUEST, state, NOW).read_up_to(datetime(2026, 6, 1, tzinfo=UTC), NOW)
+    plan_window(REQUEST, state, NOW).read_up_to(datetime(2026, 6, 1, tzinfo=UTC), NOW)
     resumed = NOW + timedelta(days=30)
-    rest = plan(REQUEST, state, resumed)
+    rest = plan_window(REQUEST, state, resumed)
     assert rest.window
     rest.read_up_to(rest.window.end, resumed)
-    window = plan(REQUEST, state, resumed + timedelta(days=1)).window
+    window = plan_window(REQUEST, state, resumed + timedelta(days=1)).window
     assert window
     assert window.start == NOW - timedelta(days=120)
 
@@ -75,7 +79,7 @@ def test_an_explicit_span_is_read_as_asked_and_leaves_the_state_alone() -> None:
     asked = SpanRequest(
         start=START, read_from=datetime(2025, 3, 1, tzinfo=UTC), read_to=datetime(2025, 4, 1, tzinfo=UTC)
     )
-    span = plan(asked, state, NOW)
+    span = plan_window(asked, state, NOW)
     assert span.window == Window(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC))
     span.read_up_to(datetime(2025, 4, 1, tzinfo=UTC))
     assert state == before
@@ -84,18 +88,18 @@ def test_an_explicit_span_is_read_as_asked_and_leaves_the_state_alone() -> None:
 def test_a_full_reload_begins_at_the_start_and_goes_on_where_it_was() -> None:
     asked = SpanRequest(start=START, full=True)
     state = passed()
-    assert plan(asked, state, NOW).window == Window(START, NOW + SECOND)
+    assert plan_window(asked, state, NOW).window == Window(START, NOW + SECOND)
     position = datetime(2025, 6, 1, tzinfo=UTC)
-    assert plan(asked, state, NOW, resume_at=position).window == Window(position, NOW + SECOND)
+    assert plan_window(asked, state, NOW, resume_at=position).window == Window(position, NOW + SECOND)
 
 
 def test_an_earlier_start_date_is_read_from_then_on() -> None:
     earlier = datetime(2023, 1, 1, tzinfo=UTC)
-    assert plan(SpanRequest(start=earlier), passed(), NOW).window == Window(earlier, NOW + SECOND)
+    assert plan_window(SpanRequest(start=earlier), passed(), NOW).window == Window(earlier, NOW + SECOND)
 
 
 def test_nothing_is_read_of_the_future() -> None:
-    assert plan(SpanRequest(start=NOW + timedelta(days=1)), {}, NOW).window is None
+    assert plan_window(SpanRequest(start=NOW + timedelta(days=1)), {}, NOW).window is None
 
 
 MOMENTS = st.datetimes(datetime(2012, 1, 1), datetime(2037, 1, 1)).map(  # noqa: DTZ001 - made UTC right here
@@ -159,14 +163,16 @@ def test_several_windows_are_read_alone_and_leave_the_state_alone() -> None:
         Window(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC)),
         Window(datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 7, 1, tzinfo=UTC)),
     )
-    span = plan(REQUEST.for_windows([june, march]), state, NOW)
+    span = plan_window(REQUEST.for_windows([june, march]), state, NOW)
     assert span.windows == [march, june]
     span.read_up_to(june.end)
     assert state == before
     middle = datetime(2025, 6, 15, tzinfo=UTC)
-    assert plan(REQUEST.for_windows([june, march]), state, NOW, resume_at=middle).windows == [Window(middle, june.end)]
+    assert plan_window(REQUEST.for_windows([june, march]), state, NOW, resume_at=middle).windows == [
+        Window(middle, june.end)
+    ]
 
 
 def test_without_windows_of_its_own_a_pass_reads_all_that_is_left() -> None:
-    assert plan(REQUEST, {}, NOW).windows == [Window(START, NOW + SECOND)]
-    assert plan(SpanRequest(start=NOW + timedelta(days=1)), {}, NOW).windows == []
+    assert plan_window(REQUEST, {}, NOW).windows == [Window(START, NOW + SECOND)]
+    assert plan_window(SpanRequest(start=NOW + timedelta(days=1)), {}, NOW).windows == []

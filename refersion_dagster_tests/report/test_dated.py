@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster.report.dated import keep
+from refersion_dagster.report.daily_files import keep
 
 JUNE, JULY = date(2025, 6, 30), date(2025, 7, 1)
 

@@ -13,7 +13,7 @@ import requests
 from click.testing import CliRunner
 
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
-from refersion_dagster.sandbox.command import sandbox as command
+from refersion_dagster.sandbox.server.cli import sandbox as command
 
 SMALL = ["--affiliates", "5", "--orders", "20", "--days", "30"]
 COMMAND = [sys.executable, "-m", "refersion_dagster.sandbox"]

@@ -13,7 +13,7 @@ from jsonschema_rs import Draft4Validator
 from schemathesis import checks
 
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
-from refersion_dagster.sandbox.rest import OPERATIONS
+from refersion_dagster.sandbox.api.rest import OPERATIONS
 
 DESCRIPTION = Path(__file__).parent / "refersion-rest-v2.openapi.yml"
 CHECKS = [

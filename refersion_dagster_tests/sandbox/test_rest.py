@@ -5,7 +5,7 @@ import socket
 import pytest
 import requests
 
-from refersion_dagster.sandbox.rest import OPERATIONS
+from refersion_dagster.sandbox.api.rest import OPERATIONS
 from refersion_dagster_tests.sandbox.client import Client
 
 LIST = "/affiliate/list"

@@ -17,29 +17,33 @@ import pytest
 from click import ClickException
 from click.testing import CliRunner
 
-from refersion_dagster.actions.command import resources_of_settings
+from refersion_dagster.actions.cli import resources_of_settings
 from refersion_dagster.automation.activity import interval
 from refersion_dagster.automation.alerts import late_after
-from refersion_dagster.automation.notify import unusable
+from refersion_dagster.automation.channels import unusable
 from refersion_dagster.automation.schedules import CADENCES, cron_of, schedule
 from refersion_dagster.automation.statements import CRON, CRON_VARIABLE
-from refersion_dagster.doctor.given import Given, find_given
-from refersion_dagster.doctor.settings import KNOWN, look_at_settings, wrong_values
-from refersion_dagster.ingest.webhook_events import INBOX_VARIABLES, WebhookInbox
+from refersion_dagster.doctor.inputs import DoctorInputs, find_inputs
+from refersion_dagster.doctor.settings import (
+    KNOWN,
+    check_variables,
+    wrong_values,
+)
+from refersion_dagster.ingest.webhooks.events import INBOX_VARIABLES, WebhookInbox
 from refersion_dagster.pipeline import account_of, duckdb_path
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.duckdb_file import limit_memory
 from refersion_dagster.refersion.environment import VARIABLES
 from refersion_dagster.refersion.environment import from_environment as of_pipeline
 from refersion_dagster.refersion.errors import InvalidCredentials, UnusableSetting
-from refersion_dagster.refresh.running import check_settings
+from refersion_dagster.refresh.run import check_settings
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing
-from refersion_dagster.report.folder import REPORTS_VARIABLES, Reports
+from refersion_dagster.report.resource import REPORTS_VARIABLES, Reports
 from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse, from_environment
 from refersion_dagster.settings import load_settings, writes_allowed
 from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSettings
 from refersion_dagster.warehouse import WarehouseNotSet
-from refersion_dagster.webhooks.command import webhooks
+from refersion_dagster.warehouse.duckdb.destination import limit_memory
+from refersion_dagster.webhooks.cli import webhooks
 from refersion_dagster.webhooks.inbox_file import INBOX_VARIABLE
 from refersion_dagster.webhooks.signature import SECRET_VARIABLE
 from refersion_dagster_tests.location import REPOSITORY
@@ -151,7 +155,7 @@ def of_receiver() -> Values:
 
 def of_doctor() -> Values:
     """As doctor looks at them."""
-    return {name: value for name, value in find_given(load_settings()).environment.items() if name in KNOWN}
+    return {name: value for name, value in find_inputs(load_settings()).environment.items() if name in KNOWN}
 
 
 READERS: Mapping[str, Callable[[], Values]] = {
@@ -209,7 +213,7 @@ def test_all_have_the_value_that_is_set(environment: dict[str, str], file: dict[
             assert str(value) == TABLE[name].good, f"{name} of the {reader}"
     # In the environment and in .env the stricter holds.
     assert writes_allowed() is (OTHER["REFERSION_ALLOW_WRITES"] != file.get("REFERSION_ALLOW_WRITES"))
-    assert list(wrong_values(find_given(load_settings()))) == []
+    assert list(wrong_values(find_inputs(load_settings()))) == []
 
 
 @pytest.mark.parametrize("misspelt", [False, True], ids=["absent", "misspelt"])
@@ -224,7 +228,7 @@ def test_without_a_setting_all_have_the_same_default(misspelt: bool) -> None:
         "REFERSION_DUCKDB_PATH": str(Path(found["run"]["REFERSION_DUCKDB_PATH"]).resolve())
     }
     assert writes_allowed() is False
-    names = next(check for check in look_at_settings(find_given(load_settings())) if check.name == "setting_names")
+    names = next(check for check in check_variables(find_inputs(load_settings())) if check.name == "setting_names")
     assert set(names.details.get("unknown", [])) == wrong.keys()
     # REFERSION_PUBLIC_KEYS may as well be another variable: what is told is one that is there.
     likely = names.details.get("likely", {})
@@ -237,7 +241,7 @@ def test_the_example_as_it_is_copied_is_refused_by_all_that_need_it() -> None:
     Path(".env").write_text(f"{example}\nREFERSION_WEBHOOK_SECRET=…\n", "utf-8")
     said = "REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY are template values of an example: replace each by your own."
     load_settings()
-    (pair,) = [check for check in look_at_settings(find_given(load_settings())) if check.name == "key_pair"]
+    (pair,) = [check for check in check_variables(find_inputs(load_settings())) if check.name == "key_pair"]
     assert pair.message == said
     with pytest.raises(ClickException) as refresh:
         check_settings()
@@ -292,7 +296,7 @@ def test_nonsense_is_refused_by_all_that_read_it(name: str, in_file: bool) -> No
         write_env_file({name: nonsense})
     else:
         os.environ[name] = nonsense
-    given: Given = find_given(load_settings())
+    given: DoctorInputs = find_inputs(load_settings())
     assert any(name in said for said in wrong_values(given))
     if name not in NOT_TRIED_BY_RUN:
         with pytest.raises((ValueError, UnusableSetting, WarehouseNotSet)):

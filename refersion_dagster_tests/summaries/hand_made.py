@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster.ingest.history import FILL_SEEN_BEFORE
+from refersion_dagster.ingest.history.conversions import FILL_SEEN_BEFORE
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster.summaries.build import build

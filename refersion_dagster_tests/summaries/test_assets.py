@@ -13,9 +13,9 @@ from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import summary_asset, summary_assets
 from refersion_dagster.summaries.lineage import column_sources
+from refersion_dagster.summaries.markdown import markdown_table
 from refersion_dagster.summaries.query import RAW_COLUMNS, in_order, load_summaries, parse
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster.summaries.show import markdown_table
 from refersion_dagster_tests.location import Outcome, outcome, query
 
 HEADER = """/*

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.ingest.unsettled import Cell, Sides, keep
+from refersion_dagster.ingest.control_totals.unsettled import (
+    Sides,
+    TotalsCell,
+    keep,
+)
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.settings import InvalidSetting
 from refersion_dagster.summaries.settings import ReportSettings
@@ -493,7 +497,7 @@ class TestCellsThatMoved:
         """Two conversions, one of them with another amount than in the totals, which are read after the cell moved."""
         books.conversions(order(1, "100", "10"), order(2, "50", "5", "PENDING"))
         books.add("conversion_totals", march(1, "10.01", "100"), march(1, "5", "50", "PENDING"))
-        cell = Cell(MARCH.date(), "APPROVED", "UNPAID", "USD")
+        cell = TotalsCell(MARCH.date(), "APPROVED", "UNPAID", "USD")
         with books.warehouse.session() as session:
             keep(session, {}, {cell: Sides((1, D("10.01"), D("100")), (1, D("10"), D("100")), READ_AT)})
         return books

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.report.statements.unknown import Bounds, bounded, from_bounds, not_known, rolled_bounds
+from refersion_dagster.report.statements.bounds import (
+    Bounds,
+    bounded,
+    from_bounds,
+    not_known,
+    rolled_bounds,
+)
 from refersion_dagster_tests.report.statements.stating import FEBRUARY, JANUARY, MARCH, READ, lines, stated
 from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, D, day, history, order, payment, reading
 

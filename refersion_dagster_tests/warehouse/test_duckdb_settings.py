@@ -8,9 +8,9 @@ import duckdb
 import pytest
 
 from refersion_dagster import pipeline
-from refersion_dagster.refersion.duckdb_file import MEMORY_VARIABLE, loading_into
 from refersion_dagster.refersion.errors import UnusableSetting
 from refersion_dagster.resources import Warehouse
+from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, loading_into
 
 SETTINGS = """
 SELECT current_setting('memory_limit'), current_setting('threads'), current_setting('preserve_insertion_order')

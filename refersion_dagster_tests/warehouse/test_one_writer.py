@@ -13,7 +13,7 @@ import pytest
 
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.warehouse import WarehouseBusy, WarehouseUnreachable
-from refersion_dagster.warehouse.postgres_database import LOCK, LOCK_HOLDER
+from refersion_dagster.warehouse.postgres.database import LOCK, LOCK_HOLDER
 from refersion_dagster_tests.location import materialise
 from refersion_dagster_tests.postgres import PostgresDatabase
 from refersion_dagster_tests.processes import soon

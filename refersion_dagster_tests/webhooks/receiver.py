@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from refersion_dagster.webhooks.inbox import Inbox, Kept
+from refersion_dagster.webhooks.inbox import Inbox, StoredEvent
 from refersion_dagster.webhooks.signature import sign
 from refersion_dagster_tests.location import COMMANDS
 
@@ -60,7 +60,7 @@ class Receiver:
         """How often each kind was refused so far."""
         return Counter(self.health()["refused"])
 
-    def waiting(self) -> list[Kept]:
+    def waiting(self) -> list[StoredEvent]:
         with Inbox(self.inbox) as inbox:
             return inbox.read()
 

@@ -11,9 +11,15 @@ import pytest
 
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.model import Reward
-from refersion_dagster.sandbox.webhook_bodies import body
-from refersion_dagster.webhooks.events import Event, Paid, Subject, conversion_row, read_event
-from refersion_dagster.webhooks.inbox import Kept
+from refersion_dagster.sandbox.webhooks.payloads import body
+from refersion_dagster.webhooks.events import (
+    Paid,
+    Subject,
+    WebhookEvent,
+    conversion_row,
+    read_event,
+)
+from refersion_dagster.webhooks.inbox import StoredEvent
 
 # As documented, with every field.
 CONVERSION = {
@@ -52,9 +58,9 @@ def paid_to(*affiliates: tuple[Any, list[Any]]) -> dict[str, Any]:
     return {"data": {"affiliates": {str(id_): {"id": id_, "payments": payments} for id_, payments in affiliates}}}
 
 
-def event(value: Any, topic: str = "SOMETHING") -> Event:
+def event(value: Any, topic: str = "SOMETHING") -> WebhookEvent:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return read_event(Kept(1, "id", topic, raw, datetime(2026, 7, 1, tzinfo=UTC)))
+    return read_event(StoredEvent(1, "id", topic, raw, datetime(2026, 7, 1, tzinfo=UTC)))
 
 
 @pytest.mark.parametrize("topic", ["APPROVED_CONVERSION", "SOMETHING", "NEW_PAYMENT", ""])

@@ -13,15 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster.webhooks.inbox import REMEMBERED, Inbox, Received
+from refersion_dagster.webhooks.inbox import (
+    REMEMBERED,
+    Inbox,
+    ReceivedEvent,
+)
 from refersion_dagster.webhooks.inbox_file import InboxError, NoInbox
 
 NOW = datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=UTC)
 SPAWN = multiprocessing.get_context("spawn")
 
 
-def event(number: int, topic: str = "NEW_CONVERSION", size: int = 0) -> Received:
-    return Received(topic, b'{"id":%d,"pad":"%s"}' % (number, b"x" * size), NOW)
+def event(number: int, topic: str = "NEW_CONVERSION", size: int = 0) -> ReceivedEvent:
+    return ReceivedEvent(topic, b'{"id":%d,"pad":"%s"}' % (number, b"x" * size), NOW)
 
 
 def numbers(inbox: Inbox) -> list[int]:
@@ -36,11 +40,11 @@ def path(tmp_path: Path) -> Path:
 def test_an_event_is_kept_as_it_came_for_all_who_open_the_file(path: Path) -> None:
     body = b'{ "name": "Chlo\xc3\xa9", "broken": "\\ud83d" }\n'
     with Inbox(path, create=True) as inbox:
-        assert inbox.add([Received("NEW_AFFILIATE", body, NOW)]) == [True]
+        assert inbox.add([ReceivedEvent("NEW_AFFILIATE", body, NOW)]) == [True]
         with Inbox(path) as other:
             (kept,) = other.read()
     assert (kept.topic, kept.body, kept.received_at) == ("NEW_AFFILIATE", body, NOW)
-    assert kept.event_id == Received("NEW_AFFILIATE", body, NOW + timedelta(days=1)).event_id.hex()
+    assert kept.event_id == ReceivedEvent("NEW_AFFILIATE", body, NOW + timedelta(days=1)).event_id.hex()
 
 
 def test_a_commit_is_on_the_disk_before_it_returns(path: Path) -> None:
@@ -73,9 +77,9 @@ def test_the_same_body_under_another_topic_is_another_event(path: Path) -> None:
 
 def test_a_replay_of_what_was_drained_is_known_and_its_body_is_gone(path: Path) -> None:
     with Inbox(path, create=True) as inbox:
-        inbox.add([Received("NEW_CONVERSION", b'{"email":"customer@example.net"}', NOW)])
+        inbox.add([ReceivedEvent("NEW_CONVERSION", b'{"email":"customer@example.net"}', NOW)])
         assert inbox.acknowledge(inbox.state().newest) == 1
-        assert inbox.add([Received("NEW_CONVERSION", b'{"email":"customer@example.net"}', NOW)]) == [False]
+        assert inbox.add([ReceivedEvent("NEW_CONVERSION", b'{"email":"customer@example.net"}', NOW)]) == [False]
         assert inbox.read() == []
         assert inbox._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
     assert b"customer@example.net" not in path.read_bytes()

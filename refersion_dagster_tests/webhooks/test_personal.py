@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from refersion_dagster.refersion.entities import CONVERSIONS
-from refersion_dagster.refersion.privacy import PersonalData, Privacy
+from refersion_dagster.refersion.tables.catalog import CONVERSIONS
+from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
 from refersion_dagster.webhooks.personal import protected
 
 HASH, KEEP, DROP = (Privacy(policy, "salt") for policy in PersonalData)

@@ -12,13 +12,13 @@ import dagster as dg
 from refersion_dagster.report.commissions.checks import check_states
 from refersion_dagster.report.commissions.figures import Figures, report_figures
 from refersion_dagster.report.commissions.queries import summaries_read
-from refersion_dagster.report.dated import keep
-from refersion_dagster.report.folder import Reports
+from refersion_dagster.report.daily_files import keep
+from refersion_dagster.report.resource import Reports
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key, setting_values
+from refersion_dagster.summaries.markdown import harmless, markdown_table
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster.summaries.show import harmless, markdown_table
 from refersion_dagster.warehouse import UndefinedTable
 
 GROUP = "report"
@@ -59,7 +59,7 @@ newest.
     def report_commissions(
         context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings, reports: Reports
     ) -> dg.MaterializeResult:
-        from refersion_dagster.report.commissions.view import Made, report_page
+        from refersion_dagster.report.commissions.render import Origin, report_page
 
         zone = ZoneInfo(str(setting_values(settings)["report_timezone"]))
         try:
@@ -72,7 +72,7 @@ newest.
             ) from error
         states = check_states(context.instance, checks)
         now = datetime.now(zone)
-        html = report_page(figures, states, Made(version("refersion-dagster"), context.run.run_id, now))
+        html = report_page(figures, states, Origin(version("refersion-dagster"), context.run.run_id, now))
         day = figures.as_of.today if figures.as_of else now.date()
         try:
             kept = keep(reports.path, NAME, day, html)
@@ -99,7 +99,7 @@ newest.
 
 def pictured(figures: Figures) -> dict[str, dg.MarkdownMetadataValue]:
     """The headline figures of each currency shown, and a picture of the sales of the account's own."""
-    from refersion_dagster.report.commissions.view import charts
+    from refersion_dagster.report.commissions.render import charts
     from refersion_dagster.report.money import amount
     from refersion_dagster.report.page import month
 

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
-from refersion_dagster.ingest.hidden_tests import tests_not_known
+from refersion_dagster.ingest.control_totals.hidden_tests import tests_not_known
 from refersion_dagster.report.commissions.proof import Coverage
 from refersion_dagster.report.commissions.queries import rows
 from refersion_dagster.summaries.knowledge import everything_lacking, is_lacking, load_gaps
@@ -76,7 +76,7 @@ class RollForward:
 
 
 @dataclass(frozen=True)
-class Affiliate:
+class AffiliateFigures:
     """One of the affiliates who sold most in the period; `due` is now.
 
     Args:
@@ -153,7 +153,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Findings:
+class ExceptionCounts:
     """Findings of a kind."""
 
     currency: str
@@ -165,7 +165,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ExceptionRow:
     """One of the findings with most commission that can still be stopped."""
 
     currency: str
@@ -213,12 +213,12 @@ class OfCurrency:
     now: Month | None
     before: Month | None
     roll_forward: list[RollForward]
-    affiliates: list[Affiliate]
+    affiliates: list[AffiliateFigures]
     owed: Owed | None
     creditors: list[Creditor]
     states: list[State]
-    exceptions: list[Findings]
-    findings: list[Finding]
+    exceptions: list[ExceptionCounts]
+    findings: list[ExceptionRow]
 
     def moved(self, month: date) -> RollForward | None:
         """How what is due moved in a month."""
@@ -278,13 +278,13 @@ def report_figures(session: Session) -> Figures:
     months = _by_currency(rows(session, "months", Month, since=since))
     roll_forward = _by_currency(rows(session, "roll_forward", RollForward, since=since))
     affiliates = _by_currency(
-        rows(session, "top_affiliates", Affiliate, month=period.month, before=period.before, most=MOST)
+        rows(session, "top_affiliates", AffiliateFigures, month=period.month, before=period.before, most=MOST)
     )
     owed = {row.currency: row for row in rows(session, "owed", Owed)}
     creditors = _by_currency(rows(session, "creditors", Creditor, most=MOST))
     states = _by_currency(rows(session, "funnel", State, since=followed, month=month))
-    exceptions = _by_currency(rows(session, "exceptions", Findings))
-    findings = _by_currency(rows(session, "findings", Finding, most=MOST))
+    exceptions = _by_currency(rows(session, "exceptions", ExceptionCounts))
+    findings = _by_currency(rows(session, "findings", ExceptionRow, most=MOST))
     found = [
         OfCurrency(
             name,

@@ -16,7 +16,7 @@ from refersion_dagster.warehouse.sql_file import SqlFile, read_folder
 Row = TypeVar("Row")
 
 
-class Header(BaseModel):
+class QueryHeader(BaseModel):
     """What a file says of its query."""
 
     model_config = ConfigDict(extra="forbid")
@@ -25,9 +25,9 @@ class Header(BaseModel):
 
 
 @cache
-def queries() -> dict[str, SqlFile[Header]]:
+def queries() -> dict[str, SqlFile[QueryHeader]]:
     """The queries by name. Raises SqlFileError at the first mistake."""
-    return {file.name: file for file in read_folder("refersion_dagster.report.commissions", Header)}
+    return {file.name: file for file in read_folder("refersion_dagster.report.commissions", QueryHeader)}
 
 
 def summaries_read(known: Collection[str]) -> tuple[str, ...]:

@@ -8,9 +8,24 @@ import dagster as dg
 from pydantic import Field
 
 from refersion_dagster.report.commissions.checks import check_states
-from refersion_dagster.report.folder import Reports
+from refersion_dagster.report.file_sets import swapped_in
 from refersion_dagster.report.merchant import NOT_NAMED, Merchant
-from refersion_dagster.report.sets import swapped_in
+from refersion_dagster.report.resource import Reports
+from refersion_dagster.report.statements.bounds import (
+    bounded,
+    from_bounds,
+    known_part,
+    not_known,
+    rolled_bounds,
+)
+from refersion_dagster.report.statements.errors import (
+    AffiliateNotThere,
+    ChecksFailed,
+    FolderNotWritable,
+    MonthNotKnown,
+    NothingToState,
+    StatementsDoNotTie,
+)
 from refersion_dagster.report.statements.figures import (
     Lines,
     Statement,
@@ -20,21 +35,17 @@ from refersion_dagster.report.statements.figures import (
     roll_forward,
     statements,
 )
-from refersion_dagster.report.statements.issue import Issue, chosen_month
-from refersion_dagster.report.statements.mistakes import (
-    AffiliateNotThere,
-    ChecksFailed,
-    FolderNotWritable,
-    MonthNotKnown,
-    NothingToState,
-    StatementsDoNotTie,
+from refersion_dagster.report.statements.file_names import file_name
+from refersion_dagster.report.statements.reconciliation import (
+    SHARED,
+    by_currency,
+    from_roll_forward,
+    in_themselves,
 )
-from refersion_dagster.report.statements.names import file_name
-from refersion_dagster.report.statements.ties import SHARED, by_currency, from_roll_forward, in_themselves
-from refersion_dagster.report.statements.unknown import bounded, from_bounds, known_part, not_known, rolled_bounds
+from refersion_dagster.report.statements.request import StatementRequest, chosen_month
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
-from refersion_dagster.summaries.show import markdown_table
+from refersion_dagster.summaries.markdown import markdown_table
 from refersion_dagster.warehouse import Session
 
 GROUP = "statements"
@@ -204,7 +215,7 @@ def make(
     )
 
 
-def chosen(session: Session, config: StatementsConfig) -> Issue:
+def chosen(session: Session, config: StatementsConfig) -> StatementRequest:
     """What the configuration asks for. Raises StatementsNotMade."""
     if absent := [f"summaries/{name}" for name in READS if not session.columns(SUMMARIES, name)]:
         raise NothingToState(
@@ -213,10 +224,10 @@ def chosen(session: Session, config: StatementsConfig) -> Issue:
     reading, first = last_reading(session), first_month(session)
     if reading is None:
         raise NothingToState("The account was never read. Run refersion_refresh first.")
-    return Issue(chosen_month(config.month, reading, first, config.unfinished), reading, config.affiliate)
+    return StatementRequest(chosen_month(config.month, reading, first, config.unfinished), reading, config.affiliate)
 
 
-def refuse_unknown(unknown: Mapping[str, str], issue: Issue) -> None:
+def refuse_unknown(unknown: Mapping[str, str], issue: StatementRequest) -> None:
     """Raises MonthNotKnown where readings do not show what was due when the month began and ended.
 
     Args:

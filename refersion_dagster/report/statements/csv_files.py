@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import IO, Any
 
 from refersion_dagster.report.spreadsheet import harmless
-from refersion_dagster.report.statements.figures import Concerned, Statement
-from refersion_dagster.report.statements.unknown import BoundedStatement
+from refersion_dagster.report.statements.bounds import BoundedStatement
+from refersion_dagster.report.statements.figures import Statement, StatementConversion
 
 OF_AFFILIATE = ("month", "affiliate_id", "affiliate_name", "currency")
 OF_CONVERSION = ("conversion_id", "order_number", "date", "kind", "state", "commission")
@@ -45,7 +45,7 @@ class StatementCsv:
         of = _of_affiliate(self._month, statement)
         self._write((*of, STATEMENT, *empty, *_balance(statement), *_bounds(statement), self._merchant))
 
-    def conversion(self, statement: Statement | BoundedStatement, row: Concerned) -> None:
+    def conversion(self, statement: Statement | BoundedStatement, row: StatementConversion) -> None:
         if isinstance(statement, BoundedStatement):
             moved = (plain(row.earned), "", "", "", "" if statement.paid is None else plain(row.paid))
         else:

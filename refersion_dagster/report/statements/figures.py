@@ -135,7 +135,7 @@ def currency_order(currency: str, place: int | None) -> CurrencyOrder:
 
 
 @dataclass(frozen=True)
-class Reading:
+class LastReading:
     """When Refersion was last read.
 
     Args:
@@ -201,7 +201,7 @@ class Statement:
         return currency_order(self.currency, self.place)
 
 
-class Concerned(NamedTuple):
+class StatementConversion(NamedTuple):
     """A conversion that was made in the month, or moved what is owed in it.
 
     Args:
@@ -225,10 +225,10 @@ class Concerned(NamedTuple):
     paid: Decimal
 
 
-def last_reading(session: Session) -> Reading | None:
+def last_reading(session: Session) -> LastReading | None:
     """None before the first."""
     found = session.query("SELECT as_of, today, timezone FROM refersion_summaries.data_as_of")
-    return Reading(*found[0]) if found else None
+    return LastReading(*found[0]) if found else None
 
 
 def first_month(session: Session) -> date | None:
@@ -261,7 +261,7 @@ def roll_forward(session: Session, month: date) -> dict[str, Lines]:
     }
 
 
-def concerned(session: Session, month: date, affiliate: str | None = None) -> Iterator[Concerned]:
+def concerned(session: Session, month: date, affiliate: str | None = None) -> Iterator[StatementConversion]:
     """The conversions that the month's statements are made of, by affiliate, currency and time.
 
     They come by and by, so that memory does not grow with the account.
@@ -271,4 +271,4 @@ def concerned(session: Session, month: date, affiliate: str | None = None) -> It
     """
     for chunk in session.arrow(CONCERNED, ROWS_AT_ONCE, month=month, affiliate=affiliate):
         for row in zip(*(column.to_pylist() for column in chunk.columns), strict=True):
-            yield Concerned(*row)
+            yield StatementConversion(*row)

@@ -13,14 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from refersion_dagster.report.statements.bounds import BoundedStatement
 from refersion_dagster.report.statements.csv_files import StatementCsv, write_totals
-from refersion_dagster.report.statements.figures import Concerned, Lines, Statement
-from refersion_dagster.report.statements.issue import Issue
-from refersion_dagster.report.statements.mistakes import StatementsDoNotTie
-from refersion_dagster.report.statements.names import file_name
+from refersion_dagster.report.statements.errors import StatementsDoNotTie
+from refersion_dagster.report.statements.figures import (
+    Lines,
+    Statement,
+    StatementConversion,
+)
+from refersion_dagster.report.statements.file_names import file_name
 from refersion_dagster.report.statements.pages import TOTALS, Section, index_page, statement_page
-from refersion_dagster.report.statements.ties import Counted, Difference
-from refersion_dagster.report.statements.unknown import BoundedStatement
+from refersion_dagster.report.statements.reconciliation import Counted, Difference
+from refersion_dagster.report.statements.request import StatementRequest
 
 INDEX = "index.html"
 DIFFERENCES_TOLD = 5
@@ -28,9 +32,9 @@ DIFFERENCES_TOLD = 5
 
 def write_set(
     folder: Path,
-    issue: Issue,
+    issue: StatementRequest,
     statements: Sequence[Statement | BoundedStatement],
-    rows: Iterable[Concerned],
+    rows: Iterable[StatementConversion],
     rolled: Mapping[str, Lines],
 ) -> int:
     """Writes the files; returns the number of conversions in them.
@@ -79,11 +83,11 @@ def write_section(table: StatementCsv, statement: Statement | BoundedStatement, 
 class Flow:
     """Conversions that come by affiliate and currency, handed out statement by statement."""
 
-    def __init__(self, rows: Iterable[Concerned]) -> None:
+    def __init__(self, rows: Iterable[StatementConversion]) -> None:
         self._groups = groupby(rows, key=lambda row: (row.affiliate_id, row.currency))
         self._next = next(self._groups, None)
 
-    def of(self, statement: Statement | BoundedStatement) -> Iterator[Concerned]:
+    def of(self, statement: Statement | BoundedStatement) -> Iterator[StatementConversion]:
         """The conversions of the next statement, which may have none."""
         if self._next and self._next[0] == (statement.affiliate_id, statement.currency):
             yield from self._next[1]

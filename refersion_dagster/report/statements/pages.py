@@ -8,10 +8,14 @@ from itertools import groupby
 
 from refersion_dagster.report.money import amount
 from refersion_dagster.report.page import render
-from refersion_dagster.report.statements.figures import Concerned, Lines, Statement
-from refersion_dagster.report.statements.issue import Issue
-from refersion_dagster.report.statements.ties import NOTHING, by_currency
-from refersion_dagster.report.statements.unknown import BoundedStatement
+from refersion_dagster.report.statements.bounds import BoundedStatement
+from refersion_dagster.report.statements.figures import (
+    Lines,
+    Statement,
+    StatementConversion,
+)
+from refersion_dagster.report.statements.reconciliation import NOTHING, by_currency
+from refersion_dagster.report.statements.request import StatementRequest
 
 TOTALS = "totals.csv"
 # Conversions that a page shows of each currency; the CSV beside it has them all.
@@ -36,7 +40,7 @@ class Section:
     """
 
     statement: Statement | BoundedStatement
-    shown: list[Concerned] = field(default_factory=list)
+    shown: list[StatementConversion] = field(default_factory=list)
     count: int = 0
 
     @property
@@ -44,13 +48,13 @@ class Section:
         """Whether the month is known in full in this currency."""
         return isinstance(self.statement, Statement)
 
-    def add(self, row: Concerned) -> None:
+    def add(self, row: StatementConversion) -> None:
         self.count += 1
         if self.count <= MOST_SHOWN:
             self.shown.append(row)
 
 
-def statement_page(issue: Issue, sections: Sequence[Section], csv: str) -> str:
+def statement_page(issue: StatementRequest, sections: Sequence[Section], csv: str) -> str:
     """The page of one affiliate.
 
     Args:
@@ -62,7 +66,7 @@ def statement_page(issue: Issue, sections: Sequence[Section], csv: str) -> str:
 
 
 def index_page(
-    issue: Issue, named: Sequence[tuple[Statement | BoundedStatement, str]], rolled: Mapping[str, Lines]
+    issue: StatementRequest, named: Sequence[tuple[Statement | BoundedStatement, str]], rolled: Mapping[str, Lines]
 ) -> str:
     """The page that leads to all statements, and shows that they add up to the roll-forward.
 

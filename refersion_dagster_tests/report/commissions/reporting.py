@@ -14,8 +14,8 @@ from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.report.commissions.asset import KEY, commissions_report
 from refersion_dagster.report.commissions.figures import report_figures
 from refersion_dagster.report.commissions.queries import summaries_read
-from refersion_dagster.report.commissions.view import Made, report_page
-from refersion_dagster.report.folder import Reports
+from refersion_dagster.report.commissions.render import Origin, report_page
+from refersion_dagster.report.resource import Reports
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.summaries.assets import asset_key
@@ -24,7 +24,7 @@ from refersion_dagster_tests.location import Outcome, account_of, made_of_raw_ta
 from refersion_dagster_tests.report.reading import read
 from refersion_dagster_tests.summaries.hand_made import Books, all_summaries, with_those_they_read
 
-MADE = Made("1.2.3", "1a2b3c4d-run", datetime(2025, 4, 1, 12, 30, tzinfo=UTC))
+MADE = Origin("1.2.3", "1a2b3c4d-run", datetime(2025, 4, 1, 12, 30, tzinfo=UTC))
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,21 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from refersion_dagster.ingest import findings, hidden_tests
+from refersion_dagster.ingest import account_findings
+from refersion_dagster.ingest.control_totals import hidden_tests
 from refersion_dagster.ingest.gaps import ADD, CREATE, FIELD
-from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.report.commissions.figures import (
     MOST_CURRENCIES,
     MOST_LISTED,
     months_before,
     report_figures,
 )
-from refersion_dagster.report.commissions.view import change, report_page, signed
+from refersion_dagster.report.commissions.render import (
+    change,
+    report_page,
+    signed,
+)
 from refersion_dagster.summaries.knowledge import is_optional
 from refersion_dagster_tests.report.commissions.reporting import MADE, page_of
 from refersion_dagster_tests.report.reading import figure, read, rows, tables, text
@@ -262,7 +267,7 @@ def test_tests_that_stay_unknown_are_in_the_first_lines_with_the_amount(books: B
     lack(books, ("conversions", "is_test_conversion"))
     said = "2 test conversions with 6.00 USD commission cannot be told apart, and count in every figure."
     with books.warehouse.session() as session:
-        findings.remember(session, hidden_tests.QUESTION, f"{hidden_tests.SOME}: 7 21.00 140.00", said)
+        account_findings.remember(session, hidden_tests.QUESTION, f"{hidden_tests.SOME}: 7 21.00 140.00", said)
     page = page_of(books)
     assert page.count(said) == 3  # in the first lines, in the proof, and about the figures
     assert page.index(said) < page.index("<h2")

@@ -7,14 +7,19 @@ from datetime import date
 from typing import Any
 
 from refersion_dagster.report.statements.figures import (
-    Concerned,
     Lines,
     Statement,
+    StatementConversion,
     concerned,
     roll_forward,
     statements,
 )
-from refersion_dagster.report.statements.ties import Counted, by_currency, from_roll_forward, in_themselves
+from refersion_dagster.report.statements.reconciliation import (
+    Counted,
+    by_currency,
+    from_roll_forward,
+    in_themselves,
+)
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster_tests.summaries.hand_made import Books, D
 
@@ -37,7 +42,9 @@ def stated(books: Books, month: date) -> dict[tuple[str, str], Lines]:
     return {(one.affiliate_id, one.currency): one.lines for one in all_tied(books, month)[0]}
 
 
-def all_tied(books: Books, month: date, unknown: Collection[str] = ()) -> tuple[list[Statement], list[Concerned]]:
+def all_tied(
+    books: Books, month: date, unknown: Collection[str] = ()
+) -> tuple[list[Statement], list[StatementConversion]]:
     """The month's statements and their conversions, of which every line was held against the roll-forward.
 
     Args:
@@ -58,7 +65,7 @@ def all_tied(books: Books, month: date, unknown: Collection[str] = ()) -> tuple[
     return found, rows
 
 
-def conversions(books: Books, month: date, **chosen: Any) -> dict[str, Concerned]:
+def conversions(books: Books, month: date, **chosen: Any) -> dict[str, StatementConversion]:
     """The month's conversions by their id, of books that are built."""
     with books.warehouse.session() as session:
         return {row.conversion_id: row for row in concerned(session, month, **chosen)}

@@ -14,9 +14,9 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.definitions import defs
-from refersion_dagster.report.folder import Reports
+from refersion_dagster.report.resource import Reports
 from refersion_dagster.report.statements.asset import KEPT, statements_asset
-from refersion_dagster.report.statements.names import file_name
+from refersion_dagster.report.statements.file_names import file_name
 from refersion_dagster.report.statements.pages import MOST_SHOWN
 from refersion_dagster_tests.location import Outcome, outcome
 from refersion_dagster_tests.report.statements.stating import READ

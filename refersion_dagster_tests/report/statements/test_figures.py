@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from refersion_dagster.report.statements.bounds import not_known
 from refersion_dagster.report.statements.figures import first_month, last_reading
-from refersion_dagster.report.statements.unknown import not_known
 from refersion_dagster_tests.report.statements.stating import (
     APRIL,
     FEBRUARY,

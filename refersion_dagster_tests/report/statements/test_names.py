@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refersion_dagster.report.statements.names import file_name
+from refersion_dagster.report.statements.file_names import file_name
 
 
 @pytest.mark.parametrize("affiliate_id", ["37560058", "abc123", "1-2_3", "0"])

@@ -1,0 +1,245 @@
+"""`refersion-dagster actions`"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+import click
+from pydantic import ValidationError
+
+if TYPE_CHECKING:
+    from refersion_dagster.actions.journal.journal import Entry
+    from refersion_dagster.actions.reconciliation.evidence import Evidence
+    from refersion_dagster.resources import RefersionResource, Warehouse
+
+
+@click.group()
+def actions() -> None:
+    """What was written to Refersion, and what has to be settled.
+
+    Credits, approvals and the like are sent by Dagster's jobs actions_…, each launched by a person:
+
+    \b
+      dagster job execute -m refersion_dagster.definitions \\
+        -j actions_conversion_manual_credit -c credits.yaml
+
+    A call whose answer was lost may have been carried out or not. It is never repeated by itself: `list` shows it,
+    `show` what Refersion's own data says about it now, and `settle` records what you decide.
+    """
+
+
+@actions.command("list")
+@click.option("--all", "everything", is_flag=True, help="Everything that was ever sent, not only what is open.")
+@click.option("--endpoint", help="Of one operation alone, such as conversion_manual_credit.")
+@click.option("--json", "as_json", is_flag=True, help="For machines: a list of objects.")
+def listed(everything: bool, endpoint: str | None, as_json: bool) -> None:
+    """List what is open: sent, and nobody knows whether it was done."""
+    from refersion_dagster.actions.operations.outcomes import OPEN
+    from refersion_dagster.actions.reconciliation.resolve import open_journal
+
+    warehouse, _ = resources_of_settings()
+    with _told(), open_journal(warehouse, _say) as (journal, _session):
+        entries = [entry for entry in journal.entries(endpoint) if everything or entry.outcome in OPEN]
+    if as_json:
+        click.echo(json.dumps([_plain(entry) for entry in entries], indent=2, ensure_ascii=False))
+        return
+    if not entries:
+        click.echo("Nothing was ever sent." if everything else "Nothing is open. --all lists what was sent.")
+        return
+    _print_entries(entries)
+    if not everything:
+        click.echo("\nWhat Refersion says about one now: refersion-dagster actions show KEY")
+
+
+@actions.command()
+@click.argument("key")
+def show(key: str) -> None:
+    """Show one item and what Refersion's own data says about it now. KEY may be the beginning of a key."""
+    from refersion_dagster.actions.operations.outcomes import OPEN
+    from refersion_dagster.actions.reconciliation.resolve import (
+        evidence_on,
+        one_of,
+        open_journal,
+    )
+
+    warehouse, refersion = resources_of_settings()
+    with _told(), open_journal(warehouse, _say) as (journal, session):
+        entry = one_of(journal.entries(), key)
+        _print_entry(entry)
+        _print_evidence(evidence_on(entry, journal, session, refersion))
+    if entry.outcome in OPEN:
+        click.echo(
+            f"\nIf it was done:      refersion-dagster actions settle {entry.key[:8]} --as done\n"
+            f"If it was not done:  refersion-dagster actions settle {entry.key[:8]} --as not-done"
+        )
+
+
+@actions.command()
+@click.argument("key")
+@click.option(
+    "--as",
+    "decision",
+    type=click.Choice(["done", "not-done"]),
+    required=True,
+    help="done: it is never sent again. not-done: the next run of the same items sends it.",
+)
+@click.option("--by", help="Who decides; without it, the user of this machine.")
+@click.option("--note", help="Why, for the record.")
+@click.option("--conversion-id", help="The conversion that it made, where it made one and it was not found by itself.")
+@click.option("--despite-evidence", is_flag=True, help="Not done although Refersion shows what looks like it.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def settle(
+    key: str,
+    decision: str,
+    by: str | None,
+    note: str | None,
+    conversion_id: str | None,
+    despite_evidence: bool,
+    yes: bool,
+) -> None:
+    """Record whether an open item was done. KEY may be the beginning of a key.
+
+    Nothing is sent. What Refersion says is shown before, and a decision that would send something twice is refused.
+    """
+    from refersion_dagster.actions.reconciliation import resolve
+    from refersion_dagster.refersion.errors import RefersionError
+
+    warehouse, refersion = resources_of_settings()
+    done = decision == "done"
+    with _told(), resolve.open_journal(warehouse, _say) as (journal, session):
+        entry = resolve.one_of(journal.entries(), key)
+        resolve.check_decision(entry, done, None, despite_evidence)
+        _print_entry(entry)
+        evidence = None
+        try:
+            evidence = resolve.evidence_on(entry, journal, session, refersion)
+            _print_evidence(evidence)
+        except RefersionError as error:
+            _say(f"Refersion could not be asked: {error}")
+        resolve.check_decision(entry, done, evidence, despite_evidence)
+        if not yes:
+            click.confirm(f"\nSettle it as {decision.replace('-', ' ')}?", abort=True)
+        found = {"conversion_id": conversion_id} if conversion_id else evidence.found if evidence else {}
+        resolve.resolve(
+            entry, journal, warehouse, done=done, by=by or getpass.getuser(), note=note, found=found, tell=_say
+        )
+    click.echo("Settled. " + ("It is not sent again." if done else "The next run of the same items sends it."))
+
+
+@actions.command()
+@click.argument("endpoint", required=False)
+def fields(endpoint: str | None) -> None:
+    """Explain what an operation takes (without one: list them)."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from refersion_dagster.actions.operations.catalog import ENDPOINTS
+    from refersion_dagster.actions.operations.types import plain_type
+    from refersion_dagster.actions.planning.input_files import file_columns
+
+    console = Console()
+    if endpoint is None:
+        table = Table(box=None, show_header=False)
+        for one in ENDPOINTS.values():
+            table.add_row(one.name, one.description)
+        console.print(table)
+        return
+    if endpoint not in ENDPOINTS:
+        raise click.ClickException(f"There is no operation {endpoint}; there are {', '.join(ENDPOINTS)}.")
+    one = ENDPOINTS[endpoint]
+    console.print(f"{one.description} Job [bold]{one.job}[/bold], POST {one.path}.\n")
+    table = Table("field", "", "what it is", box=None)
+    for name, field in one.item.model_fields.items():
+        words = get_args(kind) if get_origin(kind := plain_type(field.annotation)) is Literal else ()
+        of = f" One of {', '.join(words)}." if words else ""
+        table.add_row(name, "required" if field.is_required() else "", f"{field.description}{of}")
+    console.print(table)
+    click.echo(f"\nHeader of a CSV file: {','.join(file_columns(one))}")
+
+
+def resources_of_settings() -> tuple[Warehouse, RefersionResource]:
+    """The warehouse and the account that the environment names."""
+    from refersion_dagster.refersion.environment import VARIABLES
+    from refersion_dagster.resources import NUMBERS, WAREHOUSE_VARIABLES, RefersionResource, Warehouse
+    from refersion_dagster.settings import InvalidSetting, whole_number
+
+    def given(variables: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            field: whole_number(name, os.environ[name]) if field in NUMBERS else os.environ[name]
+            for field, name in variables.items()
+            if os.environ.get(name)
+        }
+
+    try:
+        return Warehouse(**given(WAREHOUSE_VARIABLES)), RefersionResource(**given(VARIABLES))
+    except InvalidSetting as error:
+        raise click.ClickException(str(error)) from None
+    except ValidationError as error:
+        names = WAREHOUSE_VARIABLES | VARIABLES
+        wrong = "; ".join(f"{names.get(str(one['loc'][0]), one['loc'])}: {one['msg']}" for one in error.errors())
+        raise click.ClickException(f"A setting makes no sense: {wrong}") from error
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors that say what to do, in a line instead of a traceback."""
+    from refersion_dagster.actions.reconciliation.resolve import CannotSettle
+    from refersion_dagster.refersion.errors import RefersionError
+    from refersion_dagster.warehouse import WarehouseError
+
+    try:
+        yield
+    except (CannotSettle, RefersionError, WarehouseError) as error:
+        raise click.ClickException(str(getattr(error, "description", None) or error)) from error
+
+
+def _say(words: str) -> None:
+    click.echo(words, err=True)
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    values = {**vars(entry), "outcome": entry.outcome.value}
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in values.items()}
+
+
+def _print_entries(entries: list[Entry]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("key", "operation", "outcome", "item", "when (UTC)", "who", box=None)
+    for entry in entries:
+        item = ", ".join(f"{name} {value}" for name, value in entry.request.items())
+        table.add_row(
+            entry.key[:8] if len(entry.key) == 20 else escape(entry.key),
+            entry.endpoint,
+            entry.outcome.value,
+            escape(item),
+            f"{entry.intended_at:%Y-%m-%d %H:%M}",
+            escape(entry.requested_by or ""),
+        )
+    Console(width=None if os.isatty(1) else 200).print(table)
+
+
+def _print_entry(entry: Entry) -> None:
+    from refersion_dagster.actions.operations.outcomes import MEANING
+
+    click.echo(f"{entry.endpoint}, key {entry.key}, attempt {entry.attempt}")
+    for name, value in entry.request.items():
+        click.echo(f"  {name}: {value}")
+    click.echo(
+        f"asked for by {entry.requested_by} on {entry.intended_at:%Y-%m-%d %H:%M:%S} UTC "
+        f"({entry.source}, {entry.place}), run {entry.run_id}"
+    )
+    click.echo(f"{entry.outcome}: {MEANING[entry.outcome]}" + (f" ({entry.message})" if entry.message else ""))
+
+
+def _print_evidence(evidence: Evidence) -> None:
+    click.echo(f"\nRefersion now: {evidence.verdict}. {evidence.words}")
+    for row in evidence.rows:
+        click.echo("  " + ", ".join(f"{name} {value}" for name, value in row.items() if value))

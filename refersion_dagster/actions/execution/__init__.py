@@ -1,0 +1,1 @@
+"""Sending a plan, one call at a time, with the journal around each call."""

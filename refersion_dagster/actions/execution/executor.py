@@ -1,0 +1,106 @@
+"""A run from order to record, without Dagster: checked whole, sent, recorded, and in the result tables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+from refersion_dagster.actions.execution.sender import SendResult, send_all
+from refersion_dagster.actions.journal.journal import Journal
+from refersion_dagster.actions.journal.result_tables import load_results
+from refersion_dagster.actions.operations.catalog import AmountAtRisk
+from refersion_dagster.actions.operations.outcomes import counted
+from refersion_dagster.actions.planning.plan import (
+    Order,
+    Plan,
+    make_plan,
+)
+from refersion_dagster.actions.planning.recipients import TAKEN_BACK, recipients
+from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.rounding import grouped
+from refersion_dagster.warehouse import Session
+
+# Items that a dry run tells one by one.
+MOST_TOLD = 100
+
+
+def preview(order: Order, warehouse: Warehouse, tell: Callable[[str], None]) -> Plan:
+    """What would be sent. Nothing is: no request goes out, and nothing is written. Raises Mistakes."""
+    with warehouse.writing(tell), warehouse.session() as session:
+        plan = make_plan(order, session)
+        asked = [one for call in plan.calls for one in call]
+        concerned = list(recipients(plan.endpoint, asked[:MOST_TOLD], session))
+    for words in _in_words(plan):
+        tell(words)
+    for words in concerned:
+        tell(words)
+    if len(asked) > MOST_TOLD:
+        tell(f"… and {counted(len(asked) - MOST_TOLD, 'more item')}")
+    return plan
+
+
+def perform(
+    order: Order, refersion: RefersionResource, warehouse: Warehouse, tell: Callable[[str], None]
+) -> tuple[Plan, SendResult]:
+    """Sends what is ordered, while nobody else writes to the warehouse, and brings the result tables up to date.
+
+    Raises Mistakes, and RefersionError before the first call; what happens later is in Sent.
+    """
+    with warehouse.writing(tell):
+        with warehouse.session() as session:
+            plan, sent = send_ordered(order, refersion, session, tell)
+        load_results(warehouse, tell)
+    return plan, sent
+
+
+def send_ordered(
+    order: Order, refersion: RefersionResource, session: Session, tell: Callable[[str], None]
+) -> tuple[Plan, SendResult]:
+    """`perform` for who holds the right to write, but for the result tables."""
+    journal = Journal(session)
+    journal.create()
+    if lost := journal.give_up_pending():
+        tell(f"{counted(lost, 'item')} of a run that ended before the answer: not known whether done")
+    plan = make_plan(order, session)
+    for words in _in_words(plan):
+        tell(words)
+    account = refersion.account()
+    try:
+        return plan, send_all(plan, journal, account.rest, tell)
+    finally:
+        account.close()
+
+
+def _in_words(plan: Plan) -> Iterator[str]:
+    stakes = "".join(f", {moved}" for moved in _moved(plan))
+    yield f"{counted(plan.to_send, 'item')} to send in {counted(len(plan.calls), 'call')}{stakes}"
+    if plan.unpriced:
+        yield (
+            f"The commission of {counted(plan.unpriced, 'item')} is not in the warehouse, so max_commission does not "
+            "hold for it"
+        )
+    if plan.done:
+        first = plan.earlier[plan.done[0].key]
+        yield (
+            f"{counted(len(plan.done), 'item')} done before and not sent again, the first ({plan.done[0].place}) on "
+            f"{first.intended_at:%Y-%m-%d} by run {first.run_id}. If meant again, give another purpose or keys"
+        )
+    if plan.declined:
+        yield (
+            f"{counted(len(plan.declined), 'item')} refused or left unchanged before and not sent again; `again: true` "
+            "sends them once more"
+        )
+
+
+def _moved(plan: Plan) -> Iterator[str]:
+    """Commission at stake by currency; what credits take back apart, below zero."""
+    taken: defaultdict[str, Decimal] = defaultdict(Decimal)
+    if plan.endpoint.stake is AmountAtRisk.OWN:
+        for content in (one.item.content() for call in plan.calls for one in call):
+            taken[content["currency"]] += min(content["commission"], Decimal(0))
+    for currency, amount in plan.stakes.items():
+        if given := amount + taken[currency]:
+            yield f"{grouped(given)} {currency} of commission"
+        if taken[currency]:
+            yield f"{grouped(taken[currency])} {currency} of commission {TAKEN_BACK}"

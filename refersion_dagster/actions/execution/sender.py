@@ -1,0 +1,215 @@
+"""One call, one answer: an intent in the journal before it, what became of each item after it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import secrets
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from refersion_dagster.actions.journal.journal import (
+    AlreadyUnderWay,
+    Journal,
+    as_json,
+)
+from refersion_dagster.actions.operations.catalog import Endpoint
+from refersion_dagster.actions.operations.item_key import PlannedItem
+from refersion_dagster.actions.operations.outcomes import Outcome, Result
+from refersion_dagster.actions.operations.requests import AffiliateNew
+from refersion_dagster.actions.planning.plan import Plan
+from refersion_dagster.refersion.api.rest import RestClient
+from refersion_dagster.refersion.errors import (
+    AnswerLost,
+    InvalidCredentials,
+    NotInPlan,
+    RefersionError,
+    RequestRefused,
+    ServerUnavailable,
+    UnexpectedAnswer,
+)
+
+# Words of a 422 by which nothing, or not nothing, happened.
+MEANINGS = (
+    (
+        re.compile(r"already been manually credited for this order id", re.IGNORECASE),
+        Outcome.DONE,
+        "The credit exists.",
+    ),
+    (
+        re.compile(r"this order id is being process", re.IGNORECASE),
+        Outcome.NOT_DONE,
+        "Refersion still works on this order; run this again in some minutes.",
+    ),
+    (
+        re.compile(r"failed while logging affiliate activity", re.IGNORECASE),
+        Outcome.UNKNOWN,
+        "It may have happened before Refersion failed.",
+    ),
+    (
+        re.compile(r"conversion triggers? does not exist in our records", re.IGNORECASE),
+        Outcome.NOT_CHANGED,
+        "The affiliate has no such trigger.",
+    ),
+)
+PASSWORD_LENGTH = 20
+PASSWORD_LETTERS = (string.ascii_uppercase, string.ascii_lowercase, string.digits, "!#$%&*+-=?@_")
+
+
+@dataclass(frozen=True)
+class CallResult:
+    """A call's end.
+
+    Args:
+        results: what became of each item, in order.
+        answer: Refersion's whole answer; None where there was none that can be read.
+        trouble: why the run must not go on with further calls; None where it may.
+    """
+
+    results: Sequence[Result]
+    answer: Any = None
+    trouble: RefersionError | None = None
+
+
+@dataclass(frozen=True)
+class SendResult:
+    """What became of the calls of a run.
+
+    Args:
+        results: of each item that was sent.
+        left: items of calls that were not begun.
+        trouble: why they were not.
+    """
+
+    results: Sequence[tuple[PlannedItem, Result]]
+    left: int
+    trouble: RefersionError | AlreadyUnderWay | None
+
+
+def ask_the_time(rest: RestClient) -> timedelta:
+    """How far Refersion's clock is ahead of ours; asked by reading one affiliate, which also tries the keys.
+
+    Raises RefersionError, before anything is sent.
+    """
+    rest.call("/affiliate/list", {"limit": "1", "page": "1"})
+    theirs = rest.transport.server_time
+    return theirs - datetime.now(UTC) if theirs else timedelta()
+
+
+def send_all(plan: Plan, journal: Journal, rest: RestClient, tell: Callable[[str], None]) -> SendResult:
+    """Sends the calls of a plan, one after the other, until one meets trouble that the next would meet too.
+
+    Raises RefersionError before the first call where the keys or the server do not serve.
+    """
+    if not plan.calls:
+        return SendResult([], 0, None)
+    ahead = ask_the_time(rest)
+    results: list[tuple[PlannedItem, Result]] = []
+    for number, asked in enumerate(plan.calls, 1):
+        try:
+            call_id = journal.intend(asked, plan.earlier, plan.asking, datetime.now(UTC) + ahead)
+        except AlreadyUnderWay as trouble:
+            return SendResult(results, plan.to_send - len(results), trouble)
+        answered = send(plan.endpoint, asked, rest)
+        # Before it is recorded: should the journal fail now, the run's log has it.
+        tell(f"Call {number} of {len(plan.calls)}: {_told(asked, answered)}")
+        journal.answered(call_id, asked, answered.results, answered.answer)
+        results += zip(asked, answered.results, strict=True)
+        if answered.trouble:
+            return SendResult(results, plan.to_send - len(results), answered.trouble)
+    return SendResult(results, 0, None)
+
+
+def send(endpoint: Endpoint, asked: Sequence[PlannedItem], rest: RestClient) -> CallResult:
+    """Sends some items in one call and reads what became of each."""
+    body, secret = _with_password(asked, endpoint.body(asked))
+    try:
+        answer = rest.change(endpoint.path, body, redact=without(secret))
+    except RefersionError as error:
+        if known := known_refusal(error):
+            return CallResult([known] * len(asked), None, error if known.outcome is Outcome.UNKNOWN else None)
+        outcome, stop = _meaning(error)
+        return CallResult([Result(outcome, _words(error))] * len(asked), None, error if stop else None)
+    results = endpoint.read(asked, answer)
+    if any(result.outcome is Outcome.UNKNOWN for result in results):
+        trouble = UnexpectedAnswer("the answer does not say what became of each item.", operation=endpoint.path)
+        return CallResult(results, answer, trouble)
+    return CallResult(results, answer)
+
+
+def known_refusal(error: RefersionError) -> Result | None:
+    """What a refusal in certain words of Refersion's means, where that is another thing than "nothing happened"."""
+    if not isinstance(error, RequestRefused):
+        return None
+    for words, outcome, message in MEANINGS:
+        if words.search(error.said or ""):
+            return Result(outcome, f'{message} Refersion said: "{error.said}".')
+    return None
+
+
+def _meaning(error: RefersionError) -> tuple[Outcome, bool]:
+    """What an error says of the items of its call, and whether the next call would meet it too."""
+    match error:
+        case AnswerLost():
+            return Outcome.UNKNOWN, True
+        case UnexpectedAnswer():
+            # Without a status there was no answer: the address cannot be one.
+            return (Outcome.UNKNOWN if error.status else Outcome.NOT_DONE), True
+        case InvalidCredentials() | NotInPlan() | ServerUnavailable():
+            return Outcome.NOT_DONE, True
+        case RequestRefused() if error.status == 403:
+            return Outcome.NOT_DONE, True
+        case RequestRefused():
+            return Outcome.REFUSED, False
+        case _:
+            return Outcome.UNKNOWN, True
+
+
+def _words(error: RefersionError) -> str:
+    return f'{error.what} Refersion said: "{error.said}".' if error.said else error.what
+
+
+def _told(asked: Sequence[PlannedItem], answered: CallResult) -> str:
+    places = asked[0].place if len(asked) == 1 else f"{asked[0].place} to {asked[-1].place}"
+    counts = {outcome: [one.outcome for one in answered.results].count(outcome) for outcome in Outcome}
+    said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    words = f" ({answered.results[0].message})" if answered.results[0].message else ""
+    return f"{places}: {said}{words}" + (f" {as_json(answered.answer)[:500]}" if answered.answer is not None else "")
+
+
+def _with_password(asked: Sequence[PlannedItem], body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """The body with the password it is sent with, and that password."""
+    item = asked[0].item
+    if not isinstance(item, AffiliateNew):
+        return body, None
+    password = item.password.get_secret_value() if item.password else make_password()
+    return body | {"password": password}, password
+
+
+def make_password() -> str:
+    """A strong password after Refersion's rules; nobody is told it."""
+    letters = [secrets.choice(kind) for kind in PASSWORD_LETTERS]
+    while len(letters) < PASSWORD_LENGTH:
+        letters.append(secrets.choice("".join(set("".join(PASSWORD_LETTERS)) - set(letters))))
+    secrets.SystemRandom().shuffle(letters)
+    return "".join(letters)
+
+
+def without(secret: str | None) -> Callable[[bytes], bytes]:
+    """Takes a password out of an answer: as it is, or as JSON or HTML write it."""
+    if secret is None:
+        return bytes
+    written = [json.dumps(form, ensure_ascii=ascii_only)[1:-1]
+               for form in (secret, html.escape(secret)) for ascii_only in (True, False)]  # fmt: skip
+    forms = {form.encode() for plain in (secret, *written) for form in (plain, plain.replace("/", "\\/"))}
+
+    def redact(content: bytes) -> bytes:
+        for form in sorted(forms, key=len, reverse=True):
+            content = content.replace(form, b"[password]")
+        return content
+
+    return redact

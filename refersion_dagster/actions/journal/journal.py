@@ -1,0 +1,247 @@
+"""The journal of actions: what was about to be sent, and what became of it.
+
+A table in the warehouse, a row for each attempt at an item, written and committed before the call and again after its
+answer. Whoever sends holds the right to write (Warehouse.writing), so a row without an answer that another run finds is
+one whose run died. The primary key holds even where that right was lost with a connection: of two that are about to
+send the same, one fails before it sends.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from dlt.destinations.exceptions import DatabaseException
+from sqlglot import exp
+
+from refersion_dagster.actions.operations.item_key import PlannedItem
+from refersion_dagster.actions.operations.outcomes import Outcome, Result
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.tables.coerce import read_text
+from refersion_dagster.warehouse import Session, UndefinedTable
+from refersion_dagster.warehouse.sql import parse
+
+TABLE = "action_journal"
+# Values in one IN (…).
+AT_ONCE = 500
+
+# Name, type, description.
+COLUMNS = (
+    ("endpoint", "text NOT NULL", "The operation."),
+    ("key", "text NOT NULL", "The item's key: given by the user, or made of its content."),
+    ("attempt", "bigint NOT NULL", "1, and one more each time the item was sent again."),
+    ("outcome", "text NOT NULL", "pending, done, not_changed, refused, not_done or unknown."),
+    ("message", "text", "The outcome in words, often Refersion's."),
+    ("place", "text", "Where the item came from: row of the file or number in the configuration."),
+    ("source", "text", "The file, or `configuration`."),
+    ("purpose", "text", "What the run said it was for."),
+    ("digest", "text NOT NULL", "Hash of the item's content, to notice a key used for another item."),
+    ("request", "text NOT NULL", "The item as it was asked for (JSON, without passwords)."),
+    ("call_id", "text NOT NULL", "The call it was sent in: items of a batch share it."),
+    ("answer", "text", "Refersion's whole answer to that call (JSON)."),
+    ("found", "text", "What the answer says of this item, by column of the result table (JSON)."),
+    ("requested_by", "text", "Who asked for it."),
+    ("run_id", "text", "The run of Dagster that sent it."),
+    ("intended_at", "timestamp with time zone NOT NULL", "When it was about to be sent, by this machine's clock."),
+    ("refersion_time", "timestamp with time zone", "The same by Refersion's clock, to the second."),
+    ("answered_at", "timestamp with time zone", "When the answer was recorded."),
+    ("settled_by", "text", "Who settled it, where its answer was lost."),
+    ("settled_at", "timestamp with time zone", "When it was settled."),
+    ("loaded", "boolean NOT NULL", "Whether the result table has it like this."),
+)
+NAMES = tuple(name for name, _, _ in COLUMNS)
+
+CREATE = (
+    f"CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} ("
+    + ", ".join(f"{name} {kind}" for name, kind, _ in COLUMNS)
+    + ", PRIMARY KEY (endpoint, key, attempt))"
+)
+LATEST = f"""
+SELECT {", ".join(f"j.{name}" for name in NAMES)} FROM {DATASET}.{TABLE} AS j
+WHERE NOT EXISTS (
+  SELECT 1 FROM {DATASET}.{TABLE} AS later
+  WHERE later.endpoint = j.endpoint AND later.key = j.key AND later.attempt > j.attempt
+)
+"""  # noqa: S608 - names of ours
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One attempt at an item, as the journal has it; see COLUMNS."""
+
+    endpoint: str
+    key: str
+    attempt: int
+    outcome: Outcome
+    message: str | None
+    place: str | None
+    source: str | None
+    purpose: str | None
+    digest: str
+    request: dict[str, Any]
+    call_id: str
+    answer: str | None
+    found: dict[str, str]
+    requested_by: str | None
+    run_id: str | None
+    intended_at: datetime
+    refersion_time: datetime | None
+    answered_at: datetime | None
+    settled_by: str | None
+    settled_at: datetime | None
+    loaded: bool
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Entry:
+        values = dict(zip(NAMES, row, strict=True))
+        values["outcome"] = Outcome(values["outcome"])
+        values["request"] = json.loads(values["request"])
+        values["found"] = json.loads(values["found"] or "{}")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class RequestContext:
+    """Who asks, for what, and from where: the same for all items of a run."""
+
+    requested_by: str
+    run_id: str
+    source: str
+    purpose: str
+
+
+class AlreadyUnderWay(Exception):
+    """Another run is sending one of the same items at this moment. Nothing was sent."""
+
+
+class Journal:
+    """The journal in a warehouse. Reading works where there is none yet."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def create(self) -> None:
+        self._session.create_schema(DATASET)
+        self._session.query(CREATE)
+
+    def entries(self, endpoint: str | None = None) -> list[Entry]:
+        """The latest attempt at each item, oldest first."""
+        where = "AND j.endpoint = $endpoint " if endpoint else ""
+        try:
+            rows = self._session.query(f"{LATEST} {where} ORDER BY j.intended_at, j.key", endpoint=endpoint)
+        except UndefinedTable:
+            return []
+        return [Entry.of(row) for row in rows]
+
+    def give_up_pending(self) -> int:
+        """Makes every entry without an answer unknown, as the run that sent it is gone; how many there were.
+
+        To be called by who holds the right to write.
+        """
+        ((pending,),) = self._session.query(f"SELECT count(*) FROM {DATASET}.{TABLE} WHERE outcome = 'pending'")  # noqa: S608
+        if pending:
+            self._session.query(
+                f"UPDATE {DATASET}.{TABLE} SET outcome = 'unknown', loaded = FALSE, message = $message "  # noqa: S608
+                "WHERE outcome = 'pending'",
+                message="The run ended just before the call, or before its answer was recorded.",
+            )
+        return int(pending)
+
+    def intend(
+        self,
+        asked: Sequence[PlannedItem],
+        before: Mapping[str, Entry],
+        asking: RequestContext,
+        refersion_time: datetime | None,
+    ) -> str:
+        """Records that these items are about to be sent in one call; the call's id.
+
+        Raises AlreadyUnderWay where somebody else recorded one of them since `before` was read.
+        """
+        call_id = uuid.uuid4().hex
+        now = datetime.now(UTC)
+        rows = []
+        parameters: dict[str, Any] = {}
+        for at, one in enumerate(asked):
+            earlier = before.get(one.key)
+            values = {
+                "endpoint": one.endpoint,
+                "key": one.key,
+                "attempt": earlier.attempt + 1 if earlier else 1,
+                "outcome": Outcome.PENDING.value,
+                "place": one.place,
+                "source": asking.source,
+                "purpose": asking.purpose,
+                "digest": one.digest,
+                "request": as_json(one.item.content()),
+                "call_id": call_id,
+                "requested_by": asking.requested_by,
+                "run_id": asking.run_id,
+                "intended_at": now,
+                "refersion_time": refersion_time,
+                "loaded": False,
+            }
+            parameters |= {f"{name}_{at}": values.get(name) for name in NAMES}
+            rows.append(f"({', '.join(f'${name}_{at}' for name in NAMES)})")
+        sql = f"INSERT INTO {DATASET}.{TABLE} ({', '.join(NAMES)}) VALUES {', '.join(rows)}"  # noqa: S608
+        try:
+            self._session.query(sql, **parameters)
+        except DatabaseException as error:
+            if "duplicate key" not in str(error).lower():
+                raise
+            raise AlreadyUnderWay(
+                f"another run is sending {asked[0].place} or what came in the same call at this moment. Wait for it "
+                "to end, then start this one again; nothing of that call was sent."
+            ) from error
+        return call_id
+
+    def answered(self, call_id: str, asked: Sequence[PlannedItem], results: Sequence[Result], answer: Any) -> None:
+        """Records what became of the items of a call."""
+        with self._session.transaction():
+            for one, result in zip(asked, results, strict=True):
+                self._session.query(
+                    f"UPDATE {DATASET}.{TABLE} SET outcome = $outcome, message = $message, answer = $answer, "  # noqa: S608
+                    "found = $found, answered_at = $now, loaded = FALSE "
+                    "WHERE call_id = $call_id AND key = $key",
+                    outcome=result.outcome.value,
+                    message=result.message,
+                    answer=None if answer is None else as_json(answer),
+                    found=as_json(result.values),
+                    now=datetime.now(UTC),
+                    call_id=call_id,
+                    key=one.key,
+                )
+
+    def settle(self, entry: Entry, result: Result, settled_by: str) -> None:
+        """Records what a person found out about an item whose answer was lost."""
+        self._session.query(
+            f"UPDATE {DATASET}.{TABLE} SET outcome = $outcome, message = $message, found = $found, "  # noqa: S608
+            "settled_by = $who, settled_at = $now, loaded = FALSE "
+            "WHERE endpoint = $endpoint AND key = $key AND attempt = $attempt",
+            outcome=result.outcome.value,
+            message=result.message,
+            found=as_json(entry.found | result.values),
+            who=settled_by,
+            now=datetime.now(UTC),
+            endpoint=entry.endpoint,
+            key=entry.key,
+            attempt=entry.attempt,
+        )
+
+    def mark_loaded(self, entries: Sequence[Entry]) -> None:
+        """Records that the result table has these entries."""
+        calls = sorted({entry.call_id for entry in entries})
+        for at in range(0, len(calls), AT_ONCE):
+            wanted = [exp.Literal.string(call_id) for call_id in calls[at : at + AT_ONCE]]
+            update = parse(f"UPDATE {DATASET}.{TABLE} SET loaded = TRUE WHERE outcome <> 'pending'")  # noqa: S608
+            assert isinstance(update, exp.Update)  # noqa: S101 - it says so
+            self._session.query(update.where(exp.column("call_id").isin(*wanted)))
+
+
+def as_json(value: Any) -> str:
+    """JSON that any warehouse can store; amounts as texts, so that they stay exact."""
+    return read_text(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))

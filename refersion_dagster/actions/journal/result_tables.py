@@ -1,0 +1,114 @@
+"""The result tables refersion_data.<operation>: a row for each item, made of the journal and loaded by dlt.
+
+A run that ended between an answer and its load is made up for by the next, as the journal knows what is not loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import dlt
+
+from refersion_dagster.actions.journal.journal import Entry, Journal
+from refersion_dagster.actions.operations.catalog import ENDPOINTS, Endpoint
+from refersion_dagster.actions.operations.outcomes import Outcome
+from refersion_dagster.actions.operations.types import plain_type
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import Warehouse
+
+PIPELINE = "refersion_actions"
+
+# Of every result table: name, dlt's type, description.
+COMMON = (
+    ("key", "text", "The item's key, by which it is known for ever."),
+    ("outcome", "text", "done, not_changed, refused, not_done (certain not to have happened) or unknown."),
+    ("message", "text", "The outcome in words, often Refersion's."),
+    ("request", "text", "The item as it was asked for (JSON, without passwords)."),
+    ("answer", "text", "Refersion's whole answer to the call the item was in (JSON)."),
+    ("requested_by", "text", "Who asked for it."),
+    ("run_id", "text", "The run of Dagster that sent it."),
+    ("purpose", "text", "What the run said it was for."),
+    ("source", "text", "The file, or `configuration`."),
+    ("place", "text", "Where in it: row of the file, or number in the configuration."),
+    ("attempt", "bigint", "1, and one more each time the item was sent again."),
+    ("intended_at", "timestamp", "When it was about to be sent, UTC."),
+    ("answered_at", "timestamp", "When the answer was recorded, UTC; NULL where it was lost."),
+    ("settled_by", "text", "Who settled it, where its answer was lost."),
+    ("settled_at", "timestamp", "When it was settled, UTC."),
+)
+
+
+def columns(endpoint: Endpoint) -> list[tuple[str, str, str]]:
+    """Columns of an operation's result table: name, dlt's type, description."""
+    of_item = [
+        (name, _kind(field.annotation), field.description or "")
+        for name, field in endpoint.item.model_fields.items()
+        if name != "password"
+    ]
+    answered = [(column.name, "text", column.description) for column in endpoint.answered]
+    key, *rest = COMMON
+    return [key, *of_item, *answered, *rest]
+
+
+def _kind(annotation: Any) -> str:
+    """Ids are texts, as in every raw table; lists are JSON."""
+    return {Decimal: "decimal", bool: "bool"}.get(plain_type(annotation), "text")
+
+
+def load_results(warehouse: Warehouse, tell: Callable[[str], None]) -> None:
+    """Brings the result tables up to the journal. To be called by who holds the right to write."""
+    with warehouse.session() as session:
+        journal = Journal(session)
+        waiting = [entry for entry in journal.entries() if not entry.loaded and entry.outcome is not Outcome.PENDING]
+        for name in dict.fromkeys(entry.endpoint for entry in waiting):
+            entries = [entry for entry in waiting if entry.endpoint == name]
+            _load(warehouse, ENDPOINTS[name], entries)
+            journal.mark_loaded(entries)
+            tell(f"{name}: {len(entries)} rows brought up to date")
+
+
+def _load(warehouse: Warehouse, endpoint: Endpoint, entries: list[Entry]) -> None:
+    kinds = {name: kind for name, kind, _ in columns(endpoint)}
+    hints: Any = {
+        name: {
+            "name": name,
+            "data_type": kind,
+            "description": description,
+            **({"precision": 18, "scale": 4} if kind == "decimal" else {}),
+            **({"timezone": True} if kind == "timestamp" else {}),
+        }
+        for name, kind, description in columns(endpoint)
+    }
+    resource = dlt.resource(
+        [_row(entry, kinds) for entry in entries],
+        name=endpoint.name,
+        primary_key="key",
+        write_disposition="merge",
+        columns=hints,
+        max_table_nesting=0,
+    )
+    with warehouse.pipeline() as loads:
+        # A pipeline of its own, so that the state and the default schema of the loads stay theirs.
+        pipeline = dlt.pipeline(
+            PIPELINE, destination=loads.destination, dataset_name=DATASET, pipelines_dir=loads.pipelines_dir
+        )
+        pipeline.run(resource, loader_file_format=warehouse.file_format)  # pyright: ignore[reportArgumentType]
+
+
+def _row(entry: Entry, kinds: dict[str, str]) -> dict[str, Any]:
+    given = {**vars(entry), **entry.request, **entry.found}
+    given |= {"outcome": entry.outcome.value, "request": json.dumps(entry.request, ensure_ascii=False, sort_keys=True)}
+    return {name: _value(given.get(name), kind) for name, kind in kinds.items()}
+
+
+def _value(value: Any, kind: str) -> Any:
+    if value is None:
+        return None
+    if kind == "decimal":
+        return Decimal(str(value))
+    if kind == "text" and not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
+    return value

@@ -1,0 +1,1 @@
+"""What Refersion's write operations accept, send and answer."""

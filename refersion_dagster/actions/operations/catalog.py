@@ -1,0 +1,253 @@
+"""The ten write operations of Refersion's REST API v2: what each takes, sends, answers and touches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from refersion_dagster.actions.operations import (
+    payloads,
+    requests,
+    responses,
+)
+from refersion_dagster.actions.operations.item_key import PlannedItem
+from refersion_dagster.actions.operations.outcomes import Result
+
+# Documented: more are a 429 that is final.
+MOST_IN_A_CALL = 50
+
+
+class Precondition(StrEnum):
+    """What a field has to hold, for the warehouse to agree with it."""
+
+    AFFILIATE_ID = "affiliate_id"
+    AFFILIATE_CODE = "affiliate_code"
+    NEW_EMAIL = "new_email"
+    PENDING_CONVERSION = "pending_conversion"
+    ORDER_ID = "order_id"
+    OFFER_ID = "offer_id"
+    CURRENCY = "currency"
+
+
+class AmountAtRisk(StrEnum):
+    """Whose commission a run moves, for the cap on it."""
+
+    NONE = "none"
+    OWN = "own"  # the item names the amount
+    CONVERSION = "conversion"  # that of the conversion in the warehouse
+    ORDER = "order"  # that of the order's conversions in the warehouse
+
+
+class Touches(StrEnum):
+    """What has to be read again after a write."""
+
+    NOTHING = "nothing"
+    AFFILIATES = "affiliates"
+    NEW_CONVERSIONS = "new conversions"
+    CONVERSIONS = "conversions"
+
+
+@dataclass(frozen=True)
+class ResultColumn:
+    """A column of a result table that an item's answer fills."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, eq=False)
+class Endpoint:
+    """One write operation.
+
+    Args:
+        name: of the operation, its result table and its asset; the job is `actions_<name>`.
+        path: under the base of REST v2.
+        item: the class of its items.
+        description: what it does, in a sentence.
+        body: the request for some items, passwords as placeholders.
+        read: what a 200 says of each.
+        subject: what may be named once in a run, as two items would contradict or repeat each other; None where items
+            do not stand in each other's way.
+        together: items in one call, at most.
+        same: fields that all items of a call share.
+        holds: what is held against the warehouse before anything is sent, by field.
+        stake: whose commission counts against the cap.
+        touches: what is read again afterwards.
+        answered: columns that answers fill.
+    """
+
+    name: str
+    path: str
+    item: type[requests.Item]
+    description: str
+    body: Callable[[Sequence[PlannedItem]], dict[str, Any]]
+    read: Callable[[Sequence[PlannedItem], Any], list[Result]]
+    subject: tuple[str, ...] | None = None
+    together: int = 1
+    same: tuple[str, ...] = ()
+    holds: Mapping[str, Precondition] = field(default_factory=dict)
+    stake: AmountAtRisk = AmountAtRisk.NONE
+    touches: Touches = Touches.NOTHING
+    answered: tuple[ResultColumn, ...] = ()
+
+    @property
+    def job(self) -> str:
+        return f"actions_{self.name}"
+
+
+CONVERSION_MADE = ResultColumn("conversion_id", "Id of the conversion that it made.")
+
+AFFILIATE_NEW = Endpoint(
+    name="affiliate_new",
+    path="/affiliate/new",
+    item=requests.AffiliateNew,
+    description="Makes affiliates.",
+    body=payloads.affiliate_new,
+    read=responses.affiliate_new,
+    subject=("email",),
+    holds={"email": Precondition.NEW_EMAIL, "offer_id": Precondition.OFFER_ID},
+    touches=Touches.AFFILIATES,
+    answered=(
+        ResultColumn("affiliate_id", "Numeric id of the new affiliate, out of the words of the answer."),
+        ResultColumn("affiliate_code", "Code of the new affiliate: the end of the referral link."),
+        ResultColumn("link", "Referral link of the new affiliate."),
+    ),
+)
+AFFILIATE_STATUS_CHANGE = Endpoint(
+    name="affiliate_status_change",
+    path="/affiliate/status_change",
+    item=requests.AffiliateStatusChange,
+    description="Lets affiliates in, turns them away or switches them off.",
+    body=payloads.affiliate_status_change,
+    read=responses.affiliate_status_change,
+    subject=("affiliate_id",),
+    together=MOST_IN_A_CALL,
+    same=("status",),
+    holds={"affiliate_id": Precondition.AFFILIATE_ID},
+    touches=Touches.AFFILIATES,
+)
+AFFILIATE_EDIT = Endpoint(
+    name="affiliate_edit",
+    path="/affiliate/edit",
+    item=requests.AffiliateEdit,
+    description="Changes details of affiliates.",
+    body=payloads.affiliate_edit,
+    read=responses.affiliate_edit,
+    subject=("affiliate_id",),
+    together=MOST_IN_A_CALL,
+    holds={
+        "affiliate_id": Precondition.AFFILIATE_ID,
+        "email": Precondition.NEW_EMAIL,
+        "offer_id": Precondition.OFFER_ID,
+    },
+    touches=Touches.AFFILIATES,
+)
+AFFILIATE_TRIGGER = Endpoint(
+    name="affiliate_trigger",
+    path="/affiliate/trigger",
+    item=requests.AffiliateTrigger,
+    description="Gives affiliates coupons, SKUs or e-mails that credit them without a click.",
+    body=payloads.affiliate_trigger,
+    read=responses.affiliate_trigger,
+    subject=("type", "trigger"),
+    holds={"affiliate_code": Precondition.AFFILIATE_CODE},
+    answered=(
+        ResultColumn("trigger_id", "Id of the trigger."),
+        ResultColumn("trigger_made", "The trigger as Refersion keeps it, in capitals."),
+    ),
+)
+TRIGGER_DELETE = Endpoint(
+    name="trigger_delete",
+    path="/trigger/delete",
+    item=requests.TriggerDelete,
+    description="Takes coupons, SKUs or e-mails away from affiliates.",
+    body=payloads.trigger_delete,
+    read=responses.trigger_delete,
+    subject=("type", "trigger"),
+    holds={"affiliate_id": Precondition.AFFILIATE_ID},
+    answered=(ResultColumn("trigger_id", "Id of the trigger that is gone."),),
+)
+CONVERSION_MANUAL_CREDIT = Endpoint(
+    name="conversion_manual_credit",
+    path="/conversion/manual_credit",
+    item=requests.ConversionManualCredit,
+    description="Gives affiliates commission by hand, or takes it back.",
+    body=payloads.conversion_manual_credit,
+    read=responses.conversion_manual_credit,
+    holds={"affiliate_id": Precondition.AFFILIATE_ID, "currency": Precondition.CURRENCY},
+    stake=AmountAtRisk.OWN,
+    touches=Touches.NEW_CONVERSIONS,
+    answered=(CONVERSION_MADE,),
+)
+CONVERSION_MANUAL_CREDIT_ORDER_ID = Endpoint(
+    name="conversion_manual_credit_order_id",
+    path="/conversion/manual_credit_order_id",
+    item=requests.ConversionManualCreditOrderId,
+    description="Credits orders of the shop to affiliates, at their own rates. The conversion appears minutes later.",
+    body=payloads.conversion_manual_credit_order_id,
+    read=responses.conversion_manual_credit_order_id,
+    subject=("affiliate_id", "order_id"),
+    holds={"affiliate_id": Precondition.AFFILIATE_ID, "order_id": Precondition.ORDER_ID},
+    stake=AmountAtRisk.ORDER,
+    touches=Touches.NEW_CONVERSIONS,
+    answered=(
+        ResultColumn("warning", "What Refersion warned of, such as an order that is credited to somebody already."),
+    ),
+)
+CONVERSION_STATUS_CHANGE = Endpoint(
+    name="conversion_status_change",
+    path="/conversion/status_change",
+    item=requests.ConversionStatusChange,
+    description="Approves pending conversions, or turns them down.",
+    body=payloads.conversion_status_change,
+    read=responses.conversion_status_change,
+    subject=("conversion_id",),
+    together=MOST_IN_A_CALL,
+    same=("status",),
+    holds={"conversion_id": Precondition.PENDING_CONVERSION},
+    stake=AmountAtRisk.CONVERSION,
+    touches=Touches.CONVERSIONS,
+)
+CONVERSION_CANCEL = Endpoint(
+    name="conversion_cancel",
+    path="/conversion/cancel",
+    item=requests.ConversionCancel,
+    description="Takes back the commission of orders, whole or by article: a new conversion with negative amounts.",
+    body=payloads.conversion_cancel,
+    read=responses.conversion_cancel,
+    subject=("order_id",),
+    holds={"order_id": Precondition.ORDER_ID},
+    stake=AmountAtRisk.ORDER,
+    touches=Touches.NEW_CONVERSIONS,
+    answered=(CONVERSION_MADE,),
+)
+NEW_SKU_COMMISSION = Endpoint(
+    name="new_sku_commission",
+    path="/offer/new_sku_commission",
+    item=requests.NewSkuCommission,
+    description="Gives articles a commission rate of their own in an offer.",
+    body=payloads.new_sku_commission,
+    read=responses.new_sku_commission,
+    subject=("offer_id", "sku"),
+    together=MOST_IN_A_CALL,
+    same=("offer_id",),
+    holds={"offer_id": Precondition.OFFER_ID},
+)
+
+ENDPOINTS: dict[str, Endpoint] = {
+    endpoint.name: endpoint
+    for endpoint in (
+        AFFILIATE_NEW,
+        AFFILIATE_STATUS_CHANGE,
+        AFFILIATE_EDIT,
+        AFFILIATE_TRIGGER,
+        TRIGGER_DELETE,
+        CONVERSION_MANUAL_CREDIT,
+        CONVERSION_MANUAL_CREDIT_ORDER_ID,
+        CONVERSION_STATUS_CHANGE,
+        CONVERSION_CANCEL,
+        NEW_SKU_COMMISSION,
+    )
+}

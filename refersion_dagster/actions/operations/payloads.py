@@ -1,0 +1,90 @@
+"""Request bodies of the write operations, as Refersion's REST API v2 documents them; amounts are Decimal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from refersion_dagster.actions.operations.item_key import PlannedItem
+
+Body = dict[str, Any]
+
+# In place of a password wherever a body is shown or kept.
+MADE, GIVEN = "[made when it is sent]", "[the file's]"
+
+# Names that are Refersion's where ours say more.
+OFFER = {"offer_id": "offer"}
+AFFILIATE = {"affiliate_id": "id"}
+
+
+def affiliate_new(asked: Sequence[PlannedItem]) -> Body:
+    """One affiliate; the password is a placeholder."""
+    (one,) = asked
+    content = one.item.content()
+    given = getattr(one.item, "password", None) is not None
+    welcome = content.pop("send_welcome", not given)
+    texts = {name: str(value) for name, value in content.items()}
+    return _renamed(texts, OFFER) | {"password": GIVEN if given else MADE, "send_welcome": str(welcome).upper()}
+
+
+def affiliate_status_change(asked: Sequence[PlannedItem]) -> Body:
+    return _ids_and_status(asked, "affiliate_id")
+
+
+def affiliate_edit(asked: Sequence[PlannedItem]) -> Body:
+    changes = []
+    for one in asked:
+        content = one.item.content()
+        if custom := content.pop("custom_fields", None):
+            content["custom_fields"] = [{str(field["id"]): field["value"]} for field in custom]
+        changes.append(_renamed(content, AFFILIATE | OFFER))
+    return {"affiliates": changes}
+
+
+def affiliate_trigger(asked: Sequence[PlannedItem]) -> Body:
+    (one,) = asked
+    return one.item.content()
+
+
+def trigger_delete(asked: Sequence[PlannedItem]) -> Body:
+    return {"affiliates": [_renamed(one.item.content(), AFFILIATE) for one in asked]}
+
+
+def conversion_manual_credit(asked: Sequence[PlannedItem]) -> Body:
+    (one,) = asked
+    return _renamed(one.item.content(), AFFILIATE) | _notes(one)
+
+
+def conversion_manual_credit_order_id(asked: Sequence[PlannedItem]) -> Body:
+    (one,) = asked
+    return _renamed(one.item.content(), AFFILIATE) | _notes(one)
+
+
+def conversion_status_change(asked: Sequence[PlannedItem]) -> Body:
+    return _ids_and_status(asked, "conversion_id")
+
+
+def conversion_cancel(asked: Sequence[PlannedItem]) -> Body:
+    (one,) = asked
+    content = one.item.content()
+    return {"order_id": content["order_id"], "items": list(content["skus"])}
+
+
+def new_sku_commission(asked: Sequence[PlannedItem]) -> Body:
+    contents = [one.item.content() for one in asked]
+    skus = [{name: str(value) for name, value in content.items() if name != "offer_id"} for content in contents]
+    return {"offer_id": str(contents[0]["offer_id"]), "skus": skus}
+
+
+def _renamed(content: Mapping[str, Any], names: Mapping[str, str]) -> Body:
+    return {names.get(name, name): value for name, value in content.items()}
+
+
+def _ids_and_status(asked: Sequence[PlannedItem], name: str) -> Body:
+    contents = [one.item.content() for one in asked]
+    return {"ids": [content[name] for content in contents], "status": contents[0]["status"]}
+
+
+def _notes(one: PlannedItem) -> Body:
+    notes = one.item.content().get("notes")
+    return {"notes": f"{notes} {one.reference}" if notes else one.reference}

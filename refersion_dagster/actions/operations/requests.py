@@ -1,0 +1,212 @@
+"""What is asked of Refersion, one item at a time: a class for each write operation.
+
+Names and rules are those of Refersion's REST API v2, but for ids, which say whose they are (`affiliate_id`, not `id`).
+Descriptions are shown in Dagster's Launchpad.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from refersion_dagster.actions.operations.types import (
+    Alphanumeric,
+    Country,
+    Credit,
+    Currency,
+    Email,
+    Id,
+    Password,
+    Rate,
+    Text,
+    Upper,
+    YesOrNo,
+)
+
+TriggerType = Annotated[Literal["COUPON", "SKU", "EMAIL"], Upper]
+CreditStatus = Annotated[Literal["APPROVED", "PENDING"], Upper]
+
+
+class Item(BaseModel):
+    """Base of all. Values are read strictly; a field that does not exist is an error."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, frozen=True, hide_input_in_errors=True)
+
+    def content(self) -> dict[str, Any]:
+        """What was asked for, secrets left out; amounts are Decimal. Two items of equal content are the same item."""
+        return self.model_dump(exclude_none=True, exclude={"password"})
+
+
+class AffiliateNew(Item):
+    """An affiliate to make."""
+
+    first_name: Text = Field(description="First name.")
+    last_name: Text = Field(description="Last name.")
+    email: Email = Field(description="E-mail, which no other affiliate may have.")
+    status: Annotated[Literal["ACTIVE", "PENDING"], Upper] = Field(description="Status to begin with.")
+    offer_id: Id | None = Field(default=None, description="Offer to be in; without it, the account's default offer.")
+    company: Text | None = Field(default=None, description="Company.")
+    paypal_email: Email | None = Field(default=None, description="PayPal e-mail, to be paid.")
+    address1: Text | None = Field(default=None, description="Address.")
+    address2: Text | None = Field(default=None, description="Second line of the address.")
+    city: Text | None = Field(default=None, description="City.")
+    zip: Text | None = Field(default=None, description="Postcode.")
+    country: Country | None = Field(default=None, description="Country, two letters (ISO 3166), such as US.")
+    state: Text | None = Field(default=None, description="State or province.")
+    phone: Text | None = Field(default=None, description="Telephone.")
+    send_welcome: YesOrNo | None = Field(
+        default=None,
+        description="Whether Refersion sends its welcome e-mail. Without it: yes where the password is made here, as "
+        "nobody else knows it; no where it is given.",
+    )
+    conversion_trigger_coupon: Text | None = Field(default=None, description="Coupon code that credits the affiliate.")
+    unique_merchant_id: Alphanumeric | None = Field(default=None, description="Id of your own, letters and digits.")
+    password: Password | None = Field(
+        default=None,
+        description="Password to begin with; without it one is made and forgotten. Only a file can give it, as a run's "
+        "configuration is kept by Dagster.",
+    )
+
+    @model_validator(mode="after")
+    def _not_the_email(self) -> AffiliateNew:
+        if self.password and self.password.get_secret_value().casefold() == self.email.casefold():
+            raise ValueError("password must not be the e-mail")
+        return self
+
+
+class AffiliateStatusChange(Item):
+    """An affiliate to let in, turn away or switch off."""
+
+    affiliate_id: Id = Field(description="Numeric id of the affiliate.")
+    status: Annotated[Literal["ACTIVE", "DENIED", "DISABLED"], Upper] = Field(description="Status to have.")
+
+
+class CustomFieldValue(BaseModel):
+    """An answer to the sign-up form."""
+
+    model_config = Item.model_config
+
+    id: Id = Field(description="Id of the custom field.")
+    value: Text = Field(description="Value to have.")
+
+
+class AffiliateEdit(Item):
+    """An affiliate whose details change. What is left out stays as it is."""
+
+    affiliate_id: Id = Field(description="Numeric id of the affiliate.")
+    offer_id: Id | None = Field(default=None, description="Offer to move to.")
+    first_name: Text | None = Field(default=None, description="First name.")
+    last_name: Text | None = Field(default=None, description="Last name.")
+    email: Email | None = Field(default=None, description="E-mail, which no other affiliate may have.")
+    paypal_email: Email | None = Field(default=None, description="PayPal e-mail.")
+    company: Text | None = Field(default=None, description="Company.")
+    address1: Text | None = Field(default=None, description="Address.")
+    address2: Text | None = Field(default=None, description="Second line of the address.")
+    city: Text | None = Field(default=None, description="City.")
+    state: Text | None = Field(default=None, description="State or province.")
+    zip: Text | None = Field(default=None, description="Postcode.")
+    country: Country | None = Field(default=None, description="Country, two letters (ISO 3166), such as US.")
+    phone: Text | None = Field(default=None, description="Telephone.")
+    custom_fields: tuple[CustomFieldValue, ...] | None = Field(
+        default=None, description="Custom fields to set; in a file, a column custom_field_<id> for each."
+    )
+
+    @model_validator(mode="after")
+    def _something_to_change(self) -> AffiliateEdit:
+        if self.model_fields_set <= {"affiliate_id"}:
+            raise ValueError("there is nothing to change: give at least one field beside affiliate_id")
+        return self
+
+
+class AffiliateTrigger(Item):
+    """A coupon, SKU or e-mail that credits an affiliate without a click."""
+
+    affiliate_code: Text = Field(description="Code of the affiliate: the end of the referral link.")
+    type: TriggerType = Field(description="What triggers the credit.")
+    trigger: Text = Field(description="The coupon code, SKU or e-mail. Refersion turns it into capitals.")
+
+    @model_validator(mode="after")
+    def _an_email_where_one_is_meant(self) -> AffiliateTrigger:
+        return _checked_trigger(self)
+
+
+class TriggerDelete(Item):
+    """A coupon, SKU or e-mail that credits an affiliate no longer."""
+
+    affiliate_id: Id = Field(description="Numeric id of the affiliate.")
+    type: TriggerType = Field(description="What triggers the credit.")
+    trigger: Text = Field(description="The coupon code, SKU or e-mail.")
+
+    @model_validator(mode="after")
+    def _an_email_where_one_is_meant(self) -> TriggerDelete:
+        return _checked_trigger(self)
+
+
+class ConversionManualCredit(Item):
+    """A commission given, or taken back, by hand."""
+
+    affiliate_id: Id = Field(description="Numeric id of the affiliate.")
+    commission: Credit = Field(description="Amount, such as 12.50; one below 0 takes commission back.")
+    currency: Currency = Field(description="Currency of the amount, three letters (ISO 4217).")
+    status: CreditStatus = Field(description="APPROVED is payable at once, PENDING has to be approved.")
+    notes: Text | None = Field(default=None, description="What it is for.")
+
+
+class ConversionManualCreditOrderId(Item):
+    """An order of the shop that is to be credited to an affiliate, at that affiliate's rate."""
+
+    affiliate_id: Id = Field(description="Numeric id of the affiliate.")
+    order_id: Text = Field(description="The shop's order.")
+    status: CreditStatus = Field(description="APPROVED is payable at once, PENDING has to be approved.")
+    notes: Text | None = Field(default=None, description="What it is for.")
+
+
+class ConversionStatusChange(Item):
+    """A pending conversion to approve or turn down."""
+
+    conversion_id: Id = Field(description="Id of the conversion.")
+    status: Annotated[Literal["APPROVED", "UNQUALIFIED", "DENIED"], Upper] = Field(description="Status to have.")
+
+
+class CancelledSku(BaseModel):
+    """An article of a cancelled order."""
+
+    model_config = Item.model_config
+
+    sku: Text = Field(description="The article.")
+    price: Rate | None = Field(default=None, description="Original price of one.")
+    quantity: Id | None = Field(default=None, description="How many.")
+
+
+class ConversionCancel(Item):
+    """An order of which all or some is taken back: a new conversion with negative amounts."""
+
+    order_id: Text = Field(description="The shop's order.")
+    skus: tuple[CancelledSku, ...] = Field(
+        min_length=1, description="Its articles that are taken back; in a file, a row for each."
+    )
+
+
+class NewSkuCommission(Item):
+    """A commission rate for one article in an offer."""
+
+    offer_id: Id = Field(description="The offer.")
+    sku: Text = Field(description="The article, written exactly as orders have it.")
+    commission_type: Annotated[Literal["PERCENT_OF_SALE", "FLAT_RATE"], Upper] = Field(
+        description="Whether the rate is a percentage or an amount."
+    )
+    commission_amount: Rate = Field(description="The rate: 10 for 10 % of the sale, or for 10.00 flat.")
+    product_description: Text | None = Field(default=None, description="What affiliates read.")
+
+    @model_validator(mode="after")
+    def _a_percentage_within_reason(self) -> NewSkuCommission:
+        if self.commission_type == "PERCENT_OF_SALE" and self.commission_amount > 100:
+            raise ValueError("commission_amount is above 100 %")
+        return self
+
+
+def _checked_trigger(item: Any) -> Any:
+    if item.type == "EMAIL" and "@" not in item.trigger:
+        raise ValueError("trigger has to be an e-mail address, as type is EMAIL")
+    return item

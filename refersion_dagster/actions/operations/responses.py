@@ -1,0 +1,113 @@
+"""What a 200 of each write operation says of the items that were sent.
+
+Refersion reports partial failure inside a 200. An answer that does not say what became of an item leaves it unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from refersion_dagster.actions.operations.item_key import PlannedItem
+from refersion_dagster.actions.operations.outcomes import Outcome, Result
+
+NUMERIC_ID = re.compile(r"\baffiliate (\d+)\b", re.IGNORECASE)
+NOT_TOLD = Result(Outcome.UNKNOWN, "Refersion answered 200, but not what became of this item.")
+
+
+def affiliate_new(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
+    """The answer's `id` is the code; the numeric id is only in the words of `message`."""
+    values = _texts(answer, {"id": "affiliate_code", "link": "link"})
+    if "affiliate_code" not in values:
+        return [NOT_TOLD] * len(asked)
+    message = str(answer.get("message") or "") or None
+    if number := NUMERIC_ID.search(message or ""):
+        values["affiliate_id"] = number[1]
+    return [Result(Outcome.DONE, message, values)] * len(asked)
+
+
+def affiliate_status_change(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
+    return _by_id(asked, answer, lambda one: one.item.content()["affiliate_id"])
+
+
+def affiliate_edit(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
+    return _by_id(asked, answer, lambda one: one.item.content()["affiliate_id"])
+
+
+def affiliate_trigger(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
+    values = _texts(answer, {"trigger_id": "trigger_id", "trigger": "trigger_made"})
+    return [Result(Outcome.DONE, None, values) if "trigger_id" in values else NOT_TOLD] * len(asked)
+
+
+def trigger_delete(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
+    """The answer lists ids of the triggers deleted, which nothing else tells: one trigger a call, so it is plain."""
+    if not isinstance(answer, list) or len(answer) > 1 or len(asked) > 1:
+        return [NOT_TOLD] * len(asked)
+    if not answer:
+        return [Result(Outcome.NOT_CHANGED, "The affiliate has no such trigger.")]
+    return [Result(Outcome.DONE, None, {"trigger_id": str(answer[0])})]
+
+
+def conversion_manual_credit(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
+    values = _texts(answer, {"conversion_id": "conversion_id"})
+    return [Result(Outcome.DONE, None, values) if values else NOT_TOLD] * len(asked)
+
+
+def conversion_manual_credit_order_id(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
+    """The conversion appears minutes later; until then there is no id to tell."""
+    values = _texts(answer, {"warning": "warning"})
+    if not isinstance(answer, dict) or not (answer.get("message") or values):
+        return [NOT_TOLD] * len(asked)
+    return [Result(Outcome.DONE, str(answer.get("message") or "") or None, values)] * len(asked)
+
+
+def conversion_status_change(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
+    return _by_id(asked, answer, lambda one: one.item.content()["conversion_id"])
+
+
+def conversion_cancel(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
+    values = _texts(answer, {"conversion_id": "conversion_id"})
+    return [Result(Outcome.DONE, None, values) if values else NOT_TOLD] * len(asked)
+
+
+def new_sku_commission(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
+    return _sorted_out(
+        asked,
+        _list(answer, "added"),
+        _list(answer, "duplicate_not_added"),
+        lambda one: one.item.content()["sku"],
+        "The offer has a rate for this article already.",
+    )
+
+
+def _by_id(asked: Sequence[PlannedItem], answer: Any, id_of: Callable[[PlannedItem], Any]) -> list[Result]:
+    return _sorted_out(
+        asked, _list(answer, "ids_changed"), _list(answer, "ids_not_changed"), id_of, "Refersion did not change it."
+    )
+
+
+def _sorted_out(
+    asked: Sequence[PlannedItem], yes: set[str], no: set[str], name_of: Callable[[PlannedItem], Any], why_not: str
+) -> list[Result]:
+    results = []
+    for one in asked:
+        name = str(name_of(one))
+        if (name in yes) == (name in no):
+            results.append(NOT_TOLD)
+        else:
+            results.append(Result(Outcome.DONE) if name in yes else Result(Outcome.NOT_CHANGED, why_not))
+    return results
+
+
+def _list(answer: Any, name: str) -> set[str]:
+    """Ids come as numbers or texts."""
+    found = answer.get(name) if isinstance(answer, dict) else None
+    return set(map(str, found)) if isinstance(found, list) else set()
+
+
+def _texts(answer: Any, names: dict[str, str]) -> dict[str, str]:
+    """Single values of an answer under our names, those that are there."""
+    if not isinstance(answer, dict):
+        return {}
+    return {ours: str(answer[name]) for name, ours in names.items() if answer.get(name) not in (None, "", [], {})}

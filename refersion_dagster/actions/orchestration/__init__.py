@@ -1,0 +1,1 @@
+"""Operations in Dagster: jobs, their configuration, and what a run reports."""

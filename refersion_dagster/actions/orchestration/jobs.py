@@ -1,0 +1,39 @@
+"""A job for each operation, to be launched by a person with a configuration of its own."""
+
+import dagster as dg
+from dagster_dlt import DagsterDltResource
+
+from refersion_dagster.actions.operations.catalog import ENDPOINTS, Endpoint
+from refersion_dagster.actions.orchestration.config import config_class
+from refersion_dagster.actions.orchestration.run import carry_out
+from refersion_dagster.resources import RefersionResource, Warehouse
+
+
+def action_job(endpoint: Endpoint) -> dg.JobDefinition:
+    """The job that alone writes by this operation. Its configuration has no default that would do anything."""
+    configuration = config_class(endpoint)
+
+    @dg.op(name=endpoint.name, description=endpoint.description)
+    def act(
+        context: dg.OpExecutionContext,
+        config: configuration,  # pyright: ignore[reportInvalidTypeForm] - made for the operation
+        refersion: RefersionResource,
+        warehouse: Warehouse,
+        dlt: DagsterDltResource,
+    ) -> None:
+        carry_out(context, endpoint, config, refersion, warehouse, dlt)
+
+    @dg.job(
+        name=endpoint.job,
+        description=f"{endpoint.description} A dry run unless dry_run is false, and off altogether unless "
+        "REFERSION_ALLOW_WRITES is true.",
+    )
+    def job() -> None:
+        act()
+
+    return job
+
+
+def action_jobs() -> list[dg.JobDefinition]:
+    """The job of each operation."""
+    return [action_job(endpoint) for endpoint in ENDPOINTS.values()]

@@ -1,0 +1,87 @@
+"""What is read around a write: before credits, what may have been credited; afterwards, what was written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlglot import exp
+
+from refersion_dagster.actions.operations.catalog import Endpoint, Touches
+from refersion_dagster.actions.operations.item_key import PlannedItem
+from refersion_dagster.ingest.history.conversions import TABLE as HISTORY
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import RefersionResource, Warehouse
+
+CONVERSION_TABLES = ("conversions", HISTORY, "conversion_totals")
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What to read again.
+
+    Args:
+        tables: raw tables; none where nothing is to be read.
+        options: arguments of `refersion_source`.
+        why_not: why nothing is read although something changed.
+    """
+
+    tables: Sequence[str] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    why_not: str | None = None
+
+
+def reading_before(endpoint: Endpoint, refersion: RefersionResource, warehouse: Warehouse) -> Refresh:
+    """What has to be read before anything is sent: credits that another warehouse's journal has, and this has not.
+
+    Credits carry a reference in their notes, which is looked for in the conversions.
+    """
+    if "notes" not in endpoint.item.model_fields or not refersion.graphql_token:
+        return Refresh()
+    loaded = warehouse.row_counts(CONVERSION_TABLES)
+    return Refresh([table for table in ("conversions", HISTORY) if table in loaded], {"lookback_days": 0})
+
+
+def reading_again(
+    endpoint: Endpoint, done: Sequence[PlannedItem], refersion: RefersionResource, warehouse: Warehouse
+) -> Refresh:
+    """What has to be read again after these items were done, or may have been."""
+    if not done or endpoint.touches is Touches.NOTHING:
+        return Refresh()
+    if endpoint.touches is Touches.AFFILIATES:
+        tables = ["affiliate_list", "affiliate_get", *(["affiliates"] if refersion.graphql_token else [])]
+        return Refresh(tables, {"details_of": _codes(done, warehouse)})
+    if not refersion.graphql_token:
+        return Refresh(why_not="conversions are read through GraphQL, and there is no REFERSION_GRAPHQL_TOKEN")
+    loaded = [table for table in CONVERSION_TABLES if table in warehouse.row_counts(CONVERSION_TABLES)]
+    if "conversions" not in loaded:
+        return Refresh(why_not="conversions were never loaded")
+    # From the last reading on, or from the oldest conversion concerned: all in between, so that Refersion's totals,
+    # which are read along, count just what is loaded.
+    days = _age_in_days(done, warehouse) if endpoint.touches is Touches.CONVERSIONS else 0
+    return Refresh(loaded, {"lookback_days": days})
+
+
+def _codes(done: Sequence[PlannedItem], warehouse: Warehouse) -> list[str]:
+    """Ids of the affiliates concerned as the list may have them: numbers and codes."""
+    numbers = {str(one.item.content()["affiliate_id"]) for one in done if "affiliate_id" in one.item.content()}
+    rows = _of_ids(warehouse, "affiliate_get", "affiliate_code", numbers)
+    return sorted(numbers | {code for (code,) in rows if code})
+
+
+def _age_in_days(done: Sequence[PlannedItem], warehouse: Warehouse) -> int:
+    """Days from the oldest conversion concerned to the last reading, by Refersion's clock, rounded up."""
+    ids = {str(one.item.content()["conversion_id"]) for one in done}
+    oldest = min((created for (created,) in _of_ids(warehouse, "conversions", "created", ids)), default=None)
+    ((last_read,),) = warehouse.query(f"SELECT max(read_at) FROM {DATASET}.conversions")  # noqa: S608
+    return math.ceil((last_read - oldest).total_seconds() / 86_400) if oldest else 0
+
+
+def _of_ids(warehouse: Warehouse, table: str, column: str, ids: set[str]) -> list[Any]:
+    if not ids or table not in warehouse.row_counts([table]):
+        return []
+    query = exp.select(column).from_(f"{DATASET}.{table}").where(exp.column("id").isin(*map(exp.Literal.string, ids)))
+    with warehouse.session() as session:
+        return session.query(query)

@@ -1,0 +1,152 @@
+"""What a run of an operation's job shows: in its log, on the asset's page, and in the words that it fails with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from refersion_dagster.actions.execution.sender import SendResult
+from refersion_dagster.actions.journal.journal import Journal
+from refersion_dagster.actions.operations.item_key import PlannedItem
+from refersion_dagster.actions.operations.outcomes import (
+    MEANING,
+    Outcome,
+    Result,
+    counted,
+)
+from refersion_dagster.actions.orchestration.specs import asset_key
+from refersion_dagster.actions.planning.plan import Plan
+from refersion_dagster.actions.reconciliation.resolve import evidence_on
+from refersion_dagster.refersion.api.rest import encoded
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.errors import RefersionError
+from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.rounding import rounded
+
+# Calls that a dry run writes into its log; all of them are in its metadata.
+CALLS_LOGGED = 100
+# Open items that Refersion is asked about in a run, and how long each time.
+MOST_ASKED, ASKED_SECONDS = 20, 10
+HOW_TO_SETTLE = (
+    "`refersion-dagster actions list` shows them, `refersion-dagster actions show KEY` what Refersion's own data says, "
+    "and `refersion-dagster actions settle KEY` records what you found."
+)
+
+
+def show(context: dg.OpExecutionContext, plan: Plan) -> None:
+    """A dry run's outcome: the very bodies that would be sent, passwords as placeholders."""
+    bodies = [encoded(plan.endpoint.body(asked)).decode() for asked in plan.calls]
+    for body in bodies[:CALLS_LOGGED]:
+        context.log.info(f"Would send POST {plan.endpoint.path} {body}")
+    if len(bodies) > CALLS_LOGGED:
+        context.log.info(f"… and {len(bodies) - CALLS_LOGGED} more calls, all of them in the metadata")
+    context.log_event(
+        dg.AssetObservation(
+            asset_key(plan.endpoint),
+            description="Dry run: nothing was sent.",
+            metadata={
+                "dry_run": True,
+                "items": plan.to_send,
+                "calls": len(plan.calls),
+                "would_send": dg.MetadataValue.json([{"path": plan.endpoint.path, "body": body} for body in bodies]),
+                **_common_metadata(plan),
+            },
+        )
+    )
+    for words in still_open(plan, {}):
+        context.log.warning(words)
+
+
+def record(context: dg.OpExecutionContext, plan: Plan, sent: SendResult, warehouse: Warehouse) -> None:
+    """The materialisation of the result table."""
+    counts = Counter(result.outcome for _, result in sent.results)
+    rows = warehouse.row_counts([plan.endpoint.name])
+    context.log_event(
+        dg.AssetMaterialization(
+            asset_key(plan.endpoint),
+            metadata={
+                "dagster/row_count": rows.get(plan.endpoint.name, 0),
+                "dagster/table_name": f"{DATASET}.{plan.endpoint.name}",
+                "warehouse": warehouse.location,
+                **{outcome.value: counts[outcome] for outcome in Outcome if outcome is not Outcome.PENDING},
+                "not_begun": sent.left,
+                **_common_metadata(plan),
+            },
+        )
+    )
+    for asked, result in sent.results:
+        if result.outcome is Outcome.NOT_CHANGED:
+            context.log.warning(_line(asked, result))
+        elif warning := result.values.get("warning"):
+            context.log.warning(f"{asked.place}: Refersion warned: {warning}")
+
+
+def _line(asked: PlannedItem, result: Result) -> str:
+    return f"{asked.place} (key {asked.key}): {result.outcome}: {result.message or MEANING[result.outcome]}"
+
+
+def to_look_at(plan: Plan, sent: SendResult) -> list[str]:
+    """What a person has to look at, in words; nothing where all is well."""
+    words = []
+    if sent.trouble:
+        words.append(
+            f"The run stopped after {len(sent.results)} of {counted(plan.to_send, 'item')}: {sent.trouble}"
+            + (f" {counted(sent.left, 'item')} not begun; the next run goes on there." if sent.left else "")
+        )
+    for outcome, then in (
+        (Outcome.UNKNOWN, f"They may have been done or not, and are not sent again by themselves. {HOW_TO_SETTLE}"),
+        (Outcome.REFUSED, "Nothing happened to them. Correct them, or set again to true to send them as they are."),
+        (Outcome.NOT_DONE, "They are certain not to have happened; the next run sends them."),
+    ):
+        lines = [_line(asked, result) for asked, result in sent.results if result.outcome is outcome]
+        if lines:
+            words.append(_listed(f"{counted(len(lines), 'item')} {outcome}:", lines, then))
+    return words
+
+
+def evidence(plan: Plan, refersion: RefersionResource, warehouse: Warehouse) -> dict[str, str]:
+    """What Refersion's own data says now of items that earlier runs left open, in words, by key."""
+    words: dict[str, str] = {}
+    if not plan.open:
+        return words
+    with warehouse.writing(lambda _: None), warehouse.session() as session:
+        for one in plan.open[:MOST_ASKED]:
+            try:
+                found = evidence_on(plan.earlier[one.key], Journal(session), session, refersion, ASKED_SECONDS)
+            except RefersionError as error:
+                words[one.key] = f"Refersion could not be asked: {error}"
+                break
+            words[one.key] = f"Refersion now: {found.verdict}. {found.words}"
+    return words
+
+
+def still_open(plan: Plan, said: Mapping[str, str]) -> list[str]:
+    """Items that earlier runs left open, in words, with what Refersion says of them; nothing where there are none."""
+    lines = []
+    for one in plan.open:
+        entry = plan.earlier[one.key]
+        lines.append(
+            f"{one.place} (key {one.key}): sent on {entry.intended_at:%Y-%m-%d %H:%M:%S} UTC by run {entry.run_id}, "
+            f"and the answer was lost. {said.get(one.key, '')}".rstrip()
+        )
+    title = f"{counted(len(lines), 'item')} not sent, as it is not known whether they were done before:"
+    return [_listed(title, lines, HOW_TO_SETTLE)] if lines else []
+
+
+def _listed(title: str, lines: Sequence[str], then: str) -> str:
+    return "\n".join([title, *(f"- {line}" for line in lines), then])
+
+
+def _common_metadata(plan: Plan) -> dict[str, Any]:
+    return {
+        "requested_by": plan.asking.requested_by,
+        "purpose": plan.asking.purpose or "(none)",
+        "source": plan.asking.source,
+        "done_before": len(plan.done),
+        "declined_before": len(plan.declined),
+        "open": len(plan.open),
+        **{f"commission_{currency}": f"{rounded(amount, 2)}" for currency, amount in plan.net.items()},
+    }

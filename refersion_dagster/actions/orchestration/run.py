@@ -1,0 +1,197 @@
+"""What the job of an operation does: everything is checked, then sent, then recorded, then read again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+from dagster_dlt import DagsterDltResource
+
+from refersion_dagster.actions.execution.executor import perform, preview
+from refersion_dagster.actions.execution.sender import SendResult
+from refersion_dagster.actions.journal.journal import RequestContext
+from refersion_dagster.actions.operations.catalog import Endpoint
+from refersion_dagster.actions.operations.outcomes import Outcome
+from refersion_dagster.actions.operations.types import read_amount
+from refersion_dagster.actions.orchestration.config import MAX_COMMISSION, ActionConfig
+from refersion_dagster.actions.orchestration.refresh import (
+    Refresh,
+    reading_again,
+    reading_before,
+)
+from refersion_dagster.actions.orchestration.reporting import (
+    evidence,
+    record,
+    show,
+    still_open,
+    to_look_at,
+)
+from refersion_dagster.actions.planning.input_errors import InputError, InputErrors
+from refersion_dagster.actions.planning.input_files import from_configuration, from_file
+from refersion_dagster.actions.planning.plan import (
+    MOST_IN_A_CALL,
+    Order,
+    Plan,
+)
+from refersion_dagster.actions.planning.preflight import AmountLimits
+from refersion_dagster.ingest.loader import load_tables
+from refersion_dagster.ingest.run_log import source_log_shown
+from refersion_dagster.refersion.errors import RefersionError
+from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.settings import ALLOW_WRITES, InvalidSetting, writes_allowed
+
+# Tags of runs that nobody launched by hand, and what started them.
+AUTOMATIC = {
+    "dagster/schedule_name": "a schedule",
+    "dagster/sensor_name": "a sensor",
+    "dagster/backfill": "a backfill",
+    "dagster/auto_materialize": "an automation condition",
+    "dagster/from_automation_condition": "an automation condition",
+}
+
+
+def carry_out(
+    context: dg.OpExecutionContext,
+    endpoint: Endpoint,
+    config: ActionConfig,
+    refersion: RefersionResource,
+    warehouse: Warehouse,
+    dlt: DagsterDltResource,
+) -> None:
+    """Does what the configuration asks for. Raises dg.Failure for what a person has to look at."""
+    _launched_by_hand(context.run.tags)
+    if not config.dry_run:
+        allowed()
+    try:
+        order = _order(endpoint, config, context.run_id)
+        if config.dry_run:
+            show(context, preview(order, warehouse, context.log.info))
+            return
+        if config.check_warehouse:
+            _read_before(context, order, refersion, warehouse, dlt)
+        with source_log_shown(context.log):
+            plan, sent = perform(order, refersion, warehouse, context.log.info)
+    except InputErrors as mistakes:
+        raise dg.Failure(str(mistakes), metadata={"mistakes": len(mistakes.found)}, allow_retries=False) from None
+    except RefersionError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    not_read = _read_again(context, plan, sent, refersion, warehouse, dlt)
+    with warehouse.writing(context.log.info):
+        record(context, plan, sent, warehouse)
+    if words := [*to_look_at(plan, sent), *still_open(plan, evidence(plan, refersion, warehouse)), *not_read]:
+        raise dg.Failure("\n\n".join(words), allow_retries=False)
+
+
+def _launched_by_hand(tags: Mapping[str, str]) -> None:
+    if found := [what for tag, what in AUTOMATIC.items() if tag in tags]:
+        raise dg.Failure(
+            f"Nothing was sent: this run was started by {found[0]}, and what writes to Refersion is launched by a "
+            "person each time.",
+            allow_retries=False,
+        )
+
+
+def allowed() -> None:
+    """Raises dg.Failure unless the settings allow what writes to Refersion."""
+    try:
+        if writes_allowed():
+            return
+    except InvalidSetting as error:
+        raise dg.Failure(f"Nothing was sent: writing to Refersion is off. {error}", allow_retries=False) from None
+    raise dg.Failure(
+        f"Nothing was sent: writing to Refersion is off. Set {ALLOW_WRITES}=true where Dagster runs (.env), or "
+        "leave dry_run at true to see what would be sent. Where both the environment and .env name it, both have to "
+        "say true.",
+        allow_retries=False,
+    )
+
+
+def _order(endpoint: Endpoint, config: ActionConfig, run_id: str) -> Order:
+    mistakes = []
+    given = config.given_items()
+    if not config.requested_by.strip():
+        mistakes.append(InputError(None, "requested_by is empty; say who asks for this."))
+    if given and config.file:
+        mistakes.append(InputError(None, "There are items and a file; give either."))
+    commission = Decimal(0)
+    try:
+        commission = read_amount(config.chosen("max_commission", MAX_COMMISSION))
+    except ValueError as error:
+        mistakes.append(InputError(None, f"max_commission {error}"))
+    if mistakes:
+        raise InputErrors(mistakes)
+    source = str(Path(config.file).absolute()) if config.file else "configuration"
+    return Order(
+        endpoint=endpoint,
+        rows=from_file(Path(config.file), endpoint) if config.file else from_configuration(given),
+        asking=RequestContext(config.requested_by.strip(), run_id, source, config.purpose.strip()),
+        limits=AmountLimits(config.max_items, commission),
+        check_warehouse=config.check_warehouse,
+        repeats=config.chosen("repeats", False),
+        again=config.again,
+        batch_size=config.chosen("batch_size", MOST_IN_A_CALL),
+    )
+
+
+def _read_before(
+    context: dg.OpExecutionContext,
+    order: Order,
+    refersion: RefersionResource,
+    warehouse: Warehouse,
+    dlt: DagsterDltResource,
+) -> None:
+    with warehouse.writing(context.log.info):
+        reading = reading_before(order.endpoint, refersion, warehouse)
+    if not reading.tables:
+        return
+    # Mistakes are told before anything at all is asked of Refersion.
+    preview(order, warehouse, lambda _: None)
+    try:
+        _read(context, reading, refersion, warehouse, dlt)
+    except dg.Failure as failure:
+        raise dg.Failure(
+            f"Nothing was sent, as it could not be seen whether it was before: {failure.description}",
+            allow_retries=False,
+        ) from failure
+
+
+def _read_again(
+    context: dg.OpExecutionContext,
+    plan: Plan,
+    sent: SendResult,
+    refersion: RefersionResource,
+    warehouse: Warehouse,
+    dlt: DagsterDltResource,
+) -> list[str]:
+    """Reads again what was written; why it could not be, in words for people to see."""
+    # What may have been done is read again as well: the warehouse then has what there is to know.
+    touched = [asked for asked, result in sent.results if result.outcome in (Outcome.DONE, Outcome.UNKNOWN)]
+    with warehouse.writing(context.log.info):
+        reading = reading_again(plan.endpoint, touched, refersion, warehouse)
+    if reading.why_not:
+        context.log.warning(f"What changed is not read again: {reading.why_not}")
+    try:
+        _read(context, reading, refersion, warehouse, dlt)
+    except dg.Failure as failure:
+        return [
+            "What was sent is recorded, and what changed could not be read again; the next refresh makes up for it: "
+            f"{failure.description}"
+        ]
+    return []
+
+
+def _read(
+    context: dg.OpExecutionContext,
+    reading: Refresh,
+    refersion: RefersionResource,
+    warehouse: Warehouse,
+    dlt: DagsterDltResource,
+) -> None:
+    """Reads raw tables, and records it on their pages. Raises dg.Failure."""
+    if not reading.tables:
+        return
+    for loaded in load_tables(context, refersion, warehouse, dlt, reading.options, reading.tables):
+        assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
+        context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))

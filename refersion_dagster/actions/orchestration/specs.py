@@ -1,0 +1,61 @@
+"""What Dagster shows of each operation's result table.
+
+The assets are external ones: they have no code that could make them. So "materialise all", jobs over everything,
+automation conditions and sensors of assets cannot start one; the job of the operation alone writes to Refersion, and
+records on the asset's page what came of it.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from refersion_dagster.actions.journal.result_tables import columns
+from refersion_dagster.actions.operations.catalog import ENDPOINTS, Endpoint
+from refersion_dagster.documentation import answers
+from refersion_dagster.refersion.environment import DATASET
+
+GROUP = "actions"
+OWNERS = ["team:data"]
+TYPES = {"decimal": "decimal(18,4)", "timestamp": "timestamptz", "bool": "boolean"}
+
+
+def asset_key(endpoint: Endpoint) -> dg.AssetKey:
+    return dg.AssetKey(["actions", endpoint.name])
+
+
+def column_schema(endpoint: Endpoint) -> dg.TableSchema:
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                name,
+                TYPES.get(kind, kind),
+                description,
+                dg.TableColumnConstraints(nullable=name not in ("key", "outcome"), unique=name == "key"),
+            )
+            for name, kind, description in columns(endpoint)
+        ]
+    )
+
+
+def asset_spec(endpoint: Endpoint) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        asset_key(endpoint),
+        description=f"{endpoint.description} One row is an item that was sent: what was asked, what Refersion "
+        f"answered, what became of it, who asked and when.\n\nWritten by the job `{endpoint.job}` and by nothing else: "
+        "start it in its Launchpad."
+        + answers("What did we ask of Refersion here, who wanted it, and what became of it?"),
+        group_name=GROUP,
+        kinds={"rest"},
+        owners=OWNERS,
+        metadata={
+            "dagster/column_schema": column_schema(endpoint),
+            "dagster/table_name": f"{DATASET}.{endpoint.name}",
+            "primary_key": "key",
+            "job": endpoint.job,
+        },
+    )
+
+
+def action_specs() -> list[dg.AssetSpec]:
+    """An asset for each operation."""
+    return [asset_spec(endpoint) for endpoint in ENDPOINTS.values()]

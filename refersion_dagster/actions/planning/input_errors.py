@@ -1,0 +1,38 @@
+"""What is wrong with what was asked for, all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from refersion_dagster.actions.operations.outcomes import counted
+
+# More are counted, not listed.
+MOST_LISTED = 1_000
+
+
+@dataclass(frozen=True)
+class InputError:
+    """One mistake.
+
+    Args:
+        place: where, such as "row 4"; None where it is about all of them.
+        what: what is wrong and, where it does not go without saying, what to do.
+    """
+
+    place: str | None
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}" if self.place else self.what
+
+
+class InputErrors(Exception):
+    """What was asked for cannot be sent as it is. Nothing was sent."""
+
+    def __init__(self, found: Sequence[InputError]) -> None:
+        self.found = tuple(found)
+        lines = [f"- {mistake}" for mistake in self.found[:MOST_LISTED]]
+        if len(self.found) > MOST_LISTED:
+            lines.append(f"- and {len(self.found) - MOST_LISTED} more")
+        super().__init__("\n".join([f"{counted(len(self.found), 'mistake')}, and nothing was sent:", *lines]))

@@ -1,0 +1,133 @@
+"""What a run is about to send, after everything that can be checked without sending."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from refersion_dagster.actions.journal.journal import (
+    Entry,
+    Journal,
+    RequestContext,
+)
+from refersion_dagster.actions.operations.catalog import MOST_IN_A_CALL, Endpoint
+from refersion_dagster.actions.operations.item_key import PlannedItem
+from refersion_dagster.actions.operations.outcomes import OPEN, Outcome
+from refersion_dagster.actions.planning.input_errors import InputError, InputErrors
+from refersion_dagster.actions.planning.input_files import Row
+from refersion_dagster.actions.planning.preflight import AmountLimits, preflight
+from refersion_dagster.actions.planning.validation import read_items
+from refersion_dagster.warehouse import Session
+
+# Outcomes after which an item is sent again only when the run says so.
+ANSWERED_NO = (Outcome.REFUSED, Outcome.NOT_CHANGED)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asks for.
+
+    Args:
+        rows: the items as they were given.
+        limits: what may be sent at most.
+        check_warehouse: hold ids, statuses and currencies against the warehouse.
+        repeats: equal items without keys are each meant.
+        again: send what Refersion refused or left unchanged before once more.
+        batch_size: items in one call, at most; the operation's own limit holds too.
+    """
+
+    endpoint: Endpoint
+    rows: Sequence[Row]
+    asking: RequestContext
+    limits: AmountLimits
+    check_warehouse: bool = True
+    repeats: bool = False
+    again: bool = False
+    batch_size: int = MOST_IN_A_CALL
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would send.
+
+    Args:
+        calls: items of each call, in order.
+        earlier: what the journal has of items, by key.
+        done: items that were done before and are not sent.
+        declined: items that Refersion refused or left unchanged before and that are not sent.
+        open: items of which it is not known whether they were done, and that are not sent.
+        stakes: commission that is moved, without signs, by currency.
+        net: the same with signs: below 0 is taken back.
+        unpriced: items of which the commission is not known, so that the limit does not hold for them.
+    """
+
+    endpoint: Endpoint
+    asking: RequestContext
+    calls: tuple[tuple[PlannedItem, ...], ...]
+    earlier: Mapping[str, Entry]
+    done: tuple[PlannedItem, ...]
+    declined: tuple[PlannedItem, ...]
+    open: tuple[PlannedItem, ...]
+    stakes: Mapping[str, Decimal]
+    net: Mapping[str, Decimal]
+    unpriced: int
+
+    @property
+    def to_send(self) -> int:
+        return sum(map(len, self.calls))
+
+
+def make_plan(order: Order, session: Session) -> Plan:
+    """Checks everything and says what would be sent. Raises Mistakes, with all of them."""
+    endpoint = order.endpoint
+    if not order.rows:
+        raise InputErrors([InputError(None, "There is nothing to send: give items or a file that holds some.")])
+    asked, mistakes = read_items(endpoint, order.rows, purpose=order.asking.purpose, repeats=order.repeats)
+    earlier = {entry.key: entry for entry in Journal(session).entries(endpoint.name)}
+    sorted_out: dict[str, list[PlannedItem]] = {"done": [], "declined": [], "open": [], "send": []}
+    for one in asked:
+        entry = earlier.get(one.key)
+        if entry and entry.digest != one.digest:
+            mistakes.append(
+                InputError(
+                    one.place,
+                    f"key {one.key!r} stands for another item since {entry.intended_at:%Y-%m-%d}: {entry.request}; "
+                    "a key stands for one item for ever",
+                )
+            )
+        elif entry and entry.outcome in OPEN:
+            sorted_out["open"].append(one)
+        elif entry and entry.outcome is Outcome.DONE:
+            sorted_out["done"].append(one)
+        elif entry and entry.outcome in ANSWERED_NO and not order.again:
+            sorted_out["declined"].append(one)
+        else:
+            sorted_out["send"].append(one)
+    verdict = preflight(endpoint, sorted_out["send"], session, order.limits, strictly=order.check_warehouse)
+    if mistakes or verdict.mistakes:
+        place = {row.place: at for at, row in enumerate(order.rows)}
+        found = sorted([*mistakes, *verdict.mistakes], key=lambda one: place.get(one.place or "", -1))
+        raise InputErrors(found)
+    return Plan(
+        endpoint,
+        order.asking,
+        tuple(_calls(endpoint, sorted_out["send"], order.batch_size)),
+        earlier,
+        tuple(sorted_out["done"]),
+        tuple(sorted_out["declined"]),
+        tuple(sorted_out["open"]),
+        verdict.stakes,
+        verdict.net,
+        verdict.unpriced,
+    )
+
+
+def _calls(endpoint: Endpoint, asked: Sequence[PlannedItem], batch_size: int) -> list[tuple[PlannedItem, ...]]:
+    """Items in calls: those that share what a call can say once, in the order given."""
+    groups: dict[tuple[object, ...], list[PlannedItem]] = {}
+    for one in asked:
+        content = one.item.content()
+        groups.setdefault(tuple(content[name] for name in endpoint.same), []).append(one)
+    most = min(endpoint.together, batch_size)
+    return [tuple(group[at : at + most]) for group in groups.values() for at in range(0, len(group), most)]

@@ -1,0 +1,291 @@
+"""Items held against the warehouse before anything is sent: do ids exist, can a conversion change, is it too much?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from sqlglot import exp
+
+from refersion_dagster.actions.operations.catalog import (
+    AmountAtRisk,
+    Endpoint,
+    Precondition,
+)
+from refersion_dagster.actions.operations.item_key import PlannedItem
+from refersion_dagster.actions.planning.input_errors import InputError
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.rounding import grouped
+from refersion_dagster.warehouse import SUMMARIES, Session, UndefinedTable
+
+# Values in one IN (…).
+AT_ONCE = 500
+REGARDLESS = "or set check_warehouse to false"
+
+
+@dataclass(frozen=True)
+class AmountLimits:
+    """What a run may do at most, unless it is raised on purpose.
+
+    Args:
+        items: items that are sent.
+        commission: the sum of commissions moved, without their signs, in each currency.
+    """
+
+    items: int
+    commission: Decimal
+
+
+@dataclass
+class PreflightResult:
+    """What the warehouse says.
+
+    Args:
+        mistakes: everything that speaks against sending.
+        stakes: commission that the items move, without signs, by currency.
+        net: the same with signs: below 0 is taken back.
+        unpriced: items of which the warehouse does not know the commission, so that the limit does not hold for them.
+    """
+
+    mistakes: list[InputError] = field(default_factory=list)
+    stakes: dict[str, Decimal] = field(default_factory=dict)
+    net: dict[str, Decimal] = field(default_factory=dict)
+    unpriced: int = 0
+
+
+def preflight(
+    endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session, limits: AmountLimits, *, strictly: bool
+) -> PreflightResult:
+    """Holds items that are about to be sent against the warehouse and the limits.
+
+    Args:
+        strictly: ids, statuses and currencies have to be those of the warehouse; if not, only repetitions and limits
+            are looked at.
+    """
+    verdict = PreflightResult()
+    if not asked:
+        return verdict
+    if strictly:
+        for name, holds in endpoint.holds.items():
+            given = [(one, value) for one in asked if (value := one.item.content().get(name)) is not None]
+            if given:
+                verdict.mistakes += CHECKS[holds](session, name, given)
+    verdict.mistakes += _sent_before(endpoint, asked, session)
+    moved, verdict.unpriced = _moved(endpoint, asked, session)
+    verdict.stakes = _in_order(_sums((currency, abs(commission)) for currency, commission in moved), session)
+    verdict.net = _in_order(_sums(moved), session)
+    verdict.mistakes += _beyond(limits, len(asked), verdict.stakes)
+    return verdict
+
+
+Given = Sequence[tuple[PlannedItem, Any]]
+
+
+def _rows(session: Session, table: str, columns: str, column: exp.Expr, values: Iterable[str]) -> list[Any]:
+    """Rows of a raw table of which a column holds one of the values. Raises UndefinedTable."""
+    wanted = sorted(set(values))
+    rows: list[Any] = []
+    for at in range(0, len(wanted), AT_ONCE):
+        literals = [exp.Literal.string(value) for value in wanted[at : at + AT_ONCE]]
+        query = exp.select(*columns.split(", ")).from_(f"{DATASET}.{table}").where(column.copy().isin(*literals))
+        rows += session.query(query)
+    return rows
+
+
+def rows_of_any(
+    session: Session, tables: Sequence[str], columns: str, column: exp.Expr, values: Iterable[str]
+) -> list[Any] | None:
+    """The same of several tables that may say it; None where there is none of them."""
+    values = list(values)
+    found: list[Any] | None = None
+    for table in tables:
+        try:
+            found = (found or []) + _rows(session, table, columns, column, values)
+        except UndefinedTable:
+            continue
+    return found
+
+
+def _never_loaded(name: str, table: str) -> list[InputError]:
+    return [
+        InputError(
+            None, f"{name} cannot be checked, as refersion/{table} was never loaded: materialise it, {REGARDLESS}."
+        )
+    ]
+
+
+def _exists(tables: Sequence[str], column: str, what: str) -> Callable[[Session, str, Given], list[InputError]]:
+    def checked(session: Session, name: str, given: Given) -> list[InputError]:
+        rows = rows_of_any(session, tables, column, exp.column(column), (str(value) for _, value in given))
+        if rows is None:
+            return _never_loaded(name, tables[0])
+        known = {value for (value,) in rows}
+        return [
+            InputError(one.place, f"{name} {value} is no {what} in the warehouse; refresh it, {REGARDLESS}")
+            for one, value in given
+            if str(value) not in known
+        ]
+
+    return checked
+
+
+def _offers(session: Session, name: str, given: Given) -> list[InputError]:
+    """Offers come through GraphQL; without it, those that affiliates are in are known."""
+    wanted = [str(value) for _, value in given]
+    of_affiliates = rows_of_any(
+        session, ("affiliate_get", "affiliate_list"), "offer_id", exp.column("offer_id"), wanted
+    )
+    offers = rows_of_any(session, ("offers",), "id", exp.column("id"), wanted)
+    if offers is None and of_affiliates is None:
+        return _never_loaded(name, "offers")
+    known = {value for (value,) in [*(offers or []), *(of_affiliates or [])]}
+    return [
+        InputError(one.place, f"{name} {value} is no offer in the warehouse; refresh it, {REGARDLESS}")
+        for one, value in given
+        if str(value) not in known
+    ]
+
+
+def _pending(session: Session, name: str, given: Given) -> list[InputError]:
+    """Merchants can change pending conversions only (documented)."""
+    wanted = (str(value) for _, value in given)
+    rows = rows_of_any(session, ("conversions",), "id, status, vanished_at", exp.column("id"), wanted)
+    if rows is None:
+        return _never_loaded(name, "conversions")
+    known = {id_: "gone from Refersion" if vanished else status for id_, status, vanished in rows}
+    mistakes = []
+    for one, value in given:
+        if str(value) not in known:
+            mistakes.append(
+                InputError(one.place, f"{name} {value} is no conversion in the warehouse; refresh it, {REGARDLESS}")
+            )
+        elif (status := known[str(value)]) not in ("PENDING", None):
+            mistakes.append(
+                InputError(one.place, f"{name} {value} is {status}, and only pending conversions can be changed")
+            )
+    return mistakes
+
+
+def _emails(session: Session, name: str, given: Given) -> list[InputError]:
+    emails = {str(value).casefold() for _, value in given}
+    lower = exp.func("lower", exp.column("email"))
+    by_number = rows_of_any(session, ("affiliates", "affiliate_get"), "id, email", lower, emails)
+    by_code = rows_of_any(session, ("affiliate_list",), "id, email", lower, emails)
+    if by_number is None and by_code is None:
+        return _never_loaded(name, "affiliate_list")
+    numbers = {email.casefold(): number for number, email in by_number or []}
+    listed = {email.casefold() for _, email in by_code or []}
+    mistakes = []
+    for one, value in given:
+        email, own = str(value).casefold(), one.item.content().get("affiliate_id")
+        holder = numbers.get(email)
+        if (own is None and (holder or email in listed)) or (own is not None and holder not in (None, str(own))):
+            who = f"affiliate {holder}" if holder else "an affiliate"
+            mistakes.append(InputError(one.place, f"{name} {value} is that of {who} already"))
+    return mistakes
+
+
+def _currencies(session: Session, name: str, given: Given) -> list[InputError]:
+    known: set[str] = set()
+    for table in ("conversions", "payments", "conversion_totals"):
+        try:
+            rows = session.query(f"SELECT DISTINCT currency FROM {DATASET}.{table} WHERE currency IS NOT NULL")  # noqa: S608
+        except UndefinedTable:
+            continue
+        known |= {currency for (currency,) in rows}
+    if not known:
+        return _never_loaded(name, "conversions")
+    return [
+        InputError(
+            one.place,
+            f"{name} {value} is none that the account has had ({', '.join(sorted(known))}); correct it, {REGARDLESS}",
+        )
+        for one, value in given
+        if value not in known
+    ]
+
+
+CHECKS: dict[Precondition, Callable[[Session, str, Given], list[InputError]]] = {
+    Precondition.AFFILIATE_ID: _exists(("affiliate_get", "affiliates"), "id", "affiliate"),
+    Precondition.AFFILIATE_CODE: _exists(("affiliate_get",), "affiliate_code", "affiliate's code"),
+    Precondition.NEW_EMAIL: _emails,
+    Precondition.PENDING_CONVERSION: _pending,
+    Precondition.ORDER_ID: _exists(("conversions",), "order_id", "order"),
+    Precondition.OFFER_ID: _offers,
+    Precondition.CURRENCY: _currencies,
+}
+
+
+def _sent_before(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -> list[InputError]:
+    """Credits that Refersion has already, by the reference in their notes: a journal can be lost with its warehouse."""
+    if "notes" not in endpoint.item.model_fields:
+        return []
+    try:
+        rows = session.query(
+            f"SELECT id, notes FROM {DATASET}.conversions WHERE notes LIKE '%[ref %' AND vanished_at IS NULL"  # noqa: S608
+        )
+    except UndefinedTable:
+        return []
+    mistakes = []
+    for one in asked:
+        if made := [id_ for id_, notes in rows if one.reference in notes]:
+            mistakes.append(
+                InputError(
+                    one.place,
+                    f"was sent before: conversion {made[0]} has its reference {one.reference}. If it is meant again, "
+                    "give it a key of its own, or the run another purpose",
+                )
+            )
+    return mistakes
+
+
+def _moved(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -> tuple[list[tuple[str, Decimal]], int]:
+    """Commission moved, each with its currency and sign, and how many items have none that is known."""
+    if endpoint.stake is AmountAtRisk.NONE:
+        return [], 0
+    if endpoint.stake is AmountAtRisk.OWN:
+        return [(content["currency"], content["commission"]) for content in (one.item.content() for one in asked)], 0
+    name, column = ("conversion_id", "id") if endpoint.stake is AmountAtRisk.CONVERSION else ("order_id", "order_id")
+    wanted = [str(one.item.content()[name]) for one in asked]
+    columns = f"{column}, currency, commission_total"
+    rows = rows_of_any(session, ("conversions",), columns, exp.column(column), wanted) or []
+    # An order's cancellations are not at stake a second time.
+    counts = [row for row in rows if endpoint.stake is AmountAtRisk.CONVERSION or row[2] > 0]
+    unpriced = len(set(wanted) - {id_ for id_, _, _ in rows})
+    return [(currency, commission) for _, currency, commission in counts], unpriced
+
+
+def _sums(moved: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for currency, commission in moved:
+        sums[currency] += commission
+    return dict(sums)
+
+
+def _in_order(stakes: dict[str, Decimal], session: Session) -> dict[str, Decimal]:
+    """By the currencies' places in every list, the account's own first; by name where summaries tell none."""
+    places: dict[str, int] = {}
+    if "place" in dict(session.columns(SUMMARIES, "currencies")):
+        places = dict(session.query(f"SELECT currency, place FROM {SUMMARIES}.currencies"))  # noqa: S608 - our name
+    return {name: stakes[name] for name in sorted(stakes, key=lambda name: (places.get(name, len(places) + 1), name))}
+
+
+def _beyond(limits: AmountLimits, count: int, stakes: dict[str, Decimal]) -> list[InputError]:
+    mistakes = []
+    if count > limits.items:
+        mistakes.append(
+            InputError(None, f"There are {count} items to send, and max_items is {limits.items}; raise it on purpose.")
+        )
+    for currency, amount in stakes.items():
+        if amount > limits.commission:
+            mistakes.append(
+                InputError(
+                    None,
+                    f"They move {grouped(amount)} {currency} of commission, and max_commission is "
+                    f"{grouped(limits.commission)}; raise it on purpose.",
+                )
+            )
+    return mistakes

@@ -1,0 +1,113 @@
+"""Whom items concern and what they move, in words: a dry run is read by a person, who knows names and not ids."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlglot import exp
+
+from refersion_dagster.actions.operations.catalog import (
+    CONVERSION_CANCEL,
+    AmountAtRisk,
+    Endpoint,
+)
+from refersion_dagster.actions.operations.item_key import PlannedItem
+from refersion_dagster.actions.planning.preflight import rows_of_any
+from refersion_dagster.rounding import grouped
+from refersion_dagster.warehouse import Session
+
+TAKEN_BACK = "taken back"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Commission of one item; below zero it is taken back from the affiliate."""
+
+    amount: Decimal
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{grouped(self.amount)} {self.currency}" + (f" ({TAKEN_BACK})" if self.amount < 0 else "")
+
+
+def recipients(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -> Iterator[str]:
+    """A line for each item that concerns an affiliate: name, id, and the commission that it moves, with its sign."""
+    conversions = _conversions(endpoint, asked, session)
+    ids = {one.key: _affiliate_id(one, conversions[one.key]) for one in asked}
+    by_code = _ids_by_code(asked, session)
+    names = _names({id_ for id_ in (*ids.values(), *by_code.values()) if id_}, session)
+    for one in asked:
+        content = one.item.content()
+        id_ = ids[one.key] or by_code.get(str(content.get("affiliate_code")))
+        if id_:
+            who = f"{names.get(id_, '(no name)')} ({id_})"
+        elif {"first_name", "last_name"} <= content.keys():
+            who = f"{content['first_name']} {content['last_name']} (new)"
+        else:
+            continue
+        moved = ", ".join(map(str, _moved(endpoint, one, conversions[one.key])))
+        yield f"{one.place}: {who}" + (f": {moved}" if moved else "")
+
+
+@dataclass(frozen=True)
+class _Conversion:
+    affiliate_id: str | None
+    currency: str
+    commission: Decimal
+
+
+def _conversions(
+    endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session
+) -> defaultdict[str, list[_Conversion]]:
+    """The conversions that items are about, by the item's key; of an order those that brought commission."""
+    found: defaultdict[str, list[_Conversion]] = defaultdict(list)
+    if endpoint.stake not in (AmountAtRisk.CONVERSION, AmountAtRisk.ORDER):
+        return found
+    name, column = ("conversion_id", "id") if endpoint.stake is AmountAtRisk.CONVERSION else ("order_id", "order_id")
+    keys: defaultdict[str, list[str]] = defaultdict(list)
+    for one in asked:
+        keys[str(one.item.content()[name])].append(one.key)
+    columns = f"{column}, affiliate_id, affiliate__id, currency, commission_total"
+    for value, own_id, object_id, currency, commission in (
+        rows_of_any(session, ("conversions",), columns, exp.column(column), keys) or []
+    ):
+        if endpoint.stake is AmountAtRisk.CONVERSION or commission > 0:
+            for key in keys[value]:
+                found[key].append(_Conversion(own_id or object_id, currency, commission))
+    return found
+
+
+def _affiliate_id(one: PlannedItem, conversions: Sequence[_Conversion]) -> str | None:
+    own = one.item.content().get("affiliate_id")
+    if own is not None:
+        return str(own)
+    return next((row.affiliate_id for row in conversions if row.affiliate_id), None)
+
+
+def _ids_by_code(asked: Sequence[PlannedItem], session: Session) -> dict[str, str]:
+    codes = {str(code) for one in asked if (code := one.item.content().get("affiliate_code"))}
+    found = rows_of_any(session, ("affiliate_get",), "affiliate_code, id", exp.column("affiliate_code"), codes)
+    return dict(found or [])
+
+
+def _names(ids: Iterable[str], session: Session) -> dict[str, str]:
+    tables = ("affiliates", "affiliate_get")
+    found = rows_of_any(session, tables, "id, first_name, last_name", exp.column("id"), ids) or []
+    names = {id_: " ".join(f"{first or ''} {last or ''}".split()) for id_, first, last in found}
+    return {id_: name for id_, name in names.items() if name}
+
+
+def _moved(endpoint: Endpoint, one: PlannedItem, conversions: Sequence[_Conversion]) -> Iterator[Moved]:
+    content = one.item.content()
+    if endpoint.stake is AmountAtRisk.OWN:
+        yield Moved(content["commission"], content["currency"])
+        return
+    sign = -1 if endpoint is CONVERSION_CANCEL else 1
+    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for row in conversions:
+        sums[row.currency] += sign * row.commission
+    for currency, amount in sums.items():
+        yield Moved(amount, currency)

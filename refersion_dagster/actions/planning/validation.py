@@ -1,0 +1,113 @@
+"""Items checked whole, before anything is sent: values, repetitions and keys. The warehouse has its say in known.py."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from refersion_dagster.actions.operations.catalog import Endpoint
+from refersion_dagster.actions.operations.item_key import PlannedItem, derived_key
+from refersion_dagster.actions.operations.requests import Item
+from refersion_dagster.actions.planning.input_errors import InputError
+from refersion_dagster.actions.planning.input_files import Row
+
+# Pydantic's words for what our own rules do not say.
+WORDS = {
+    "missing": "is missing",
+    "extra_forbidden": "is no field of this operation",
+    "string_type": "has to be a text",
+    "string_too_short": "must not be empty",
+    "string_unicode": "holds a character that cannot be sent",
+}
+
+
+def read_items(
+    endpoint: Endpoint, rows: Sequence[Row], *, purpose: str, repeats: bool
+) -> tuple[list[PlannedItem], list[InputError]]:
+    """Rows as items with their keys, and everything that is wrong with them.
+
+    Args:
+        purpose: part of derived keys; see asked.derived_key.
+        repeats: whether equal items without keys of their own are meant to be sent each.
+    """
+    asked: list[PlannedItem] = []
+    mistakes: list[InputError] = []
+    of_content: dict[str, list[str]] = {}
+    for row in rows:
+        try:
+            item = endpoint.item.model_validate(dict(row.values))
+        except ValidationError as error:
+            mistakes += [InputError(row.place, _words(row, one)) for one in error.errors(include_url=False)]
+            continue
+        plain = derived_key(endpoint.name, item, purpose, 1)
+        before = of_content.setdefault(plain, [])
+        before.append(row.place)
+        if row.key is None and len(before) > 1 and endpoint.subject is None and not repeats:
+            mistakes.append(
+                InputError(
+                    row.place,
+                    f"is the same as {before[0]}. If both are meant, give each a key of its own, or set repeats.",
+                )
+            )
+        key = row.key or derived_key(endpoint.name, item, purpose, len(before))
+        asked.append(PlannedItem(endpoint.name, item, key, row.place))
+    mistakes += _same_subject(endpoint, asked) + _same_key(rows)
+    order = {row.place: at for at, row in enumerate(rows)}
+    return asked, sorted(mistakes, key=lambda mistake: order.get(mistake.place or "", -1))
+
+
+def _words(row: Row, error: Any) -> str:
+    """One of pydantic's errors in our words. Values of secrets are never shown."""
+    field = ".".join(str(part) if isinstance(part, str) else f"number {part + 1}" for part in error["loc"])
+    kind = error["type"]
+    if kind == "value_error":
+        said = str(error["ctx"]["error"])
+    elif kind == "literal_error":
+        said = f"has to be {error['ctx']['expected'].replace(chr(39), '')}"
+    else:
+        said = WORDS.get(kind) or error["msg"]
+    if not field:
+        return said
+    value = row.values.get(field)
+    shown = f" ({value!r})" if field in row.values and field != "password" and kind != "extra_forbidden" else ""
+    return f"{field}{shown} {said}" if len(shown) < 120 else f"{field} {said}"
+
+
+def subject(endpoint: Endpoint, item: Item) -> str | None:
+    """What an item is about, for finding two about the same; capitals make no difference."""
+    if endpoint.subject is None:
+        return None
+    content = item.content()
+    named = [content.get(name) for name in endpoint.subject]
+    if None in named:
+        return None
+    return ", ".join(f"{name} {value}" for name, value in zip(endpoint.subject, named, strict=True)).casefold()
+
+
+def _same_subject(endpoint: Endpoint, asked: Sequence[PlannedItem]) -> list[InputError]:
+    first: dict[str, str] = {}
+    mistakes = []
+    for one in asked:
+        about = subject(endpoint, one.item)
+        if about is None:
+            continue
+        if about in first:
+            mistakes.append(InputError(one.place, f"{about} is in {first[about]} already; a run may name it once"))
+        first.setdefault(about, one.place)
+    return mistakes
+
+
+def _same_key(rows: Sequence[Row]) -> list[InputError]:
+    counts = Counter(row.key for row in rows if row.key is not None)
+    seen: dict[str, str] = {}
+    mistakes = []
+    for row in rows:
+        if row.key is None or counts[row.key] == 1:
+            continue
+        if row.key in seen:
+            mistakes.append(InputError(row.place, f"key {row.key!r} is that of {seen[row.key]} already"))
+        seen.setdefault(row.key, row.place)
+    return mistakes

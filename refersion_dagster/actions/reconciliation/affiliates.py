@@ -1,0 +1,65 @@
+"""What Refersion's affiliates say about an open item."""
+
+from __future__ import annotations
+
+from refersion_dagster.actions.reconciliation.evidence import (
+    Evidence,
+    Inquiry,
+    Verdict,
+)
+from refersion_dagster.refersion.errors import RequestRefused
+
+
+def new_affiliate(inquiry: Inquiry) -> Evidence:
+    """A new affiliate: by the e-mail, which no two have."""
+    email = inquiry.asked["email"]
+    try:
+        answer = inquiry.account.rest.call("/affiliate/search", {"keyword": email})
+    except RequestRefused as refusal:
+        if "could not find" not in (refusal.said or "").lower():
+            raise
+        answer = {"results": []}
+    found = [row for row in answer["results"] if str(row.get("email", "")).casefold() == email.casefold()]
+    if not found:
+        return Evidence(Verdict.NOT_FOUND, f"No affiliate has the e-mail {email}.")
+    rows = [{name: str(row.get(name)) for name in ("id", "status", "first_name", "last_name")} for row in found]
+    return Evidence(
+        Verdict.DONE, f"There is an affiliate with the e-mail {email}.", rows, {"affiliate_code": str(found[0]["id"])}
+    )
+
+
+def affiliate_status(inquiry: Inquiry) -> Evidence:
+    """A change of status: by the status that the affiliate has now."""
+    number, wanted = inquiry.asked["affiliate_id"], inquiry.asked["status"]
+    status = inquiry.account.rest.call("/affiliate/get", {"id": number}).get("status")
+    verdict = Verdict.DONE if status == wanted else Verdict.NOT_FOUND
+    return Evidence(verdict, f"Affiliate {number} is {status}; asked for was {wanted}.")
+
+
+def affiliate_details(inquiry: Inquiry) -> Evidence:
+    """An edit: by the details that can be read, which not all are that can be set."""
+    asked = inquiry.asked
+    details = inquiry.account.rest.call("/affiliate/get", {"id": asked["affiliate_id"]})
+    readable = {"company": "company_name", "offer_id": "offer_id"} | {
+        name: name for name in ("first_name", "last_name", "email")
+    }
+    wanted = {name: str(value) for name, value in asked.items() if name in readable}
+    if not wanted:
+        return Evidence(
+            Verdict.CANNOT_TELL, f"Refersion's API shows none of what was to be set; look at affiliate "
+            f"{asked['affiliate_id']} in Refersion."
+        )  # fmt: skip
+    other = {name: value for name, value in wanted.items() if str(details.get(readable[name])) != value}
+    if other:
+        now = ", ".join(f"{name} is {details.get(readable[name])!r}, not {value!r}" for name, value in other.items())
+        return Evidence(Verdict.NOT_FOUND, f"Of affiliate {asked['affiliate_id']}, {now}.")
+    return Evidence(Verdict.LIKELY, f"Affiliate {asked['affiliate_id']} has what was asked for: {', '.join(wanted)}.")
+
+
+def cannot_be_asked(_inquiry: Inquiry) -> Evidence:
+    """Triggers and rates of articles: a person has to look."""
+    return Evidence(
+        Verdict.CANNOT_TELL,
+        "Refersion's API shows neither triggers nor rates of articles; look at the affiliate or the offer in "
+        "Refersion.",
+    )

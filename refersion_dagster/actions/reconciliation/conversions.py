@@ -1,0 +1,188 @@
+"""What Refersion's conversions say about an open item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from refersion_dagster.actions.operations.item_key import reference
+from refersion_dagster.actions.reconciliation.evidence import (
+    BEFORE,
+    Evidence,
+    Inquiry,
+    Verdict,
+)
+from refersion_dagster.refersion.api.client import RefersionClient
+from refersion_dagster.refersion.extract.entity_reader import EntityReader
+from refersion_dagster.refersion.extract.stats import TableReport
+from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder
+from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, CONVERSIONS
+from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
+from refersion_dagster.refersion.windows import Window, whole_second
+
+# What a lost call did, it did within this time.
+AFTER = timedelta(days=1)
+# "Changes may take a couple of minutes to appear" (documented).
+MAY_STILL_APPEAR = timedelta(minutes=10)
+
+SHOWN = ("id", "created", "status", "type", "order_id", "commission_total", "currency", "notes")
+
+
+def credit(inquiry: Inquiry) -> Evidence:
+    """A manual credit: by the reference in its notes, else by affiliate, amount and currency."""
+    asked = inquiry.asked
+    if not inquiry.account.credentials.has_graphql:
+        return _credit_by_totals(inquiry)
+    rows = _made_since(inquiry)
+    if sure := _with_reference(inquiry, rows):
+        return sure
+    alike = [
+        row
+        for row in rows
+        if _affiliate(row) == str(asked["affiliate_id"])
+        and row["commission_total"] == Decimal(asked["commission"])
+        and row["currency"] == asked["currency"]
+        and "MANUAL_CREDIT" in (row["type"] or "MANUAL_CREDIT")
+        and row["id"] not in inquiry.accounted_for
+        and "[ref " not in (row["notes"] or "")
+    ]
+    of = f"a credit of {asked['commission']} {asked['currency']} to affiliate {asked['affiliate_id']}"
+    return _likely(inquiry, alike, of)
+
+
+def _credit_by_totals(inquiry: Inquiry) -> Evidence:
+    """Without a GraphQL token there are sums alone."""
+    asked = inquiry.asked
+    answer = inquiry.account.rest.call(
+        "/conversion/totals",
+        {
+            "status": list(CONVERSION_STATUSES),
+            "type": ["MANUAL_CREDIT_BY_CLIENT"],
+            "affiliate_id": asked["affiliate_id"],
+            "created_from": f"{inquiry.since:%Y-%m-%d %H:%M:%S}",
+        },
+    )
+    known = [
+        entry
+        for entry in inquiry.others
+        if entry.endpoint == inquiry.entry.endpoint
+        and entry.request.get("affiliate_id") == asked["affiliate_id"]
+        and "conversion_id" in entry.found
+        and (entry.refersion_time or entry.intended_at) >= inquiry.since
+    ]
+    return Evidence(
+        Verdict.CANNOT_TELL,
+        f"Since {_time(inquiry.since)} Refersion counts {_figure(answer, 'conversions_count')} manual credits to "
+        f"affiliate {asked['affiliate_id']}, {_figure(answer, 'commission_total')} {answer.get('currency')} in all "
+        f"(other currencies may be left out); this journal knows of {len(known)} of them. With REFERSION_GRAPHQL_TOKEN "
+        "they are shown one by one.",
+    )
+
+
+def _figure(answer: Mapping[str, Any], name: str) -> str:
+    """Totals come with stray commas (seen)."""
+    return str(answer.get(name)).strip(", ")
+
+
+def order_credit(inquiry: Inquiry) -> Evidence:
+    """An order credited by hand: by the reference in its notes, else by order and affiliate."""
+    asked = inquiry.asked
+    rows = _made_since(inquiry)
+    if sure := _with_reference(inquiry, rows):
+        return sure
+    alike = [
+        row
+        for row in rows
+        if row["order_id"] == asked["order_id"]
+        and _affiliate(row) == str(asked["affiliate_id"])
+        and row["id"] not in inquiry.accounted_for
+    ]
+    return _likely(inquiry, alike, f"a conversion of order {asked['order_id']} for affiliate {asked['affiliate_id']}")
+
+
+def cancellation(inquiry: Inquiry) -> Evidence:
+    """A cancellation: by its order. The shop's own cancellation looks the same, so it is never certain."""
+    asked = inquiry.asked
+    alike = [
+        row
+        for row in _made_since(inquiry)
+        if row["order_id"] == asked["order_id"]
+        and (row["total"] < 0 or (row["type"] or "").startswith("CANCELLATION_"))
+        and row["id"] not in inquiry.accounted_for
+    ]
+    return _likely(inquiry, alike, f"a cancellation of order {asked['order_id']}")
+
+
+def conversion_status(inquiry: Inquiry) -> Evidence:
+    """A change of status: by the status that the conversion has now."""
+    number, wanted = str(inquiry.asked["conversion_id"]), inquiry.asked["status"]
+    made = inquiry.created(number)
+    if made is None:
+        return Evidence(
+            Verdict.CANNOT_TELL,
+            f"Conversion {number} is not in the warehouse, and Refersion gives conversions by time alone; refresh, "
+            "then look again.",
+        )
+    second = whole_second(made)
+    rows = [row for row in _read(inquiry.account, Window(second, second + timedelta(seconds=1))) if row["id"] == number]
+    if not rows:
+        return Evidence(Verdict.CANNOT_TELL, f"Conversion {number} is gone from Refersion.")
+    status = rows[0]["status"]
+    verdict = Verdict.DONE if status == wanted else Verdict.NOT_FOUND
+    return Evidence(verdict, f"Conversion {number} is {status}; asked for was {wanted}.", _shown(rows))
+
+
+def _made_since(inquiry: Inquiry) -> list[dict[str, Any]]:
+    """Conversions made since the item was about to be sent, within a day."""
+    start = whole_second(inquiry.since)
+    return _read(inquiry.account, Window(start, start + BEFORE + AFTER))
+
+
+def _read(account: RefersionClient, window: Window) -> list[dict[str, Any]]:
+    """Conversions of a window, straight from Refersion, without customers' personal values."""
+    client = account.graphql
+    selection = client.select(CONVERSIONS)
+    privacy = Privacy(PersonalData.DROP, "")
+    builder = ArrowTableBuilder(CONVERSIONS, read_at=datetime.now(UTC), privacy=privacy, extras=selection.extras)
+    batches = EntityReader(client, selection, builder, TableReport()).read([window])
+    return [row for batch in batches for table in batch.tables for row in table.to_pylist()]
+
+
+def _affiliate(row: Mapping[str, Any]) -> str | None:
+    return row["affiliate_id"] or row["affiliate__id"]
+
+
+def _with_reference(inquiry: Inquiry, rows: Iterable[Mapping[str, Any]]) -> Evidence | None:
+    wanted = reference(inquiry.entry.endpoint, inquiry.entry.key)
+    found = [row for row in rows if wanted in (row["notes"] or "")]
+    if not found:
+        return None
+    return Evidence(
+        Verdict.DONE,
+        f"Refersion has it: the notes of conversion {found[0]['id']} hold its reference {wanted}.",
+        _shown(found),
+        {"conversion_id": found[0]["id"]},
+    )
+
+
+def _likely(inquiry: Inquiry, alike: list[dict[str, Any]], what: str) -> Evidence:
+    since = f"since {_time(inquiry.since)}"
+    if alike:
+        count = "one" if len(alike) == 1 else f"{len(alike)} of them"
+        found = {"conversion_id": alike[0]["id"]} if len(alike) == 1 else {}
+        words = f"Looked for {what} {since} that no other item accounts for: there is {count}, without a reference."
+        return Evidence(Verdict.LIKELY, words, _shown(alike), found)
+    words = f"Looked for {what} {since}: there is none."
+    if datetime.now(UTC) - inquiry.entry.intended_at < MAY_STILL_APPEAR:
+        words += " It may take some minutes to appear; look again later."
+    return Evidence(Verdict.NOT_FOUND, words)
+
+
+def _shown(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    return [{name: "" if row.get(name) is None else str(row[name]) for name in SHOWN} for row in rows]
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,125 @@
+"""Settling an item whose answer was lost: a person decides, with what Refersion says before their eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from refersion_dagster.actions.journal.journal import Entry, Journal
+from refersion_dagster.actions.journal.result_tables import load_results
+from refersion_dagster.actions.operations.outcomes import (
+    OPEN,
+    Outcome,
+    Result,
+)
+from refersion_dagster.actions.reconciliation import affiliates, conversions
+from refersion_dagster.actions.reconciliation.evidence import (
+    Evidence,
+    Inquiry,
+    Verdict,
+)
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.warehouse import Session, UndefinedTable
+
+# How Refersion is asked about an item of each operation.
+LOOKS: dict[str, Callable[[Inquiry], Evidence]] = {
+    "affiliate_new": affiliates.new_affiliate,
+    "affiliate_status_change": affiliates.affiliate_status,
+    "affiliate_edit": affiliates.affiliate_details,
+    "affiliate_trigger": affiliates.cannot_be_asked,
+    "trigger_delete": affiliates.cannot_be_asked,
+    "conversion_manual_credit": conversions.credit,
+    "conversion_manual_credit_order_id": conversions.order_credit,
+    "conversion_status_change": conversions.conversion_status,
+    "conversion_cancel": conversions.cancellation,
+    "new_sku_commission": affiliates.cannot_be_asked,
+}
+
+
+class CannotSettle(Exception):
+    """Something keeps an item from being settled: which, why, and what to do."""
+
+
+@contextmanager
+def open_journal(warehouse: Warehouse, tell: Callable[[str], None]) -> Iterator[tuple[Journal, Session]]:
+    """The journal, while nobody else writes; entries of runs that are gone are unknown.
+
+    Raises CannotSettle where there is no warehouse, instead of making one.
+    """
+    if warehouse.destination == "duckdb" and not Path(warehouse.location).exists():
+        raise CannotSettle(
+            f"There is no warehouse {warehouse.location}. REFERSION_DUCKDB_PATH names another, or start this where "
+            "Dagster runs."
+        )
+    with warehouse.writing(tell), warehouse.session() as session:
+        journal = Journal(session)
+        try:
+            journal.give_up_pending()
+        except UndefinedTable:
+            tell("Nothing was ever sent from this warehouse.")
+        yield journal, session
+
+
+def one_of(entries: Sequence[Entry], key: str) -> Entry:
+    """The entry of a key, or of the beginning of one. Raises CannotSettle for none and for several."""
+    found = [entry for entry in entries if entry.key == key] or [
+        entry for entry in entries if entry.key.startswith(key)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise CannotSettle(f"The journal has no item with the key {key}; `refersion-dagster actions list --all`.")
+    several = ", ".join(f"{entry.key} ({entry.endpoint})" for entry in found[:5])
+    raise CannotSettle(f"{len(found)} items have keys that begin with {key}: {several}. Give more of it.")
+
+
+def evidence_on(
+    entry: Entry, journal: Journal, session: Session, refersion: RefersionResource, retry_seconds: int = 30
+) -> Evidence:
+    """What Refersion says about an item now. Raises RefersionError where it cannot be asked."""
+
+    def created(conversion_id: str) -> datetime | None:
+        try:
+            rows = session.query(f"SELECT created FROM {DATASET}.conversions WHERE id = $id", id=conversion_id)  # noqa: S608
+        except UndefinedTable:
+            return None
+        return rows[0][0] if rows else None
+
+    others = tuple(other for other in journal.entries() if (other.endpoint, other.key) != (entry.endpoint, entry.key))
+    account = refersion.account(retry_seconds=retry_seconds)
+    try:
+        return LOOKS[entry.endpoint](Inquiry(entry, account, others, created))
+    finally:
+        account.close()
+
+
+def check_decision(entry: Entry, done: bool, evidence: Evidence | None, despite_evidence: bool) -> None:
+    """Raises CannotSettle for an item that is settled already, and for a decision that Refersion's data contradicts."""
+    if entry.outcome not in OPEN:
+        raise CannotSettle(f"{entry.key} needs no settling: it is {entry.outcome}.")
+    if not done and evidence and evidence.verdict in (Verdict.DONE, Verdict.LIKELY) and not despite_evidence:
+        raise CannotSettle(
+            f"{evidence.words} Settled as not done, it would be sent a second time. If it was not this item's doing, "
+            "add --despite-evidence."
+        )
+
+
+def resolve(
+    entry: Entry,
+    journal: Journal,
+    warehouse: Warehouse,
+    *,
+    done: bool,
+    by: str,
+    note: str | None,
+    found: dict[str, str],
+    tell: Callable[[str], None],
+) -> None:
+    """Records the decision, in the journal and in the result table."""
+    outcome = Outcome.DONE if done else Outcome.NOT_DONE
+    message = f"Settled by {by}{f': {note}' if note else ''}"
+    journal.settle(entry, Result(outcome, message, found if done else {}), by)
+    load_results(warehouse, tell)

@@ -1,0 +1,130 @@
+"""What is wrong, found in Dagster's records: runs that failed, checks that failed, and data that are late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster import DagsterEventType
+
+from refersion_dagster.automation.active_runs import is_ours
+from refersion_dagster.ingest.specs import asset_key
+
+# What a person reads first; the rest is behind the link.
+LONGEST_REASON = 600
+# The table whose readings tell how fresh the data are.
+WATCHED = asset_key("conversions")
+
+
+@dataclass(frozen=True)
+class Incident:
+    """Something that a person should know.
+
+    Args:
+        key: the same for the same problem, however often it is found.
+        title: it in a few words.
+        text: what happened and what it means.
+        run_id: the run in which it was found.
+    """
+
+    key: str
+    title: str
+    text: str
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class RunIncidents:
+    """What one run that ended tells: problems, and the keys of problems that are no more."""
+
+    problems: Sequence[Incident]
+    solved: frozenset[str]
+
+
+def incidents_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunIncidents:
+    """What a run that ended tells."""
+    key = f"run {run.job_name}"
+    failing, passing = _checks(instance, run)
+    if run.status != dg.DagsterRunStatus.FAILURE:
+        return RunIncidents(failing, frozenset({key, *passing}))
+    reasons = list(dict.fromkeys(_reasons(instance, run)))
+    # A blocking check fails its run: that is one problem.
+    texts = [problem.text for problem in failing] or reasons or ["No step failed; look at the run."]
+    title = f"{run.job_name} failed" + (f": {failing[0].title}" if failing else "")
+    return RunIncidents([Incident(key, title, "\n\n".join(texts), run.run_id)], frozenset(passing))
+
+
+def _reasons(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
+    """Why steps failed, in the words of the errors themselves."""
+    for entry in instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE):
+        yield f"{entry.step_key or 'step'}: {reason_of(entry)}"
+
+
+def reason_of(entry: dg.EventLogEntry) -> str:
+    """Why a step failed or is tried again, in the words of the error itself."""
+    event, words, error = entry.dagster_event, None, None
+    if event and event.is_step_failure:
+        data = event.step_failure_data.user_failure_data
+        words, error = data.description if data else None, event.step_failure_data.error
+    elif event and event.is_step_up_for_retry:
+        error = event.step_retry_data.error
+    cause = error.cause if error and error.cause else error
+    return _short(words or (cause.message if cause else "") or entry.user_message)
+
+
+def _checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[list[Incident], set[str]]:
+    """Checks of a run that failed with an error, and the keys of those that passed."""
+    failing, passing = [], set()
+    for entry in instance.all_logs(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION):
+        if not (event := entry.dagster_event):
+            continue
+        found = event.asset_check_evaluation_data
+        asset = found.asset_key.to_user_string()
+        key = f"check {found.check_name} of {asset}"
+        if found.passed:
+            passing.add(key)
+        elif found.severity == dg.AssetCheckSeverity.ERROR:
+            rows = found.metadata.get("offending_rows")
+            count = f" ({rows.value} rows)" if rows else ""
+            failing.append(
+                Incident(key, f"{key} failed", f"{key} failed{count}. {_short(found.description or '')}", run.run_id)
+            )
+    return failing, passing
+
+
+def ended_runs(instance: dg.DagsterInstance, after: datetime, limit: int) -> list[tuple[datetime, dg.DagsterRun]]:
+    """Runs of this code location that ended after a moment, the earliest first, and when."""
+    records = instance.get_run_records(
+        dg.RunsFilter(
+            statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
+            updated_after=after,
+        ),
+        limit=limit,
+        order_by="update_timestamp",
+        ascending=True,
+    )
+    return [(record.update_timestamp, record.dagster_run) for record in records if is_ours(record.dagster_run)]
+
+
+def late(instance: dg.DagsterInstance, now: datetime, allowed: timedelta) -> Incident | None:
+    """That conversions were not read for longer than is allowed; nothing before they were read once."""
+    event = instance.get_latest_materialization_event(WATCHED)
+    if event is None:
+        return None
+    read = datetime.fromtimestamp(event.timestamp, UTC)
+    if now - read <= allowed:
+        return None
+    hours = int((now - read) / timedelta(hours=1))
+    return Incident(
+        "late",
+        f"conversions are {hours} hours old",
+        f"Conversions were last read from Refersion at {read:%Y-%m-%d %H:%M} UTC, {hours} hours ago. Figures are as of "
+        "then. Look whether schedules and the daemon are running, and whether runs fail.",
+    )
+
+
+def _short(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} …"

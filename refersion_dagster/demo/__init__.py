@@ -1,0 +1,1 @@
+"""`refersion-dagster demo`: the whole product on a local sandbox."""

@@ -1,0 +1,129 @@
+"""What one watches in `refersion-dagster demo --ui`: the sandbox's days go by, and Dagster follows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import requests
+from rich.console import Console
+
+from refersion_dagster.automation.active_runs import going_on
+from refersion_dagster.demo.environment import keep_clock
+from refersion_dagster.dev import LOCATION_NAME
+from refersion_dagster.sandbox import SandboxServer
+
+DAY = 86_400
+# The clock is moved on by half a day at a time, so that the sensor sees a new day as well as changes within one.
+STEPS_A_DAY = 2
+LOCATION, REPOSITORY = LOCATION_NAME, "__repository__"
+ACTIVITY = "refersion_activity"
+# A sensor looks this often, and the nightly schedule comes round, so that one need not wait for either.
+ACTIVITY_SECONDS, NIGHTLY_CRON = 20, "*/5 * * * *"
+START_SENSOR = """mutation($location: String!, $repository: String!, $sensor: String!) {
+  startSensor(sensorSelector: {
+    repositoryLocationName: $location, repositoryName: $repository, sensorName: $sensor
+  }) { __typename ... on PythonError { message } ... on SensorNotFoundError { message } }
+}"""
+PAGES = {
+    "asset-groups": "every table, from Refersion's to the summaries, and its state",
+    "assets/summaries/commission_by_affiliate": "who drove the sales: preview, columns, lineage, checks",
+    f"locations/{LOCATION}/sensors/{ACTIVITY}": "asks Refersion whether anything changed, and refreshes only then",
+    "automation": "all schedules and sensors, and when each looks next",
+    "runs": "what they started",
+    f"locations/{LOCATION}/jobs/refersion_backfill/partitions": "months to read again",
+}
+
+
+class NotStarted(Exception):
+    """Dagster's web page did not do what was asked of it."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How to watch.
+
+    Args:
+        port: of Dagster's web page.
+        day_seconds: seconds that a day of the sandbox takes.
+    """
+
+    port: int
+    day_seconds: float
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def environment(self) -> Mapping[str, str]:
+        """Settings that let things happen while one watches."""
+        return {
+            "REFERSION_ACTIVITY_SECONDS": str(ACTIVITY_SECONDS),
+            "REFERSION_NIGHTLY_CRON": NIGHTLY_CRON,
+            "REFERSION_DAGSTER_URL": self.url,
+        }
+
+
+@contextmanager
+def watched(sandbox: SandboxServer, folder: Path, watch: Watched, console: Console) -> Iterator[None]:
+    """Meanwhile the sandbox's clock goes on, and once Dagster is up its activity sensor is switched on."""
+    stop = threading.Event()
+    threads = [
+        threading.Thread(target=_go_on, args=(sandbox, folder, watch, stop), name="sandbox-clock"),
+        threading.Thread(target=_begin, args=(watch, console, stop), name="begin-watching"),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _go_on(sandbox: SandboxServer, folder: Path, watch: Watched, stop: threading.Event) -> None:
+    """The clock stands while a run reads: half a day within the seconds of a run is more than any account ever has, and
+    the proof would tell of rows that do not fit the totals.
+    """
+    with dg.DagsterInstance.get() as instance:
+        while not stop.wait(watch.day_seconds / STEPS_A_DAY):
+            while going_on(instance) and not stop.wait(0.5):
+                pass
+            keep_clock(folder, sandbox.advance(seconds=DAY / STEPS_A_DAY))
+
+
+def _begin(watch: Watched, console: Console, stop: threading.Event) -> None:
+    """Waits until Dagster answers, switches the activity sensor on, and says where to look."""
+    while not stop.wait(0.3):
+        try:
+            start_sensor(watch.url, ACTIVITY)
+        except requests.ConnectionError:
+            continue  # not up yet
+        except NotStarted as error:
+            console.print(f"[yellow]![/yellow] The sensor {ACTIVITY} is off: {error} Switch it on in the UI.")
+        break
+    if stop.is_set():
+        return
+    console.print(f"\n[bold]Dagster is at {watch.url}[/bold], and a day goes by every {watch.day_seconds:g} s. Look at")
+    for path, what in PAGES.items():
+        console.print(f"  {watch.url}/{path}\n      {what}", soft_wrap=True, highlight=False)
+    console.print("Ctrl-C stops everything.\n")
+
+
+def start_sensor(url: str, sensor: str) -> None:
+    """Switches a sensor on, as its switch in the UI does.
+
+    Raises requests.ConnectionError where nobody answers, NotStarted where Dagster declines.
+    """
+    variables = {"location": LOCATION, "repository": REPOSITORY, "sensor": sensor}
+    response = requests.post(f"{url}/graphql", json={"query": START_SENSOR, "variables": variables}, timeout=30)
+    answer: dict[str, Any] = response.json() if response.ok else {}
+    started = (answer.get("data") or {}).get("startSensor") or {}
+    if started.get("__typename") != "Sensor":
+        raise NotStarted(started.get("message") or f"the web page answered {response.status_code}.")

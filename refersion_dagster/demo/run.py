@@ -1,0 +1,146 @@
+"""`refersion-dagster demo`: the main job on a local sandbox, from nothing to a table of commissions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+
+from refersion_dagster.demo.environment import (
+    DATABASE,
+    LOG,
+    clear,
+    sandboxed,
+)
+from refersion_dagster.demo.live import Watched, watched
+from refersion_dagster.dev import dagster_dev, take_no_port_in_use
+from refersion_dagster.interrupts import ended_by_interrupt
+from refersion_dagster.report.daily_files import LATEST
+from refersion_dagster.terminal import figure_tables, own_console, total_of, with_id
+
+if TYPE_CHECKING:
+    from refersion_dagster.refresh.summary import Happened
+
+# Shown of each currency.
+TOP = 8
+
+SALES = """
+SELECT currency, affiliate_id, affiliate_name, orders, sales, commission_pending, commission_due, commission_paid
+FROM refersion_summaries.commission_by_affiliate JOIN refersion_summaries.currencies USING (currency)
+ORDER BY place, sales DESC, affiliate_id
+"""
+OWED = """
+SELECT
+  currency, sum(due), sum(due_0_30), sum(due_31_60), sum(due_61_90), sum(due_over_90), sum(credits_not_set_off),
+  sum(pending), sum(accrued)
+FROM refersion_summaries.commission_liability JOIN refersion_summaries.currencies USING (currency)
+GROUP BY currency, place
+ORDER BY place
+"""
+AGES = ("due now", "  0-30 days", "  31-60 days", "  61-90 days", "  over 90 days", "  credits", "pending", "accrued")
+
+
+def run_demo(folder: Path, watch: Watched | None = None) -> int:
+    """Runs the job and prints what came out; returns the exit code.
+
+    Args:
+        watch: go on into Dagster's web page, until it is stopped. Raises PortTaken before anything else is done.
+    """
+    console = own_console()
+    began = time.monotonic()
+    if watch:
+        take_no_port_in_use(watch.port)
+    folder = folder.resolve()
+    clear(folder)
+    console.print("[bold]A local Refersion[/bold] starts: a made-up account with two years of orders.")
+    with ExitStack() as stack:
+        with ended_by_interrupt(lambda: console.print("Stopped before everything was there.")):
+            sandbox = stack.enter_context(sandboxed(folder))
+            happened = _materialise(console)
+        if not happened.succeeded:
+            from refersion_dagster.refresh.summary import show_summary
+
+            show_summary(console, happened, time.monotonic() - began)
+            return 1
+        _show(console, folder / DATABASE, happened)
+        console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{folder / DATABASE}[/bold].")
+        # In one line however long it is, so that it can be copied.
+        console.print(f"The report, for your browser: [bold]{folder / 'reports' / LATEST}[/bold]", soft_wrap=True)
+        if watch:
+            with watched(sandbox, folder, watch, console):
+                return dagster_dev(watch.port, folder, watch.environment(), folder / LOG, end_runs=True)
+    command = "refersion-dagster" if shutil.which("refersion-dagster") else os.path.relpath(sys.argv[0])
+    console.print(
+        f"Next: [bold]{command} demo --ui[/bold] shows it in Dagster, at work; for your own account put its "
+        "keys into .env (REFERSION_PUBLIC_KEY, REFERSION_SECRET_KEY, REFERSION_GRAPHQL_TOKEN), then "
+        f"[bold]{command} dev[/bold]."
+    )
+    return 0
+
+
+def _show(console: Console, database: Path, happened: Happened) -> None:
+    import duckdb
+
+    from refersion_dagster.refresh.summary import show_checks
+
+    # Not sooner: what they bring starts threads, to which an interrupt would come before ended_by_interrupt blocks it.
+    from refersion_dagster.report.commissions.proof import Coverage
+    from refersion_dagster.report.commissions.queries import queries
+
+    with duckdb.connect(str(database), read_only=True) as connection:
+        sales, owed = connection.execute(SALES).fetchall(), connection.execute(OWED).fetchall()
+        coverage = [Coverage(*row) for row in connection.execute(queries()["proof_coverage"].select).fetchall()]
+    console.print("\n[bold]Who drove the sales?[/bold]")
+    for table in _sales(sales, console.width):
+        console.print(table)
+    console.print("[bold]What do we owe?[/bold]")
+    for table in _owed(owed, console.width):
+        console.print(table)
+    console.print("[bold]Is it right?[/bold]")
+    show_checks(console, happened.checks)
+    for of in coverage:
+        console.print(f"  {of}.", markup=False)
+
+
+def _materialise(console: Console) -> Happened:
+    from refersion_dagster.refresh.run import execute
+    from refersion_dagster.refresh.summary import what_happened
+
+    run_id = str(uuid4())
+    with dg.DagsterInstance.get() as instance:
+        execute(console, instance, run_id)
+        return what_happened(instance, run_id)
+
+
+def _sales(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
+    """Of each currency the affiliates that sold most, and the sum of all."""
+    for currency in dict.fromkeys(row[0] for row in rows):
+        of_currency = [row for row in rows if row[0] == currency]
+        names = Counter(name for _, _, name, *_ in of_currency)
+        lines = [
+            (name if names[name] == 1 and name else with_id(name or "(no name)", id_), figures)
+            for _, id_, name, *figures in of_currency[:TOP]
+        ]
+        figures = [row[3:] for row in of_currency]
+        if rest := figures[TOP:]:
+            lines.append((f"{len(rest)} more", total_of(rest)))
+        lines.append(("all", total_of(figures)))
+        columns = ("affiliate", "orders", "sales", "pending", "due", "paid")
+        yield from figure_tables(f"Commission by affiliate, {currency}", columns, lines, width, total=True)
+
+
+def _owed(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
+    """A column for each currency: what is due by days since approval, what is pending, what will likely become due."""
+    lines = [(name, [row[at] for row in rows]) for at, name in enumerate(AGES, 1)]
+    yield from figure_tables("Commission due, by days since approval", ("", *(row[0] for row in rows)), lines, width)

@@ -1,0 +1,46 @@
+"""The whole examination."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from refersion_dagster.doctor import graphql, identity, machine, rest, settings, totals, warehouse
+from refersion_dagster.doctor.findings import DoctorReport
+from refersion_dagster.doctor.inputs import find_inputs
+from refersion_dagster.doctor.probes import Probe, run_probes
+from refersion_dagster.settings import Settings
+from refersion_dagster.warehouse import WarehouseNotSet
+from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
+
+# A request may be tried twice, each time for some seconds.
+SECONDS = 20.0
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Settings": settings.NAMES,
+    "REST": rest.NAMES,
+    "GraphQL": graphql.NAMES,
+    "Warehouse": (*warehouse.NAMES, *identity.NAMES, *totals.NAMES),
+    "Machine": (*machine.SPACE, *machine.VERSIONS, *machine.DAGSTER),
+}
+
+
+def examine(loaded: Settings) -> DoctorReport:
+    """Looks at everything at once, and tells it without any secret."""
+    given = find_inputs(loaded)
+    account, tables = given.account(), given.warehouse()
+    try:
+        database = tables.database
+        path = database.path if isinstance(database, DuckDBDatabase) else None
+    except WarehouseNotSet:  # told by the check of the warehouse
+        path = None
+    probes = [
+        Probe(settings.NAMES, lambda: settings.check_variables(given)),
+        Probe(rest.NAMES, lambda: rest.check_rest(account)),
+        Probe(graphql.NAMES, lambda: graphql.check_graphql(account)),
+        Probe(warehouse.NAMES, lambda: warehouse.check_warehouse(tables)),
+        Probe(identity.NAMES, lambda: identity.check_account_identity(account, tables)),
+        Probe(totals.NAMES, lambda: totals.check_totals(account, tables, given.values.get("start_date"))),
+        Probe(machine.SPACE, lambda: machine.check_space(path)),
+        Probe(machine.VERSIONS, machine.check_versions),
+        Probe(machine.DAGSTER, lambda: machine.check_dagster(given.environment)),
+    ]
+    return DoctorReport(run_probes(probes, SECONDS)).without(given.secrets)

@@ -1,0 +1,66 @@
+"""Looking at many things at once, for so long and no longer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from refersion_dagster.doctor.findings import (
+    DoctorCheck,
+    failed,
+    skipped,
+)
+
+REPORT = "Please report this with `refersion-dagster doctor --json` as an issue."
+
+
+@dataclass
+class Probe:
+    """Something that is looked at in a thread of its own.
+
+    Args:
+        names: names of the checks that it makes.
+        look: makes them, each as soon as it is known.
+    """
+
+    names: tuple[str, ...]
+    look: Callable[[], Iterator[DoctorCheck]]
+    found: dict[str, DoctorCheck] = field(default_factory=dict, init=False)
+    trouble: Exception | None = field(default=None, init=False)
+
+    def run(self) -> None:
+        try:
+            for check in self.look():
+                self.found[check.name] = check
+        except Exception as error:  # noqa: BLE001 - it is shown as a check, and the other probes go on
+            self.trouble = error
+
+
+def run_probes(probes: Sequence[Probe], seconds: float) -> list[DoctorCheck]:
+    """The checks of all probes in their order. What takes longer than `seconds` has failed."""
+    # Daemons, as a connection that hangs must not keep the command from ending.
+    threads = [threading.Thread(target=probe.run, name=f"doctor-{probe.names[0]}", daemon=True) for probe in probes]
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [check for probe in probes for check in _checks(probe, seconds)]
+
+
+def _checks(probe: Probe, seconds: float) -> Iterator[DoctorCheck]:
+    found, trouble = dict(probe.found), probe.trouble
+    told = False
+    for name in probe.names:
+        if name in found:
+            yield found[name]
+        elif told:
+            yield skipped(name, "what comes before it did not end")
+        else:
+            told = True
+            if trouble is None:
+                yield failed(name, f"no result within {seconds:.0f} s", "See whether the network or the disk is slow.")
+            else:
+                yield failed(name, f"the doctor itself failed: {type(trouble).__name__}: {trouble}", REPORT)

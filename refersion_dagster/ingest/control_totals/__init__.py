@@ -1,0 +1,1 @@
+"""Refersion's totals against the rows that are loaded: currencies, disagreements, test conversions."""

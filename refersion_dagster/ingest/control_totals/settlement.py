@@ -1,0 +1,127 @@
+"""The shop goes on while it is read: what disagrees is read again before it is called a difference.
+
+Approvals, orders and payments arrive between the readings of payments, conversions and totals. A cell of the control
+totals that disagrees is read again, its rows and right after them its totals. Where two readings in a row find the
+same on both sides, nothing moved in between, and the difference is real. What still moves after MOST_READINGS is not
+settled, which is no failure: the next refresh looks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, date, datetime
+
+from sqlglot import exp
+
+from refersion_dagster.ingest.control_totals.unsettled import (
+    Sides,
+    TotalsCell,
+    keep,
+    lasting,
+)
+from refersion_dagster.ingest.late_arrivals.months import UNACCOUNTED_PAYMENTS
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import Warehouse
+from refersion_dagster.summaries.build import KEPT_READING, NOT_SETTLED, kept_reading
+from refersion_dagster.summaries.knowledge import load_gaps, unknown_columns
+from refersion_dagster.summaries.query import load_summaries
+from refersion_dagster.warehouse.session import Session, UndefinedTable
+from refersion_dagster.warehouse.sql import bind
+
+MOST_READINGS = 3
+# Where more disagree at once, that is no shop that goes on: the latest are read again, and the others by later runs.
+MOST_MONTHS = 12
+
+# Payments that were made since payments were read, and that rows name which were read after them.
+NAMED_ALONE = f"""
+SELECT count(*)
+FROM {DATASET}.conversions AS c
+LEFT JOIN {DATASET}.payments AS p ON p.id = coalesce(c.payment_id, c.payment__id)
+WHERE coalesce(c.payment_id, c.payment__id) IS NOT NULL AND p.id IS NULL AND c.vanished_at IS NULL
+  AND c.read_at >= $read_at AND coalesce(c.payment__created, c.read_at) >= $read_at
+"""  # noqa: S608 - names of ours
+FIGURES = (
+    *("month", "status", "payment_status", "totals_currency", "refersion_count", "refersion_commission"),
+    *("refersion_order_total", "loaded_count", "loaded_commission", "loaded_order_total", "totals_read_at"),
+)
+
+
+def differing(session: Session) -> dict[TotalsCell, Sides]:
+    """The cells of the control totals that disagree, as the raw tables are now; none where they cannot be compared."""
+    (summary,) = load_summaries("control_totals")
+    if "verdict" in unknown_columns(summary, load_gaps(session)):
+        return {}
+    kept = kept_reading(session)
+    tree = bind(
+        summary.file.tree, {"control_tolerance": 0, "accepted_differences": ";", KEPT_READING: kept, NOT_SETTLED: ""}
+    )
+    found = exp.Subquery(this=tree, alias=exp.TableAlias(this=exp.to_identifier("found")))
+    try:
+        rows = session.query(exp.select(*FIGURES).from_(found).where("verdict = 'differs'"))
+    except UndefinedTable:
+        return {}
+    return {TotalsCell(*row[:4]): Sides(tuple(row[4:7]), tuple(row[7:10]), row[10]) for row in rows}
+
+
+def settle_totals(
+    warehouse: Warehouse,
+    say: Callable[[str], object],
+    read_again: Callable[[Sequence[datetime]], None] | None = None,
+    months: Collection[date] | None = None,
+) -> None:
+    """Reads the cells that disagree again, and keeps which differences lasted and which cells kept moving.
+
+    Args:
+        read_again: reads the rows of these months, and then their totals; None where a run reads no rows, which leaves
+            what is new to the next refresh.
+        months: those that the run may read again; None for all.
+    """
+    with warehouse.session() as session:
+        known, found = lasting(session), differing(session)
+    lasts = {cell: sides for cell, sides in found.items() if known.get(cell) == str(sides)}
+    moving = {cell: sides for cell, sides in found.items() if cell not in lasts}
+    not_read: dict[TotalsCell, Sides] = {}
+    for _ in range(MOST_READINGS if read_again else 0):
+        readable = sorted({cell.month for cell in moving if months is None or cell.month in months})
+        if not readable or read_again is None:
+            break
+        chosen = set(readable[-MOST_MONTHS:])
+        not_read |= {cell: sides for cell, sides in moving.items() if cell.month in set(readable) - chosen}
+        say(f"Control totals disagree, reading again: {', '.join(f'{month:%Y-%m}' for month in sorted(chosen))}")
+        read_again([datetime(month.year, month.month, 1, tzinfo=UTC) for month in sorted(chosen)])
+        with warehouse.session() as session:
+            found = differing(session)
+        before, moving = moving, {}
+        for cell, sides in found.items():
+            if cell in not_read or known.get(cell) == str(sides):
+                continue
+            if cell in before and before[cell].figures == sides.figures:
+                lasts[cell] = sides
+            elif cell not in lasts or lasts[cell].figures != sides.figures:
+                lasts.pop(cell, None)
+                moving[cell] = sides
+        lasts = {cell: sides for cell, sides in lasts.items() if cell in found}
+    for cell in moving:
+        say(f"Control totals are not settled, and compared again by the next refresh: {cell}")
+    with warehouse.session() as session:
+        keep(session, lasts, moving)
+
+
+def has_new_payments(warehouse: Warehouse, read_at: datetime) -> bool:
+    """Whether rows name payments that were made after payments were read, at `read_at`."""
+    with warehouse.session() as session:
+        try:
+            ((count,),) = session.query(NAMED_ALONE, read_at=read_at)
+        except UndefinedTable:
+            return False
+    return bool(count)
+
+
+def paid_meanwhile(warehouse: Warehouse, upto: datetime) -> list[datetime]:
+    """Months of unpaid rows that were read before a payment which they can be part of."""
+    with warehouse.session() as session:
+        try:
+            found = session.query(UNACCOUNTED_PAYMENTS, before=upto)
+        except UndefinedTable:
+            return []
+    return sorted(month.astimezone(UTC) for month, _ in found)

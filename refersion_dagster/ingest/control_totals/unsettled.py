@@ -1,0 +1,91 @@
+"""Cells of the control totals that disagreed when a load had read them again: `refersion_data._unsettled_totals`.
+
+A cell is a month, status, payment status and currency. Of each it is kept what both sides said, and whether that
+lasted: a difference is called one only where two readings in a row, rows and totals, found the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.warehouse.session import Session
+
+TABLE = "_unsettled_totals"
+CREATE = f"""
+CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
+  month date NOT NULL, status text NOT NULL, payment_status text NOT NULL, currency text NOT NULL,
+  said text NOT NULL, lasts boolean NOT NULL, totals_read_at timestamp with time zone NOT NULL
+)
+"""
+KEPT = f"SELECT month, status, payment_status, currency, said FROM {DATASET}.{TABLE} WHERE lasts"  # noqa: S608 - ours
+FORGET = f"DELETE FROM {DATASET}.{TABLE}"  # noqa: S608
+ADD = f"""
+INSERT INTO {DATASET}.{TABLE} VALUES ($month, $status, $payment_status, $currency, $said, $lasts, $read_at)
+"""  # noqa: S608
+# Each holds for the totals that were read then, and for no later ones.
+NOT_SETTLED = f"""
+SELECT month, status, payment_status, currency, CAST(extract(epoch FROM totals_read_at) AS BIGINT)
+FROM {DATASET}.{TABLE}
+WHERE NOT lasts
+ORDER BY month, status, payment_status, currency
+"""  # noqa: S608
+
+
+@dataclass(frozen=True)
+class TotalsCell:
+    """A month, status, payment status and currency of the control totals."""
+
+    month: date
+    status: str
+    payment_status: str
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m} {self.status} {self.payment_status} {self.currency}"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What Refersion and the warehouse say of a cell, each as count, commission and order total, and when it was asked.
+
+    Two are equal where both sides say the same, whenever that was.
+    """
+
+    theirs: tuple[int, Decimal, Decimal]
+    ours: tuple[int, Decimal, Decimal]
+    read_at: datetime
+
+    def __str__(self) -> str:
+        return " ".join(f"{figure:f}" if isinstance(figure, Decimal) else f"{figure}" for figure in self.figures)
+
+    @property
+    def figures(self) -> tuple[int | Decimal, ...]:
+        return (*self.theirs, *self.ours)
+
+
+def lasting(session: Session) -> dict[TotalsCell, str]:
+    """The differences that lasted when they were last looked at, and what both sides said."""
+    session.query(CREATE)
+    return {TotalsCell(*row[:4]): row[4] for row in session.query(KEPT)}
+
+
+def keep(session: Session, lasting: Mapping[TotalsCell, Sides], moving: Mapping[TotalsCell, Sides]) -> None:
+    """Keeps what became of the cells that disagree now, in the place of those before."""
+    session.query(CREATE)
+    with session.transaction():
+        session.query(FORGET)
+        for found, lasts in ((lasting, True), (moving, False)):
+            for cell, sides in found.items():
+                session.query(ADD, **vars(cell), said=str(sides), lasts=lasts, read_at=sides.read_at)
+
+
+def not_settled(session: Session) -> str:
+    """The cells that kept moving as a text in which control_totals.sql looks for them."""
+    if not session.columns(DATASET, TABLE):
+        return ""
+    found = session.query(NOT_SETTLED)
+    return "".join(f";{month} {' '.join(map(str, rest))}" for month, *rest in found) + (";" if found else "")

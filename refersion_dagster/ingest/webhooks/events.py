@@ -1,0 +1,212 @@
+"""The asset `refersion/webhook_events`: drains the inbox into the warehouse, and acts on what the events say."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dlt import DagsterDltResource
+from dlt.pipeline.exceptions import PipelineStepFailed
+from pydantic import Field
+
+from refersion_dagster.documentation import answers
+from refersion_dagster.ingest.account_guard import refuse_another_account
+from refersion_dagster.ingest.loader import load_tables
+from refersion_dagster.ingest.specs import OWNERS, asset_key, column_schema
+from refersion_dagster.ingest.webhooks.merge import apply_conversions
+from refersion_dagster.ingest.webhooks.scope import AffectedScope, Reload
+from refersion_dagster.ingest.webhooks.tables import (
+    WEBHOOK_EVENTS,
+    EventBatch,
+    webhook_source,
+)
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.errors import underlying
+from refersion_dagster.refersion.tables.catalog import ENTITIES
+from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.webhooks.inbox import Inbox
+from refersion_dagster.webhooks.inbox_file import INBOX_FILE, INBOX_VARIABLE, NoInbox
+
+GROUP = "webhooks"
+EVENTS_PER_LOAD = 10_000
+# Of events that could not be applied, in log and metadata.
+MOST_TOLD = 20
+INBOX_VARIABLES = {"path": INBOX_VARIABLE}
+
+
+class WebhookInbox(dg.ConfigurableResource):
+    """The inbox that `refersion-dagster webhooks` puts events into."""
+
+    path: str = Field(default=INBOX_FILE, description="The inbox's file.")
+
+    def open(self) -> Inbox:
+        """Raises NoInbox where there is none, InboxError for a file that is none."""
+        return Inbox(Path(self.path))
+
+
+class WebhookConfig(dg.Config):
+    """What to do with the events that wait."""
+
+    read_again: bool = Field(
+        default=True,
+        description="After the events, read from Refersion what they concern: the days of their conversions, payments, "
+        "affiliates. Without it they are kept and applied, and the next refresh brings the rest.",
+    )
+
+
+@dg.asset(
+    key=asset_key(WEBHOOK_EVENTS.name),
+    description=WEBHOOK_EVENTS.description
+    + answers("What did Refersion tell us, when, and in which words?", "Which events could not be applied?"),
+    group_name=GROUP,
+    kinds={"dlt", "webhook"},
+    owners=OWNERS,
+    metadata={
+        "dagster/column_schema": column_schema(WEBHOOK_EVENTS),
+        "dagster/table_name": f"{DATASET}.{WEBHOOK_EVENTS.name}",
+        "primary_key": ", ".join(WEBHOOK_EVENTS.primary_key),
+    },
+    output_required=False,
+)
+def webhook_events(
+    context: dg.AssetExecutionContext,
+    config: WebhookConfig,
+    refersion: RefersionResource,
+    warehouse: Warehouse,
+    webhook_inbox: WebhookInbox,
+    dlt: DagsterDltResource,
+) -> Iterator[dg.MaterializeResult]:
+    """Events leave the inbox when they are in the warehouse and what they concern was read again.
+
+    A run that is stopped in between does it all once more, which changes nothing that was done.
+    """
+    try:
+        inbox = webhook_inbox.open()
+    except NoInbox as error:
+        context.log.info(f"{error} Nothing to do.")
+        return
+    with inbox, inbox.draining():
+        drain = Drain(context, refersion, warehouse, inbox)
+        drain.run()
+        readings: list[Reload] = []
+        if config.read_again:
+            try:
+                readings = read_again(context, refersion, warehouse, dlt, drain.concerned)
+            except dg.Failure as failure:
+                if not failure.allow_retries:
+                    # A refresh meets the same trouble and tells of it, so the events need not wait for its end.
+                    inbox.acknowledge(drain.last)
+                raise
+        inbox.acknowledge(drain.last)
+        if drain.applied and not any("conversions" in reading.tables for reading in readings):
+            for table in ("conversions", "conversion_history"):
+                told = {"dagster/row_count": drain.row_counts[table], "conversions_applied": drain.applied}
+                context.log_event(dg.AssetMaterialization(asset_key(table), metadata=told))
+        yield dg.MaterializeResult(metadata={**drain.metadata(), "read_again": [str(reading) for reading in readings]})
+
+
+class Drain:
+    """Brings the events that wait into the warehouse, within one run."""
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, refersion: RefersionResource, warehouse: Warehouse, inbox: Inbox
+    ) -> None:
+        self.context = context
+        self.refersion = refersion
+        self.warehouse = warehouse
+        self.inbox = inbox
+        self.concerned = AffectedScope()
+        self.last = 0
+        self.topics: Counter[str] = Counter()
+        self.applied = 0
+        self.unreadable: list[str] = []
+        self.row_counts: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Loads what waits now; what comes meanwhile is for the next run.
+
+        Raises dg.Failure before the first row where the warehouse holds another account's rows; all events then wait.
+        """
+        newest = self.inbox.state().newest
+        with self.warehouse.writing(self.context.log.info):
+            # Events carry no account; those of the keys that are set are taken for this account's.
+            refuse_another_account(self.refersion, self.warehouse)
+            loaded = "conversions" in self.warehouse.row_counts(["conversions"])
+            if not loaded:
+                self.context.log.warning(
+                    "Conversions were never loaded, so events are kept and not applied; run refersion_refresh."
+                )
+            while kept := self.inbox.read(self.last, up_to=newest, rows=EVENTS_PER_LOAD):
+                batch = EventBatch.of(kept)
+                self._load(batch)
+                if loaded:
+                    self.applied += apply_conversions(self.warehouse)
+                    self.concerned.add(batch.events, self.warehouse)
+                self._count(batch)
+                self.last = kept[-1].seq
+            self.row_counts = self.warehouse.row_counts([WEBHOOK_EVENTS.name, "conversions", "conversion_history"])
+
+    def _load(self, batch: EventBatch) -> None:
+        source = webhook_source(batch, self.refersion.pii, self.refersion.pii_salt)
+        with self.warehouse.pipeline() as pipeline:
+            try:
+                pipeline.run(source, loader_file_format=self.warehouse.file_format)  # pyright: ignore[reportArgumentType]
+            except (PipelineStepFailed, OSError) as error:
+                if trouble := self.warehouse.trouble(error):
+                    raise trouble from error
+                raise underlying(error) or error from None
+
+    def _count(self, batch: EventBatch) -> None:
+        self.topics.update(event.kept.topic or "(none)" for event in batch.events)
+        for event_id, reason in batch.unreadable.items():
+            self.unreadable.append(f"event {event_id}: {reason}")
+            if len(self.unreadable) <= MOST_TOLD:
+                self.context.log.warning(f"Event {event_id} is kept and not applied: {reason}")
+
+    def metadata(self) -> dict[str, Any]:
+        refused = {
+            kind: count for kind, count in self.inbox.state().counts.items() if kind not in ("stored", "repeated")
+        }
+        return {
+            "dagster/row_count": self.row_counts.get(WEBHOOK_EVENTS.name, 0),
+            "events": self.topics.total(),
+            "topics": dict(self.topics),
+            "conversions_applied": self.applied,
+            "conversions_not_applied": len(self.unreadable),
+            "not_applied": self.unreadable[:MOST_TOLD],
+            "refused_by_the_receiver": refused,
+            "warehouse": self.warehouse.location,
+        }
+
+
+def read_again(
+    context: dg.AssetExecutionContext,
+    refersion: RefersionResource,
+    warehouse: Warehouse,
+    dlt: DagsterDltResource,
+    concerned: AffectedScope,
+) -> list[Reload]:
+    """Reads what events concern, of the tables that there are and that keys are given for; the high-water mark stays.
+
+    Returns what was read. Raises dg.Failure as load_tables does.
+    """
+    read: list[Reload] = []
+    readings = concerned.readings()
+    # Those that were never loaded wait for the first refresh.
+    with warehouse.writing(context.log.info):
+        there = warehouse.row_counts([table for reading in readings for table in reading.tables])
+    keys = {True: refersion.graphql_token, False: refersion.api_key}
+    for reading in readings:
+        tables = [table for table in reading.tables if table in there and keys[ENTITIES[table].is_graphql]]
+        if not tables:
+            continue
+        options: dict[str, Any] = {"details_of": sorted(concerned.affiliates)}
+        if reading.span:
+            options |= {"read_from": reading.span.start.isoformat(), "read_to": reading.span.end.isoformat()}
+        history = ["conversion_history"] if "conversions" in tables else []
+        for loaded in load_tables(context, refersion, warehouse, dlt, options, [*tables, *history]):
+            assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
+            context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))
+        read.append(Reload(tuple(tables), reading.span))
+    return read

@@ -1,0 +1,194 @@
+"""Events of the inbox as tables: `webhook_events`, kept for ever, and the conversions they hold, for one run."""
+
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import dlt
+import pyarrow as pa
+from dlt.extract.resource import DltResource
+
+from refersion_dagster.refersion.errors import UnreadableValue
+from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, dlt_columns
+from refersion_dagster.refersion.tables.catalog import (
+    CONVERSIONS,
+    Column,
+    Entity,
+    FieldSource,
+    Kind,
+)
+from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
+from refersion_dagster.webhooks.events import (
+    Subject,
+    WebhookEvent,
+    conversion_row,
+    read_event,
+)
+from refersion_dagster.webhooks.inbox import StoredEvent
+from refersion_dagster.webhooks.personal import protected
+
+OURS, DOCUMENTED = FieldSource.OURS, FieldSource.DOCUMENTED
+
+WEBHOOK_EVENTS = Entity(
+    name="webhook_events",
+    description="Every event that Refersion sent to the webhook receiver, once each, as it was sent but for customers' "
+    "personal values (REFERSION_PII). Conversions among them are applied to the conversions where they are newer.",
+    primary_key=("event_id",),
+    columns=(
+        Column(
+            "event_id", Kind.ID, "SHA-256 of topic and raw body: an event that is sent again is the same.", OURS, True
+        ),
+        Column("topic", Kind.TEXT, "Refersion-Topic, as it was sent.", DOCUMENTED, required=True),
+        Column("received_at", Kind.TIMESTAMP, "When it came in first, by the receiver's clock.", OURS, required=True),
+        Column("subject", Kind.TEXT, "conversion, payment, affiliate, trigger, reward or other, by the body.", OURS),
+        Column(
+            "subject_id",
+            Kind.ID,
+            "Id of that conversion, payment (where it is one), affiliate, trigger or reward.",
+            OURS,
+        ),
+        Column(
+            "changed_at", Kind.TIMESTAMP, "`updated` of the conversion, `created` of the newest payment, UTC.", OURS
+        ),
+        Column("payload", Kind.TEXT, "The body: JSON, customers' personal values hashed unless told otherwise.", OURS),
+    ),
+)
+
+# The conversions of the events that a run drains, as the events had them. `turn` numbers the events of one conversion.
+STAGED = "webhook_conversions"
+TURN = Column("turn", Kind.INTEGER, "1 for the oldest event of a conversion among those of one run.", OURS, True)
+SENT = tuple(column for column in CONVERSIONS.columns if column.evidence is not OURS)
+WEBHOOK_CONVERSIONS = Entity(
+    name=STAGED,
+    description="Conversions of the events that the last run drained; replaced by each.",
+    columns=(TURN, *SENT),
+)
+# Of many events of one conversion in one run the latest are applied one by one, so that the history has each state.
+MOST_TURNS = 5
+
+
+@dataclass
+class EventBatch:
+    """Events that are loaded together.
+
+    Args:
+        events: in the order in which they came.
+        unreadable: what keeps conversions among them from being applied, by event id. Filled when they are loaded.
+    """
+
+    events: list[WebhookEvent]
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, kept: Sequence[StoredEvent]) -> EventBatch:
+        return cls([read_event(one) for one in kept])
+
+
+# Of the source's own name, so that both share one schema and the salt in its state.
+@dlt.source(name="refersion_source", section="refersion_source", max_table_nesting=0)
+def webhook_source(batch: EventBatch, pii: str, pii_salt: str | None) -> Sequence[DltResource]:
+    """The tables of a batch.
+
+    Args:
+        pii, pii_salt: as of refersion_source; the same customer has the same hash in every table.
+    """
+    try:
+        policy = PersonalData(pii.strip().lower())
+    except ValueError:
+        raise ValueError(f"pii (REFERSION_PII) is {pii!r}; it can be hash, keep or drop.") from None
+
+    def privacy() -> Privacy:
+        salt = pii_salt
+        if not salt and policy is PersonalData.HASH:
+            salt = dlt.current.source_state().setdefault("pii_salt", secrets.token_hex(16))
+        return Privacy(policy, salt or "")
+
+    return [
+        dlt.resource(
+            lambda: iter([events_table(batch, privacy())]),
+            name=WEBHOOK_EVENTS.name,
+            primary_key=list(WEBHOOK_EVENTS.primary_key),
+            write_disposition={"disposition": "merge", "strategy": "delete-insert"},
+            columns=dlt_columns(WEBHOOK_EVENTS),
+        ),
+        dlt.resource(
+            lambda: iter([conversions_table(batch, privacy())]),
+            name=STAGED,
+            write_disposition="replace",
+            columns=dlt_columns(WEBHOOK_CONVERSIONS),
+        ),
+    ]
+
+
+def events_table(batch: EventBatch, privacy: Privacy) -> pa.Table:
+    """The batch as rows of webhook_events."""
+    builder = ArrowTableBuilder(WEBHOOK_EVENTS, read_at=datetime.now(UTC), privacy=privacy)
+    texts = protected([event.kept.body.decode() for event in batch.events], privacy)
+    return builder.build_rows(
+        [
+            {
+                "event_id": event.kept.event_id,
+                "topic": event.kept.topic,
+                "received_at": event.kept.received_at.isoformat(sep=" "),
+                "subject": event.subject.value,
+                "subject_id": event.subject_id,
+                "changed_at": event.changed_at and event.changed_at.isoformat(sep=" "),
+                "payload": text,
+            }
+            for event, text in zip(batch.events, texts, strict=True)
+        ]
+    )
+
+
+def conversions_table(batch: EventBatch, privacy: Privacy) -> pa.Table:
+    """The conversions of the batch, those left out that cannot be read; fills `batch.unreadable`."""
+    builder = ArrowTableBuilder(CONVERSIONS, read_at=datetime.now(UTC), privacy=privacy)
+    events = [event for event in batch.events if event.subject is Subject.CONVERSION]
+    readable = list(_readable(builder, events, batch.unreadable))
+    turns = _turns(events := [event for event, _ in readable])
+    table = builder.build_rows([row for _, row in readable]) if readable else builder.empty()
+    names = [column.name for column in SENT]
+    staged = table.select(names).add_column(
+        0, pa.field(TURN.name, pa.int64(), nullable=False), pa.array(turns, pa.int64())
+    )
+    return staged.filter(pa.array([turn > 0 for turn in turns], pa.bool_()))
+
+
+def _readable(
+    builder: ArrowTableBuilder, events: Sequence[WebhookEvent], unreadable: dict[str, str]
+) -> Iterator[tuple[WebhookEvent, dict[str, Any]]]:
+    """Events whose rows can be read, with the rows; an error of one is not the others' trouble."""
+    rows = [conversion_row(event) for event in events]
+    try:
+        builder.build_rows(rows)
+    except UnreadableValue:
+        for event, row in zip(events, rows, strict=True):
+            try:
+                builder.build_rows([row])
+            except UnreadableValue as error:
+                unreadable[event.kept.event_id] = error.what
+            else:
+                yield event, row
+    else:
+        yield from zip(events, rows, strict=True)
+
+
+def _turns(events: Sequence[WebhookEvent]) -> list[int]:
+    """The turn of each event, 1 for the oldest of those of a conversion; 0 for those that have none left."""
+    by_conversion: dict[str | None, list[int]] = defaultdict(list)
+    for place, event in enumerate(events):
+        by_conversion[event.subject_id].append(place)
+    turns = [0] * len(events)
+    for places in by_conversion.values():
+        places.sort(key=lambda place: (events[place].changed_at or datetime.min.replace(tzinfo=UTC), place))
+        for turn, place in enumerate(places[-MOST_TURNS:], start=1):
+            turns[place] = turn
+    return turns

@@ -1,0 +1,222 @@
+"""Refersion's GraphQL API: its errors, its schema, and pages of its lists.
+
+The API is "beta, subject to change" (documented), so the schema is asked first; introspection is open to a valid token
+(documented).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from refersion_dagster.refersion.api.introspection import (
+    INTROSPECTION,
+    AccountSchema,
+    parse_schema,
+)
+from refersion_dagster.refersion.api.query import (
+    FieldSelection,
+    build_query,
+    select_by_trial,
+    select_offered,
+)
+from refersion_dagster.refersion.api.responses import (
+    PLAN_GATE,
+    ApiResponse,
+    Transient,
+    asked_pause,
+    read_json,
+    server_words,
+)
+from refersion_dagster.refersion.api.transport import Transport
+from refersion_dagster.refersion.errors import (
+    InvalidCredentials,
+    NotInPlan,
+    QueryError,
+    RequestRefused,
+    UnexpectedAnswer,
+    UnreadableValue,
+)
+from refersion_dagster.refersion.extract.page_assembler import Page, Slice
+from refersion_dagster.refersion.tables.catalog import Entity
+
+logger = logging.getLogger(__name__)
+
+URL = "https://graphql.refersion.com"
+# The most rows that one answer holds (documented for conversions).
+PAGE_SIZE = 200
+
+UNKNOWN_FIELD = re.compile(r"""Cannot query field ["'“]?(\w+)["'”]? on type ["'“]?(\w+)""")
+UNKNOWN_ARGUMENT = re.compile(r"""Unknown argument ["'“]?(\w+)""")
+# Errors in the query itself: sending it again cannot help. Everything else that comes as a GraphQL error may pass.
+QUERY_ERROR = re.compile(
+    r"cannot query|unknown argument|unknown type|syntax error|must have a (sub)?selection|introspection|expected type|"
+    r"argument|validation|not allowed|forbidden",
+    re.IGNORECASE,
+)
+AUTH_ERROR = re.compile(
+    r"(invalid|wrong|missing) ([\w-]+[ -])?(key|token|credential)|unauthori[sz]ed|unauthenticated|"
+    r"authentication",
+    re.IGNORECASE,
+)
+TOO_FAST = re.compile(r"too many requests|rate.?limit|throttl|quota", re.IGNORECASE)
+
+
+@dataclass
+class GraphQLClient:
+    """A client for one account.
+
+    Args:
+        transport: sends the requests.
+        url: the endpoint.
+    """
+
+    transport: Transport
+    url: str = URL
+    exact: bool = False
+    # Held while a page is parsed or taken apart: threads that compute at once only fight for the interpreter, which
+    # takes twice as long. Waiting for the network they need not.
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _schema: AccountSchema | None = field(default=None, init=False)
+    _asked: bool = field(default=False, init=False)
+
+    def execute(self, query: str, operation: str) -> dict[str, Any]:
+        """The `data` of the answer.
+
+        Raises:
+            QueryError: a fault in the query, such as a field that this account lacks.
+            InvalidCredentials, NotInPlan, RequestRefused, ServerUnavailable, UnexpectedAnswer.
+        """
+        return self.transport.post(
+            self.url, orjson.dumps({"query": query}), operation=f"graphql {operation}", interpret=self._interpret
+        )
+
+    def _interpret(self, answer: ApiResponse) -> dict[str, Any]:
+        if answer.status == 403 and AUTH_ERROR.search(server_words(answer.content)):
+            self._refuse(answer, [server_words(answer.content)])
+        if answer.status not in (200, 400):
+            self.transport.check(answer)
+        with self.one_at_a_time:
+            exactly = self._exactly(answer)
+            body = json.loads(answer.content, parse_float=Decimal) if exactly else read_json(answer.content)
+        errors = body.get("errors") if isinstance(body, dict) else None
+        if errors:
+            self._refuse(answer, errors if isinstance(errors, list) else [errors])
+        self.transport.check(answer)
+        if not isinstance(body, dict) or not isinstance(body.get("data"), dict):
+            raise UnexpectedAnswer(
+                "the answer holds neither data nor errors.",
+                said=server_words(answer.content) or None,
+                advice="Check REFERSION_GRAPHQL_URL.",
+            )
+        return body["data"]
+
+    def _exactly(self, answer: ApiResponse) -> bool:
+        if not self.exact:
+            return False
+        read_json(answer.content)  # a truncated answer may pass when asked for again
+        return True
+
+    def _refuse(self, answer: ApiResponse, errors: Sequence[Any]) -> None:
+        texts = [str(error.get("message", error)) if isinstance(error, dict) else str(error) for error in errors]
+        said = "; ".join(texts)[:500]
+        if AUTH_ERROR.search(said):
+            raise InvalidCredentials(
+                "Refersion does not accept the token.",
+                said=said,
+                advice=self.transport.key_advice,
+            )
+        if PLAN_GATE.search(said):
+            raise NotInPlan("the account's plan does not offer this.", said=said)
+        if TOO_FAST.search(said):
+            raise Transient("too many requests", wait=asked_pause(answer.headers), slower=True, said=said)
+        if answer.status == 400 or QUERY_ERROR.search(said):
+            error = QueryError("the query was refused.", said=said)
+            error.unknown = frozenset((found[2], found[1]) for text in texts for found in UNKNOWN_FIELD.finditer(text))
+            error.arguments = frozenset(found[1] for text in texts for found in UNKNOWN_ARGUMENT.finditer(text))
+            raise error
+        raise Transient("a GraphQL error", said=said)
+
+    def schema(self) -> AccountSchema | None:
+        """What the account offers, asked once; None where introspection is refused."""
+        if not self._asked:
+            try:
+                self._schema = parse_schema(self.execute(INTROSPECTION, "introspection"))
+            except RequestRefused as refusal:
+                logger.info("introspection is refused (%s); asking for the documented fields", refusal.said)
+            self._asked = True
+        return self._schema
+
+    def select(self, entity: Entity) -> FieldSelection:
+        """What to ask for of an entity. Raises FieldNotOffered where it, its key or a needed field is not offered."""
+        schema = self.schema()
+        return select_offered(schema, entity) if schema else select_by_trial(entity, self.execute)
+
+    def fetch(
+        self,
+        selection: FieldSelection,
+        one: Slice,
+        offset: int,
+        first: int,
+        read: Callable[[bytes], Page | None] = lambda content: None,
+    ) -> Page:
+        """One page of a slice. Raises as `execute`, and UnreadableValue for a row without an id.
+
+        `read` may make the page of an answer's body by itself; where it gives None the body is parsed here.
+        """
+        name = selection.entity.name
+
+        def interpret(answer: ApiResponse) -> Page | dict[str, Any]:
+            page = read(answer.content) if answer.status == 200 else None
+            return self._interpret(answer) if page is None else page
+
+        query = orjson.dumps({"query": build_query(selection, one, offset, first)})
+        data = self.transport.post(self.url, query, operation=f"graphql {name}", interpret=interpret)
+        if isinstance(data, Page):
+            return data
+        rows = data.get(name)
+        if rows is None:
+            rows = []
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise UnexpectedAnswer(f"the answer's {name} are no list of objects.", operation=f"graphql {name}")
+        if not selection.offers("id"):
+            return Page(rows, list(map(fingerprint, rows)), announced(data, name), unique=False)
+        ids = [row.get("id") for row in rows]
+        kinds = set(map(type, ids))
+        if float in kinds and not self.exact:
+            # Different ids of more than 64 bits may have become the same number.
+            self.exact = True
+            return self.fetch(selection, one, offset, first)
+        if strange := kinds - {int, str, Decimal}:
+            at = next(at for at, found in enumerate(ids) if type(found) in strange)
+            raise UnreadableValue(
+                table=name,
+                field="id",
+                row=f"number {offset + at + 1} of {one}",
+                value=ids[at],
+                wanted="an id, which a row must have",
+            )
+        return Page(rows, ids, announced(data, name))
+
+
+def fingerprint(row: dict[str, Any]) -> str:
+    """What stands for the id of a row that has none: all that it holds."""
+    return json.dumps(row, sort_keys=True, default=str)
+
+
+def announced(data: dict[str, Any], name: str) -> int | None:
+    """How many rows pageInfo says that a list has; None where it does not say."""
+    found: Any = data
+    for key in ("pageInfo", "total_results", name):
+        found = found.get(key) if isinstance(found, dict) else None
+    if isinstance(found, str) and found.isdigit():
+        return int(found)
+    return found if isinstance(found, int) and found >= 0 else None

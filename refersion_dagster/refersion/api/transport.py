@@ -1,0 +1,265 @@
+"""One POST to Refersion, tried again while that can help.
+
+Both APIs are POST with a JSON body. Transient trouble (429, 5xx, resets, timeouts, garbled answers) is retried with
+exponential back-off and jitter inside a time budget; Retry-After and X-Quota-Reset are obeyed, by all workers together.
+Final errors are raised at once, typed, with the server's own words.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import certifi
+import tenacity
+import urllib3
+from requests.utils import get_environ_proxies, select_proxy
+
+from refersion_dagster.refersion.api.auth import SecretHeaders
+from refersion_dagster.refersion.api.responses import (
+    ApiResponse,
+    Transient,
+    check_status,
+    http_date,
+)
+from refersion_dagster.refersion.api.throttle import PauseTooLong, Throttle
+from refersion_dagster.refersion.errors import (
+    AnswerLost,
+    RefersionError,
+    ServerUnavailable,
+    UnexpectedAnswer,
+)
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# An edge proxy may refuse a library's default user agent (seen).
+USER_AGENT = "refersion-dagster (+https://github.com/refersion-dagster)"
+CONNECT_SECONDS, READ_SECONDS = 10, 90
+BACK_OFF = tenacity.wait_exponential(multiplier=0.5, max=30) + tenacity.wait_random(0, 1)
+# There never was a connection, so nothing was sent.
+CANNOT_CONNECT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+
+
+class Transport:
+    """POSTs to one API with one credential.
+
+    Args:
+        headers: the credential.
+        redact: takes keys out of what the server sent, before anything else sees it.
+        key_advice: what to do when the credential is refused.
+        concurrency: the most requests at once.
+        retry_seconds: how long one call may go on being retried. 0 tries once.
+        answer_seconds: how long to wait for a connection, and for each part of an answer.
+    """
+
+    def __init__(
+        self,
+        headers: SecretHeaders,
+        *,
+        redact: Callable[[bytes], bytes],
+        key_advice: str,
+        concurrency: int = 8,
+        retry_seconds: float = 300,
+        answer_seconds: float = READ_SECONDS,
+    ) -> None:
+        self.throttle = Throttle(concurrency)
+        self.retry_seconds = retry_seconds
+        self._timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, answer_seconds), read=answer_seconds)
+        self._headers = SecretHeaders(
+            {"User-Agent": USER_AGENT, "Accept": "application/json", "Content-Type": "application/json"} | headers
+        )
+        self._redact = redact
+        self.key_advice = key_advice
+        self._sent: Counter[str] = Counter()
+        self._count = threading.Lock()
+        self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
+        self._server_time: datetime | None = None
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The server's clock at its first answer (UTC, whole seconds), from the Date header; None before it."""
+        return self._server_time
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests sent so far, retries included."""
+        return self._sent.total()
+
+    def requests_for(self, operation: str) -> int:
+        """Requests sent so far for one operation, retries included."""
+        return self._sent[operation]
+
+    def close(self) -> None:
+        """Gives idle connections back; the next request opens new ones."""
+        with self._count:
+            managers, self._managers = self._managers, {}
+        for manager in managers.values():
+            manager.clear()
+
+    def post(
+        self, url: str, body: bytes, *, operation: str, interpret: Callable[[ApiResponse], T], repeatable: bool = True
+    ) -> T:
+        """Sends the body and hands the answer to `interpret`, which returns what was asked for or raises.
+
+        Args:
+            repeatable: False for a request that changes something. It is tried again only where it cannot have been
+                carried out (no connection, too many calls), and goes over a connection of its own, as one that idled
+                may break with the request on the way.
+
+        Raises:
+            ServerUnavailable: trouble that did not pass within the retry budget.
+            AnswerLost: a request that is not repeatable may have been carried out, and there is no answer to tell.
+            RefersionError: whatever final error `interpret` found.
+        """
+
+        def may_pass(trouble: BaseException) -> bool:
+            return isinstance(trouble, Transient) and (repeatable or trouble.untouched)
+
+        def waits(state: tenacity.RetryCallState) -> float:
+            trouble = state.outcome.exception() if state.outcome else None
+            if isinstance(trouble, Transient) and trouble.wait:
+                return trouble.wait
+            return BACK_OFF(state)
+
+        def gives_up(state: tenacity.RetryCallState) -> bool:
+            return (state.seconds_since_start or 0) + waits(state) > self.retry_seconds
+
+        def tells(state: tenacity.RetryCallState) -> None:
+            logger.warning(
+                "%s: %s; attempt %d, trying again in %.1f s",
+                operation,
+                state.outcome.exception() if state.outcome else "",
+                state.attempt_number,
+                state.upcoming_sleep,
+            )
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(may_pass),
+            wait=waits,
+            stop=gives_up,
+            before_sleep=tells,
+            reraise=True,
+        )
+        try:
+            return retrying(self._once, url, body, operation, interpret, repeatable)
+        except Transient as trouble:
+            if not repeatable and not trouble.untouched:
+                raise AnswerLost(
+                    f"{trouble.what}. Whether the request was carried out is not known, so it was not repeated.",
+                    operation=operation,
+                    said=trouble.said,
+                    requests=self.requests_sent,
+                ) from trouble
+            waited = f" and asked for a pause of {trouble.wait:.0f} s" if trouble.wait else ""
+            raise ServerUnavailable(
+                f"{trouble.what}{waited}, and that did not pass within the retry budget of {self.retry_seconds:.0f} s.",
+                operation=operation,
+                said=trouble.said,
+                advice="Nothing was loaded from this request, try later. The budget is the setting retry_seconds.",
+                requests=self.requests_sent,
+            ) from trouble
+        except RefersionError as error:
+            error.operation = error.operation or operation
+            error.requests = self.requests_sent
+            raise
+
+    def _once(
+        self, url: str, body: bytes, operation: str, interpret: Callable[[ApiResponse], T], repeatable: bool
+    ) -> T:
+        try:
+            with self.throttle.slot(self.retry_seconds) as began:
+                with self._count:
+                    self._sent[operation] += 1
+                if not repeatable:
+                    self.close()
+                try:
+                    result = interpret(self._send(url, body, repeatable))
+                except Transient as trouble:
+                    if trouble.slower:
+                        self.throttle.too_fast(began, trouble.wait or 0)
+                    raise
+                self.throttle.went_well()
+                return result
+        except PauseTooLong as pause:
+            raise Transient("too many requests", wait=pause.seconds, slower=True, untouched=True) from None
+
+    def _send(self, url: str, body: bytes, repeatable: bool) -> ApiResponse:
+        host = _host(url)
+        try:
+            response = self._manager(url).request(
+                "POST", url, body=body, headers=self._headers, redirect=False, retries=False, preload_content=False
+            )
+            try:
+                # What follows a 204 is never read by HTTP clients; its connection cannot be used again.
+                content = b"" if response.status == 204 else response.read()
+            except BaseException:
+                response.close()
+                raise
+            if response.status == 204:
+                response.close()
+            response.release_conn()
+        except urllib3.exceptions.SSLError as error:
+            if not repeatable and not isinstance(error.args[0], ssl.SSLCertVerificationError):
+                raise Transient(f"the secure connection to {host} broke ({error})") from None
+            raise ServerUnavailable(
+                f"no secure connection to {host}: {error}",
+                advice="Check the URL, a proxy in between, or the certificate bundle (REQUESTS_CA_BUNDLE).",
+            ) from None
+        except ValueError as error:  # urllib3's LocationValueError is one, too
+            raise UnexpectedAnswer(
+                f"{host} is not a usable address: {error}",
+                advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL.",
+            ) from None
+        except urllib3.exceptions.NewConnectionError:
+            raise Transient(f"there is no connection to {host}", untouched=True) from None
+        except urllib3.exceptions.ConnectTimeoutError:
+            raise Transient(
+                f"no connection to {host} within {self._timeout.connect_timeout:g} s", untouched=True
+            ) from None
+        except urllib3.exceptions.ProxyError as error:
+            # The original error has to be looked at: urllib3 makes a ProxyError of a reset after the request, too.
+            untouched = isinstance(error.original_error, CANNOT_CONNECT)
+            raise Transient(f"the way to {host} through the proxy broke", untouched=untouched) from None
+        except urllib3.exceptions.TimeoutError:
+            raise Transient(f"no answer from {host} within {self._timeout.read_timeout:g} s") from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Transient(f"the connection to {host} broke ({type(error).__name__})") from None
+        if self._server_time is None:
+            self._server_time = http_date(response.headers.get("Date", ""))
+        return ApiResponse(response.status, response.headers, self._redact(content))
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        """The connections to a host, through the environment's proxy and with its certificate bundle, if any."""
+        address = urlsplit(url)
+        with self._count:
+            if address[:2] not in self._managers:
+                options: dict[str, Any] = {
+                    "maxsize": self.throttle.limit,
+                    "timeout": self._timeout,
+                }
+                if address.scheme == "https":
+                    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+                    options |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": bundle or certifi.where()}
+                proxy = select_proxy(url, get_environ_proxies(url))
+                manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+                self._managers[address[:2]] = manager
+            return self._managers[address[:2]]
+
+    def check(self, answer: ApiResponse) -> None:
+        """Raises what an answer that is no 200 means, see check_status."""
+        check_status(answer, self.key_advice)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2] or url
+    except ValueError:
+        return url

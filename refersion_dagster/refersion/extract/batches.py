@@ -1,0 +1,76 @@
+"""What was read on its way to dlt: many rows at a time, in flat memory, with a note of how far it went."""
+
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refersion_dagster.refersion.collector import seldom_collected
+from refersion_dagster.refersion.extract.entity_reader import RowBatch
+from refersion_dagster.refersion.extract.incremental import IncrementalWindow
+from refersion_dagster.refersion.extract.stats import ReadSpan, TableReport
+from refersion_dagster.refersion.tables.coerce import EPOCH
+from refersion_dagster.refersion.windows import Window, whole_second
+
+# Rows that are handed to dlt at once: large enough for good Parquet row groups, small enough for flat memory.
+YIELD_ROWS = 20_000
+
+
+def in_passing(
+    batches: Iterable[RowBatch], reading: IncrementalWindow, window: Window, report: TableReport, read_at: datetime
+) -> Iterator[pa.Table]:
+    """The batches' tables, joined until they are large; then the report and the pass know how far they went.
+
+    Args:
+        batches: of the pass, in order; one without a window is of all of it.
+        window: what is left of the pass.
+        read_at: the server's time when the reading began.
+    """
+    held: list[pa.Table] = []
+    position = window.start
+    newest: datetime | None = None
+    for batch in batches:
+        held += batch.tables
+        newest = max(filter(None, [newest, *map(_newest, batch.tables)]), default=None)
+        if sum(table.num_rows for table in held) >= YIELD_ROWS:
+            yield pa.concat_tables(held)
+            held = []
+        if batch.complete:
+            position = batch.window.end if batch.window else window.end
+    if held:
+        yield pa.concat_tables(held)
+    report.read_to = position
+    report.more = position < window.end
+    for part in reading.windows:
+        if part.start < position:
+            report.spans.append(ReadSpan(part.start, min(part.end, position), read_at))
+    reading.read_up_to(position, newest)
+
+
+def frugally(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same tables, made with Python's cycle collector held back and Arrow's memory given back when it is free.
+
+    Arrow's own memory pool keeps what was freed, which makes for a peak half as high again.
+    """
+    pool = pa.default_memory_pool()
+    try:
+        while True:
+            pa.set_memory_pool(pa.system_memory_pool())
+            with seldom_collected():
+                table = next(tables, None)
+            if table is None:
+                return
+            yield table
+    finally:
+        pa.set_memory_pool(pool)
+
+
+def _newest(table: pa.Table) -> datetime | None:
+    newest: int | None = pc.max(table.column("created").cast(pa.int64())).as_py()  # a moment would import pandas
+    return None if newest is None else whole_second(EPOCH + timedelta(microseconds=newest))

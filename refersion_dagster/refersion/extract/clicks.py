@@ -1,0 +1,272 @@
+"""Clicks, read by whichever way the account has: as a root, under affiliates, or under offers.
+
+Rows may come without an id. Then a hash of what they hold stands for it, numbered where several clicks are alike; equal
+clicks are of one second, so a window always has all of them.
+"""
+
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refersion_dagster.refersion.api.graphql import PAGE_SIZE, GraphQLClient
+from refersion_dagster.refersion.api.query import (
+    FieldSelection,
+    Parent,
+    build_query,
+)
+from refersion_dagster.refersion.errors import FieldNotOffered, UnexpectedAnswer, WindowNotSettled
+from refersion_dagster.refersion.extract.entity_reader import (
+    EntityReader,
+    RowBatch,
+    trimmed,
+)
+from refersion_dagster.refersion.extract.page_assembler import Slice
+from refersion_dagster.refersion.extract.stats import TableReport
+from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder
+from refersion_dagster.refersion.tables.catalog import (
+    CLICKS,
+    ENTITIES,
+    Column,
+    Kind,
+)
+from refersion_dagster.refersion.tables.coerce import (
+    ARROW_TYPES,
+    read_text,
+    read_timestamp,
+)
+from refersion_dagster.refersion.windows import Window
+
+logger = logging.getLogger(__name__)
+
+# Clicks do not change; those of the last days may still arrive.
+CLICKS_LOOKBACK = timedelta(days=3)
+ATTEMPTS = 5
+KEY = "click_key"
+# What makes one click another than the next, as it lands: an ip that is hashed or left out is so in the key, too.
+TELLING = ("created", "affiliate_id", "offer_id", "referer", "landed_url", "ip", "sub_id", "creative_id")
+# Of which one is enough: an id as a field of the click, of an object in it, or of the list that the click is in.
+SAME = {"affiliate_id": "affiliate__id", "offer_id": "offer__id"}
+# The table as answers fill it: the key comes when the rows are in columns.
+ANSWERED = replace(
+    CLICKS,
+    columns=(
+        *(column for column in CLICKS.columns if column.name != KEY),
+        *(Column(name, Kind.ID, f"{of}, as the object has it.") for of, name in SAME.items()),
+    ),
+    primary_key=("id",),
+)
+
+
+# Clicks by the affiliate or offer that they are of; those of a root under None.
+Found = dict[str | None, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Rows of the list that clicks are in: the arguments that choose them, and their id where it is one."""
+
+    arguments: str
+    id: str | None = None
+
+
+class ClickReader:
+    """Reads the clicks of one account.
+
+    Args:
+        client: the account's GraphQL API.
+        selection: what is asked for, from `client.select(ANSWERED)`.
+        builder: makes the Arrow tables of ANSWERED.
+        report: where counts and findings go.
+    """
+
+    def __init__(
+        self, client: GraphQLClient, selection: FieldSelection, builder: ArrowTableBuilder, report: TableReport
+    ) -> None:
+        self.client = client
+        self.selection = selection
+        self.builder = builder
+        # Fills in the report what the account lacks.
+        self.reader = EntityReader(client, selection, builder, report)
+        there = {column.name for column in selection.columns}
+        filled = [of for of, name in SAME.items() if name in there]
+        report.fields_missing = [name for name in report.fields_missing if name not in (*filled, *SAME.values())]
+
+    def read(self, windows: Iterable[Window], most_rows: int | None = None) -> Iterator[RowBatch]:
+        """Clicks of the windows, each window whole, or one batch of all where the account has no windows.
+
+        Raises as EntityReader.read, and FieldNotOffered where a list cannot be read whole.
+        """
+        ordered = sorted(windows)
+        if not ordered:
+            return
+        whole = Window(ordered[0].start, ordered[-1].end)
+        if self.selection.parent is not None or not self.selection.pages:
+            # One affiliate after the other: months would take a request for each affiliate and month.
+            yield from self._by_parent(whole)
+            return
+        for batch in self.reader.read(ordered if self.selection.by_window else None, most_rows):
+            # Cut by time, so that clicks that are alike are in the same part.
+            tables = [with_keys(trimmed(pa.concat_tables(batch.tables), whole))] if batch.tables else []
+            yield replace(batch, tables=tables)
+
+    def _by_parent(self, window: Window) -> Iterator[RowBatch]:
+        with ThreadPoolExecutor(self.client.transport.throttle.limit, thread_name_prefix="refersion") as pool:
+            for tables in pool.map(lambda chosen: list(self._tables(chosen, window)), self._parents()):
+                yield RowBatch(window, tables, complete=False)
+        yield RowBatch(window, [], complete=True)
+
+    def _parents(self) -> list[Chosen]:
+        """How to ask for one affiliate or offer after the other; one that asks for all where there is no other way."""
+        parent = self.selection.parent
+        if parent is None:
+            return [Chosen("")]
+        if "id" in parent.arguments:
+            ids = self._ids(parent)
+            return [Chosen(f"id: {id_ if id_.isdigit() else json.dumps(id_)}", id_) for id_ in ids]
+        if {"first", "offset"} <= parent.arguments:
+            return [Chosen(f"first: 1, offset: {place}", id_) for place, id_ in enumerate(self._ids(parent))]
+        return [Chosen("")]
+
+    def _ids(self, parent: Parent) -> list[str]:
+        entity = ENTITIES[parent.name]
+        columns = tuple(column for column in entity.columns if column.name == "id")
+        listing = FieldSelection(entity, columns, (), (), parent.arguments, announces=False)
+        builder = ArrowTableBuilder(
+            replace(entity, columns=columns), read_at=self.builder.read_at, privacy=self.builder.privacy
+        )
+        batches = EntityReader(self.client, listing, builder, TableReport()).read(None)
+        return [id_ for batch in batches for table in batch.tables for id_ in table.column("id").to_pylist()]
+
+    def _tables(self, chosen: Chosen, window: Window) -> Iterator[pa.Table]:
+        for id_, rows in self._rows(chosen, window).items():
+            if rows:
+                key = self.selection.parent.key if self.selection.parent else None
+                named = [{**row, key: row.get(key) or id_} for row in rows] if key else rows
+                yield with_keys(self.builder.build_rows(named))
+
+    def _rows(self, chosen: Chosen, window: Window) -> Found:
+        """The clicks of each affiliate or offer that was chosen."""
+        if not self.selection.pages:
+            return self._unpaged(chosen, window)
+        before: Any = None
+        for _ in range(ATTEMPTS):
+            rows = self._paged(chosen, window)
+            # Nothing arrives in a window that is closed; in an open list it moves the pages.
+            if self.selection.by_window or not any(len(some) > PAGE_SIZE for some in rows.values()) or rows == before:
+                return rows
+            before = rows
+        raise WindowNotSettled(
+            f"the clicks of {chosen.id or 'the account'} did not hold still in {ATTEMPTS} readings.",
+            operation=f"graphql {CLICKS.name}",
+            advice="Nothing of it was loaded. Try again when the account is quieter.",
+        )
+
+    def _paged(self, chosen: Chosen, window: Window) -> Found:
+        """Pages until one brings nothing for anybody: a short page may have been cut by the server."""
+        found: Found = {}
+        offset = 0
+        while True:
+            page = self._page(chosen, window, offset)
+            for id_, rows in page.items():
+                found.setdefault(id_, []).extend(_within(rows, window))
+            largest = max(map(len, page.values()), default=0)
+            if not largest:
+                return found
+            offset += largest
+
+    def _unpaged(self, chosen: Chosen, window: Window) -> Found:
+        """A list in one answer. One of just as many rows as a page has at most may have been cut."""
+        page = self._page(chosen, window, 0)
+        if not any(len(rows) == PAGE_SIZE for rows in page.values()):
+            return {id_: _within(rows, window) for id_, rows in page.items()}
+        halves = window.halves() if self.selection.by_window else None
+        if halves is None:
+            raise FieldNotOffered(
+                f"this account's GraphQL API gives {PAGE_SIZE} clicks at once and no way to the others.",
+                operation=f"graphql {CLICKS.name}",
+            )
+        found: Found = {}
+        for half in halves:
+            for id_, rows in self._unpaged(chosen, half).items():
+                found.setdefault(id_, []).extend(rows)
+        return found
+
+    def _page(self, chosen: Chosen, window: Window, offset: int) -> Found:
+        """One answer: the rows of each affiliate or offer in it, by id; of a root, all under None."""
+        query = build_query(self.selection, Slice(window, window), offset, PAGE_SIZE, chosen.arguments)
+        data = self.client.execute(query, CLICKS.name)
+        parent = self.selection.parent
+        if parent is None:
+            return {None: _list(data.get(CLICKS.name))}
+        above = _list(data.get(parent.name))
+        found: Found = {read_text(one.get("id")): _list(one.get(CLICKS.name)) for one in above}
+        if chosen.id is not None and found.keys() - {chosen.id}:
+            raise WindowNotSettled(
+                f"{', '.join(sorted(filter(None, found)))} came where the clicks of {chosen.id} were asked for.",
+                operation=f"graphql {parent.name}",
+                advice="Nothing of it was loaded. Try again when the account is quieter.",
+            )
+        return found
+
+
+def _within(rows: list[dict[str, Any]], window: Window) -> list[dict[str, Any]]:
+    """Without those outside of the window, which were asked for as the server's bounds may be inclusive.
+
+    A moment that cannot be read stays: it is an error when the table is made.
+    """
+
+    def inside(row: dict[str, Any]) -> bool:
+        try:
+            created = read_timestamp(row.get("created"))
+        except ValueError:
+            return True
+        return created is None or window.start <= created < window.end
+
+    return list(filter(inside, rows))
+
+
+def with_keys(table: pa.Table) -> pa.Table:
+    """The rows as the table has them: with the key, and each id in one column."""
+    for name, other in SAME.items():
+        place = table.column_names.index(name)
+        table = table.set_column(place, table.field(place), pc.coalesce(table.column(name), table.column(other)))
+    table = table.drop_columns(list(SAME.values()))
+    ids = table.column("id").to_pylist()
+    if None in ids:
+        seen: Counter[str] = Counter()
+        names = [name for name in TELLING if name in table.column_names]
+        columns = [_texts(table.column(name)) for name in names]
+        for place, values in enumerate(zip(*columns, strict=True)):
+            if ids[place] is None:
+                content = hashlib.blake2b(json.dumps(values).encode(), digest_size=12).hexdigest()
+                seen[content] += 1
+                ids[place] = f"{content}-{seen[content]}"
+    field = pa.field(KEY, ARROW_TYPES[Kind.ID], nullable=False)
+    return table.add_column(0, field, pa.array(ids, field.type))
+
+
+def _texts(column: pa.ChunkedArray) -> list[Any]:
+    """Values that JSON can write; moments as microseconds, as pandas would be imported for them."""
+    return (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+
+
+def _list(value: Any) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise UnexpectedAnswer("the answer holds no list of objects.", operation=f"graphql {CLICKS.name}")
+    return value

@@ -1,0 +1,65 @@
+"""Which periods to ask Refersion's totals of: those with conversions, and of the past those that changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, MutableMapping, Sequence
+from datetime import timedelta
+
+from refersion_dagster.refersion.api.rest import RestClient
+from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, PAYMENT_STATUSES
+from refersion_dagster.refersion.windows import Window, years
+
+
+def each_status(periods: Iterable[Window]) -> list[tuple[Window, str, str]]:
+    """What to ask Rest.conversion_totals for: each period by status and payment status."""
+    return [
+        (period, status, payment_status)
+        for period in periods
+        for status in CONVERSION_STATUSES
+        for payment_status in PAYMENT_STATUSES
+    ]
+
+
+def years_with_conversions(
+    rest: RestClient, window: Window, asked_before: Collection[str], currencies: Sequence[str] = ()
+) -> Iterator[Window]:
+    """Years of the window in which the account has conversions: the first load begins long before most accounts.
+
+    Args:
+        asked_before: years that had some once, which count although they have none now: then all of them are gone.
+        currencies: see Rest.conversion_totals.
+    """
+    for part in years(window):
+        is_short = part.end - part.start < timedelta(days=200)
+        if is_short or str(part.start.year) in asked_before or rest.conversion_count(part, currencies):
+            yield part
+
+
+def changed_years(
+    rest: RestClient,
+    window: Window,
+    known: MutableMapping[str, str],
+    asked_before: Collection[str],
+    currencies: Sequence[str] = (),
+) -> list[Window]:
+    """Years of the window whose totals are others than when they were last asked for.
+
+    A few requests a year tell that nothing happened in any of its months. They are asked for before the months are, so
+    that a change in between shows the next time.
+
+    Args:
+        known: what was told of each year; holds that of this time afterwards.
+        asked_before, currencies: as of years_with_conversions.
+    """
+    told: dict[str, str] = {}
+    changed: list[Window] = []
+    for year in years_with_conversions(rest, window, asked_before, currencies):
+        answers = json.dumps(list(rest.conversion_totals(each_status([year]), currencies)), sort_keys=True, default=str)
+        told[str(year)] = hashlib.blake2b(answers.encode(), digest_size=8).hexdigest()
+        if known.get(str(year)) != told[str(year)]:
+            changed.append(year)
+    known.clear()
+    known.update(told)
+    return changed

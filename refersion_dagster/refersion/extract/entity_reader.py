@@ -1,0 +1,249 @@
+"""Reading one GraphQL entity: whole windows of rows as Arrow tables."""
+
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refersion_dagster.refersion.api.graphql import PAGE_SIZE, GraphQLClient
+from refersion_dagster.refersion.api.query import FieldSelection
+from refersion_dagster.refersion.errors import UnexpectedAnswer, WindowNotSettled
+from refersion_dagster.refersion.extract.page_assembler import Page, Slice
+from refersion_dagster.refersion.extract.paging import SliceRows, fetch_slices
+from refersion_dagster.refersion.extract.stats import TableReport
+from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, ColumnBatch
+from refersion_dagster.refersion.tables.catalog import PAYMENT_STATUSES
+from refersion_dagster.refersion.tables.coerce import (
+    InexactNumber,
+    as_values,
+    moments,
+)
+from refersion_dagster.refersion.tables.json_reader import (
+    ArrowJsonReader,
+    Part,
+    in_columns,
+)
+from refersion_dagster.refersion.windows import Window
+
+Chunk = TypeVar("Chunk")
+
+# How often a window is read when the passes that fill a field do not agree with the rows.
+FILL_ATTEMPTS = 3
+PAYMENT_STATUS = "payment_status"
+
+
+@dataclass
+class RowBatch:
+    """Rows of one window, or of part of one. `complete` marks the last part."""
+
+    window: Window | None
+    tables: list[pa.Table]
+    complete: bool
+
+
+class EntityReader:
+    """Reads one entity of one account.
+
+    Args:
+        client: the account's GraphQL API.
+        selection: what is asked for, from `client.select`.
+        builder: makes the Arrow tables.
+        report: where counts and findings go.
+    """
+
+    def __init__(
+        self, client: GraphQLClient, selection: FieldSelection, builder: ArrowTableBuilder, report: TableReport
+    ) -> None:
+        self.client = client
+        self.selection = selection
+        self.builder = builder
+        self.plain = ArrowJsonReader(builder, selection.scalars)
+        self.report = report
+        self.fills = [(name, values) for name, values in selection.entity.filled_by_filter if name in selection.filters]
+        lacks_payment_status = any(column.name == PAYMENT_STATUS for column in selection.missing)
+        self.tells_payment = selection.tells_payment if lacks_payment_status else ()
+        filled = [*dict(self.fills)]
+        if self.tells_payment and PAYMENT_STATUS not in filled:
+            filled.append(PAYMENT_STATUS)
+        report.fields_missing = [column.name for column in selection.missing if column.name not in filled]
+        report.fields_extra = list(selection.extras)
+        report.fields_filled = filled
+        report.not_loaded = dict(selection.not_loaded)
+
+    def read(self, windows: Iterable[Window] | None, most_rows: int | None = None) -> Iterator[RowBatch]:
+        """The windows in order, each read whole; None reads a list that has no windows.
+
+        Args:
+            most_rows: stop after the window with which so many rows were read.
+
+        Raises what paging.read_slices raises, UnreadableValue, and WindowNotSettled.
+        """
+        rows, enough = 0, most_rows or sys.maxsize
+        if windows is None and not self.selection.pages:
+            yield RowBatch(None, [self._table(self._unpaged)], complete=True)
+        elif self.fills:
+            for window in windows or [None]:
+                table = self._table(lambda window=window: self._filled(window))
+                yield RowBatch(window, [_once_each(trimmed(table, window))], complete=True)
+                rows += table.num_rows
+                if rows >= enough:
+                    break
+        else:
+            slices = (Slice(window, window) for window in (windows if windows is not None else [None]))
+            # While the tables of a slice are made the next one is read.
+            made: deque[SliceRows[Future[pa.Table]]] = deque()
+            with ThreadPoolExecutor(1, thread_name_prefix="refersion-tables") as background:
+                for result in self._slices(slices, lambda parts: self._chunk(parts, background)):
+                    made.append(result)
+                    if len(made) > 1:
+                        yield self._batch(made.popleft())
+                    rows += result.rows
+                    if rows >= enough and _ends_window(result.slice):
+                        break
+                yield from map(self._batch, made)
+        pa.default_memory_pool().release_unused()  # what comes next needs memory outside of Arrow
+
+    def _batch(self, result: SliceRows[Future[pa.Table]]) -> RowBatch:
+        tables = [trimmed(table.result(), result.slice.window) for table in result.chunks]
+        return RowBatch(result.slice.root, tables, complete=_ends_window(result.slice))
+
+    def _slices(self, slices: Iterable[Slice], convert: Callable[[Sequence[Any]], Chunk]) -> Iterator[SliceRows[Chunk]]:
+        return fetch_slices(
+            slices,
+            fetch=self._fetch,
+            convert=convert,
+            concurrency=self.client.transport.throttle.limit,
+            page_size=PAGE_SIZE,
+        )
+
+    def _fetch(self, one: Slice, offset: int, first: int) -> Page:
+        """A page in columns; of a pass by filter, the ids alone."""
+        if one.filters:
+            page = self.client.fetch(_ids_only(self.selection), one, offset, first)
+            return replace(page, rows=page.ids)
+        plain = self.plain.read if self.selection.offers("id") else _never
+        page = self.client.fetch(self.selection, one, offset, first, plain)
+        if isinstance(page.rows, pa.Array):
+            return page
+        with self.client.one_at_a_time:
+            picked = self.builder.pick(page.rows)
+        self.plain.learn(picked.values)
+        return replace(page, rows=picked)
+
+    def _chunk(self, parts: Sequence[Part], background: ThreadPoolExecutor) -> Future[pa.Table]:
+        """The table of some pages, made in the background; values that have to be looked at one by one here and now."""
+        if all(isinstance(part, pa.Array) for part in parts):
+            return background.submit(self._build, parts)
+        made: Future[pa.Table] = Future()
+        made.set_result(self._build(parts))
+        return made
+
+    def _build(self, parts: Sequence[Part]) -> pa.Table:
+        try:
+            return self._with_payment_status(self.builder.build(in_columns(parts)))
+        except InexactNumber:
+            self.client.exact = True
+            raise
+
+    def _with_payment_status(self, table: pa.Table) -> pa.Table:
+        """Where no field and no filter says so, a row is paid once it names its payment."""
+        if not self.tells_payment or PAYMENT_STATUS in dict(self.fills):
+            return table
+        named = [pc.is_valid(table.column(name)) for name in self.tells_payment]
+        is_paid = functools.reduce(pc.or_, named)
+        place = table.schema.get_field_index(PAYMENT_STATUS)
+        return table.set_column(place, table.schema.field(place), pc.if_else(is_paid, *PAYMENT_STATUSES))
+
+    def _table(self, read: Callable[[], Sequence[Part]]) -> pa.Table:
+        try:
+            return self._build(read())
+        except InexactNumber:
+            return self._build(read())  # the client parses exactly from now on
+
+    def _unpaged(self) -> Sequence[Part]:
+        page = self._fetch(Slice(None, None), 0, PAGE_SIZE)
+        if page.total is not None and len(page.ids) < page.total:
+            raise UnexpectedAnswer(
+                f"{len(page.ids)} of {page.total} rows came, and this account's API cannot be paged.",
+                operation=f"graphql {self.selection.entity.name}",
+                advice="Please report this account's schema as an issue.",
+            )
+        return [page.rows]  # pyright: ignore[reportReturnType]
+
+    def _filled(self, window: Window | None) -> Sequence[ColumnBatch]:
+        """The window's rows, with the fields that cannot be selected filled in by one pass per value."""
+        passes = [Slice(window, window, ((name, value),)) for name, values in self.fills for value in values]
+        doubtful: list[str] = []
+        for _ in range(FILL_ATTEMPTS):
+            found: dict[str, dict[Any, set[str]]] = {name: defaultdict(set) for name, _ in self.fills}
+            parts: list[ColumnBatch] = []
+            for result in self._slices([*passes, Slice(window, window)], list):
+                pages = list(chain.from_iterable(result.chunks))
+                if not result.slice.filters:
+                    parts += in_columns(pages)
+                for name, value in result.slice.filters:
+                    for id_ in chain.from_iterable(pages):
+                        found[name][id_].add(value)
+            ids = as_values([part.values["id"] for part in parts])
+            doubtful = [f"{name} of {id_}" for id_ in ids for name in found if len(found[name][id_]) != 1]
+            if (
+                self.tells_payment
+                and PAYMENT_STATUS in found
+                and any(len(of) > 1 for of in found[PAYMENT_STATUS].values())
+            ):
+                # A filter that the server ignores: the row's payment says it as well.
+                self.fills = [(name, values) for name, values in self.fills if name != PAYMENT_STATUS]
+                return self._filled(window)
+            if not doubtful:
+                for part in parts:
+                    of_part = as_values([part.values["id"]])
+                    for name, values in found.items():
+                        part.values[name] = [next(iter(values[id_])) for id_ in of_part]
+                return parts
+        raise WindowNotSettled(
+            f"{window}: reading {', '.join(name for name, _ in self.fills)} by filter gave no or several values for "
+            f"{len(doubtful)} rows, among them {', '.join(doubtful[:3])}.",
+            operation=f"graphql {self.selection.entity.name}",
+            advice="Nothing of it was loaded. A status beyond the known ones, a filter that the server ignores, or "
+            "rows that change all the time can be the cause.",
+        )
+
+
+def trimmed(table: pa.Table, window: Window | None) -> pa.Table:
+    """Without the rows outside of the window, which were asked for as the server's bounds may be inclusive."""
+    if window is None:
+        return table
+    created = table.column("created")
+    start, end = (moments(bound, 1)[0] for bound in (window.start, window.end))
+    return table.filter(pc.and_(pc.greater_equal(created, start), pc.less(created, end)))
+
+
+def _never(_content: bytes) -> None:
+    """Rows without an id are compared by all that they hold, which only parsed rows show."""
+
+
+def _ends_window(one: Slice) -> bool:
+    """Whether a slice is the last part of its window."""
+    return one.window is None or one.root is None or one.window.end == one.root.end
+
+
+def _once_each(table: pa.Table) -> pa.Table:
+    """Each row once: where a window had to be cut, both halves were sent the rows at the cut."""
+    places = {id_: place for place, id_ in enumerate(table.column("id").to_pylist())}
+    return table if len(places) == table.num_rows else table.take(pa.array(sorted(places.values()), pa.int64()))
+
+
+def _ids_only(selection: FieldSelection) -> FieldSelection:
+    return replace(selection, columns=tuple(c for c in selection.columns if c.name == "id"), extras=())

@@ -1,0 +1,125 @@
+"""How many rows a list has, without reading them.
+
+pageInfo says so, but is documented as possibly wrong where filters are used, and not every account has it. Offsets say
+so too, and are what pages are read by: a list has as many rows as expected where there is a row at the last place and
+none behind it, which is one request. Where it has others, the places where it may end are halved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from refersion_dagster.refersion.api.graphql import GraphQLClient, announced
+from refersion_dagster.refersion.api.query import FieldSelection
+from refersion_dagster.refersion.extract.page_assembler import Slice
+
+# A list that seems to be longer than this has a row at every place: the server ignores offsets.
+MOST_ROWS = 100_000_000
+
+
+@dataclass
+class RowCounter:
+    """Counts rows of one entity of one account.
+
+    Args:
+        client: the account's GraphQL API.
+        selection: what the account offers of the entity.
+    """
+
+    client: GraphQLClient
+    selection: FieldSelection
+    requests: int = field(default=0, init=False)
+
+    def announced(self, slices: Sequence[Slice], _expected: Sequence[int]) -> list[int | None]:
+        """What pageInfo says of each slice, in the order given; None where it does not say. Raises as GraphQL.execute.
+
+        Documented as possibly wrong where filters are used: to be compared with what is known before it is believed.
+        """
+        name = self.selection.entity.name
+
+        def count(of: Slice) -> int | None:
+            return announced(self.client.execute(build_count(self.selection, of), f"{name} count"), name)
+
+        with self._pool() as pool:
+            found = list(pool.map(count, slices))
+        self.requests += len(slices)
+        return found
+
+    def by_place(self, slices: Sequence[Slice], expected: Sequence[int]) -> list[int | None]:
+        """Where each slice ends, by its offsets; None where it seems to have no end. Raises as GraphQL.execute.
+
+        Args:
+            expected: how many rows each is thought to have. Where it has them, one request shows it.
+        """
+        name = self.selection.entity.name
+        asked: list[int] = []
+
+        def count(of: tuple[Slice, int]) -> int | None:
+            def rows(offset: int, first: int = 1) -> int:
+                asked.append(offset)
+                query = build_place(self.selection, of[0], offset, first)
+                found = self.client.execute(query, f"{name} count").get(name) or []
+                return len(found)
+
+            return length(rows, of[1])
+
+        with self._pool() as pool:
+            found = list(pool.map(count, zip(slices, expected, strict=True)))
+        self.requests += len(asked)
+        return found
+
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.client.transport.throttle.limit, thread_name_prefix="refersion")
+
+
+def length(rows: Callable[..., int], expected: int) -> int | None:
+    """How many places of a list hold a row; None for one that seems to have no end.
+
+    Args:
+        rows: how many rows come from an offset on, of `first` that are asked for (1).
+        expected: the length that is likely, which is tried first.
+    """
+    last = max(expected - 1, 0)
+    found = rows(last, 2 if expected else 1)
+    if found == min(expected, 1):
+        return expected
+    step = 1
+    if found == 0:  # It is at most as long as the places before the last one.
+        least, most = max(last - step, 0), last
+        while least and not rows(least - 1):
+            most = least - 1
+            step *= 2
+            least = max(most - step, 0)
+    else:
+        least = most = expected + 1
+        while rows(most):
+            least = most + 1
+            most = least + step
+            step *= 2
+            if most > MOST_ROWS:
+                return None
+    while least < most:
+        middle = (least + most) // 2
+        least, most = (middle + 1, most) if rows(middle) else (least, middle)
+    return least
+
+
+def build_count(selection: FieldSelection, one: Slice) -> str:
+    """The query for the number of rows of a slice, with its bounds as they are: both seconds are inside it."""
+    name = selection.entity.name
+    return f"{{ {name} ({_counted(one)}, first: 1) {{ id }}, pageInfo {{ total_results {{ {name} }} }} }}"
+
+
+def build_place(selection: FieldSelection, one: Slice, offset: int, first: int) -> str:
+    """The query for ids of a slice from an offset on, with the bounds of build_count."""
+    return f"{{ {selection.entity.name} ({_counted(one)}, first: {first}, offset: {offset}) {{ id }} }}"
+
+
+def _counted(one: Slice) -> str:
+    arguments: list[str] = []
+    if one.window:
+        arguments += [f"created_from: {one.window.start_seconds}", f"created_to: {one.window.end_seconds - 1}"]
+    return ", ".join([*arguments, *(f"{name}: {json.dumps(value)}" for name, value in one.filters)])

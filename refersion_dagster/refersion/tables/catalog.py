@@ -1,0 +1,317 @@
+"""What Refersion's tables hold: every field we know of, its type, and where the knowledge comes from.
+
+Columns carry dlt's own naming (`payment__created` is field `created` of object `payment`). `evidence` says how sure a
+field is: documented by Refersion, seen in working client code, or inferred (known from the webhook payloads).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a column holds. See coerce.py for the shapes each one accepts and the Arrow type it becomes."""
+
+    ID = "id"
+    TEXT = "text"
+    MONEY = "money"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"
+    CUSTOM_FIELDS = "custom_fields"
+
+
+class FieldSource(StrEnum):
+    DOCUMENTED = "documented"
+    SEEN = "seen"
+    INFERRED = "inferred"
+    OURS = "ours"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a raw table.
+
+    Args:
+        name: the column's name in the warehouse; `a__b` is read from field `b` of object `a`.
+        required: a row without it is an error, not a NULL.
+        personal: a customer's personal value, subject to REFERSION_PII.
+        holds_addresses: a page's address, which may hold a customer's e-mail: subject to REFERSION_PII, in part.
+        digest_of: this column is made by us: the hash of another one, in the form that customers' values have.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    evidence: FieldSource = FieldSource.INFERRED
+    required: bool = False
+    personal: bool = False
+    holds_addresses: bool = False
+    digest_of: str | None = None
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return tuple(self.name.split("__"))
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One raw table.
+
+    Args:
+        name: table, dlt resource and asset name.
+        description: what a row is and where it comes from.
+        columns: everything we know of; further scalar fields land beside them as text.
+        primary_key: the merge key.
+        graphql_type: its GraphQL type, None for REST tables.
+        windowed: read by `created_from` and `created_to`.
+        may_be_listed: whether it is read as a whole list where the account has no such windows for it.
+        under: lists in which its rows are found where there is no root of them, with the column that the list's id
+            fills.
+        needed: whether nothing stands without the table; the others are empty where an account does not offer them.
+        filled_by_filter: fields that summaries cannot do without, with the values to ask for one by one where the
+            field cannot be selected but can be filtered on.
+    """
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ("id",)
+    graphql_type: str | None = None
+    windowed: bool = False
+    needed: bool = False
+    may_be_listed: bool = False
+    under: tuple[tuple[str, str], ...] = ()
+    filled_by_filter: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def is_graphql(self) -> bool:
+        return self.graphql_type is not None
+
+
+D, S, I, OURS = FieldSource.DOCUMENTED, FieldSource.SEEN, FieldSource.INFERRED, FieldSource.OURS  # noqa: E741
+
+CONVERSION_STATUSES = ("PENDING", "APPROVED", "DENIED", "UNQUALIFIED")
+PAYMENT_STATUSES = ("PAID", "UNPAID")
+# The currency of totals for which Refersion names none.
+NO_CURRENCY = "(none)"
+
+READ_AT = Column("read_at", Kind.TIMESTAMP, "When this row was last read from Refersion (start of the reading).", OURS)
+
+AFFILIATE_LIST = Entity(
+    name="affiliate_list",
+    description="Every affiliate as REST (/affiliate/list) gives it. Its id is documented as the affiliate code (the "
+    "end of the referral link); some accounts may show the numeric id.",
+    columns=(
+        Column("id", Kind.ID, "Affiliate code, as the list gives it.", D, required=True),
+        Column("offer_id", Kind.ID, "Offer the affiliate is in.", D),
+        Column("status", Kind.TEXT, "PENDING, ACTIVE, DENIED or DISABLED.", D),
+        Column("first_name", Kind.TEXT, "First name.", D),
+        Column("last_name", Kind.TEXT, "Last name.", D),
+        Column("email", Kind.TEXT, "The affiliate's e-mail.", D),
+        Column("custom_fields", Kind.CUSTOM_FIELDS, "Answers to the sign-up form: a list of {label, value}.", D),
+        Column(
+            "vanished_at", Kind.TIMESTAMP, "When a reading of the list no longer showed the affiliate; else NULL.", OURS
+        ),
+        READ_AT,
+    ),
+)
+AFFILIATE_GET = Entity(
+    name="affiliate_get",
+    description="Details of each affiliate by REST (/affiliate/get): the bridge between the numeric id and the code. "
+    "Read for affiliates that are new or whose list row changed.",
+    columns=(
+        Column("id", Kind.ID, "Numeric affiliate id.", D, required=True),
+        Column("affiliate_code", Kind.ID, "Affiliate code: the end of the referral link.", OURS),
+        Column("offer_id", Kind.ID, "Offer the affiliate is in.", D),
+        Column("status", Kind.TEXT, "PENDING, ACTIVE, DENIED or DISABLED.", D),
+        Column("first_name", Kind.TEXT, "First name.", D),
+        Column("last_name", Kind.TEXT, "Last name.", D),
+        Column("company_name", Kind.TEXT, "Company.", D),
+        Column("email", Kind.TEXT, "The affiliate's e-mail.", D),
+        Column("link", Kind.TEXT, "Referral link.", D),
+        Column("custom_fields", Kind.CUSTOM_FIELDS, "Answers to the sign-up form: a list of {label, value}.", D),
+        READ_AT,
+    ),
+)
+CONVERSION_TOTALS = Entity(
+    name="conversion_totals",
+    description="Refersion's own sums by REST (/conversion/totals), per period x status x payment status: the control "
+    "totals that loaded conversions are proven against. One currency per answer: the account's own, and each further "
+    "one where the account takes a currency in the request.",
+    columns=(
+        Column("granularity", Kind.TEXT, "month or day: the length of the period.", OURS, required=True),
+        Column("period_from", Kind.TIMESTAMP, "First second of the period, UTC.", OURS, required=True),
+        Column("period_to", Kind.TIMESTAMP, "Last second of the period that was asked for, UTC.", OURS, required=True),
+        Column("status", Kind.TEXT, "Conversion status asked for.", OURS, required=True),
+        Column("payment_status", Kind.TEXT, "Payment status asked for.", OURS, required=True),
+        Column("conversions_count", Kind.INTEGER, "Number of conversions.", D, required=True),
+        Column("commission_total", Kind.MONEY, "Sum of commissions.", D, required=True),
+        Column("order_total", Kind.MONEY, "Sum of order totals.", D, required=True),
+        Column("commissionable_order_total", Kind.MONEY, "Sum of the commissionable part of order totals.", D),
+        Column("currency", Kind.TEXT, "Currency of the sums; (none) where Refersion names none.", D, required=True),
+        Column("currency_asked", Kind.BOOLEAN, "Whether Refersion was asked for this currency.", OURS),
+        READ_AT,
+    ),
+    primary_key=("granularity", "period_from", "status", "payment_status", "currency"),
+)
+AFFILIATES = Entity(
+    name="affiliates",
+    description="Every affiliate as GraphQL gives it: numeric id, PayPal e-mail, country, and "
+    "rfsn_parameter, which holds both the numeric id and the code.",
+    graphql_type="Affiliate",
+    columns=(
+        Column("id", Kind.ID, "Numeric affiliate id.", D, required=True),
+        Column("status", Kind.TEXT, "PENDING, ACTIVE, DENIED or DISABLED.", D),
+        Column("name", Kind.TEXT, "Full name.", D),
+        Column("first_name", Kind.TEXT, "First name.", D),
+        Column("last_name", Kind.TEXT, "Last name.", D),
+        Column("email", Kind.TEXT, "The affiliate's e-mail.", D),
+        Column("email_hash", Kind.TEXT, "Hash of email, comparable with customers' hashes.", OURS, digest_of="email"),
+        Column("rfsn_parameter", Kind.TEXT, "&rfsn=<numeric id>.<code>: bridge between the two affiliate ids.", D),
+        Column("paypal_email", Kind.TEXT, "PayPal e-mail; without one the affiliate cannot be paid.", S),
+        Column("paypal_email_hash", Kind.TEXT, "Hash of paypal_email.", OURS, digest_of="paypal_email"),
+        Column("country", Kind.TEXT, "Country.", S),
+        Column("offer__commission", Kind.MONEY, "Commission of the offer: percent or amount, see offer__type.", D),
+        Column("offer__type", Kind.TEXT, "PERCENT_OF_SALE or FLAT_RATE.", D),
+        Column("custom_fields", Kind.CUSTOM_FIELDS, "Answers to the sign-up form: a list of {id, label, value}.", S),
+        Column(
+            "vanished_at",
+            Kind.TIMESTAMP,
+            "When a reading of all affiliates no longer showed this one; else NULL.",
+            OURS,
+        ),
+        READ_AT,
+    ),
+)
+CONVERSIONS = Entity(
+    name="conversions",
+    description="Every conversion (order, cancellation or manual credit), by GraphQL. A row changes after "
+    "it was created: it is approved or denied, and later paid.",
+    graphql_type="Conversion",
+    windowed=True,
+    needed=True,
+    filled_by_filter=(("status", CONVERSION_STATUSES), ("payment_status", PAYMENT_STATUSES)),
+    columns=(
+        Column("id", Kind.ID, "Conversion id.", S, required=True),
+        Column("status", Kind.TEXT, "PENDING, APPROVED, DENIED or UNQUALIFIED."),
+        Column("payment_status", Kind.TEXT, "PAID or UNPAID."),
+        Column("type", Kind.TEXT, "How it was attributed; CANCELLATION_… rows hold negative amounts."),
+        Column("order_id", Kind.ID, "The shop's order. Not unique: renewals, cancellations and duplicates repeat it."),
+        Column("total", Kind.MONEY, "Order amount the commission is reckoned on, in `currency`.", D, required=True),
+        Column("commission_total", Kind.MONEY, "Commission, in `currency`.", D, required=True),
+        Column("currency", Kind.TEXT, "Currency of this row.", D, required=True),
+        Column("created", Kind.TIMESTAMP, "When the conversion was made, UTC.", D, required=True),
+        Column("updated", Kind.TIMESTAMP, "When it last changed, UTC."),
+        Column("affiliate_id", Kind.ID, "Numeric affiliate id.", S),
+        Column("affiliate__id", Kind.ID, "Numeric affiliate id, as the affiliate object has it."),
+        Column("affiliate__name", Kind.TEXT, "Affiliate's name.", D),
+        Column("affiliate__email", Kind.TEXT, "Affiliate's e-mail.", D),
+        Column("offer__id", Kind.ID, "Offer at the time of the conversion."),
+        Column("offer__name", Kind.TEXT, "Name of that offer."),
+        Column("offer__type", Kind.TEXT, "PERCENT_OF_SALE or FLAT_RATE."),
+        Column("offer__amount", Kind.MONEY, "Percent or amount, see offer__type."),
+        Column("payment_id", Kind.ID, "Payment that paid it."),
+        Column("payment__id", Kind.ID, "Payment that paid it, as the payment object has it.", D),
+        Column("payment__created", Kind.TIMESTAMP, "When it was paid, UTC; NULL while unpaid.", D),
+        Column("coupon_code", Kind.TEXT, "Coupon that attributed it.", S),
+        Column("subscription_id", Kind.ID, "Subscription of a renewal.", S),
+        Column("is_recurring", Kind.BOOLEAN, "A renewal."),
+        Column("is_test_conversion", Kind.BOOLEAN, "A test; left out of every figure."),
+        Column("total_items", Kind.INTEGER, "Items in the order."),
+        Column("denied_reason_code", Kind.TEXT, "Why it was denied."),
+        Column("reason", Kind.TEXT, "Reason in words."),
+        Column("notes", Kind.TEXT, "Merchant's notes."),
+        Column("source", Kind.TEXT, "SHOPIFY, API, MERCHANT_PROFILE, …"),
+        Column("shop__name", Kind.TEXT, "Shop.", D),
+        Column("customer__name", Kind.TEXT, "Customer's name (personal).", personal=True),
+        Column("customer__email", Kind.TEXT, "Customer's e-mail (personal).", personal=True),
+        Column("customer__browser_ip", Kind.TEXT, "Customer's ip (personal).", personal=True),
+        Column("click__created", Kind.TIMESTAMP, "When the referring click was made, UTC."),
+        Column("click__referer", Kind.TEXT, "Page the click came from.", holds_addresses=True),
+        Column("click__landed_url", Kind.TEXT, "Page the click landed on.", holds_addresses=True),
+        Column("click__ip", Kind.TEXT, "Ip of the click (personal).", personal=True),
+        Column("click__sub_id", Kind.TEXT, "Affiliate's own tracking id."),
+        Column("click__creative_id", Kind.ID, "Creative that was clicked."),
+        Column("vanished_at", Kind.TIMESTAMP, "When a reading of its time no longer showed the row; else NULL.", OURS),
+        READ_AT,
+    ),
+)
+PAYMENTS = Entity(
+    name="payments",
+    description="Every payment to an affiliate, by GraphQL: one affiliate and one currency each.",
+    graphql_type="Payment",
+    windowed=True,
+    columns=(
+        Column("id", Kind.ID, "Payment id.", D, required=True),
+        Column("created", Kind.TIMESTAMP, "When it was paid, UTC.", D, required=True),
+        Column("commission_total", Kind.MONEY, "Amount paid, in `currency`.", D, required=True),
+        Column("currency", Kind.TEXT, "Currency of the payment.", D, required=True),
+        Column("total_conversions", Kind.INTEGER, "Number of conversions paid by it.", D),
+        Column("total", Kind.MONEY, "Order amount behind it."),
+        Column("affiliate__id", Kind.ID, "Affiliate that was paid."),
+        Column("affiliate__name", Kind.TEXT, "Affiliate's name."),
+        Column("affiliate__email", Kind.TEXT, "Affiliate's e-mail."),
+        Column("payment_method", Kind.TEXT, "How it was paid."),
+        Column("note", Kind.TEXT, "Merchant's note."),
+        Column("shop__name", Kind.TEXT, "Shop.", D),
+        Column(
+            "vanished_at", Kind.TIMESTAMP, "When a reading of its time no longer showed the payment; else NULL.", OURS
+        ),
+        READ_AT,
+    ),
+)
+OFFERS = Entity(
+    name="offers",
+    description="Every offer, by GraphQL: its commission rate and terms.",
+    graphql_type="Offer",
+    columns=(
+        Column("id", Kind.ID, "Offer id.", S, required=True),
+        Column("name", Kind.TEXT, "Name.", D),
+        Column("commission", Kind.MONEY, "Percent or amount, see type.", D),
+        Column("type", Kind.TEXT, "PERCENT_OF_SALE or FLAT_RATE.", D),
+        Column("flat_rate_currency", Kind.TEXT, "Currency of a flat rate.", S),
+        Column("cookie_days", Kind.INTEGER, "Days a click counts for.", S),
+        Column("commission_terms", Kind.TEXT, "Terms in words.", S),
+        READ_AT,
+    ),
+)
+
+CLICKS = Entity(
+    name="clicks",
+    description="Every click on a referral link, by GraphQL: from the root clicks where the account has it, else "
+    "from the clicks of each affiliate or of each offer. A click does not change after it was made, so only the last "
+    "days are read again.",
+    graphql_type="Click",
+    windowed=True,
+    may_be_listed=True,
+    under=(("affiliates", "affiliate_id"), ("offers", "offer_id")),
+    primary_key=("click_key",),
+    columns=(
+        Column(
+            "click_key",
+            Kind.ID,
+            "The click's id; where the account offers none, a hash of what the row holds, and a number where several "
+            "clicks are alike.",
+            OURS,
+            required=True,
+        ),
+        Column("id", Kind.ID, "Click id."),
+        Column("created", Kind.TIMESTAMP, "When the click was made, UTC.", S, required=True),
+        Column("affiliate_id", Kind.ID, "Numeric id of the affiliate whose link it was."),
+        Column("offer_id", Kind.ID, "Offer of the link."),
+        Column("referer", Kind.TEXT, "Page the click came from.", holds_addresses=True),
+        Column("landed_url", Kind.TEXT, "Page the click landed on.", holds_addresses=True),
+        Column("ip", Kind.TEXT, "Ip of the click (personal).", personal=True),
+        Column("sub_id", Kind.TEXT, "Affiliate's own tracking id.", S),
+        Column("creative_id", Kind.ID, "Creative that was clicked."),
+        Column("vanished_at", Kind.TIMESTAMP, "When a reading of its time no longer showed it; else NULL.", OURS),
+        READ_AT,
+    ),
+)
+
+ENTITIES: dict[str, Entity] = {
+    entity.name: entity
+    for entity in (AFFILIATE_LIST, AFFILIATE_GET, CONVERSION_TOTALS, AFFILIATES, CONVERSIONS, PAYMENTS, OFFERS, CLICKS)
+}

@@ -1,0 +1,147 @@
+"""A job in this process, quietly, and what is shown of it: refersion_refresh and refersion_statements."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import click
+from rich.console import Console
+
+from refersion_dagster.terminal import own_console
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from refersion_dagster.doctor.inputs import DoctorInputs
+    from refersion_dagster.refresh.summary import Happened
+
+JOB, STATEMENTS_JOB = "refersion_refresh", "refersion_statements"
+# Dagster prints every event of a run, unless its logger of that name is told not to.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+STOPPED = "Stopped. What was committed stays; the next run goes on from there."
+
+
+class FromShell:
+    """One run of a job, from a shell."""
+
+    job = JOB
+    config: Mapping[str, Any] = {}
+
+    def __init__(self) -> None:
+        self.console = own_console(highlight=False)
+        self._instance: dg.DagsterInstance | None = None
+        self._run_id: str | None = None
+
+    def carry_out(self) -> int:
+        """Runs the job and prints what came of it; returns the exit code.
+
+        Raises ClickException for settings that keep it from starting.
+        """
+        began = time.monotonic()
+        self.check()
+        from refersion_dagster.dev import dagster_home
+        from refersion_dagster.refresh.summary import what_happened
+
+        os.environ["DAGSTER_HOME"] = str(dagster_home())
+        import dagster as dg
+
+        with dg.DagsterInstance.get() as instance:
+            self._instance, self._run_id = instance, str(uuid4())
+            execute(self.console, instance, self._run_id, self.job, self.config)
+            happened = what_happened(instance, self._run_id)
+            self._run_id = None
+        self.show(happened, time.monotonic() - began)
+        return 0 if happened.is_well else 1
+
+    def check(self) -> None:
+        """Raises ClickException for settings that keep the job from starting."""
+        check_settings()
+
+    def show(self, happened: Happened, seconds: float) -> None:
+        from refersion_dagster.refresh.summary import show_summary
+
+        show_summary(self.console, happened, seconds)
+
+    def cancel(self) -> None:
+        """Last words of a run that is stopped, in the terminal and in Dagster's records."""
+        self.console.show_cursor(True)
+        self.console.print(f"\n{STOPPED}", soft_wrap=True)
+        if self._instance and self._run_id and (run := self._instance.get_run_by_id(self._run_id)):
+            self._instance.report_run_canceled(run, "Stopped in the shell that started it.")
+
+
+class StatementsFromShell(FromShell):
+    """A run of the job that makes statements.
+
+    Args:
+        options: fields of its configuration.
+    """
+
+    job = STATEMENTS_JOB
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.config = {"ops": {"report__statements": {"config": dict(options)}}}
+
+    def check(self) -> None:
+        check_values()
+
+    def show(self, happened: Happened, seconds: float) -> None:
+        from refersion_dagster.refresh.summary import show_statements
+
+        show_statements(self.console, happened)
+
+
+def execute(
+    console: Console, instance: dg.DagsterInstance, run_id: str, job_name: str = JOB, config: Mapping[str, Any] = {}
+) -> None:
+    """Runs a job to its end, and shows its progress meanwhile."""
+    # Resources look at the environment when the code location is loaded, so not before it is set.
+    from refersion_dagster.definitions import defs
+    from refersion_dagster.refresh.progress import followed
+
+    job = defs.resolve_job_def(job_name)
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        stack.enter_context(followed(console, instance, run_id, len(job.nodes)))
+        job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False, run_config={**QUIET, **config})
+
+
+def check_values() -> DoctorInputs:
+    """The settings. Raises ClickException for those that a run would stumble over, before there is a run."""
+    from refersion_dagster.doctor.inputs import find_inputs
+    from refersion_dagster.doctor.settings import WHERE_SET, wrong_values
+    from refersion_dagster.settings import load_settings
+
+    given = find_inputs(load_settings())
+    if wrong := list(wrong_values(given)):
+        raise click.ClickException("\n".join([*wrong, WHERE_SET]))
+    return given
+
+
+def check_settings() -> None:
+    """Raises ClickException for settings with which a run would read nothing, before there is a run."""
+    from refersion_dagster.doctor.inputs import KEYS
+    from refersion_dagster.refersion.api.auth import Credentials
+    from refersion_dagster.refersion.errors import InvalidCredentials, MissingCredentials
+
+    given = check_values()
+    keys = Credentials(*(given.values.get(name) for name in KEYS))
+    try:
+        keys.check()
+    except InvalidCredentials as error:
+        raise click.ClickException(str(error)) from None
+    if not keys.has_rest and not keys.has_graphql:
+        for needed in (keys.rest, keys.graphql):
+            try:
+                needed()
+            except MissingCredentials as error:
+                click.echo(f"Error: {error}", err=True)
+        raise SystemExit(1)

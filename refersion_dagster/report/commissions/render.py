@@ -1,0 +1,250 @@
+"""The report as HTML: what the template shows of figures and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from refersion_dagster.charts import NARROW, Line, line_chart
+from refersion_dagster.report.commissions.checks import CheckState, grouped
+from refersion_dagster.report.commissions.figures import FOLLOWED, ZERO, Figures, Month, OfCurrency, Period, RollForward
+from refersion_dagster.report.money import money
+from refersion_dagster.report.page import month, percent, render
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+TEMPLATE = "commissions/report.html.j2"
+# Complete months in the roll-forward's table.
+MONTHS_MOVED = 6
+# Checks that are named where many of one name came to the same.
+CHECKS_NAMED = 12
+# Currencies of which the first line says how much is proven.
+MOST_PROOFS = 6
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a report comes from: the package's version, Dagster's run, and when, in any time zone."""
+
+    version: str
+    run_id: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Share:
+    """A line of a table with a bar: its name, number, amount, and the share of the whole that the bar shows.
+
+    Args:
+        part: whether it is a part of the line above.
+    """
+
+    name: str
+    number: int
+    amount: Decimal | None
+    share: Decimal | None
+    part: bool = False
+
+
+def report_page(figures: Figures, checks: Sequence[CheckState], made: Origin) -> str:
+    """The report, one HTML file without anything from elsewhere."""
+    as_of = figures.as_of
+    zone = ZoneInfo(as_of.timezone) if as_of else made.at.tzinfo
+    return render(
+        TEMPLATE,
+        figures=figures,
+        as_of=as_of.as_of.astimezone(zone) if as_of else None,
+        period=figures.period,
+        zone=zone,
+        made=made,
+        checks=checks,
+        groups=grouped(checks),
+        not_passed=sum(check.verdict != "passed" for check in checks),
+        failed=sum(check.verdict == "failed" for check in checks),
+        checks_named=CHECKS_NAMED,
+        most_proofs=MOST_PROOFS,
+        followed=FOLLOWED,
+        change=change,
+        signed=signed,
+        charts=charts,
+        moved=moved,
+        ages=ages,
+        funnel=funnel,
+        approval_rate=approval_rate,
+        quality_rate=quality_rate,
+        counted_twice=counted_twice,
+        everyone_else=everyone_else,
+        share=share,
+    )
+
+
+def change(now: Decimal | int | None, before: Decimal | int | None) -> Decimal | None:
+    """The change by what was before, a fraction; None where that was not above 0."""
+    if now is None or before is None or before <= 0:
+        return None
+    return (Decimal(now) - Decimal(before)) / Decimal(before)
+
+
+def signed(value: Decimal) -> str:
+    """+12.3%"""
+    text = percent(value)
+    return text if text.startswith("-") or text == "0.0%" else f"+{text}"
+
+
+def charts(of: OfCurrency, name: str) -> list[Markup]:
+    """Sales, commission, orders and what was due, month by month; none before the first month is over, and none of what
+    was due where no month's end is known.
+
+    Args:
+        name: of the charts' ids, different for each currency of the page.
+    """
+    over = [row for row in of.months if row.is_complete]
+    if not over:
+        return []
+    closings = {row.month: row.closing_due for row in of.roll_forward}
+    short = _short(of.currency)
+    orders = [None if row.orders is None else Decimal(row.orders) for row in over]
+    due = [closings.get(row.month) for row in over]
+    drawn = [
+        _chart(f"Sales by month, {short}", [row.sales for row in over], over, f"{name}-sales", of.currency),
+        _chart(f"Commission by month, {short}", [row.commission for row in over], over, f"{name}-earned", of.currency),
+        _chart(f"Orders by month, {short}", orders, over, f"{name}-orders", None),
+    ]
+    if any(value is not None for value in due):
+        drawn.append(_chart(f"Commission due at the month’s end, {short}", due, over, f"{name}-due", of.currency))
+    return drawn
+
+
+def _chart(
+    title: str, values: Sequence[Decimal | None], months: Sequence[Month], name: str, currency: str | None
+) -> Markup:
+    """A line over the months; the values are amounts of the currency or, without one, numbers."""
+    from markupsafe import Markup
+
+    found = [(value, row.month) for value, row in zip(values, months, strict=True) if value is not None]
+    told = f"{month(months[0].month)} to {month(months[-1].month)}. "
+    if found:
+        ends = {"Lowest": min(found), "highest": max(found), "last": found[-1]}
+        words = [
+            f"{which} {money(value, currency) if currency else f'{value:,}'} in {month(when)}"
+            for which, (value, when) in ends.items()
+        ]
+        told += f"{', '.join(words)}."
+    labels = [f"{row.month:%b %Y}" for row in months]
+    # Pixels, not money: the exact figures are in the table beside it.
+    line = Line(title, [None if value is None else float(value) for value in values])
+    return Markup(line_chart(title, told, labels, [line], name, NARROW))  # noqa: S704 - SVG that was made from escaped texts
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 12 else f"{text[:11]}…"
+
+
+def moved(of: OfCurrency) -> list[RollForward]:
+    """The newest months of the roll-forward, the running one included."""
+    return of.roll_forward[-(MONTHS_MOVED + 1) :]
+
+
+def ages(of: OfCurrency) -> list[Share]:
+    """What is due by days since approval. The bars are shares of what is due without negative amounts."""
+    owed = of.owed
+    if owed is None:
+        return []
+    lines = [
+        ("0 to 30 days", owed.affiliates_0_30, owed.due_0_30),
+        ("31 to 60 days", owed.affiliates_31_60, owed.due_31_60),
+        ("61 to 90 days", owed.affiliates_61_90, owed.due_61_90),
+        ("Over 90 days", owed.affiliates_over_90, owed.due_over_90),
+    ]
+    if owed.credits_not_set_off:
+        lines.append(("Credits not set off yet", owed.affiliates_credits, owed.credits_not_set_off))
+    known = [max(amount, ZERO) for _, _, amount in lines if amount is not None]
+    whole = sum(known, ZERO) if len(known) == len(lines) else None
+    return [
+        Share(name, number, amount, max(amount, ZERO) / whole if whole and amount is not None else None)
+        for name, number, amount in lines
+    ]
+
+
+def funnel(of: OfCurrency) -> list[Share]:
+    """What became of orders, from made over approved to paid, with shares of all that were made."""
+    number = {state.state: state.conversions for state in of.states}
+    amount = {state.state: state.commission for state in of.states}
+
+    def line(name: str, *states: str, part: bool = False) -> Share:
+        conversions = sum(number.get(state, 0) for state in states)
+        commission = known_sum(amount.get(state, ZERO) for state in states)
+        return Share(name, conversions, commission, Decimal(conversions) / made if made else None, part)
+
+    made = sum(number.values())
+    lines = [
+        line("Made", *number),
+        line("Approved", "due", "paid"),
+        line("of which paid", "paid", part=True),
+        line("Pending", "pending"),
+        line("Denied", "denied"),
+        line("Unqualified", "unqualified"),
+    ]
+    unknown = line("In an unknown status", "unknown")
+    return lines + [unknown] * bool(unknown.number) if made else []
+
+
+def approval_rate(of: OfCurrency) -> Decimal | None:
+    """Approved divided by approved and denied conversions of orders, a fraction; None before any was decided."""
+    return _approved(of, "denied")
+
+
+def quality_rate(of: OfCurrency) -> Decimal | None:
+    """Approved divided by approved, denied and unqualified conversions of orders."""
+    return _approved(of, "denied", "unqualified")
+
+
+def _approved(of: OfCurrency, *rejections: str) -> Decimal | None:
+    number = {state.state: state.conversions for state in of.states}
+    approved, rejected = (sum(number.get(state, 0) for state in states) for states in (("due", "paid"), rejections))
+    return Decimal(approved) / (approved + rejected) if approved + rejected else None
+
+
+def counted_twice(of: OfCurrency) -> tuple[Decimal | None, Decimal | None]:
+    """Sales that the programme counts once and several affiliates each, below 0: of the period, and before."""
+    if not of.affiliates:
+        return ZERO, ZERO
+    first = of.affiliates[0]
+    return (
+        difference(of.now.sales if of.now else ZERO, first.all_sales),
+        difference(of.before.sales if of.before else ZERO, first.all_sales_before),
+    )
+
+
+def everyone_else(of: OfCurrency, period: Period) -> tuple[int | None, Decimal | None, Decimal | None, Decimal | None]:
+    """Affiliates with sales in the period beyond those named: number, sales, sales before, commission."""
+    named, now = of.affiliates, of.now
+    affiliates = now.affiliates if now else 0
+    return (
+        None if affiliates is None else affiliates - len(named),
+        difference(named[0].all_sales if named else ZERO, known_sum(row.sales for row in named)),
+        difference(named[0].all_sales_before if named else ZERO, known_sum(row.sales_before for row in named)),
+        difference(now.commission if now else ZERO, known_sum(row.commission for row in named)),
+    )
+
+
+def known_sum(values: Iterable[Decimal | None]) -> Decimal | None:
+    """The sum; None where one of them is not known."""
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return sum(known, ZERO) if len(known) == len(found) else None
+
+
+def difference(value: Decimal | None, other: Decimal | None) -> Decimal | None:
+    """The one less the other; None where one of them is not known."""
+    return None if value is None or other is None else value - other
+
+
+def share(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
+    """A fraction; None without a whole, or where one of them is not known."""
+    return part / whole if part is not None and whole else None

@@ -1,0 +1,89 @@
+"""Which month's statements are made, of whom, and from which reading."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from refersion_dagster.report.merchant import NOT_NAMED, Merchant
+from refersion_dagster.report.page import month
+from refersion_dagster.report.statements.errors import MonthNotThere
+from refersion_dagster.report.statements.figures import LastReading
+
+MONTH = re.compile(r"([1-9]\d{3})-(0[1-9]|1[0-2])")
+REFRESH = "Run refersion_refresh"
+
+
+@dataclass(frozen=True)
+class StatementRequest:
+    """One making of statements.
+
+    Args:
+        month: its first day.
+        reading: what they are made from.
+        affiliate: id of the only affiliate; None for all.
+        merchant: whom they come from.
+    """
+
+    month: date
+    reading: LastReading
+    affiliate: str | None = None
+    merchant: Merchant = NOT_NAMED
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the month was over when Refersion was last read."""
+        return self.month < self.reading.month
+
+    @property
+    def name(self) -> str:
+        """The month, as folders name it."""
+        return f"{self.month:%Y-%m}"
+
+    @property
+    def title(self) -> str:
+        """The month in words, such as October 2026."""
+        return month(self.month)
+
+    @property
+    def until(self) -> date:
+        """Its last day, or that of the reading where it is not over."""
+        return min((self.month + timedelta(days=31)).replace(day=1) - timedelta(days=1), self.reading.today)
+
+    @property
+    def read_at(self) -> datetime:
+        """When Refersion was last read, in the reporting time zone."""
+        return self.reading.as_of.astimezone(ZoneInfo(self.reading.timezone))
+
+
+def chosen_month(text: str | None, reading: LastReading, first: date | None, unfinished: bool) -> date:
+    """The first day of the month that was chosen, by default the last one that was over at the reading.
+
+    Args:
+        text: YYYY-MM, or None.
+        first: the first month there are figures of; None where there are none at all.
+        unfinished: whether the month may still go on.
+
+    Raises MonthNotThere.
+    """
+    if text is None:
+        chosen = (reading.month - timedelta(days=1)).replace(day=1)
+    elif found := MONTH.fullmatch(text.strip()):
+        chosen = date(int(found[1]), int(found[2]), 1)
+    else:
+        raise MonthNotThere(
+            f"Run configuration: month is {text!r}; it has to be YYYY-MM, such as {reading.month:%Y-%m}."
+        )
+    read = f"Refersion was last read on {reading.today:%Y-%m-%d} ({reading.timezone})"
+    if chosen > reading.month:
+        raise MonthNotThere(f"{read}, before {chosen:%Y-%m} began. {REFRESH} when it has, or choose another month.")
+    if chosen == reading.month and not unfinished:
+        raise MonthNotThere(
+            f"{read}, before {chosen:%Y-%m} was over, so its statements would still change. {REFRESH} when it is over, "
+            "or set `unfinished` to see how it stands; the statements then say so."
+        )
+    if first and chosen < first:
+        raise MonthNotThere(f"There is nothing of {chosen:%Y-%m}: the first conversion is of {first:%Y-%m}.")
+    return chosen

@@ -1,0 +1,1 @@
+"""Both of Refersion's APIs on the sandbox's account."""

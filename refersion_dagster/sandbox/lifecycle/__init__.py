@@ -1,0 +1,1 @@
+"""What happens in the sandbox's account as time passes."""

@@ -1,0 +1,1 @@
+"""The seeded world that a sandbox starts with."""

@@ -1,0 +1,83 @@
+"""`refersion-dagster sandbox`, and `python -m refersion_dagster.sandbox`."""
+
+import errno
+import gc
+import shlex
+import signal
+import threading
+from datetime import UTC, datetime
+
+import click
+
+from refersion_dagster.sandbox.clock import from_iso
+from refersion_dagster.sandbox.server.server import LOOPBACK, SandboxServer
+from refersion_dagster.sandbox.settings import SandboxSettings
+
+_DEFAULTS = SandboxSettings()
+
+
+@click.command()
+@click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
+@click.option("--port", default=8400, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free one.")
+@click.option("--seed", default=_DEFAULTS.seed, show_default=True, help="Equal seeds and sizes make equal accounts.")
+@click.option("--affiliates", default=_DEFAULTS.affiliates, show_default=True, type=click.IntRange(0), help="How many.")
+@click.option("--orders", default=_DEFAULTS.orders, show_default=True, type=click.IntRange(0), help="In the history.")
+@click.option("--days", default=_DEFAULTS.days, show_default=True, type=click.IntRange(1), help="Of history.")
+@click.option(
+    "--currencies", default=",".join(_DEFAULTS.currencies), show_default=True, help="The first one is the account's."
+)
+@click.option(
+    "--now",
+    default=_DEFAULTS.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    show_default=True,
+    help="Where the sandbox's clock stands: an ISO time, or `real` for this machine's time at the start.",
+)
+def sandbox(
+    host: str, port: int, seed: int, affiliates: int, orders: int, days: int, currencies: str, now: str
+) -> None:
+    """Run a local Refersion until Ctrl-C, and print what points the code location at it."""
+    settings = SandboxSettings(
+        seed=seed,
+        affiliates=affiliates,
+        orders=orders,
+        days=days,
+        now=_moment(now),
+        currencies=_codes(currencies),
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    try:
+        server = SandboxServer(settings, host=host, port=port)
+    except OSError as error:
+        raise click.ClickException(_advice(error, host, port)) from error
+    # Nothing of the history is garbage, and looking through 100,000 orders for some stops a page for half a second.
+    gc.freeze()
+    with server:
+        for name, value in server.environment().items():
+            click.echo(f"export {name}={shlex.quote(value)}")
+        click.echo(f"# A local Refersion at {server.url}, its clock at {server.clock()['now']}. Ctrl-C stops it.")
+        click.echo(f"# Move the clock on: curl -X POST {server.url}/_sandbox/clock -d '{{\"advance_days\": 1}}'")
+        stop.wait()
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    codes = tuple(code.strip().upper() for code in text.split(",") if code.strip())
+    if not codes:
+        raise click.BadParameter("at least one currency is needed, e.g. USD,EUR", param_hint="--currencies")
+    return codes
+
+
+def _moment(text: str) -> datetime:
+    if text == "real":
+        return datetime.now(UTC).replace(microsecond=0)
+    try:
+        return datetime.fromtimestamp(from_iso(text), UTC)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no ISO time, e.g. 2026-07-01T00:00:00Z", param_hint="--now") from error
+
+
+def _advice(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; stop what runs there, or give another --port (0 takes a free one)."
+    return f"cannot listen on {host}, port {port}: {error.strerror or error}."

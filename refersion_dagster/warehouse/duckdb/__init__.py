@@ -1,0 +1,1 @@
+"""DuckDB: the file, dlt's destination for it, and its merge."""

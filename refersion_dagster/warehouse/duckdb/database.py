@@ -1,0 +1,137 @@
+"""DuckDB: one file, which one process at a time may write to."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from dlt.extract.source import DltSource
+from filelock import FileLock, Timeout
+
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.warehouse.disk import disk_is_full
+from refersion_dagster.warehouse.duckdb.destination import (
+    MEMORY_VARIABLE,
+    file_credentials,
+    loading_into,
+)
+from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull
+from refersion_dagster.warehouse.session import Session
+
+POLL_SECONDS = 0.5
+# DuckDB's words when another process has the file open, e.g. "Conflicting lock is held in /usr/bin/duckdb (PID 4711)".
+LOCK_HOLDER = re.compile(r"Conflicting lock is held in (.+?\(PID \d+\))")
+
+
+@dataclass(frozen=True)
+class DuckDBDatabase:
+    """A DuckDB file."""
+
+    path: Path
+
+    @property
+    def location(self) -> str:
+        return str(self.path)
+
+    @contextmanager
+    def loading(self) -> Iterator[Any]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with loading_into(str(self.path), stays_open=True) as destination:
+            yield destination
+
+    def adapted(self, source: DltSource) -> DltSource:
+        return source
+
+    @contextmanager
+    def session(self, read_only: bool = False) -> Iterator[Session]:
+        if not read_only:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Made here and not by dlt's destination, which looks for settings in every place there is, ten times as long as
+        # opening the file takes.
+        credentials = file_credentials(str(self.path), read_only=read_only)
+        credentials.resolve()
+        with DuckDbSqlClient(DATASET, "", credentials, _capabilities()) as client:
+            yield Session(client)
+
+    @contextmanager
+    def writing(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
+        """Runs of any process queue up at a file lock beside the database, and readers are waited for."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + timeout
+        lock = FileLock(f"{self.path}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            tell(f"Another run is writing to {self.path}; waiting for it, {timeout} s at most.")
+            try:
+                lock.acquire(timeout=timeout)
+            except Timeout:
+                raise WarehouseBusy(
+                    f"Another run still holds {self.path}.lock after {timeout} s. Wait for that run "
+                    "to end or stop it, then start this one again; nothing was written."
+                ) from None
+        try:
+            with self._held(timeout, deadline, tell):
+                yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _held(self, timeout: float, deadline: float, tell: Callable[[str], None]) -> Iterator[None]:
+        """The file open for writing, so that no reader of another process comes between two steps of a run."""
+        told = False
+        while True:
+            try:
+                connection = duckdb.connect(str(self.path))
+                break
+            except duckdb.IOException as error:
+                holder = LOCK_HOLDER.search(str(error))
+                if holder is None:
+                    raise
+                if time.monotonic() >= deadline:
+                    raise WarehouseBusy(
+                        f"{self.path} is still open in another program ({holder[1]}) after {timeout} s, "
+                        "and DuckDB lets nobody write meanwhile. Close it there, then start this run again; nothing "
+                        "was written."
+                    ) from None
+                if not told:
+                    tell(
+                        f"{self.path} is open in another program ({holder[1]}), and DuckDB lets nobody write "
+                        f"meanwhile; waiting for it to be closed, {timeout} s at most."
+                    )
+                    told = True
+                time.sleep(POLL_SECONDS)
+        try:
+            yield
+        finally:
+            connection.close()
+
+    def trouble(self, error: BaseException) -> WarehouseError | None:
+        if disk_is_full(error):
+            return WarehouseFull(
+                f"There is no space left for {self.path} or for temporary files in {tempfile.gettempdir()}. The "
+                "tables are as they were; free some and run again."
+            )
+        if "Out of Memory" in str(error):  # DuckDB's words
+            return WarehouseFull(
+                "DuckDB ran out of the memory it may use for a load. The tables are as they were; give it more with "
+                f"{MEMORY_VARIABLE} (such as 1GB) and run again."
+            )
+        return None
+
+
+@cache
+def _capabilities() -> DestinationCapabilitiesContext:
+    """What dlt knows of DuckDB."""
+    return dlt.destinations.duckdb().capabilities()

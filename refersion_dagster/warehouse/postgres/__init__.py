@@ -1,0 +1,1 @@
+"""PostgreSQL: credentials, sessions, errors, and dlt's destination for it."""

@@ -1,0 +1,157 @@
+"""PostgreSQL: which one, from dlt's own configuration, and who may write to it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from dlt.common.schema import Schema
+from dlt.destinations.exceptions import DatabaseException
+from dlt.extract.source import DltSource
+
+from refersion_dagster.refersion.collector import seldom_collected
+from refersion_dagster.refersion.environment import DATASET, PIPELINE
+from refersion_dagster.warehouse.disk import disk_is_full
+from refersion_dagster.warehouse.errors import (
+    WarehouseBusy,
+    WarehouseError,
+    WarehouseFull,
+    WarehouseUnreachable,
+)
+from refersion_dagster.warehouse.postgres.credentials import postgres_credentials
+from refersion_dagster.warehouse.postgres.errors import trouble_of
+from refersion_dagster.warehouse.postgres.session import PostgresSession
+from refersion_dagster.warehouse.session import Session
+
+POLL_SECONDS = 0.5
+# The advisory lock that stands for "a run writes to these tables": any number, always the same.
+LOCK = 7_381_026_455
+TAKE_LOCK = f"SELECT pg_try_advisory_lock({LOCK})"
+GIVE_LOCK_BACK = f"SELECT pg_advisory_unlock({LOCK})"
+LOCK_HOLDER = f"""
+SELECT a.pid, a.usename, coalesce(host(a.client_addr), 'the server itself'), a.application_name,
+  to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+FROM pg_locks AS l
+JOIN pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.classid = {LOCK >> 32} AND l.objid = {LOCK & 0xFFFFFFFF}
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""  # noqa: S608 - numbers of ours
+# The connection that holds the lock is idle for as long as a load takes, and must not be closed for it. When its
+# machine is gone without a word, the server has to notice within a minute or two. Each where the server knows it.
+KEEP_LOCK = """
+SELECT set_config(s.name, w.value, FALSE)
+FROM pg_settings AS s
+JOIN (
+  VALUES ('idle_session_timeout', '0'), ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'),
+    ('tcp_keepalives_count', '3')
+) AS w (name, value) ON w.name = s.name
+"""
+
+
+class PostgresDatabase:
+    """The PostgreSQL database that dlt's configuration names. Every use raises WarehouseNotSet where it names none."""
+
+    @property
+    def location(self) -> str:
+        return postgres_credentials().location
+
+    @contextmanager
+    def loading(self) -> Iterator[Any]:
+        with seldom_collected():
+            yield _destination()
+
+    def adapted(self, source: DltSource) -> DltSource:
+        """dlt repeats a copy whose answer was lost, so that rows may be there twice before they are merged."""
+        for resource in source.resources.values():
+            resource.apply_hints(write_disposition={"disposition": "merge", "strategy": "delete-insert"})
+        return source
+
+    @contextmanager
+    def session(self, read_only: bool = False) -> Iterator[PostgresSession]:
+        """Raises WarehouseUnreachable and WarehouseForbidden."""
+        destination = _destination()
+        client = destination.client(Schema(PIPELINE), destination.spec()._bind_dataset_name(DATASET)).sql_client
+        try:
+            client.open_connection()
+        except Exception as error:
+            trouble = trouble_of(error)
+            if trouble is None:
+                raise
+            raise trouble from None
+        try:
+            session = PostgresSession(client)
+            if read_only:
+                session.native("SET default_transaction_read_only = on")
+            yield session
+        finally:
+            client.close_connection()
+
+    @contextmanager
+    def writing(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
+        """Runs of any machine queue up at an advisory lock, as dlt merges through a schema that two cannot share.
+
+        The lock is that of a connection, so a run that dies gives it back. Raises WarehouseUnreachable at the end where
+        that connection broke meanwhile.
+        """
+        with self.session() as session:
+            session.native(KEEP_LOCK)
+            self._take_lock(session, timeout, tell)
+            try:
+                yield
+            except BaseException:
+                with suppress(DatabaseException, WarehouseError):  # the end of the connection gives it back as well
+                    session.native(GIVE_LOCK_BACK)
+                raise
+            with suppress(WarehouseUnreachable):
+                if session.native(GIVE_LOCK_BACK) == [(True,)]:
+                    return
+            raise WarehouseUnreachable(
+                f"The connection that kept other runs from writing to {self.location} broke while this one wrote. "
+                "Start it again, so that nothing is missed in case another one wrote at the same time."
+            )
+
+    def _take_lock(self, session: PostgresSession, timeout: float, tell: Callable[[str], None]) -> None:
+        deadline, told = time.monotonic() + timeout, False
+        while session.native(TAKE_LOCK) != [(True,)]:
+            if time.monotonic() >= deadline:
+                raise WarehouseBusy(
+                    f"Another run{writer(session)} still writes to {self.location} after {timeout} s. Wait for that "
+                    "run to end or stop it, then start this one again; nothing was written."
+                )
+            if not told:
+                tell(
+                    f"Another run{writer(session)} is writing to {self.location}; waiting for it, {timeout} s at most."
+                )
+                told = True
+            time.sleep(POLL_SECONDS)
+
+    def trouble(self, error: BaseException) -> WarehouseError | None:
+        if found := trouble_of(error):
+            return found
+        if disk_is_full(error):
+            return WarehouseFull(
+                f"There is no space left for temporary files in {tempfile.gettempdir()}. The tables are as they were; "
+                "free some and run again."
+            )
+        return None
+
+
+def _destination() -> Any:
+    """dlt's destination. Raises WarehouseNotSet, also where the drivers are not installed."""
+    credentials = postgres_credentials()
+    # Here and not above: it imports psycopg2, which comes with the extra `postgres` only.
+    from refersion_dagster.warehouse.postgres.destination import postgres_loading
+
+    return postgres_loading(credentials)
+
+
+def writer(session: Session) -> str:
+    """Who has the lock, in words; nothing where they have just gone."""
+    return "".join(
+        f" (process {pid} of {user} from {address}, {application or 'nameless'}, connected since {since} UTC)"
+        for pid, user, address, application, since in session.native(LOCK_HOLDER)[:1]
+    )

@@ -1,0 +1,167 @@
+"""A connection to PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.sql_client import SqlClientBase
+from sqlglot import exp
+
+from refersion_dagster.warehouse.errors import TableInUse
+from refersion_dagster.warehouse.postgres.errors import state_of, trouble_of
+from refersion_dagster.warehouse.session import Row, Session
+from refersion_dagster.warehouse.sql import Value, bind, parse, to_dialect
+
+# Names of types as PostgreSQL shows them, and as DuckDB does.
+TYPE_NAMES = (
+    ("character varying", "varchar"),
+    ("text", "varchar"),
+    ("numeric", "decimal"),
+    ("double precision", "double"),
+    ("timestamp(6)", "timestamp"),
+    ("timestamp without time zone", "timestamp"),
+)
+NUMERIC = 1700
+# Of a decimal; an amount whose digits are not bounded claims to have 65,535.
+DIGITS = 38
+# By the numbers of pg_type, which never change; texts and whatever else is a text.
+ARROW_TYPES = {
+    16: pa.bool_(),
+    20: pa.int64(),
+    23: pa.int32(),
+    701: pa.float64(),
+    1082: pa.date32(),
+    1114: pa.timestamp("us"),
+    1184: pa.timestamp("us", "UTC"),
+}
+DEPENDENT_OBJECTS_STILL_EXIST = "2BP01"
+
+COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), c.relkind
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = $schema AND c.relname = $table AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+COMMENTS = """
+SELECT coalesce(a.attname, ''), d.description
+FROM pg_catalog.pg_description AS d
+JOIN pg_catalog.pg_class AS c ON c.oid = d.objoid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0
+WHERE n.nspname = $schema AND c.relname = $table
+"""
+GRANTS = """
+SELECT
+  format(
+    'GRANT %s ON {schema}.{table} TO %s%s',
+    g.privilege_type,
+    CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+    CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+  )
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL aclexplode(c.relacl) AS g
+WHERE n.nspname = '{schema}' AND c.relname = '{table}' AND g.grantee <> c.relowner
+"""
+
+
+class PostgresSession(Session):
+    """One connection to PostgreSQL.
+
+    Raises WarehouseError for what is the server's trouble and not the statement's: a connection that breaks, a right
+    that is missing, a disk that is full.
+    """
+
+    _comments = COMMENTS
+
+    def __init__(self, client: SqlClientBase[Any]) -> None:
+        super().__init__(client)
+        # Of the server's own collations this one changes capitals as DuckDB does; that of the database mostly does.
+        self._case_of = "pg_c_utf8" if client.server_version >= 170_000 else "default"
+
+    def translated(self, tree: exp.Expr) -> str:
+        return to_dialect(tree, "postgres", self._case_of)
+
+    def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
+        # A cursor with a name is the server's, which hands rows on instead of sending all of them at once.
+        with self.transaction(), self._client.native_connection.cursor(name="rows_by_and_by") as cursor:
+            cursor.execute(self.translated(bind(parse(sql), parameters)))
+            while chunk := cursor.fetchmany(rows):
+                kinds = map(_arrow_type, cursor.description)
+                arrays = [pa.array(values, kind) for values, kind in zip(zip(*chunk, strict=True), kinds, strict=True)]
+                yield pa.Table.from_arrays(arrays, [column.name for column in cursor.description])
+
+    def native(self, sql: str) -> list[Row]:
+        try:
+            return super().native(sql)
+        except DatabaseException as error:
+            trouble = trouble_of(error)
+            if trouble is None:
+                raise
+            raise trouble from error
+
+    def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
+        return [(name, _type_name(kind)) for name, kind, _ in self.query(COLUMNS, schema=schema, table=table)]
+
+    def create_schema(self, schema: str) -> None:
+        # IF NOT EXISTS asks for the right to create schemas all the same, which a careful administrator does not give.
+        if not self.query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $schema", schema=schema):
+            super().create_schema(schema)
+
+    def swap_in(self, schema: str, table: str, fresh: str) -> None:
+        """Puts a table that was built beside in the place of the one there is, in one transaction.
+
+        A table of the same columns gets other rows instead, so that indexes and views on it live on, and whoever reads
+        it meanwhile is not kept waiting. Where columns changed, a new table gets the grants of the old one. Raises
+        TableInUse where views or the like stand on that old one.
+        """
+        old, new = (self.query(COLUMNS, schema=schema, table=name) for name in (table, fresh))
+        if old == new:
+            self._swap_rows(schema, table, fresh)
+        else:
+            self._swap_tables(schema, table, fresh)
+        # Plans of what reads it next would be made for the rows of last time.
+        self.native(f"ANALYZE {schema}.{table}")
+
+    def _swap_rows(self, schema: str, table: str, fresh: str) -> None:
+        with self.transaction():
+            # TRUNCATE would wait for every reader and let new ones wait.
+            self.native(f"DELETE FROM {schema}.{table}")  # noqa: S608 - names of ours
+            self.native(f"INSERT INTO {schema}.{table} SELECT * FROM {schema}.{fresh}")  # noqa: S608
+            self.native(f"DROP TABLE {schema}.{fresh}")
+
+    def _swap_tables(self, schema: str, table: str, fresh: str) -> None:
+        grants = self.native(GRANTS.format(schema=schema, table=table))
+        try:
+            with self.transaction():
+                self.native(f"DROP TABLE IF EXISTS {schema}.{table}")
+                self.native(f"ALTER TABLE {schema}.{fresh} RENAME TO {table}")
+                for (grant,) in grants:
+                    self.native(grant)
+        except DatabaseException as error:
+            self.native(f"DROP TABLE IF EXISTS {schema}.{fresh}")
+            if state_of(error) != DEPENDENT_OBJECTS_STILL_EXIST:
+                raise
+            stands_on_it = "; ".join(error.dbapi_exception.diag.message_detail.splitlines())  # pyright: ignore[reportAttributeAccessIssue]
+            raise TableInUse(
+                f"{schema}.{table} gets other columns, and cannot while {stands_on_it}. Drop that, run again, and make "
+                "it anew; the table is as it was."
+            ) from None
+
+
+def _arrow_type(column: Any) -> pa.DataType | None:
+    """The type of a result's column, by the number that PostgreSQL has for it; None for one that the values decide."""
+    if column.type_code == NUMERIC:
+        return pa.decimal128(column.precision, column.scale) if 0 < column.precision <= DIGITS else None
+    return ARROW_TYPES.get(column.type_code, pa.string())
+
+
+def _type_name(kind: str) -> str:
+    for theirs, ours in TYPE_NAMES:
+        kind = kind.replace(theirs, ours)
+    return kind

@@ -1,0 +1,130 @@
+"""`refersion-dagster webhooks`"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+import os
+import socket
+from pathlib import Path
+
+import click
+import uvicorn
+
+from refersion_dagster.settings import is_template, said_of_templates
+from refersion_dagster.webhooks.app import (
+    HEALTH_PATH,
+    MAX_BODY_BYTES,
+    PATH,
+    ReceiverLimits,
+    build_app,
+)
+from refersion_dagster.webhooks.inbox import Inbox
+from refersion_dagster.webhooks.inbox_file import INBOX_FILE, INBOX_VARIABLE, InboxError
+from refersion_dagster.webhooks.protocol import BoundedProtocol
+from refersion_dagster.webhooks.refusals import Refusals
+from refersion_dagster.webhooks.signature import SECRET_VARIABLE, secrets_of
+
+MEGABYTE = 1_000_000
+RECEIVE_SECONDS = 10.0
+STOP_SECONDS = 10
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8500, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free one.")
+@click.option(
+    "--inbox",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=INBOX_FILE,
+    envvar=INBOX_VARIABLE,
+    show_default=True,
+    show_envvar=True,
+    help="Where events wait; made where there is none. Dagster has to know the same one.",
+)
+@click.option(
+    "--inbox-megabytes",
+    default=1_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="The inbox grows no larger; events that do not fit are refused with 503.",
+)
+@click.option(
+    "--event-megabytes",
+    default=MAX_BODY_BYTES / MEGABYTE,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Larger events are refused.",
+)
+@click.option(
+    "--receive-seconds",
+    default=RECEIVE_SECONDS,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="A request has to arrive within this time.",
+)
+def webhooks(
+    host: str, port: int, path: Path, inbox_megabytes: int, event_megabytes: float, receive_seconds: float
+) -> None:
+    """Receive Refersion's webhooks until Ctrl-C, and keep each event safe until Dagster takes it.
+
+    Events have to be signed with the secret in REFERSION_WEBHOOK_SECRET (several with commas between, while one takes
+    over from another).
+    """
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what it warns of is counted and told here
+    secrets = secrets_of(os.environ.get(SECRET_VARIABLE))
+    if not secrets:
+        raise click.ClickException(
+            f"There is no {SECRET_VARIABLE} in the environment, so no event could be told from a forged one. It is the "
+            "signing secret that Refersion shows under Account > Settings > Webhooks."
+        )
+    if any(map(is_template, secrets)):
+        raise click.ClickException(said_of_templates([SECRET_VARIABLE]))
+    try:
+        inbox = Inbox(path, create=True, max_bytes=inbox_megabytes * MEGABYTE)
+    except InboxError as error:
+        raise click.ClickException(str(error)) from error
+    listener = _listen(host, port)
+    refusals = Refusals()
+    config = uvicorn.Config(
+        build_app(inbox, secrets, refusals, ReceiverLimits(body_bytes=int(event_megabytes * MEGABYTE))),
+        # Called like a class; there is one for each connection.
+        http=functools.partial(BoundedProtocol, refusals=refusals, receive_seconds=receive_seconds),  # pyright: ignore[reportArgumentType]
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    address = f"[{host}]" if ":" in host else host
+    click.echo(
+        f"Receiving webhooks at http://{address}:{listener.getsockname()[1]}{PATH} (state: {HEALTH_PATH}), "
+        f"into {inbox.path}. Ctrl-C stops it."
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        click.echo("Stopped; all events that were answered are in the inbox.")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol left at 0 asyncio does not set TCP_NODELAY, and each answer waits 40 ms for a delayed ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            advice = "is in use; stop what runs there, or give another --port (0 takes a free one)."
+        else:
+            advice = f"cannot be listened on: {error.strerror or error}."
+        raise click.ClickException(f"Port {port} on {host} {advice}") from error
+    return listener
