@@ -329,7 +329,7 @@ class ResourceFactory:
             lambda: self._counted(entity, tables),
             name=entity.name,
             primary_key=list(entity.primary_key),
-            # Rows come without duplicates (see slice_reading.py), so the merge need not look for any.
+            # Rows come without duplicates (see page_assembler.py), so the merge need not look for any.
             write_disposition={"disposition": "merge", "strategy": "delete-insert", "deduplicated": True},
             columns=dlt_columns(entity),
         )

@@ -6,7 +6,7 @@
         refersion.duckdb  manifest.json  parquet/<summary>.parquet  csv/<summary>.csv
 
 In the DuckDB file tables have the warehouse's schema, refersion_summaries, so that a query fits both; views without
-the schema read the same. See sets.py for how one takes the place of another.
+the schema read the same. See file_sets.py for how one takes the place of another.
 """
 
 from __future__ import annotations

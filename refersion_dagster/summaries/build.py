@@ -25,7 +25,7 @@ from refersion_dagster.warehouse.sql import Value, bind
 
 # A reading of Refersion's totals that fitted once is kept to; see control_totals.sql.
 KEPT_READING = "control_reading"
-# Cells of the control totals that moved while they were read; see ingest/settling.py.
+# Cells of the control totals that moved while they were read; see ingest/control_totals/settlement.py.
 NOT_SETTLED = "not_settled"
 # Shown of each table.
 FIRST_ROWS = 10

@@ -69,7 +69,7 @@ def test_a_run_killed_while_refersion_has_the_request_sends_nothing_twice(action
 
 @pytest.mark.parametrize(
     ("function", "event"),
-    [("Journal.answered", "return"), ("results._load", "return")],
+    [("Journal.answered", "return"), ("result_tables._load", "return")],
     ids=["after it is recorded", "after it is loaded"],
 )
 def test_a_run_killed_after_the_answer_is_made_up_for_by_the_next(actions: Actions, function: str, event: str) -> None:

@@ -490,7 +490,7 @@ def test_amounts_are_exact_decimals(books: Books) -> None:
 
 
 class TestCellsThatMoved:
-    """What a load found that read them again, see ingest/settling.py."""
+    """What a load found that read them again, see ingest/control_totals/settlement.py."""
 
     @pytest.fixture
     def moved(self, books: Books) -> Books:

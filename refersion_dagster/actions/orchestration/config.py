@@ -1,7 +1,7 @@
 """The configuration of each operation's job, which Dagster's Launchpad checks and explains field by field.
 
-Items are described once, in items.py; their classes here are made of those. Amounts are texts: a number of YAML or JSON
-would come as binary floating point.
+Items are described once, in requests.py; their classes here are made of those. Amounts are texts: a number of YAML or
+JSON would come as binary floating point.
 """
 
 import functools

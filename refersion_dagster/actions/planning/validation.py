@@ -1,4 +1,4 @@
-"""Items checked whole, before anything is sent: values, repetitions and keys. The warehouse has its say in known.py."""
+"""Items checked before anything is sent: values, repetitions and keys. preflight.py asks the warehouse."""
 
 from __future__ import annotations
 

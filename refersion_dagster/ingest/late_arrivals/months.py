@@ -1,7 +1,7 @@
 """Late changes: conversions from before the look-back that were approved, denied or paid since they were read.
 
-A refresh reads the look-back again, and of what is older a slice (see turn.py). These things show, without reading the
-rest, that it changed:
+A refresh reads the look-back window again, and a slice of what is older (see rotation.py). The following show, without
+reading the rest, that it changed:
 
 - a payment came, made or first seen after unpaid rows of its affiliate and currency were last read, and what is known
   of it does not account for it. It may be dated back, so when each was first seen is kept in PAYMENTS_SEEN;

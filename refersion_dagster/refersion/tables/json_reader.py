@@ -2,7 +2,7 @@
 
 Arrow's JSON reader is told the type of every field and takes nothing else: no number for a text, no fraction for a
 whole number, no integer beyond 64 bits, no object for a scalar, no broken text. So an answer of the usual shape becomes
-just the columns that tables.py would pick from the parsed rows, several times cheaper and without holding Python's
+just the columns that arrow.py would pick from the parsed rows, several times cheaper and without holding Python's
 interpreter; any other answer becomes None, and the caller parses it the usual way, which is where values are judged.
 """
 

@@ -1,7 +1,7 @@
 """The figures of a month's statements, and the conversions behind them, from the summaries.
 
 A movement means here what it means in commission_roll_forward, of which every line is the sum of the statements' (see
-`ties.py`).
+`reconciliation.py`).
 """
 
 from __future__ import annotations
