@@ -18,7 +18,7 @@ from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import env_file_ignored
 from refersion_dagster_tests.location import SMALL
 from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
-from refersion_dagster_tests.summaries.hand_made import Books, create_raw_tables
+from refersion_dagster_tests.summaries.builders import WarehouseBuilder, create_raw_tables
 
 # Before any test module is imported: the code location looks at the environment when it is loaded.
 for _name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__", "PG"))]:
@@ -143,6 +143,6 @@ def database(empty_raw_tables: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def books(database: Path) -> Books:
+def books(database: Path) -> WarehouseBuilder:
     """Summaries of rows that the test adds."""
-    return Books(database)
+    return WarehouseBuilder(database)

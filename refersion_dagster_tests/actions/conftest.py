@@ -11,7 +11,7 @@ from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.api import transport
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.actions.acting import Actions
+from refersion_dagster_tests.actions.actions_harness import ActionsHarness
 from refersion_dagster_tests.location import account_of
 
 
@@ -30,15 +30,15 @@ def loaded(account: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def actions_of_processes(
     sandbox: SandboxServer, loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Actions:
+) -> ActionsHarness:
     """The sandbox of this test and a warehouse that is up to date with it; pauses before another try last no time."""
     monkeypatch.setattr(transport, "BACK_OFF", tenacity.wait_none())
     shutil.copy(loaded, tmp_path / "warehouse.duckdb")
-    return Actions(sandbox, tmp_path / "warehouse.duckdb")
+    return ActionsHarness(sandbox, tmp_path / "warehouse.duckdb")
 
 
 @pytest.fixture
-def actions(actions_of_processes: Actions) -> Iterator[Actions]:
+def actions(actions_of_processes: ActionsHarness) -> Iterator[ActionsHarness]:
     """The same for this process alone, which has the database open all the time: half of the time of a small test."""
     with duckdb.connect(str(actions_of_processes.database)):
         yield actions_of_processes

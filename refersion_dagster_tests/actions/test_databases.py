@@ -17,7 +17,11 @@ from refersion_dagster.actions.planning.plan import make_plan
 from refersion_dagster.actions.planning.preflight import AmountLimits
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    ActionsHarness,
+    credit_of,
+)
 from refersion_dagster_tests.actions.processes import ended, killed, started
 from refersion_dagster_tests.postgres import PostgresDatabase
 
@@ -25,14 +29,14 @@ NASTY = "'; DROP TABLE x; -- \"q\" \\ \\' %s $name {j} \n\t 🎉 ' OR 1=1 € ß
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
-def actions(request: pytest.FixtureRequest, sandbox: SandboxServer, tmp_path: Path) -> Actions:
+def actions(request: pytest.FixtureRequest, sandbox: SandboxServer, tmp_path: Path) -> ActionsHarness:
     """An account and an empty warehouse in each of the databases."""
     if request.param == "postgres":
         request.getfixturevalue("postgres")
-    return Actions(sandbox, tmp_path / "warehouse.duckdb", request.param)
+    return ActionsHarness(sandbox, tmp_path / "warehouse.duckdb", request.param)
 
 
-def test_an_item_is_recorded_once_whoever_may_write(actions: Actions) -> None:
+def test_an_item_is_recorded_once_whoever_may_write(actions: ActionsHarness) -> None:
     changes = [{"conversion_id": number, "status": "APPROVED"} for number in (1, 2, 3)]
     with actions.warehouse.session() as one, actions.warehouse.session() as other:
         Journal(one).create()
@@ -44,7 +48,7 @@ def test_an_item_is_recorded_once_whoever_may_write(actions: Actions) -> None:
     assert [entry.run_id for entry in actions.journal()] == ["other"]
 
 
-def test_texts_come_back_as_they_were(actions: Actions) -> None:
+def test_texts_come_back_as_they_were(actions: ActionsHarness) -> None:
     credit = credit_of(actions.affiliate(), notes=NASTY, key="k'\\1")
     assert actions.perform(CREDIT, [credit], purpose=NASTY, check_warehouse=False) == ["done"]
     (entry,) = actions.journal()
@@ -55,7 +59,7 @@ def test_texts_come_back_as_they_were(actions: Actions) -> None:
     assert any(NASTY.strip() in row.notes for row in actions.sandbox.account.conversions.values())
 
 
-def test_result_tables_have_the_types_that_are_told(actions: Actions) -> None:
+def test_result_tables_have_the_types_that_are_told(actions: ActionsHarness) -> None:
     before = datetime.now(UTC)
     credits = [credit_of(actions.affiliate(), "-0.1"), credit_of(actions.affiliate(1), "999999999.99")]
     limits = AmountLimits(10, Decimal(10**10))
@@ -71,7 +75,7 @@ def test_result_tables_have_the_types_that_are_told(actions: Actions) -> None:
 
 
 @pytest.mark.parametrize("actions", ["postgres"], indirect=True)
-def test_a_row_follows_its_item_from_attempt_to_attempt(actions: Actions) -> None:
+def test_a_row_follows_its_item_from_attempt_to_attempt(actions: ActionsHarness) -> None:
     credit = [credit_of(actions.affiliate())]
     actions.sandbox.fault("rest:/conversion/manual_credit", "status", status=422, body={"errors": ["No."]})
     sql = f"SELECT outcome, attempt FROM refersion_data.{CREDIT}"
@@ -85,7 +89,7 @@ def test_a_row_follows_its_item_from_attempt_to_attempt(actions: Actions) -> Non
 
 
 @pytest.mark.parametrize("actions", ["duckdb"], indirect=True)
-def test_a_warehouse_that_begins_with_an_action_loads_as_any_other(actions: Actions) -> None:
+def test_a_warehouse_that_begins_with_an_action_loads_as_any_other(actions: ActionsHarness) -> None:
     """Results are loaded by a pipeline of their own, so that state and schema of the loads stay theirs."""
     assert actions.perform(CREDIT, [credit_of(actions.affiliate())], check_warehouse=False) == ["done"]
     source = actions.account().source(ReadReport()).with_resources("affiliate_list", "affiliate_get")
@@ -103,20 +107,20 @@ class TestOnPostgreSQL:
     """What test_killed.py and test_two_at_once.py show of DuckDB."""
 
     @pytest.fixture
-    def actions(self, sandbox: SandboxServer, postgres: PostgresDatabase, tmp_path: Path) -> Actions:
-        return Actions(sandbox, tmp_path, "postgres")
+    def actions(self, sandbox: SandboxServer, postgres: PostgresDatabase, tmp_path: Path) -> ActionsHarness:
+        return ActionsHarness(sandbox, tmp_path, "postgres")
 
     @pytest.mark.parametrize(
         ("event", "sent"), [("call", False), ("return", True)], ids=["before the call", "after it"]
     )
-    def test_a_run_killed_in_a_call_leaves_it_unknown(self, actions: Actions, event: str, sent: bool) -> None:
+    def test_a_run_killed_in_a_call_leaves_it_unknown(self, actions: ActionsHarness, event: str, sent: bool) -> None:
         credit = [credit_of(actions.affiliate())]
         killed(lambda: actions.send(CREDIT, credit, check_warehouse=False), "Transport._send", event, 2)
         assert actions.send(CREDIT, credit, check_warehouse=False) == []
         assert actions.outcomes() == ["unknown"]
         assert len(actions.credits()) == sent
 
-    def test_two_processes_send_each_item_once(self, actions: Actions) -> None:
+    def test_two_processes_send_each_item_once(self, actions: ActionsHarness) -> None:
         credits = [credit_of(actions.affiliate(number)) for number in range(6)]
         runs = [started(lambda: actions.send(CREDIT, credits, check_warehouse=False)) for _ in range(2)]
         assert [ended(run) for run in runs] == [0, 0]

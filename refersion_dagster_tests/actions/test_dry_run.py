@@ -11,11 +11,17 @@ import pytest
 from refersion_dagster.actions.execution.executor import preview
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.refersion.api.rest import encoded
-from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of, job_of, writes_allowed
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    ActionsHarness,
+    credit_of,
+    job_of,
+    writes_allowed,
+)
 from refersion_dagster_tests.location import resources
 
 
-def items_of(actions: Actions) -> dict[str, list[dict[str, Any]]]:
+def items_of(actions: ActionsHarness) -> dict[str, list[dict[str, Any]]]:
     """One good item or more for each operation."""
     person, other = actions.affiliate(0), actions.affiliate(1)
     pending, approved = actions.conversions("PENDING"), actions.conversions("APPROVED")
@@ -39,7 +45,7 @@ def items_of(actions: Actions) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def expected(actions: Actions) -> dict[str, dict[str, Any]]:
+def expected(actions: ActionsHarness) -> dict[str, dict[str, Any]]:
     """Bodies as Refersion's published contract has them."""
     items = items_of(actions)
     person, offer = actions.affiliate(0).id, next(iter(actions.sandbox.account.offers))
@@ -76,7 +82,7 @@ def expected(actions: Actions) -> dict[str, dict[str, Any]]:
     }
 
 
-def shown(actions: Actions, endpoint: str, *, allowed: bool = True, **config: Any) -> dict[str, Any]:
+def shown(actions: ActionsHarness, endpoint: str, *, allowed: bool = True, **config: Any) -> dict[str, Any]:
     """What a run without a word on dry_run shows on the asset's page."""
     given = {"requested_by": "Ada", "items": items_of(actions)[endpoint], **config}
     with dg.DagsterInstance.ephemeral() as instance, writes_allowed(allowed):
@@ -90,7 +96,7 @@ def shown(actions: Actions, endpoint: str, *, allowed: bool = True, **config: An
     return {name: value.value for name, value in metadata.items()}
 
 
-def test_it_is_what_happens_without_a_word_and_shows_the_very_calls(actions: Actions) -> None:
+def test_it_is_what_happens_without_a_word_and_shows_the_very_calls(actions: ActionsHarness) -> None:
     told = shown(actions, CREDIT, allowed=False)
     assert actions.sandbox.requests() == {}
     assert told["dry_run"] is True
@@ -100,7 +106,7 @@ def test_it_is_what_happens_without_a_word_and_shows_the_very_calls(actions: Act
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_bodies_are_those_of_the_published_contract(actions: Actions, endpoint: str) -> None:
+def test_bodies_are_those_of_the_published_contract(actions: ActionsHarness, endpoint: str) -> None:
     order = actions.order(endpoint, items_of(actions)[endpoint])
     (call,) = preview(order, actions.warehouse, print).calls
     assert without_reference(json.loads(encoded(order.endpoint.body(call)))) == expected(actions)[endpoint]
@@ -111,19 +117,19 @@ def without_reference(body: dict[str, Any]) -> dict[str, Any]:
     return body | ({"notes": body["notes"].partition("[ref ")[0] + "[ref …]"} if "notes" in body else {})
 
 
-def test_amounts_are_shown_as_they_are_sent(actions: Actions) -> None:
+def test_amounts_are_shown_as_they_are_sent(actions: ActionsHarness) -> None:
     (call,) = shown(actions, CREDIT)["would_send"]
     assert '"commission":12.5,' in call["body"]
 
 
-def told(actions: Actions, endpoint: str, items: list[dict[str, Any]]) -> list[str]:
+def told(actions: ActionsHarness, endpoint: str, items: list[dict[str, Any]]) -> list[str]:
     """What a dry run says."""
     words: list[str] = []
     preview(actions.order(endpoint, items), actions.warehouse, words.append)
     return words
 
 
-def test_credits_name_the_affiliate_and_what_is_taken_back_has_a_sign(actions: Actions) -> None:
+def test_credits_name_the_affiliate_and_what_is_taken_back_has_a_sign(actions: ActionsHarness) -> None:
     person, other = actions.affiliate(0), actions.affiliate(1)
     back = {"affiliate_id": other.id, "commission": "-3.20", "currency": "EUR", "status": "PENDING", "notes": "Error"}
     credits = [credit_of(person, "12.5"), credit_of(person, "1"), back]
@@ -140,7 +146,7 @@ def test_credits_name_the_affiliate_and_what_is_taken_back_has_a_sign(actions: A
     assert told(actions, CREDIT, credits)[0] == in_order
 
 
-def test_every_operation_on_an_affiliate_names_who_it_is(actions: Actions) -> None:
+def test_every_operation_on_an_affiliate_names_who_it_is(actions: ActionsHarness) -> None:
     """Whether the item has the affiliate's id, code, order or conversion."""
     person = actions.affiliate(0)
     named = f"item 1: {person.first_name} {person.last_name} ({person.id})"
@@ -163,7 +169,7 @@ def test_every_operation_on_an_affiliate_names_who_it_is(actions: Actions) -> No
             assert lines[0].startswith(named), endpoint
 
 
-def by_id(actions: Actions, endpoint: str, item: dict[str, Any]) -> Any:
+def by_id(actions: ActionsHarness, endpoint: str, item: dict[str, Any]) -> Any:
     """The conversion that an item is about, of an order the one that brought commission."""
     rows = actions.sandbox.account.conversions.values()
     if endpoint == "conversion_status_change":
@@ -171,13 +177,13 @@ def by_id(actions: Actions, endpoint: str, item: dict[str, Any]) -> Any:
     return next(row for row in rows if row.order_id == item["order_id"] and row.commission_total > 0)
 
 
-def test_it_leaves_nothing_behind(actions: Actions) -> None:
+def test_it_leaves_nothing_behind(actions: ActionsHarness) -> None:
     before = actions.query("SELECT table_name, estimated_size FROM duckdb_tables() ORDER BY ALL")
     shown(actions, CREDIT)
     assert actions.query("SELECT table_name, estimated_size FROM duckdb_tables() ORDER BY ALL") == before
 
 
-def test_it_warns_of_what_is_open_and_counts_what_was_done(actions: Actions) -> None:
+def test_it_warns_of_what_is_open_and_counts_what_was_done(actions: ActionsHarness) -> None:
     credits = [credit_of(actions.affiliate(number)) for number in range(2)]
     actions.sandbox.fault("rest:/conversion/manual_credit", "reset", after=1)
     assert actions.send(CREDIT, credits) == ["done", "unknown"]
@@ -187,7 +193,7 @@ def test_it_warns_of_what_is_open_and_counts_what_was_done(actions: Actions) -> 
 
 @pytest.mark.parametrize("value", [None, "", "false", "0", "yes", "1", "TRUE!"])
 def test_without_the_permission_of_the_environment_nothing_is_sent(
-    actions: Actions, value: str | None, monkeypatch: pytest.MonkeyPatch
+    actions: ActionsHarness, value: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from refersion_dagster.actions.orchestration.run import allowed
     from refersion_dagster.settings import ALLOW_WRITES
@@ -199,14 +205,14 @@ def test_without_the_permission_of_the_environment_nothing_is_sent(
         allowed()
 
 
-def test_the_job_asks_for_that_permission(actions: Actions) -> None:
+def test_the_job_asks_for_that_permission(actions: ActionsHarness) -> None:
     ended = actions.launch(CREDIT, [credit_of(actions.affiliate())], allowed=False)
     assert not ended.success
     assert "writing to Refersion is off" in ended.failure
     assert actions.sandbox.requests() == {}
 
 
-def test_metadata_have_the_sign_of_what_is_moved(actions: Actions) -> None:
+def test_metadata_have_the_sign_of_what_is_moved(actions: ActionsHarness) -> None:
     person = actions.affiliate(0)
     back = {"affiliate_id": person.id, "commission": "-3.20", "currency": "EUR", "status": "PENDING", "notes": "Error"}
     metadata = shown(actions, CREDIT, items=[credit_of(person, "12.5"), credit_of(person, "-2"), back])

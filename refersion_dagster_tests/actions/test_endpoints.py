@@ -11,11 +11,15 @@ import pytest
 
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.actions.planning.input_files import from_file
-from refersion_dagster_tests.actions.acting import Actions, credit_of, csv_file
+from refersion_dagster_tests.actions.actions_harness import (
+    ActionsHarness,
+    credit_of,
+    csv_file,
+)
 
 
 def done(
-    actions: Actions, endpoint: str, columns: str, items: list[dict[str, Any]] | None = None, **config: Any
+    actions: ActionsHarness, endpoint: str, columns: str, items: list[dict[str, Any]] | None = None, **config: Any
 ) -> Any:
     """Launches a job that ends well; these columns of its result table, and what the run told of it."""
     ended = actions.launch(endpoint, items, **config)
@@ -26,13 +30,13 @@ def done(
     return rows
 
 
-def performed(actions: Actions, endpoint: str, columns: str, items: list[dict[str, Any]]) -> Any:
+def performed(actions: ActionsHarness, endpoint: str, columns: str, items: list[dict[str, Any]]) -> Any:
     """Sends items without Dagster and without reading anything again; these columns of the result table."""
     actions.perform(endpoint, items)
     return actions.query(f"SELECT {columns} FROM refersion_data.{endpoint} ORDER BY place, key")
 
 
-def test_affiliate_new(actions: Actions) -> None:
+def test_affiliate_new(actions: ActionsHarness) -> None:
     new = {
         "first_name": "Zoë",
         "last_name": "Ørsted",
@@ -51,7 +55,7 @@ def test_affiliate_new(actions: Actions) -> None:
     assert (link.endswith(code), outcome) == (True, "done")
 
 
-def test_affiliate_status_change(actions: Actions) -> None:
+def test_affiliate_status_change(actions: ActionsHarness) -> None:
     """Those who have the status already are not changed, which is told of each."""
     people = [actions.affiliate(number) for number in range(3)]
     for person, status in zip(people, ("ACTIVE", "DISABLED", "ACTIVE"), strict=True):
@@ -67,7 +71,7 @@ def test_affiliate_status_change(actions: Actions) -> None:
     assert actions.writes() == {"rest:/affiliate/status_change": 1}
 
 
-def test_affiliate_edit_out_of_a_file(actions: Actions, tmp_path: Path) -> None:
+def test_affiliate_edit_out_of_a_file(actions: ActionsHarness, tmp_path: Path) -> None:
     one, other = actions.affiliate(0), actions.affiliate(1)
     file = csv_file(
         tmp_path / "edit.csv",
@@ -90,7 +94,7 @@ def test_affiliate_edit_out_of_a_file(actions: Actions, tmp_path: Path) -> None:
     assert actions.query(f"SELECT email FROM refersion_data.affiliates WHERE id = '{other.id}'") == [(other.email,)]
 
 
-def test_affiliate_trigger_and_trigger_delete(actions: Actions) -> None:
+def test_affiliate_trigger_and_trigger_delete(actions: ActionsHarness) -> None:
     person, other = actions.affiliate(0), actions.affiliate(1)
     items = [{"affiliate_code": person.code, "type": "COUPON", "trigger": f"save{number}"} for number in range(2)]
     rows = performed(actions, "affiliate_trigger", "trigger, trigger_made, trigger_id", items)
@@ -106,7 +110,7 @@ def test_affiliate_trigger_and_trigger_delete(actions: Actions) -> None:
     assert [trigger.trigger for trigger in made if trigger.id in actions.sandbox.account.triggers] == ["SAVE1"]
 
 
-def test_conversion_manual_credit(actions: Actions) -> None:
+def test_conversion_manual_credit(actions: ActionsHarness) -> None:
     credits = [
         credit_of(actions.affiliate(0), "12.5"),
         credit_of(actions.affiliate(1), "-0.10", currency="EUR", status="APPROVED", notes="Taken back"),
@@ -129,7 +133,7 @@ def test_conversion_manual_credit(actions: Actions) -> None:
     )
 
 
-def test_conversion_manual_credit_order_id(actions: Actions) -> None:
+def test_conversion_manual_credit_order_id(actions: ActionsHarness) -> None:
     row = next(row for row in actions.conversions("APPROVED") if row.order_id and row.affiliate_id)
     person = next(one for one in map(actions.affiliate, range(12)) if one.id != row.affiliate_id)
     item = {"affiliate_id": person.id, "order_id": row.order_id, "status": "PENDING"}
@@ -139,7 +143,7 @@ def test_conversion_manual_credit_order_id(actions: Actions) -> None:
     assert any("[ref " in one.notes for one in actions.sandbox.account.by_affiliate[person.id])
 
 
-def test_conversion_status_change(actions: Actions) -> None:
+def test_conversion_status_change(actions: ActionsHarness) -> None:
     """In calls of 50 at most and one status each; those that another hand changed meanwhile are told apart."""
     rows = actions.conversions("PENDING")[:4]
     actions.sandbox.change_conversion(rows[1].id, status="DENIED")
@@ -155,7 +159,7 @@ def test_conversion_status_change(actions: Actions) -> None:
     }
 
 
-def test_conversion_cancel_out_of_a_file(actions: Actions, tmp_path: Path) -> None:
+def test_conversion_cancel_out_of_a_file(actions: ActionsHarness, tmp_path: Path) -> None:
     row = next(row for row in actions.conversions("APPROVED") if row.order_id and row.total > 30)
     file = csv_file(
         tmp_path / "cancel.csv", "order_id,sku,price,quantity", f"{row.order_id},A,9.99,2", f"{row.order_id},B,0.01,"
@@ -169,7 +173,7 @@ def test_conversion_cancel_out_of_a_file(actions: Actions, tmp_path: Path) -> No
     assert actions.sandbox.account.conversions[int(conversion_id)].total == Decimal("-19.99")
 
 
-def test_new_sku_commission(actions: Actions) -> None:
+def test_new_sku_commission(actions: ActionsHarness) -> None:
     offers = list(actions.sandbox.account.offers)[:2]
     rate = {"commission_type": "PERCENT_OF_SALE", "commission_amount": "12.5"}
     first = [{"offer_id": offers[0], "sku": "A"} | rate]
@@ -194,14 +198,14 @@ def test_none_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 50])
-def test_calls_hold_as_many_items_as_the_run_says(actions: Actions, size: int) -> None:
+def test_calls_hold_as_many_items_as_the_run_says(actions: ActionsHarness, size: int) -> None:
     rows = actions.conversions("PENDING")[:5]
     items = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
     assert actions.send("conversion_status_change", items, batch_size=size) == ["done"] * 5
     assert actions.writes() == {"rest:/conversion/status_change": -(-5 // size)}
 
 
-def test_calls_never_hold_more_than_50(actions: Actions) -> None:
+def test_calls_never_hold_more_than_50(actions: ActionsHarness) -> None:
     offer = next(iter(actions.sandbox.account.offers))
     rate = {"commission_type": "FLAT_RATE", "commission_amount": "1", "offer_id": offer}
     items = [rate | {"sku": f"S{number}"} for number in range(120)]

@@ -8,7 +8,11 @@ from decimal import Decimal
 
 import pytest
 
-from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    ActionsHarness,
+    credit_of,
+)
 from refersion_dagster_tests.actions.processes import ended, killed, started
 from refersion_dagster_tests.processes import soon
 
@@ -17,7 +21,7 @@ AMOUNT = Decimal("12.50")
 
 
 @pytest.fixture
-def actions(actions_of_processes: Actions) -> Actions:
+def actions(actions_of_processes: ActionsHarness) -> ActionsHarness:
     return actions_of_processes
 
 
@@ -34,7 +38,7 @@ def actions(actions_of_processes: Actions) -> Actions:
     ids=["before the intent", "after the intent", "before the call", "after the answer", "before it is recorded"],
 )
 def test_a_run_killed_there_sends_nothing_twice(
-    actions: Actions, function: str, event: str, time: int, intended: bool, sent: bool
+    actions: ActionsHarness, function: str, event: str, time: int, intended: bool, sent: bool
 ) -> None:
     credit = [credit_of(actions.affiliate())]
     killed(lambda: actions.send(CREDIT, credit), function, event, time)
@@ -48,7 +52,7 @@ def test_a_run_killed_there_sends_nothing_twice(
 
 
 @pytest.mark.parametrize("acts", [True, False], ids=["acts", "does not act"])
-def test_a_run_killed_while_refersion_has_the_request_sends_nothing_twice(actions: Actions, acts: bool) -> None:
+def test_a_run_killed_while_refersion_has_the_request_sends_nothing_twice(actions: ActionsHarness, acts: bool) -> None:
     actions.sandbox.fault(ROUTE, "latency", seconds=0.3)
     if not acts:
         actions.sandbox.fault(ROUTE, "500")
@@ -72,7 +76,9 @@ def test_a_run_killed_while_refersion_has_the_request_sends_nothing_twice(action
     [("Journal.answered", "return"), ("result_tables._load", "return")],
     ids=["after it is recorded", "after it is loaded"],
 )
-def test_a_run_killed_after_the_answer_is_made_up_for_by_the_next(actions: Actions, function: str, event: str) -> None:
+def test_a_run_killed_after_the_answer_is_made_up_for_by_the_next(
+    actions: ActionsHarness, function: str, event: str
+) -> None:
     credit = [credit_of(actions.affiliate())]
     killed(lambda: actions.perform(CREDIT, credit), function, event)
 
@@ -83,7 +89,7 @@ def test_a_run_killed_after_the_answer_is_made_up_for_by_the_next(actions: Actio
     assert actions.query("SELECT count(*), min(outcome) FROM refersion_data.conversion_manual_credit") == [(1, "done")]
 
 
-def test_killed_again_and_again_a_file_is_sent_once(actions: Actions) -> None:
+def test_killed_again_and_again_a_file_is_sent_once(actions: ActionsHarness) -> None:
     """Each run is killed in its second call; what it left open is settled by nobody and sent by nobody."""
     credits = [credit_of(actions.affiliate(number), commission=f"{number + 1}.00") for number in range(8)]
     for _ in range(4):

@@ -9,7 +9,11 @@ import pytest
 
 from refersion_dagster.actions.operations.outcomes import Outcome
 from refersion_dagster.refersion.errors import InvalidCredentials, ServerUnavailable
-from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    ActionsHarness,
+    credit_of,
+)
 
 ROUTE = "rest:/conversion/manual_credit"
 NO_ANSWER = [("reset", {}), ("500", {}), ("503-html", {}), ("status", {"status": 504}), ("status", {"status": 302})]
@@ -17,7 +21,7 @@ NO_ANSWER = [("reset", {}), ("500", {}), ("503-html", {}), ("status", {"status":
 
 @pytest.mark.parametrize(("kind", "details"), NO_ANSWER, ids=["reset", "500", "503", "504", "302"])
 def test_an_item_without_an_answer_is_unknown_and_stays_so(
-    actions: Actions, kind: str, details: dict[str, Any]
+    actions: ActionsHarness, kind: str, details: dict[str, Any]
 ) -> None:
     """Whether Refersion acted on it or not."""
     credits = [credit_of(actions.affiliate(number), commission=f"{number + 1}.00") for number in range(2)]
@@ -31,21 +35,21 @@ def test_an_item_without_an_answer_is_unknown_and_stays_so(
 
 
 @pytest.mark.parametrize("kind", ["truncated", "truncated-json"])
-def test_an_answer_that_is_cut_off_is_none(actions: Actions, kind: str) -> None:
+def test_an_answer_that_is_cut_off_is_none(actions: ActionsHarness, kind: str) -> None:
     actions.sandbox.fault(ROUTE, kind)
     assert actions.send(CREDIT, [credit_of(actions.affiliate())]) == ["unknown"]
     assert actions.credits() == [Decimal("12.50")]
 
 
 @pytest.mark.parametrize("body", [{}, [], "done", {"conversion_id": None}, {"message": "OK"}])
-def test_a_200_that_does_not_tell_leaves_the_item_unknown(actions: Actions, body: Any) -> None:
+def test_a_200_that_does_not_tell_leaves_the_item_unknown(actions: ActionsHarness, body: Any) -> None:
     actions.sandbox.fault(ROUTE, "status", status=200, body=body, applied=True)
     assert actions.send(CREDIT, [credit_of(actions.affiliate())]) == ["unknown"]
     (entry,) = actions.journal()
     assert entry.message == "Refersion answered 200, but not what became of this item."
 
 
-def test_the_run_stops_there_and_the_next_goes_on_with_the_others(actions: Actions) -> None:
+def test_the_run_stops_there_and_the_next_goes_on_with_the_others(actions: ActionsHarness) -> None:
     credits = [credit_of(actions.affiliate(number)) for number in range(4)]
     actions.sandbox.fault(ROUTE, "reset", after=1, applied=True)
     assert actions.send(CREDIT, credits) == ["done", "unknown"]
@@ -55,7 +59,7 @@ def test_the_run_stops_there_and_the_next_goes_on_with_the_others(actions: Actio
     assert sorted(actions.outcomes()) == ["done", "done", "done", "unknown"]
 
 
-def test_a_lost_batch_is_unknown_item_by_item(actions: Actions) -> None:
+def test_a_lost_batch_is_unknown_item_by_item(actions: ActionsHarness) -> None:
     rows = actions.conversions("PENDING")[:3]
     actions.sandbox.fault("rest:/conversion/status_change", "500", applied=True)
     changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
@@ -64,7 +68,7 @@ def test_a_lost_batch_is_unknown_item_by_item(actions: Actions) -> None:
     assert len({entry.call_id for entry in actions.journal()}) == 1
 
 
-def test_the_job_fails_names_the_item_and_says_how_to_settle_it(actions: Actions) -> None:
+def test_the_job_fails_names_the_item_and_says_how_to_settle_it(actions: ActionsHarness) -> None:
     actions.sandbox.fault("rest:/affiliate/trigger", "reset", applied=True)
     code = actions.affiliate().code
     triggers = [{"affiliate_code": code, "type": "COUPON", "trigger": f"TEN{number}"} for number in range(3)]
@@ -83,7 +87,7 @@ def test_the_job_fails_names_the_item_and_says_how_to_settle_it(actions: Actions
 
 
 class TestWhatCannotHaveHappened:
-    def test_is_sent_by_the_next_run(self, actions: Actions) -> None:
+    def test_is_sent_by_the_next_run(self, actions: ActionsHarness) -> None:
         """The server is not there once the keys were tried: nothing is unknown."""
         actions.sandbox.fault(ROUTE, "429", times=None)
         credit = [credit_of(actions.affiliate())]
@@ -94,19 +98,19 @@ class TestWhatCannotHaveHappened:
         assert entry.attempt == 2
         assert actions.credits() == [Decimal("12.50")]
 
-    def test_too_many_calls_are_slowed_down(self, actions: Actions) -> None:
+    def test_too_many_calls_are_slowed_down(self, actions: ActionsHarness) -> None:
         actions.sandbox.fault(ROUTE, "429-retry-after", times=2, seconds=0.01)
         account = actions.account(retry_seconds=20)
         assert actions.send(CREDIT, [credit_of(actions.affiliate())], account=account) == ["done"]
         assert actions.writes() == {ROUTE: 3}
 
-    def test_keys_that_do_not_serve_are_told_before_anything_is_recorded(self, actions: Actions) -> None:
+    def test_keys_that_do_not_serve_are_told_before_anything_is_recorded(self, actions: ActionsHarness) -> None:
         with pytest.raises(InvalidCredentials):
             actions.send(CREDIT, [credit_of(actions.affiliate())], account=actions.account(api_key="sec_wrong_key_1"))
         assert actions.journal() == []
         assert actions.writes() == {}
 
-    def test_so_is_a_server_that_is_not_there(self, actions: Actions) -> None:
+    def test_so_is_a_server_that_is_not_there(self, actions: ActionsHarness) -> None:
         account = actions.account(rest_url="http://127.0.0.1:9/v2")
         with pytest.raises(ServerUnavailable):
             actions.send(CREDIT, [credit_of(actions.affiliate())], account=account)
@@ -121,7 +125,7 @@ class TestWhatCannotHaveHappened:
         ],
     )
     def test_a_closed_door_stops_the_run_and_nothing_is_lost(
-        self, actions: Actions, status: int, body: dict[str, Any]
+        self, actions: ActionsHarness, status: int, body: dict[str, Any]
     ) -> None:
         actions.sandbox.fault(ROUTE, "status", status=status, body=body, after=1)
         credits = [credit_of(actions.affiliate(number)) for number in range(3)]

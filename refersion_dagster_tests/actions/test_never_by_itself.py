@@ -12,7 +12,13 @@ from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.actions.orchestration.run import AUTOMATIC
 from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.actions.acting import CREDIT, WRITES, Actions, credit_of, writes_allowed
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    WRITES,
+    ActionsHarness,
+    credit_of,
+    writes_allowed,
+)
 from refersion_dagster_tests.location import account_of
 
 KEYS = {dg.AssetKey(["actions", name]) for name in ENDPOINTS}
@@ -67,7 +73,7 @@ class TestTheDefinitions:
         ("dagster/from_automation_condition", "an automation condition"),
     ],
 )
-def test_a_run_that_something_else_started_is_refused(actions: Actions, tag: str, what: str) -> None:
+def test_a_run_that_something_else_started_is_refused(actions: ActionsHarness, tag: str, what: str) -> None:
     """Whoever adds a schedule for one of the jobs all the same."""
     ended = actions.launch(CREDIT, [credit_of(actions.affiliate())], tags={tag: "nightly"})
     assert f"Nothing was sent: this run was started by {what}" in ended.failure

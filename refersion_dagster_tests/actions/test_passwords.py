@@ -11,7 +11,7 @@ from refersion_dagster.actions.execution.sender import make_password
 from refersion_dagster.actions.operations.catalog import AFFILIATE_NEW
 from refersion_dagster.actions.operations.types import read_password
 from refersion_dagster.actions.orchestration.config import config_class
-from refersion_dagster_tests.actions.acting import Actions, csv_file
+from refersion_dagster_tests.actions.actions_harness import ActionsHarness, csv_file
 from refersion_dagster_tests.test_secrets import files_with
 
 NEW = {"first_name": "A", "last_name": "B", "email": "new@example.com", "status": "ACTIVE"}
@@ -19,12 +19,12 @@ PASSWORD = 'Hush!"/&<1é'
 HEADER = "first_name,last_name,email,status,password"
 
 
-def file_with_a_password(actions: Actions, folder: Path) -> str:
+def file_with_a_password(actions: ActionsHarness, folder: Path) -> str:
     quoted = PASSWORD.replace('"', '""')
     return csv_file(folder / "new.csv", HEADER, f'A,B,new@example.com,ACTIVE,"{quoted}"')
 
 
-def traces(actions: Actions, ended: Any) -> list[str]:
+def traces(actions: ActionsHarness, ended: Any) -> list[str]:
     """Where the password is to be read after a run."""
     told = "\n".join([*ended.log, ended.failure, str(ended.metadata)])
     forms = (PASSWORD, "Hush!", "Hush!&quot;", 'Hush!\\"')
@@ -33,7 +33,7 @@ def traces(actions: Actions, ended: Any) -> list[str]:
     ]
 
 
-def test_one_of_a_file_goes_to_refersion_alone(actions: Actions, tmp_path: Path) -> None:
+def test_one_of_a_file_goes_to_refersion_alone(actions: ActionsHarness, tmp_path: Path) -> None:
     for number in range(6):
         (tmp_path / f"file {number}").touch()  # files_with wants to have looked at some
     actions.sandbox.fault(
@@ -50,7 +50,7 @@ def test_one_of_a_file_goes_to_refersion_alone(actions: Actions, tmp_path: Path)
         assert traces(actions, ended) == []
 
 
-def test_one_that_is_wrong_is_not_repeated_to_the_user(actions: Actions, tmp_path: Path) -> None:
+def test_one_that_is_wrong_is_not_repeated_to_the_user(actions: ActionsHarness, tmp_path: Path) -> None:
     file = csv_file(tmp_path / "new.csv", HEADER, "A,B,new@example.com,ACTIVE,hush-hush")
     ended = actions.launch("affiliate_new", file=file)
     assert "row 2: password needs an upper case letter; needs a digit" in ended.failure
@@ -64,7 +64,7 @@ def test_a_run_s_configuration_has_no_place_for_one() -> None:
     assert "email" in item.model_fields
 
 
-def test_one_is_made_where_none_is_given_and_the_affiliate_is_welcomed(actions: Actions) -> None:
+def test_one_is_made_where_none_is_given_and_the_affiliate_is_welcomed(actions: ActionsHarness) -> None:
     """The sandbox holds it against Refersion's rules."""
     ended = actions.launch("affiliate_new", [NEW], dry_run=True)
     assert any('"password":"[made when it is sent]","send_welcome":"TRUE"' in line for line in ended.log)

@@ -9,17 +9,21 @@ import pytest
 
 from refersion_dagster.actions.orchestration.refresh import reading_again
 from refersion_dagster.actions.planning.plan import make_plan
-from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    ActionsHarness,
+    credit_of,
+)
 from refersion_dagster_tests.actions.test_dry_run import items_of
 
 ROUTE = "rest:/conversion/manual_credit"
 
 
-def test_a_credit_of_another_warehouse_is_seen_before_it_is_sent_again(actions: Actions, tmp_path: Path) -> None:
+def test_a_credit_of_another_warehouse_is_seen_before_it_is_sent_again(actions: ActionsHarness, tmp_path: Path) -> None:
     """Two warehouses of one account, and so two journals."""
     (tmp_path / "other").mkdir()
     shutil.copy(actions.database, tmp_path / "other" / "warehouse.duckdb")
-    other = Actions(actions.sandbox, tmp_path / "other" / "warehouse.duckdb")
+    other = ActionsHarness(actions.sandbox, tmp_path / "other" / "warehouse.duckdb")
     credit = [credit_of(actions.affiliate())]
     assert other.send(CREDIT, credit) == ["done"]
     ended = actions.launch(CREDIT, credit)
@@ -28,14 +32,14 @@ def test_a_credit_of_another_warehouse_is_seen_before_it_is_sent_again(actions: 
     assert actions.writes() == {ROUTE: 1}
 
 
-def test_nothing_is_sent_where_that_cannot_be_seen(actions: Actions) -> None:
+def test_nothing_is_sent_where_that_cannot_be_seen(actions: ActionsHarness) -> None:
     actions.sandbox.fault("graphql:conversions", "500", times=None)
     ended = actions.launch(CREDIT, [credit_of(actions.affiliate())])
     assert "Nothing was sent, as it could not be seen whether it was before: " in ended.failure
     assert actions.writes() == {}
 
 
-def test_what_cannot_be_read_again_is_told_and_what_was_sent_is_recorded(actions: Actions) -> None:
+def test_what_cannot_be_read_again_is_told_and_what_was_sent_is_recorded(actions: ActionsHarness) -> None:
     actions.sandbox.fault("rest:/affiliate/get", "500", times=None)
     person = actions.affiliate()
     ended = actions.launch("affiliate_edit", [{"affiliate_id": person.id, "company": "Acme"}])
@@ -45,7 +49,7 @@ def test_what_cannot_be_read_again_is_told_and_what_was_sent_is_recorded(actions
     assert actions.query("SELECT outcome FROM refersion_data.affiliate_edit") == [("done",)]
 
 
-def test_an_open_item_is_shown_with_what_refersion_says_of_it_now(actions: Actions) -> None:
+def test_an_open_item_is_shown_with_what_refersion_says_of_it_now(actions: ActionsHarness) -> None:
     credit = [credit_of(actions.affiliate())]
     actions.sandbox.fault(ROUTE, "reset", applied=True)
     assert actions.send(CREDIT, credit) == ["unknown"]
@@ -65,17 +69,25 @@ class TestWhatIsReadAgain:
         ],
     )
     def test_is_nothing_where_nothing_can_be(
-        self, actions: Actions, tmp_path: Path, endpoint: str, was_loaded: bool, token: str | None, why: str | None
+        self,
+        actions: ActionsHarness,
+        tmp_path: Path,
+        endpoint: str,
+        was_loaded: bool,
+        token: str | None,
+        why: str | None,
     ) -> None:
         order = actions.order(endpoint, items_of(actions)[endpoint])
-        warehouse = actions.warehouse if was_loaded else Actions(actions.sandbox, tmp_path / "empty.duckdb").warehouse
+        warehouse = (
+            actions.warehouse if was_loaded else ActionsHarness(actions.sandbox, tmp_path / "empty.duckdb").warehouse
+        )
         with actions.warehouse.session() as session:
             (call,) = make_plan(order, session).calls
         reading = reading_again(order.endpoint, call, actions.account(graphql_token=token), warehouse)
         assert list(reading.tables) == []
         assert (why or "") in (reading.why_not or "")
 
-    def test_goes_back_to_the_oldest_conversion_that_changed(self, actions: Actions) -> None:
+    def test_goes_back_to_the_oldest_conversion_that_changed(self, actions: ActionsHarness) -> None:
         rows = sorted(actions.conversions("PENDING"), key=lambda row: row.created)
         changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in (rows[-1], rows[0])]
         order = actions.order("conversion_status_change", changes)

@@ -9,7 +9,11 @@ import pytest
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.operations.requests import ConversionStatusChange
-from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    ActionsHarness,
+    credit_of,
+)
 
 CHANGE = "conversion_status_change"
 REFUSALS: list[tuple[int, dict[str, Any], str]] = [
@@ -23,7 +27,7 @@ REFUSALS: list[tuple[int, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("status", "body", "words"), REFUSALS, ids=[str(status) for status, _, _ in REFUSALS])
 def test_a_refused_item_is_told_and_the_others_go_on(
-    actions: Actions, status: int, body: dict[str, Any], words: str
+    actions: ActionsHarness, status: int, body: dict[str, Any], words: str
 ) -> None:
     actions.sandbox.fault("rest:/conversion/manual_credit", "status", status=status, body=body)
     credits = [credit_of(actions.affiliate(number)) for number in range(2)]
@@ -36,7 +40,7 @@ def test_a_refused_item_is_told_and_the_others_go_on(
     assert len(actions.credits()) == 2
 
 
-def test_the_job_names_the_refused_row_and_fails(actions: Actions) -> None:
+def test_the_job_names_the_refused_row_and_fails(actions: ActionsHarness) -> None:
     actions.sandbox.fault("rest:/affiliate/trigger", "status", status=422, body={"errors": ["It is taken."]})
     trigger = {"affiliate_code": actions.affiliate().code, "type": "COUPON", "trigger": "TEN"}
     ended = actions.launch("affiliate_trigger", [trigger])
@@ -48,7 +52,7 @@ def test_the_job_names_the_refused_row_and_fails(actions: Actions) -> None:
     assert actions.query("SELECT outcome FROM refersion_data.affiliate_trigger") == [("refused",)]
 
 
-def test_a_refused_batch_is_refused_item_by_item(actions: Actions) -> None:
+def test_a_refused_batch_is_refused_item_by_item(actions: ActionsHarness) -> None:
     """A batch of which no row can be changed is a 422 in the sandbox."""
     rows = actions.conversions("DENIED")[:2]
     changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
@@ -83,7 +87,7 @@ def test_each_id_is_looked_for_in_the_answer(answer: Any, outcomes: list[str], k
     assert [result.outcome for result in ENDPOINTS[CHANGE].read(asked, answer)] == outcomes
 
 
-def test_left_unchanged_is_no_failure_but_is_told(actions: Actions) -> None:
+def test_left_unchanged_is_no_failure_but_is_told(actions: ActionsHarness) -> None:
     trigger = {"affiliate_id": actions.affiliate().id, "type": "COUPON", "trigger": "NONE"}
     ended = actions.launch("trigger_delete", [trigger])
     assert ended.success
@@ -107,7 +111,7 @@ def test_left_unchanged_is_no_failure_but_is_told(actions: Actions) -> None:
         ("Failed to delete conversion triggers.", "refused", "Failed to delete"),
     ],
 )
-def test_words_that_say_more_than_no(actions: Actions, said: str, outcome: str, words: str) -> None:
+def test_words_that_say_more_than_no(actions: ActionsHarness, said: str, outcome: str, words: str) -> None:
     """What exists or may have happened is not sent again; what waits for Refersion is."""
     actions.sandbox.fault("rest:/conversion/manual_credit", "status", status=422, body={"errors": [said]})
     credit = [credit_of(actions.affiliate())]

@@ -14,16 +14,20 @@ from refersion_dagster.actions.journal.journal import (
     RequestContext,
 )
 from refersion_dagster.actions.planning.plan import make_plan
-from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    ActionsHarness,
+    credit_of,
+)
 from refersion_dagster_tests.actions.processes import ended, started
 
 
 @pytest.fixture
-def actions(actions_of_processes: Actions) -> Actions:
+def actions(actions_of_processes: ActionsHarness) -> ActionsHarness:
     return actions_of_processes
 
 
-def test_processes_queue_up_and_the_second_finds_everything_done(actions: Actions) -> None:
+def test_processes_queue_up_and_the_second_finds_everything_done(actions: ActionsHarness) -> None:
     credits = [credit_of(actions.affiliate(number), commission=f"{number + 1}.00") for number in range(6)]
     with FileLock(f"{actions.database}.lock"):
         # Both wait for the lock, so that they begin together.
@@ -35,7 +39,7 @@ def test_processes_queue_up_and_the_second_finds_everything_done(actions: Action
     assert len({entry.run_id for entry in actions.journal()}) == 1
 
 
-def test_who_lost_the_right_to_write_sends_nothing_that_another_sends(actions: Actions) -> None:
+def test_who_lost_the_right_to_write_sends_nothing_that_another_sends(actions: ActionsHarness) -> None:
     """A lock that is held by a connection can be lost with it; the journal's key holds."""
     order = actions.order(CREDIT, [credit_of(actions.affiliate())])
     with actions.warehouse.session() as mine, actions.warehouse.session() as theirs:
@@ -51,7 +55,7 @@ def test_who_lost_the_right_to_write_sends_nothing_that_another_sends(actions: A
     assert actions.writes() == {}
 
 
-def test_of_a_batch_nothing_is_recorded_where_one_is_sent_by_another(actions: Actions) -> None:
+def test_of_a_batch_nothing_is_recorded_where_one_is_sent_by_another(actions: ActionsHarness) -> None:
     rows = actions.conversions("PENDING")[:3]
     changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
     with actions.warehouse.session() as session:
@@ -64,7 +68,7 @@ def test_of_a_batch_nothing_is_recorded_where_one_is_sent_by_another(actions: Ac
     assert [entry.run_id for entry in actions.journal()] == ["other"]
 
 
-def test_an_answer_is_recorded_although_another_run_gave_the_call_up(actions: Actions) -> None:
+def test_an_answer_is_recorded_although_another_run_gave_the_call_up(actions: ActionsHarness) -> None:
     """The other run had the right to write and took it for dead; it was not."""
     with actions.warehouse.session() as mine, actions.warehouse.session() as theirs:
         Journal(mine).create()

@@ -14,7 +14,12 @@ from refersion_dagster.actions.planning.input_errors import InputErrors
 from refersion_dagster.actions.planning.input_files import from_file
 from refersion_dagster.actions.planning.plan import make_plan
 from refersion_dagster.actions.planning.preflight import AmountLimits
-from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of, csv_file
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    ActionsHarness,
+    credit_of,
+    csv_file,
+)
 
 COLUMNS = ("affiliate_id", "commission", "currency", "status", "notes", "key")
 # What is wrong with a row, and how it is told.
@@ -33,14 +38,14 @@ WRONG = (
 )
 
 
-def mistakes(actions: Actions, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
+def mistakes(actions: ActionsHarness, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
     with actions.warehouse.session() as session, pytest.raises(InputErrors) as found:
         make_plan(actions.order(endpoint, items, **changes), session)
     return [str(one) for one in found.value.found]
 
 
 class TestAFileOfAThousandRows:
-    def rows(self, actions: Actions) -> tuple[list[dict[str, Any]], dict[int, str]]:
+    def rows(self, actions: ActionsHarness) -> tuple[list[dict[str, Any]], dict[int, str]]:
         """A thousand rows, and what is wrong with 37 of them, by row."""
         rows = [
             credit_of(actions.affiliate(number % 12), commission=f"{number % 90 + 1}.00", notes=f"Bonus {number}")
@@ -58,7 +63,7 @@ class TestAFileOfAThousandRows:
             wrong[number + 2] = said
         return rows, wrong
 
-    def test_with_37_mistakes_lists_the_37_and_sends_nothing(self, actions: Actions, tmp_path: Path) -> None:
+    def test_with_37_mistakes_lists_the_37_and_sends_nothing(self, actions: ActionsHarness, tmp_path: Path) -> None:
         rows, wrong = self.rows(actions)
         lines = [",".join(f'"{row.get(name, "")}"' for name in COLUMNS) for row in rows]
         file = csv_file(tmp_path / "credits.csv", ",".join(COLUMNS), *lines)
@@ -72,7 +77,7 @@ class TestAFileOfAThousandRows:
         assert actions.sandbox.requests() == {}
         assert actions.journal() == []
 
-    def test_without_mistakes_is_planned_in_a_moment(self, actions: Actions, tmp_path: Path) -> None:
+    def test_without_mistakes_is_planned_in_a_moment(self, actions: ActionsHarness, tmp_path: Path) -> None:
         rows = [
             credit_of(actions.affiliate(number % 12), commission="1.00", notes=f"{number}") for number in range(1_000)
         ]
@@ -85,7 +90,7 @@ class TestAFileOfAThousandRows:
 
 
 class TestLimits:
-    def test_on_items_and_on_commission_are_raised_on_purpose(self, actions: Actions) -> None:
+    def test_on_items_and_on_commission_are_raised_on_purpose(self, actions: ActionsHarness) -> None:
         credits = [credit_of(actions.affiliate(number % 12), "9.00", notes=f"{number}") for number in range(101)]
         credits += [credit_of(actions.affiliate(), "-95.50", currency="EUR")]
         ended = actions.launch(CREDIT, credits, max_commission="90")
@@ -94,13 +99,13 @@ class TestLimits:
         assert "They move 95.50 EUR of commission" in ended.failure
         assert actions.sandbox.requests() == {}
 
-    def test_what_was_done_before_does_not_count(self, actions: Actions) -> None:
+    def test_what_was_done_before_does_not_count(self, actions: ActionsHarness) -> None:
         credits = [credit_of(actions.affiliate(number)) for number in range(3)]
         limits = AmountLimits(2, Decimal("25.00"))
         assert actions.send(CREDIT, credits[:2], limits=limits) == ["done", "done"]
         assert actions.send(CREDIT, credits, limits=limits) == ["done"]
 
-    def test_approvals_move_the_commission_of_their_conversions(self, actions: Actions) -> None:
+    def test_approvals_move_the_commission_of_their_conversions(self, actions: ActionsHarness) -> None:
         rows = [row for row in actions.conversions("PENDING") if row.currency == "USD"][:3]
         total = sum((abs(row.commission_total) for row in rows), Decimal(0))
         changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
@@ -111,7 +116,7 @@ class TestLimits:
             order = actions.order("conversion_status_change", changes, limits=AmountLimits(50, total))
             assert make_plan(order, session).stakes == {"USD": total}
 
-    def test_a_cancellation_moves_the_commission_of_its_order(self, actions: Actions) -> None:
+    def test_a_cancellation_moves_the_commission_of_its_order(self, actions: ActionsHarness) -> None:
         row = next(row for row in actions.conversions("APPROVED") if row.order_id and row.commission_total > 5)
         of_order = [one for one in actions.sandbox.account.by_order[row.order_id] if one.commission_total > 0]
         (said,) = mistakes(
@@ -122,19 +127,19 @@ class TestLimits:
         )
         assert f"They move {sum(one.commission_total for one in of_order):,.2f} {row.currency}" in said
 
-    def test_that_cannot_hold_are_told(self, actions: Actions, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_that_cannot_hold_are_told(self, actions: ActionsHarness, capsys: pytest.CaptureFixture[str]) -> None:
         changes = [{"conversion_id": 77, "status": "APPROVED"}]
         preview(actions.order("conversion_status_change", changes, check_warehouse=False), actions.warehouse, print)
         assert "The commission of 1 item is not in the warehouse, so max_commission does" in capsys.readouterr().out
 
     @pytest.mark.parametrize("given", ["much", "1,000", ""])
-    def test_that_are_no_amount_are_told(self, actions: Actions, given: str) -> None:
+    def test_that_are_no_amount_are_told(self, actions: ActionsHarness, given: str) -> None:
         ended = actions.launch(CREDIT, [credit_of(actions.affiliate())], max_commission=given)
         assert "max_commission has to be an amount" in ended.failure
 
 
 class TestTheWarehouse:
-    def test_knows_affiliates_and_their_codes(self, actions: Actions) -> None:
+    def test_knows_affiliates_and_their_codes(self, actions: ActionsHarness) -> None:
         trigger = {"affiliate_code": "nobody", "type": "COUPON", "trigger": "NEW10"}
         assert mistakes(actions, "affiliate_trigger", [trigger]) == [
             "item 1: affiliate_code nobody is no affiliate's code in the warehouse; refresh it, or set check_warehouse "
@@ -146,7 +151,7 @@ class TestTheWarehouse:
             (said,) = mistakes(actions, endpoint, [{name: item[name] for name in item if name in fields}])
             assert said.startswith("item 1: affiliate_id 5 is no affiliate in the warehouse")
 
-    def test_knows_which_conversions_can_change(self, actions: Actions) -> None:
+    def test_knows_which_conversions_can_change(self, actions: ActionsHarness) -> None:
         approved, denied = actions.conversions("APPROVED")[0], actions.conversions("DENIED")[0]
         gone = actions.conversions("PENDING")[0]
         actions.warehouse.query(
@@ -160,13 +165,13 @@ class TestTheWarehouse:
             "item 4: conversion_id 77 is no conversion in the warehouse; refresh it, or set check_warehouse to false",
         ]
 
-    def test_knows_orders_and_offers(self, actions: Actions) -> None:
+    def test_knows_orders_and_offers(self, actions: ActionsHarness) -> None:
         credit = {"affiliate_id": actions.affiliate().id, "order_id": "none", "status": "PENDING"}
         assert "order_id none is no order" in mistakes(actions, "conversion_manual_credit_order_id", [credit])[0]
         rate = {"offer_id": 5, "sku": "A", "commission_type": "FLAT_RATE", "commission_amount": "1"}
         assert "offer_id 5 is no offer" in mistakes(actions, "new_sku_commission", [rate])[0]
 
-    def test_knows_whose_e_mail_it_is(self, actions: Actions) -> None:
+    def test_knows_whose_e_mail_it_is(self, actions: ActionsHarness) -> None:
         one, other = actions.affiliate(0), actions.affiliate(1)
         new = {"first_name": "A", "last_name": "B", "email": other.email.upper(), "status": "ACTIVE"}
         assert f"is that of affiliate {other.id} already" in mistakes(actions, "affiliate_new", [new])[0]
@@ -175,13 +180,13 @@ class TestTheWarehouse:
         with actions.warehouse.session() as session:
             assert make_plan(actions.order("affiliate_edit", [edit | {"email": one.email}]), session).to_send == 1
 
-    def test_is_not_asked_where_the_run_says_so(self, actions: Actions) -> None:
+    def test_is_not_asked_where_the_run_says_so(self, actions: ActionsHarness) -> None:
         with actions.warehouse.session() as session:
             order = actions.order(CREDIT, [credit_of(actions.affiliate(), affiliate_id=5)], check_warehouse=False)
             assert make_plan(order, session).to_send == 1
 
-    def test_that_has_not_what_is_needed_says_what_to_load(self, actions: Actions, tmp_path: Path) -> None:
-        empty = Actions(actions.sandbox, tmp_path / "empty.duckdb")
+    def test_that_has_not_what_is_needed_says_what_to_load(self, actions: ActionsHarness, tmp_path: Path) -> None:
+        empty = ActionsHarness(actions.sandbox, tmp_path / "empty.duckdb")
         assert mistakes(empty, CREDIT, [credit_of(actions.affiliate())]) == [
             "affiliate_id cannot be checked, as refersion/affiliate_get was never loaded: materialise it, or set "
             "check_warehouse to false.",
@@ -190,7 +195,7 @@ class TestTheWarehouse:
         ]
 
     def test_a_credit_that_refersion_has_already_is_not_sent_by_another_journal(
-        self, actions: Actions, tmp_path: Path
+        self, actions: ActionsHarness, tmp_path: Path
     ) -> None:
         """The journal can be lost with its warehouse; the credit's notes tell."""
         credit = [credit_of(actions.affiliate())]
@@ -207,19 +212,19 @@ class TestTheWarehouse:
 
 
 class TestRepetitions:
-    def test_of_a_credit_are_taken_for_a_mistake(self, actions: Actions) -> None:
+    def test_of_a_credit_are_taken_for_a_mistake(self, actions: ActionsHarness) -> None:
         credit = credit_of(actions.affiliate())
         assert mistakes(actions, CREDIT, [credit, credit]) == [
             "item 2: is the same as item 1. If both are meant, give each a key of its own, or set repeats."
         ]
 
-    def test_that_are_meant_are_sent_each_and_once(self, actions: Actions) -> None:
+    def test_that_are_meant_are_sent_each_and_once(self, actions: ActionsHarness) -> None:
         credit = credit_of(actions.affiliate())
         assert actions.send(CREDIT, [credit, credit, credit], repeats=True) == ["done"] * 3
         assert actions.send(CREDIT, [credit, credit, credit], repeats=True) == []
         assert len(actions.credits()) == 3
 
-    def test_with_keys_of_their_own_are_meant(self, actions: Actions) -> None:
+    def test_with_keys_of_their_own_are_meant(self, actions: ActionsHarness) -> None:
         credit = credit_of(actions.affiliate())
         items = [credit | {"key": "july"}, credit | {"key": "august"}]
         assert actions.send(CREDIT, items) == ["done", "done"]
@@ -232,7 +237,7 @@ class TestRepetitions:
         ],
     )
     def test_about_one_affiliate_contradict_each_other(
-        self, actions: Actions, endpoint: str, first: dict[str, str], second: dict[str, str]
+        self, actions: ActionsHarness, endpoint: str, first: dict[str, str], second: dict[str, str]
     ) -> None:
         number = actions.affiliate().id
         items = [{"affiliate_id": number} | first, {"affiliate_id": number} | second]
@@ -240,25 +245,25 @@ class TestRepetitions:
             f"item 2: affiliate_id {number} is in item 1 already; a run may name it once"
         ]
 
-    def test_capitals_make_no_other_trigger(self, actions: Actions) -> None:
+    def test_capitals_make_no_other_trigger(self, actions: ActionsHarness) -> None:
         code = actions.affiliate().code
         items = [{"affiliate_code": code, "type": "COUPON", "trigger": text} for text in ("ten", "TEN")]
         assert "type coupon, trigger ten is in item 1 already" in mistakes(actions, "affiliate_trigger", items)[0]
 
 
 class TestKeys:
-    def test_stand_for_one_item_for_ever(self, actions: Actions) -> None:
+    def test_stand_for_one_item_for_ever(self, actions: ActionsHarness) -> None:
         actions.send(CREDIT, [credit_of(actions.affiliate(), key="k")])
         (said,) = mistakes(actions, CREDIT, [credit_of(actions.affiliate(), "99.00", key="k")])
         assert said.startswith("item 1: key 'k' stands for another item since ")
         assert "'commission': '12.50'" in said
 
-    def test_make_the_same_item_another_for_another_purpose(self, actions: Actions) -> None:
+    def test_make_the_same_item_another_for_another_purpose(self, actions: ActionsHarness) -> None:
         credit = [credit_of(actions.affiliate())]
         sent = [actions.send(CREDIT, credit, purpose=purpose) for purpose in ("july", "august", "july")]
         assert sent == [["done"], ["done"], []]
 
-    def test_that_are_the_users_own_hold_whatever_the_purpose(self, actions: Actions) -> None:
+    def test_that_are_the_users_own_hold_whatever_the_purpose(self, actions: ActionsHarness) -> None:
         credit = [credit_of(actions.affiliate(), key="k")]
         assert [actions.send(CREDIT, credit, purpose=purpose) for purpose in ("one", "other")] == [["done"], []]
 
@@ -272,7 +277,7 @@ class TestKeys:
         ({"file": "none.csv"}, "There is no file"),
     ],
 )
-def test_a_configuration_that_makes_no_sense_is_told(actions: Actions, config: dict[str, Any], why: str) -> None:
+def test_a_configuration_that_makes_no_sense_is_told(actions: ActionsHarness, config: dict[str, Any], why: str) -> None:
     items = [credit_of(actions.affiliate())] if config.pop("items", None) else None
     ended = actions.launch(CREDIT, items, **config)
     assert not ended.success

@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from refersion_dagster_tests.browser.installed import FLAGS, MISSING, find_browser
-from refersion_dagster_tests.browser.seeing import Seen, open_page
+from refersion_dagster_tests.browser.browser_binary import (
+    FLAGS,
+    MISSING,
+    find_browser,
+)
+from refersion_dagster_tests.browser.browser_page import BrowserPage, open_page
 
 
 # Of a module: Playwright keeps an event loop in this thread for as long as it runs, which other tests could not bear.
@@ -24,11 +28,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def look(browser: Browser) -> Iterator[Callable[..., Seen]]:
+def look(browser: Browser) -> Iterator[Callable[..., BrowserPage]]:
     """Opens an address in a window of its own, with what goes wrong in it noted down."""
     contexts: list[BrowserContext] = []
 
-    def opened(url: str, **window: Any) -> Seen:
+    def opened(url: str, **window: Any) -> BrowserPage:
         context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}, **window})
         contexts.append(context)
         return open_page(context, url)

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from refersion_dagster.definitions import summaries
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.browser.seeing import Seen
+from refersion_dagster_tests.browser.browser_page import BrowserPage
 from refersion_dagster_tests.location import SMALL, Location
 from refersion_dagster_tests.processes import soon
 from refersion_dagster_tests.web_page import ask, free_port
@@ -33,9 +33,9 @@ BY_HAND = dg.RunsFilter(job_name="__ASSET_JOB")
 class Ui:
     url: str
     location: Location
-    look: Callable[..., Seen]
+    look: Callable[..., BrowserPage]
 
-    def open(self, path: str) -> Seen:
+    def open(self, path: str) -> BrowserPage:
         return self.look(f"{self.url}/{path}")
 
 
@@ -69,7 +69,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, browser: object) -> Iterato
 
 
 @pytest.fixture
-def ui(served: tuple[str, Location], look: Callable[..., Seen]) -> Ui:
+def ui(served: tuple[str, Location], look: Callable[..., BrowserPage]) -> Ui:
     return Ui(*served, look)
 
 

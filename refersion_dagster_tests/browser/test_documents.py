@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, Dialog, Page
 from refersion_dagster.report.resource import Reports
 from refersion_dagster.report.statements.asset import statements_asset
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.browser.seeing import Seen
+from refersion_dagster_tests.browser.browser_page import BrowserPage
 from refersion_dagster_tests.location import SMALL, outcome
-from refersion_dagster_tests.report.commissions.reporting import report_of
+from refersion_dagster_tests.report.commissions.report_helpers import report_of
 
 pytestmark = pytest.mark.processes
 
@@ -101,7 +101,7 @@ def documents(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Doc
     return Documents(folder / "latest.html", statement, moved / index.name)
 
 
-Look = Callable[..., Seen]
+Look = Callable[..., BrowserPage]
 
 
 @pytest.fixture(params=KINDS)

@@ -4,7 +4,7 @@ import dagster as dg
 
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.checks.evaluating import evaluate
+from refersion_dagster_tests.checks.check_evaluation import evaluate
 from refersion_dagster_tests.location import SMALL, account_of, materialise
 
 CORE = ["summaries/affiliates", "summaries/conversions", "summaries/currencies"]

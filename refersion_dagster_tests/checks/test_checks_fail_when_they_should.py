@@ -7,8 +7,8 @@ from refersion_dagster.checks.raw import ACCEPTED, KEYS
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.summaries.build import build
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster_tests.checks.evaluating import all_keys, evaluate
-from refersion_dagster_tests.summaries.hand_made import all_summaries, summary_of
+from refersion_dagster_tests.checks.check_evaluation import all_keys, evaluate
+from refersion_dagster_tests.summaries.builders import all_summaries, summary_of
 
 ONE = "id = (SELECT min(id) FROM refersion_data.conversions WHERE status = 'APPROVED' AND NOT is_test_conversion)"
 

@@ -8,7 +8,7 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.doctor.patient import Patient, environment_of
+from refersion_dagster_tests.doctor.doctor_fixture import DoctorFixture, environment_of
 from refersion_dagster_tests.location import SMALL, TABLES, account_of, materialise
 
 
@@ -40,19 +40,21 @@ def beat(instance: dg.DagsterInstance, seconds_ago: float = 0) -> None:
 
 
 @pytest.fixture
-def patient(sandbox: SandboxServer, dagster_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Patient:
+def patient(
+    sandbox: SandboxServer, dagster_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> DoctorFixture:
     """One in perfect health, who loaded nothing yet."""
     shutil.copytree(dagster_home, tmp_path / "home")
     with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
         beat(instance)
-    patient = Patient(sandbox, tmp_path, monkeypatch)
+    patient = DoctorFixture(sandbox, tmp_path, monkeypatch)
     patient.set(**environment_of(sandbox, tmp_path))
     monkeypatch.chdir(tmp_path)
     return patient
 
 
 @pytest.fixture
-def loaded(patient: Patient, loaded_warehouse: Path) -> Patient:
+def loaded(patient: DoctorFixture, loaded_warehouse: Path) -> DoctorFixture:
     """One in perfect health, with everything loaded."""
     shutil.copy(loaded_warehouse, patient.database)
     return patient

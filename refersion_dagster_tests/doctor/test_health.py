@@ -5,10 +5,14 @@ import time
 from pathlib import Path
 
 from refersion_dagster.doctor.examination import SECTIONS
-from refersion_dagster_tests.doctor.patient import OK, WARNING, Patient
+from refersion_dagster_tests.doctor.doctor_fixture import (
+    OK,
+    WARNING,
+    DoctorFixture,
+)
 
 
-def test_everything_is_a_tick(loaded: Patient) -> None:
+def test_everything_is_a_tick(loaded: DoctorFixture) -> None:
     began = time.monotonic()
     examined = loaded.examined()
     assert examined.not_well() == {}
@@ -16,18 +20,18 @@ def test_everything_is_a_tick(loaded: Patient) -> None:
     assert time.monotonic() - began < 10
 
 
-def test_so_it_is_before_anything_was_loaded(patient: Patient) -> None:
+def test_so_it_is_before_anything_was_loaded(patient: DoctorFixture) -> None:
     examined = patient.examined()
     assert examined.not_well() == {}
     assert "will be made by the first refresh" in examined["warehouse"].message
 
 
-def test_each_check_is_there_once_and_in_the_order_of_the_page(patient: Patient) -> None:
+def test_each_check_is_there_once_and_in_the_order_of_the_page(patient: DoctorFixture) -> None:
     names = [check.name for check in patient.examined().findings.checks]
     assert names == [name for section in SECTIONS.values() for name in section]
 
 
-def test_nothing_but_reading_is_asked_of_refersion(loaded: Patient) -> None:
+def test_nothing_but_reading_is_asked_of_refersion(loaded: DoctorFixture) -> None:
     loaded.examined()
     requests = loaded.sandbox.requests()
     assert set(requests) == {
@@ -37,7 +41,7 @@ def test_nothing_but_reading_is_asked_of_refersion(loaded: Patient) -> None:
     assert sum(requests.values()) < 20
 
 
-def test_no_file_is_changed_or_made(loaded: Patient) -> None:
+def test_no_file_is_changed_or_made(loaded: DoctorFixture) -> None:
     def files() -> dict[Path, str]:
         found = [path for path in loaded.folder.rglob("*") if path.is_file()]
         return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
@@ -47,7 +51,7 @@ def test_no_file_is_changed_or_made(loaded: Patient) -> None:
     assert files() == before
 
 
-def test_no_file_is_made_where_there_is_none(patient: Patient) -> None:
+def test_no_file_is_made_where_there_is_none(patient: DoctorFixture) -> None:
     patient.set(DAGSTER_HOME=str(patient.folder / "unused"), REFERSION_DUCKDB_PATH="deep/er/refersion.duckdb")
     (patient.folder / "unused").mkdir()
     patient.examined()
@@ -55,7 +59,7 @@ def test_no_file_is_made_where_there_is_none(patient: Patient) -> None:
     assert not (patient.folder / "deep").exists()
 
 
-def test_figures_are_told_beside_the_words(loaded: Patient) -> None:
+def test_figures_are_told_beside_the_words(loaded: DoctorFixture) -> None:
     examined = loaded.examined()
     sums = loaded.sandbox.sums()
     assert examined["tables"].details["rows"]["conversions"] == sums["number_of_conversions"]
@@ -66,14 +70,14 @@ def test_figures_are_told_beside_the_words(loaded: Patient) -> None:
     assert {"python", "dagster", "dlt", "duckdb"} <= examined["versions"].details.keys()
 
 
-def test_settings_of_dotenv_count_where_the_environment_says_nothing(patient: Patient) -> None:
+def test_settings_of_dotenv_count_where_the_environment_says_nothing(patient: DoctorFixture) -> None:
     patient.set(REFERSION_SECRET_KEY=None, REFERSION_PII="keep")
     examined = patient.examined({"REFERSION_SECRET_KEY": patient.sandbox.secret_key, "REFERSION_PII": "nonsense"})
     assert examined.not_well() == {"setting_sources": WARNING}
     assert examined["setting_sources"].details["sources"][str(patient.folder / ".env")] == ["REFERSION_SECRET_KEY"]
 
 
-def test_keys_of_dlts_own_configuration_count_too(patient: Patient) -> None:
+def test_keys_of_dlts_own_configuration_count_too(patient: DoctorFixture) -> None:
     sandbox = patient.sandbox
     patient.set(REFERSION_PUBLIC_KEY=None, REFERSION_SECRET_KEY=None, REFERSION_GRAPHQL_TOKEN=None)
     patient.set(

@@ -30,7 +30,11 @@ from dagster._daemon.types import DaemonHeartbeat
 from refersion_dagster.doctor.findings import Status
 from refersion_dagster.doctor.machine import check_space
 from refersion_dagster_tests.doctor.conftest import beat
-from refersion_dagster_tests.doctor.patient import FAILED, WARNING, Patient
+from refersion_dagster_tests.doctor.doctor_fixture import (
+    FAILED,
+    WARNING,
+    DoctorFixture,
+)
 
 
 def installed(folder: Path, name: str, version: str, *needs: str) -> None:
@@ -42,7 +46,7 @@ def installed(folder: Path, name: str, version: str, *needs: str) -> None:
 
 
 class TestVersions:
-    def test_a_package_that_is_too_old_is_named(self, patient: Patient) -> None:
+    def test_a_package_that_is_too_old_is_named(self, patient: DoctorFixture) -> None:
         installed(patient.folder / "packages", "tenacity", "8.1.0")
         patient.monkeypatch.syspath_prepend(patient.folder / "packages")
         examined = patient.examined()
@@ -50,7 +54,7 @@ class TestVersions:
         assert examined["versions"].message == "tenacity is 8.1.0, and has to be >=9"
         assert "pip install" in (examined["versions"].remedy or "")
 
-    def test_a_package_that_is_not_there_is_named(self, patient: Patient) -> None:
+    def test_a_package_that_is_not_there_is_named(self, patient: DoctorFixture) -> None:
         installed(
             patient.folder / "packages",
             "refersion_dagster",
@@ -80,13 +84,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 class TestSpace:
-    def test_a_disk_that_is_all_but_full_is_a_cross(self, small_disk: Path, patient: Patient) -> None:
+    def test_a_disk_that_is_all_but_full_is_a_cross(self, small_disk: Path, patient: DoctorFixture) -> None:
         patient.set(REFERSION_DUCKDB_PATH=str(small_disk / "refersion.duckdb"))
         examined = patient.examined()
         assert examined.not_well() == {"disk_space": FAILED}
         assert f"8 MB free for the database in {small_disk}" in examined["disk_space"].message
 
-    def test_one_without_a_byte_left_cannot_be_written_to_either(self, small_disk: Path, patient: Patient) -> None:
+    def test_one_without_a_byte_left_cannot_be_written_to_either(
+        self, small_disk: Path, patient: DoctorFixture
+    ) -> None:
         (small_disk / "full").write_bytes(b"x" * shutil.disk_usage(small_disk).free)
         patient.set(REFERSION_DUCKDB_PATH=str(small_disk / "refersion.duckdb"))
         examined = patient.examined()
@@ -104,7 +110,7 @@ class TestSpace:
 
 
 class TestDagster:
-    def test_without_a_home_the_records_are_where_refresh_keeps_them(self, patient: Patient) -> None:
+    def test_without_a_home_the_records_are_where_refresh_keeps_them(self, patient: DoctorFixture) -> None:
         patient.set(DAGSTER_HOME=None)
         examined = patient.examined()
         assert examined.not_well() == {"dagster_home": WARNING, "daemon": WARNING}
@@ -126,19 +132,19 @@ class TestDagster:
             ),
         ],
     )
-    def test_a_home_that_is_none_is_a_cross(self, patient: Patient, home: str, said: str) -> None:
+    def test_a_home_that_is_none_is_a_cross(self, patient: DoctorFixture, home: str, said: str) -> None:
         patient.set(DAGSTER_HOME=home)
         examined = patient.examined()
         assert examined.not_well() == {"dagster_home": FAILED, "daemon": WARNING}
         assert said in examined["dagster_home"].message
 
-    def test_settings_of_dagsters_that_cannot_be_read_are_a_cross(self, patient: Patient) -> None:
+    def test_settings_of_dagsters_that_cannot_be_read_are_a_cross(self, patient: DoctorFixture) -> None:
         (patient.home / "dagster.yaml").write_text("telemetry: [")
         examined = patient.examined()
         assert examined["dagster_home"].status is FAILED
         assert "dagster.yaml cannot be read" in examined["dagster_home"].message
 
-    def test_a_daemon_that_never_ran_is_told(self, patient: Patient) -> None:
+    def test_a_daemon_that_never_ran_is_told(self, patient: DoctorFixture) -> None:
         (patient.folder / "unused").mkdir()
         patient.set(DAGSTER_HOME=str(patient.folder / "unused"))
         examined = patient.examined()
@@ -146,21 +152,21 @@ class TestDagster:
         assert examined["daemon"].message == "not running: schedules and sensors do nothing"
         assert "dagster-daemon run" in (examined["daemon"].remedy or "")
 
-    def test_a_daemon_that_stopped_is_told(self, patient: Patient) -> None:
+    def test_a_daemon_that_stopped_is_told(self, patient: DoctorFixture) -> None:
         with dg.DagsterInstance.from_config(str(patient.home)) as instance:
             beat(instance, seconds_ago=3600)
         examined = patient.examined()
         assert examined.not_well() == {"daemon": WARNING}
         assert "SENSOR" in examined["daemon"].details["stopped"]
 
-    def test_a_part_of_the_daemon_that_stopped_is_named(self, patient: Patient) -> None:
+    def test_a_part_of_the_daemon_that_stopped_is_named(self, patient: DoctorFixture) -> None:
         with dg.DagsterInstance.from_config(str(patient.home)) as instance:
             instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 3600, "SENSOR", "tested"))
         assert patient.examined()["daemon"].message == "sensor of the daemon is not at work"
 
 
 class TestCodeLocations:
-    def at_work(self, patient: Patient, location: str, instigator: str, days_ago: float) -> None:
+    def at_work(self, patient: DoctorFixture, location: str, instigator: str, days_ago: float) -> None:
         """A schedule of a code location that ticked, as the daemon records it."""
         target = LoadableTargetOrigin(module_name="refersion_dagster.definitions")
         place = ManagedGrpcPythonEnvCodeLocationOrigin(target, location)
@@ -175,7 +181,7 @@ class TestCodeLocations:
             tick = TickData(*ids, TickStatus.SKIPPED, moment, selector_id=state.selector_id)
             instance.create_tick(tick)
 
-    def test_two_names_of_one_location_are_told(self, patient: Patient) -> None:
+    def test_two_names_of_one_location_are_told(self, patient: DoctorFixture) -> None:
         for location in ("refersion_dagster", "definitions.py"):
             self.at_work(patient, location, "refersion_nightly", days_ago=1)
         examined = patient.examined()
@@ -183,7 +189,7 @@ class TestCodeLocations:
         assert "under 2 names within 7 days: definitions.py, refersion_dagster." in examined["code_locations"].message
         assert "location_name: refersion_dagster" in (examined["code_locations"].remedy or "")
 
-    def test_a_name_of_long_ago_and_other_peoples_schedules_are_none(self, patient: Patient) -> None:
+    def test_a_name_of_long_ago_and_other_peoples_schedules_are_none(self, patient: DoctorFixture) -> None:
         self.at_work(patient, "refersion_dagster", "refersion_nightly", days_ago=1)
         self.at_work(patient, "old name", "refersion_nightly", days_ago=30)
         self.at_work(patient, "analytics", "dbt_nightly", days_ago=1)

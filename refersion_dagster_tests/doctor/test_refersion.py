@@ -17,7 +17,14 @@ from refersion_dagster.doctor import (
 from refersion_dagster.doctor.findings import Status
 from refersion_dagster.refersion.api import transport
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.doctor.patient import FAILED, OK, SKIPPED, WARNING, Patient, environment_of
+from refersion_dagster_tests.doctor.doctor_fixture import (
+    FAILED,
+    OK,
+    SKIPPED,
+    WARNING,
+    DoctorFixture,
+    environment_of,
+)
 from refersion_dagster_tests.location import SMALL
 
 NOT_IN_PLAN = "Your account plan does not support this feature (error 1)."
@@ -25,52 +32,52 @@ AFTER_KEYS = {"rest_plan": SKIPPED, "rest_pages": SKIPPED}
 AFTER_TOKEN = dict.fromkeys(graphql.NAMES[2:], SKIPPED)
 
 
-def wrong_key(patient: Patient) -> None:
+def wrong_key(patient: DoctorFixture) -> None:
     patient.set(REFERSION_SECRET_KEY="sec_of_somebody_else")
 
 
-def nobody_at_rest(patient: Patient) -> None:
+def nobody_at_rest(patient: DoctorFixture) -> None:
     patient.set(REFERSION_REST_URL="http://127.0.0.1:9/v2")
 
 
-def nobody_at_graphql(patient: Patient) -> None:
+def nobody_at_graphql(patient: DoctorFixture) -> None:
     patient.set(REFERSION_GRAPHQL_URL="http://127.0.0.1:9/graphql")
 
 
-def no_refersion_at_rest(patient: Patient) -> None:
+def no_refersion_at_rest(patient: DoctorFixture) -> None:
     patient.sandbox.fault("rest", "status", times=None, status=200, body="<html>Welcome to nginx</html>")
     patient.sandbox.fault("rest", "status", times=None, status=418)
 
 
-def fault(route: str, kind: str, **details: Any) -> Callable[[Patient], None]:
-    def breaks(patient: Patient) -> None:
+def fault(route: str, kind: str, **details: Any) -> Callable[[DoctorFixture], None]:
+    def breaks(patient: DoctorFixture) -> None:
         patient.sandbox.fault(route, kind, times=None, **details)
 
     return breaks
 
 
-def switch(**switches: Any) -> Callable[[Patient], None]:
-    def breaks(patient: Patient) -> None:
+def switch(**switches: Any) -> Callable[[DoctorFixture], None]:
+    def breaks(patient: DoctorFixture) -> None:
         patient.sandbox.configure(**switches)
 
     return breaks
 
 
-def refused_user_agent(patient: Patient) -> None:
+def refused_user_agent(patient: DoctorFixture) -> None:
     """The edge lets no library's own user agent pass, and ours is one for once."""
     patient.sandbox.configure(refuse_library_user_agents=True)
     patient.monkeypatch.setattr(transport, "USER_AGENT", "python-requests/2.32")
 
 
-def old_token(**switches: Any) -> Callable[[Patient], None]:
-    def breaks(patient: Patient) -> None:
+def old_token(**switches: Any) -> Callable[[DoctorFixture], None]:
+    def breaks(patient: DoctorFixture) -> None:
         patient.sandbox.configure(**switches)
         patient.set(REFERSION_GRAPHQL_TOKEN="gql_expired_long_ago")
 
     return breaks
 
 
-Broken = tuple[Callable[[Patient], None], dict[str, Status], str, str]
+Broken = tuple[Callable[[DoctorFixture], None], dict[str, Status], str, str]
 BROKEN: dict[str, Broken] = {
     "wrong key": (
         wrong_key,
@@ -221,7 +228,7 @@ def no_second_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("broken", BROKEN)
-def test_what_is_broken_is_told_and_nothing_else(patient: Patient, broken: str) -> None:
+def test_what_is_broken_is_told_and_nothing_else(patient: DoctorFixture, broken: str) -> None:
     breaks, expected, said, remedy = BROKEN[broken]
     breaks(patient)
     examined = patient.examined()
@@ -232,7 +239,7 @@ def test_what_is_broken_is_told_and_nothing_else(patient: Patient, broken: str) 
     assert remedy in (examined[turned].remedy or "")
 
 
-def test_what_is_offered_and_not_loaded_is_named(patient: Patient) -> None:
+def test_what_is_offered_and_not_loaded_is_named(patient: DoctorFixture) -> None:
     patient.sandbox.configure(add_fields={"Shop.plan": "String"})
     examined = patient.examined()
     assert examined.not_well() == {}
@@ -242,14 +249,16 @@ def test_what_is_offered_and_not_loaded_is_named(patient: Patient) -> None:
     assert found.details["not_loaded"]["creatives (root)"] == "no table of it"
 
 
-def test_trouble_that_passes_is_no_cross(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trouble_that_passes_is_no_cross(patient: DoctorFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "RETRY_SECONDS", 5)
     patient.sandbox.fault("rest:/affiliate/list", "reset")
     patient.sandbox.fault("graphql:introspection", "503-html")
     assert patient.examined().not_well() == {}
 
 
-def test_a_server_that_does_not_answer_is_not_waited_for(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_not_waited_for(
+    patient: DoctorFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(inputs, "ANSWER_SECONDS", 0.3)
     patient.sandbox.fault("*", "latency", seconds=60, times=None)
     began = datetime.now(UTC)
@@ -260,7 +269,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for(patient: Patient, monke
 
 
 @pytest.mark.parametrize(("minutes", "said"), [(12, "12 minutes behind"), (-5, "5 minutes ahead of"), (1.5, "behind")])
-def test_a_clock_that_is_wrong_is_told(patient: Patient, minutes: float, said: str) -> None:
+def test_a_clock_that_is_wrong_is_told(patient: DoctorFixture, minutes: float, said: str) -> None:
     there = datetime.now(UTC) + timedelta(minutes=minutes)
     with SandboxServer(replace(SMALL, now=there)) as elsewhere:
         patient.set(**environment_of(elsewhere, patient.folder))
@@ -271,7 +280,7 @@ def test_a_clock_that_is_wrong_is_told(patient: Patient, minutes: float, said: s
     assert examined.ok
 
 
-def test_a_clock_that_is_right_is_a_tick(patient: Patient) -> None:
+def test_a_clock_that_is_right_is_a_tick(patient: DoctorFixture) -> None:
     with SandboxServer(replace(SMALL, now=datetime.now(UTC))) as elsewhere:
         patient.set(**environment_of(elsewhere, patient.folder))
         clock = patient.examined()["clock"]

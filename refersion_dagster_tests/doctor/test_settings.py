@@ -6,7 +6,12 @@ import pytest
 
 import refersion_dagster
 from refersion_dagster.doctor.settings import KNOWN, OTHER_NAMES
-from refersion_dagster_tests.doctor.patient import FAILED, SKIPPED, WARNING, Patient
+from refersion_dagster_tests.doctor.doctor_fixture import (
+    FAILED,
+    SKIPPED,
+    WARNING,
+    DoctorFixture,
+)
 from refersion_dagster_tests.location import REPOSITORY
 
 
@@ -37,7 +42,7 @@ from refersion_dagster_tests.location import REPOSITORY
     ],
 )
 def test_a_value_that_makes_no_sense_is_told_with_what_does(
-    patient: Patient, variable: str, value: str, said: str
+    patient: DoctorFixture, variable: str, value: str, said: str
 ) -> None:
     patient.set(**{variable: value})
     examined = patient.examined()
@@ -46,7 +51,7 @@ def test_a_value_that_makes_no_sense_is_told_with_what_does(
     assert examined["settings"].remedy
 
 
-def test_several_are_told_at_once(patient: Patient) -> None:
+def test_several_are_told_at_once(patient: DoctorFixture) -> None:
     patient.set(REFERSION_PII="sometimes", REFERSION_LOOKBACK_DAYS="many", REFERSION_LAPSED_DAYS="0")
     wrong = patient.examined()["settings"].details["wrong"]
     assert [re.findall("REFERSION_[A-Z_]+", said)[0] for said in wrong] == [
@@ -55,7 +60,7 @@ def test_several_are_told_at_once(patient: Patient) -> None:
 
 
 @pytest.mark.parametrize("address", ["api.refersion.com", "ftp://api.refersion.com", "https://", "http://[::1"])
-def test_an_address_that_is_none_is_told_and_asked_for_nothing(patient: Patient, address: str) -> None:
+def test_an_address_that_is_none_is_told_and_asked_for_nothing(patient: DoctorFixture, address: str) -> None:
     patient.set(REFERSION_REST_URL=address)
     examined = patient.examined()
     assert "REFERSION_REST_URL is no web address" in examined["settings"].message
@@ -63,14 +68,14 @@ def test_an_address_that_is_none_is_told_and_asked_for_nothing(patient: Patient,
     assert not examined.ok
 
 
-def test_a_key_in_the_place_of_another_setting_is_not_repeated(patient: Patient) -> None:
+def test_a_key_in_the_place_of_another_setting_is_not_repeated(patient: DoctorFixture) -> None:
     patient.set(REFERSION_START_DATE="sec_0123456789abcdef", REFERSION_PII=patient.sandbox.graphql_token)
     said = patient.examined()["settings"].message
     assert "REFERSION_START_DATE: '[hidden]' is not a date" in said
     assert "0123" not in said
 
 
-def test_a_name_that_nothing_reads_is_told_with_the_one_that_was_meant(patient: Patient) -> None:
+def test_a_name_that_nothing_reads_is_told_with_the_one_that_was_meant(patient: DoctorFixture) -> None:
     patient.set(REFERSION_LOKBACK_DAYS="30", REFERSION_COLOUR="blue", REFERSION_API_KEY="x")
     examined = patient.examined({"REFERSON_PII": "keep", "OTHER_PROGRAM": "1"})
     assert examined.not_well() == {"setting_names": WARNING}
@@ -83,14 +88,14 @@ def test_a_name_that_nothing_reads_is_told_with_the_one_that_was_meant(patient: 
 
 
 @pytest.mark.parametrize(("environment", "file"), [("true", "false"), ("false", "true")])
-def test_writes_are_allowed_by_neither_place_alone(patient: Patient, environment: str, file: str) -> None:
+def test_writes_are_allowed_by_neither_place_alone(patient: DoctorFixture, environment: str, file: str) -> None:
     patient.set(REFERSION_ALLOW_WRITES=environment)
     told = patient.examined({"REFERSION_ALLOW_WRITES": file})["setting_sources"]
     assert "REFERSION_ALLOW_WRITES is in " in told.message
     assert "as something else; both have to be true." in told.message
 
 
-def test_each_value_is_told_with_where_it_comes_from_and_what_it_overrules(patient: Patient) -> None:
+def test_each_value_is_told_with_where_it_comes_from_and_what_it_overrules(patient: DoctorFixture) -> None:
     patient.set(REFERSION_LOOKBACK_DAYS="30")
     examined = patient.examined({"REFERSION_LOOKBACK_DAYS": "60", "REFERSION_PII": "drop"})
     assert examined.not_well() == {"setting_sources": WARNING}
@@ -114,7 +119,7 @@ def test_every_variable_of_the_package_is_known() -> None:
 
 class TestKeys:
     @pytest.mark.parametrize("absent", ["REFERSION_PUBLIC_KEY", "REFERSION_SECRET_KEY"])
-    def test_half_a_pair_is_told_and_rest_is_not_asked(self, patient: Patient, absent: str) -> None:
+    def test_half_a_pair_is_told_and_rest_is_not_asked(self, patient: DoctorFixture, absent: str) -> None:
         patient.set(**{absent: None})
         examined = patient.examined()
         assert not examined.ok
@@ -123,7 +128,7 @@ class TestKeys:
         assert examined["rest_keys"].status is SKIPPED
         assert not [route for route in patient.sandbox.requests() if route.startswith("rest")]
 
-    def test_no_pair_at_all_costs_some_figures_and_no_refresh(self, patient: Patient) -> None:
+    def test_no_pair_at_all_costs_some_figures_and_no_refresh(self, patient: DoctorFixture) -> None:
         patient.set(REFERSION_PUBLIC_KEY=None, REFERSION_SECRET_KEY=None)
         examined = patient.examined()
         assert examined.ok
@@ -132,7 +137,7 @@ class TestKeys:
         assert "affiliate_list, affiliate_get and conversion_totals stay empty" in remedy
         assert re.search(r"and \d+ columns of summaries NULL \(\w+, ", remedy)
 
-    def test_a_token_that_is_absent_is_told_and_graphql_is_not_asked(self, patient: Patient) -> None:
+    def test_a_token_that_is_absent_is_told_and_graphql_is_not_asked(self, patient: DoctorFixture) -> None:
         patient.set(REFERSION_GRAPHQL_TOKEN="")
         examined = patient.examined()
         assert not examined.ok
@@ -143,7 +148,7 @@ class TestKeys:
         assert not [route for route in patient.sandbox.requests() if route.startswith("graphql")]
 
     @pytest.mark.parametrize("example", ["sec_…", "sec_...", "<secret key>", "your_secret_key"])
-    def test_what_an_example_has_in_a_keys_place_is_no_key(self, patient: Patient, example: str) -> None:
+    def test_what_an_example_has_in_a_keys_place_is_no_key(self, patient: DoctorFixture, example: str) -> None:
         patient.set(REFERSION_SECRET_KEY=example)
         examined = patient.examined()
         assert examined["key_pair"].message == (
@@ -152,7 +157,7 @@ class TestKeys:
         assert not examined.ok
         assert not [route for route in patient.sandbox.requests() if route.startswith("rest")]
 
-    def test_what_an_example_has_in_the_place_of_another_secret_is_none_either(self, patient: Patient) -> None:
+    def test_what_an_example_has_in_the_place_of_another_secret_is_none_either(self, patient: DoctorFixture) -> None:
         credentials = "DESTINATION__POSTGRES__CREDENTIALS"
         (example,) = re.findall(f"{credentials}=(.*)", (REPOSITORY / ".env.example").read_text())
         patient.set(**{credentials: example, "REFERSION_WEBHOOK_SECRET": "…", "REFERSION_ALERT_URLS": "slack://…"})
@@ -160,7 +165,7 @@ class TestKeys:
         for name in (credentials, "REFERSION_WEBHOOK_SECRET", "REFERSION_ALERT_URLS"):
             assert f"{name} is a template value of an example: replace it by your own." in said
 
-    def test_keys_in_each_others_places_are_told(self, patient: Patient) -> None:
+    def test_keys_in_each_others_places_are_told(self, patient: DoctorFixture) -> None:
         sandbox = patient.sandbox
         patient.set(REFERSION_PUBLIC_KEY=sandbox.secret_key, REFERSION_SECRET_KEY=sandbox.public_key)
         examined = patient.examined()

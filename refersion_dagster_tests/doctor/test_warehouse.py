@@ -14,7 +14,12 @@ import pytest
 
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.doctor.patient import FAILED, SKIPPED, WARNING, Patient
+from refersion_dagster_tests.doctor.doctor_fixture import (
+    FAILED,
+    SKIPPED,
+    WARNING,
+    DoctorFixture,
+)
 from refersion_dagster_tests.location import SMALL, account_of, materialise
 from refersion_dagster_tests.postgres import CREDENTIALS, PostgresDatabase
 
@@ -41,7 +46,9 @@ def other_process(script: str, database: Path) -> Iterator[subprocess.Popen[str]
 
 class TestDuckDB:
     @pytest.mark.parametrize(("script", "readable"), [(WRITER, False), (READER, True)], ids=["writer", "reader"])
-    def test_a_program_that_has_the_file_open_is_named(self, loaded: Patient, script: str, readable: bool) -> None:
+    def test_a_program_that_has_the_file_open_is_named(
+        self, loaded: DoctorFixture, script: str, readable: bool
+    ) -> None:
         with other_process(script, loaded.database) as process:
             examined = loaded.examined()
         without = {} if readable else dict.fromkeys(("tables", "account", "totals"), SKIPPED)
@@ -51,7 +58,7 @@ class TestDuckDB:
         assert lock.details["held_by"]["pid"] == process.pid
         assert "Close it there" in (lock.remedy or "")
 
-    def test_a_run_that_is_writing_is_named_and_no_cross(self, loaded: Patient) -> None:
+    def test_a_run_that_is_writing_is_named_and_no_cross(self, loaded: DoctorFixture) -> None:
         with other_process(RUN, loaded.database) as process:
             examined = loaded.examined()
         assert examined.not_well() == {"warehouse_lock": WARNING}
@@ -59,32 +66,32 @@ class TestDuckDB:
         assert examined.ok
 
     @pytest.mark.skipif(sys.platform != "linux", reason="/proc, where nobody can write, is Linux's")
-    def test_a_folder_that_cannot_be_written_to_is_told(self, patient: Patient) -> None:
+    def test_a_folder_that_cannot_be_written_to_is_told(self, patient: DoctorFixture) -> None:
         patient.set(REFERSION_DUCKDB_PATH="/proc/refersion.duckdb")
         examined = patient.examined()
         assert examined.not_well(but=("disk_space",)) == {"warehouse_writable": FAILED}
         assert "/proc" in examined["warehouse_writable"].message
         assert "REFERSION_DUCKDB_PATH" in (examined["warehouse_writable"].remedy or "")
 
-    def test_a_folder_that_is_a_file_is_told(self, patient: Patient) -> None:
+    def test_a_folder_that_is_a_file_is_told(self, patient: DoctorFixture) -> None:
         (patient.folder / "notes").write_text("mine")
         patient.set(REFERSION_DUCKDB_PATH=str(patient.folder / "notes" / "refersion.duckdb"))
         examined = patient.examined()
         assert examined.not_well(but=("disk_space",)) == {"warehouse_writable": FAILED}
 
-    def test_a_file_that_is_no_database_is_told(self, loaded: Patient) -> None:
+    def test_a_file_that_is_no_database_is_told(self, loaded: DoctorFixture) -> None:
         loaded.database.write_text("not a database, but long enough to be looked at " * 100)
         examined = loaded.examined()
         assert examined["warehouse"].status is FAILED
         assert "not a valid DuckDB database file" in examined["warehouse"].message
         assert not examined.ok
 
-    def test_a_folder_in_the_place_of_the_file_is_told(self, loaded: Patient) -> None:
+    def test_a_folder_in_the_place_of_the_file_is_told(self, loaded: DoctorFixture) -> None:
         loaded.database.unlink()
         loaded.database.mkdir()
         assert loaded.examined()["warehouse"].status is FAILED
 
-    def test_tables_that_are_gone_are_named(self, loaded: Patient) -> None:
+    def test_tables_that_are_gone_are_named(self, loaded: DoctorFixture) -> None:
         with duckdb.connect(str(loaded.database)) as connection:
             connection.execute("DROP TABLE refersion_data.payments")
             connection.execute("DROP TABLE refersion_data.offers")
@@ -94,7 +101,7 @@ class TestDuckDB:
         assert "refersion_refresh" in (examined["tables"].remedy or "")
         assert examined.ok
 
-    def test_a_table_of_conversions_that_is_gone_leaves_nothing_to_compare(self, loaded: Patient) -> None:
+    def test_a_table_of_conversions_that_is_gone_leaves_nothing_to_compare(self, loaded: DoctorFixture) -> None:
         with duckdb.connect(str(loaded.database)) as connection:
             connection.execute("DROP TABLE refersion_data.conversions")
         assert loaded.examined().not_well() == {"tables": WARNING}
@@ -109,7 +116,7 @@ class TestDuckDB:
         ],
         ids=["a row less", "a cent more"],
     )
-    def test_totals_that_differ_are_told_with_both_figures(self, loaded: Patient, statement: str) -> None:
+    def test_totals_that_differ_are_told_with_both_figures(self, loaded: DoctorFixture, statement: str) -> None:
         with duckdb.connect(str(loaded.database)) as connection:
             connection.execute(statement)
         examined = loaded.examined()
@@ -121,18 +128,18 @@ class TestDuckDB:
         assert "refersion_reconcile" in (examined["totals"].remedy or "")
 
     @pytest.mark.parametrize("counted", ["left_out", "counted"])
-    def test_totals_are_compared_in_whatever_way_refersion_counts(self, loaded: Patient, counted: str) -> None:
+    def test_totals_are_compared_in_whatever_way_refersion_counts(self, loaded: DoctorFixture, counted: str) -> None:
         loaded.sandbox.configure(totals_currencies=counted, totals_test_conversions=counted)
         examined = loaded.examined()
         assert examined.not_well() == {}
         expected = {"left_out": "in its own currency, tests left out", "counted": "in all currencies, tests counted"}
         assert examined["totals"].details["reading"] == expected[counted]
 
-    def test_totals_are_not_compared_without_a_key(self, loaded: Patient) -> None:
+    def test_totals_are_not_compared_without_a_key(self, loaded: DoctorFixture) -> None:
         loaded.set(REFERSION_SECRET_KEY="sec_of_somebody_else")
         assert loaded.examined()["totals"].status is SKIPPED
 
-    def test_rows_of_another_account_are_a_cross_in_the_words_of_a_run(self, loaded: Patient) -> None:
+    def test_rows_of_another_account_are_a_cross_in_the_words_of_a_run(self, loaded: DoctorFixture) -> None:
         with SandboxServer(replace(SMALL, seed=8)) as other:
             loaded.set(**other.environment())
             examined = loaded.examined()
@@ -142,24 +149,24 @@ class TestDuckDB:
         assert f"{examined['account'].message} {examined['account'].remedy}" == refused.failure
         assert not examined.ok
 
-    def test_what_arrived_since_the_last_run_makes_no_difference(self, loaded: Patient) -> None:
+    def test_what_arrived_since_the_last_run_makes_no_difference(self, loaded: DoctorFixture) -> None:
         loaded.sandbox.advance(days=3)
         assert loaded.examined().not_well() == {}
 
 
 class TestPostgres:
     @pytest.fixture
-    def postgres_patient(self, patient: Patient, postgres: PostgresDatabase) -> Patient:
+    def postgres_patient(self, patient: DoctorFixture, postgres: PostgresDatabase) -> DoctorFixture:
         patient.set(**postgres.environment)
         return patient
 
-    def test_an_empty_one_is_well(self, postgres_patient: Patient, postgres: PostgresDatabase) -> None:
+    def test_an_empty_one_is_well(self, postgres_patient: DoctorFixture, postgres: PostgresDatabase) -> None:
         examined = postgres_patient.examined()
         assert examined.not_well() == {}
         assert examined["warehouse"].message.endswith(f"/{postgres.name}")
         assert "@" not in examined["warehouse"].message
 
-    def test_one_that_cannot_be_reached_is_told(self, postgres_patient: Patient) -> None:
+    def test_one_that_cannot_be_reached_is_told(self, postgres_patient: DoctorFixture) -> None:
         postgres_patient.set(**{CREDENTIALS: "postgresql://loader:S3cretWord@127.0.0.1:9/nowhere"})
         examined = postgres_patient.examined()
         assert examined["warehouse"].status is FAILED
@@ -167,19 +174,21 @@ class TestPostgres:
         assert "S3cretWord" not in str(examined.findings)
         assert not examined.ok
 
-    def test_a_user_who_may_make_no_schema_is_told(self, postgres_patient: Patient, postgres: PostgresDatabase) -> None:
+    def test_a_user_who_may_make_no_schema_is_told(
+        self, postgres_patient: DoctorFixture, postgres: PostgresDatabase
+    ) -> None:
         postgres.query(f"ALTER DATABASE {postgres.name} OWNER TO postgres", user="postgres")
         examined = postgres_patient.examined()
         assert examined.not_well() == {"warehouse_writable": FAILED}
         assert "GRANT CREATE" in (examined["warehouse_writable"].remedy or "")
 
-    def test_a_run_that_is_writing_is_named(self, postgres_patient: Patient) -> None:
+    def test_a_run_that_is_writing_is_named(self, postgres_patient: DoctorFixture) -> None:
         with Warehouse(destination="postgres").writing(print):
             examined = postgres_patient.examined()
         assert examined.not_well() == {"warehouse_lock": WARNING}
         assert "process " in examined["warehouse_lock"].message
 
-    def test_a_database_that_nobody_knows_is_told(self, patient: Patient) -> None:
+    def test_a_database_that_nobody_knows_is_told(self, patient: DoctorFixture) -> None:
         patient.set(REFERSION_DESTINATION="oracle")
         examined = patient.examined()
         assert examined["warehouse"].message == "REFERSION_DESTINATION is 'oracle'; it can be duckdb or postgres."

@@ -23,9 +23,9 @@ from refersion_dagster.explore.published import (
 from refersion_dagster.report.publish import publish
 from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.processes import soon, with_variable
-from refersion_dagster_tests.summaries.hand_made import (
-    Books,
+from refersion_dagster_tests.summaries.builders import (
     D,
+    WarehouseBuilder,
     affiliate,
     all_summaries,
     create_raw_tables,
@@ -47,7 +47,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copies of two affiliates in two currencies."""
     folder = tmp_path_factory.mktemp("books")
     create_raw_tables(folder / "warehouse.duckdb")
-    books = Books(folder / "warehouse.duckdb")
+    books = WarehouseBuilder(folder / "warehouse.duckdb")
     books.add("affiliates", affiliate(1, name="Ann <b>of</b> https://evil.example"))
     books.conversions(
         order(1, "1234.50", "10.25"),

@@ -23,7 +23,7 @@ from refersion_dagster.automation.backfill import refersion_backfill
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.warehouse.postgres.database import LOCK
-from refersion_dagster_tests.ingest.stopped.resuming import at_the_source
+from refersion_dagster_tests.ingest.interruptions.interrupted_load import at_the_source
 from refersion_dagster_tests.location import (
     SMALL,
     Ended,

@@ -17,7 +17,11 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.clock import sql_time
 from refersion_dagster.sandbox.webhooks.payloads import body
-from refersion_dagster_tests.ingest.inboxes import ASSET, RECEIVED_AT, Drained
+from refersion_dagster_tests.ingest.webhook_inbox import (
+    ASSET,
+    RECEIVED_AT,
+    WebhookWarehouse,
+)
 from refersion_dagster_tests.location import NOW, SMALL, Outcome, account_of, materialise
 from refersion_dagster_tests.postgres import PostgresDatabase
 
@@ -42,14 +46,14 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def drained(sandbox: SandboxServer, tmp_path: Path, loaded: Path) -> Drained:
-    return Drained.of(sandbox, tmp_path, loaded)
+def drained(sandbox: SandboxServer, tmp_path: Path, loaded: Path) -> WebhookWarehouse:
+    return WebhookWarehouse.of(sandbox, tmp_path, loaded)
 
 
 class Scenario:
     """One drain of one event for each case; what was there before, and what there is after."""
 
-    def __init__(self, drained: Drained) -> None:
+    def __init__(self, drained: WebhookWarehouse) -> None:
         self.drained = drained
         rows = [row for row in drained.sandbox.account.conversions.values() if row.customer and row.status == "PENDING"]
         (self.newer, self.older, self.same, self.twice, self.backwards, self.silent, self.gone, self.broken) = [
@@ -96,7 +100,7 @@ class Scenario:
 @pytest.fixture(scope="module")
 def scenario(tmp_path_factory: pytest.TempPathFactory, loaded: Path) -> Iterator[Scenario]:
     with SandboxServer(SMALL) as sandbox:
-        yield Scenario(Drained.of(sandbox, tmp_path_factory.mktemp("scenario"), loaded))
+        yield Scenario(WebhookWarehouse.of(sandbox, tmp_path_factory.mktemp("scenario"), loaded))
 
 
 def test_each_event_is_a_row_with_its_topic_its_time_and_what_it_is_about(scenario: Scenario) -> None:
@@ -195,7 +199,7 @@ def test_customers_have_the_same_hash_in_events_and_in_conversions_and_appear_no
 
 
 def test_events_are_loaded_in_parts_and_a_replay_later_is_no_second_row(
-    drained: Drained, monkeypatch: pytest.MonkeyPatch
+    drained: WebhookWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("refersion_dagster.ingest.webhooks.events.EVENTS_PER_LOAD", 2)
     pending = [row for row in drained.sandbox.account.conversions.values() if row.status == "PENDING"][:3]
@@ -230,7 +234,9 @@ with SandboxServer(SMALL) as sandbox:
 
 
 @pytest.mark.exhaustive
-def test_a_run_killed_between_load_and_acknowledgement_is_made_up_for_without_a_second_row(drained: Drained) -> None:
+def test_a_run_killed_between_load_and_acknowledgement_is_made_up_for_without_a_second_row(
+    drained: WebhookWarehouse,
+) -> None:
     (row,) = [row for row in drained.sandbox.account.conversions.values() if row.status == "PENDING"][:1]
     drained.receive(drained.conversion(row.id, status="APPROVED", updated=LATER), {"id": 1, "of": "nobody"})
     killed = subprocess.run(
@@ -251,7 +257,7 @@ def test_a_run_killed_between_load_and_acknowledgement_is_made_up_for_without_a_
     assert drained.history(row.id) == [("new", "PENDING"), ("changed", "APPROVED")]
 
 
-def test_what_events_concern_is_read_again_so_that_payments_reach_their_conversions(drained: Drained) -> None:
+def test_what_events_concern_is_read_again_so_that_payments_reach_their_conversions(drained: WebhookWarehouse) -> None:
     sandbox = drained.sandbox
     told: list[tuple[str, Any]] = []
     sandbox.account.announce = lambda topic, row: told.append((topic, row))
@@ -278,7 +284,9 @@ def test_what_events_concern_is_read_again_so_that_payments_reach_their_conversi
     assert drained.query(PIPELINE_STATE) == before, "the high-water mark stays where it is"
 
 
-def test_events_wait_while_refersion_does_not_answer_and_are_kept_and_applied_meanwhile(drained: Drained) -> None:
+def test_events_wait_while_refersion_does_not_answer_and_are_kept_and_applied_meanwhile(
+    drained: WebhookWarehouse,
+) -> None:
     (row,) = [row for row in drained.sandbox.account.conversions.values() if row.status == "PENDING"][:1]
     drained.receive(drained.conversion(row.id, status="APPROVED", updated=LATER))
     drained.sandbox.fault("graphql", "status", status=503, times=None)
@@ -298,7 +306,7 @@ def test_events_wait_while_refersion_does_not_answer_and_are_kept_and_applied_me
 
 
 @pytest.mark.parametrize("token", [None, "gql_wrong_and_long_enough"])
-def test_events_do_not_wait_for_keys_that_are_absent_or_wrong(drained: Drained, token: str | None) -> None:
+def test_events_do_not_wait_for_keys_that_are_absent_or_wrong(drained: WebhookWarehouse, token: str | None) -> None:
     (row,) = [row for row in drained.sandbox.account.conversions.values() if row.status == "PENDING"][:1]
     drained.receive(drained.conversion(row.id, status="APPROVED", updated=LATER))
     done = drained.drain(read_again=True, graphql_token=token)
@@ -312,7 +320,7 @@ def test_events_wait_where_the_warehouse_holds_another_accounts_rows(
     tmp_path: Path, loaded: Path, read_again: bool
 ) -> None:
     with SandboxServer(replace(SMALL, seed=8)) as other:
-        drained = Drained.of(other, tmp_path, loaded)
+        drained = WebhookWarehouse.of(other, tmp_path, loaded)
         drained.receive(*(drained.conversion(number) for number in list(other.account.conversions)[:3]))
         content = drained.database.read_bytes()
         done = drained.drain(read_again=read_again)
@@ -321,7 +329,7 @@ def test_events_wait_where_the_warehouse_holds_another_accounts_rows(
         assert drained.waiting() == 3
 
 
-def test_without_an_inbox_nothing_happens_and_none_is_made(drained: Drained) -> None:
+def test_without_an_inbox_nothing_happens_and_none_is_made(drained: WebhookWarehouse) -> None:
     done = drained.drain(read_again=True)
     assert done.success
     assert done.metadata == {}
@@ -330,7 +338,7 @@ def test_without_an_inbox_nothing_happens_and_none_is_made(drained: Drained) -> 
 
 
 def test_before_the_first_load_events_are_kept_and_not_applied(sandbox: SandboxServer, tmp_path: Path) -> None:
-    drained = Drained.of(sandbox, tmp_path, loaded=None)
+    drained = WebhookWarehouse.of(sandbox, tmp_path, loaded=None)
     drained.receive(drained.conversion(next(iter(sandbox.account.conversions))))
     done = drained.drain(read_again=True)
     assert done.success, done.failure
@@ -342,7 +350,7 @@ def test_before_the_first_load_events_are_kept_and_not_applied(sandbox: SandboxS
 
 
 def test_postgresql_gets_the_same_rows(sandbox: SandboxServer, tmp_path: Path, postgres: PostgresDatabase) -> None:
-    drained = Drained(sandbox, tmp_path, destination="postgres")
+    drained = WebhookWarehouse(sandbox, tmp_path, destination="postgres")
     done = materialise(account_of(sandbox, pii_salt=None), drained.warehouse, *LOADED[:2])
     assert done.success, done.failure
     newer, older = [row.id for row in sandbox.account.conversions.values() if row.status == "PENDING"][:2]

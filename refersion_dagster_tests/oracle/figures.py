@@ -25,9 +25,9 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.summaries.build import build
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse import Session
-from refersion_dagster_tests.report.commissions.reporting import MADE
-from refersion_dagster_tests.report.reading import read, text
-from refersion_dagster_tests.summaries.hand_made import all_summaries, with_those_they_read
+from refersion_dagster_tests.report.commissions.report_helpers import MADE
+from refersion_dagster_tests.report.html_reader import read, text
+from refersion_dagster_tests.summaries.builders import all_summaries, with_those_they_read
 
 OWED = ("commission_roll_forward", "commission_liability", "commission_monthly", *READS)
 

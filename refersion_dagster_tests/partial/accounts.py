@@ -22,8 +22,8 @@ from refersion_dagster.summaries.query import Summary, known_tables
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse import Session
 from refersion_dagster_tests.location import account_of, materialise
-from refersion_dagster_tests.report.commissions.reporting import MADE
-from refersion_dagster_tests.summaries.hand_made import all_summaries
+from refersion_dagster_tests.report.commissions.report_helpers import MADE
+from refersion_dagster_tests.summaries.builders import all_summaries
 
 Figures = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 VALUES = ReportSettings().parameters()

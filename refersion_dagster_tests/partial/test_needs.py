@@ -8,7 +8,7 @@ from refersion_dagster.summaries.knowledge import EVERY, is_kept, is_lacking, is
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.query import Summary, in_order, parse
 from refersion_dagster.warehouse.sql_file import SqlFileError
-from refersion_dagster_tests.summaries.hand_made import all_summaries
+from refersion_dagster_tests.summaries.builders import all_summaries
 
 OPTIONAL = [(e.name, c.name) for e in ENTITIES.values() for c in e.columns if is_optional(e.name, c.name)]
 SQL = """/*

@@ -19,7 +19,7 @@ from refersion_dagster.refresh.summary import show_summary, what_happened
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import KEYS, TABLES, Ended, Location
 from refersion_dagster_tests.processes import with_variable
-from refersion_dagster_tests.refresh.on_terminal import OnTerminal
+from refersion_dagster_tests.refresh.pseudo_terminal import PseudoTerminal
 
 pytestmark = pytest.mark.processes
 
@@ -33,7 +33,7 @@ class Refreshed:
 
     location: Location
     first: Ended
-    blocked: OnTerminal
+    blocked: PseudoTerminal
     blocked_code: int
 
     @property
@@ -50,7 +50,7 @@ def refreshed(account: SandboxServer, tmp_path_factory: pytest.TempPathFactory) 
     with duckdb.connect(str(location.database)) as connection:
         # As dlt does it where a value is of another type than its column; no reading again takes it away.
         connection.execute("ALTER TABLE refersion_data.offers ADD COLUMN rate__v_text VARCHAR")
-    blocked = OnTerminal.start(location, 60, *COMMAND)
+    blocked = PseudoTerminal.start(location, 60, *COMMAND)
     return Refreshed(location, first, blocked, blocked.end())
 
 
@@ -220,7 +220,7 @@ def test_ctrl_c_is_one_line_and_the_run_is_canceled(
     account: SandboxServer, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     location = Location.of(tmp_path, account)
-    running = OnTerminal.start(location, 80, *COMMAND)
+    running = PseudoTerminal.start(location, 80, *COMMAND)
     running.read_until("affiliate_get: ")
     # Dagster ends these by SIGTERM, and waits half a minute for each that does not hear it.
     followers = psutil.Process(running.process.pid).children(recursive=True)

@@ -15,8 +15,8 @@ import pytest
 
 from refersion_dagster.report.publish import CURRENT, DATABASE, KEPT, publish
 from refersion_dagster.summaries.query import load_summaries
-from refersion_dagster_tests.summaries.hand_made import (
-    Books,
+from refersion_dagster_tests.summaries.builders import (
+    WarehouseBuilder,
     affiliate,
     create_raw_tables,
     order,
@@ -51,7 +51,7 @@ for line in sys.stdin:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database = tmp_path_factory.mktemp("books") / "warehouse.duckdb"
     create_raw_tables(database)
-    books = Books(database)
+    books = WarehouseBuilder(database)
     books.add(
         "affiliates", affiliate(1, name='=HYPERLINK("https://evil.example","x")'), affiliate(2, name='Ånn, "B"\nx')
     )
@@ -61,8 +61,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def books(built: Path, tmp_path: Path) -> Books:
-    return Books(Path(shutil.copy(built, tmp_path)))
+def books(built: Path, tmp_path: Path) -> WarehouseBuilder:
+    return WarehouseBuilder(Path(shutil.copy(built, tmp_path)))
 
 
 @pytest.fixture
@@ -70,13 +70,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "it's published"
 
 
-def publish_from(books: Books, folder: Path) -> Path:
+def publish_from(books: WarehouseBuilder, folder: Path) -> Path:
     with books.warehouse.session() as session:
         return publish(session, PUBLISHED, folder, RUN)[0]
 
 
 class TestASet:
-    def test_has_currencies_in_the_one_order_in_csv_and_parquet(self, books: Books, folder: Path) -> None:
+    def test_has_currencies_in_the_one_order_in_csv_and_parquet(self, books: WarehouseBuilder, folder: Path) -> None:
         books.conversions(order(3, "9", "0.9", currency="AUD"), order(4, "100", "10"))
         books.build(*TABLES)
         done = publish_from(books, folder)
@@ -89,7 +89,9 @@ class TestASet:
             assert in_csv == in_parquet == sorted(in_csv, key=order_of.index), table
             assert set(in_csv) == set(order_of)
 
-    def test_holds_every_table_in_each_form_with_the_same_rows_and_types(self, books: Books, folder: Path) -> None:
+    def test_holds_every_table_in_each_form_with_the_same_rows_and_types(
+        self, books: WarehouseBuilder, folder: Path
+    ) -> None:
         done = publish_from(books, folder)
         with duckdb.connect(str(folder / CURRENT / DATABASE), read_only=True) as copy:
             for table in TABLES:
@@ -105,7 +107,7 @@ class TestASet:
         money = pq.read_table(done / "parquet" / "conversions.parquet").column("commission").to_pylist()
         assert sorted(money) == [Decimal("0.7"), Decimal("10.25")]
 
-    def test_says_what_it_is(self, books: Books, folder: Path) -> None:
+    def test_says_what_it_is(self, books: WarehouseBuilder, folder: Path) -> None:
         done = publish_from(books, folder)
         manifest = json.loads((folder / CURRENT / "manifest.json").read_text("utf-8"))
         assert manifest["run_id"] == RUN
@@ -116,7 +118,7 @@ class TestASet:
         sizes = {table["name"]: table["bytes"] for table in manifest["tables"]}
         assert sizes["affiliates"] == (done / "parquet" / "affiliates.parquet").stat().st_size
 
-    def test_makes_cells_of_csv_harmless_and_leaves_numbers_alone(self, books: Books, folder: Path) -> None:
+    def test_makes_cells_of_csv_harmless_and_leaves_numbers_alone(self, books: WarehouseBuilder, folder: Path) -> None:
         done = publish_from(books, folder)
         with (done / "csv" / "affiliates.csv").open(encoding="utf-8", newline="") as file:
             names = [row["name"] for row in csv.DictReader(file)]
@@ -125,12 +127,12 @@ class TestASet:
             rows = {row["conversion_id"]: row for row in csv.DictReader(file)}
         assert (rows["2"]["coupon_code"], rows["2"]["commission"]) == ("'-5", "0.7000")
 
-    def test_is_read_by_the_group_and_by_nobody_else(self, books: Books, folder: Path) -> None:
+    def test_is_read_by_the_group_and_by_nobody_else(self, books: WarehouseBuilder, folder: Path) -> None:
         done = publish_from(books, folder)
         assert {file.stat().st_mode & 0o777 for file in done.rglob("*") if file.is_file()} == {0o640}
         assert {one.stat().st_mode & 0o777 for one in (folder, folder / "versions", done, done / "csv")} == {0o750}
 
-    def test_has_the_schema_of_the_warehouse_and_its_descriptions(self, books: Books, folder: Path) -> None:
+    def test_has_the_schema_of_the_warehouse_and_its_descriptions(self, books: WarehouseBuilder, folder: Path) -> None:
         publish_from(books, folder)
         find = """
 SELECT comment FROM duckdb_columns()
@@ -145,19 +147,21 @@ WHERE schema_name = 'refersion_summaries' AND table_name = 'conversions' AND col
 
 
 class TestReplacing:
-    def test_an_account_that_was_never_read_can_be_published(self, books: Books, folder: Path) -> None:
+    def test_an_account_that_was_never_read_can_be_published(self, books: WarehouseBuilder, folder: Path) -> None:
         with books.warehouse.session() as session:
             for table in TABLES:
                 session.query(f"DELETE FROM refersion_summaries.{table}")
         publish_from(books, folder)
         assert json.loads((folder / CURRENT / "manifest.json").read_text("utf-8"))["as_of"] is None
 
-    def test_the_last_sets_are_kept_and_older_ones_go(self, books: Books, folder: Path) -> None:
+    def test_the_last_sets_are_kept_and_older_ones_go(self, books: WarehouseBuilder, folder: Path) -> None:
         done = [publish_from(books, folder) for _ in range(KEPT + 2)]
         assert sorted((folder / "versions").iterdir()) == done[-KEPT:]
         assert (folder / CURRENT).resolve() == done[-1].resolve()
 
-    def test_a_set_that_fails_leaves_the_current_one_and_no_leftover(self, books: Books, folder: Path) -> None:
+    def test_a_set_that_fails_leaves_the_current_one_and_no_leftover(
+        self, books: WarehouseBuilder, folder: Path
+    ) -> None:
         done = publish_from(books, folder)
         with books.warehouse.session() as session, pytest.raises(duckdb.Error):
             publish(session, load_summaries(), folder, RUN)  # most of them were never built
@@ -165,7 +169,7 @@ class TestReplacing:
         assert list((folder / "versions").iterdir()) == [done]
 
     @pytest.mark.exhaustive
-    def test_readers_of_other_processes_meet_whole_sets_only(self, books: Books, folder: Path) -> None:
+    def test_readers_of_other_processes_meet_whole_sets_only(self, books: WarehouseBuilder, folder: Path) -> None:
         publish_from(books, folder)
         command = [sys.executable, "-c", READER, str(folder)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:

@@ -10,7 +10,7 @@ import pytest
 from refersion_dagster.sandbox import SandboxSettings
 from refersion_dagster.sandbox.sandbox import Sandbox
 from refersion_dagster_tests.sandbox.client import Client
-from refersion_dagster_tests.sandbox.test_data import dump
+from refersion_dagster_tests.sandbox.test_generator import dump
 
 SETTINGS = SandboxSettings(affiliates=40, orders=400)
 

@@ -5,7 +5,14 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, D, affiliate, credit, order
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    D,
+    WarehouseBuilder,
+    affiliate,
+    credit,
+    order,
+)
 
 NAME = "affiliate_activity"
 TRENDS = "affiliate_trends"
@@ -27,7 +34,7 @@ def figures(row: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
 
 
 class TestActivity:
-    def test_is_one_word_for_each_affiliate(self, books: Books) -> None:
+    def test_is_one_word_for_each_affiliate(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", *(affiliate(number) for number in range(1, 8)))
         found = books.conversions(
             sold(1, 1, 40, "30"),
@@ -53,7 +60,7 @@ class TestActivity:
             ("8", "rising", False, True, False, False),
         ]
 
-    def test_tells_who_it_is_and_when_they_sold(self, books: Books) -> None:
+    def test_tells_who_it_is_and_when_they_sold(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1, name="Ann", email="ann@example.com"))
         row = books.conversions(
             sold(1, 1, 95),
@@ -81,14 +88,18 @@ class TestActivity:
             "days_since_last_order": 29,
         }
 
-    def test_up_in_one_currency_and_down_in_another_is_neither_rising_nor_falling(self, books: Books) -> None:
+    def test_up_in_one_currency_and_down_in_another_is_neither_rising_nor_falling(
+        self, books: WarehouseBuilder
+    ) -> None:
         row = books.conversions(
             sold(1, 1, 3, "900"), sold(2, 1, 40, "1", currency="EUR"), sold(3, 1, 2, "9", currency="CHF")
         ).row(NAME)
         names = ("activity", "rising", "falling", "rising_in", "falling_in")
         assert figures(row, *names) == ("selling", False, False, "CHF, USD", "EUR")
 
-    def test_active_are_active_affiliates_with_an_approved_order_of_30_or_90_days(self, books: Books) -> None:
+    def test_active_are_active_affiliates_with_an_approved_order_of_30_or_90_days(
+        self, books: WarehouseBuilder
+    ) -> None:
         books.add(
             "affiliates",
             *(affiliate(number) for number in range(1, 6)),
@@ -118,7 +129,7 @@ class TestActivity:
 
     def test_follows_the_settings_and_the_reporting_time_zone(self, database: Path) -> None:
         """Noon UTC of 1 April is 02:00 of 2 April in Kiritimati."""
-        books = Books(database, lapsed_days="10", report_timezone="Pacific/Kiritimati")
+        books = WarehouseBuilder(database, lapsed_days="10", report_timezone="Pacific/Kiritimati")
         found = books.conversions(
             sold(1, 1, 10) | {"created": ago(10) - timedelta(hours=3)},  # 22 March 23:00 there, 11 days before
             sold(2, 2, 10),  # 23 March 02:00
@@ -126,19 +137,19 @@ class TestActivity:
         ).rows(NAME, "days_since_last_order", "lapsed")
         assert [tuple(row.values()) for row in found] == [(11, True), (10, True), (9, False)]
 
-    def test_conversions_that_name_nobody_are_no_affiliate(self, books: Books) -> None:
+    def test_conversions_that_name_nobody_are_no_affiliate(self, books: WarehouseBuilder) -> None:
         books.conversions(order(1, "10", "1", affiliate_id=None))
         assert books.rows(NAME) == []
         assert [row["affiliate_id"] for row in books.rows(TRENDS)] == ["(unknown)"]
 
-    def test_who_sells_most_now_comes_first(self, books: Books) -> None:
+    def test_who_sells_most_now_comes_first(self, books: WarehouseBuilder) -> None:
         books.conversions(sold(1, 1, 40), sold(2, 1, 41), sold(3, 2, 3)).build(NAME)
         shown = books.warehouse.query(f"SELECT affiliate_id FROM refersion_summaries.{NAME}")
         assert shown == [("2",), ("1",)]
 
 
 class TestTrends:
-    def test_are_the_last_whole_days_against_as_many_before(self, books: Books) -> None:
+    def test_are_the_last_whole_days_against_as_many_before(self, books: WarehouseBuilder) -> None:
         """The day of the reading, 1 April, is left out; 4 to 31 March against 4 February to 3 March."""
         row = books.conversions(
             sold(1, 1, 0, "1"),
@@ -164,7 +175,7 @@ class TestTrends:
             "before_from": date(2025, 2, 4),
         }
 
-    def test_are_told_in_words_for_each_currency(self, books: Books) -> None:
+    def test_are_told_in_words_for_each_currency(self, books: WarehouseBuilder) -> None:
         found = books.conversions(
             sold(1, 1, 3, "10", currency="CHF"),
             sold(2, 1, 40, "10", currency="EUR"),
@@ -180,7 +191,7 @@ class TestTrends:
         ]
 
     def test_are_as_long_as_the_setting_says(self, database: Path) -> None:
-        books = Books(database, rising_days="2")
+        books = WarehouseBuilder(database, rising_days="2")
         row = books.conversions(sold(1, 1, 2, "1"), sold(2, 1, 3, "2"), sold(3, 1, 4, "4"), sold(4, 1, 5, "8")).row(
             TRENDS, "sales_recent", "sales_before"
         )
@@ -188,7 +199,7 @@ class TestTrends:
 
 
 class TestRates:
-    def test_are_over_all_active_affiliates(self, books: Books) -> None:
+    def test_are_over_all_active_affiliates(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", *(affiliate(number) for number in range(1, 7)), affiliate(7, status="PENDING"))
         row = books.conversions(
             sold(1, 1, 3),
@@ -214,10 +225,10 @@ class TestRates:
             "never_sold": 1,  # 6
         }
 
-    def test_without_active_affiliates_are_not_told(self, books: Books) -> None:
+    def test_without_active_affiliates_are_not_told(self, books: WarehouseBuilder) -> None:
         row = books.add("affiliates", affiliate(1, status="DENIED")).row(RATES)
         assert figures(row, "affiliates", "affiliates_active", "active_30") == (1, 0, 0)
         assert figures(row, "active_rate_30", "active_rate_90") == (None, None)
 
-    def test_before_the_first_load_there_is_no_row(self, books: Books) -> None:
+    def test_before_the_first_load_there_is_no_row(self, books: WarehouseBuilder) -> None:
         assert books.rows(RATES) == []

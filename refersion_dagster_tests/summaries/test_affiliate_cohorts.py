@@ -5,7 +5,14 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster_tests.summaries.hand_made import Books, D, cancellation, credit, day, order
+from refersion_dagster_tests.summaries.builders import (
+    D,
+    WarehouseBuilder,
+    cancellation,
+    credit,
+    day,
+    order,
+)
 
 NAME = "affiliate_cohorts"
 
@@ -20,7 +27,7 @@ def figures(row: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
     return tuple(row[name] for name in names)
 
 
-def test_two_cohorts_over_three_months(books: Books) -> None:
+def test_two_cohorts_over_three_months(books: WarehouseBuilder) -> None:
     found = books.conversions(
         sold(1, 1, 1, "100", "10"),
         sold(2, 2, 1, "50", "5", status="PENDING"),
@@ -57,7 +64,7 @@ def test_two_cohorts_over_three_months(books: Books) -> None:
     assert {row["currency"] for row in found} == {"USD"}
 
 
-def test_currencies_have_cohorts_of_their_own(books: Books) -> None:
+def test_currencies_have_cohorts_of_their_own(books: WarehouseBuilder) -> None:
     found = books.conversions(
         sold(1, 1, 2, "100"), sold(2, 1, 3, "7000", currency="JPY"), sold(3, 2, 3, "3000", currency="JPY")
     ).rows(NAME)
@@ -71,7 +78,9 @@ def test_currencies_have_cohorts_of_their_own(books: Books) -> None:
     ]
 
 
-def test_a_refused_order_or_a_credit_is_no_first_sale_and_a_credit_before_it_counts_in_its_month(books: Books) -> None:
+def test_a_refused_order_or_a_credit_is_no_first_sale_and_a_credit_before_it_counts_in_its_month(
+    books: WarehouseBuilder,
+) -> None:
     found = books.conversions(
         sold(1, 1, 1, "10", "1", status="DENIED"),
         credit(2, "25", created=day(20, month=1)),
@@ -87,7 +96,7 @@ def test_a_refused_order_or_a_credit_is_no_first_sale_and_a_credit_before_it_cou
 
 def test_months_are_counted_over_the_end_of_a_year_in_the_reporting_time_zone(database: Path) -> None:
     """23:30 UTC of 30 November 2023 is in December in Berlin."""
-    books = Books(database, report_timezone="Europe/Berlin")
+    books = WarehouseBuilder(database, report_timezone="Europe/Berlin")
     moment = datetime(2023, 11, 30, 23, 30, tzinfo=UTC)
     found = books.conversions(order(1, "10", "1", created=moment)).rows(NAME, "cohort_month", "months_since", "month")
     assert [row["months_since"] for row in found] == list(range(17))  # December 2023 to April 2025
@@ -95,7 +104,7 @@ def test_months_are_counted_over_the_end_of_a_year_in_the_reporting_time_zone(da
     assert found[16]["month"] == date(2025, 4, 1)
 
 
-def test_each_cohort_is_as_large_as_commission_monthlys_new_affiliates(books: Books) -> None:
+def test_each_cohort_is_as_large_as_commission_monthlys_new_affiliates(books: WarehouseBuilder) -> None:
     books.conversions(
         sold(1, 1, 1, "10"),
         sold(2, 2, 1, "10", currency="EUR"),
@@ -111,5 +120,5 @@ def test_each_cohort_is_as_large_as_commission_monthlys_new_affiliates(books: Bo
     assert cohorts[date(2025, 2, 1), "USD"] == 2
 
 
-def test_an_empty_account_has_no_row(books: Books) -> None:
+def test_an_empty_account_has_no_row(books: WarehouseBuilder) -> None:
     assert books.rows(NAME) == []

@@ -5,14 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, D, cancellation, credit, day, order, paid
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    D,
+    WarehouseBuilder,
+    cancellation,
+    credit,
+    day,
+    order,
+    paid,
+)
 
 NAME = "approval_rates"
 RATES = ("approval_rate", "approval_rate_by_value", "pending_share")
 MARCH = date(2025, 3, 1)
 
 
-def test_every_column_of_a_month(books: Books) -> None:
+def test_every_column_of_a_month(books: WarehouseBuilder) -> None:
     books.conversions(
         order(1, "100", "10"),
         paid(2, "200", "20"),
@@ -49,7 +58,7 @@ def test_every_column_of_a_month(books: Books) -> None:
     }
 
 
-def test_currencies_and_months_stay_apart_and_the_latest_comes_first(books: Books) -> None:
+def test_currencies_and_months_stay_apart_and_the_latest_comes_first(books: WarehouseBuilder) -> None:
     books.conversions(
         order(1, "10", "1"),
         order(2, "10", "3", "DENIED"),
@@ -64,7 +73,7 @@ def test_currencies_and_months_stay_apart_and_the_latest_comes_first(books: Book
     ]
 
 
-def test_each_conversion_of_one_order_is_decided_by_itself(books: Books) -> None:
+def test_each_conversion_of_one_order_is_decided_by_itself(books: WarehouseBuilder) -> None:
     # A renewal, and an order that two affiliates were credited for.
     books.conversions(
         order(1, "10", "1", order_id="A"),
@@ -77,7 +86,7 @@ def test_each_conversion_of_one_order_is_decided_by_itself(books: Books) -> None
     assert (row["conversions"], row["approval_rate"], row["sales"]) == (4, D("0.75"), D("20"))
 
 
-def test_a_rate_without_a_base_is_null(books: Books) -> None:
+def test_a_rate_without_a_base_is_null(books: WarehouseBuilder) -> None:
     books.conversions(
         # AAA: nothing is decided. BBB: decided, but worth nothing. CCC: what is negative is no value.
         order(1, "10", "1", "PENDING", currency="AAA"),
@@ -107,7 +116,7 @@ def test_months_are_those_of_the_order_in_the_reporting_time_zone(
     database: Path, zone: str, last_of_february: str
 ) -> None:
     last = datetime.fromisoformat(last_of_february)
-    books = Books(database, report_timezone=zone)
+    books = WarehouseBuilder(database, report_timezone=zone)
     # When it was approved makes no difference.
     books.conversions(
         order(1, "10", "1", created=last, updated=day(31)),
@@ -116,5 +125,5 @@ def test_months_are_those_of_the_order_in_the_reporting_time_zone(
     assert [row["month"] for row in books.rows(NAME)] == [date(2025, 2, 1), MARCH]
 
 
-def test_an_empty_account_has_no_month(books: Books) -> None:
+def test_an_empty_account_has_no_month(books: WarehouseBuilder) -> None:
     assert books.rows(NAME) == []

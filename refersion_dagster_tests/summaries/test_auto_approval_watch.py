@@ -8,7 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, D, Row, affiliate, cancellation, credit, order
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    D,
+    Row,
+    WarehouseBuilder,
+    affiliate,
+    cancellation,
+    credit,
+    order,
+)
 
 SECOND = timedelta(seconds=1)
 NAMES = ("affiliate_id", "currency", "conversions", "commission", "overdue_conversions", "overdue_commission")
@@ -23,11 +32,11 @@ def aged(number: int, commission: str, days: int, **more: Any) -> Row:
     return pending(number, commission, timedelta(days=days), **more)
 
 
-def found(books: Books) -> list[tuple[Any, ...]]:
+def found(books: WarehouseBuilder) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in NAMES) for row in books.rows("auto_approval_watch")]
 
 
-def test_is_about_conversions_of_75_to_90_days(books: Books) -> None:
+def test_is_about_conversions_of_75_to_90_days(books: WarehouseBuilder) -> None:
     books.conversions(
         pending(1, "1", timedelta(days=75) - SECOND),
         pending(2, "2", timedelta(days=75)),
@@ -39,7 +48,7 @@ def test_is_about_conversions_of_75_to_90_days(books: Books) -> None:
 
 
 def test_tells_when_the_next_one_is_approved_and_what_follows_within_a_week(database: Path) -> None:
-    books = Books(database, report_timezone="America/New_York")
+    books = WarehouseBuilder(database, report_timezone="America/New_York")
     books.conversions(
         pending(1, "1", timedelta(days=89, hours=14)),  # April 1, 22:00 UTC
         pending(2, "2", timedelta(days=83)),  # April 8, 12:00 UTC: just within seven days
@@ -58,24 +67,24 @@ def test_tells_when_the_next_one_is_approved_and_what_follows_within_a_week(data
 
 def test_ninety_days_are_so_many_hours_whatever_the_clocks_do(database: Path) -> None:
     """Clocks go on between January and April in New York; 90 days stay 2160 hours."""
-    books = Books(database, report_timezone="America/New_York")
+    books = WarehouseBuilder(database, report_timezone="America/New_York")
     books.conversions(pending(1, "1", timedelta(days=89)))
     assert books.row("auto_approval_watch")["next_approval_at"] == READ_AT + timedelta(days=1)
 
 
 def test_follows_the_setting(database: Path) -> None:
-    books = Books(database, auto_approval_days="30")
+    books = WarehouseBuilder(database, auto_approval_days="30")
     books.conversions(aged(1, "1", 14), aged(2, "2", 15), aged(3, "4", 29), aged(4, "8", 30), aged(5, "16", 80))
     assert found(books) == [("1", "USD", 2, D("6"), 2, D("24"))]
 
 
 def test_shorter_than_the_watch_is_all_that_is_pending(database: Path) -> None:
-    books = Books(database, auto_approval_days="10")
+    books = WarehouseBuilder(database, auto_approval_days="10")
     books.conversions(aged(1, "1", 0), aged(2, "2", 9), aged(3, "4", 10))
     assert found(books) == [("1", "USD", 2, D("3"), 1, D("4"))]
 
 
-def test_is_a_row_for_each_affiliate_and_currency_the_next_one_first(books: Books) -> None:
+def test_is_a_row_for_each_affiliate_and_currency_the_next_one_first(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(2, name="Bo"))
     books.conversions(
         aged(1, "1", 80),
@@ -91,7 +100,7 @@ def test_is_a_row_for_each_affiliate_and_currency_the_next_one_first(books: Book
     assert rows[3][3] is None
 
 
-def test_cancellations_and_credits_wait_too(books: Books) -> None:
+def test_cancellations_and_credits_wait_too(books: WarehouseBuilder) -> None:
     at = READ_AT - timedelta(days=80)
     books.conversions(
         aged(1, "10", 80),
@@ -102,7 +111,7 @@ def test_cancellations_and_credits_wait_too(books: Books) -> None:
     assert (row["conversions"], row["commission"], row["order_total"]) == (3, D("-2.50"), D("0"))
 
 
-def test_is_not_about_what_was_decided_already_or_does_not_count(books: Books) -> None:
+def test_is_not_about_what_was_decided_already_or_does_not_count(books: WarehouseBuilder) -> None:
     books.conversions(
         aged(1, "1", 80, status="APPROVED"),
         aged(2, "1", 80, status="DENIED"),
@@ -113,14 +122,14 @@ def test_is_not_about_what_was_decided_already_or_does_not_count(books: Books) -
     assert found(books) == []
 
 
-def test_says_how_many_are_worth_a_look(books: Books) -> None:
+def test_says_how_many_are_worth_a_look(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1, email_hash="a" * 64))
     suspicious = {"customer__email": "a" * 64, "click__created": READ_AT - timedelta(days=80, seconds=5)}
     books.conversions(aged(1, "1", 80, **suspicious), aged(2, "1", 80), aged(3, "1", 95, **suspicious))
     assert books.row("auto_approval_watch")["exceptions"] == 1  # two findings, one conversion
 
 
-def test_an_empty_account_has_none(books: Books) -> None:
+def test_an_empty_account_has_none(books: WarehouseBuilder) -> None:
     assert found(books) == []
 
 
@@ -140,7 +149,7 @@ ROWS = st.lists(
 @pytest.mark.exhaustive
 @given(ROWS)
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_amounts_are_those_of_the_rows(books: Books, rows: list[tuple[Any, ...]]) -> None:
+def test_amounts_are_those_of_the_rows(books: WarehouseBuilder, rows: list[tuple[Any, ...]]) -> None:
     """Per currency the amounts add up to those of the pending rows of each age, to the fourth decimal."""
     with books.warehouse.session() as session:
         session.query("DELETE FROM refersion_data.conversions")

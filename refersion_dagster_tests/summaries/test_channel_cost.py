@@ -9,7 +9,15 @@ import pytest
 
 from refersion_dagster.settings import InvalidSetting
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster_tests.summaries.hand_made import Books, D, cancellation, credit, day, order, paid
+from refersion_dagster_tests.summaries.builders import (
+    D,
+    WarehouseBuilder,
+    cancellation,
+    credit,
+    day,
+    order,
+    paid,
+)
 
 NAME = "channel_cost"
 TOTAL = "channel_cost_total"
@@ -20,7 +28,7 @@ def figures(row: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
 
 
 def test_a_month_with_fee_and_subscription(database: Path) -> None:
-    books = Books(database, platform_fee_percent="2.5", subscription="299")
+    books = WarehouseBuilder(database, platform_fee_percent="2.5", subscription="299")
     march, april = books.conversions(
         order(1, "1000", "100"),
         paid(2, "500", "50"),
@@ -75,7 +83,7 @@ def test_a_month_with_fee_and_subscription(database: Path) -> None:
 
 
 def test_each_currency_has_its_own_terms_and_every_month_its_subscription(database: Path) -> None:
-    books = Books(database, platform_fee_percent="3", subscription="EUR=10,USD=99.90")
+    books = WarehouseBuilder(database, platform_fee_percent="3", subscription="EUR=10,USD=99.90")
     found = books.conversions(
         order(1, "100", "10", created=day(15, month=1)),
         order(2, "200", "20", created=day(15, month=3)),
@@ -103,7 +111,7 @@ def test_each_currency_has_its_own_terms_and_every_month_its_subscription(databa
 
 
 def test_a_fee_and_a_subscription_count_from_their_day_on(database: Path) -> None:
-    books = Books(
+    books = WarehouseBuilder(
         database,
         platform_fee_percent="2; 2025-03-16: 3.5",
         subscription="USD=39; 2025-02-10: USD=199,EUR=20; 2025-04-01: 299",
@@ -125,7 +133,7 @@ def test_a_fee_and_a_subscription_count_from_their_day_on(database: Path) -> Non
 
 
 def test_before_the_first_day_there_is_no_fee(database: Path) -> None:
-    books = Books(database, platform_fee_percent="2025-03-02: 10", subscription="2025-03-01: 5")
+    books = WarehouseBuilder(database, platform_fee_percent="2025-03-02: 10", subscription="2025-03-01: 5")
     found = books.conversions(order(1, "100", "0"), order(2, "100", "0")).rows(NAME, "platform_fee", "subscription")
     assert found[0] == {"platform_fee": D("10"), "subscription": D("5")}
 
@@ -145,7 +153,7 @@ def test_a_fee_that_cannot_be_dated_is_refused(given: str, said: str) -> None:
         ReportSettings(platform_fee_percent=given).parameters()
 
 
-def test_a_month_with_little_pending_has_no_expected_cost(books: Books) -> None:
+def test_a_month_with_little_pending_has_no_expected_cost(books: WarehouseBuilder) -> None:
     names = (
         "pending_share",
         "approval_rate",
@@ -157,7 +165,7 @@ def test_a_month_with_little_pending_has_no_expected_cost(books: Books) -> None:
     assert figures(row, *names) == (D("0.1"), D("1"), None, None, None)
 
 
-def test_before_anything_was_decided_nothing_is_expected(books: Books) -> None:
+def test_before_anything_was_decided_nothing_is_expected(books: WarehouseBuilder) -> None:
     names = (
         "pending_share",
         "approval_rate",
@@ -170,19 +178,19 @@ def test_before_anything_was_decided_nothing_is_expected(books: Books) -> None:
 
 
 def test_a_fee_is_rounded_half_up_to_four_decimals(database: Path) -> None:
-    books = Books(database, platform_fee_percent="0.5")
+    books = WarehouseBuilder(database, platform_fee_percent="0.5")
     row = books.conversions(order(1, "0.01", "0"), order(2, "0.02", "0", currency="EUR")).rows(NAME, "platform_fee")
     # 0.0001 of 0.02; 0.00005 of 0.01, half up
     assert [found["platform_fee"] for found in row] == [D("0.0001"), D("0"), D("0.0001"), D("0")]
 
 
-def test_by_default_the_cost_is_commission_alone(books: Books) -> None:
+def test_by_default_the_cost_is_commission_alone(books: WarehouseBuilder) -> None:
     row = books.conversions(order(1, "100", "10")).rows(NAME)[0]
     names = ("platform_fee", "subscription", "all_in_cost", "all_in_cost_rate", "roas")
     assert figures(row, *names) == (D("0"), D("0"), D("10"), D("0.1"), D("10"))
 
 
-def test_a_month_of_cancellations_has_no_rate_and_one_without_cost_no_return(books: Books) -> None:
+def test_a_month_of_cancellations_has_no_rate_and_one_without_cost_no_return(books: WarehouseBuilder) -> None:
     found = books.conversions(
         cancellation(1, 9, "-50", "-5"),
         order(2, "100", "0", currency="EUR"),
@@ -195,5 +203,5 @@ def test_a_month_of_cancellations_has_no_rate_and_one_without_cost_no_return(boo
     ]
 
 
-def test_an_empty_account_has_no_row(books: Books) -> None:
+def test_an_empty_account_has_no_row(books: WarehouseBuilder) -> None:
     assert (books.rows(NAME), books.rows(TOTAL)) == ([], [])

@@ -4,10 +4,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster_tests.summaries.hand_made import (
+from refersion_dagster_tests.summaries.builders import (
     READ_AT,
-    Books,
     D,
+    WarehouseBuilder,
     affiliate,
     cancellation,
     credit,
@@ -22,12 +22,12 @@ JANUARY, FEBRUARY, MARCH = (date(2025, month, 1) for month in (1, 2, 3))
 CANCELLED, DENIED, NEGATIVE = "cancelled after payment", "denied after payment", "negative balance"
 
 
-def found(books: Books, *names: str) -> dict[tuple[str, str], Any]:
+def found(books: WarehouseBuilder, *names: str) -> dict[tuple[str, str], Any]:
     """By kind and subject."""
     return {(row["kind"], row["subject"]): tuple(row[name] for name in names) for row in books.rows(NAME)}
 
 
-def test_every_column_of_a_cancellation_after_payment_and_of_the_balance_it_leaves(books: Books) -> None:
+def test_every_column_of_a_cancellation_after_payment_and_of_the_balance_it_leaves(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     books.conversions(
         paid(1, "100", "10", payment__created=day(10)),
@@ -64,7 +64,7 @@ def test_every_column_of_a_cancellation_after_payment_and_of_the_balance_it_leav
     assert negative == {"kind": NEGATIVE, "subject": "1", **balance, **dict.fromkeys(nothing), **whose}
 
 
-def test_a_cancellation_counts_only_when_the_original_had_been_paid_by_then(books: Books) -> None:
+def test_a_cancellation_counts_only_when_the_original_had_been_paid_by_then(books: WarehouseBuilder) -> None:
     at = {"payment__created": day(15)}
     books.conversions(
         *(paid(number, "10", "1", created=day(1), **at) for number in (1, 2, 3, 4, 5, 6)),
@@ -83,7 +83,7 @@ def test_a_cancellation_counts_only_when_the_original_had_been_paid_by_then(book
     assert [subject for kind, subject in found(books) if kind == CANCELLED] == ["13"]
 
 
-def test_what_became_of_a_cancellation_is_told(books: Books) -> None:
+def test_what_became_of_a_cancellation_is_told(books: WarehouseBuilder) -> None:
     at = {"payment__created": day(2)}
     books.conversions(
         *(paid(number, "10", f"{number}", created=day(1), **at) for number in (1, 2, 3, 4)),
@@ -101,7 +101,7 @@ def test_what_became_of_a_cancellation_is_told(books: Books) -> None:
     }
 
 
-def test_what_was_denied_after_it_was_paid_is_told_as_no_row_lowers_the_balance(books: Books) -> None:
+def test_what_was_denied_after_it_was_paid_is_told_as_no_row_lowers_the_balance(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(1, day(2), "new", "APPROVED"),
@@ -124,7 +124,7 @@ def test_what_was_denied_after_it_was_paid_is_told_as_no_row_lowers_the_balance(
     }
 
 
-def test_balances_below_zero_are_told_by_currency(books: Books) -> None:
+def test_balances_below_zero_are_told_by_currency(books: WarehouseBuilder) -> None:
     books.conversions(
         credit(1, "-5"),
         credit(2, "5", currency="EUR"),
@@ -142,7 +142,7 @@ def test_balances_below_zero_are_told_by_currency(books: Books) -> None:
     ]
 
 
-def test_amounts_of_a_kind_are_added_up_by_either_month_without_those_of_another(books: Books) -> None:
+def test_amounts_of_a_kind_are_added_up_by_either_month_without_those_of_another(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(3, day(2, 1), "new", "APPROVED", payment_status="PAID"),
@@ -181,7 +181,7 @@ def summed(rows: list[dict[str, Any]], month: str) -> dict[date | None, tuple[An
 def test_days_and_months_are_those_of_the_reporting_time_zone(database: Path) -> None:
     # An hour apart, but in two months in New York: midnight is at 05:00 UTC.
     paid_at, taken_back_at = (datetime.fromisoformat(f"2025-03-01T0{hour}:30:00+00:00") for hour in (4, 5))
-    books = Books(database, report_timezone="America/New_York")
+    books = WarehouseBuilder(database, report_timezone="America/New_York")
     books.conversions(
         paid(1, "10", "1", created=paid_at, payment__created=paid_at),
         cancellation(2, 1, "-10", "-1", created=taken_back_at),
@@ -191,7 +191,7 @@ def test_days_and_months_are_those_of_the_reporting_time_zone(database: Path) ->
     assert tuple(row.values()) == (1, FEBRUARY, MARCH)
 
 
-def test_what_is_still_to_be_got_back_comes_first(books: Books) -> None:
+def test_what_is_still_to_be_got_back_comes_first(books: WarehouseBuilder) -> None:
     at = {"payment__created": day(2)}
     books.conversions(
         *(paid(number, "10", "100", created=day(1), **at) for number in (1, 2, 3)),
@@ -202,5 +202,5 @@ def test_what_is_still_to_be_got_back_comes_first(books: Books) -> None:
     assert [row["subject"] for row in books.built(NAME, order="rowid")] == ["1", "13", "12", "11"]
 
 
-def test_an_empty_account_has_nothing_to_get_back(books: Books) -> None:
+def test_an_empty_account_has_nothing_to_get_back(books: WarehouseBuilder) -> None:
     assert books.rows(NAME) == []

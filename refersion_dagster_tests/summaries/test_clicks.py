@@ -5,14 +5,22 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster_tests.summaries.hand_made import Books, affiliate, cancellation, click, credit, day, order
+from refersion_dagster_tests.summaries.builders import (
+    WarehouseBuilder,
+    affiliate,
+    cancellation,
+    click,
+    credit,
+    day,
+    order,
+)
 
 COLUMNS = ("currency", "clicks", "conversion_rate", "epc")
 BY = [("commission_by_affiliate", "affiliate_id"), ("commission_by_offer", "offer_id")]
 UNKNOWN = (None, None, None)
 
 
-def with_orders(books: Books) -> Books:
+def with_orders(books: WarehouseBuilder) -> WarehouseBuilder:
     """Two affiliates of one offer each; of the first, two orders that a click led to and what no click did."""
     of = {"offer__id": "10"}
     other = {"affiliate_id": "2", "offer__id": "20"}
@@ -31,7 +39,7 @@ def with_orders(books: Books) -> Books:
     )
 
 
-def figures(books: Books, table: str, key: str) -> dict[tuple[str, str], tuple[Any, ...]]:
+def figures(books: WarehouseBuilder, table: str, key: str) -> dict[tuple[str, str], tuple[Any, ...]]:
     return {
         (row[key], row["currency"]): tuple(row[name] for name in COLUMNS[1:])
         for row in books.rows(table, key, *COLUMNS)
@@ -39,7 +47,7 @@ def figures(books: Books, table: str, key: str) -> dict[tuple[str, str], tuple[A
 
 
 @pytest.mark.parametrize(("table", "key"), BY)
-def test_they_count_what_clicks_led_to_since_clicks_are_known(books: Books, table: str, key: str) -> None:
+def test_they_count_what_clicks_led_to_since_clicks_are_known(books: WarehouseBuilder, table: str, key: str) -> None:
     gone = click(9, vanished_at=day(20))
     with_orders(books).add("clicks", *(click(number) for number in range(1, 9)), gone)
     first, second = ("1", "2") if key == "affiliate_id" else ("10", "20")
@@ -53,13 +61,15 @@ def test_they_count_what_clicks_led_to_since_clicks_are_known(books: Books, tabl
 
 @pytest.mark.parametrize(("table", "key"), BY)
 @pytest.mark.parametrize("nobodys", [True, False], ids=["clicks that do not say whose", "no clicks"])
-def test_where_clicks_are_not_known_there_is_no_figure(books: Books, table: str, key: str, nobodys: bool) -> None:
+def test_where_clicks_are_not_known_there_is_no_figure(
+    books: WarehouseBuilder, table: str, key: str, nobodys: bool
+) -> None:
     with_orders(books)
     if nobodys:
         books.add("clicks", click(1, **{key: None}))
     assert set(figures(books, table, key).values()) == {UNKNOWN}
 
 
-def test_of_an_affiliate_without_a_number_clicks_are_not_known(books: Books) -> None:
+def test_of_an_affiliate_without_a_number_clicks_are_not_known(books: WarehouseBuilder) -> None:
     books.conversions(order(2, "100", "10", affiliate_id=None)).add("clicks", click(1))
     assert figures(books, "commission_by_affiliate", "affiliate_id") == {("(unknown)", "USD"): UNKNOWN}

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from refersion_dagster_tests.summaries.hand_made import (
+from refersion_dagster_tests.summaries.builders import (
     READ_AT,
-    Books,
     D,
+    WarehouseBuilder,
     affiliate,
     cancellation,
     credit,
@@ -20,11 +20,11 @@ from refersion_dagster_tests.summaries.hand_made import (
 NAME = "commission_by_affiliate"
 
 
-def rows(books: Books, *conversions: Mapping[str, Any]) -> list[dict[str, Any]]:
+def rows(books: WarehouseBuilder, *conversions: Mapping[str, Any]) -> list[dict[str, Any]]:
     return books.conversions(*conversions).rows(NAME)
 
 
-def one(books: Books, *conversions: Mapping[str, Any]) -> dict[str, Any]:
+def one(books: WarehouseBuilder, *conversions: Mapping[str, Any]) -> dict[str, Any]:
     return books.conversions(*conversions).row(NAME)
 
 
@@ -33,7 +33,7 @@ def figures(row: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
 
 
 class TestByHand:
-    def test_one_affiliate_with_every_kind_of_row(self, books: Books) -> None:
+    def test_one_affiliate_with_every_kind_of_row(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1, name="Ann Ånæ", email="ann@example.com"))
         row = one(
             books,
@@ -91,7 +91,7 @@ class TestByHand:
             "last_order_at": day(5),
         }
 
-    def test_currencies_are_never_added_up(self, books: Books) -> None:
+    def test_currencies_are_never_added_up(self, books: WarehouseBuilder) -> None:
         found = rows(
             books,
             order(1, "100.00", "10.00"),
@@ -108,7 +108,7 @@ class TestByHand:
 
 
 class TestOrders:
-    def test_duplicates_on_one_order_id_are_one_order(self, books: Books) -> None:
+    def test_duplicates_on_one_order_id_are_one_order(self, books: WarehouseBuilder) -> None:
         """A link and a coupon both credited: both are sales rows of Refersion, on one purchase."""
         row = one(
             books,
@@ -118,11 +118,11 @@ class TestOrders:
         )
         assert figures(row, "orders", "sales", "aov", "commission_due") == (2, D("50"), D("25"), D("7"))
 
-    def test_orders_without_an_order_id_are_one_each(self, books: Books) -> None:
+    def test_orders_without_an_order_id_are_one_each(self, books: WarehouseBuilder) -> None:
         row = one(books, order(1, "10", "1", order_id=None), order(2, "20", "2", order_id=None))
         assert figures(row, "orders", "aov") == (2, D("15"))
 
-    def test_denied_and_unqualified_ones_are_no_sales(self, books: Books) -> None:
+    def test_denied_and_unqualified_ones_are_no_sales(self, books: WarehouseBuilder) -> None:
         row = one(books, order(1, "10", "1", "DENIED"), order(2, "20", "2", "UNQUALIFIED"))
         assert figures(row, "orders", "sales", "aov", "first_order_at", "last_order_at") == (
             0,
@@ -133,11 +133,11 @@ class TestOrders:
         )
         assert figures(row, "commission_denied", "commission_unqualified") == (D("1"), D("2"))
 
-    def test_a_cancellation_is_none_and_leaves_gross_sales_as_they_were(self, books: Books) -> None:
+    def test_a_cancellation_is_none_and_leaves_gross_sales_as_they_were(self, books: WarehouseBuilder) -> None:
         row = one(books, order(1, "10", "1"), cancellation(2, 1, "-10", "-1"))
         assert figures(row, "orders", "sales", "commission_due", "last_order_at") == (1, D("10"), D("0"), day(1))
 
-    def test_the_type_decides_even_where_the_total_is_positive(self, books: Books) -> None:
+    def test_the_type_decides_even_where_the_total_is_positive(self, books: WarehouseBuilder) -> None:
         kinds = ("CANCELLATION_CONVERSION_TRIGGER_COUPON", "MANUAL_CREDIT_BY_CLIENT")
         found = rows(books, *(order(at, "10", "1", type=kind, affiliate_id=kind) for at, kind in enumerate(kinds, 1)))
         names = ("affiliate_id", "orders", "sales", "commission_due")
@@ -146,16 +146,16 @@ class TestOrders:
             kind: (*sold, D("1")) for kind, sold in zip(kinds, orders, strict=True)
         }
 
-    def test_a_type_that_only_looks_like_a_cancellation_is_an_order(self, books: Books) -> None:
+    def test_a_type_that_only_looks_like_a_cancellation_is_an_order(self, books: WarehouseBuilder) -> None:
         row = one(books, order(1, "10", "1", type="CANCELLATIONXFEE"), order(2, "10", "1", type=None))
         assert row["orders"] == 2
 
-    def test_manual_credits_alone_are_commission_without_orders(self, books: Books) -> None:
+    def test_manual_credits_alone_are_commission_without_orders(self, books: WarehouseBuilder) -> None:
         row = one(books, credit(1, "12.50"), credit(2, "-20.00"), credit(3, "1.00", status="PENDING"))
         assert figures(row, "orders", "sales", "aov", "manual_credits") == (0, D("0"), None, D("-6.50"))
         assert figures(row, "commission_due", "commission_pending") == (D("-7.50"), D("1.00"))
 
-    def test_neither_tests_nor_rows_that_vanished_count(self, books: Books) -> None:
+    def test_neither_tests_nor_rows_that_vanished_count(self, books: WarehouseBuilder) -> None:
         row = one(
             books,
             order(1, "10", "1"),
@@ -166,7 +166,7 @@ class TestOrders:
 
 
 class TestNetSales:
-    def test_are_approved_orders_less_approved_cancellations(self, books: Books) -> None:
+    def test_are_approved_orders_less_approved_cancellations(self, books: WarehouseBuilder) -> None:
         row = one(
             books,
             order(1, "100", "10"),
@@ -186,13 +186,13 @@ class TestNetSales:
         )
         assert row["effective_commission_rate"] is None
 
-    def test_a_manual_credits_own_total_is_none(self, books: Books) -> None:
+    def test_a_manual_credits_own_total_is_none(self, books: WarehouseBuilder) -> None:
         row = one(books, order(1, "100", "10"), credit(2, "5") | {"total": D("40")})
         assert figures(row, "net_sales", "sales", "effective_commission_rate") == (D("100"), D("100"), D("0.1"))
 
 
 class TestPaid:
-    def test_by_the_status_or_by_a_payment_on_the_row_and_not_without_any(self, books: Books) -> None:
+    def test_by_the_status_or_by_a_payment_on_the_row_and_not_without_any(self, books: WarehouseBuilder) -> None:
         """Accounts differ in which of these they offer."""
         signs = (
             {"payment_status": "PAID"},
@@ -212,17 +212,17 @@ class TestPaid:
             (D("1"), D("0")),
         ]
 
-    def test_a_cancellation_before_payment_takes_the_order_out_of_what_is_due(self, books: Books) -> None:
+    def test_a_cancellation_before_payment_takes_the_order_out_of_what_is_due(self, books: WarehouseBuilder) -> None:
         row = one(books, order(1, "10", "1"), cancellation(2, 1, "-10", "-1"))
         assert figures(row, "commission_due", "commission_paid") == (D("0"), D("0"))
 
-    def test_a_cancellation_after_payment_leaves_the_affiliate_owing(self, books: Books) -> None:
+    def test_a_cancellation_after_payment_leaves_the_affiliate_owing(self, books: WarehouseBuilder) -> None:
         row = one(books, paid(1, "10", "1"), cancellation(2, 1, "-10", "-1"))
         assert figures(row, "commission_due", "commission_paid") == (D("-1"), D("1"))
 
 
 class TestAverageOrderValue:
-    def test_is_rounded_half_up_to_four_decimals(self, books: Books) -> None:
+    def test_is_rounded_half_up_to_four_decimals(self, books: WarehouseBuilder) -> None:
         cases: list[tuple[tuple[str, ...], str]] = [
             (("10.00", "10.00", "10.01"), "10.0033"),  # 30.01 / 3 = 10.00333…
             (("0.01", "0.01", "0.03"), "0.0167"),  # 0.05 / 3 = 0.01666…
@@ -244,7 +244,7 @@ class TestAverageOrderValue:
 
 
 class TestRanks:
-    def test_are_within_a_currency_and_equal_figures_share_a_place(self, books: Books) -> None:
+    def test_are_within_a_currency_and_equal_figures_share_a_place(self, books: WarehouseBuilder) -> None:
         found = rows(
             books,
             order(1, "50", "1"),
@@ -262,7 +262,7 @@ class TestRanks:
             ("5", "USD", 4, 4),
         ]
 
-    def test_the_first_of_each_currency_come_first(self, books: Books) -> None:
+    def test_the_first_of_each_currency_come_first(self, books: WarehouseBuilder) -> None:
         books.conversions(
             order(1, "10", "1"),
             order(2, "90", "9", affiliate_id="2"),
@@ -274,7 +274,7 @@ class TestRanks:
 
 
 class TestShares:
-    def test_are_parts_of_the_sum_in_the_currency(self, books: Books) -> None:
+    def test_are_parts_of_the_sum_in_the_currency(self, books: WarehouseBuilder) -> None:
         found = rows(
             books,
             order(1, "30", "3"),
@@ -289,11 +289,11 @@ class TestShares:
             ("3", "USD", D("0.5"), D("0.333333")),
         ]
 
-    def test_of_a_negative_balance_are_negative_and_all_still_add_up_to_one(self, books: Books) -> None:
+    def test_of_a_negative_balance_are_negative_and_all_still_add_up_to_one(self, books: WarehouseBuilder) -> None:
         found = rows(books, order(1, "100", "10"), cancellation(2, 9, "-20", "-2", affiliate_id="2"))
         assert [row["commission_share"] for row in found] == [D("1.25"), D("-0.25")]  # 10 / 8, -2 / 8
 
-    def test_of_commission_are_not_told_where_there_is_none_to_share(self, books: Books) -> None:
+    def test_of_commission_are_not_told_where_there_is_none_to_share(self, books: WarehouseBuilder) -> None:
         """All comes to nothing in euros and to less in dollars."""
         found = rows(
             books,
@@ -305,12 +305,12 @@ class TestShares:
         assert {row["commission_share"] for row in found} == {None}
         assert [row["sales_share"] for row in found] == [D("1"), D("1"), D("0"), D("0")]
 
-    def test_of_sales_are_not_told_where_nothing_was_sold(self, books: Books) -> None:
+    def test_of_sales_are_not_told_where_nothing_was_sold(self, books: WarehouseBuilder) -> None:
         assert one(books, credit(1, "5"))["sales_share"] is None
 
 
 class TestRates:
-    def test_pending_rows_are_left_out_of_the_approval_rate_and_shown_beside_it(self, books: Books) -> None:
+    def test_pending_rows_are_left_out_of_the_approval_rate_and_shown_beside_it(self, books: WarehouseBuilder) -> None:
         row = one(
             books,
             order(1, "10", "1"),
@@ -331,12 +331,12 @@ class TestRates:
             D("0.5"),
         )
 
-    def test_are_not_told_without_a_base(self, books: Books) -> None:
+    def test_are_not_told_without_a_base(self, books: WarehouseBuilder) -> None:
         row = one(books, order(1, "10", "1", "PENDING"), credit(2, "5"))
         names = ("approval_rate", "approval_rate_by_value", "effective_commission_rate")
         assert figures(row, *names) == (None, None, None)
 
-    def test_the_effective_rate_leaves_manual_credits_and_pending_orders_out(self, books: Books) -> None:
+    def test_the_effective_rate_leaves_manual_credits_and_pending_orders_out(self, books: WarehouseBuilder) -> None:
         row = one(
             books,
             order(1, "100", "12"),
@@ -347,13 +347,13 @@ class TestRates:
         )
         assert row["effective_commission_rate"] == D("0.12")  # (12 + 6 - 6) / (100 + 50 - 50)
 
-    def test_of_absurd_rows_do_not_stop_the_table(self, books: Books) -> None:
+    def test_of_absurd_rows_do_not_stop_the_table(self, books: WarehouseBuilder) -> None:
         row = one(books, order(1, "0.0001", "50000000000000"))
         assert abs(row["effective_commission_rate"] - D("5e17")) < 1000  # so far out a fraction has 15 exact digits
 
 
 class TestAffiliates:
-    def test_one_without_an_id_goes_by_the_e_mail_whatever_its_case(self, books: Books) -> None:
+    def test_one_without_an_id_goes_by_the_e_mail_whatever_its_case(self, books: WarehouseBuilder) -> None:
         found = rows(
             books,
             order(1, "10", "1", affiliate_id=None, affiliate__email="Bo@Example.com", affiliate__name="Bo"),
@@ -362,15 +362,15 @@ class TestAffiliates:
         names = ("affiliate_id", "affiliate_name", "affiliate_email", "sales")
         assert [figures(row, *names) for row in found] == [("bo@example.com", "Bo", "bo@example.com", D("30"))]
 
-    def test_the_affiliate_object_stands_in_for_the_id(self, books: Books) -> None:
+    def test_the_affiliate_object_stands_in_for_the_id(self, books: WarehouseBuilder) -> None:
         row = one(books, order(1, "10", "1"), order(2, "20", "2", affiliate_id=None, affiliate__id="1"))
         assert figures(row, "affiliate_id", "sales") == ("1", D("30"))
 
-    def test_rows_of_no_affiliate_at_all_are_kept(self, books: Books) -> None:
+    def test_rows_of_no_affiliate_at_all_are_kept(self, books: WarehouseBuilder) -> None:
         row = one(books, order(1, "10", "1", affiliate_id=None))
         assert figures(row, "affiliate_id", "affiliate_name", "commission_due") == ("(unknown)", None, D("1"))
 
-    def test_one_that_is_not_in_the_list_has_the_name_of_its_latest_conversion(self, books: Books) -> None:
+    def test_one_that_is_not_in_the_list_has_the_name_of_its_latest_conversion(self, books: WarehouseBuilder) -> None:
         found = rows(
             books,
             order(1, "10", "1", affiliate__name="Zoe Old", affiliate__email="old@example.com"),
@@ -378,13 +378,13 @@ class TestAffiliates:
         )
         assert {figures(row, "affiliate_name", "affiliate_email") for row in found} == {("Ann New", "new@example.com")}
 
-    def test_one_without_conversions_has_no_row(self, books: Books) -> None:
+    def test_one_without_conversions_has_no_row(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1))
         assert books.rows(NAME) == []
 
 
 class TestTypes:
-    def test_money_stays_decimal(self, books: Books) -> None:
+    def test_money_stays_decimal(self, books: WarehouseBuilder) -> None:
         row = one(books, order(1, "10", "1"))
         money = ("sales", "net_sales", "aov", "commission", "commission_due", "manual_credits")
         assert {type(row[name]) for name in money} == {Decimal}

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from refersion_dagster_tests.summaries.hand_made import (
-    Books,
+from refersion_dagster_tests.summaries.builders import (
     D,
+    WarehouseBuilder,
     affiliate,
     cancellation,
     credit,
@@ -21,7 +21,7 @@ def figures(row: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
     return tuple(row[name] for name in names)
 
 
-def test_a_coupon_with_every_kind_of_row(books: Books) -> None:
+def test_a_coupon_with_every_kind_of_row(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1, name="Ann"))
     save = {"coupon_code": "SAVE10", "affiliate__name": "Ann as the row has it"}
     row = books.conversions(
@@ -58,7 +58,7 @@ def test_a_coupon_with_every_kind_of_row(books: Books) -> None:
     }
 
 
-def test_letter_case_and_blanks_make_no_other_coupon_and_currencies_do(books: Books) -> None:
+def test_letter_case_and_blanks_make_no_other_coupon_and_currencies_do(books: WarehouseBuilder) -> None:
     found = books.conversions(
         order(1, "10", "1", coupon_code="Save10"),
         order(2, "30", "3", coupon_code=" SAVE10 "),
@@ -70,7 +70,7 @@ def test_letter_case_and_blanks_make_no_other_coupon_and_currencies_do(books: Bo
     ]
 
 
-def test_all_without_a_coupon_are_one_row_so_that_sums_are_preserved(books: Books) -> None:
+def test_all_without_a_coupon_are_one_row_so_that_sums_are_preserved(books: WarehouseBuilder) -> None:
     found = books.conversions(
         order(1, "10", "1", coupon_code="A"),
         order(2, "30", "3", coupon_code=""),
@@ -86,7 +86,7 @@ def test_all_without_a_coupon_are_one_row_so_that_sums_are_preserved(books: Book
     ]
 
 
-def test_a_coupon_of_several_affiliates_is_nobodys(books: Books) -> None:
+def test_a_coupon_of_several_affiliates_is_nobodys(books: WarehouseBuilder) -> None:
     row = books.conversions(
         order(1, "10", "1", coupon_code="A", affiliate__name="Ann"),
         order(2, "10", "1", "DENIED", coupon_code="A", affiliate_id="2", affiliate__name="Bo"),
@@ -94,12 +94,12 @@ def test_a_coupon_of_several_affiliates_is_nobodys(books: Books) -> None:
     assert figures(row, "affiliates", "affiliate_id", "affiliate_name") == (2, None, None)
 
 
-def test_the_affiliate_has_the_conversions_name_where_it_is_in_no_list(books: Books) -> None:
+def test_the_affiliate_has_the_conversions_name_where_it_is_in_no_list(books: WarehouseBuilder) -> None:
     row = books.conversions(order(1, "10", "1", coupon_code="A", affiliate__name="Ann")).row(NAME)
     assert figures(row, "affiliate_id", "affiliate_name") == ("1", "Ann")
 
 
-def test_a_cancellation_that_names_none_belongs_to_its_orders_coupon(books: Books) -> None:
+def test_a_cancellation_that_names_none_belongs_to_its_orders_coupon(books: WarehouseBuilder) -> None:
     found = books.conversions(
         order(1, "10", "1", coupon_code="A"),
         order(2, "10", "1"),
@@ -109,12 +109,12 @@ def test_a_cancellation_that_names_none_belongs_to_its_orders_coupon(books: Book
     assert [tuple(row.values()) for row in found] == [("(none)", 1, D("0"), D("0")), ("A", 1, D("0"), D("0"))]
 
 
-def test_a_coupon_that_was_only_denied_has_a_row_without_sales(books: Books) -> None:
+def test_a_coupon_that_was_only_denied_has_a_row_without_sales(books: WarehouseBuilder) -> None:
     row = books.conversions(order(1, "10", "1", "DENIED", coupon_code="A")).row(NAME)
     names = ("orders", "sales", "sales_share", "aov", "effective_commission_rate", "first_order_at")
     assert figures(row, *names) == (0, D("0"), None, None, None, None)
     assert row["commission_denied"] == D("1")
 
 
-def test_an_empty_account_has_no_row(books: Books) -> None:
+def test_an_empty_account_has_no_row(books: WarehouseBuilder) -> None:
     assert books.rows(NAME) == []

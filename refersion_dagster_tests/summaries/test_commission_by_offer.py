@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, D, cancellation, credit, day, order, paid
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    D,
+    WarehouseBuilder,
+    cancellation,
+    credit,
+    day,
+    order,
+    paid,
+)
 
 NAME = "commission_by_offer"
 TEN = {"offer__id": "10", "offer__name": "Ten", "offer__type": "PERCENT_OF_SALE", "offer__amount": D("10")}
@@ -18,7 +27,7 @@ def figures(row: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
     return tuple(row[name] for name in names)
 
 
-def test_an_offer_with_every_kind_of_row(books: Books) -> None:
+def test_an_offer_with_every_kind_of_row(books: WarehouseBuilder) -> None:
     books.add("offers", offer(10, "Ten percent", "PERCENT_OF_SALE", "10"))
     row = books.conversions(
         order(1, "100", "10", "PENDING", **TEN),
@@ -65,7 +74,7 @@ def test_an_offer_with_every_kind_of_row(books: Books) -> None:
     }
 
 
-def test_currencies_are_never_added_up(books: Books) -> None:
+def test_currencies_are_never_added_up(books: WarehouseBuilder) -> None:
     found = books.conversions(
         order(1, "100", "10", **TEN),
         order(2, "2000", "200", **TEN, currency="JPY"),
@@ -79,7 +88,7 @@ def test_currencies_are_never_added_up(books: Books) -> None:
 
 
 class TestTerms:
-    def test_that_changed_are_told_as_they_are_and_as_they_were(self, books: Books) -> None:
+    def test_that_changed_are_told_as_they_are_and_as_they_were(self, books: WarehouseBuilder) -> None:
         books.add("offers", offer(10, "Ten", "PERCENT_OF_SALE", "10"))
         row = books.conversions(
             order(1, "300", "45", **TEN | {"offer__amount": D("15")}),
@@ -90,13 +99,13 @@ class TestTerms:
         names = ("nominal_rate", "nominal_rate_at_order", "effective_commission_rate")
         assert figures(row, *names) == (D("0.1"), D("0.1375"), D("0.1375"))
 
-    def test_of_a_flat_rate_are_an_amount(self, books: Books) -> None:
+    def test_of_a_flat_rate_are_an_amount(self, books: WarehouseBuilder) -> None:
         books.add("offers", offer(5, "Flat five", "FLAT_RATE", "5"))
         row = books.conversions(order(1, "40", "5", **FLAT), order(2, "60", "5", **FLAT)).row(NAME)
         names = ("nominal_rate", "nominal_rate_at_order", "nominal_amount", "effective_commission_rate")
         assert figures(row, *names) == (None, None, D("5"), D("0.1"))  # 10 / 100
 
-    def test_of_an_offer_that_is_gone_are_those_of_its_latest_conversion(self, books: Books) -> None:
+    def test_of_an_offer_that_is_gone_are_those_of_its_latest_conversion(self, books: WarehouseBuilder) -> None:
         row = books.conversions(
             order(1, "10", "1", **TEN | {"offer__name": "Old name", "offer__amount": D("20")}),
             order(2, "10", "1", **TEN | {"offer__amount": D("12.5")}),
@@ -105,7 +114,7 @@ class TestTerms:
         names = ("offer_id", "offer_name", "offer_type", "nominal_rate")
         assert figures(row, *names) == ("10", "Ten", "PERCENT_OF_SALE", D("0.125"))
 
-    def test_are_not_told_where_the_account_shows_none(self, books: Books) -> None:
+    def test_are_not_told_where_the_account_shows_none(self, books: WarehouseBuilder) -> None:
         row = books.conversions(order(1, "10", "1", offer__id="7")).row(NAME)
         names = ("offer_id", "offer_name", "offer_type", "nominal_rate", "nominal_rate_at_order", "nominal_amount")
         assert figures(row, *names) == ("7", None, None, None, None, None)
@@ -113,7 +122,7 @@ class TestTerms:
 
 
 class TestWhichOffer:
-    def test_is_the_name_where_there_is_no_id_and_none_where_there_is_neither(self, books: Books) -> None:
+    def test_is_the_name_where_there_is_no_id_and_none_where_there_is_neither(self, books: WarehouseBuilder) -> None:
         found = books.conversions(order(1, "10", "1", offer__name="Ten"), order(2, "20", "2"), credit(3, "4")).rows(
             NAME
         )
@@ -122,7 +131,7 @@ class TestWhichOffer:
             ("Ten", "Ten", D("10"), D("1")),
         ]
 
-    def test_of_a_cancellation_that_names_none_is_its_orders(self, books: Books) -> None:
+    def test_of_a_cancellation_that_names_none_is_its_orders(self, books: WarehouseBuilder) -> None:
         found = books.conversions(
             order(1, "10", "1", **TEN),
             order(2, "10", "1", **FLAT),
@@ -136,11 +145,11 @@ class TestWhichOffer:
         ]
 
 
-def test_offers_that_never_sold_and_empty_accounts_have_no_row(books: Books) -> None:
+def test_offers_that_never_sold_and_empty_accounts_have_no_row(books: WarehouseBuilder) -> None:
     books.add("offers", offer(10, "Ten", "PERCENT_OF_SALE", "10"))
     assert books.rows(NAME) == []
 
 
-def test_the_offer_that_sells_most_comes_first(books: Books) -> None:
+def test_the_offer_that_sells_most_comes_first(books: WarehouseBuilder) -> None:
     books.conversions(order(1, "10", "1", **TEN), order(2, "90", "5", **FLAT, created=day(1))).build(NAME)
     assert books.warehouse.query(f"SELECT offer_id FROM refersion_summaries.{NAME}") == [("5",), ("10",)]

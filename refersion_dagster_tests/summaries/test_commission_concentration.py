@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from refersion_dagster_tests.summaries.hand_made import Books, D, affiliate, cancellation, credit, order, paid
+from refersion_dagster_tests.summaries.builders import (
+    D,
+    WarehouseBuilder,
+    affiliate,
+    cancellation,
+    credit,
+    order,
+    paid,
+)
 
 NAME = "commission_concentration"
 
@@ -12,7 +20,7 @@ def earned(number: int, commission: str, **more: Any) -> dict[str, Any]:
     return order(number, "100", commission, **{"affiliate_id": f"{number}", **more})
 
 
-def test_twelve_affiliates(books: Books) -> None:
+def test_twelve_affiliates(books: WarehouseBuilder) -> None:
     """40, 10, 10, 10, 5, 5, 5, 5, 4, 3, 2, 1: 100 in all."""
     books.add("affiliates", affiliate(1, name="Ann"))
     amounts = ("40", "10", "10", "10", "5", "5", "5", "5", "4", "3", "2", "1")
@@ -31,7 +39,7 @@ def test_twelve_affiliates(books: Books) -> None:
     }
 
 
-def test_currencies_stand_alone_and_one_affiliate_is_everything(books: Books) -> None:
+def test_currencies_stand_alone_and_one_affiliate_is_everything(books: WarehouseBuilder) -> None:
     found = books.conversions(
         earned(1, "1", currency="EUR"), earned(2, "1", currency="EUR"), earned(3, "1", currency="EUR"), earned(4, "900")
     ).rows(NAME, "currency", "affiliates", "top_1_share", "top_5_share", "affiliates_for_80_percent", "hhi")
@@ -41,7 +49,7 @@ def test_currencies_stand_alone_and_one_affiliate_is_everything(books: Books) ->
     ]
 
 
-def test_commission_is_pending_due_or_paid_with_credits_and_less_cancellations(books: Books) -> None:
+def test_commission_is_pending_due_or_paid_with_credits_and_less_cancellations(books: WarehouseBuilder) -> None:
     row = books.conversions(
         earned(1, "10", status="PENDING"),
         credit(2, "5", affiliate_id="1"),
@@ -54,19 +62,19 @@ def test_commission_is_pending_due_or_paid_with_credits_and_less_cancellations(b
     assert tuple(row.values()) == (2, D("20"), "1", D("0.75"), D("0.625"))
 
 
-def test_affiliates_that_come_to_nothing_or_less_are_left_out(books: Books) -> None:
+def test_affiliates_that_come_to_nothing_or_less_are_left_out(books: WarehouseBuilder) -> None:
     row = books.conversions(earned(1, "6"), earned(2, "4"), credit(3, "-9", affiliate_id="3"), earned(4, "0")).row(
         NAME, "affiliates", "commission", "top_1_share", "affiliates_for_80_percent", "hhi"
     )
     assert tuple(row.values()) == (2, D("10"), D("0.6"), 2, D("0.52"))
 
 
-def test_the_first_of_equal_ones_is_always_the_same(books: Books) -> None:
+def test_the_first_of_equal_ones_is_always_the_same(books: WarehouseBuilder) -> None:
     row = books.conversions(
         earned(3, "5", affiliate__name="Cy"), earned(2, "5", affiliate__name="Bo"), earned(4, "1")
     ).row(NAME, "top_affiliate_id", "top_affiliate_name")
     assert tuple(row.values()) == ("2", "Bo")
 
 
-def test_without_commission_there_is_no_row(books: Books) -> None:
+def test_without_commission_there_is_no_row(books: WarehouseBuilder) -> None:
     assert books.conversions(credit(1, "-5"), order(2, "10", "0")).rows(NAME) == []

@@ -5,7 +5,15 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster_tests.summaries.hand_made import Books, D, cancellation, credit, day, order, paid
+from refersion_dagster_tests.summaries.builders import (
+    D,
+    WarehouseBuilder,
+    cancellation,
+    credit,
+    day,
+    order,
+    paid,
+)
 
 NAME = "commission_daily"
 
@@ -14,7 +22,7 @@ def figures(row: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
     return tuple(row[name] for name in names)
 
 
-def test_a_day_with_every_kind_of_row(books: Books) -> None:
+def test_a_day_with_every_kind_of_row(books: WarehouseBuilder) -> None:
     """Read at noon of that very day."""
     noon = {"created": day(31), "read_at": day(31)}
     row = books.conversions(
@@ -54,7 +62,9 @@ def test_a_day_with_every_kind_of_row(books: Books) -> None:
     }
 
 
-def test_days_without_orders_are_zeros_from_each_currencys_first_day_to_the_last_reading(books: Books) -> None:
+def test_days_without_orders_are_zeros_from_each_currencys_first_day_to_the_last_reading(
+    books: WarehouseBuilder,
+) -> None:
     read = {"read_at": day(31, hour=1)}
     found = books.conversions(
         order(26, "10", "1", **read),
@@ -77,7 +87,7 @@ def test_days_without_orders_are_zeros_from_each_currencys_first_day_to_the_last
     assert all(empty[name] == 0 for name in empty if name.startswith("commission") or name in ("net_sales",))
 
 
-def test_a_conversion_that_is_newer_than_the_reading_has_its_day_too(books: Books) -> None:
+def test_a_conversion_that_is_newer_than_the_reading_has_its_day_too(books: WarehouseBuilder) -> None:
     """A merchant's clock may be ahead."""
     found = books.conversions(order(30, "10", "1", read_at=day(29, hour=23))).rows(NAME, "day", "is_complete")
     assert [tuple(row.values()) for row in found] == [(date(2025, 3, 30), False)]
@@ -92,7 +102,7 @@ class TestDays:
             datetime(2025, 3, 10, 3, 59, 59, tzinfo=UTC),  # 9 March 23:59:59
             datetime(2025, 3, 10, 4, 0, 0, tzinfo=UTC),  # 10 March 00:00:00
         ]
-        books = Books(database, report_timezone="America/New_York")
+        books = WarehouseBuilder(database, report_timezone="America/New_York")
         found = books.conversions(
             *(order(at, "10", "1", created=moment, read_at=moments[-1]) for at, moment in enumerate(moments))
         ).rows(NAME, "day", "orders")
@@ -104,23 +114,23 @@ class TestDays:
 
     def test_are_all_there_where_a_day_has_no_midnight(self, database: Path) -> None:
         """In Beirut the clock goes on at midnight: 30 March 2025 begins at 01:00."""
-        books = Books(database, report_timezone="Asia/Beirut")
+        books = WarehouseBuilder(database, report_timezone="Asia/Beirut")
         last = datetime(2025, 4, 2, 12, tzinfo=UTC)
         found = books.conversions(order(28, "10", "1", read_at=last)).rows(NAME, "day")
         assert [row["day"] for row in found] == [date(2025, 3, 28) + timedelta(days=at) for at in range(6)]
 
-    def test_go_over_the_end_of_a_leap_february(self, books: Books) -> None:
+    def test_go_over_the_end_of_a_leap_february(self, books: WarehouseBuilder) -> None:
         found = books.conversions(
             order(1, "10", "1", created=datetime(2024, 2, 28, tzinfo=UTC), read_at=datetime(2024, 3, 1, tzinfo=UTC))
         ).rows(NAME, "day")
         assert [row["day"] for row in found] == [date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1)]
 
 
-def test_an_empty_account_has_no_row(books: Books) -> None:
+def test_an_empty_account_has_no_row(books: WarehouseBuilder) -> None:
     assert books.rows(NAME) == []
 
 
-def test_the_last_day_comes_first(books: Books) -> None:
+def test_the_last_day_comes_first(books: WarehouseBuilder) -> None:
     books.conversions(order(29, "10", "1", read_at=day(31))).build(NAME)
     shown = books.warehouse.query(f"SELECT day FROM refersion_summaries.{NAME}")
     assert [row[0].day for row in shown] == [31, 30, 29]

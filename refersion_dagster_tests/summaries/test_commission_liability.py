@@ -11,7 +11,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from refersion_dagster_tests.summaries.by_definition import (
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    D,
+    Row,
+    WarehouseBuilder,
+    affiliate,
+    cancellation,
+    credit,
+    day,
+    history,
+    order,
+    paid,
+    payment,
+)
+from refersion_dagster_tests.summaries.definitions import (
     CONVERSIONS,
     FOUND_AS_IT_IS,
     LISTED,
@@ -21,20 +35,6 @@ from refersion_dagster_tests.summaries.by_definition import (
     kind,
     start_again,
     state,
-)
-from refersion_dagster_tests.summaries.hand_made import (
-    READ_AT,
-    Books,
-    D,
-    Row,
-    affiliate,
-    cancellation,
-    credit,
-    day,
-    history,
-    order,
-    paid,
-    payment,
 )
 
 NAME = "commission_liability"
@@ -46,11 +46,11 @@ def buckets(row: Row) -> tuple[Decimal, ...]:
     return tuple(row[name] for name in BUCKETS)
 
 
-def blocked(books: Books) -> dict[tuple[str, str], str | None]:
+def blocked(books: WarehouseBuilder) -> dict[tuple[str, str], str | None]:
     return {(row["affiliate_id"], row["currency"]): row["blocked_by"] for row in books.rows(NAME)}
 
 
-def test_every_column_of_an_affiliate(books: Books) -> None:
+def test_every_column_of_an_affiliate(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1, paypal_email=None), affiliate(2))
     row = books.conversions(
         order(1, "100", "10", updated=day(20)),
@@ -113,14 +113,14 @@ def test_every_column_of_an_affiliate(books: Books) -> None:
         (5000, "due_over_90"),
     ],
 )
-def test_age_begins_with_the_approval(books: Books, days: int, bucket: str) -> None:
+def test_age_begins_with_the_approval(books: WarehouseBuilder, days: int, bucket: str) -> None:
     approved = READ_AT - timedelta(days=days)
     row = books.conversions(order(1, "10", "4", created=approved)).row(NAME)
     assert dict(zip(BUCKETS, buckets(row), strict=True)) == {**dict.fromkeys(BUCKETS, D("0")), bucket: D("4")}
     assert (row["oldest_unpaid_at"], row["oldest_unpaid_days"]) == (approved, max(days, 0))
 
 
-def test_approval_is_known_from_history_else_from_the_last_change_else_from_the_order(books: Books) -> None:
+def test_approval_is_known_from_history_else_from_the_last_change_else_from_the_order(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(1, day(1, 1), "new", "PENDING"),
@@ -152,13 +152,13 @@ def test_approval_is_known_from_history_else_from_the_last_change_else_from_the_
     ],
 )
 def test_days_are_those_of_the_reporting_time_zone(database: Path, zone: str, approved: str, days: int) -> None:
-    books = Books(database, report_timezone=zone)
+    books = WarehouseBuilder(database, report_timezone=zone)
     row = books.conversions(order(1, "10", "1", created=datetime.fromisoformat(approved))).row(NAME)
     assert row["oldest_unpaid_days"] == days
     assert (row["due_0_30"], row["due_31_60"]) == ((D("1"), D("0")) if days <= 30 else (D("0"), D("1")))
 
 
-def test_credits_stand_apart_until_they_are_set_off_and_no_age_is_negative(books: Books) -> None:
+def test_credits_stand_apart_until_they_are_set_off_and_no_age_is_negative(books: WarehouseBuilder) -> None:
     row = books.conversions(
         order(1, "100", "10", created=day(1, 1)),
         cancellation(2, 1, "-100", "-10", created=day(25)),
@@ -169,7 +169,7 @@ def test_credits_stand_apart_until_they_are_set_off_and_no_age_is_negative(books
     assert (row["due"], row["oldest_unpaid_days"]) == (D("-3"), 90)
 
 
-def test_the_oldest_is_none_where_nothing_due_is_above_zero(books: Books) -> None:
+def test_the_oldest_is_none_where_nothing_due_is_above_zero(books: WarehouseBuilder) -> None:
     rows = books.conversions(
         order(1, "10", "1", "PENDING"),
         cancellation(2, 9, "-10", "-1", currency="EUR"),
@@ -179,7 +179,7 @@ def test_the_oldest_is_none_where_nothing_due_is_above_zero(books: Books) -> Non
 
 
 def test_approval_rate_is_weighed_by_how_much_was_decided(database: Path) -> None:
-    books = Books(database, credibility_orders="2")
+    books = WarehouseBuilder(database, credibility_orders="2")
     rows = books.conversions(
         # USD: affiliate 1 has 30 of 40 approved, affiliate 2 has 0 of 60: the programme has 30 of 100.
         paid(1, "10", "30"),
@@ -208,7 +208,7 @@ def test_approval_rate_is_weighed_by_how_much_was_decided(database: Path) -> Non
     ]
 
 
-def test_only_who_has_something_due_or_pending_has_a_row(books: Books) -> None:
+def test_only_who_has_something_due_or_pending_has_a_row(books: WarehouseBuilder) -> None:
     rows = books.conversions(
         paid(1, "10", "1"),
         order(2, "10", "1", "DENIED", affiliate_id="2"),
@@ -223,7 +223,7 @@ def test_only_who_has_something_due_or_pending_has_a_row(books: Books) -> None:
 
 
 def test_who_cannot_be_paid_and_why(database: Path) -> None:
-    books = Books(database, minimum_payout="USD=50,EUR=0.0001")
+    books = WarehouseBuilder(database, minimum_payout="USD=50,EUR=0.0001")
     books.add("affiliates", affiliate(1), affiliate(2, paypal_email=" "), affiliate(3))
     books.conversions(
         order(1, "10", "50"),
@@ -252,13 +252,13 @@ def test_who_cannot_be_paid_and_why(database: Path) -> None:
     }
 
 
-def test_a_paypal_email_that_the_account_shows_of_nobody_is_not_said_to_be_missing(books: Books) -> None:
+def test_a_paypal_email_that_the_account_shows_of_nobody_is_not_said_to_be_missing(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1, paypal_email=None))
     row = books.conversions(order(1, "10", "1")).row(NAME)
     assert (row["blocked_by"], row["not_known"]) == (None, "PayPal e-mail not shown by Refersion")
 
 
-def test_a_paypal_email_matters_where_paypal_is_how_they_are_paid(books: Books) -> None:
+def test_a_paypal_email_matters_where_paypal_is_how_they_are_paid(books: WarehouseBuilder) -> None:
     books.add("affiliates", *(affiliate(number, paypal_email=None) for number in (1, 2, 3)), affiliate(4))
     methods = [(900, 1, "PAYPAL", 1), (901, 1, "TROLLEY", 2), (902, 2, "PAYPAL", 1), (903, 4, " ", 1)]
     books.add(
@@ -279,14 +279,16 @@ def test_a_paypal_email_matters_where_paypal_is_how_they_are_paid(books: Books) 
 
 
 @pytest.mark.parametrize(("method", "blocked_by"), [("PAYPAL", "no PayPal e-mail"), ("GIFT_CARD", None)])
-def test_who_was_never_paid_is_paid_as_all_others_are(books: Books, method: str, blocked_by: str | None) -> None:
+def test_who_was_never_paid_is_paid_as_all_others_are(
+    books: WarehouseBuilder, method: str, blocked_by: str | None
+) -> None:
     books.add("affiliates", affiliate(1, paypal_email=None), affiliate(2))
     books.add("payments", payment(900, "1", 1, affiliate__id="2", payment_method=method))
     row = books.conversions(order(1, "10", "1")).row(NAME, "payment_method", "blocked_by", "not_known")
     assert tuple(row.values()) == (method, blocked_by, None)
 
 
-def test_an_affiliate_that_is_gone_is_not_payable_as_if_listed(books: Books) -> None:
+def test_an_affiliate_that_is_gone_is_not_payable_as_if_listed(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1, vanished_at=day(31)), affiliate(2, vanished_at=day(31)), affiliate(3))
     books.add("affiliate_list", {"id": "code2", "status": "ACTIVE"})
     rows = books.conversions(*(order(number, "10", "1", affiliate_id=f"{number}") for number in (1, 2, 3))).rows(NAME)
@@ -297,7 +299,7 @@ def test_an_affiliate_that_is_gone_is_not_payable_as_if_listed(books: Books) -> 
     ]
 
 
-def test_the_most_is_owed_first(books: Books) -> None:
+def test_the_most_is_owed_first(books: WarehouseBuilder) -> None:
     books.conversions(
         order(1, "10", "5"),
         order(2, "10", "7", affiliate_id="2"),
@@ -307,11 +309,11 @@ def test_the_most_is_owed_first(books: Books) -> None:
     assert [row["affiliate_id"] for row in books.built(NAME, order="rowid")] == ["2", "0", "1", "3"]
 
 
-def test_an_empty_account_owes_nothing(books: Books) -> None:
+def test_an_empty_account_owes_nothing(books: WarehouseBuilder) -> None:
     assert books.rows(NAME) == []
 
 
-def test_amounts_of_four_decimals_and_many_digits_stay_exact(books: Books) -> None:
+def test_amounts_of_four_decimals_and_many_digits_stay_exact(books: WarehouseBuilder) -> None:
     row = books.conversions(
         order(1, "10", "99999999999999.9999"),
         order(2, "10", "99999999999999.9999"),
@@ -324,10 +326,10 @@ def test_amounts_of_four_decimals_and_many_digits_stay_exact(books: Books) -> No
 
 
 @pytest.fixture(scope="module")
-def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Books]:
+def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarehouseBuilder]:
     """Two affiliates are listed, by the e-mails of LISTED."""
     database = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any")))
-    books = Books(database, minimum_payout="50")
+    books = WarehouseBuilder(database, minimum_payout="50")
     books.add("affiliates", *(affiliate(int(number), email=email) for email, number in LISTED.items()))
     with books.warehouse.writing(print):
         yield books
@@ -336,7 +338,7 @@ def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.mark.exhaustive
 @given(conversions=CONVERSIONS)
 @settings(max_examples=15, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_the_rows(any_books: Books, conversions: list[dict[str, Any]]) -> None:
+def test_whatever_the_rows(any_books: WarehouseBuilder, conversions: list[dict[str, Any]]) -> None:
     start_again(any_books, conversions)
     any_books.build(NAME, "payout_preview")
     assert_sums_are_preserved(any_books, [NAME, "payout_preview"], conversions)

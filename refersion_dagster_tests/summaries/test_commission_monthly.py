@@ -5,7 +5,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster_tests.summaries.hand_made import Books, D, cancellation, credit, day, order, paid
+from refersion_dagster_tests.summaries.builders import (
+    D,
+    WarehouseBuilder,
+    cancellation,
+    credit,
+    day,
+    order,
+    paid,
+)
 
 NAME = "commission_monthly"
 
@@ -19,7 +27,7 @@ def in_month(number: int, month: int, total: str, commission: str = "0", **more:
     return order(number, total, commission, **{"created": day(15, month=month), **more})
 
 
-def test_a_month_with_every_kind_of_row(books: Books) -> None:
+def test_a_month_with_every_kind_of_row(books: WarehouseBuilder) -> None:
     march, april = books.conversions(
         order(1, "100", "10", "PENDING"),
         order(2, "80", "8"),
@@ -71,7 +79,7 @@ def test_a_month_with_every_kind_of_row(books: Books) -> None:
 
 
 class TestChange:
-    def test_is_against_the_month_before_in_the_same_currency(self, books: Books) -> None:
+    def test_is_against_the_month_before_in_the_same_currency(self, books: WarehouseBuilder) -> None:
         found = books.conversions(
             in_month(1, 1, "200", "20"),
             in_month(2, 2, "250", "15"),
@@ -90,7 +98,7 @@ class TestChange:
             ("USD", 4, None, None, None, None),  # not over: 0 so far would read as a loss of everything
         ]
 
-    def test_over_a_month_without_sales_is_an_amount_without_a_rate(self, books: Books) -> None:
+    def test_over_a_month_without_sales_is_an_amount_without_a_rate(self, books: WarehouseBuilder) -> None:
         found = books.conversions(in_month(1, 1, "200", "20"), in_month(2, 3, "50", "5")).rows(NAME)
         names = ("sales", "sales_change", "sales_change_rate", "commission_change", "commission_change_rate")
         assert [figures(row, *names) for row in found[:3]] == [
@@ -99,7 +107,7 @@ class TestChange:
             (D("50"), D("50"), None, D("5"), None),
         ]
 
-    def test_of_commission_has_no_rate_after_a_month_below_zero(self, books: Books) -> None:
+    def test_of_commission_has_no_rate_after_a_month_below_zero(self, books: WarehouseBuilder) -> None:
         found = books.conversions(
             credit(1, "-10", created=day(15, month=2)),
             in_month(2, 3, "50", "5"),
@@ -108,7 +116,7 @@ class TestChange:
 
 
 class TestNewAffiliates:
-    def test_are_those_whose_first_order_in_the_currency_it_was(self, books: Books) -> None:
+    def test_are_those_whose_first_order_in_the_currency_it_was(self, books: WarehouseBuilder) -> None:
         found = books.conversions(
             in_month(1, 1, "10"),
             in_month(2, 2, "10", affiliate_id="2"),
@@ -125,7 +133,7 @@ class TestNewAffiliates:
             ("USD", 0, 0),
         ]
 
-    def test_have_an_order_that_was_not_refused(self, books: Books) -> None:
+    def test_have_an_order_that_was_not_refused(self, books: WarehouseBuilder) -> None:
         found = books.conversions(
             in_month(1, 2, "10", status="DENIED"),
             credit(2, "5", created=day(20, month=2)),
@@ -138,7 +146,7 @@ class TestMonths:
     def test_are_those_of_the_reporting_time_zone(self, database: Path) -> None:
         """In Berlin 1 March begins at 23:00 UTC, and 1 April, after the clock went on, at 22:00 UTC."""
         moments = ["2025-02-28T22:59:59", "2025-02-28T23:00:00", "2025-03-31T21:59:59", "2025-03-31T22:00:00"]
-        books = Books(database, report_timezone="Europe/Berlin")
+        books = WarehouseBuilder(database, report_timezone="Europe/Berlin")
         found = books.conversions(
             *(
                 order(at, "10", "1", created=datetime.fromisoformat(moment).replace(tzinfo=UTC))
@@ -151,7 +159,7 @@ class TestMonths:
             (date(2025, 4, 1), 1, False),
         ]
 
-    def test_go_on_over_the_end_of_a_year(self, books: Books) -> None:
+    def test_go_on_over_the_end_of_a_year(self, books: WarehouseBuilder) -> None:
         found = books.conversions(
             order(1, "10", "1", created=datetime(2024, 11, 30, 23, 59, 59, tzinfo=UTC)), in_month(2, 1, "20")
         ).rows(NAME, "month", "orders")
@@ -165,5 +173,5 @@ class TestMonths:
         ]
 
 
-def test_an_empty_account_has_no_row(books: Books) -> None:
+def test_an_empty_account_has_no_row(books: WarehouseBuilder) -> None:
     assert books.rows(NAME) == []

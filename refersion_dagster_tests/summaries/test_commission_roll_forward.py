@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from refersion_dagster.summaries.build import build
-from refersion_dagster_tests.summaries.hand_made import (
+from refersion_dagster_tests.summaries.builders import (
     DAILY,
     READ_AT,
-    Books,
     D,
+    WarehouseBuilder,
     cancellation,
     credit,
     day,
@@ -29,7 +29,7 @@ MOVEMENTS = ("opening_due", "newly_due", "manual_credits", "paid", "reversed", "
 JANUARY, FEBRUARY, MARCH, APRIL = (date(2025, month, 1) for month in range(1, 5))
 
 
-def by_currency(books: Books) -> dict[str, dict[date, tuple[Any, ...]]]:
+def by_currency(books: WarehouseBuilder) -> dict[str, dict[date, tuple[Any, ...]]]:
     """opening + newly due + manual credits - paid - reversed = closing, by month; the last month is that of READ_AT."""
     found: dict[str, dict[date, tuple[Any, ...]]] = defaultdict(dict)
     for row in books.rows("commission_roll_forward"):
@@ -39,7 +39,7 @@ def by_currency(books: Books) -> dict[str, dict[date, tuple[Any, ...]]]:
     return found
 
 
-def movements(books: Books) -> dict[date, tuple[Any, ...]]:
+def movements(books: WarehouseBuilder) -> dict[date, tuple[Any, ...]]:
     """Those of books in USD alone."""
     return by_currency(books)["USD"]
 
@@ -51,7 +51,7 @@ def six(*amounts: str) -> tuple[Decimal, ...]:
 NOTHING = six("0", "0", "0", "0", "0", "0")
 
 
-def test_every_month_from_the_first_to_the_last_reading_ties(books: Books) -> None:
+def test_every_month_from_the_first_to_the_last_reading_ties(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(7, day(9, 2), "new", "PENDING", "50"),
@@ -86,7 +86,7 @@ def test_every_month_from_the_first_to_the_last_reading_ties(books: Books) -> No
     }
 
 
-def test_the_last_closing_is_the_liability(books: Books) -> None:
+def test_the_last_closing_is_the_liability(books: WarehouseBuilder) -> None:
     books.conversions(order(1, "10", "1"), cancellation(2, 1, "-10", "-3"), order(3, "10", "5", currency="EUR"))
     books.build("commission_liability", "commission_roll_forward")
     liability = {row["currency"]: row["due"] for row in books.built("commission_liability")}
@@ -95,7 +95,7 @@ def test_the_last_closing_is_the_liability(books: Books) -> None:
     assert closings == liability == {"USD": D("-2"), "EUR": D("5")}
 
 
-def test_months_without_anything_have_rows(books: Books) -> None:
+def test_months_without_anything_have_rows(books: WarehouseBuilder) -> None:
     books.conversions(paid(1, "10", "1", created=day(1, 1), payment__created=day(2, 1)))
     assert movements(books) == {
         JANUARY: six("0", "1", "0", "1", "0", "0"),
@@ -103,16 +103,16 @@ def test_months_without_anything_have_rows(books: Books) -> None:
     }
 
 
-def test_a_currency_with_nothing_but_pending_rows_owes_nothing(books: Books) -> None:
+def test_a_currency_with_nothing_but_pending_rows_owes_nothing(books: WarehouseBuilder) -> None:
     books.conversions(order(1, "10", "1", "PENDING"))
     assert movements(books)[APRIL] == NOTHING
 
 
-def test_nothing_read_is_no_row(books: Books) -> None:
+def test_nothing_read_is_no_row(books: WarehouseBuilder) -> None:
     assert books.rows("commission_roll_forward") == []
 
 
-def test_tests_and_rows_that_vanished_are_in_no_month(books: Books) -> None:
+def test_tests_and_rows_that_vanished_are_in_no_month(books: WarehouseBuilder) -> None:
     books.watched(
         order(1, "10", "1"),
         order(2, "10", "2", is_test_conversion=True),
@@ -128,7 +128,7 @@ def test_tests_and_rows_that_vanished_are_in_no_month(books: Books) -> None:
     ]
 
 
-def test_a_row_approved_twice_moves_each_time(books: Books) -> None:
+def test_a_row_approved_twice_moves_each_time(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(1, day(10, 1), "new", "APPROVED", "50"),
@@ -144,7 +144,7 @@ def test_a_row_approved_twice_moves_each_time(books: Books) -> None:
     }
 
 
-def test_payments_lower_what_is_due_in_their_month(books: Books) -> None:
+def test_payments_lower_what_is_due_in_their_month(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         # AAA: a payment that was taken back.
@@ -195,7 +195,9 @@ def test_payments_lower_what_is_due_in_their_month(books: Books) -> None:
     assert found["EEE"][APRIL] == six("10", "0", "0", "10", "0", "0")
 
 
-def test_between_readings_that_lie_far_apart_payments_have_dates_and_the_rest_has_bounds(books: Books) -> None:
+def test_between_readings_that_lie_far_apart_payments_have_dates_and_the_rest_has_bounds(
+    books: WarehouseBuilder,
+) -> None:
     books.add("conversion_readings", *map(reading, (day(10, 1), day(20, 3), READ_AT)))
     books.add(
         "conversion_history",
@@ -214,7 +216,7 @@ def test_between_readings_that_lie_far_apart_payments_have_dates_and_the_rest_ha
 
 
 def test_of_a_conversion_that_was_paid_by_another_payment_since_nothing_is_known_of_the_months_between(
-    books: Books,
+    books: WarehouseBuilder,
 ) -> None:
     books.add("payments", payment(901, "50", 1, created=day(14, 2), vanished_at=READ_AT))
     books.add("payments", payment(902, "50", 1, created=day(20, 3)))
@@ -237,7 +239,7 @@ def test_of_a_conversion_that_was_paid_by_another_payment_since_nothing_is_known
 
 
 def test_where_readings_show_no_payment_status_the_payment_has_its_date_and_what_was_due_before_has_bounds(
-    books: Books,
+    books: WarehouseBuilder,
 ) -> None:
     books.add("conversion_history", history(3, day(10, 1), "new", "APPROVED", "50", payment_status=None))
     books.conversions(
@@ -250,7 +252,7 @@ def test_where_readings_show_no_payment_status_the_payment_has_its_date_and_what
     ]
 
 
-def test_a_changed_commission_is_a_movement_of_the_month_it_was_changed_in(books: Books) -> None:
+def test_a_changed_commission_is_a_movement_of_the_month_it_was_changed_in(books: WarehouseBuilder) -> None:
     cases: dict[str, tuple[dict[str, Any], str, tuple[Decimal, ...]]] = {
         # Raised from 10 to 12: 2 more are due. Lowered from 15 to 12: 3 of them are reversed.
         "AAA": (order(1, "100", "12"), "10", six("10", "2", "0", "0", "0", "12")),
@@ -274,7 +276,7 @@ def test_a_changed_commission_is_a_movement_of_the_month_it_was_changed_in(books
     }
 
 
-def test_a_commission_changed_while_it_is_pending_or_paid_moves_nothing(books: Books) -> None:
+def test_a_commission_changed_while_it_is_pending_or_paid_moves_nothing(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(1, day(3, 1), "new", "PENDING", "15"),
@@ -290,7 +292,7 @@ def test_a_commission_changed_while_it_is_pending_or_paid_moves_nothing(books: B
     }
 
 
-def test_a_changed_currency_moves_the_commission_from_one_to_the_other(books: Books) -> None:
+def test_a_changed_currency_moves_the_commission_from_one_to_the_other(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(1, day(3, 2), "new", "APPROVED", "15", currency="EUR"),
@@ -315,7 +317,7 @@ def test_a_changed_currency_moves_the_commission_from_one_to_the_other(books: Bo
 def test_months_are_those_of_the_reporting_time_zone(
     database: Path, zone: str, last_of_february: str, last_of_march: str
 ) -> None:
-    books = Books(database, report_timezone=zone)
+    books = WarehouseBuilder(database, report_timezone=zone)
     one, other = map(datetime.fromisoformat, (last_of_february, last_of_march))
     second = timedelta(seconds=1)
     approvals = [("1", one), ("2", one + second), ("4", other), ("8", other + second)]
@@ -328,7 +330,7 @@ def test_months_are_those_of_the_reporting_time_zone(
     }
 
 
-def test_it_is_told_how_each_month_is_known(books: Books) -> None:
+def test_it_is_told_how_each_month_is_known(books: WarehouseBuilder) -> None:
     books.add("conversion_history", history(1, day(3, 2), "new", "APPROVED"))
     books.conversions(order(1, "10", "1", created=day(10, 1))).watched(order(2, "10", "2", created=day(25, 2)))
     gap = (day(12, 2), day(20, 2))
@@ -343,7 +345,7 @@ def test_it_is_told_how_each_month_is_known(books: Books) -> None:
     ]
 
 
-def test_a_movement_that_was_lost_shows_as_a_difference(books: Books) -> None:
+def test_a_movement_that_was_lost_shows_as_a_difference(books: WarehouseBuilder) -> None:
     books.watched(order(1, "10", "1", created=day(10, 1)), paid(2, "10", "2", created=day(10, 1)))
     books.build("commission_roll_forward")
     with books.warehouse.session() as session:
@@ -353,7 +355,7 @@ def test_a_movement_that_was_lost_shows_as_a_difference(books: Books) -> None:
     assert {row["month"]: row["difference"] for row in rows if row["difference"]} == {JANUARY: D("-1")}
 
 
-def test_amounts_of_four_decimals_and_many_digits_stay_exact(books: Books) -> None:
+def test_amounts_of_four_decimals_and_many_digits_stay_exact(books: WarehouseBuilder) -> None:
     books.conversions(
         order(1, "10", "99999999999999.9999", created=READ_AT),
         order(2, "10", "99999999999999.9999", created=READ_AT),

@@ -16,8 +16,17 @@ from refersion_dagster.ingest.control_totals.unsettled import (
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.settings import InvalidSetting
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster_tests.checks.evaluating import evaluate
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, D, Row, day, order, paid, totals
+from refersion_dagster_tests.checks.check_evaluation import evaluate
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    D,
+    Row,
+    WarehouseBuilder,
+    day,
+    order,
+    paid,
+    totals,
+)
 
 OWN = "its currency only, tests left out"
 OWN_TESTS = "its currency only, tests counted"
@@ -60,7 +69,7 @@ class Account:
         ALL_TESTS: (4, "13.50", "135"),
     }
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: WarehouseBuilder) -> None:
         self.books = books
 
     def loads(self, *, tests: bool = True, euros: bool = True) -> "Account":
@@ -81,12 +90,12 @@ class Account:
 
 
 @pytest.fixture
-def account(books: Books) -> Account:
+def account(books: WarehouseBuilder) -> Account:
     return Account(books)
 
 
 class TestDifferences:
-    def test_are_none_where_count_commission_and_order_total_are_the_same(self, books: Books) -> None:
+    def test_are_none_where_count_commission_and_order_total_are_the_same(self, books: WarehouseBuilder) -> None:
         # 10.00 + 2.50 - 0.50 = 12.00; 100 + 25 - 5 = 120
         books.conversions(order(1, "100", "10"), order(31, "25", "2.50"), order(9, "-5", "-0.50"))
         row = only(books.add("conversion_totals", march(3, "12.00", "120.00")).rows("control_totals"))
@@ -107,7 +116,7 @@ class TestDifferences:
         ],
     )
     def test_are_loaded_less_refersions_to_the_cent(
-        self, books: Books, said: tuple[int, str, str], expected: tuple[Any, ...], words: str
+        self, books: WarehouseBuilder, said: tuple[int, str, str], expected: tuple[Any, ...], words: str
     ) -> None:
         row = only(
             books.conversions(order(1, "100", "10")).add("conversion_totals", march(*said)).rows("control_totals")
@@ -116,7 +125,7 @@ class TestDifferences:
         assert (row["verdict"], row["reading_fits"], row["reading_kept"]) == ("differs", False, False)
         assert words in row["remark"]
 
-    def test_are_told_for_each_month_status_and_payment_status(self, books: Books) -> None:
+    def test_are_told_for_each_month_status_and_payment_status(self, books: WarehouseBuilder) -> None:
         books.conversions(
             order(1, "10", "1"),
             order(2, "20", "2", "PENDING"),
@@ -139,14 +148,14 @@ class TestDifferences:
             (3, "PENDING", "UNPAID", 0),
         ]
 
-    def test_come_first(self, books: Books) -> None:
+    def test_come_first(self, books: WarehouseBuilder) -> None:
         books.conversions(order(1, "10", "1"), order(2, "20", "2", "PENDING"), order(3, "20", "2", "ON_HOLD"))
         books.add("conversion_totals", march(1, "1", "10"), march(1, "2", "20.01", "PENDING"))
         books.build("control_totals")
         found = books.warehouse.query("SELECT verdict FROM refersion_summaries.control_totals")
         assert [verdict for (verdict,) in found] == ["differs", "not compared", "agrees"]
 
-    def test_are_seen_on_both_sides(self, books: Books) -> None:
+    def test_are_seen_on_both_sides(self, books: WarehouseBuilder) -> None:
         """A month that only Refersion has, and one that it was never asked for."""
         books.conversions(order(1, "10", "1", created=day(5, 1)))
         books.add("conversion_totals", march(2, "3", "30"))
@@ -156,7 +165,7 @@ class TestDifferences:
         assert (january["loaded_count"], january["loaded_commission"]) == (1, D("1"))
         assert "was not asked for this month" in january["remark"]
 
-    def test_keep_four_decimals_and_large_whole_amounts(self, books: Books) -> None:
+    def test_keep_four_decimals_and_large_whole_amounts(self, books: WarehouseBuilder) -> None:
         books.conversions(
             order(1, "99999999999999", "1234.5678", currency="JPY"), order(2, "1", "0.0001", currency="JPY")
         )
@@ -165,26 +174,26 @@ class TestDifferences:
         assert (row["loaded_commission"], row["loaded_order_total"]) == (D("1234.5679"), D("100000000000000"))
         assert differences(row) == (0, D("0"), D("1"))
 
-    def test_leave_out_what_both_sides_have_nothing_of(self, books: Books) -> None:
+    def test_leave_out_what_both_sides_have_nothing_of(self, books: WarehouseBuilder) -> None:
         books.add("conversion_totals", march(0, "0", "0"), march(0, "0", "0", "DENIED"))
         assert books.rows("control_totals") == []
 
-    def test_of_an_empty_account_are_no_rows(self, books: Books) -> None:
+    def test_of_an_empty_account_are_no_rows(self, books: WarehouseBuilder) -> None:
         assert books.rows("control_totals") == []
 
 
 class TestWhichRowsAreCompared:
-    def test_not_those_that_vanished(self, books: Books) -> None:
+    def test_not_those_that_vanished(self, books: WarehouseBuilder) -> None:
         books.conversions(order(1, "10", "1"), order(2, "20", "2", vanished_at=READ_AT))
         row = only(books.add("conversion_totals", march(1, "1", "10")).rows("control_totals"))
         assert (row["verdict"], row["rows_left_out"]) == ("agrees", 0)
 
-    def test_a_row_that_does_not_say_whether_it_is_a_test_is_none(self, books: Books) -> None:
+    def test_a_row_that_does_not_say_whether_it_is_a_test_is_none(self, books: WarehouseBuilder) -> None:
         books.conversions(order(1, "10", "1", is_test_conversion=None))
         assert only(books.add("conversion_totals", march(1, "1", "10")).rows("control_totals"))["verdict"] == "agrees"
 
     @pytest.mark.parametrize("status", ["ON_HOLD", "", None])
-    def test_a_status_without_totals_is_shown_apart(self, books: Books, status: Any) -> None:
+    def test_a_status_without_totals_is_shown_apart(self, books: WarehouseBuilder, status: Any) -> None:
         books.conversions(order(1, "10", "1"), order(2, "20", "2", status))
         rows = books.add("conversion_totals", march(1, "1", "10")).rows("control_totals")
         apart = only([row for row in rows if row["status"] != "APPROVED"])
@@ -193,13 +202,13 @@ class TestWhichRowsAreCompared:
         assert apart["remark"] == "Refersion gives no totals of this status and payment status."
         assert apart["reading_fits"] is True
 
-    def test_no_payment_status_is_shown_apart_where_others_say_unpaid(self, books: Books) -> None:
+    def test_no_payment_status_is_shown_apart_where_others_say_unpaid(self, books: WarehouseBuilder) -> None:
         books.conversions(order(1, "10", "1"), order(2, "20", "2", payment_status=None))
         rows = books.add("conversion_totals", march(1, "1", "10")).rows("control_totals")
         found = [(row["payment_status"], row["loaded_count"], row["verdict"]) for row in rows]
         assert found == [("(none)", 1, "not compared"), ("UNPAID", 1, "agrees")]
 
-    def test_no_payment_status_is_unpaid_on_an_account_that_never_says_so(self, books: Books) -> None:
+    def test_no_payment_status_is_unpaid_on_an_account_that_never_says_so(self, books: WarehouseBuilder) -> None:
         books.conversions(
             order(1, "10", "1", payment_status=None),
             order(2, "20", "2", payment_status=None, payment__created=day(30)),
@@ -217,7 +226,7 @@ class TestWhichRowsAreCompared:
 
 
 class TestTheSameSeconds:
-    def test_neither_before_nor_after_those_that_were_asked_for(self, books: Books) -> None:
+    def test_neither_before_nor_after_those_that_were_asked_for(self, books: WarehouseBuilder) -> None:
         # The first load began on the 10th, and the run read up to 12:00 of the 20th.
         start, last = datetime(2025, 3, 10, tzinfo=UTC), datetime(2025, 3, 20, 12, tzinfo=UTC)
         second = timedelta(seconds=1)
@@ -234,7 +243,7 @@ class TestTheSameSeconds:
         assert (row["verdict"], row["loaded_count"], row["rows_left_out"]) == ("agrees", 2, 2)
 
     def test_months_are_utc_whatever_the_reporting_time_zone(self, database: Path) -> None:
-        books = Books(database, report_timezone="America/New_York")
+        books = WarehouseBuilder(database, report_timezone="America/New_York")
         books.conversions(
             order(1, "10", "1", created=MARCH),
             order(2, "20", "2", created=MARCH - timedelta(seconds=1)),
@@ -247,7 +256,7 @@ class TestTheSameSeconds:
             (date(2025, 3, 1), "agrees"),
         ]
 
-    def test_the_last_answer_counts_where_a_month_was_asked_for_twice(self, books: Books) -> None:
+    def test_the_last_answer_counts_where_a_month_was_asked_for_twice(self, books: WarehouseBuilder) -> None:
         """With another start date, or another span, the period begins elsewhere and is a row of its own."""
         books.conversions(order(2, "20", "2"), order(12, "10", "1"))
         late = datetime(2025, 3, 10, tzinfo=UTC)
@@ -259,14 +268,14 @@ class TestTheSameSeconds:
         row = only(books.rows("control_totals"))
         assert (row["verdict"], row["refersion_count"], row["period_from"]) == ("agrees", 2, MARCH)
 
-    def test_totals_by_day_are_left_alone(self, books: Books) -> None:
+    def test_totals_by_day_are_left_alone(self, books: WarehouseBuilder) -> None:
         books.conversions(order(1, "10", "1"))
         books.add("conversion_totals", march(1, "1", "10"), march(9, "9", "9", granularity="day", period_to=MARCH))
         assert only(books.rows("control_totals"))["verdict"] == "agrees"
 
 
 class TestReadingsAtDifferentTimes:
-    def test_totals_older_than_the_rows_prove_nothing(self, books: Books) -> None:
+    def test_totals_older_than_the_rows_prove_nothing(self, books: WarehouseBuilder) -> None:
         """A run read conversions again and not the totals: some have another status by now."""
         books.conversions(order(1, "10", "1", "DENIED", read_at=READ_AT + timedelta(hours=1)), order(2, "20", "2"))
         rows = books.add("conversion_totals", march(2, "3", "30")).rows("control_totals")
@@ -275,18 +284,18 @@ class TestReadingsAtDifferentTimes:
         assert "read again after the totals" in approved["remark"]
         assert (approved["reading_fits"], approved["reading_kept"]) == (None, False)
 
-    def test_a_row_that_vanished_since_counts_as_read_again(self, books: Books) -> None:
+    def test_a_row_that_vanished_since_counts_as_read_again(self, books: WarehouseBuilder) -> None:
         gone = order(1, "10", "1", vanished_at=READ_AT + timedelta(hours=1))
         books.conversions(gone, order(2, "20", "2"))
         assert only(books.add("conversion_totals", march(2, "3", "30")).rows("control_totals"))["verdict"] == (
             "not compared"
         )
 
-    def test_older_totals_that_agree_still_agree(self, books: Books) -> None:
+    def test_older_totals_that_agree_still_agree(self, books: WarehouseBuilder) -> None:
         books.conversions(order(1, "10", "1", read_at=READ_AT + timedelta(hours=1)))
         assert only(books.add("conversion_totals", march(1, "1", "10")).rows("control_totals"))["verdict"] == "agrees"
 
-    def test_totals_of_a_month_long_gone_stand_until_they_change(self, books: Books) -> None:
+    def test_totals_of_a_month_long_gone_stand_until_they_change(self, books: WarehouseBuilder) -> None:
         """They are not asked for again where their year is as it was, as a run finds out with this month's."""
         long_ago = {"created": day(5, 1), "read_at": READ_AT - timedelta(days=1)}
         books.conversions(order(1, "10", "1", **long_ago), order(2, "20", "2"))
@@ -294,7 +303,9 @@ class TestReadingsAtDifferentTimes:
         books.add("conversion_totals", {**of_january, "read_at": READ_AT - timedelta(days=9)}, march(1, "2", "20"))
         assert [row["verdict"] for row in books.rows("control_totals")] == ["differs", "agrees"]
 
-    def test_totals_that_reach_further_than_the_conversions_prove_nothing_of_that_month(self, books: Books) -> None:
+    def test_totals_that_reach_further_than_the_conversions_prove_nothing_of_that_month(
+        self, books: WarehouseBuilder
+    ) -> None:
         """Totals were materialised by themselves: orders of the hours in between are in no table."""
         read_at = datetime(2025, 3, 20, tzinfo=UTC)
         books.conversions(order(1, "10", "1", created=day(1, 2), read_at=read_at), order(2, "20", "2", read_at=read_at))
@@ -349,7 +360,7 @@ class TestReading:
         row = account.answers(*Account.SUMS[ALL])
         assert (row["verdict"], row["reading"], row["readings_possible"]) == ("differs", OWN_TESTS, OWN_TESTS)
 
-    def test_has_to_fit_the_whole_account(self, books: Books) -> None:
+    def test_has_to_fit_the_whole_account(self, books: WarehouseBuilder) -> None:
         """March fits with tests left out, April with tests counted: neither is right."""
         april = datetime(2025, 4, 1, tzinfo=UTC)
         books.conversions(
@@ -378,7 +389,9 @@ class TestReading:
         assert (row["verdict"], row["reading_fits"], row["reading_kept"]) == ("differs", False, False)
         assert "Refersion seems to convert" in row["remark"]
 
-    def test_does_not_speak_of_converting_where_an_amount_of_its_own_currency_is_off(self, books: Books) -> None:
+    def test_does_not_speak_of_converting_where_an_amount_of_its_own_currency_is_off(
+        self, books: WarehouseBuilder
+    ) -> None:
         books.conversions(order(1, "100", "10"), order(3, "10", "1", "PENDING", currency="EUR"))
         rows = books.add("conversion_totals", march(1, "10.50", "100"), march(1, "1.08", "10.80", "PENDING")).rows(
             "control_totals"
@@ -386,7 +399,7 @@ class TestReading:
         assert [row["verdict"] for row in rows] == ["differs", "differs"]
         assert not [row for row in rows if "convert" in row["remark"]]
 
-    def test_takes_the_currency_that_each_answer_names(self, books: Books) -> None:
+    def test_takes_the_currency_that_each_answer_names(self, books: WarehouseBuilder) -> None:
         books.conversions(order(1, "100", "10"), order(2, "50", "5", "DENIED", currency="EUR"))
         books.add("conversion_totals", march(1, "10", "100"), march(1, "5", "50", "DENIED", currency="EUR"))
         assert [row["verdict"] for row in books.rows("control_totals")] == ["agrees", "agrees"]
@@ -406,7 +419,7 @@ class TestTolerance:
     def test_is_what_count_commission_and_order_total_may_each_be_off(
         self, database: Path, said: tuple[int, str, str], verdict: str
     ) -> None:
-        books = Books(database, control_tolerance="0.05")
+        books = WarehouseBuilder(database, control_tolerance="0.05")
         row = only(
             books.conversions(order(1, "100", "10")).add("conversion_totals", march(*said)).rows("control_totals")
         )
@@ -414,7 +427,7 @@ class TestTolerance:
 
     def test_prefers_a_reading_that_fits_exactly(self, database: Path) -> None:
         """The test's amounts are within the tolerance; without this, tests would be taken as left out for ever."""
-        books = Books(database, control_tolerance="5")
+        books = WarehouseBuilder(database, control_tolerance="5")
         books.conversions(order(1, "100", "10"), order(2, "4", "2", is_test_conversion=True))
         row = only(books.add("conversion_totals", march(2, "12", "104")).rows("control_totals"))
         assert (row["reading"], row["verdict"]) == (OWN_TESTS, "agrees")
@@ -427,7 +440,7 @@ class TestAcceptedDifferences:
     WHO = "by Ana Lee on 2025-04-02: order 77 = gone, see ticket 5"
 
     def judged(self, database: Path, accepted: str) -> dict[str, Any]:
-        books = Books(database, accepted_differences=accepted)
+        books = WarehouseBuilder(database, accepted_differences=accepted)
         books.conversions(order(1, "60", "6"), order(2, "40", "4"))
         return only(books.add("conversion_totals", march(3, "13", "130")).rows("control_totals"))
 
@@ -482,7 +495,7 @@ class TestAcceptedDifferences:
         assert "B on 2025-02-01: x = y" in str(found.metadata["rows"].value)
 
 
-def test_amounts_are_exact_decimals(books: Books) -> None:
+def test_amounts_are_exact_decimals(books: WarehouseBuilder) -> None:
     books.conversions(order(1, "0.1", "0.1"), order(2, "0.2", "0.2"))
     row = only(books.add("conversion_totals", march(2, "0.3", "0.3")).rows("control_totals"))
     assert row["commission_difference"] == 0
@@ -493,7 +506,7 @@ class TestCellsThatMoved:
     """What a load found that read them again, see ingest/control_totals/settlement.py."""
 
     @pytest.fixture
-    def moved(self, books: Books) -> Books:
+    def moved(self, books: WarehouseBuilder) -> WarehouseBuilder:
         """Two conversions, one of them with another amount than in the totals, which are read after the cell moved."""
         books.conversions(order(1, "100", "10"), order(2, "50", "5", "PENDING"))
         books.add("conversion_totals", march(1, "10.01", "100"), march(1, "5", "50", "PENDING"))
@@ -502,7 +515,7 @@ class TestCellsThatMoved:
             keep(session, {}, {cell: Sides((1, D("10.01"), D("100")), (1, D("10"), D("100")), READ_AT)})
         return books
 
-    def test_are_not_settled_and_do_not_decide_how_totals_are_read(self, moved: Books) -> None:
+    def test_are_not_settled_and_do_not_decide_how_totals_are_read(self, moved: WarehouseBuilder) -> None:
         found = {row["status"]: row for row in moved.rows("control_totals")}
         assert {status: row["verdict"] for status, row in found.items()} == {
             "APPROVED": "not settled",
@@ -513,7 +526,7 @@ class TestCellsThatMoved:
         (proof,) = moved.rows("proof_coverage")
         assert (proof["proven_by_totals"], proof["not_proven"], proof["not_settled"]) == (D("5"), D("10"), D("10"))
 
-    def test_are_a_difference_in_totals_that_were_read_later(self, moved: Books) -> None:
+    def test_are_a_difference_in_totals_that_were_read_later(self, moved: WarehouseBuilder) -> None:
         with moved.warehouse.session() as session:
             session.query("UPDATE refersion_data.conversion_totals SET read_at = read_at + INTERVAL '1 second'")
         verdicts = {row["status"]: row["verdict"] for row in moved.rows("control_totals")}

@@ -13,7 +13,7 @@ from refersion_dagster.refersion import ReadReport
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.location import NOW, account_of
-from refersion_dagster_tests.summaries.hand_made import Books
+from refersion_dagster_tests.summaries.builders import WarehouseBuilder
 
 ACCOUNT = SandboxSettings(affiliates=8, orders=80, days=70, now=NOW)
 Way = tuple[Literal["left_out", "counted"], Literal["left_out", "counted"]]
@@ -56,7 +56,7 @@ class Proof:
 
     def __init__(self, sandbox: SandboxServer, database: Path) -> None:
         self.sandbox = sandbox
-        self.books = Books(database)
+        self.books = WarehouseBuilder(database)
         self.warehouse = self.books.warehouse
 
     def when(self, way: tuple[str, str]) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class TestWhileTheAccountGoesOn:
     def test_a_first_load_that_begins_within_a_month_is_compared_from_there(
         self, sandbox: SandboxServer, tmp_path: Path
     ) -> None:
-        books = Books(tmp_path / "warehouse.duckdb")
+        books = WarehouseBuilder(tmp_path / "warehouse.duckdb")
         refersion = account_of(sandbox, start_date="2025-06-10T08:00:00Z")
         for _ in range(2):
             load(refersion, books.warehouse, "conversions", "conversion_totals")

@@ -10,7 +10,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, order, totals
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    WarehouseBuilder,
+    order,
+    totals,
+)
 from refersion_dagster_tests.summaries.test_control_totals import ALL, ALL_TESTS, OWN_TESTS, READINGS, differences
 
 FEBRUARY, MARCH = datetime(2025, 2, 1, tzinfo=UTC), datetime(2025, 3, 1, tzinfo=UTC)
@@ -68,7 +73,7 @@ def sums(rows: list[Made], reading: str) -> Mapping[Cell, Sums]:
 @given(st.lists(CONVERSIONS, max_size=10), st.sampled_from(READINGS), st.sampled_from(["0", "0.0001", "-5"]))
 @example([Made(MARCH, "APPROVED", "UNPAID", "USD", False, False, Decimal(1), Decimal(1))], ALL, "0.0001")
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_figures_are_those_of_the_rows(books: Books, rows: list[Made], reading: str, off: str) -> None:
+def test_figures_are_those_of_the_rows(books: WarehouseBuilder, rows: list[Made], reading: str, off: str) -> None:
     """Loaded sums are those of the reading that is named, and the difference is what Refersion is off by."""
     with books.warehouse.session() as session:
         session.query("DELETE FROM refersion_data.conversions")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster_tests.summaries.hand_made import (
+from refersion_dagster_tests.summaries.builders import (
     READ_AT,
-    Books,
     D,
     Row,
+    WarehouseBuilder,
     affiliate,
     cancellation,
     credit,
@@ -24,7 +24,7 @@ HASH, PAYPAL_HASH = "a" * 64, "b" * 64
 SECOND = timedelta(seconds=1)
 
 
-def findings(books: Books, kind: str) -> list[dict[str, Any]]:
+def findings(books: WarehouseBuilder, kind: str) -> list[dict[str, Any]]:
     found = books.rows("conversion_exceptions")
     assert {row["kind"] for row in found} <= {kind}
     return found
@@ -35,7 +35,7 @@ def stakes(row: dict[str, Any]) -> tuple[Decimal, Decimal]:
 
 
 class TestSelfReferral:
-    def test_is_seen_by_the_hash(self, books: Books) -> None:
+    def test_is_seen_by_the_hash(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1, email_hash=HASH, paypal_email_hash=PAYPAL_HASH))
         customers = (HASH, PAYPAL_HASH, "c" * 64, None)
         books.conversions(*(order(n, "10", "1", customer__email=customer) for n, customer in enumerate(customers, 1)))
@@ -44,18 +44,18 @@ class TestSelfReferral:
             "2": "The customer's e-mail is the affiliate's own PayPal e-mail.",
         }
 
-    def test_names_both_e_mails_where_they_are_one(self, books: Books) -> None:
+    def test_names_both_e_mails_where_they_are_one(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1, email_hash=HASH, paypal_email_hash=HASH))
         (row,) = findings(books.conversions(order(1, "10", "1", "PENDING", customer__email=HASH)), "self-referral")
         assert row["evidence"].endswith("own e-mail and PayPal e-mail.")
         assert (row["exception_id"], row["conversion_id"], row["order_id"]) == ("self-referral:1", "1", "order-1")
         assert (row["affiliate_name"], row["currency"], stakes(row)) == ("Affiliate 1", "USD", (D("1"), D("1")))
 
-    def test_is_none_when_another_affiliate_is_the_customer(self, books: Books) -> None:
+    def test_is_none_when_another_affiliate_is_the_customer(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1), affiliate(2, email_hash=HASH))
         assert findings(books.conversions(order(1, "10", "1", customer__email=HASH)), "") == []
 
-    def test_is_seen_where_e_mails_are_kept_as_they_are(self, books: Books) -> None:
+    def test_is_seen_where_e_mails_are_kept_as_they_are(self, books: WarehouseBuilder) -> None:
         """With REFERSION_PII=keep; the affiliates' hashes are there all the same."""
         same = [
             ("ann1@example.com", " Ann1@Example.COM "),
@@ -76,7 +76,7 @@ class TestSelfReferral:
         found = {row["conversion_id"] for row in findings(books, "self-referral")}
         assert found == {"10", "11", "12", "13", "20", "21", "22", "23"}
 
-    def test_is_seen_by_the_e_mail_on_the_row_of_an_affiliate_who_is_not_listed(self, books: Books) -> None:
+    def test_is_seen_by_the_e_mail_on_the_row_of_an_affiliate_who_is_not_listed(self, books: WarehouseBuilder) -> None:
         books.conversions(
             order(
                 1, "10", "1", customer__email="Bo@example.com", affiliate__email="bo@example.com", affiliate__name="Bo"
@@ -85,7 +85,7 @@ class TestSelfReferral:
         (row,) = findings(books, "self-referral")
         assert (row["affiliate_id"], row["affiliate_name"]) == ("1", "Bo")
 
-    def test_is_none_without_commission_to_lose(self, books: Books) -> None:
+    def test_is_none_without_commission_to_lose(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1, email_hash=HASH))
         books.conversions(
             order(1, "10", "1", "DENIED", customer__email=HASH),
@@ -97,7 +97,7 @@ class TestSelfReferral:
         )
         assert findings(books, "") == []
 
-    def test_is_none_once_the_order_was_cancelled(self, books: Books) -> None:
+    def test_is_none_once_the_order_was_cancelled(self, books: WarehouseBuilder) -> None:
         """A cancellation that was denied takes nothing back."""
         books.add("affiliates", affiliate(1, email_hash=HASH))
         books.conversions(
@@ -108,14 +108,14 @@ class TestSelfReferral:
         )
         assert [row["conversion_id"] for row in findings(books, "self-referral")] == ["3"]
 
-    def test_has_nothing_unpaid_once_it_was_paid(self, books: Books) -> None:
+    def test_has_nothing_unpaid_once_it_was_paid(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1, email_hash=HASH))
         (row,) = findings(books.conversions(paid(1, "10", "1", customer__email=HASH)), "self-referral")
         assert stakes(row) == (D("1"), D("0"))
 
 
 class TestOrderCreditedTwice:
-    def test_is_each_conversion_of_an_order_after_the_first(self, books: Books) -> None:
+    def test_is_each_conversion_of_an_order_after_the_first(self, books: WarehouseBuilder) -> None:
         books.conversions(
             order(1, "100", "10", order_id="A"),
             order(2, "100", "15", "PENDING", order_id="A", affiliate_id="2"),
@@ -129,13 +129,13 @@ class TestOrderCreditedTwice:
         assert (third["conversion_id"], third["currency"], stakes(third)) == ("3", "EUR", (D("5"), D("5")))
         assert "of the same affiliate on" in third["evidence"]
 
-    def test_tells_the_first_of_one_second_by_its_id(self, books: Books) -> None:
+    def test_tells_the_first_of_one_second_by_its_id(self, books: WarehouseBuilder) -> None:
         books.conversions(
             order(2, "10", "2", order_id="A", created=day(5)), order(1, "10", "1", order_id="A", created=day(5))
         )
         assert [row["conversion_id"] for row in findings(books, "order credited twice")] == ["2"]
 
-    def test_is_none_where_no_second_conversion_counts(self, books: Books) -> None:
+    def test_is_none_where_no_second_conversion_counts(self, books: WarehouseBuilder) -> None:
         books.conversions(*(order(n, "10", "1", order_id=f"{n}") for n in range(1, 8)))
         books.conversions(
             order(11, "10", "1", order_id="1", is_recurring=True),  # a renewal repeats the order's id
@@ -150,12 +150,12 @@ class TestOrderCreditedTwice:
         )
         assert findings(books, "") == []
 
-    def test_is_none_among_orders_without_an_id(self, books: Books) -> None:
+    def test_is_none_among_orders_without_an_id(self, books: WarehouseBuilder) -> None:
         assert findings(books.conversions(*(order(n, "10", "1", order_id=None) for n in (1, 2, 3))), "") == []
 
 
 class TestQuickClick:
-    def test_is_less_than_a_minute_before_the_order(self, books: Books) -> None:
+    def test_is_less_than_a_minute_before_the_order(self, books: WarehouseBuilder) -> None:
         books.conversions(
             *(
                 order(n, "10", "1", click__created=day(n) - before * SECOND)
@@ -171,7 +171,7 @@ class TestQuickClick:
 
 
 class TestNoCommission:
-    def test_has_at_stake_what_the_offer_would_give(self, books: Books) -> None:
+    def test_has_at_stake_what_the_offer_would_give(self, books: WarehouseBuilder) -> None:
         books.conversions(
             order(1, "99.99", "0", offer__type="PERCENT_OF_SALE", offer__amount=D("12.5")),
             order(2, "99.99", "0", offer__type="FLAT_RATE", offer__amount=D("5")),
@@ -185,7 +185,7 @@ class TestNoCommission:
         assert flat["evidence"] == f"{said}; the offer gives 5.00 an order."
         assert unknown["evidence"] == f"{said}."
 
-    def test_is_about_approved_orders_alone(self, books: Books) -> None:
+    def test_is_about_approved_orders_alone(self, books: WarehouseBuilder) -> None:
         books.conversions(
             order(1, "10", "0", "PENDING"),
             order(2, "10", "0", "DENIED"),
@@ -205,7 +205,7 @@ def burst(count: int, *, first: int = 1, apart: timedelta = timedelta(hours=1), 
 
 
 class TestBurst:
-    def test_takes_five_orders_within_24_hours(self, books: Books) -> None:
+    def test_takes_five_orders_within_24_hours(self, books: WarehouseBuilder) -> None:
         """Of five orders the last is four steps after the first."""
         books.conversions(
             *burst(4, first=100, customer__email="four"),
@@ -219,7 +219,7 @@ class TestBurst:
         assert found == {("five", 5), ("nine", 9), ("just", 5), ("at once", 5)}
 
     def test_tells_how_many_when_and_what_is_at_stake(self, database: Path) -> None:
-        books = Books(database, report_timezone="Europe/Berlin")
+        books = WarehouseBuilder(database, report_timezone="Europe/Berlin")
         books.conversions(*burst(5), paid(6, "10", "1", created=day(10, hour=5), customer__email="c" * 64))
         (row,) = findings(books, "customer burst")
         assert row["evidence"] == (
@@ -229,13 +229,13 @@ class TestBurst:
         assert (row["conversions"], row["traced_by"], stakes(row)) == (6, "c" * 64, (D("6"), D("5")))
         assert (row["first_at"], row["last_at"]) == (day(10, hour=0), day(10, hour=5))
 
-    def test_goes_on_as_long_as_it_is_dense_and_no_order_beside_it_counts(self, books: Books) -> None:
+    def test_goes_on_as_long_as_it_is_dense_and_no_order_beside_it_counts(self, books: WarehouseBuilder) -> None:
         """Nine orders 5 hours apart are one burst of 40 hours; one order long before and one long after are not in."""
         quiet = [order(n, "10", "1", customer__email="c" * 64, created=day(at)) for n, at in ((50, 1), (51, 20))]
         (row,) = findings(books.conversions(*burst(9, apart=timedelta(hours=5)), *quiet), "customer burst")
         assert (row["conversions"], row["last_at"] - row["first_at"]) == (9, timedelta(hours=40))
 
-    def test_of_one_customer_may_come_again(self, books: Books) -> None:
+    def test_of_one_customer_may_come_again(self, books: WarehouseBuilder) -> None:
         books.conversions(*burst(5), *burst(5, first=11, start=day(20)))
         found = findings(books, "customer burst")
         assert [(row["exception_id"], row["conversions"]) for row in found] == [
@@ -243,7 +243,7 @@ class TestBurst:
             ("customer burst:11", 5),
         ]
 
-    def test_is_a_row_for_each_affiliate_and_currency(self, books: Books) -> None:
+    def test_is_a_row_for_each_affiliate_and_currency(self, books: WarehouseBuilder) -> None:
         first, second, third, *rest = burst(6)
         books.conversions({**first, "affiliate_id": "2"}, {**second, "currency": "EUR"}, third, *rest)
         found = [
@@ -252,13 +252,13 @@ class TestBurst:
         ]
         assert sorted(found) == [("1", "EUR", 1, D("1")), ("1", "USD", 4, D("4")), ("2", "USD", 1, D("1"))]
 
-    def test_counts_an_order_once_and_no_renewals(self, books: Books) -> None:
+    def test_counts_an_order_once_and_no_renewals(self, books: WarehouseBuilder) -> None:
         twice = [{**row, "order_id": "same", "is_recurring": False} for row in burst(3)]
         renewals = burst(3, first=11, is_recurring=True)
         found = books.conversions(*burst(3, first=21), *twice, *renewals).rows("order_bursts")
         assert found == []  # three orders, one order three times, and three renewals
 
-    def test_of_nobody_in_particular_is_none(self, books: Books) -> None:
+    def test_of_nobody_in_particular_is_none(self, books: WarehouseBuilder) -> None:
         """A shop's server, or an e-mail that stands for none: credited to many affiliates, or without an end."""
         spread = [{**row, "affiliate_id": row["id"]} for row in burst(11, first=100, customer__email="spread")]
         fewer = [{**row, "affiliate_id": row["id"]} for row in burst(10, first=200, customer__email="fewer")]
@@ -267,16 +267,16 @@ class TestBurst:
         found = books.conversions(*spread, *fewer, *endless, *long).rows("order_bursts")
         assert {(row["traced_by"], row["orders"]) for row in found} == {("fewer", 10), ("long", 121)}
 
-    def test_of_an_ip_is_told_where_the_customers_differ(self, books: Books) -> None:
+    def test_of_an_ip_is_told_where_the_customers_differ(self, books: WarehouseBuilder) -> None:
         rows = [{**row, "customer__email": f"{n}" * 64} for n, row in enumerate(burst(5, customer__browser_ip="ip"))]
         (row,) = findings(books.conversions(*rows), "ip burst")
         assert (row["traced_by"], row["exception_id"]) == ("ip", "ip burst:1")
 
-    def test_of_an_ip_is_not_told_again_where_it_is_the_customers(self, books: Books) -> None:
+    def test_of_an_ip_is_not_told_again_where_it_is_the_customers(self, books: WarehouseBuilder) -> None:
         books.conversions(*burst(5, customer__browser_ip="ip"))
         assert len(findings(books, "customer burst")) == 1
 
-    def test_leaves_cancelled_orders_out_of_what_is_at_stake(self, books: Books) -> None:
+    def test_leaves_cancelled_orders_out_of_what_is_at_stake(self, books: WarehouseBuilder) -> None:
         books.conversions(*burst(5), cancellation(9, 1, "-10", "-1", created=day(12)))
         (row,) = findings(books, "customer burst")
         assert (row["conversions"], stakes(row)) == (5, (D("4"), D("4")))
@@ -295,7 +295,7 @@ def uses(weeks_ago: int, count: int, coupon: str = "SAVE", **more: Any) -> list[
 
 
 class TestLeakedCoupon:
-    def test_is_used_five_times_as_often_as_before(self, books: Books) -> None:
+    def test_is_used_five_times_as_often_as_before(self, books: WarehouseBuilder) -> None:
         # 2 + 1 + 4 + 1 orders in the four weeks before are 2 a week.
         books.conversions(*uses(0, 10), *uses(1, 2), *uses(2, 1), *uses(3, 4), *uses(4, 1, coupon="save "))
         (row,) = findings(books, "leaked coupon")
@@ -312,7 +312,7 @@ class TestLeakedCoupon:
             D("2"),
         )
 
-    def test_is_none_below_that(self, books: Books) -> None:
+    def test_is_none_below_that(self, books: WarehouseBuilder) -> None:
         cases: list[list[Row]] = [
             [*uses(0, 9), *uses(4, 1)],  # too few to tell
             [*uses(0, 10), *uses(1, 9), *uses(4, 1)],  # 10 against 2.5 a week
@@ -327,13 +327,13 @@ class TestLeakedCoupon:
             books.conversions(*({**row, "id": f"{number}-{row['id']}", "coupon_code": f"{number}"} for row in rows))
         assert books.rows("coupon_leaks") == []
 
-    def test_is_held_against_twelve_weeks_at_most(self, books: Books) -> None:
+    def test_is_held_against_twelve_weeks_at_most(self, books: WarehouseBuilder) -> None:
         """What was long ago is no baseline: 60 orders 13 weeks ago do not hide ten of today."""
         books.conversions(*uses(0, 10), *uses(12, 12), *uses(13, 60))
         (leak,) = books.rows("coupon_leaks")
         assert (leak["orders_before"], leak["weeks_before"], leak["baseline"]) == (12, 12, D("1"))
 
-    def test_is_a_row_for_each_currency_and_not_for_each_order_credited_twice(self, books: Books) -> None:
+    def test_is_a_row_for_each_currency_and_not_for_each_order_credited_twice(self, books: WarehouseBuilder) -> None:
         euros = uses(0, 4, currency="EUR")
         dollars = [{**row, "id": f"9{row['id']}", "order_id": f"d{row['id']}"} for row in uses(0, 6)]
         again = {**dollars[0], "id": "again", "is_recurring": None}
@@ -344,7 +344,7 @@ class TestLeakedCoupon:
             ("USD", 10, 7),
         ]
 
-    def test_of_two_affiliates_with_one_coupon_are_told_apart(self, books: Books) -> None:
+    def test_of_two_affiliates_with_one_coupon_are_told_apart(self, books: WarehouseBuilder) -> None:
         theirs = [{**row, "id": f"9{row['id']}", "affiliate_id": "2"} for row in uses(0, 6)]
         assert books.conversions(*uses(0, 6), *theirs, *uses(4, 1)).rows("coupon_leaks") == []
 
@@ -370,17 +370,17 @@ class TestCancellations:
         ],
     )
     def test_are_more_than_three_times_the_programmes_rate(
-        self, books: Books, orders: int, cancelled: int, found: int
+        self, books: WarehouseBuilder, orders: int, cancelled: int, found: int
     ) -> None:
         books.conversions(*with_cancellations("1", orders, cancelled, 1000), *with_cancellations("2", 100, 1, 2000))
         assert len(findings(books, "cancellations")) == found
 
-    def test_are_not_exactly_three_times_the_rate(self, books: Books) -> None:
+    def test_are_not_exactly_three_times_the_rate(self, books: WarehouseBuilder) -> None:
         # 5 of 20 are 25 %; 5 + 5 of 20 + 100 are 8.3 %, three times that is 25 %.
         books.conversions(*with_cancellations("1", 20, 5, 1000), *with_cancellations("2", 100, 5, 2000))
         assert findings(books, "") == []
 
-    def test_tell_both_rates_and_what_is_not_cancelled_yet(self, books: Books) -> None:
+    def test_tell_both_rates_and_what_is_not_cancelled_yet(self, books: WarehouseBuilder) -> None:
         euros = {**order(1999, "10", "3", "PENDING", currency="EUR", created=day(2)), "affiliate_id": "1"}
         books.conversions(
             *with_cancellations("1", 20, 6, 1000),
@@ -398,13 +398,13 @@ class TestCancellations:
         assert (in_dollars["conversions"], stakes(in_dollars)) == (21, (D("15"), D("14")))
         assert (in_euros["conversions"], stakes(in_euros)) == (1, (D("3"), D("3")))
 
-    def test_of_more_than_a_year_ago_are_forgotten(self, books: Books) -> None:
+    def test_of_more_than_a_year_ago_are_forgotten(self, books: WarehouseBuilder) -> None:
         old = READ_AT - timedelta(days=365)
         books.conversions(*with_cancellations("1", 20, 6, 1000, created=old), *with_cancellations("2", 100, 1, 2000))
         assert findings(books, "") == []
 
 
-def test_findings_that_can_still_be_stopped_come_first(books: Books) -> None:
+def test_findings_that_can_still_be_stopped_come_first(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1, email_hash=HASH))
     books.conversions(
         paid(20, "10", "1", customer__email=HASH),
@@ -416,5 +416,5 @@ def test_findings_that_can_still_be_stopped_come_first(books: Books) -> None:
     assert [number for (number,) in found] == ["9", "5", "20"]
 
 
-def test_an_empty_account_has_none(books: Books) -> None:
+def test_an_empty_account_has_none(books: WarehouseBuilder) -> None:
     assert books.rows("conversion_exceptions") == []

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster_tests.summaries.hand_made import (
+from refersion_dagster_tests.summaries.builders import (
     READ_AT,
-    Books,
     D,
+    WarehouseBuilder,
     affiliate,
     cancellation,
     credit,
@@ -52,10 +52,10 @@ class TestKind:
             (order(1, "0", "0"), "empty"),
         ],
     )
-    def test_follows_the_definitions(self, books: Books, row: dict[str, Any], kind: str) -> None:
+    def test_follows_the_definitions(self, books: WarehouseBuilder, row: dict[str, Any], kind: str) -> None:
         assert books.conversions(row).row("conversions")["kind"] == kind
 
-    def test_a_sale_credited_by_hand_is_marked(self, books: Books) -> None:
+    def test_a_sale_credited_by_hand_is_marked(self, books: WarehouseBuilder) -> None:
         rows = books.conversions(
             order(1, "10", "1", type="MANUAL_CREDIT_BY_CLIENT"), order(2, "10", "1"), credit(3, "5")
         ).rows("conversions")
@@ -63,7 +63,9 @@ class TestKind:
 
 
 class TestPurchase:
-    def test_is_one_however_many_affiliates_are_credited_and_each_renewal_is_another(self, books: Books) -> None:
+    def test_is_one_however_many_affiliates_are_credited_and_each_renewal_is_another(
+        self, books: WarehouseBuilder
+    ) -> None:
         one = {"order_id": "A"}
         renewal = {**one, "is_recurring": True}
         rows = books.conversions(
@@ -99,7 +101,7 @@ class TestPurchase:
             "12": ("order-99", True, True),
         }
 
-    def test_is_counted_by_the_order_that_stands(self, books: Books) -> None:
+    def test_is_counted_by_the_order_that_stands(self, books: WarehouseBuilder) -> None:
         """One of two credits was cancelled: the purchase is still there."""
         rows = books.conversions(
             order(1, "100", "10", order_id="A"),
@@ -110,7 +112,7 @@ class TestPurchase:
 
 
 class TestNet:
-    def test_is_what_several_and_partial_cancellations_leave(self, books: Books) -> None:
+    def test_is_what_several_and_partial_cancellations_leave(self, books: WarehouseBuilder) -> None:
         rows = books.conversions(
             order(1, "100", "10", created=day(1)),
             order(2, "100", "10", created=day(1)),
@@ -160,12 +162,12 @@ class TestState:
             (order(1, "10", "1", None), "unknown"),  # pyright: ignore[reportArgumentType]
         ],
     )
-    def test_follows_the_definitions(self, books: Books, row: dict[str, Any], state: str) -> None:
+    def test_follows_the_definitions(self, books: WarehouseBuilder, row: dict[str, Any], state: str) -> None:
         assert books.conversions(row).row("conversions")["state"] == state
 
 
 class TestWhichRowsCount:
-    def test_neither_tests_nor_rows_that_vanished(self, books: Books) -> None:
+    def test_neither_tests_nor_rows_that_vanished(self, books: WarehouseBuilder) -> None:
         books.conversions(
             order(1, "10", "1"),
             order(2, "10", "1", is_test_conversion=True),
@@ -195,7 +197,7 @@ class TestReportingTimeZone:
     def test_decides_day_and_month(
         self, database: Path, zone: str, created: str, booked_day: date, booked_month: date
     ) -> None:
-        books = Books(database, report_timezone=zone)
+        books = WarehouseBuilder(database, report_timezone=zone)
         row = books.conversions(order(1, "10", "1", created=datetime.fromisoformat(created))).row("conversions")
         assert (row["booked_day"], row["booked_month"]) == (booked_day, booked_month)
         assert books.row("data_as_of", "timezone")["timezone"] == zone
@@ -207,7 +209,7 @@ def known(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 class TestWhenItBecameDue:
-    def test_is_when_a_reading_first_saw_the_approval(self, books: Books) -> None:
+    def test_is_when_a_reading_first_saw_the_approval(self, books: WarehouseBuilder) -> None:
         books.add(
             "conversion_history",
             history(1, day(1), "new", "PENDING"),
@@ -217,18 +219,20 @@ class TestWhenItBecameDue:
         row = books.conversions(order(1, "10", "2", updated=day(12))).row("conversions")
         assert (row["approved_at"], row["approved_by"]) == (day(10), "history")
 
-    def test_is_not_known_where_the_approval_was_never_seen_but_was_by_the_last_change(self, books: Books) -> None:
+    def test_is_not_known_where_the_approval_was_never_seen_but_was_by_the_last_change(
+        self, books: WarehouseBuilder
+    ) -> None:
         books.add("conversion_history", history(1, day(20), "new", "APPROVED"))
         row = books.conversions(order(1, "10", "1", updated=day(15))).row("conversions")
         assert known(row) == (None, "updated", day(1), day(15))
         assert row["aged_since"] == day(15)
 
-    def test_lies_between_creation_and_reading_where_nothing_else_is_known(self, books: Books) -> None:
+    def test_lies_between_creation_and_reading_where_nothing_else_is_known(self, books: WarehouseBuilder) -> None:
         row = books.conversions(order(1, "10", "1")).row("conversions")
         assert known(row) == (None, "reading", day(1), READ_AT)
         assert row["aged_since"] == day(1)
 
-    def test_is_when_refersion_says_it_changed_between_the_two_readings(self, books: Books) -> None:
+    def test_is_when_refersion_says_it_changed_between_the_two_readings(self, books: WarehouseBuilder) -> None:
         books.add(
             "conversion_history",
             history(1, day(1), "new", "PENDING", updated=day(1)),
@@ -246,7 +250,7 @@ class TestWhenItBecameDue:
         ("updated_then", "known_by", "approved"), [(day(15), "updated", day(15)), (None, "reading", day(20))]
     )
     def test_stays_as_it_was_known_when_a_row_seen_approved_is_paid_later(
-        self, books: Books, updated_then: datetime | None, known_by: str, approved: datetime
+        self, books: WarehouseBuilder, updated_then: datetime | None, known_by: str, approved: datetime
     ) -> None:
         # Paying moved `updated` to the 30th, but the row was approved when it was first seen on the 20th.
         books.add(
@@ -257,7 +261,7 @@ class TestWhenItBecameDue:
         row = books.conversions(paid(1, "10", "1", updated=day(30))).row("conversions")
         assert (*known(row), row["paid_at"]) == (None, known_by, day(1), approved, day(30))
 
-    def test_is_the_last_time_of_a_row_that_was_approved_twice(self, books: Books) -> None:
+    def test_is_the_last_time_of_a_row_that_was_approved_twice(self, books: WarehouseBuilder) -> None:
         books.add(
             "conversion_history",
             history(1, day(1), "new", "APPROVED"),
@@ -267,7 +271,7 @@ class TestWhenItBecameDue:
         row = books.conversions(order(1, "10", "1", updated=day(20))).row("conversions")
         assert (row["approved_at"], row["approved_by"], row["unapproved_at"]) == (day(20), "history", None)
 
-    def test_is_seen_too_where_the_status_was_not_known_before(self, books: Books) -> None:
+    def test_is_seen_too_where_the_status_was_not_known_before(self, books: WarehouseBuilder) -> None:
         books.add(
             "conversion_history",
             history(1, day(1), "new", None),  # pyright: ignore[reportArgumentType]
@@ -276,16 +280,16 @@ class TestWhenItBecameDue:
         row = books.conversions(order(1, "10", "1")).row("conversions")
         assert (row["approved_at"], row["approved_by"]) == (day(10), "history")
 
-    def test_is_never_after_the_payment(self, books: Books) -> None:
+    def test_is_never_after_the_payment(self, books: WarehouseBuilder) -> None:
         row = books.conversions(paid(1, "10", "1", updated=day(31))).row("conversions")
         assert (*known(row), row["paid_at"]) == (None, "payment", day(1), day(30), day(30))
 
     @pytest.mark.parametrize("status", ["PENDING", "DENIED", "UNQUALIFIED"])
-    def test_is_never_for_rows_that_were_not_approved(self, books: Books, status: str) -> None:
+    def test_is_never_for_rows_that_were_not_approved(self, books: WarehouseBuilder, status: str) -> None:
         row = books.conversions(order(1, "10", "1", status, updated=day(5))).row("conversions")
         assert (row["approved_at"], row["approved_by"], row["unapproved_at"]) == (None, None, None)
 
-    def test_ends_when_an_approval_is_taken_back(self, books: Books) -> None:
+    def test_ends_when_an_approval_is_taken_back(self, books: WarehouseBuilder) -> None:
         books.add(
             "conversion_history",
             history(1, day(1), "new", "PENDING"),
@@ -297,7 +301,7 @@ class TestWhenItBecameDue:
 
 
 class TestWhenItWasPaid:
-    def test_is_the_payments_own_date(self, books: Books) -> None:
+    def test_is_the_payments_own_date(self, books: WarehouseBuilder) -> None:
         books.add("payments", payment(900, "1", 1, created=day(28)))
         rows = books.conversions(
             paid(1, "10", "1"),
@@ -314,7 +318,7 @@ class TestWhenItWasPaid:
             (None, None, None, None),
         ]
 
-    def test_is_when_it_was_seen_to_be_paid_where_no_payment_says(self, books: Books) -> None:
+    def test_is_when_it_was_seen_to_be_paid_where_no_payment_says(self, books: WarehouseBuilder) -> None:
         books.add(
             "conversion_history",
             history(1, day(1), "new", "APPROVED"),
@@ -326,13 +330,13 @@ class TestWhenItWasPaid:
         )
         assert row["paid_at"] == day(20)
 
-    def test_is_kept_by_a_row_that_was_denied_afterwards(self, books: Books) -> None:
+    def test_is_kept_by_a_row_that_was_denied_afterwards(self, books: WarehouseBuilder) -> None:
         row = books.conversions(paid(1, "10", "1", status="DENIED")).row("conversions")
         assert (row["state"], row["paid_at"], row["payment_id"]) == ("denied", day(30), "900")
 
 
 class TestOriginalOfACancellation:
-    def test_is_the_conversion_of_the_same_order_and_affiliate(self, books: Books) -> None:
+    def test_is_the_conversion_of_the_same_order_and_affiliate(self, books: WarehouseBuilder) -> None:
         books.conversions(
             order(1, "10", "1", order_id="A"),
             order(2, "10", "1", order_id="A", affiliate_id="2"),
@@ -344,7 +348,7 @@ class TestOriginalOfACancellation:
         found = {row["conversion_id"]: row["original_id"] for row in books.rows("conversions")}
         assert found == {"1": None, "2": None, "3": None, "4": "2", "5": "1", "6": None}
 
-    def test_of_renewals_it_is_the_latest_before_it_with_the_same_amount(self, books: Books) -> None:
+    def test_of_renewals_it_is_the_latest_before_it_with_the_same_amount(self, books: WarehouseBuilder) -> None:
         books.conversions(
             order(1, "10", "1", order_id="A"),
             order(2, "10", "1", order_id="A"),
@@ -355,7 +359,7 @@ class TestOriginalOfACancellation:
         found = {row["conversion_id"]: row["original_id"] for row in books.rows("conversions")}
         assert found["4"] == "2"
 
-    def test_is_one_that_counts_rather_than_one_that_was_denied(self, books: Books) -> None:
+    def test_is_one_that_counts_rather_than_one_that_was_denied(self, books: WarehouseBuilder) -> None:
         """Refersion leaves the second attribution of an order unqualified; it is the other one that is taken back."""
         books.conversions(
             order(1, "10", "1", order_id="A"),
@@ -365,7 +369,7 @@ class TestOriginalOfACancellation:
         )
         assert [row["original_id"] for row in books.rows("conversions")] == [None, None, None, "1"]
 
-    def test_is_not_looked_for_where_an_order_id_stands_for_none(self, books: Books) -> None:
+    def test_is_not_looked_for_where_an_order_id_stands_for_none(self, books: WarehouseBuilder) -> None:
         """An id that all orders share: each of them with each cancellation would be pairs without end."""
         with books.warehouse.session() as session:
             columns = "id, order_id, type, status, total, commission_total, currency, created, read_at"
@@ -384,7 +388,7 @@ class TestOriginalOfACancellation:
 class TestEmptyTexts:
     """As some accounts send them where others send nothing; no two of them are the same person."""
 
-    def test_are_no_e_mail_of_an_affiliate(self, books: Books) -> None:
+    def test_are_no_e_mail_of_an_affiliate(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1, email="", status="", country=" "), affiliate(2, name="", first_name="Bo"))
         books.add("affiliate_get", {"id": "1", "email": "one@example.com", "status": "ACTIVE", "company_name": ""})
         first, second = books.rows("affiliates")
@@ -396,7 +400,7 @@ class TestEmptyTexts:
         )
         assert second["name"] == "Bo"
 
-    def test_lead_to_no_affiliate(self, books: Books) -> None:
+    def test_lead_to_no_affiliate(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1, email=""))
         books.add("payments", payment(900, "1", 1, affiliate__id=None, affiliate__email=" "))
         books.conversions(order(1, "10", "1", affiliate_id=None, affiliate__email="", affiliate__name=" "))
@@ -404,7 +408,7 @@ class TestEmptyTexts:
         assert (row["affiliate_id"], row["affiliate_name"], row["affiliate_email"]) == ("(unknown)", None, None)
         assert books.row("payments")["affiliate_id"] == "(unknown)"
 
-    def test_are_no_customer(self, books: Books) -> None:
+    def test_are_no_customer(self, books: WarehouseBuilder) -> None:
         row = books.conversions(order(1, "10", "1", customer__email="", customer__browser_ip=" ", click__ip="ip")).row(
             "conversions"
         )
@@ -412,7 +416,7 @@ class TestEmptyTexts:
 
 
 class TestAffiliates:
-    def test_both_ids_are_bridged_whatever_the_list_calls_them(self, books: Books) -> None:
+    def test_both_ids_are_bridged_whatever_the_list_calls_them(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1), affiliate(2, rfsn_parameter=None), affiliate(3, rfsn_parameter=None))
         books.add("affiliate_get", {"id": "2", "affiliate_code": "code2", "company_name": "Two Ltd"})
         books.add(
@@ -433,11 +437,11 @@ class TestAffiliates:
         assert [row["name"] for row in rows] == ["Affiliate 1", "Affiliate 2", "Affiliate 3", "Bo"]
         assert rows[1]["email"] == "two@example.com"
 
-    def test_a_paypal_email_is_unknown_where_the_account_shows_none(self, books: Books) -> None:
+    def test_a_paypal_email_is_unknown_where_the_account_shows_none(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1, paypal_email=None), affiliate(2, paypal_email=""))
         assert [row["has_paypal_email"] for row in books.rows("affiliates")] == [None, None]
 
-    def test_a_paypal_email_is_missing_where_others_have_one(self, books: Books) -> None:
+    def test_a_paypal_email_is_missing_where_others_have_one(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1, paypal_email=None), affiliate(2, paypal_email=""), affiliate(3))
         books.add("affiliate_list", {"id": "code9"})
         found = [row["has_paypal_email"] for row in books.rows("affiliates")]
@@ -445,7 +449,7 @@ class TestAffiliates:
 
 
 class TestConversionsAffiliate:
-    def test_is_found_by_e_mail_where_the_row_has_no_id(self, books: Books) -> None:
+    def test_is_found_by_e_mail_where_the_row_has_no_id(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(7, email="Ann@Example.com"))
         rows = books.conversions(
             order(1, "10", "1", affiliate_id=None, affiliate__email=" ann@example.COM"),
@@ -457,7 +461,7 @@ class TestConversionsAffiliate:
 
 
 class TestPayments:
-    def test_go_to_the_affiliate_they_name_or_whose_rows_they_paid(self, books: Books) -> None:
+    def test_go_to_the_affiliate_they_name_or_whose_rows_they_paid(self, books: WarehouseBuilder) -> None:
         books.conversions(paid(1, "10", "1", affiliate_id="5", payment_id="901"))
         books.add(
             "payments",
@@ -486,7 +490,7 @@ class TestCurrencies:
     def test_have_the_terms_of_the_settings(
         self, database: Path, settings: dict[str, str], expected: dict[str, tuple[str, str]]
     ) -> None:
-        books = Books(database, **settings)
+        books = WarehouseBuilder(database, **settings)
         books.conversions(order(1, "10", "1"), order(2, "10", "1"), order(3, "10", "1", currency="EUR"))
         found = {row["currency"]: (row["minimum_payout"], row["subscription"]) for row in books.rows("currencies")}
         assert found == {currency: (D(one), D(other)) for currency, (one, other) in expected.items()}
@@ -505,7 +509,7 @@ class TestCurrencies:
         ],
     )
     def test_the_accounts_own_comes_first_and_the_others_by_name(
-        self, books: Books, named: list[tuple[str, bool]], expected: list[str]
+        self, books: WarehouseBuilder, named: list[tuple[str, bool]], expected: list[str]
     ) -> None:
         books.conversions(
             *(order(number, "10", "1") for number in (1, 2, 3)),
@@ -521,10 +525,10 @@ class TestCurrencies:
 
 
 class TestDataAsOf:
-    def test_is_the_latest_reading(self, books: Books) -> None:
+    def test_is_the_latest_reading(self, books: WarehouseBuilder) -> None:
         books.conversions(order(1, "10", "1", vanished_at=day(2, month=4)))
         row = books.row("data_as_of")
         assert (row["as_of"], row["today"]) == (day(2, month=4), date(2025, 4, 2))
 
-    def test_is_no_row_before_anything_was_read(self, books: Books) -> None:
+    def test_is_no_row_before_anything_was_read(self, books: WarehouseBuilder) -> None:
         assert books.rows("data_as_of") == []

@@ -4,13 +4,21 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from refersion_dagster_tests.summaries.hand_made import DAILY, READ_AT, Books, D, day, order, reading
+from refersion_dagster_tests.summaries.builders import (
+    DAILY,
+    READ_AT,
+    D,
+    WarehouseBuilder,
+    day,
+    order,
+    reading,
+)
 
 FEBRUARY, MARCH = date(2025, 2, 1), date(2025, 3, 1)
 
 
 @pytest.fixture
-def old(books: Books) -> Books:
+def old(books: WarehouseBuilder) -> WarehouseBuilder:
     """A conversion of January that is due and was last read on 10 February; younger ones are read daily."""
     for one in DAILY:
         whole = one["read_at"] <= day(10, 2)
@@ -19,25 +27,25 @@ def old(books: Books) -> Books:
     return books.watched(order(2, "100", "20", "PENDING", currency="JPY"))
 
 
-def closings(books: Books) -> dict[date, tuple[object, ...]]:
+def closings(books: WarehouseBuilder) -> dict[date, tuple[object, ...]]:
     names = ("closing_due", "closing_lowest", "closing_highest")
     return {row["month"]: tuple(row[name] for name in names) for row in books.rows("commission_roll_forward")}
 
 
-def test_what_was_not_read_since_has_bounds(old: Books) -> None:
+def test_what_was_not_read_since_has_bounds(old: WarehouseBuilder) -> None:
     assert closings(old)[FEBRUARY] == (None, D("0"), D("10"))
     assert closings(old)[MARCH] == (None, D("0"), D("10"))
 
 
 @pytest.mark.parametrize(("proven_by", "currency"), [("counts", "(all)"), ("totals", "JPY")])
-def test_what_is_unchanged_by_refersions_sums_is_known(old: Books, proven_by: str, currency: str) -> None:
+def test_what_is_unchanged_by_refersions_sums_is_known(old: WarehouseBuilder, proven_by: str, currency: str) -> None:
     month = {"read_from": datetime(2025, 1, 1, tzinfo=UTC), "read_to": datetime(2025, 2, 1, tzinfo=UTC)}
     old.add("conversion_readings", {**reading(READ_AT), **month, "proven_by": proven_by, "currency": currency})
     assert closings(old)[FEBRUARY] == (D("10"), D("10"), D("10"))
     assert closings(old)[MARCH] == (D("10"), D("10"), D("10"))
 
 
-def test_totals_of_another_currency_prove_nothing(old: Books) -> None:
+def test_totals_of_another_currency_prove_nothing(old: WarehouseBuilder) -> None:
     month = {"read_from": datetime(2025, 1, 1, tzinfo=UTC), "read_to": datetime(2025, 2, 1, tzinfo=UTC)}
     old.add("conversion_readings", {**reading(READ_AT), **month, "proven_by": "totals", "currency": "USD"})
     assert closings(old)[MARCH] == (None, D("0"), D("10"))

@@ -13,11 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster_tests.summaries.by_definition import FOUND_AS_IT_IS
-from refersion_dagster_tests.summaries.hand_made import (
+from refersion_dagster_tests.summaries.builders import (
     READ_AT,
-    Books,
     D,
+    WarehouseBuilder,
     cancellation,
     credit,
     day,
@@ -26,13 +25,19 @@ from refersion_dagster_tests.summaries.hand_made import (
     paid,
     reading,
 )
-from refersion_dagster_tests.summaries.lives import ZONES, Life, many_lives, month_of
+from refersion_dagster_tests.summaries.definitions import FOUND_AS_IT_IS
+from refersion_dagster_tests.summaries.strategies import (
+    ZONES,
+    Life,
+    many_lives,
+    month_of,
+)
 
 NAME = "due_periods"
 STRETCH = ("amount", "came_as", "due_from_latest", "left_as", "due_until_latest", "still_due")
 
 
-def stretches(books: Books) -> dict[str, list[tuple[Any, ...]]]:
+def stretches(books: WarehouseBuilder) -> dict[str, list[tuple[Any, ...]]]:
     """Those of each conversion, in the order of their steps."""
     found: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for row in books.rows(NAME):
@@ -48,7 +53,7 @@ def ended(amount: str, came_as: str, due_from: datetime, left_as: str, due_until
     return (D(amount), came_as, due_from, left_as, due_until, D("0"))
 
 
-def test_every_column_of_a_conversion_that_was_corrected_while_it_was_due(books: Books) -> None:
+def test_every_column_of_a_conversion_that_was_corrected_while_it_was_due(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(1, day(3, 1), "new", "PENDING", "10"),
@@ -96,7 +101,7 @@ def test_every_column_of_a_conversion_that_was_corrected_while_it_was_due(books:
     }
 
 
-def test_without_history_it_was_due_by_the_last_change_else_by_the_reading(books: Books) -> None:
+def test_without_history_it_was_due_by_the_last_change_else_by_the_reading(books: WarehouseBuilder) -> None:
     books.conversions(
         order(1, "10", "1"),
         order(2, "10", "2", updated=day(9)),
@@ -124,7 +129,7 @@ def test_without_history_it_was_due_by_the_last_change_else_by_the_reading(books
     ]
 
 
-def test_a_change_is_dated_by_refersion_only_where_that_lies_between_two_readings(books: Books) -> None:
+def test_a_change_is_dated_by_refersion_only_where_that_lies_between_two_readings(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         # The last change is said to be one that was read before.
@@ -137,7 +142,7 @@ def test_a_change_is_dated_by_refersion_only_where_that_lies_between_two_reading
     assert stretches(books) == {"1": [still("1", "approved", day(20, 2))], "2": [still("1", "approved", day(5, 2))]}
 
 
-def test_an_approval_is_taken_back_and_given_again(books: Books) -> None:
+def test_an_approval_is_taken_back_and_given_again(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(1, day(5, 1), "new", "APPROVED"),
@@ -158,7 +163,7 @@ def test_an_approval_is_taken_back_and_given_again(books: Books) -> None:
     }
 
 
-def test_a_payment_is_taken_back_and_made_again(books: Books) -> None:
+def test_a_payment_is_taken_back_and_made_again(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(1, day(5, 1), "new", "APPROVED"),
@@ -176,7 +181,7 @@ def test_a_payment_is_taken_back_and_made_again(books: Books) -> None:
     }
 
 
-def test_denied_after_it_was_paid_stays_paid(books: Books) -> None:
+def test_denied_after_it_was_paid_stays_paid(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(1, day(5, 1), "new", "APPROVED"),
@@ -187,7 +192,7 @@ def test_denied_after_it_was_paid_stays_paid(books: Books) -> None:
     assert stretches(books) == {"1": [ended("1", "approved", day(5, 1), "paid", day(20, 1))]}
 
 
-def test_paid_with_another_commission_was_corrected_at_that_moment(books: Books) -> None:
+def test_paid_with_another_commission_was_corrected_at_that_moment(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(1, day(5, 2), "new", "APPROVED", "15"),
@@ -202,7 +207,7 @@ def test_paid_with_another_commission_was_corrected_at_that_moment(books: Books)
     }
 
 
-def test_another_currency_is_a_reversal_in_the_one_and_an_approval_in_the_other(books: Books) -> None:
+def test_another_currency_is_a_reversal_in_the_one_and_an_approval_in_the_other(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(1, day(5, 2), "new", "APPROVED", "15", currency="EUR"),
@@ -216,7 +221,7 @@ def test_another_currency_is_a_reversal_in_the_one_and_an_approval_in_the_other(
     ]
 
 
-def test_a_change_that_no_reading_shows_is_seen_in_the_row_itself(books: Books) -> None:
+def test_a_change_that_no_reading_shows_is_seen_in_the_row_itself(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         *(history(number, day(5, 2), "new", "APPROVED", "10", payment_status=None) for number in (1, 2)),
@@ -233,7 +238,7 @@ def test_a_change_that_no_reading_shows_is_seen_in_the_row_itself(books: Books) 
     }
 
 
-def test_a_payment_before_the_approval_makes_a_stretch_without_length(books: Books) -> None:
+def test_a_payment_before_the_approval_makes_a_stretch_without_length(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         history(1, day(5, 2), "new", "PENDING"),
@@ -253,7 +258,7 @@ def test_a_payment_before_the_approval_makes_a_stretch_without_length(books: Boo
     ],
 )
 def test_months_are_those_of_the_reporting_time_zone(database: Path, zone: str, last_of_march: str) -> None:
-    books = Books(database, report_timezone=zone)
+    books = WarehouseBuilder(database, report_timezone=zone)
     last, first = datetime.fromisoformat(last_of_march), datetime.fromisoformat(last_of_march) + timedelta(seconds=1)
     made = {"created": day(1), "payment__created": first}
     books.conversions(paid(1, "10", "1", updated=last, **made), paid(2, "10", "1", updated=first, **made))
@@ -263,26 +268,26 @@ def test_months_are_those_of_the_reporting_time_zone(database: Path, zone: str, 
     assert [tuple(row.values()) for row in rows] == [(march, april), (None, april)]
 
 
-def test_what_became_due_last_comes_first(books: Books) -> None:
+def test_what_became_due_last_comes_first(books: WarehouseBuilder) -> None:
     rows = (order(1, "10", "1"), order(3, "10", "1"), order(2, "10", "1", created=day(3)))
     books.watched(*rows).build(NAME)
     assert [row["conversion_id"] for row in books.built(NAME, order="rowid")] == ["2", "3", "1"]
 
 
-def test_an_empty_account_owed_nothing_ever(books: Books) -> None:
+def test_an_empty_account_owed_nothing_ever(books: WarehouseBuilder) -> None:
     assert books.rows(NAME) == []
 
 
 @pytest.fixture(scope="module")
 def any_database(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     database = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any")))
-    with Books(database).warehouse.writing(print):
+    with WarehouseBuilder(database).warehouse.writing(print):
         yield database
 
 
 def lived(database: Path, zone: str, lives: Sequence[Life], readings: Sequence[Any]) -> list[dict[str, Any]]:
     """The stretches of these lives, of which readings showed those rows of history."""
-    books = Books(database, report_timezone=zone).empty().add("conversion_readings", reading(READ_AT))
+    books = WarehouseBuilder(database, report_timezone=zone).empty().add("conversion_readings", reading(READ_AT))
     books.add("conversion_history", *readings).conversions(*(life.row() for life in lives))
     return books.rows(NAME)
 

@@ -12,8 +12,24 @@ from refersion_dagster.report.statements.bounds import (
     not_known,
     rolled_bounds,
 )
-from refersion_dagster_tests.report.statements.stating import FEBRUARY, JANUARY, MARCH, READ, lines, stated
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, D, day, history, order, payment, reading
+from refersion_dagster_tests.report.statements.statement_helpers import (
+    FEBRUARY,
+    JANUARY,
+    MARCH,
+    READ,
+    lines,
+    stated,
+)
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    D,
+    WarehouseBuilder,
+    day,
+    history,
+    order,
+    payment,
+    reading,
+)
 
 MOVED = "when conversions moved from one affiliate to another is not known"
 # Daily but for what comes after the last of January, so that a move in between is seen on the second of February.
@@ -37,12 +53,12 @@ def of_january(affiliate_id: str | None = "1") -> dict[str, Any]:
     return seen(day(3, 1), affiliate_id, updated=day(2, 1, hour=18))
 
 
-def stretches(books: Books) -> list[tuple[Any, ...]]:
+def stretches(books: WarehouseBuilder) -> list[tuple[Any, ...]]:
     columns = ("affiliate_id", "amount", "came_as", "from_month", "left_as", "until_month")
     return [tuple(row.values()) for row in books.rows("due_periods", *columns, order="step")]
 
 
-def test_each_month_counts_it_for_the_affiliate_of_that_month(books: Books) -> None:
+def test_each_month_counts_it_for_the_affiliate_of_that_month(books: WarehouseBuilder) -> None:
     moved = seen(day(11, 2), "2", updated=day(10, 2, hour=15))
     books.add("conversion_history", of_january(), moved).conversions(mine(updated=day(10, 2, hour=15)))
     assert stated(books, JANUARY) == {("1", "USD"): lines("0", "10", "10", "0", "0", "0", "10")}
@@ -61,7 +77,7 @@ def test_each_month_counts_it_for_the_affiliate_of_that_month(books: Books) -> N
     assert {rolled[FEBRUARY][line] for line in ("newly_due", "manual_credits", "paid", "reversed")} == {D("0")}
 
 
-def test_a_commission_that_is_changed_with_the_move_is_a_correction_for_the_new_one(books: Books) -> None:
+def test_a_commission_that_is_changed_with_the_move_is_a_correction_for_the_new_one(books: WarehouseBuilder) -> None:
     moved = seen(day(11, 2), "2", updated=day(10, 2, hour=15), commission_total=D("12"))
     books.add("conversion_history", of_january(), moved).conversions(mine("12", updated=day(10, 2, hour=15)))
     assert stated(books, FEBRUARY) == {
@@ -70,7 +86,7 @@ def test_a_commission_that_is_changed_with_the_move_is_a_correction_for_the_new_
     }
 
 
-def test_what_was_paid_stays_with_whom_it_was_paid_to(books: Books) -> None:
+def test_what_was_paid_stays_with_whom_it_was_paid_to(books: WarehouseBuilder) -> None:
     settled = {"payment_status": "PAID", "payment_id": "900"}
     books.add("payments", payment(900, "10", 1, created=day(5, 2), affiliate__id="1"))
     books.add(
@@ -86,7 +102,7 @@ def test_what_was_paid_stays_with_whom_it_was_paid_to(books: Books) -> None:
 
 @pytest.mark.parametrize("updated", [None, day(1, 2, hour=3)], ids=["not told", "told"])
 def test_a_move_between_the_readings_about_a_months_end_is_known_where_refersion_says_when(
-    books: Books, updated: datetime | None
+    books: WarehouseBuilder, updated: datetime | None
 ) -> None:
     books.add("conversion_readings", *READINGS, *LATER)
     books.add("conversion_history", of_january(), seen(AFTER, "2", updated=updated, seen_before=BEFORE))
@@ -110,14 +126,14 @@ def test_a_move_between_the_readings_about_a_months_end_is_known_where_refersion
         assert rolled["USD"][1] == Bounds(D("0"), D("20"))
 
 
-def test_a_history_that_was_begun_before_affiliates_were_kept_shows_no_move(books: Books) -> None:
+def test_a_history_that_was_begun_before_affiliates_were_kept_shows_no_move(books: WarehouseBuilder) -> None:
     books.add("conversion_history", of_january(None), seen(day(11, 2), None, commission_total=D("12")))
     books.add("conversion_history", seen(day(1, 3), "2", commission_total=D("12"), payment_id=None))
     books.conversions(mine("12"))
     assert {row[0] for row in stretches(books)} == {"2"}
 
 
-def test_a_move_that_is_found_weeks_later_is_bounds_for_both(books: Books) -> None:
+def test_a_move_that_is_found_weeks_later_is_bounds_for_both(books: WarehouseBuilder) -> None:
     books.add("conversion_history", of_january(), seen(day(20, 3), "2", seen_before=day(20, 1)))
     books.add("conversion_readings", reading(day(3, 1)), reading(day(20, 1)), reading(day(20, 3)), reading(READ_AT))
     books.conversions(mine())

@@ -11,11 +11,11 @@ import pytest
 from refersion_dagster.checks.outcome import offending
 from refersion_dagster.checks.query import load_checks
 from refersion_dagster.summaries.query import known_tables
-from refersion_dagster_tests.summaries.hand_made import (
+from refersion_dagster_tests.summaries.builders import (
     READ_AT,
-    Books,
     D,
     Row,
+    WarehouseBuilder,
     affiliate,
     all_summaries,
     cancellation,
@@ -65,7 +65,7 @@ ACCOUNTS: dict[str, dict[str, Sequence[Row]]] = {
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("account", ACCOUNTS)
-def test_figures_and_what_checks_find_do_not_depend_on_it(books: Books, account: str) -> None:
+def test_figures_and_what_checks_find_do_not_depend_on_it(books: WarehouseBuilder, account: str) -> None:
     for table, rows in ACCOUNTS[account].items():
         books.add(table, *rows)
     books.settings = books.settings.model_copy(update={"minimum_payout": "50", "control_tolerance": "5"})
@@ -76,7 +76,7 @@ def test_figures_and_what_checks_find_do_not_depend_on_it(books: Books, account:
         assert figures(books) == found
 
 
-def figures(books: Books) -> dict[str, object]:
+def figures(books: WarehouseBuilder) -> dict[str, object]:
     """Every summary built anew and what the checks of the raw tables and of these summaries find."""
     books.build(*SUMMARIES)
     names = [summary.name for summary in all_summaries()]
@@ -91,7 +91,7 @@ def figures(books: Books) -> dict[str, object]:
     return found | {name: books.built(name) for name in built}
 
 
-def test_a_balance_is_held_against_the_minimum_where_nothing_was_taken_back(books: Books) -> None:
+def test_a_balance_is_held_against_the_minimum_where_nothing_was_taken_back(books: WarehouseBuilder) -> None:
     books.settings = books.settings.model_copy(update={"minimum_payout": "50"})
     books.add("affiliates", affiliate(1)).conversions(order(1, "100", "20"), credit(2, "-5", affiliate_id="3"))
     found = books.rows("commission_liability", "affiliate_id", "due", "blocked_by")

@@ -13,14 +13,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster_tests.summaries.by_definition import (
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    WarehouseBuilder,
+    reading,
+)
+from refersion_dagster_tests.summaries.definitions import (
     CONVERSIONS,
     FOUND_AS_IT_IS,
     assert_sums_are_preserved,
     start_again,
 )
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, reading
-from refersion_dagster_tests.summaries.lives import ZONES, Life, many_lives, month_of, months, read_after_each
+from refersion_dagster_tests.summaries.strategies import (
+    ZONES,
+    Life,
+    many_lives,
+    month_of,
+    months,
+    read_after_each,
+)
 
 NAMES = ("commission_roll_forward", "commission_liability")
 MOVEMENTS = ("newly_due", "manual_credits", "paid", "reversed")
@@ -30,20 +41,20 @@ EXAMPLES = settings(max_examples=10, phases=FOUND_AS_IT_IS, suppress_health_chec
 @pytest.fixture(scope="module")
 def database(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("lives")))
-    with Books(path).warehouse.writing(print):
+    with WarehouseBuilder(path).warehouse.writing(print):
         yield path
 
 
-def books_of(database: Path, zone: str, lives: Sequence[Life], readings: Sequence[datetime]) -> Books:
+def books_of(database: Path, zone: str, lives: Sequence[Life], readings: Sequence[datetime]) -> WarehouseBuilder:
     """Books of these lives alone, read at these moments, with all that was built of them."""
-    books = Books(database, report_timezone=zone).empty().add("conversion_readings", *map(reading, readings))
+    books = WarehouseBuilder(database, report_timezone=zone).empty().add("conversion_readings", *map(reading, readings))
     books.conversions(*(life.row() for life in lives))
     books.add("conversion_history", *(entry for life in lives for entry in life.history_of(readings)))
     books.build(*NAMES)
     return books
 
 
-def assert_all_ties(books: Books) -> dict[str, list[dict[str, Any]]]:
+def assert_all_ties(books: WarehouseBuilder) -> dict[str, list[dict[str, Any]]]:
     """Every month follows from the one before, and the last closing is the liability."""
     by_currency: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in books.built("commission_roll_forward"):
@@ -137,7 +148,7 @@ def test_whenever_the_account_was_read_if_at_all_it_ties(
 @given(conversions=CONVERSIONS, zone=st.sampled_from(ZONES))
 @EXAMPLES
 def test_whatever_the_rows_no_sum_drifts(database: Path, conversions: list[dict[str, Any]], zone: str) -> None:
-    books = Books(database, report_timezone=zone).empty()
+    books = WarehouseBuilder(database, report_timezone=zone).empty()
     start_again(books, conversions)
     books.build(*NAMES, "approval_rates")
     assert_all_ties(books)

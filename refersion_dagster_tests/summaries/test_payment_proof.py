@@ -11,16 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from refersion_dagster_tests.summaries.by_definition import (
-    CONVERSIONS,
-    FOUND_AS_IT_IS,
-    assert_sums_are_preserved,
-    start_again,
-)
-from refersion_dagster_tests.summaries.hand_made import (
-    Books,
+from refersion_dagster_tests.summaries.builders import (
     D,
     Row,
+    WarehouseBuilder,
     affiliate,
     cancellation,
     credit,
@@ -29,6 +23,12 @@ from refersion_dagster_tests.summaries.hand_made import (
     order,
     paid,
     payment,
+)
+from refersion_dagster_tests.summaries.definitions import (
+    CONVERSIONS,
+    FOUND_AS_IT_IS,
+    assert_sums_are_preserved,
+    start_again,
 )
 
 NAME = "payment_proof"
@@ -39,11 +39,11 @@ def differences(row: Row) -> tuple[Any, ...]:
     return tuple(row[name] for name in DIFFERENCES)
 
 
-def proofs(books: Books) -> dict[tuple[str, str], str]:
+def proofs(books: WarehouseBuilder) -> dict[tuple[str, str], str]:
     return {(row["payment_id"], row["currency"]): row["proof"] for row in books.rows(NAME)}
 
 
-def test_every_column_of_a_payment_that_agrees(books: Books) -> None:
+def test_every_column_of_a_payment_that_agrees(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     books.add("payments", payment(900, "12", 3))
     row = books.conversions(
@@ -94,13 +94,13 @@ def test_every_column_of_a_payment_that_agrees(books: Books) -> None:
     ],
 )
 def test_amount_and_number_have_to_agree(
-    books: Books, amount: str, conversions: int | None, expected: tuple[Any, ...]
+    books: WarehouseBuilder, amount: str, conversions: int | None, expected: tuple[Any, ...]
 ) -> None:
     books.add("payments", payment(900, amount, 1) | {"total_conversions": conversions})
     assert differences(books.conversions(paid(1, "100", "10")).row(NAME)) == expected
 
 
-def test_what_vanished_or_was_denied_since_counts_as_it_was_paid_and_tests_do_not(books: Books) -> None:
+def test_what_vanished_or_was_denied_since_counts_as_it_was_paid_and_tests_do_not(books: WarehouseBuilder) -> None:
     books.add("payments", payment(900, "15", 4))
     row = books.conversions(
         paid(1, "10", "1"),
@@ -119,7 +119,7 @@ def test_what_vanished_or_was_denied_since_counts_as_it_was_paid_and_tests_do_no
     assert row["commission_paid"] == D("1")
 
 
-def test_a_payment_whose_rows_left_it_is_taken_back_and_one_that_is_gone_is_no_payment(books: Books) -> None:
+def test_a_payment_whose_rows_left_it_is_taken_back_and_one_that_is_gone_is_no_payment(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1), affiliate(2))
     books.add(
         "payments",
@@ -164,7 +164,7 @@ def test_a_payment_whose_rows_left_it_is_taken_back_and_one_that_is_gone_is_no_p
     ]
 
 
-def test_rows_are_not_loaded_only_where_no_unpaid_one_can_be_missing_from_the_payment(books: Books) -> None:
+def test_rows_are_not_loaded_only_where_no_unpaid_one_can_be_missing_from_the_payment(books: WarehouseBuilder) -> None:
     names = ("900", "901", "902", "903", "904")
     books.add("payments", *(payment(int(name), "10", 2, affiliate__id=name) for name in names))
     before, after = day(29), day(31)
@@ -189,7 +189,7 @@ def test_rows_are_not_loaded_only_where_no_unpaid_one_can_be_missing_from_the_pa
     ]
 
 
-def test_an_unpaid_row_of_anybody_may_belong_to_a_payment_of_nobody_known(books: Books) -> None:
+def test_an_unpaid_row_of_anybody_may_belong_to_a_payment_of_nobody_known(books: WarehouseBuilder) -> None:
     books.add("payments", payment(900, "10", 1, affiliate__id=None), payment(901, "10", 1, affiliate__id=None))
     books.conversions(
         paid(1, "10", "4", payment_id="901"),
@@ -201,7 +201,7 @@ def test_an_unpaid_row_of_anybody_may_belong_to_a_payment_of_nobody_known(books:
     assert found == {"900": ("(unknown)", "differs", D("10"), 1), "901": ("1", "differs", D("6"), 0)}
 
 
-def test_what_has_no_payment_of_its_own_has_a_row(books: Books) -> None:
+def test_what_has_no_payment_of_its_own_has_a_row(books: WarehouseBuilder) -> None:
     books.add("payments", payment(900, "1", 1))
     rows = books.conversions(
         paid(1, "10", "1"),
@@ -228,11 +228,11 @@ def test_what_has_no_payment_of_its_own_has_a_row(books: Books) -> None:
     assert sum(row["commission_paid"] for row in rows if row["currency"] == "USD") == D("31")
 
 
-def test_a_payment_that_is_not_there_and_that_only_tests_name_is_none(books: Books) -> None:
+def test_a_payment_that_is_not_there_and_that_only_tests_name_is_none(books: WarehouseBuilder) -> None:
     assert books.conversions(paid(1, "10", "1", is_test_conversion=True)).rows(NAME) == []
 
 
-def test_where_no_conversion_names_any_payment_nothing_can_be_proven(books: Books) -> None:
+def test_where_no_conversion_names_any_payment_nothing_can_be_proven(books: WarehouseBuilder) -> None:
     books.add("payments", payment(900, "10", 1), payment(901, "0", 0))
     books.conversions(
         paid(1, "100", "10", payment_id=None),
@@ -246,7 +246,7 @@ def test_where_no_conversion_names_any_payment_nothing_can_be_proven(books: Book
     }
 
 
-def test_a_conversion_in_another_currency_is_not_added_up_and_not_missing(books: Books) -> None:
+def test_a_conversion_in_another_currency_is_not_added_up_and_not_missing(books: WarehouseBuilder) -> None:
     books.add("payments", payment(900, "30", 2), payment(901, "10", 1))
     rows = books.conversions(
         paid(1, "100", "10"),
@@ -264,7 +264,9 @@ def test_a_conversion_in_another_currency_is_not_added_up_and_not_missing(books:
     assert ("901", "EUR") not in proofs(books)
 
 
-def test_a_payment_without_conversions_of_its_own_is_told_from_one_whose_are_not_loaded(books: Books) -> None:
+def test_a_payment_without_conversions_of_its_own_is_told_from_one_whose_are_not_loaded(
+    books: WarehouseBuilder,
+) -> None:
     books.add("payments", payment(900, "1", 1), payment(901, "5", 0), payment(902, "0", 0), payment(903, "5", 1))
     books.conversions(paid(1, "10", "1"))
     assert proofs(books) == {
@@ -276,14 +278,14 @@ def test_a_payment_without_conversions_of_its_own_is_told_from_one_whose_are_not
 
 
 def test_months_are_those_of_the_reporting_time_zone(database: Path) -> None:
-    books = Books(database, report_timezone="America/New_York")
+    books = WarehouseBuilder(database, report_timezone="America/New_York")
     # Midnight in New York is 4 o'clock in UTC, once clocks went on.
     moments = [datetime(2025, 4, 1, 3, 59, 59, tzinfo=UTC), datetime(2025, 4, 1, 4, tzinfo=UTC)]
     books.add("payments", *(payment(at, "1", 1, created=moment) for at, moment in enumerate(moments)))
     assert [row["paid_month"] for row in books.rows(NAME)] == [date(2025, 3, 1), date(2025, 4, 1)]
 
 
-def test_what_does_not_agree_comes_first_and_the_latest_before_the_rest(books: Books) -> None:
+def test_what_does_not_agree_comes_first_and_the_latest_before_the_rest(books: WarehouseBuilder) -> None:
     books.add(
         "payments",
         *(payment(900 + at, amount, 1, created=day(at)) for at, amount in [(1, "1"), (2, "9"), (3, "1"), (4, "9")]),
@@ -292,11 +294,11 @@ def test_what_does_not_agree_comes_first_and_the_latest_before_the_rest(books: B
     assert [row["payment_id"] for row in books.built(NAME, order="rowid")] == ["904", "902", "905", "903", "901"]
 
 
-def test_an_empty_account_has_nothing_to_prove(books: Books) -> None:
+def test_an_empty_account_has_nothing_to_prove(books: WarehouseBuilder) -> None:
     assert books.rows(NAME) == []
 
 
-def test_amounts_of_four_decimals_and_many_digits_stay_exact(books: Books) -> None:
+def test_amounts_of_four_decimals_and_many_digits_stay_exact(books: WarehouseBuilder) -> None:
     books.add("payments", payment(900, "99999999999999.9999", 2))
     row = books.conversions(paid(1, "10", "99999999999999.9999"), paid(2, "10", "0.0001")).row(NAME)
     assert differences(row) == ("differs", D("-0.0001"), 0, None)
@@ -308,9 +310,9 @@ def test_amounts_of_four_decimals_and_many_digits_stay_exact(books: Books) -> No
 
 
 @pytest.fixture(scope="module")
-def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Books]:
+def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarehouseBuilder]:
     """One payment in USD is loaded, the one that conversions of CONVERSIONS name."""
-    books = Books(Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any"))))
+    books = WarehouseBuilder(Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any"))))
     books.add("payments", payment(900, "100", 2))
     with books.warehouse.writing(print):
         yield books
@@ -319,7 +321,7 @@ def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.mark.exhaustive
 @given(conversions=CONVERSIONS)
 @settings(max_examples=15, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_the_rows(any_books: Books, conversions: list[dict[str, Any]]) -> None:
+def test_whatever_the_rows(any_books: WarehouseBuilder, conversions: list[dict[str, Any]]) -> None:
     start_again(any_books, conversions)
     any_books.build(NAME)
     assert_sums_are_preserved(any_books, [NAME], conversions)

@@ -4,9 +4,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster_tests.summaries.hand_made import (
+from refersion_dagster_tests.summaries.builders import (
     READ_AT,
-    Books,
+    WarehouseBuilder,
     cancellation,
     credit,
     day,
@@ -23,7 +23,7 @@ PENDING, UNPAID = "waiting for approval", "waiting for payment"
 MEASURED = ("conversions", "median_days", "longest_days", "not_measured")
 
 
-def lags(books: Books) -> dict[tuple[str, date], tuple[Any, ...]]:
+def lags(books: WarehouseBuilder) -> dict[tuple[str, date], tuple[Any, ...]]:
     """Those of books in USD alone, by stage and month."""
     return {(row["stage"], row["month"]): tuple(row[name] for name in MEASURED) for row in books.rows(NAME)}
 
@@ -37,7 +37,7 @@ def seen(number: int, approved: datetime, *, paid_at: datetime | None = None) ->
     return rows + ([history(number, paid_at, "changed", "APPROVED", payment_status="PAID")] if paid_at else [])
 
 
-def test_each_stage_counts_in_the_month_it_ended(books: Books) -> None:
+def test_each_stage_counts_in_the_month_it_ended(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         *seen(1, day(4), paid_at=day(30)),
@@ -58,7 +58,7 @@ def test_each_stage_counts_in_the_month_it_ended(books: Books) -> None:
     }
 
 
-def test_what_no_reading_saw_being_approved_is_counted_but_not_measured(books: Books) -> None:
+def test_what_no_reading_saw_being_approved_is_counted_but_not_measured(books: WarehouseBuilder) -> None:
     books.add(
         "conversion_history",
         # There before the first reading on March 10.
@@ -93,7 +93,7 @@ def test_what_no_reading_saw_being_approved_is_counted_but_not_measured(books: B
     }
 
 
-def test_without_history_only_what_is_certain_is_measured(books: Books) -> None:
+def test_without_history_only_what_is_certain_is_measured(books: WarehouseBuilder) -> None:
     books.conversions(paid(1, "10", "1"), order(2, "10", "1"))
     assert lags(books) == {
         (APPROVAL, MARCH): (0, None, None, 2),
@@ -103,7 +103,7 @@ def test_without_history_only_what_is_certain_is_measured(books: Books) -> None:
     }
 
 
-def test_only_orders_that_count_are_measured(books: Books) -> None:
+def test_only_orders_that_count_are_measured(books: WarehouseBuilder) -> None:
     books.conversions(
         cancellation(1, 9, "-10", "-1"),
         credit(2, "5"),
@@ -117,7 +117,7 @@ def test_only_orders_that_count_are_measured(books: Books) -> None:
     assert books.rows(NAME) == []
 
 
-def test_currencies_stay_apart_and_the_latest_month_comes_first(books: Books) -> None:
+def test_currencies_stay_apart_and_the_latest_month_comes_first(books: WarehouseBuilder) -> None:
     books.conversions(
         paid(1, "10", "1", payment__created=day(3)),
         paid(2, "10", "1", payment__created=day(4), currency="EUR"),
@@ -134,15 +134,15 @@ def test_currencies_stay_apart_and_the_latest_month_comes_first(books: Books) ->
 def test_days_and_months_are_those_of_the_reporting_time_zone(database: Path) -> None:
     # Two hours, over the end of February in New York at 05:00 UTC.
     made, paid_at = (datetime.fromisoformat(f"2025-03-01T0{hour}:00:00+00:00") for hour in (4, 6))
-    books = Books(database, report_timezone="America/New_York")
+    books = WarehouseBuilder(database, report_timezone="America/New_York")
     books.conversions(paid(1, "10", "1", created=made, payment__created=paid_at))
     assert lags(books)[ALL, MARCH] == (1, 1, 1, 0)
 
 
-def test_a_payment_dated_before_its_order_took_no_time(books: Books) -> None:
+def test_a_payment_dated_before_its_order_took_no_time(books: WarehouseBuilder) -> None:
     books.conversions(paid(9, "10", "1", payment__created=day(5)))
     assert lags(books)[ALL, MARCH] == (1, 0, 0, 0)
 
 
-def test_an_empty_account_waits_for_nothing(books: Books) -> None:
+def test_an_empty_account_waits_for_nothing(books: WarehouseBuilder) -> None:
     assert books.rows(NAME) == []

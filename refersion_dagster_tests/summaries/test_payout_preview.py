@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster_tests.summaries.hand_made import (
-    Books,
+from refersion_dagster_tests.summaries.builders import (
     D,
+    WarehouseBuilder,
     affiliate,
     cancellation,
     credit,
@@ -23,7 +23,7 @@ SPLIT = ("affiliate_id", "currency", "due", "payable_now", "held_back", "held_ba
 
 
 def test_every_column_of_an_affiliate(database: Path) -> None:
-    books = Books(database, minimum_payout="50")
+    books = WarehouseBuilder(database, minimum_payout="50")
     books.add("affiliates", affiliate(1, status="DISABLED"))
     row = books.conversions(
         order(1, "400", "40", created=day(2)),
@@ -57,7 +57,7 @@ def test_every_column_of_an_affiliate(database: Path) -> None:
 
 
 def test_what_is_paid_and_what_is_held_back_is_all_that_is_due(database: Path) -> None:
-    books = Books(database, minimum_payout="USD=50,EUR=20.5")
+    books = WarehouseBuilder(database, minimum_payout="USD=50,EUR=20.5")
     books.add("affiliates", affiliate(1), affiliate(2, paypal_email=None), affiliate(3), affiliate(4))
     rows = books.conversions(
         # 1 reaches the minimum in USD, not in EUR, and has none to reach in JPY.
@@ -95,13 +95,13 @@ def test_what_is_paid_and_what_is_held_back_is_all_that_is_due(database: Path) -
     assert all(row["payable_now"] + row["held_back"] == row["due"] for row in rows)
 
 
-def test_without_a_minimum_everything_above_zero_is_paid(books: Books) -> None:
+def test_without_a_minimum_everything_above_zero_is_paid(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     row = books.conversions(order(1, "0.01", "0.0001")).row(NAME, *SPLIT)
     assert tuple(row.values()) == ("1", "USD", D("0.0001"), D("0.0001"), D("0"), None, D("0"))
 
 
-def test_it_is_not_known_what_is_paid_where_the_account_shows_no_paypal_emails(books: Books) -> None:
+def test_it_is_not_known_what_is_paid_where_the_account_shows_no_paypal_emails(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1, paypal_email=None), affiliate(2, paypal_email=None))
     books.add("payments", payment(900, "1", 1, affiliate__id="2", payment_method="MARK_AS_PAID"))
     books.add("payments", payment(901, "1", 1, affiliate__id="3", payment_method="PAYPAL"))
@@ -124,7 +124,7 @@ def test_it_is_not_known_what_is_paid_where_the_account_shows_no_paypal_emails(b
 def test_what_was_paid_once_is_held_back_until_a_person_decides(
     database: Path, pay_again: str, payable: str, because: str | None
 ) -> None:
-    books = Books(database, minimum_payout="50", pay_again=pay_again)
+    books = WarehouseBuilder(database, minimum_payout="50", pay_again=pay_again)
     books.add("affiliates", affiliate(1))
     books.add("payments", payment(900, "10", 1))
     books.add(
@@ -141,18 +141,18 @@ def test_what_was_paid_once_is_held_back_until_a_person_decides(
     assert row["held_back"] == row["held_back_paid_before"] == D("115") - D(payable)
 
 
-def test_who_has_nothing_due_is_left_out(books: Books) -> None:
+def test_who_has_nothing_due_is_left_out(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     rows = books.conversions(order(1, "10", "1", "PENDING"), paid(2, "10", "1", affiliate_id="2")).rows(NAME)
     assert rows == []
 
 
-def test_an_age_is_not_made_up_where_the_affiliate_only_owes(books: Books) -> None:
+def test_an_age_is_not_made_up_where_the_affiliate_only_owes(books: WarehouseBuilder) -> None:
     row = books.conversions(cancellation(1, 9, "-10", "-1", created=day(1, 1))).row(NAME, "due", "oldest_unpaid_days")
     assert row == {"due": D("-1"), "oldest_unpaid_days": None}
 
 
-def test_who_is_paid_the_most_comes_first(books: Books) -> None:
+def test_who_is_paid_the_most_comes_first(books: WarehouseBuilder) -> None:
     books.add("affiliates", *(affiliate(number) for number in (1, 2)))
     books.conversions(
         order(1, "10", "5"),
@@ -163,5 +163,5 @@ def test_who_is_paid_the_most_comes_first(books: Books) -> None:
     assert [row["affiliate_id"] for row in books.built(NAME, order="rowid")] == ["2", "1", "3", "4"]
 
 
-def test_an_empty_account_has_no_row(books: Books) -> None:
+def test_an_empty_account_has_no_row(books: WarehouseBuilder) -> None:
     assert books.rows(NAME) == []

@@ -3,13 +3,21 @@
 from datetime import UTC, datetime, timedelta
 
 from refersion_dagster.report.commissions.proof import Coverage
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, D, order, paid, payment, totals
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    D,
+    WarehouseBuilder,
+    order,
+    paid,
+    payment,
+    totals,
+)
 
 MARCH = datetime(2025, 3, 1, tzinfo=UTC)
 AMOUNTS = ("currency", "commission", "proven_by_totals", "proven_by_payments", "not_proven")
 
 
-def test_each_row_is_proven_by_totals_else_by_its_payment_else_by_nothing(books: Books) -> None:
+def test_each_row_is_proven_by_totals_else_by_its_payment_else_by_nothing(books: WarehouseBuilder) -> None:
     books.conversions(
         order(1, "100", "10", read_at=READ_AT - timedelta(days=3)),
         order(2, "-20", "-2"),
@@ -37,7 +45,7 @@ def test_each_row_is_proven_by_totals_else_by_its_payment_else_by_nothing(books:
     assert (dollars["proven_by_totals"], dollars["not_proven"]) == (D("0"), D("18"))
 
 
-def test_what_the_account_does_not_offer_is_named(books: Books) -> None:
+def test_what_the_account_does_not_offer_is_named(books: WarehouseBuilder) -> None:
     books.conversions(order(1, "100", "10"))
     assert books.row("proof_coverage", "not_offered") == {"not_offered": None}
     with books.warehouse.session() as session:

@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from refersion_dagster_tests.summaries.by_definition import (
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    D,
+    WarehouseBuilder,
+    cancellation,
+    credit,
+    day,
+    order,
+    paid,
+)
+from refersion_dagster_tests.summaries.definitions import (
     APPROVED,
     CONVERSIONS,
     FOUND_AS_IT_IS,
@@ -20,7 +30,6 @@ from refersion_dagster_tests.summaries.by_definition import (
     start_again,
     state,
 )
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, D, cancellation, credit, day, order, paid
 
 NAME = "reversals"
 JANUARY, FEBRUARY, MARCH = (date(2025, month, 1) for month in (1, 2, 3))
@@ -41,12 +50,12 @@ CREDITS = (
 )
 
 
-def figures(books: Books, *names: str) -> dict[date, tuple[Any, ...]]:
+def figures(books: WarehouseBuilder, *names: str) -> dict[date, tuple[Any, ...]]:
     """Those of books in USD alone, by month."""
     return {row["month"]: tuple(row[name] for name in names) for row in books.rows(NAME, *KEY, *names)}
 
 
-def test_a_cancellation_counts_in_the_month_of_its_order_and_in_the_month_it_came(books: Books) -> None:
+def test_a_cancellation_counts_in_the_month_of_its_order_and_in_the_month_it_came(books: WarehouseBuilder) -> None:
     books.conversions(
         order(1, "100", "10", created=day(10, 1)),
         paid(2, "300", "30", created=day(20, 1)),
@@ -87,7 +96,7 @@ def test_a_cancellation_counts_in_the_month_of_its_order_and_in_the_month_it_cam
     }
 
 
-def test_credits_against_stand_beside_cancellations_and_in_a_rate_with_both(books: Books) -> None:
+def test_credits_against_stand_beside_cancellations_and_in_a_rate_with_both(books: WarehouseBuilder) -> None:
     books.conversions(
         order(1, "100", "10", created=day(10, 1)),
         order(2, "300", "30", created=day(20, 1)),
@@ -112,7 +121,7 @@ def test_credits_against_stand_beside_cancellations_and_in_a_rate_with_both(book
     }
 
 
-def test_no_column_counts_anything_twice_when_months_are_added_up(books: Books) -> None:
+def test_no_column_counts_anything_twice_when_months_are_added_up(books: WarehouseBuilder) -> None:
     books.conversions(
         order(1, "100", "10", created=day(10, 1)),
         order(2, "100", "20", created=day(10, 2)),
@@ -129,7 +138,7 @@ def test_no_column_counts_anything_twice_when_months_are_added_up(books: Books) 
     assert tuple(sum(row[name] for row in rows) for name in summed) == tuple(map(D, ("30", "19", "1", "19", "1")))
 
 
-def test_a_rate_may_be_above_one_where_orders_of_other_months_are_cancelled(books: Books) -> None:
+def test_a_rate_may_be_above_one_where_orders_of_other_months_are_cancelled(books: WarehouseBuilder) -> None:
     books.conversions(
         # Of three orders of January two are cancelled in March, which had one of its own.
         order(1, "100", "10", created=day(10, 1)),
@@ -145,7 +154,7 @@ def test_a_rate_may_be_above_one_where_orders_of_other_months_are_cancelled(book
     }
 
 
-def test_of_an_order_credited_twice_each_affiliates_cancellation_takes_back_its_own(books: Books) -> None:
+def test_of_an_order_credited_twice_each_affiliates_cancellation_takes_back_its_own(books: WarehouseBuilder) -> None:
     books.conversions(
         order(1, "100", "10", created=day(10, 1), order_id="A"),
         order(2, "100", "25", created=day(10, 2), order_id="A", affiliate_id="2"),
@@ -156,7 +165,7 @@ def test_of_an_order_credited_twice_each_affiliates_cancellation_takes_back_its_
     assert (found[JANUARY], found[FEBRUARY]) == ((D("10"),), (D("25"),))
 
 
-def test_currencies_stay_apart(books: Books) -> None:
+def test_currencies_stay_apart(books: WarehouseBuilder) -> None:
     # The order is known in dollars only, so the cancellation in euros has none.
     books.conversions(order(1, "100", "10"), cancellation(2, 1, "-90", "-9", currency="EUR"))
     names = ("approved_commission", "reversed_of_orders_made", "reversed_in_month", "unmatched_commission")
@@ -173,25 +182,25 @@ def test_currencies_stay_apart(books: Books) -> None:
 )
 def test_months_are_those_of_the_reporting_time_zone(database: Path, zone: str, last_of_february: str) -> None:
     last = datetime.fromisoformat(last_of_february)
-    books = Books(database, report_timezone=zone)
+    books = WarehouseBuilder(database, report_timezone=zone)
     books.conversions(
         order(1, "10", "1", created=last), cancellation(2, 1, "-10", "-1", created=last + timedelta(seconds=1))
     )
     assert figures(books, "cancellations_of_orders_made", "cancellations_in_month") == {FEBRUARY: (1, 0), MARCH: (0, 1)}
 
 
-def test_the_latest_month_comes_first(books: Books) -> None:
+def test_the_latest_month_comes_first(books: WarehouseBuilder) -> None:
     books.conversions(order(1, "10", "1", created=day(1, 1)), order(2, "10", "1")).build(NAME)
     assert [row["month"] for row in books.built(NAME, order="rowid")] == [MARCH, JANUARY]
 
 
-def test_an_empty_account_has_no_month(books: Books) -> None:
+def test_an_empty_account_has_no_month(books: WarehouseBuilder) -> None:
     assert books.rows(NAME) == []
 
 
 @pytest.fixture(scope="module")
-def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Books]:
-    books = Books(Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any"))))
+def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarehouseBuilder]:
+    books = WarehouseBuilder(Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any"))))
     with books.warehouse.writing(print):
         yield books
 
@@ -213,7 +222,9 @@ def taken_back(of_kind: str) -> Callable[[Any], Decimal]:
 @pytest.mark.exhaustive
 @given(conversions=CONVERSIONS)
 @settings(max_examples=15, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_the_rows_both_sets_take_back_the_same(any_books: Books, conversions: list[dict[str, Any]]) -> None:
+def test_whatever_the_rows_both_sets_take_back_the_same(
+    any_books: WarehouseBuilder, conversions: list[dict[str, Any]]
+) -> None:
     start_again(any_books, conversions)
     rows = any_books.rows(NAME)
     for of_kind, name, unmatched in [

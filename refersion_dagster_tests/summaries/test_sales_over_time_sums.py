@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from refersion_dagster_tests.summaries.by_definition import (
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    Row,
+    WarehouseBuilder,
+    affiliate,
+)
+from refersion_dagster_tests.summaries.definitions import (
     APPROVED,
     CONVERSIONS,
     FOUND_AS_IT_IS,
@@ -29,7 +35,6 @@ from refersion_dagster_tests.summaries.by_definition import (
     start_again,
     state,
 )
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, Row, affiliate
 
 NAMES = ("commission_daily", "commission_monthly", "affiliate_cohorts", "channel_cost", "channel_cost_total")
 # A zone without summer time, so that local times are easily reckoned.
@@ -38,9 +43,9 @@ TODAY = local(READ_AT, HOURS).date()
 
 
 @pytest.fixture(scope="module")
-def books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Books]:
+def books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarehouseBuilder]:
     database = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any")))
-    books = Books(database, report_timezone=ZONE, platform_fee_percent="2.5", subscription="99")
+    books = WarehouseBuilder(database, report_timezone=ZONE, platform_fee_percent="2.5", subscription="99")
     books.add("affiliates", *(affiliate(int(number), email=email) for email, number in LISTED.items()))
     with books.warehouse.writing(print):
         yield books
@@ -61,7 +66,7 @@ def non_zero(rows: list[dict[str, Any]], column: str, *by: str) -> Figures:
 @pytest.mark.exhaustive
 @given(conversions=CONVERSIONS)
 @settings(max_examples=20, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_the_rows(books: Books, conversions: list[dict[str, Any]]) -> None:
+def test_whatever_the_rows(books: WarehouseBuilder, conversions: list[dict[str, Any]]) -> None:
     start_again(books, conversions)
     books.build(*NAMES)
     assert_sums_are_preserved(books, NAMES, conversions)
@@ -71,7 +76,7 @@ def test_whatever_the_rows(books: Books, conversions: list[dict[str, Any]]) -> N
     assert_costs_are_as_defined(books, conversions)
 
 
-def assert_days_are_as_defined(books: Books, conversions: list[dict[str, Any]]) -> None:
+def assert_days_are_as_defined(books: WarehouseBuilder, conversions: list[dict[str, Any]]) -> None:
     days = books.built("commission_daily")
     for currency in {row["currency"] for row in filter(counts, conversions)}:
         booked = [day(row) for row in conversions if counts(row) and row["currency"] == currency]
@@ -93,7 +98,7 @@ def of_month(row: Row) -> tuple[date, str]:
     return month(row), row["currency"]
 
 
-def assert_months_are_as_defined(books: Books, conversions: list[dict[str, Any]]) -> None:
+def assert_months_are_as_defined(books: WarehouseBuilder, conversions: list[dict[str, Any]]) -> None:
     months = books.built("commission_monthly")
     ids = counted(conversions, LISTED, of_affiliate=False)
     net = added_up(conversions, lambda row: row["total"] if is_net(row) and row["id"] in ids else Decimal(0), of_month)
@@ -109,7 +114,7 @@ def assert_months_are_as_defined(books: Books, conversions: list[dict[str, Any]]
         assert not over or changes == over[-1]["sales"] - over[0]["sales"]
 
 
-def assert_cohorts_are_as_defined(books: Books, conversions: list[dict[str, Any]]) -> None:
+def assert_cohorts_are_as_defined(books: WarehouseBuilder, conversions: list[dict[str, Any]]) -> None:
     first: dict[tuple[str, str], date] = {}
     for row in filter(is_sale, filter(counts, conversions)):
         key = (row["currency"], affiliate_of(row, LISTED))
@@ -128,7 +133,7 @@ def assert_cohorts_are_as_defined(books: Books, conversions: list[dict[str, Any]
     assert last == {key: earned[key] for key in sizes}
 
 
-def assert_costs_are_as_defined(books: Books, conversions: list[dict[str, Any]]) -> None:
+def assert_costs_are_as_defined(books: WarehouseBuilder, conversions: list[dict[str, Any]]) -> None:
     costs = books.built("channel_cost")
     commission = added_up(
         conversions, lambda row: row["commission_total"] if state(row) in APPROVED else Decimal(0), of_month

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from refersion_dagster_tests.summaries.by_definition import (
+from refersion_dagster_tests.summaries.builders import (
+    Row,
+    WarehouseBuilder,
+    affiliate,
+)
+from refersion_dagster_tests.summaries.definitions import (
     APPROVED,
     CONVERSIONS,
     FOUND_AS_IT_IS,
@@ -26,7 +31,6 @@ from refersion_dagster_tests.summaries.by_definition import (
     start_again,
     state,
 )
-from refersion_dagster_tests.summaries.hand_made import Books, Row, affiliate
 
 NAMES = (
     *("commission_by_affiliate", "commission_by_offer", "commission_by_coupon"),
@@ -35,9 +39,9 @@ NAMES = (
 
 
 @pytest.fixture(scope="module")
-def books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Books]:
+def books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarehouseBuilder]:
     """Two affiliates are listed, by the e-mails of LISTED."""
-    books = Books(Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any"))))
+    books = WarehouseBuilder(Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any"))))
     books.add("affiliates", *(affiliate(int(number), email=email) for email, number in LISTED.items()))
     with books.warehouse.writing(print):
         yield books
@@ -65,7 +69,7 @@ def sold(rows: list[Row]) -> Decimal:
 @pytest.mark.exhaustive
 @given(conversions=CONVERSIONS)
 @settings(max_examples=20, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_the_rows(books: Books, conversions: list[dict[str, Any]]) -> None:
+def test_whatever_the_rows(books: WarehouseBuilder, conversions: list[dict[str, Any]]) -> None:
     start_again(books, conversions)
     books.build(*NAMES)
     assert_sums_are_preserved(books, NAMES, conversions)
@@ -73,7 +77,7 @@ def test_whatever_the_rows(books: Books, conversions: list[dict[str, Any]]) -> N
     assert_concentration_is_as_defined(books, conversions)
 
 
-def assert_affiliates_are_as_defined(books: Books, conversions: list[dict[str, Any]]) -> None:
+def assert_affiliates_are_as_defined(books: WarehouseBuilder, conversions: list[dict[str, Any]]) -> None:
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in filter(counts, conversions):
         groups[affiliate_of(row, LISTED), row["currency"]].append(row)
@@ -127,7 +131,7 @@ def assert_affiliates_are_as_defined(books: Books, conversions: list[dict[str, A
         assert found["commission_rank"] == 1 + sum(earned(of) > earned(rows) for of in others)
 
 
-def assert_concentration_is_as_defined(books: Books, conversions: list[dict[str, Any]]) -> None:
+def assert_concentration_is_as_defined(books: WarehouseBuilder, conversions: list[dict[str, Any]]) -> None:
     groups: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for row in filter(counts, conversions):
         if state(row) in SOLD:

@@ -13,9 +13,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster_tests.summaries.by_definition import FOUND_AS_IT_IS
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, reading
-from refersion_dagster_tests.summaries.lives import ZONES, Life, many_lives, month_after
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    WarehouseBuilder,
+    reading,
+)
+from refersion_dagster_tests.summaries.definitions import FOUND_AS_IT_IS
+from refersion_dagster_tests.summaries.strategies import (
+    ZONES,
+    Life,
+    many_lives,
+    month_after,
+)
 
 DAY = timedelta(days=1)
 CLOSE = timedelta(days=2)
@@ -24,7 +33,7 @@ CLOSE = timedelta(days=2)
 @pytest.fixture(scope="module")
 def database(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("known")))
-    with Books(path).warehouse.writing(print):
+    with WarehouseBuilder(path).warehouse.writing(print):
         yield path
 
 
@@ -76,7 +85,7 @@ def test_truth_lies_within_the_bounds_and_is_what_is_called_known(
     database: Path, lives: list[Life], zone: str, readings: list[datetime]
 ) -> None:
     lives = [life for life in lives if follows_the_rules(life, readings)]
-    books = Books(database, report_timezone=zone)
+    books = WarehouseBuilder(database, report_timezone=zone)
     with books.warehouse.session() as session:
         for table in ("conversions", "conversion_history", "conversion_readings"):
             session.query(f"DELETE FROM refersion_data.{table}")

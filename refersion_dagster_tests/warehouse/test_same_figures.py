@@ -28,11 +28,11 @@ from refersion_dagster.summaries.build import Built, build
 from refersion_dagster.summaries.plot import plot
 from refersion_dagster.summaries.query import RAW_COLUMNS
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster_tests.checks.evaluating import Evaluations, evaluate
+from refersion_dagster_tests.checks.check_evaluation import Evaluations, evaluate
 from refersion_dagster_tests.location import NOW, account_of, materialise
 from refersion_dagster_tests.postgres import PostgresServer
-from refersion_dagster_tests.summaries.hand_made import all_summaries
-from refersion_dagster_tests.warehouse.nasty import TEXTS, nasty_conversions
+from refersion_dagster_tests.summaries.builders import all_summaries
+from refersion_dagster_tests.warehouse.adversarial_rows import TEXTS, adversarial_conversions
 
 pytestmark = pytest.mark.exhaustive
 
@@ -106,7 +106,7 @@ def both(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFacto
     warehouses = (Warehouse(duckdb_path=str(path)), Warehouse(destination="postgres"))
     with SandboxServer(ACCOUNT) as sandbox, ExitStack() as stack:
         stack.enter_context(postgres_server.create_database().in_use())
-        for values in nasty_conversions(NASTY):
+        for values in adversarial_conversions(NASTY):
             sandbox.insert_conversion(**values)
         account = account_of(sandbox, pii="keep")
         load(account, warehouses, "conversions", "conversion_history")

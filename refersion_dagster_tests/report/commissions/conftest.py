@@ -1,10 +1,10 @@
 import pytest
 
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.report.commissions.reporting import Reported, report_of
+from refersion_dagster_tests.report.commissions.report_helpers import ReportHarness, report_of
 
 
 @pytest.fixture(scope="session")
-def reported(account: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Reported:
+def reported(account: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> ReportHarness:
     """The sandbox's account, read, summarised, checked and reported in one run."""
     return report_of(account, tmp_path_factory.mktemp("reported"))

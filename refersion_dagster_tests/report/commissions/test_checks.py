@@ -9,8 +9,13 @@ import pytest
 from refersion_dagster.report.commissions.checks import CheckState, check_states, grouped
 from refersion_dagster.report.commissions.figures import Figures
 from refersion_dagster.report.commissions.render import report_page
-from refersion_dagster_tests.report.commissions.reporting import MADE
-from refersion_dagster_tests.report.reading import read, rows, tables, text
+from refersion_dagster_tests.report.commissions.report_helpers import MADE
+from refersion_dagster_tests.report.html_reader import (
+    read,
+    rows,
+    tables,
+    text,
+)
 
 KEY = dg.AssetKey(["summaries", "made"])
 

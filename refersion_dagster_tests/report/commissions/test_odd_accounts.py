@@ -25,11 +25,17 @@ from refersion_dagster.report.commissions.render import (
     signed,
 )
 from refersion_dagster.summaries.knowledge import is_optional
-from refersion_dagster_tests.report.commissions.reporting import MADE, page_of
-from refersion_dagster_tests.report.reading import figure, read, rows, tables, text
-from refersion_dagster_tests.summaries.hand_made import (
-    Books,
+from refersion_dagster_tests.report.commissions.report_helpers import MADE, page_of
+from refersion_dagster_tests.report.html_reader import (
+    figure,
+    read,
+    rows,
+    tables,
+    text,
+)
+from refersion_dagster_tests.summaries.builders import (
     D,
+    WarehouseBuilder,
     affiliate,
     cancellation,
     credit,
@@ -46,19 +52,19 @@ def headings(html: str) -> list[str]:
 
 
 class TestEmpty:
-    def test_an_account_that_was_never_read_has_a_report_that_says_so(self, books: Books) -> None:
+    def test_an_account_that_was_never_read_has_a_report_that_says_so(self, books: WarehouseBuilder) -> None:
         html = page_of(books)
         assert headings(html) == ["Proof", "About these figures"]
         assert "Nothing has been read from Refersion yet." in text(read(html))
         assert "Refersion’s totals were not read yet" in text(read(html))
 
-    def test_an_account_without_conversions_has_one(self, books: Books) -> None:
+    def test_an_account_without_conversions_has_one(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1))
         html = page_of(books)
         assert "Data as of 1 April 2025, 12:00 UTC" in text(read(html))
         assert "There are no conversions to report on." in text(read(html))
 
-    def test_the_first_conversions_are_of_a_month_that_is_not_over(self, books: Books) -> None:
+    def test_the_first_conversions_are_of_a_month_that_is_not_over(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1)).conversions(order(1, "100", "10", created=day(1, month=4, hour=3)))
         html = page_of(books)
         assert "No conversions in USD by the end of March 2025." in text(read(html))
@@ -69,7 +75,7 @@ class TestEmpty:
 
 class TestNames:
     @pytest.fixture
-    def html(self, books: Books) -> str:
+    def html(self, books: WarehouseBuilder) -> str:
         names = [SCRIPT, '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "]]></style>", "\x00\x1b[31m"]
         for at, name in enumerate(names, start=1):
             odd = {"affiliate_id": f"{at}", "affiliate__name": name, "order_id": name}
@@ -96,7 +102,7 @@ class TestNames:
         ]
 
 
-def test_amounts_have_the_decimals_of_their_currency(books: Books) -> None:
+def test_amounts_have_the_decimals_of_their_currency(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     books.conversions(
         order(1, "12345", "1235", currency="JPY"),
@@ -113,7 +119,7 @@ def test_amounts_have_the_decimals_of_their_currency(books: Books) -> None:
     }
 
 
-def test_changes_are_against_the_month_before_and_dashes_where_there_is_none(books: Books) -> None:
+def test_changes_are_against_the_month_before_and_dashes_where_there_is_none(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     books.conversions(
         order(1, "100", "10", created=day(3, month=2)),
@@ -126,16 +132,16 @@ def test_changes_are_against_the_month_before_and_dashes_where_there_is_none(boo
     assert found == {"USD": "+50.0%", "EUR": "–"}
 
 
-def test_months_are_those_of_the_reporting_time_zone(books: Books) -> None:
+def test_months_are_those_of_the_reporting_time_zone(books: WarehouseBuilder) -> None:
     """An order of 2 in the night of 1 April, UTC, is one of 31 March in New York."""
-    new_york = Books(Path(books.warehouse.duckdb_path), report_timezone="America/New_York")
+    new_york = WarehouseBuilder(Path(books.warehouse.duckdb_path), report_timezone="America/New_York")
     new_york.add("affiliates", affiliate(1)).conversions(order(1, "100", "10", created=day(1, month=4, hour=2)))
     html = page_of(new_york)
     assert "Data as of 1 April 2025, 08:00 EDT. Days and months are those of America/New_York." in text(read(html))
     assert text(rows(tables(read(html))["Top affiliates of March 2025 by sales, USD"])[0][1]) == "100.00"
 
 
-def test_credits_cancellations_and_negative_balances_are_in_the_sums(books: Books) -> None:
+def test_credits_cancellations_and_negative_balances_are_in_the_sums(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1), affiliate(2, paypal_email=None), affiliate(3))
     books.conversions(
         paid(1, "100", "10"),
@@ -155,7 +161,7 @@ def test_credits_cancellations_and_negative_balances_are_in_the_sums(books: Book
     assert sum(figure(row[4]) or 0 for row in named) == 15
 
 
-def test_what_nobody_knows_how_to_pay_is_said_with_its_amount(books: Books) -> None:
+def test_what_nobody_knows_how_to_pay_is_said_with_its_amount(books: WarehouseBuilder) -> None:
     books.add("affiliates", *(affiliate(number, paypal_email=None) for number in (1, 2, 3)))
     books.conversions(
         order(1, "100", "10"),
@@ -175,7 +181,7 @@ def facts_of(page: Element) -> dict[str, str]:
     }
 
 
-def test_a_hundred_and_more_currencies_do_not_make_it_endless(books: Books) -> None:
+def test_a_hundred_and_more_currencies_do_not_make_it_endless(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     number = MOST_CURRENCIES + MOST_LISTED + 7
     books.conversions(
@@ -190,7 +196,7 @@ def test_a_hundred_and_more_currencies_do_not_make_it_endless(books: Books) -> N
     assert "7 further currencies are not shown" in text(page)
 
 
-def test_20000_affiliates_make_a_small_page_quickly(books: Books) -> None:
+def test_20000_affiliates_make_a_small_page_quickly(books: WarehouseBuilder) -> None:
     long = "<" * 300
     with books.warehouse.session() as session:
         for statement in (
@@ -241,7 +247,7 @@ def test_months_are_counted_over_the_years_end() -> None:
     ]
 
 
-def lack(books: Books, *fields: tuple[str, str]) -> None:
+def lack(books: WarehouseBuilder, *fields: tuple[str, str]) -> None:
     """As the loads write down what an account does not offer."""
     with books.warehouse.session() as session:
         session.query(CREATE)
@@ -249,7 +255,7 @@ def lack(books: Books, *fields: tuple[str, str]) -> None:
             session.query(ADD, table=table, column=column, reason=FIELD, seen_at=day(1))
 
 
-def test_what_the_account_does_not_offer_is_named_and_tests_that_count_are_said_to(books: Books) -> None:
+def test_what_the_account_does_not_offer_is_named_and_tests_that_count_are_said_to(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     books.conversions(order(1, "100", "10"))
     left_out = "Test conversions are left out."
@@ -261,7 +267,7 @@ def test_what_the_account_does_not_offer_is_named_and_tests_that_count_are_said_
     assert "This account does not offer is_test_conversion, order_id." in page
 
 
-def test_tests_that_stay_unknown_are_in_the_first_lines_with_the_amount(books: Books) -> None:
+def test_tests_that_stay_unknown_are_in_the_first_lines_with_the_amount(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     books.conversions(order(1, "100", "10"))
     lack(books, ("conversions", "is_test_conversion"))
@@ -273,7 +279,9 @@ def test_tests_that_stay_unknown_are_in_the_first_lines_with_the_amount(books: B
     assert page.index(said) < page.index("<h2")
 
 
-def test_an_account_that_lacks_every_field_it_can_lack_has_a_report_without_made_up_figures(books: Books) -> None:
+def test_an_account_that_lacks_every_field_it_can_lack_has_a_report_without_made_up_figures(
+    books: WarehouseBuilder,
+) -> None:
     books.add("affiliates", affiliate(1))
     books.conversions(order(1, "100", "10"), paid(2, "200", "20"), order(3, "300", "30", "PENDING"))
     lack(books, *((e.name, c.name) for e in ENTITIES.values() for c in e.columns if is_optional(e.name, c.name)))

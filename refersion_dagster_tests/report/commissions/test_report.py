@@ -16,20 +16,27 @@ import pytest
 from refersion_dagster.charts import SVG
 from refersion_dagster.report.commissions.asset import commissions_report
 from refersion_dagster.resources import Warehouse
-from refersion_dagster_tests.report.commissions.reporting import Reported, report_again
-from refersion_dagster_tests.report.reading import addresses, figure, read, rows, tables, text
-from refersion_dagster_tests.summaries.hand_made import all_summaries
+from refersion_dagster_tests.report.commissions.report_helpers import ReportHarness, report_again
+from refersion_dagster_tests.report.html_reader import (
+    addresses,
+    figure,
+    read,
+    rows,
+    tables,
+    text,
+)
+from refersion_dagster_tests.summaries.builders import all_summaries
 
 CURRENCIES = ("EUR", "GBP", "USD")
 # The sandbox's account was last read on 1 July 2025.
 MONTH, BEFORE = "2025-06-01", "2025-05-01"
 
 
-def ask(reported: Reported, sql: str) -> list[tuple[Any, ...]]:
+def ask(reported: ReportHarness, sql: str) -> list[tuple[Any, ...]]:
     return reported.warehouse.query(sql)
 
 
-def cards_of(reported: Reported, currency: str) -> list[Element]:
+def cards_of(reported: ReportHarness, currency: str) -> list[Element]:
     (section,) = [
         found
         for found in reported.page.iter("section")
@@ -39,29 +46,29 @@ def cards_of(reported: Reported, currency: str) -> list[Element]:
     return list(found)
 
 
-def cards(reported: Reported, currency: str) -> dict[str, tuple[Decimal | None, Decimal | None, str]]:
+def cards(reported: ReportHarness, currency: str) -> dict[str, tuple[Decimal | None, Decimal | None, str]]:
     """Each headline figure of a currency: its value, that of the month before, and the words of the change."""
     found = cards_of(reported, currency)
     return {text(one[0]): (figure(one[1]), figure(one[2]), text(one[2])) for one in found}
 
 
-def card(reported: Reported, currency: str, name: str) -> Element:
+def card(reported: ReportHarness, currency: str, name: str) -> Element:
     return next(one for one in cards_of(reported, currency) if text(one[0]) == name)
 
 
-def table(reported: Reported, caption: str) -> list[list[Any]]:
+def table(reported: ReportHarness, caption: str) -> list[list[Any]]:
     """Rows of a table: the texts of their first cells, and the figures of the others."""
     found = rows(tables(reported.page)[caption])
     return [[text(cells[0]), *map(figure, cells[1:])] for cells in found]
 
 
-def test_the_run_succeeds(reported: Reported) -> None:
+def test_the_run_succeeds(reported: ReportHarness) -> None:
     assert reported.outcome.success, reported.outcome.failure
 
 
 class TestFigures:
     @pytest.mark.parametrize("currency", CURRENCIES)
-    def test_headline_figures_are_those_of_the_warehouse(self, reported: Reported, currency: str) -> None:
+    def test_headline_figures_are_those_of_the_warehouse(self, reported: ReportHarness, currency: str) -> None:
         def both(column: str, table: str = "commission_monthly") -> Sequence[Any]:
             found = ask(
                 reported,
@@ -90,7 +97,7 @@ class TestFigures:
 
     @pytest.mark.parametrize("currency", CURRENCIES)
     def test_what_was_due_before_the_first_reading_has_bounds_and_the_reason(
-        self, reported: Reported, currency: str
+        self, reported: ReportHarness, currency: str
     ) -> None:
         (bounds,) = ask(
             reported,
@@ -106,12 +113,12 @@ class TestFigures:
             "before the first reading",
         ]
 
-    def test_the_periods_are_named(self, reported: Reported) -> None:
+    def test_the_periods_are_named(self, reported: ReportHarness) -> None:
         head = next(reported.page.iter("header"))
         assert "June 2025, compared with May 2025" in text(head)
         assert "Data as of 1 July 2025, 00:00 UTC. Days and months are those of UTC." in text(head)
 
-    def test_currencies_stand_side_by_side_and_are_not_added_up(self, reported: Reported) -> None:
+    def test_currencies_stand_side_by_side_and_are_not_added_up(self, reported: ReportHarness) -> None:
         found = {row[0]: row[1:] for row in table(reported, "Sales and commission of June 2025")}
         owed = dict(ask(reported, "SELECT currency, sum(due) FROM refersion_summaries.commission_liability GROUP BY 1"))
         assert found.keys() == set(CURRENCIES)
@@ -121,7 +128,7 @@ class TestFigures:
 
     @pytest.mark.parametrize("currency", CURRENCIES)
     def test_the_top_affiliates_are_those_who_sold_most_and_all_of_them_add_up(
-        self, reported: Reported, currency: str
+        self, reported: ReportHarness, currency: str
     ) -> None:
         *named, everyone = table(reported, f"Top affiliates of June 2025 by sales, {currency}")
         sold = ask(
@@ -141,7 +148,7 @@ class TestFigures:
         )
 
     @pytest.mark.parametrize("currency", CURRENCIES)
-    def test_what_is_owed_is_the_liability_by_age(self, reported: Reported, currency: str) -> None:
+    def test_what_is_owed_is_the_liability_by_age(self, reported: ReportHarness, currency: str) -> None:
         found = table(reported, f"Commission due now by days since approval, {currency}")
         ages = ("due_0_30", "due_31_60", "due_61_90", "due_over_90", "credits_not_set_off", "due")
         (sums,) = ask(
@@ -156,7 +163,7 @@ class TestFigures:
 
     @pytest.mark.parametrize("currency", CURRENCIES)
     def test_the_roll_forward_shows_what_is_known_of_an_account_that_was_read_once(
-        self, reported: Reported, currency: str
+        self, reported: ReportHarness, currency: str
     ) -> None:
         found = table(reported, f"Roll-forward of commission due, {currency}")
         assert [row[0] for row in found[:2]] == ["July 2025 so far", "June 2025"]
@@ -169,7 +176,7 @@ class TestFigures:
             assert closing is not None  # the lowest it may have been
 
     @pytest.mark.parametrize("currency", CURRENCIES)
-    def test_what_became_of_orders_adds_up(self, reported: Reported, currency: str) -> None:
+    def test_what_became_of_orders_adds_up(self, reported: ReportHarness, currency: str) -> None:
         found = table(reported, f"Orders of the last 12 months by their state now, {currency}")
         (counted,) = ask(
             reported,
@@ -185,7 +192,7 @@ class TestFigures:
         ("shown", "rejections"), [("Approval rate", "'DENIED'"), ("Quality rate", "'DENIED', 'UNQUALIFIED'")]
     )
     def test_approval_rates_are_of_orders_that_were_decided(
-        self, reported: Reported, shown: str, rejections: str
+        self, reported: ReportHarness, shown: str, rejections: str
     ) -> None:
         asked = ask(
             reported,
@@ -203,7 +210,7 @@ class TestFigures:
             sorted(Decimal(approved) / (approved + rejected) for _, approved, rejected in asked), abs=Decimal("1e-12")
         )
 
-    def test_findings_are_those_of_the_warehouse(self, reported: Reported) -> None:
+    def test_findings_are_those_of_the_warehouse(self, reported: ReportHarness) -> None:
         for currency in CURRENCIES:
             found = table(reported, f"Findings by kind, {currency}")
             asked = ask(
@@ -213,7 +220,7 @@ class TestFigures:
             )
             assert {row[0].lower(): tuple(row[1:]) for row in found} == {row[0]: row[1:] for row in asked}
 
-    def test_control_totals_are_shown_with_their_verdict(self, reported: Reported) -> None:
+    def test_control_totals_are_shown_with_their_verdict(self, reported: ReportHarness) -> None:
         found = rows(tables(reported.page)["Conversions and commission that Refersion adds up, and those loaded"])
         counts = ask(
             reported,
@@ -223,7 +230,7 @@ class TestFigures:
         assert [sum(figure(row[at]) or 0 for row in found) for at in (2, 3, 4, 5)] == list(counts)
         assert {text(row[6]) for row in found} == {"agrees"}
 
-    def test_every_check_of_the_run_has_passed_before_it_is_written(self, reported: Reported) -> None:
+    def test_every_check_of_the_run_has_passed_before_it_is_written(self, reported: ReportHarness) -> None:
         found = rows(tables(reported.page)["What each check last said"])
         assert {text(row[1]) for row in found} == {"passed"}
         assert {"Control totals agree", "Roll forward ties", "Sums preserved", "Primary key"} <= {
@@ -235,7 +242,7 @@ class TestFigures:
 
 
 class TestPage:
-    def test_it_loads_nothing_and_links_to_nowhere_else(self, reported: Reported) -> None:
+    def test_it_loads_nothing_and_links_to_nowhere_else(self, reported: ReportHarness) -> None:
         found = list(addresses(reported.page))
         assert found
         assert [address for address in found if not address.startswith(("#", "data:"))] == []
@@ -244,7 +251,7 @@ class TestPage:
         without_names = reported.html.replace(f'xmlns="{SVG}"', "")
         assert not re.findall(r"<[^>]*https?:[^>]*>", without_names)
 
-    def test_links_within_it_lead_somewhere_and_no_id_is_there_twice(self, reported: Reported) -> None:
+    def test_links_within_it_lead_somewhere_and_no_id_is_there_twice(self, reported: ReportHarness) -> None:
         ids = [value for element in reported.page.iter() if (value := element.get("id"))]
         assert len(ids) == len(set(ids))
         for link in reported.page.iter("a"):
@@ -252,7 +259,7 @@ class TestPage:
         for element in reported.page.iter():
             assert set((element.get("aria-labelledby") or "").split()) <= set(ids)
 
-    def test_those_who_hear_it_find_their_way(self, reported: Reported) -> None:
+    def test_those_who_hear_it_find_their_way(self, reported: ReportHarness) -> None:
         page = reported.page
         assert page.get("lang") == "en"
         assert len(list(page.iter("h1"))) == 1
@@ -267,7 +274,7 @@ class TestPage:
             widths = {len(row) for row in table.iter("tr")}
             assert len(widths) == 1
 
-    def test_charts_have_a_title_and_a_description_and_a_line(self, reported: Reported) -> None:
+    def test_charts_have_a_title_and_a_description_and_a_line(self, reported: ReportHarness) -> None:
         charts = [svg for svg in reported.page.iter("svg") if svg.get("role") == "img"]
         # None of what was due at the ends of months: the account was read once.
         assert len(charts) == 3 * len(CURRENCIES)
@@ -281,17 +288,17 @@ class TestPage:
         pictures = [svg for svg in reported.page.iter("svg") if svg not in charts]
         assert {svg.get("aria-hidden") for svg in pictures} == {"true"}
 
-    def test_it_is_small(self, reported: Reported) -> None:
+    def test_it_is_small(self, reported: ReportHarness) -> None:
         assert len(reported.html.encode()) < 300_000
 
-    def test_no_e_mail_of_anybody_is_in_it(self, reported: Reported) -> None:
+    def test_no_e_mail_of_anybody_is_in_it(self, reported: ReportHarness) -> None:
         emails = ask(reported, "SELECT email FROM refersion_data.affiliates")
         assert emails
         assert [email for (email,) in emails if email and email in reported.html] == []
 
 
 class TestAsset:
-    def test_it_tells_where_the_report_is_with_figures_and_a_picture(self, reported: Reported) -> None:
+    def test_it_tells_where_the_report_is_with_figures_and_a_picture(self, reported: ReportHarness) -> None:
         told = reported.outcome.metadata["report/commissions"]
         latest = reported.folder / "latest.html"
         assert told["report"] == str(latest)
@@ -306,13 +313,13 @@ class TestAsset:
         assert told["picture"].startswith("![Sales by month, ")
         assert len(told["picture"]) < 20_000
 
-    def test_files_of_the_day_and_the_newest_say_the_same(self, reported: Reported) -> None:
+    def test_files_of_the_day_and_the_newest_say_the_same(self, reported: ReportHarness) -> None:
         found = {file.name: file.read_bytes() for file in reported.folder.iterdir()}
         assert found.keys() == {"latest.html", "commissions-2025-07-01.html"}
         assert len(set(found.values())) == 1
         assert read(found["latest.html"].decode()) is not None
 
-    def test_a_folder_that_cannot_be_written_is_told(self, reported: Reported, tmp_path: Path) -> None:
+    def test_a_folder_that_cannot_be_written_is_told(self, reported: ReportHarness, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("mine")
         told = report_again(reported.warehouse, tmp_path / "file")
         assert not told.success

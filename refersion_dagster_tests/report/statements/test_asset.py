@@ -19,10 +19,10 @@ from refersion_dagster.report.statements.asset import KEPT, statements_asset
 from refersion_dagster.report.statements.file_names import file_name
 from refersion_dagster.report.statements.pages import MOST_SHOWN
 from refersion_dagster_tests.location import Outcome, outcome
-from refersion_dagster_tests.report.statements.stating import READ
-from refersion_dagster_tests.summaries.hand_made import (
-    Books,
+from refersion_dagster_tests.report.statements.statement_helpers import READ
+from refersion_dagster_tests.summaries.builders import (
     D,
+    WarehouseBuilder,
     affiliate,
     cancellation,
     create_raw_tables,
@@ -42,7 +42,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Books of four affiliates, of whom one is deleted and one has a balance only. The last month over is March."""
     database = tmp_path_factory.mktemp("books") / "warehouse.duckdb"
     create_raw_tables(database)
-    books = Books(database)
+    books = WarehouseBuilder(database)
     books.add(
         "affiliates",
         affiliate(1, name=SCRIPT),
@@ -66,8 +66,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def books(built: Path, tmp_path: Path) -> Books:
-    return Books(Path(shutil.copy(built, tmp_path)))
+def books(built: Path, tmp_path: Path) -> WarehouseBuilder:
+    return WarehouseBuilder(Path(shutil.copy(built, tmp_path)))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def reports(tmp_path: Path) -> Path:
     return tmp_path / "reports"
 
 
-def make(books: Books, reports: Path, merchant: Mapping[str, str] | None = None, **config: Any) -> Outcome:
+def make(books: WarehouseBuilder, reports: Path, merchant: Mapping[str, str] | None = None, **config: Any) -> Outcome:
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [statements_asset()],
@@ -87,14 +87,14 @@ def make(books: Books, reports: Path, merchant: Mapping[str, str] | None = None,
         return outcome(instance, result.run_id)
 
 
-def made(books: Books, reports: Path, **config: Any) -> Path:
+def made(books: WarehouseBuilder, reports: Path, **config: Any) -> Path:
     """The folder of the set."""
     told = make(books, reports, **config)
     assert told.success, told.failure
     return Path(told.metadata["report/statements"]["index"]).parent
 
 
-def refused(books: Books, reports: Path, **config: Any) -> str:
+def refused(books: WarehouseBuilder, reports: Path, **config: Any) -> str:
     """What a run said that wrote nothing."""
     before = files(reports)
     told = make(books, reports, **config)
@@ -148,7 +148,7 @@ class Page(HTMLParser):
 
 class TestASet:
     def test_is_of_the_last_month_that_was_over_and_has_files_for_each_affiliate(
-        self, books: Books, reports: Path
+        self, books: WarehouseBuilder, reports: Path
     ) -> None:
         folder = made(books, reports)
         assert folder == reports / "statements" / "2025-03"
@@ -156,7 +156,7 @@ class TestASet:
         expected = {"index.html", "totals.csv", *(f"{name}{end}" for name in names for end in (".html", ".csv"))}
         assert {path.name for path in folder.iterdir()} == expected
 
-    def test_says_the_same_in_each_form(self, books: Books, reports: Path) -> None:
+    def test_says_the_same_in_each_form(self, books: WarehouseBuilder, reports: Path) -> None:
         folder = made(books, reports)
         total = {(row["affiliate_id"], row["currency"]): row for row in rows(folder / "totals.csv")}
         assert list(total) == [("1", "USD"), ("1", "JPY"), ("2", "USD"), ("3", "USD"), ("gone@example.com", "USD")]
@@ -186,12 +186,12 @@ class TestASet:
         assert quiet.row("Owed when it ended") == ["$40.00"]
         assert any("No conversions were made" in text for text in quiet.texts)
 
-    def test_shows_amounts_with_the_decimals_of_their_currency(self, books: Books, reports: Path) -> None:
+    def test_shows_amounts_with_the_decimals_of_their_currency(self, books: WarehouseBuilder, reports: Path) -> None:
         text = (made(books, reports) / "1.html").read_text("utf-8")
         assert "¥700<" in text
         assert "-$3.50<" in text
 
-    def test_shows_that_all_of_them_are_the_roll_forward(self, books: Books, reports: Path) -> None:
+    def test_shows_that_all_of_them_are_the_roll_forward(self, books: WarehouseBuilder, reports: Path) -> None:
         page = Page(made(books, reports) / "index.html")
         shown = [row[1:] for row in page.rows if row[0] == "Owed when it ended"]
         (dollars,) = books.warehouse.query(
@@ -200,7 +200,7 @@ class TestASet:
         )
         assert shown == [[f"{dollars[0]:.2f}", f"{dollars[0]:.2f}", "0.00"], ["0", "0", "0"]]
 
-    def test_links_to_files_that_are_there_and_to_nothing_else(self, books: Books, reports: Path) -> None:
+    def test_links_to_files_that_are_there_and_to_nothing_else(self, books: WarehouseBuilder, reports: Path) -> None:
         folder = made(books, reports)
         for path in folder.glob("*.html"):
             for tag, attributes in Page(path).tags:
@@ -210,20 +210,22 @@ class TestASet:
                         assert tag == "a"
                         assert (folder / target).is_file(), target
 
-    def test_is_read_by_the_group_and_by_nobody_else(self, books: Books, reports: Path) -> None:
+    def test_is_read_by_the_group_and_by_nobody_else(self, books: WarehouseBuilder, reports: Path) -> None:
         folder = made(books, reports)
         assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
 
 
 class TestNothingThatDoesHarm:
-    def test_a_name_is_a_text_on_every_page(self, books: Books, reports: Path) -> None:
+    def test_a_name_is_a_text_on_every_page(self, books: WarehouseBuilder, reports: Path) -> None:
         folder = made(books, reports)
         for name in ("1.html", "index.html"):
             page = Page(folder / name)
             assert "script" not in {tag for tag, _ in page.tags}
             assert any(SCRIPT in text for text in page.texts)
 
-    def test_a_spreadsheet_finds_no_formula_and_amounts_stay_numbers(self, books: Books, reports: Path) -> None:
+    def test_a_spreadsheet_finds_no_formula_and_amounts_stay_numbers(
+        self, books: WarehouseBuilder, reports: Path
+    ) -> None:
         folder = made(books, reports)
         names = {row["affiliate_name"] for row in rows(folder / "totals.csv")}
         assert names == {SCRIPT, f"'{FORMULA}", "Quiet", "Gone, Ltd."}
@@ -238,7 +240,7 @@ class TestNothingThatDoesHarm:
                     else:
                         assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
 
-    def test_an_affiliates_files_hold_nothing_of_others(self, books: Books, reports: Path) -> None:
+    def test_an_affiliates_files_hold_nothing_of_others(self, books: WarehouseBuilder, reports: Path) -> None:
         folder = made(books, reports)
         of_second = (FORMULA, "only-of-the-second", "second@example.com")
         for path in folder.iterdir():
@@ -247,23 +249,23 @@ class TestNothingThatDoesHarm:
                 assert not any(word in text for word in of_second), path.name
         assert "only-of-the-second" in (folder / "2.csv").read_text("utf-8")
 
-    def test_customers_are_in_no_file(self, books: Books, reports: Path) -> None:
+    def test_customers_are_in_no_file(self, books: WarehouseBuilder, reports: Path) -> None:
         for path in made(books, reports).iterdir():
             assert not any(word in path.read_text("utf-8") for word in HASHES)
 
 
 class TestChoosing:
-    def test_a_month(self, books: Books, reports: Path) -> None:
+    def test_a_month(self, books: WarehouseBuilder, reports: Path) -> None:
         assert {row["month"] for row in rows(made(books, reports, month="2025-02") / "totals.csv")} == {"2025-02"}
 
-    def test_a_month_that_goes_on_says_so(self, books: Books, reports: Path) -> None:
+    def test_a_month_that_goes_on_says_so(self, books: WarehouseBuilder, reports: Path) -> None:
         assert "was not over" not in (made(books, reports) / "1.html").read_text("utf-8")
         folder = made(books, reports, month="2025-04", unfinished=True)
         for name in ("1.html", "index.html"):
             assert any("Not final." in text for text in Page(folder / name).texts)
         assert Page(folder / "2.html").row("Owed now") == ["$30.00"]
 
-    def test_one_affiliate_leaves_the_set_of_all_alone(self, books: Books, reports: Path) -> None:
+    def test_one_affiliate_leaves_the_set_of_all_alone(self, books: WarehouseBuilder, reports: Path) -> None:
         all_of_them = made(books, reports).resolve()
         folder = made(books, reports, affiliate="2")
         assert folder == reports / "statements" / "of_one_affiliate" / "2" / "2025-03"
@@ -284,14 +286,16 @@ class TestChoosing:
             ({"affiliate": "../1"}, "Affiliate '../1' has no statement of 2025-03"),
         ],
     )
-    def test_what_is_not_there_is_told(self, books: Books, reports: Path, config: dict[str, Any], said: str) -> None:
+    def test_what_is_not_there_is_told(
+        self, books: WarehouseBuilder, reports: Path, config: dict[str, Any], said: str
+    ) -> None:
         made(books, reports)
         assert said in refused(books, reports, **config)
 
 
 class TestReplacing:
     def test_a_new_set_takes_the_place_of_the_old_one_which_readers_may_go_on_with(
-        self, books: Books, reports: Path
+        self, books: WarehouseBuilder, reports: Path
     ) -> None:
         with (made(books, reports) / "2.csv").open() as old:
             books.watched(order(10, "100", "7", affiliate_id="2"))
@@ -300,7 +304,7 @@ class TestReplacing:
             assert "7.00" not in old.read()
         assert "7.00" in (folder / "2.csv").read_text("utf-8")
 
-    def test_old_sets_of_the_month_go(self, books: Books, reports: Path) -> None:
+    def test_old_sets_of_the_month_go(self, books: WarehouseBuilder, reports: Path) -> None:
         for _ in range(KEPT + 1):
             made(books, reports, month="2025-02")
         made(books, reports)
@@ -308,7 +312,7 @@ class TestReplacing:
         assert len(list((versions / "2025-02").iterdir())) == KEPT
         assert len(list((versions / "2025-03").iterdir())) == 1
 
-    def test_a_folder_that_cannot_be_written_to_is_told(self, books: Books, reports: Path) -> None:
+    def test_a_folder_that_cannot_be_written_to_is_told(self, books: WarehouseBuilder, reports: Path) -> None:
         reports.parent.mkdir(exist_ok=True)
         reports.write_text("a file")
         said = refused(books, reports)
@@ -345,7 +349,7 @@ class TestTying:
         ],
     )
     def test_statements_that_do_not_tie_are_not_published(
-        self, books: Books, reports: Path, change: str, said: str
+        self, books: WarehouseBuilder, reports: Path, change: str, said: str
     ) -> None:
         made(books, reports)
         books.warehouse.query(change)
@@ -353,7 +357,7 @@ class TestTying:
         assert "The statements do not add up: " in failure
         assert said in failure
 
-    def test_the_check_is_on_the_asset_either_way(self, books: Books, reports: Path) -> None:
+    def test_the_check_is_on_the_asset_either_way(self, books: WarehouseBuilder, reports: Path) -> None:
         found = []
         for change in ("SELECT 1", "UPDATE refersion_summaries.commission_roll_forward SET newly_due = 1"):
             books.warehouse.query(change)
@@ -367,7 +371,7 @@ class TestTying:
                 found += [(one.check_name, one.passed) for one in result.get_asset_check_evaluations()]
         assert found == [("ties_to_roll_forward", True), ("ties_to_roll_forward", False)]
 
-    def test_what_was_never_built_or_read_is_told(self, books: Books, reports: Path) -> None:
+    def test_what_was_never_built_or_read_is_told(self, books: WarehouseBuilder, reports: Path) -> None:
         books.warehouse.query("DELETE FROM refersion_summaries.data_as_of")
         assert "The account was never read. Run refersion_refresh first." in refused(books, reports)
         for name in ("data_as_of", "due_periods"):
@@ -384,7 +388,7 @@ class TestChecks:
         with dg.DagsterInstance.ephemeral() as instance:
             yield instance
 
-    def run(self, instance: dg.DagsterInstance, books: Books, reports: Path, **config: bool) -> Outcome:
+    def run(self, instance: dg.DagsterInstance, books: WarehouseBuilder, reports: Path, **config: bool) -> Outcome:
         """The job of the code location, on these books."""
         ran = defs.resolve_job_def("refersion_statements").execute_in_process(
             instance=instance,
@@ -407,7 +411,7 @@ class TestChecks:
         instance.report_runless_asset_event(found)
 
     def test_that_failed_keep_statements_from_being_made(
-        self, instance: dg.DagsterInstance, books: Books, reports: Path
+        self, instance: dg.DagsterInstance, books: WarehouseBuilder, reports: Path
     ) -> None:
         self.evaluated(instance, passed=False)
         told = self.run(instance, books, reports)
@@ -418,7 +422,7 @@ class TestChecks:
         assert self.run(instance, books, reports, despite_failed_checks=True).success
 
     def test_that_pass_again_or_were_never_run_do_not(
-        self, instance: dg.DagsterInstance, books: Books, reports: Path
+        self, instance: dg.DagsterInstance, books: WarehouseBuilder, reports: Path
     ) -> None:
         assert self.run(instance, books, reports).success
         for passed in (False, True):
@@ -426,7 +430,9 @@ class TestChecks:
         assert self.run(instance, books, reports).success
 
 
-def test_a_page_of_very_many_conversions_shows_the_first_and_sums_of_all(books: Books, reports: Path) -> None:
+def test_a_page_of_very_many_conversions_shows_the_first_and_sums_of_all(
+    books: WarehouseBuilder, reports: Path
+) -> None:
     books.warehouse.query(
         "INSERT INTO refersion_data.conversions SELECT c.* REPLACE (concat('many', n.number) AS id) "
         "FROM refersion_data.conversions AS c CROSS JOIN generate_series(0, $most) AS n(number) WHERE c.id = '6'",
@@ -446,7 +452,7 @@ def test_a_page_of_very_many_conversions_shows_the_first_and_sums_of_all(books: 
     assert len(rows(folder / "2.csv")) == MOST_SHOWN + 3
 
 
-def test_an_account_without_conversions_has_a_set_without_statements(tmp_path: Path, books: Books) -> None:
+def test_an_account_without_conversions_has_a_set_without_statements(tmp_path: Path, books: WarehouseBuilder) -> None:
     books.warehouse.query("DELETE FROM refersion_data.conversions")
     books.build(*READ)
     folder = made(books, tmp_path / "reports")
@@ -460,7 +466,7 @@ class TestMerchant:
         "merchant_address": "1 Main Street;  Springfield\\nUSA\n;",
     }
 
-    def test_pages_and_csv_name_the_merchant_escaped(self, books: Books, reports: Path) -> None:
+    def test_pages_and_csv_name_the_merchant_escaped(self, books: WarehouseBuilder, reports: Path) -> None:
         told = make(books, reports, self.NAMED)
         assert told.success, told.failure
         folder = Path(told.metadata["report/statements"]["index"]).parent
@@ -474,7 +480,7 @@ class TestMerchant:
         assert list(found[0])[-1] == "merchant"
         assert "merchant" not in rows(folder / "totals.csv")[0]
 
-    def test_without_one_nothing_is_said(self, books: Books, reports: Path) -> None:
+    def test_without_one_nothing_is_said(self, books: WarehouseBuilder, reports: Path) -> None:
         folder = made(books, reports)
         assert "<address>" not in (folder / "1.html").read_text("utf-8")
         assert {row["merchant"] for row in rows(folder / "1.csv")} == {""}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from refersion_dagster.report.statements.bounds import not_known
 from refersion_dagster.report.statements.figures import first_month, last_reading
-from refersion_dagster_tests.report.statements.stating import (
+from refersion_dagster_tests.report.statements.statement_helpers import (
     APRIL,
     FEBRUARY,
     JANUARY,
@@ -22,11 +22,10 @@ from refersion_dagster_tests.report.statements.stating import (
     lines,
     stated,
 )
-from refersion_dagster_tests.summaries.by_definition import FOUND_AS_IT_IS
-from refersion_dagster_tests.summaries.hand_made import (
+from refersion_dagster_tests.summaries.builders import (
     READ_AT,
-    Books,
     D,
+    WarehouseBuilder,
     affiliate,
     cancellation,
     credit,
@@ -36,12 +35,20 @@ from refersion_dagster_tests.summaries.hand_made import (
     paid,
     reading,
 )
-from refersion_dagster_tests.summaries.lives import ZONES, Life, many_lives, month_of, months, read_after_each
+from refersion_dagster_tests.summaries.definitions import FOUND_AS_IT_IS
+from refersion_dagster_tests.summaries.strategies import (
+    ZONES,
+    Life,
+    many_lives,
+    month_of,
+    months,
+    read_after_each,
+)
 
 EXAMPLES = settings(max_examples=6, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 
 
-def test_a_balance_goes_on_from_month_to_month(books: Books) -> None:
+def test_a_balance_goes_on_from_month_to_month(books: WarehouseBuilder) -> None:
     books.watched(order(2, "200", "20", created=day(2, 1)), approved=day(20, 1))
     books.watched(
         paid(1, "100", "10", created=day(10, 1), payment__created=day(15, 2)),
@@ -58,7 +65,7 @@ def test_a_balance_goes_on_from_month_to_month(books: Books) -> None:
     assert stated(books, APRIL) == {("1", "USD"): lines("24", "0", "0", "0", "0", "0", "24")}
 
 
-def test_the_conversions_are_those_made_in_the_month_and_those_that_moved_the_balance(books: Books) -> None:
+def test_the_conversions_are_those_made_in_the_month_and_those_that_moved_the_balance(books: WarehouseBuilder) -> None:
     books.watched(order(2, "200", "20", created=day(2, 1)), approved=day(20, 1))
     books.watched(order(5, "500", "50", created=day(28, 1)), approved=day(1, 2))
     books.watched(
@@ -86,7 +93,7 @@ def test_the_conversions_are_those_made_in_the_month_and_those_that_moved_the_ba
     }
 
 
-def test_a_clawback_after_payment_leaves_a_negative_balance(books: Books) -> None:
+def test_a_clawback_after_payment_leaves_a_negative_balance(books: WarehouseBuilder) -> None:
     books.watched(
         paid(1, "100", "10", created=day(10, 1), payment__created=day(15, 2)),
         cancellation(2, 1, "-100", "-10", created=day(5, 3)),
@@ -95,7 +102,7 @@ def test_a_clawback_after_payment_leaves_a_negative_balance(books: Books) -> Non
     assert stated(books, APRIL) == {("1", "USD"): lines("-10", "0", "0", "0", "0", "0", "-10")}
 
 
-def test_a_payment_that_is_taken_back_is_owed_again(books: Books) -> None:
+def test_a_payment_that_is_taken_back_is_owed_again(books: WarehouseBuilder) -> None:
     books.conversions(order(1, "100", "10", created=day(10, 1)))
     books.add(
         "conversion_history",
@@ -107,7 +114,7 @@ def test_a_payment_that_is_taken_back_is_owed_again(books: Books) -> None:
     assert stated(books, MARCH) == {("1", "USD"): lines("0", "0", "0", "0", "0", "-10", "10")}
 
 
-def test_a_commission_that_is_corrected_moves_by_the_difference(books: Books) -> None:
+def test_a_commission_that_is_corrected_moves_by_the_difference(books: WarehouseBuilder) -> None:
     books.conversions(order(1, "100", "6", created=day(10, 1)), credit(2, "5", created=day(11, 1)))
     books.add(
         "conversion_history",
@@ -119,7 +126,7 @@ def test_a_commission_that_is_corrected_moves_by_the_difference(books: Books) ->
     assert stated(books, FEBRUARY) == {("1", "USD"): lines("18", "0", "0", "-3", "4", "0", "11")}
 
 
-def test_currencies_are_statements_of_their_own(books: Books) -> None:
+def test_currencies_are_statements_of_their_own(books: WarehouseBuilder) -> None:
     books.watched(
         order(1, "100", "10.0001", created=day(10, 2)), order(2, "7000", "700", created=day(11, 2), currency="JPY")
     )
@@ -135,14 +142,14 @@ def test_a_month_ends_when_it_does_in_the_reporting_time_zone(
 ) -> None:
     path = tmp_path / "warehouse.duckdb"
     path.write_bytes(empty_raw_tables.read_bytes())
-    books = Books(path, report_timezone=zone)
+    books = WarehouseBuilder(path, report_timezone=zone)
     books.watched(order(1, "100", "10", created=day(1, 3, hour=3)))
     assert stated(books, month) == {("1", "USD"): lines("0", "10", "10", "0", "0", "0", "10")}
     (row,) = conversions(books, month).values()
     assert row.made_on.replace(day=1) == month
 
 
-def test_an_affiliate_without_activity_has_a_statement_while_something_is_owed(books: Books) -> None:
+def test_an_affiliate_without_activity_has_a_statement_while_something_is_owed(books: WarehouseBuilder) -> None:
     books.watched(
         order(1, "100", "10", created=day(10, 1)),
         paid(2, "100", "10", affiliate_id="2", created=day(10, 1), payment__created=day(20, 1)),
@@ -151,7 +158,7 @@ def test_an_affiliate_without_activity_has_a_statement_while_something_is_owed(b
     assert conversions(books, MARCH) == {}
 
 
-def test_names_are_refersions_or_of_deleted_affiliates_those_of_their_conversions(books: Books) -> None:
+def test_names_are_refersions_or_of_deleted_affiliates_those_of_their_conversions(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1, name="<script>alert(1)</script>"), affiliate(3))
     books.watched(
         order(1, "1", "1", created=day(10, 2)),
@@ -169,14 +176,14 @@ def test_names_are_refersions_or_of_deleted_affiliates_those_of_their_conversion
     }
 
 
-def test_of_one_affiliate_only_the_conversions_are_read(books: Books) -> None:
+def test_of_one_affiliate_only_the_conversions_are_read(books: WarehouseBuilder) -> None:
     books.watched(order(1, "1", "1"), order(2, "2", "2", affiliate_id="2"))
     books.build(*READ)
     assert list(conversions(books, MARCH, affiliate="2")) == ["2"]
     assert conversions(books, MARCH, affiliate="' OR TRUE --") == {}
 
 
-def test_an_account_that_was_never_read_has_none(books: Books) -> None:
+def test_an_account_that_was_never_read_has_none(books: WarehouseBuilder) -> None:
     assert stated(books, MARCH) == {}
     with books.warehouse.session() as session:
         assert last_reading(session) is None
@@ -187,7 +194,7 @@ def test_an_account_that_was_never_read_has_none(books: Books) -> None:
 def lived_in(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("lives") / "warehouse.duckdb"
     path.write_bytes(empty_raw_tables.read_bytes())
-    with Books(path).warehouse.writing(print):
+    with WarehouseBuilder(path).warehouse.writing(print):
         yield path
 
 
@@ -203,7 +210,7 @@ def test_whatever_becomes_of_conversions_every_line_ties_in_every_month(
     # Otherwise a month may end between two readings, and is not known.
     lives = [replace(life, tells=True) for life in lives]
     readings = read_after_each(lives)
-    books = Books(lived_in, report_timezone=zone).empty().add("conversion_readings", *map(reading, readings))
+    books = WarehouseBuilder(lived_in, report_timezone=zone).empty().add("conversion_readings", *map(reading, readings))
     books.conversions(*(life.row() for life in lives))
     books.add("conversion_history", *(entry for life in lives for entry in life.history_of(readings)))
     books.build(*READ)

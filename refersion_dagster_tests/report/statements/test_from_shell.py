@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster_tests.location import Location
-from refersion_dagster_tests.report.statements.stating import READ
-from refersion_dagster_tests.summaries.hand_made import Books, affiliate, create_raw_tables, day, order
+from refersion_dagster_tests.report.statements.statement_helpers import READ
+from refersion_dagster_tests.summaries.builders import (
+    WarehouseBuilder,
+    affiliate,
+    create_raw_tables,
+    day,
+    order,
+)
 
 pytestmark = pytest.mark.processes
 
@@ -20,7 +26,7 @@ def location(tmp_path_factory: pytest.TempPathFactory) -> Location:
     """Books of one affiliate, read until March was over; no key of Refersion's is set."""
     location = Location.of(tmp_path_factory.mktemp("books"))
     create_raw_tables(location.database)
-    books = Books(location.database)
+    books = WarehouseBuilder(location.database)
     books.add("affiliates", affiliate(1, name="Ann"))
     books.watched(order(1, "100", "10.25", created=day(10, 2)))
     books.build(*READ)

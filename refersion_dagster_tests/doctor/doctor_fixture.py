@@ -23,7 +23,7 @@ PII_SALT = "salt_5d0e92b7a1c4"
 
 
 @dataclass(frozen=True)
-class Patient:
+class DoctorFixture:
     """A sandbox, a folder with the warehouse and Dagster's home, and an environment that names them."""
 
     sandbox: SandboxServer
@@ -46,17 +46,17 @@ class Patient:
             else:
                 self.monkeypatch.setenv(name, value)
 
-    def examined(self, dotenv: dict[str, str] | None = None) -> Examined:
+    def examined(self, dotenv: dict[str, str] | None = None) -> Examination:
         findings = examine(settle(os.environ, dotenv or {}, Path(".env").absolute()))
         told = json.dumps(findings.as_json())
         keys = (self.sandbox.public_key, self.sandbox.secret_key, self.sandbox.graphql_token, PII_SALT)
         # Not even in part.
         assert not [key for key in keys if key in told or key[4:10] in told or key[-6:] in told]
-        return Examined(findings)
+        return Examination(findings)
 
 
 @dataclass(frozen=True)
-class Examined:
+class Examination:
     """What the doctor found."""
 
     findings: DoctorReport

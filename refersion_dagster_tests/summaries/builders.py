@@ -194,7 +194,7 @@ def create_raw_tables(database: Path) -> None:
             session.query(f"DELETE FROM refersion_data.{table}")
 
 
-class Books:
+class WarehouseBuilder:
     """A warehouse with raw rows made by hand, and the summaries built from them.
 
     Args:
@@ -206,21 +206,21 @@ class Books:
         self.warehouse = Warehouse(duckdb_path=str(database))
         self.settings = ReportSettings(**settings)
 
-    def add(self, table: str, *rows: Row) -> Books:
+    def add(self, table: str, *rows: Row) -> WarehouseBuilder:
         """Adds raw rows; columns that are not named are NULL."""
         with self.warehouse.session() as session:
             insert(session, table, rows)
         return self
 
-    def conversions(self, *rows: Row) -> Books:
+    def conversions(self, *rows: Row) -> WarehouseBuilder:
         return self.add("conversions", *rows)
 
-    def watched(self, *rows: Row, approved: datetime | None = None) -> Books:
+    def watched(self, *rows: Row, approved: datetime | None = None) -> WarehouseBuilder:
         """Adds conversions and their history; see `watched`."""
         entries = [one for row in rows for one in watched(row, approved)]
         return self.conversions(*rows).add("conversion_history", *entries)
 
-    def empty(self) -> Books:
+    def empty(self) -> WarehouseBuilder:
         """Forgets all conversions, their history and when they were read."""
         with self.warehouse.session() as session:
             for table in ("conversions", "conversion_history", "conversion_readings"):

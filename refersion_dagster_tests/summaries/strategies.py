@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Row
+from refersion_dagster_tests.summaries.builders import READ_AT, Row
 
 TYPES = {
     "order": "AFFILIATE_SITE_CONVERSION",

@@ -21,17 +21,21 @@ from refersion_dagster.actions.reconciliation.resolve import (
 )
 from refersion_dagster.refersion.errors import MissingCredentials
 from refersion_dagster.resources import RefersionResource
-from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    ActionsHarness,
+    credit_of,
+)
 from refersion_dagster_tests.actions.test_dry_run import items_of
 
 
-def lose(actions: Actions, endpoint: str, items: list[dict[str, Any]], *, acted: bool) -> None:
+def lose(actions: ActionsHarness, endpoint: str, items: list[dict[str, Any]], *, acted: bool) -> None:
     """Sends items of which the last call's answer is lost."""
     actions.sandbox.fault(f"rest:{ENDPOINTS[endpoint].path}", "reset", applied=acted, after=len(items) - 1)
     assert actions.send(endpoint, items)[-1] == "unknown"
 
 
-def evidence(actions: Actions, account: RefersionResource | None = None) -> Evidence:
+def evidence(actions: ActionsHarness, account: RefersionResource | None = None) -> Evidence:
     """What Refersion says about the one open item."""
     with open_journal(actions.warehouse, print) as (journal, session):
         (entry,) = [entry for entry in journal.entries() if entry.outcome == "unknown"]
@@ -52,7 +56,7 @@ TOLD = {
 
 @pytest.mark.parametrize("acted", [True, False], ids=["acted", "did not act"])
 @pytest.mark.parametrize("endpoint", TOLD)
-def test_refersions_own_data_tells_what_can_be_told(actions: Actions, endpoint: str, acted: bool) -> None:
+def test_refersions_own_data_tells_what_can_be_told(actions: ActionsHarness, endpoint: str, acted: bool) -> None:
     items = items_of(actions)[endpoint][:1]
     if endpoint == "affiliate_edit":
         items = [{"affiliate_id": actions.affiliate().id, "first_name": "Somebody", "city": "Rome"}]
@@ -63,7 +67,7 @@ def test_refersions_own_data_tells_what_can_be_told(actions: Actions, endpoint: 
     assert evidence(actions).verdict == TOLD[endpoint][not acted]
 
 
-def test_what_refersion_does_not_show_is_for_a_person_to_look_at(actions: Actions) -> None:
+def test_what_refersion_does_not_show_is_for_a_person_to_look_at(actions: ActionsHarness) -> None:
     lose(actions, "affiliate_trigger", items_of(actions)["affiliate_trigger"], acted=True)
     assert evidence(actions).verdict is Verdict.CANNOT_TELL
     silent = set(ENDPOINTS) - set(TOLD)
@@ -72,7 +76,7 @@ def test_what_refersion_does_not_show_is_for_a_person_to_look_at(actions: Action
 
 
 class TestACredit:
-    def test_is_found_by_its_reference_whatever_else_there_is(self, actions: Actions) -> None:
+    def test_is_found_by_its_reference_whatever_else_there_is(self, actions: ActionsHarness) -> None:
         """The same credit was done twice before, and somebody gives it by hand as well."""
         credit = credit_of(actions.affiliate())
         items = [credit | {"key": f"k{number}"} for number in range(3)]
@@ -84,12 +88,12 @@ class TestACredit:
         made = max(row.id for row in actions.sandbox.account.conversions.values() if "[ref " in row.notes)
         assert (row["id"], found.found) == (str(made), {"conversion_id": str(made)})
 
-    def test_that_was_not_done_is_not_taken_for_those_that_were(self, actions: Actions) -> None:
+    def test_that_was_not_done_is_not_taken_for_those_that_were(self, actions: ActionsHarness) -> None:
         credit = credit_of(actions.affiliate())
         lose(actions, CREDIT, [credit | {"key": f"k{number}"} for number in range(3)], acted=False)
         assert evidence(actions).verdict is Verdict.NOT_FOUND
 
-    def test_without_a_reference_is_likely_and_shown(self, actions: Actions) -> None:
+    def test_without_a_reference_is_likely_and_shown(self, actions: ActionsHarness) -> None:
         lose(actions, CREDIT, [credit_of(actions.affiliate())], acted=False)
         number = by_hand(actions)
         found = evidence(actions)
@@ -97,13 +101,15 @@ class TestACredit:
         assert found.rows[0]["commission_total"] == "12.5000"
 
     @pytest.mark.parametrize("acted", [True, False])
-    def test_is_looked_for_by_amount_where_the_account_shows_no_notes(self, actions: Actions, acted: bool) -> None:
+    def test_is_looked_for_by_amount_where_the_account_shows_no_notes(
+        self, actions: ActionsHarness, acted: bool
+    ) -> None:
         actions.sandbox.configure(remove_fields=["Conversion.notes"])
         credit = credit_of(actions.affiliate())
         lose(actions, CREDIT, [credit | {"key": "k0"}, credit | {"key": "k1"}], acted=acted)
         assert evidence(actions).verdict is (Verdict.LIKELY if acted else Verdict.NOT_FOUND)
 
-    def test_is_summed_up_without_a_token(self, actions: Actions) -> None:
+    def test_is_summed_up_without_a_token(self, actions: ActionsHarness) -> None:
         credit = credit_of(actions.affiliate())
         lose(actions, CREDIT, [credit | {"key": "k0"}, credit | {"key": "k1"}], acted=True)
         found = evidence(actions, actions.account(graphql_token=None))
@@ -111,14 +117,14 @@ class TestACredit:
         assert "Refersion counts 2 manual credits" in found.words
         assert "this journal knows of 1 of them" in found.words
 
-    def test_is_found_when_the_clocks_differ(self, actions: Actions) -> None:
+    def test_is_found_when_the_clocks_differ(self, actions: ActionsHarness) -> None:
         """Refersion's clock is what conversions are dated by, not this machine's."""
         actions.sandbox.advance(days=40)
         lose(actions, CREDIT, [credit_of(actions.affiliate())], acted=True)
         assert evidence(actions).verdict is Verdict.DONE
 
 
-def by_hand(actions: Actions) -> int:
+def by_hand(actions: ActionsHarness) -> int:
     return actions.sandbox.insert_conversion(
         affiliate_id=actions.affiliate().id,
         commission_total="12.50",
@@ -129,14 +135,14 @@ def by_hand(actions: Actions) -> int:
     )
 
 
-def test_what_needs_graphql_says_so(actions: Actions) -> None:
+def test_what_needs_graphql_says_so(actions: ActionsHarness) -> None:
     lose(actions, "conversion_cancel", items_of(actions)["conversion_cancel"], acted=True)
     with pytest.raises(MissingCredentials, match="REFERSION_GRAPHQL_TOKEN"):
         evidence(actions, actions.account(graphql_token=None))
 
 
 class TestADecision:
-    def decide(self, actions: Actions, done: bool, found: dict[str, str] | None = None) -> None:
+    def decide(self, actions: ActionsHarness, done: bool, found: dict[str, str] | None = None) -> None:
         with open_journal(actions.warehouse, print) as (journal, _session):
             entry = one_of(journal.entries(), journal.entries()[0].key[:6])
             check_decision(entry, done, None, False)
@@ -151,7 +157,7 @@ class TestADecision:
                 tell=print,
             )
 
-    def test_that_it_was_done_keeps_it_from_being_sent(self, actions: Actions) -> None:
+    def test_that_it_was_done_keeps_it_from_being_sent(self, actions: ActionsHarness) -> None:
         credit = [credit_of(actions.affiliate())]
         lose(actions, CREDIT, credit, acted=True)
         self.decide(actions, True, {"conversion_id": "77"})
@@ -160,7 +166,7 @@ class TestADecision:
             "SELECT outcome, conversion_id, settled_by, message FROM refersion_data.conversion_manual_credit"
         ) == [("done", "77", "Grace", "Settled by Grace: asked their support")]
 
-    def test_that_it_was_not_done_lets_the_next_run_send_it(self, actions: Actions) -> None:
+    def test_that_it_was_not_done_lets_the_next_run_send_it(self, actions: ActionsHarness) -> None:
         credit = [credit_of(actions.affiliate())]
         lose(actions, CREDIT, credit, acted=False)
         self.decide(actions, False)
@@ -169,13 +175,13 @@ class TestADecision:
         (entry,) = actions.journal()
         assert (entry.attempt, entry.outcome) == (2, "done")
 
-    def test_is_asked_for_once(self, actions: Actions) -> None:
+    def test_is_asked_for_once(self, actions: ActionsHarness) -> None:
         lose(actions, CREDIT, [credit_of(actions.affiliate())], acted=True)
         self.decide(actions, True)
         with pytest.raises(CannotSettle, match="needs no settling: it is done"):
             self.decide(actions, False)
 
-    def test_that_would_send_twice_is_refused(self, actions: Actions) -> None:
+    def test_that_would_send_twice_is_refused(self, actions: ActionsHarness) -> None:
         lose(actions, CREDIT, [credit_of(actions.affiliate())], acted=True)
         found = evidence(actions)
         (entry,) = actions.journal()
@@ -184,7 +190,7 @@ class TestADecision:
         check_decision(entry, False, found, True)
         check_decision(entry, True, found, False)
 
-    def test_needs_a_key_that_is_one_items(self, actions: Actions) -> None:
+    def test_needs_a_key_that_is_one_items(self, actions: ActionsHarness) -> None:
         lose(actions, CREDIT, [credit_of(actions.affiliate(), key=f"k{at}") for at in range(2)], acted=True)
         with pytest.raises(CannotSettle, match="2 items have keys that begin with k"):
             one_of(actions.journal(), "k")

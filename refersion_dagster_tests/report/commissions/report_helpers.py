@@ -21,14 +21,18 @@ from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.location import Outcome, account_of, made_of_raw_tables, outcome, resources
-from refersion_dagster_tests.report.reading import read
-from refersion_dagster_tests.summaries.hand_made import Books, all_summaries, with_those_they_read
+from refersion_dagster_tests.report.html_reader import read
+from refersion_dagster_tests.summaries.builders import (
+    WarehouseBuilder,
+    all_summaries,
+    with_those_they_read,
+)
 
 MADE = Origin("1.2.3", "1a2b3c4d-run", datetime(2025, 4, 1, 12, 30, tzinfo=UTC))
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportHarness:
     """What a run that wrote the report left."""
 
     warehouse: Warehouse
@@ -44,7 +48,7 @@ class Reported:
         return (self.folder / "latest.html").read_text("utf-8")
 
 
-def report_of(account: SandboxServer, folder: Path) -> Reported:
+def report_of(account: SandboxServer, folder: Path) -> ReportHarness:
     """All that the report stands on, in one run: raw tables, summaries, their checks, the report."""
     warehouse, reports = Warehouse(duckdb_path=str(folder / "warehouse.duckdb")), folder / "reports"
     made = made_of_raw_tables(checked=True)
@@ -59,7 +63,7 @@ def report_of(account: SandboxServer, folder: Path) -> Reported:
             instance=instance,
             raise_on_error=False,
         )
-        return Reported(warehouse, reports, outcome(instance, result.run_id))
+        return ReportHarness(warehouse, reports, outcome(instance, result.run_id))
 
 
 def report_again(warehouse: Warehouse, folder: Path) -> Outcome:
@@ -74,7 +78,7 @@ def report_again(warehouse: Warehouse, folder: Path) -> Outcome:
         return outcome(instance, result.run_id)
 
 
-def page_of(books: Books) -> str:
+def page_of(books: WarehouseBuilder) -> str:
     """The report of books made by hand, without checks, as HTML."""
     books.build(*summaries_read({summary.name for summary in all_summaries()}))
     with books.warehouse.session() as session:

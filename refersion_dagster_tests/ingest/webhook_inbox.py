@@ -24,7 +24,7 @@ RECEIVED_AT = datetime(2026, 7, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
 
 @dataclass
-class Drained:
+class WebhookWarehouse:
     """An account, the warehouse its tables are in, and an inbox. The salt of hashes is the warehouse's own."""
 
     sandbox: SandboxServer
@@ -32,7 +32,7 @@ class Drained:
     destination: str = "duckdb"
 
     @classmethod
-    def of(cls, sandbox: SandboxServer, folder: Path, loaded: Path | None) -> Drained:
+    def of(cls, sandbox: SandboxServer, folder: Path, loaded: Path | None) -> WebhookWarehouse:
         """With a copy of a warehouse that was loaded from an equal account, or with none."""
         made = cls(sandbox, folder)
         if loaded:

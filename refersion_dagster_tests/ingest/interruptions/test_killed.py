@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.ingest.stopped.resuming import (
+from refersion_dagster_tests.ingest.interruptions.interrupted_load import (
     ACCOUNT,
     ASSETS,
     ROWS_PER_LOAD,

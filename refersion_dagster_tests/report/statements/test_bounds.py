@@ -4,15 +4,23 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster_tests.report.statements.stating import READ
+from refersion_dagster_tests.report.statements.statement_helpers import READ
 from refersion_dagster_tests.report.statements.test_asset import Page, make, refused, rows
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, affiliate, day, order, paid, reading
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    WarehouseBuilder,
+    affiliate,
+    day,
+    order,
+    paid,
+    reading,
+)
 
 SAID = "before the first reading"
 
 
 @pytest.fixture
-def first_read_in_april(books: Books) -> Books:
+def first_read_in_april(books: WarehouseBuilder) -> WarehouseBuilder:
     """One reading, in April; 1 was first seen paid, 2 first seen due, and nobody saw when either was approved."""
     books.add("affiliates", affiliate(1), affiliate(2)).add("conversion_readings", reading(READ_AT))
     books.conversions(
@@ -22,13 +30,15 @@ def first_read_in_april(books: Books) -> Books:
     return books
 
 
-def test_it_is_refused_with_the_reason_and_what_to_do(first_read_in_april: Books, tmp_path: Path) -> None:
+def test_it_is_refused_with_the_reason_and_what_to_do(first_read_in_april: WarehouseBuilder, tmp_path: Path) -> None:
     said = refused(first_read_in_april, tmp_path / "reports", month="2025-02")
     assert said.startswith(f"What was owed in 2025-02 is not known (USD: {SAID}).")
     assert "allow it (`allow_unknown`, from a shell --allow-unknown)" in said
 
 
-def test_on_purpose_it_has_bounds_and_says_what_is_not_known(first_read_in_april: Books, tmp_path: Path) -> None:
+def test_on_purpose_it_has_bounds_and_says_what_is_not_known(
+    first_read_in_april: WarehouseBuilder, tmp_path: Path
+) -> None:
     told = make(first_read_in_april, tmp_path / "reports", month="2025-02", allow_unknown=True)
     assert told.success, told.failure
     assert told.metadata["report/statements"]["not_known"] == f"USD: {SAID}"
@@ -48,7 +58,7 @@ def test_on_purpose_it_has_bounds_and_says_what_is_not_known(first_read_in_april
 
 
 def test_sums_that_are_not_the_roll_forwards_bounds_are_not_published(
-    first_read_in_april: Books, tmp_path: Path
+    first_read_in_april: WarehouseBuilder, tmp_path: Path
 ) -> None:
     first_read_in_april.warehouse.query("UPDATE refersion_summaries.due_bounds SET highest = highest + 1")
     said = refused(first_read_in_april, tmp_path / "reports", month="2025-02", allow_unknown=True)

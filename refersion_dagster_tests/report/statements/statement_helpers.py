@@ -21,7 +21,7 @@ from refersion_dagster.report.statements.reconciliation import (
     in_themselves,
 )
 from refersion_dagster.resources import SUMMARIES
-from refersion_dagster_tests.summaries.hand_made import Books, D
+from refersion_dagster_tests.summaries.builders import D, WarehouseBuilder
 
 READ = (
     "commission_roll_forward",
@@ -36,14 +36,14 @@ READ = (
 JANUARY, FEBRUARY, MARCH, APRIL = (date(2025, month, 1) for month in range(1, 5))
 
 
-def stated(books: Books, month: date) -> dict[tuple[str, str], Lines]:
+def stated(books: WarehouseBuilder, month: date) -> dict[tuple[str, str], Lines]:
     """Builds what statements read, and gives the month's lines by affiliate and currency. All of them tie."""
     books.build(*READ)
     return {(one.affiliate_id, one.currency): one.lines for one in all_tied(books, month)[0]}
 
 
 def all_tied(
-    books: Books, month: date, unknown: Collection[str] = ()
+    books: WarehouseBuilder, month: date, unknown: Collection[str] = ()
 ) -> tuple[list[Statement], list[StatementConversion]]:
     """The month's statements and their conversions, of which every line was held against the roll-forward.
 
@@ -65,7 +65,7 @@ def all_tied(
     return found, rows
 
 
-def conversions(books: Books, month: date, **chosen: Any) -> dict[str, StatementConversion]:
+def conversions(books: WarehouseBuilder, month: date, **chosen: Any) -> dict[str, StatementConversion]:
     """The month's conversions by their id, of books that are built."""
     with books.warehouse.session() as session:
         return {row.conversion_id: row for row in concerned(session, month, **chosen)}

@@ -14,7 +14,12 @@ from typing import Any
 from hypothesis import Phase
 from hypothesis import strategies as st
 
-from refersion_dagster_tests.summaries.hand_made import READ_AT, Books, Row, summary_of
+from refersion_dagster_tests.summaries.builders import (
+    READ_AT,
+    Row,
+    WarehouseBuilder,
+    summary_of,
+)
 
 Figures = dict[Any, Decimal]
 SOLD = ("pending", "due", "paid")
@@ -163,7 +168,7 @@ def _scope(measure: str) -> tuple[str, str]:
 
 
 def assert_sums_are_preserved(
-    books: Books, summaries: Collection[str], rows: Collection[Row], listed: Mapping[str, str] | None = None
+    books: WarehouseBuilder, summaries: Collection[str], rows: Collection[Row], listed: Mapping[str, str] | None = None
 ) -> None:
     """Each column that a header declares adds up, per currency, to what the definitions make of the raw rows."""
     listed = LISTED if listed is None else listed
@@ -224,7 +229,7 @@ CONVERSIONS = st.lists(
 ).map(lambda rows: [{"id": f"{at}", "read_at": READ_AT, **row} for at, row in enumerate(rows)])
 
 
-def start_again(books: Books, conversions: Collection[Row]) -> None:
+def start_again(books: WarehouseBuilder, conversions: Collection[Row]) -> None:
     """Puts these conversions in the place of those there are."""
     with books.warehouse.session() as session:
         session.query("DELETE FROM refersion_data.conversions")

@@ -10,7 +10,7 @@ LOCAL = ("file:", "data:", "blob:", "about:")
 
 
 @dataclass
-class Seen:
+class BrowserPage:
     """A page, and what happened while it was looked at.
 
     Args:
@@ -28,9 +28,9 @@ class Seen:
         return [address for address in self.requests if not address.startswith(LOCAL)]
 
 
-def open_page(context: BrowserContext, url: str) -> Seen:
+def open_page(context: BrowserContext, url: str) -> BrowserPage:
     """Opens an address, listening before anything is asked for."""
-    seen = Seen(context.new_page())
+    seen = BrowserPage(context.new_page())
 
     def on_console(message: ConsoleMessage) -> None:
         if message.type == "error":

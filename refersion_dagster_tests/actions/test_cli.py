@@ -12,7 +12,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from refersion_dagster.cli import main
-from refersion_dagster_tests.actions.acting import CREDIT, Actions, credit_of, csv_file
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    ActionsHarness,
+    credit_of,
+    csv_file,
+)
 from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.processes import soon
 
@@ -21,12 +26,12 @@ ROUTE = "rest:/conversion/manual_credit"
 
 
 @pytest.fixture
-def actions(actions_of_processes: Actions) -> Actions:
+def actions(actions_of_processes: ActionsHarness) -> ActionsHarness:
     return actions_of_processes
 
 
 @pytest.fixture
-def command(actions: Actions, monkeypatch: pytest.MonkeyPatch) -> Command:
+def command(actions: ActionsHarness, monkeypatch: pytest.MonkeyPatch) -> Command:
     """`refersion-dagster actions` with what points it at the sandbox and the warehouse."""
     monkeypatch.chdir(actions.database.parent)
     for name, value in actions.sandbox.environment().items():
@@ -39,7 +44,7 @@ def command(actions: Actions, monkeypatch: pytest.MonkeyPatch) -> Command:
     return run
 
 
-def open_credit(actions: Actions, *, acted: bool) -> str:
+def open_credit(actions: ActionsHarness, *, acted: bool) -> str:
     """A credit whose answer was lost; its key."""
     actions.sandbox.fault(ROUTE, "reset", applied=acted)
     assert actions.send(CREDIT, [credit_of(actions.affiliate())]) == ["unknown"]
@@ -47,7 +52,7 @@ def open_credit(actions: Actions, *, acted: bool) -> str:
 
 
 @pytest.mark.exhaustive
-def test_a_run_that_is_killed_in_a_call_is_settled_and_gone_on_with(actions: Actions, command: Command) -> None:
+def test_a_run_that_is_killed_in_a_call_is_settled_and_gone_on_with(actions: ActionsHarness, command: Command) -> None:
     folder = actions.database.parent
     lines = [f"{actions.affiliate(number).id},{number + 1}.00,USD,PENDING,Bonus" for number in range(4)]
     csv_file(folder / "credits.csv", "affiliate_id,commission,currency,status,notes", *lines)
@@ -82,7 +87,7 @@ def test_a_run_that_is_killed_in_a_call_is_settled_and_gone_on_with(actions: Act
     ) == [(Decimal(number + 1), "done", "Grace" if number == 2 else None) for number in range(4)]
 
 
-def test_what_was_done_is_not_settled_as_not_done(actions: Actions, command: Command) -> None:
+def test_what_was_done_is_not_settled_as_not_done(actions: ActionsHarness, command: Command) -> None:
     key = open_credit(actions, acted=True)
     refused = command("settle", key, "--as", "not-done", "--yes")
     assert refused.exit_code == 1
@@ -92,14 +97,14 @@ def test_what_was_done_is_not_settled_as_not_done(actions: Actions, command: Com
     assert actions.outcomes() == ["not_done"]
 
 
-def test_a_decision_is_confirmed(actions: Actions, command: Command) -> None:
+def test_a_decision_is_confirmed(actions: ActionsHarness, command: Command) -> None:
     key = open_credit(actions, acted=False)
     assert "Settle it as not done? [y/N]" in command("settle", key, "--as", "not-done", answer="n\n").output
     assert actions.outcomes() == ["unknown"]
 
 
 def test_without_refersion_a_person_can_still_decide(
-    actions: Actions, command: Command, monkeypatch: pytest.MonkeyPatch
+    actions: ActionsHarness, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = open_credit(actions, acted=False)
     monkeypatch.setenv("REFERSION_GRAPHQL_TOKEN", "gql_this_is_not_the_token")
@@ -109,7 +114,7 @@ def test_without_refersion_a_person_can_still_decide(
     assert actions.query("SELECT conversion_id, message FROM refersion_data.conversion_manual_credit")[0][0] == "4711"
 
 
-def test_nothing_open_is_said_so(actions: Actions, command: Command) -> None:
+def test_nothing_open_is_said_so(actions: ActionsHarness, command: Command) -> None:
     assert "Nothing is open." in command("list").output
     assert actions.send(CREDIT, [credit_of(actions.affiliate())]) == ["done"]
     assert "Nothing is open." in command("list").output
@@ -124,14 +129,16 @@ def test_a_key_that_is_none_is_told(command: Command) -> None:
         assert "The journal has no item with the key zzz" in ended.output
 
 
-def test_no_warehouse_is_made_by_looking(command: Command, actions: Actions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_warehouse_is_made_by_looking(
+    command: Command, actions: ActionsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("REFERSION_DUCKDB_PATH", "elsewhere.duckdb")
     assert "There is no warehouse" in command("list").output
     assert not (actions.database.parent / "elsewhere.duckdb").exists()
 
 
 def test_settings_are_read_from_the_env_file(
-    actions: Actions, command: Command, monkeypatch: pytest.MonkeyPatch
+    actions: ActionsHarness, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REFERSION_DUCKDB_PATH")
     (actions.database.parent / ".env").write_text(f"REFERSION_DUCKDB_PATH={actions.database}\n")

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.ingest.stopped.resuming import ACCOUNT
+from refersion_dagster_tests.ingest.interruptions.interrupted_load import ACCOUNT
 
 
 @pytest.fixture

@@ -13,7 +13,12 @@ import pytest
 
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.ingest.late.keeping_up import ACCOUNT, LOOKBACK_DAYS, KeptUp, month_of
+from refersion_dagster_tests.ingest.late_arrivals.late_account import (
+    ACCOUNT,
+    LOOKBACK_DAYS,
+    LateAccount,
+    month_of,
+)
 from refersion_dagster_tests.location import NOW
 
 pytestmark = pytest.mark.exhaustive
@@ -24,17 +29,17 @@ def loaded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A DuckDB file with the first load, which tests copy."""
     path = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
     with SandboxServer(ACCOUNT) as sandbox:
-        assert KeptUp(sandbox, Warehouse(duckdb_path=str(path))).late() == {}
+        assert LateAccount(sandbox, Warehouse(duckdb_path=str(path))).late() == {}
     return path
 
 
 @pytest.fixture
-def kept(loaded_file: Path, tmp_path: Path) -> Iterator[KeptUp]:
+def kept(loaded_file: Path, tmp_path: Path) -> Iterator[LateAccount]:
     with SandboxServer(ACCOUNT) as sandbox:
-        yield KeptUp(sandbox, Warehouse(duckdb_path=str(shutil.copy(loaded_file, tmp_path))))
+        yield LateAccount(sandbox, Warehouse(duckdb_path=str(shutil.copy(loaded_file, tmp_path))))
 
 
-def test_where_nothing_changed_nothing_is_read_again(kept: KeptUp) -> None:
+def test_where_nothing_changed_nothing_is_read_again(kept: LateAccount) -> None:
     kept.sandbox.forget_requests()
     assert kept.late() == {}
     asked = kept.sandbox.requests()
@@ -45,7 +50,7 @@ def test_where_nothing_changed_nothing_is_read_again(kept: KeptUp) -> None:
     assert asked["graphql:conversions"] <= 8 + 5 * (10 + 2)
 
 
-def test_a_denial_by_support_shows_in_the_totals(kept: KeptUp) -> None:
+def test_a_denial_by_support_shows_in_the_totals(kept: LateAccount) -> None:
     row = kept.old_row(status="APPROVED")
     kept.sandbox.advance(seconds=60)
     kept.sandbox.change_conversion(row.id, status="DENIED")
@@ -67,7 +72,7 @@ def test_a_denial_by_support_shows_in_the_totals(kept: KeptUp) -> None:
     assert kept.late() == {}
 
 
-def test_months_whose_counts_have_not_changed_count_as_read(kept: KeptUp) -> None:
+def test_months_whose_counts_have_not_changed_count_as_read(kept: LateAccount) -> None:
     row = kept.old_row(status="APPROVED")
     kept.sandbox.advance(seconds=60)
     kept.sandbox.change_conversion(row.id, status="DENIED")
@@ -81,7 +86,7 @@ def test_months_whose_counts_have_not_changed_count_as_read(kept: KeptUp) -> Non
     assert month_of(row) not in counted
 
 
-def test_the_look_back_stays_where_it_was(kept: KeptUp) -> None:
+def test_the_look_back_stays_where_it_was(kept: LateAccount) -> None:
     kept.sandbox.advance(seconds=60)
     kept.sandbox.change_conversion(kept.old_row().id, commission_total="77.77")
     assert kept.late()
@@ -91,7 +96,7 @@ def test_the_look_back_stays_where_it_was(kept: KeptUp) -> None:
     assert (window["window_to"] - window["window_from"]) // 86_400 == LOOKBACK_DAYS
 
 
-def test_a_row_that_is_gone_is_marked(kept: KeptUp) -> None:
+def test_a_row_that_is_gone_is_marked(kept: LateAccount) -> None:
     row = kept.old_row(status="APPROVED")
     kept.sandbox.advance(seconds=60)
     kept.sandbox.delete_conversion(row.id)
@@ -100,7 +105,7 @@ def test_a_row_that_is_gone_is_marked(kept: KeptUp) -> None:
     assert marked == [(str(row.id),)]
 
 
-def test_a_reading_that_failed_is_made_up_for_by_the_next(kept: KeptUp) -> None:
+def test_a_reading_that_failed_is_made_up_for_by_the_next(kept: LateAccount) -> None:
     row = kept.old_row()
     kept.sandbox.advance(seconds=60)
     kept.sandbox.change_conversion(row.id, commission_total="77.77")
@@ -123,7 +128,7 @@ def test_a_reading_that_failed_is_made_up_for_by_the_next(kept: KeptUp) -> None:
 @pytest.mark.parametrize(
     "config", [{"lookback_days": 10}, {"read_from": "2025-06-01", "read_to": "2025-06-10"}], ids=["look-back", "span"]
 )
-def test_a_run_that_was_told_what_to_read_reads_that(kept: KeptUp, config: dict[str, int | str]) -> None:
+def test_a_run_that_was_told_what_to_read_reads_that(kept: LateAccount, config: dict[str, int | str]) -> None:
     row = kept.old_row()
     kept.sandbox.advance(seconds=60)
     kept.sandbox.change_conversion(row.id, commission_total="77.77")
@@ -132,7 +137,7 @@ def test_a_run_that_was_told_what_to_read_reads_that(kept: KeptUp, config: dict[
     assert list(kept.late()) == [month_of(row)]
 
 
-def test_a_light_refresh_reads_the_month_that_it_begins_in_again_where_that_changed(kept: KeptUp) -> None:
+def test_a_light_refresh_reads_the_month_that_it_begins_in_again_where_that_changed(kept: LateAccount) -> None:
     """It has the latest totals of that month, which the last days of the month alone would not add up to."""
     begins = kept.sandbox.now - timedelta(days=10)
     assert begins.day > 5
@@ -149,7 +154,7 @@ def test_a_light_refresh_reads_the_month_that_it_begins_in_again_where_that_chan
     assert kept.stale() == {}
 
 
-def test_what_a_backfill_brought_is_not_read_again(kept: KeptUp) -> None:
+def test_what_a_backfill_brought_is_not_read_again(kept: LateAccount) -> None:
     row = kept.old_row()
     kept.sandbox.advance(seconds=60)
     kept.sandbox.change_conversion(row.id, commission_total="77.77")
@@ -161,7 +166,7 @@ def test_what_a_backfill_brought_is_not_read_again(kept: KeptUp) -> None:
     assert list(kept.late()) == [month_of(row)]
 
 
-def test_payments_that_are_accounted_for_ask_for_nothing(kept: KeptUp) -> None:
+def test_payments_that_are_accounted_for_ask_for_nothing(kept: LateAccount) -> None:
     """A payment of conversions that a refresh reads anyway says nothing of older unpaid ones."""
     (row,) = kept.warehouse.query(
         "SELECT c.affiliate_id, c.currency, c.id FROM refersion_data.conversions AS c "
@@ -197,7 +202,7 @@ def test_payments_that_are_accounted_for_ask_for_nothing(kept: KeptUp) -> None:
 def test_months_before_the_start_date_stay_out(tmp_path: Path) -> None:
     with SandboxServer(ACCOUNT) as sandbox:
         warehouse = Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"))
-        kept = KeptUp(sandbox, warehouse, start_date="2025-01-16T12:00:00Z")
+        kept = LateAccount(sandbox, warehouse, start_date="2025-01-16T12:00:00Z")
         kept.late()
         ((before,),) = warehouse.query("SELECT min(created) FROM refersion_data.conversions")
         row = next(
@@ -219,7 +224,7 @@ def test_months_before_the_start_date_stay_out(tmp_path: Path) -> None:
 
 def test_a_change_during_the_first_load_is_found_by_that_load(tmp_path: Path) -> None:
     with SandboxServer(ACCOUNT) as sandbox:
-        kept = KeptUp(
+        kept = LateAccount(
             sandbox, Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb")), rows_per_load=40, max_concurrency=1
         )
         row = kept.old_row(status="APPROVED")

@@ -37,7 +37,7 @@ job_of = cache(action_job)
 
 
 @dataclass(frozen=True)
-class Actions:
+class ActionsHarness:
     """An account, a warehouse that is up to date with it, and a user who writes."""
 
     sandbox: SandboxServer

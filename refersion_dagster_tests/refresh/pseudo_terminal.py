@@ -20,7 +20,7 @@ TOKEN = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|([\r\n]|[^\x1b\r\n]+)")
 
 
 @dataclass
-class OnTerminal:
+class PseudoTerminal:
     """A process and its screen."""
 
     process: subprocess.Popen[bytes]
@@ -28,7 +28,7 @@ class OnTerminal:
     raw: str = field(default="")
 
     @classmethod
-    def start(cls, location: Location, columns: int, *command: str) -> OnTerminal:
+    def start(cls, location: Location, columns: int, *command: str) -> PseudoTerminal:
         screen, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         process = subprocess.Popen(

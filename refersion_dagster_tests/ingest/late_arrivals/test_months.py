@@ -8,7 +8,7 @@ import pytest
 
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.ingest.late.keeping_up import ACCOUNT, KeptUp
+from refersion_dagster_tests.ingest.late_arrivals.late_account import ACCOUNT, LateAccount
 from refersion_dagster_tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.exhaustive
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.exhaustive
 PAID = ("payments", "conversions")
 
 
-def live_on(kept: KeptUp, months: int, *tables: str) -> list[str]:
+def live_on(kept: LateAccount, months: int, *tables: str) -> list[str]:
     """Refreshes once a month; gives all that showed late changes."""
     reasons: list[str] = []
     kept.late(*tables)
@@ -32,7 +32,7 @@ def test_through_six_months(tmp_path: Path) -> None:
     with SandboxServer(ACCOUNT) as sandbox:
         # Approvals of other currencies show in totals that count these; payments show in any.
         sandbox.configure(totals_currencies="counted")
-        kept = KeptUp(sandbox, Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb")))
+        kept = LateAccount(sandbox, Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb")))
         reasons = live_on(kept, 6)
     assert any(reason.startswith("payment") for reason in reasons)
     assert any(reason.endswith("other totals") for reason in reasons)
@@ -43,7 +43,7 @@ def test_through_six_months(tmp_path: Path) -> None:
 def test_on_postgresql_too(postgres_server: PostgresServer) -> None:
     with SandboxServer(ACCOUNT) as sandbox, postgres_server.create_database().in_use():
         sandbox.configure(totals_currencies="counted")
-        assert live_on(KeptUp(sandbox, Warehouse(destination="postgres")), 2)
+        assert live_on(LateAccount(sandbox, Warehouse(destination="postgres")), 2)
 
 
 def test_by_payments_alone_that_do_not_say_whom_they_paid(tmp_path: Path) -> None:
@@ -53,6 +53,6 @@ def test_by_payments_alone_that_do_not_say_whom_they_paid(tmp_path: Path) -> Non
             remove_fields=["Payment.affiliate"], remove_arguments=["conversions.status"], total_results="absent"
         )
         warehouse = Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"))
-        reasons = live_on(KeptUp(sandbox, warehouse, lookback_days=100), 4, *PAID)
+        reasons = live_on(LateAccount(sandbox, warehouse, lookback_days=100), 4, *PAID)
     assert reasons
     assert all(reason.startswith("payment") for reason in reasons)

@@ -30,7 +30,7 @@ TYPES = (
 )
 
 
-def nasty_conversions(count: int, seed: int = 4) -> Iterator[dict[str, Any]]:
+def adversarial_conversions(count: int, seed: int = 4) -> Iterator[dict[str, Any]]:
     """Values for SandboxServer.insert_conversion; each text is there at least once where `count` suffices."""
     choose = Random(seed)
     for number in range(count):

@@ -10,7 +10,7 @@ from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.summaries.assets import summary_assets
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.location import resources
-from refersion_dagster_tests.summaries.hand_made import all_summaries
+from refersion_dagster_tests.summaries.builders import all_summaries
 
 Evaluations = dict[str, dg.AssetCheckEvaluation]
 

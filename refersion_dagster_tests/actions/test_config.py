@@ -72,7 +72,7 @@ def test_limits_are_shown_where_they_hold() -> None:
     ids=["a word outside of the list", "an amount that is no text", "a field missing", "a field unknown"],
 )
 def test_the_launchpad_refuses_what_has_the_wrong_form(item: dict[str, Any], why: str) -> None:
-    from refersion_dagster_tests.actions.acting import CREDIT, job_of
+    from refersion_dagster_tests.actions.actions_harness import CREDIT, job_of
 
     config = {"ops": {CREDIT: {"config": {"requested_by": "Ada", "items": [item]}}}}
     with pytest.raises(dg.DagsterInvalidConfigError, match=why):

@@ -16,7 +16,7 @@ LOOKBACK_DAYS = 60
 TABLES = ("payments", "conversions", "conversion_history", "conversion_totals")
 
 
-class KeptUp:
+class LateAccount:
     """An account and the warehouse that is kept up with it."""
 
     def __init__(self, sandbox: SandboxServer, warehouse: Warehouse, **settings: Any) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
-from refersion_dagster_tests.ingest.late.keeping_up import KeptUp
+from refersion_dagster_tests.ingest.late_arrivals.late_account import LateAccount
 from refersion_dagster_tests.location import NOW
 
 pytestmark = pytest.mark.exhaustive
@@ -36,7 +36,7 @@ WITHOUT_STATUS = {"total_results": "absent", "remove_arguments": ["conversions.s
 WAYS = {"counts": {}, "no counts": WITHOUT_COUNTS, "wrong counts": IGNORING, "no status": WITHOUT_STATUS}
 
 
-class Made(KeptUp):
+class Made(LateAccount):
     """An account with rows that the test makes."""
 
     def order(self, created: datetime, currency: str = "USD", **values: Any) -> int:

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.ingest.stopped.resuming import ACCOUNT, ASSETS, asked, at_the_source, in_warehouse, load
+from refersion_dagster_tests.ingest.interruptions.interrupted_load import (
+    ACCOUNT,
+    ASSETS,
+    asked,
+    at_the_source,
+    in_warehouse,
+    load,
+)
 from refersion_dagster_tests.location import Location, query
 
 pytestmark = pytest.mark.processes

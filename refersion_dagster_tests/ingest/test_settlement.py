@@ -11,9 +11,9 @@ import pytest
 
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
-from refersion_dagster_tests.checks.evaluating import evaluate
+from refersion_dagster_tests.checks.check_evaluation import evaluate
 from refersion_dagster_tests.location import NOW, Outcome, account_of, materialise
-from refersion_dagster_tests.summaries.hand_made import Books
+from refersion_dagster_tests.summaries.builders import WarehouseBuilder
 
 ACCOUNT = SandboxSettings(affiliates=8, orders=120, days=70, now=NOW)
 RAW = ("payments", "conversions", "conversion_history", "conversion_totals")
@@ -27,7 +27,7 @@ class Shop:
     def __init__(self, sandbox: SandboxServer, database: Path) -> None:
         self.sandbox = sandbox
         self.warehouse = Warehouse(duckdb_path=str(database))
-        self.books = Books(database)
+        self.books = WarehouseBuilder(database)
 
     def refresh(self, *tables: str, **meanwhile: Any) -> Outcome:
         """Reads, while something goes on, and builds the proofs."""
