@@ -15,11 +15,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 
 from refersion_dagster.report.daily_files import LATEST
-from refersion_dagster_tests.browser.browser_binary import (
-    FLAGS,
-    MISSING,
-    find_browser,
-)
+from refersion_dagster_tests.browser.browser_binary import FLAGS, MISSING, find_browser
 from refersion_dagster_tests.web_page import ask, free_port
 
 IMAGES = Path(__file__).parent / "images"

@@ -28,23 +28,14 @@ from refersion_dagster.automation.webhook_sensor import refersion_webhook_inbox,
 from refersion_dagster.checks.assets import all_checks
 from refersion_dagster.documentation import documented
 from refersion_dagster.ingest.assets import refersion_tables
-from refersion_dagster.ingest.webhooks.events import (
-    INBOX_VARIABLES,
-    WebhookInbox,
-    webhook_events,
-)
+from refersion_dagster.ingest.webhooks.events import INBOX_VARIABLES, WebhookInbox, webhook_events
 from refersion_dagster.refersion.environment import VARIABLES
 from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing, published_assets
 from refersion_dagster.report.commissions.asset import KEY as COMMISSIONS_REPORT
 from refersion_dagster.report.commissions.asset import commissions_report
 from refersion_dagster.report.resource import REPORTS_VARIABLES, Reports
 from refersion_dagster.report.statements.asset import statements_asset
-from refersion_dagster.resources import (
-    WAREHOUSE_VARIABLES,
-    RefersionResource,
-    Warehouse,
-    from_environment,
-)
+from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse, from_environment
 from refersion_dagster.summaries.assets import summary_assets
 from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster.doctor.settings import KNOWN
-from refersion_dagster.refersion.entities import ENTITIES
+from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster_tests.location import REPOSITORY
 

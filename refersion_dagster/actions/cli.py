@@ -61,11 +61,7 @@ def listed(everything: bool, endpoint: str | None, as_json: bool) -> None:
 def show(key: str) -> None:
     """Show one item and what Refersion's own data says about it now. KEY may be the beginning of a key."""
     from refersion_dagster.actions.operations.outcomes import OPEN
-    from refersion_dagster.actions.reconciliation.resolve import (
-        evidence_on,
-        one_of,
-        open_journal,
-    )
+    from refersion_dagster.actions.reconciliation.resolve import evidence_on, one_of, open_journal
 
     warehouse, refersion = resources_of_settings()
     with _told(), open_journal(warehouse, _say) as (journal, session):

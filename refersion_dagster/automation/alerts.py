@@ -10,18 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from refersion_dagster.automation.channels import (
-    URLS_VARIABLE,
-    Channel,
-    channels,
-    send,
-)
-from refersion_dagster.automation.incidents import (
-    Incident,
-    ended_runs,
-    incidents_of,
-    late,
-)
+from refersion_dagster.automation.channels import URLS_VARIABLE, Channel, channels, send
+from refersion_dagster.automation.incidents import Incident, ended_runs, incidents_of, late
 from refersion_dagster.settings import whole_number
 
 INTERVAL_SECONDS = 30

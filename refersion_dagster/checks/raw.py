@@ -7,11 +7,7 @@ import dagster as dg
 from refersion_dagster.checks.outcome import Found, offending, result
 from refersion_dagster.ingest.history import conversions, readings
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.refersion.tables.catalog import (
-    CONVERSION_STATUSES,
-    ENTITIES,
-    PAYMENT_STATUSES,
-)
+from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, ENTITIES, PAYMENT_STATUSES
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.summaries.assets import asset_key
 

@@ -17,12 +17,7 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from refersion_dagster.demo.environment import (
-    DATABASE,
-    LOG,
-    clear,
-    sandboxed,
-)
+from refersion_dagster.demo.environment import DATABASE, LOG, clear, sandboxed
 from refersion_dagster.demo.live import Watched, watched
 from refersion_dagster.dev import dagster_dev, take_no_port_in_use
 from refersion_dagster.interrupts import ended_by_interrupt

@@ -9,13 +9,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from refersion_dagster.doctor.costs import cost_of
-from refersion_dagster.doctor.findings import (
-    DoctorCheck,
-    failed,
-    passed,
-    skipped,
-    warned,
-)
+from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, skipped, warned
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.api.graphql import PAGE_SIZE, GraphQLClient
 from refersion_dagster.refersion.api.query import FieldSelection, not_loaded_of
@@ -29,11 +23,7 @@ from refersion_dagster.refersion.errors import (
 )
 from refersion_dagster.refersion.extract.incremental import BEGINNING
 from refersion_dagster.refersion.extract.page_assembler import Slice
-from refersion_dagster.refersion.tables.catalog import (
-    CLICKS,
-    ENTITIES,
-    Entity,
-)
+from refersion_dagster.refersion.tables.catalog import CLICKS, ENTITIES, Entity
 from refersion_dagster.refersion.windows import Window, whole_second
 
 TABLES = tuple(entity for entity in ENTITIES.values() if entity.is_graphql)

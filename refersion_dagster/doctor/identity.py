@@ -6,12 +6,7 @@ from collections.abc import Iterator
 
 from dlt.destinations.exceptions import DestinationConnectionError
 
-from refersion_dagster.doctor.findings import (
-    DoctorCheck,
-    failed,
-    passed,
-    skipped,
-)
+from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, skipped
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.errors import AnotherAccount, ServerUnavailable
 from refersion_dagster.refersion.identity import check_account

@@ -18,14 +18,7 @@ from packaging.requirements import Requirement
 
 from refersion_dagster.automation.active_runs import is_ours
 from refersion_dagster.dev import LOCATION_NAME
-from refersion_dagster.doctor.findings import (
-    DoctorCheck,
-    Status,
-    failed,
-    passed,
-    skipped,
-    warned,
-)
+from refersion_dagster.doctor.findings import DoctorCheck, Status, failed, passed, skipped, warned
 from refersion_dagster.installation import PACKAGE
 
 VERSIONS, SPACE, DAGSTER = ("versions",), ("disk_space",), ("dagster_home", "daemon", "code_locations")

@@ -7,11 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from refersion_dagster.doctor.findings import (
-    DoctorCheck,
-    failed,
-    skipped,
-)
+from refersion_dagster.doctor.findings import DoctorCheck, failed, skipped
 
 REPORT = "Please report this with `refersion-dagster doctor --json` as an issue."
 

@@ -8,11 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from refersion_dagster.doctor.examination import SECTIONS
-from refersion_dagster.doctor.findings import (
-    DoctorCheck,
-    DoctorReport,
-    Status,
-)
+from refersion_dagster.doctor.findings import DoctorCheck, DoctorReport, Status
 from refersion_dagster.terminal import Sign, knows_signs, number_of, print_signed, wrapped
 
 SIGNS = {Status.OK: Sign.GOOD, Status.WARNING: Sign.DOUBT, Status.FAILED: Sign.BAD, Status.SKIPPED: Sign.NONE}

@@ -9,13 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from refersion_dagster.doctor.costs import cost_of
-from refersion_dagster.doctor.findings import (
-    DoctorCheck,
-    failed,
-    passed,
-    skipped,
-    warned,
-)
+from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, skipped, warned
 from refersion_dagster.refersion.api import transport
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.api.rest import PAGE_SIZE, RestClient

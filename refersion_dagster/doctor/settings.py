@@ -15,12 +15,7 @@ from refersion_dagster.automation.channels import URLS_VARIABLE, unusable
 from refersion_dagster.automation.schedules import CADENCES, TIMEZONE_VARIABLE, cron_of, schedule
 from refersion_dagster.automation.statements import CRON, CRON_VARIABLE
 from refersion_dagster.doctor.costs import cost_of
-from refersion_dagster.doctor.findings import (
-    DoctorCheck,
-    failed,
-    passed,
-    warned,
-)
+from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, warned
 from refersion_dagster.doctor.inputs import DoctorInputs
 from refersion_dagster.documentation import page
 from refersion_dagster.ingest.webhooks.events import INBOX_VARIABLES

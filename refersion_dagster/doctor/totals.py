@@ -9,12 +9,7 @@ from decimal import Decimal
 
 from dlt.destinations.exceptions import DestinationConnectionError
 
-from refersion_dagster.doctor.findings import (
-    DoctorCheck,
-    passed,
-    skipped,
-    warned,
-)
+from refersion_dagster.doctor.findings import DoctorCheck, passed, skipped, warned
 from refersion_dagster.doctor.probes import REPORT
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.environment import DATASET

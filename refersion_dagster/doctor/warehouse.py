@@ -9,18 +9,8 @@ from pathlib import Path
 
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 
-from refersion_dagster.doctor.findings import (
-    DoctorCheck,
-    failed,
-    passed,
-    skipped,
-    warned,
-)
-from refersion_dagster.doctor.lock_owners import (
-    Holder,
-    duckdb_holder,
-    lock_holder,
-)
+from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, skipped, warned
+from refersion_dagster.doctor.lock_owners import Holder, duckdb_holder, lock_holder
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import Warehouse

@@ -14,29 +14,15 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from refersion_dagster.ingest.account_guard import refuse_another_account
 from refersion_dagster.ingest.control_totals.currencies import totals_currencies
 from refersion_dagster.ingest.control_totals.hidden_tests import mark_known_tests, tell_tests_apart
-from refersion_dagster.ingest.control_totals.settlement import (
-    has_new_payments,
-    paid_meanwhile,
-    settle_totals,
-)
+from refersion_dagster.ingest.control_totals.settlement import has_new_payments, paid_meanwhile, settle_totals
 from refersion_dagster.ingest.gaps import keep_gaps
 from refersion_dagster.ingest.history.clicks import mark_vanished
 from refersion_dagster.ingest.history.conversions import TABLE, update_history
-from refersion_dagster.ingest.history.missing_rows import (
-    absent_conversions,
-    mark_listed,
-    mark_payments,
-)
+from refersion_dagster.ingest.history.missing_rows import absent_conversions, mark_listed, mark_payments
 from refersion_dagster.ingest.history.readings import TABLE as READINGS
 from refersion_dagster.ingest.history.readings import keep_counted_months, keep_unchanged_months
 from refersion_dagster.ingest.late_arrivals.counts import Counts
-from refersion_dagster.ingest.late_arrivals.months import (
-    LateMonth,
-    keep_first_totals,
-    keep_totals,
-    late_months,
-    spans,
-)
+from refersion_dagster.ingest.late_arrivals.months import LateMonth, keep_first_totals, keep_totals, late_months, spans
 from refersion_dagster.ingest.late_arrivals.rotation import keep_position, next_slice
 from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key, column_schema, descriptions

@@ -9,12 +9,7 @@ from dagster_dlt.translator import DltResourceTranslatorData
 from refersion_dagster.documentation import answers
 from refersion_dagster.ingest.history import conversions, readings
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.refersion.tables.catalog import (
-    ENTITIES,
-    Column,
-    Entity,
-    Kind,
-)
+from refersion_dagster.refersion.tables.catalog import ENTITIES, Column, Entity, Kind
 
 GROUP = "refersion"
 OWNERS = ["team:data"]

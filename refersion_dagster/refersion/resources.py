@@ -21,34 +21,13 @@ from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.api.query import not_loaded_of
 from refersion_dagster.refersion.destination import check_merge
 from refersion_dagster.refersion.errors import NOT_OFFERED, MissingCredentials, RefersionError
-from refersion_dagster.refersion.extract.batches import (
-    YIELD_ROWS,
-    frugally,
-    in_passing,
-)
-from refersion_dagster.refersion.extract.clicks import (
-    ANSWERED,
-    CLICKS_LOOKBACK,
-    ClickReader,
-)
-from refersion_dagster.refersion.extract.control_totals import (
-    changed_years,
-    each_status,
-    years_with_conversions,
-)
+from refersion_dagster.refersion.extract.batches import YIELD_ROWS, frugally, in_passing
+from refersion_dagster.refersion.extract.clicks import ANSWERED, CLICKS_LOOKBACK, ClickReader
+from refersion_dagster.refersion.extract.control_totals import changed_years, each_status, years_with_conversions
 from refersion_dagster.refersion.extract.entity_reader import EntityReader
-from refersion_dagster.refersion.extract.incremental import (
-    BEGINNING,
-    IncrementalWindow,
-    SpanRequest,
-    plan_window,
-)
+from refersion_dagster.refersion.extract.incremental import BEGINNING, IncrementalWindow, SpanRequest, plan_window
 from refersion_dagster.refersion.extract.stats import ReadReport, TableReport
-from refersion_dagster.refersion.tables.arrow import (
-    ArrowTableBuilder,
-    Row,
-    dlt_columns,
-)
+from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, Row, dlt_columns
 from refersion_dagster.refersion.tables.catalog import (
     AFFILIATE_GET,
     AFFILIATE_LIST,

@@ -15,11 +15,7 @@ from refersion_dagster.refersion.api import rest as rest_api
 from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.environment import from_environment
-from refersion_dagster.refersion.extract.incremental import (
-    BEGINNING,
-    LOOKBACK_DAYS,
-    SpanRequest,
-)
+from refersion_dagster.refersion.extract.incremental import BEGINNING, LOOKBACK_DAYS, SpanRequest
 from refersion_dagster.refersion.extract.stats import ReadReport
 from refersion_dagster.refersion.resources import ReadOptions, ResourceFactory
 from refersion_dagster.refersion.tables.catalog import (

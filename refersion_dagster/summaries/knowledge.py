@@ -25,11 +25,7 @@ from sqlglot import exp
 
 from refersion_dagster.ingest.gaps import TABLE
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.refersion.tables.catalog import (
-    ENTITIES,
-    READ_AT,
-    FieldSource,
-)
+from refersion_dagster.refersion.tables.catalog import ENTITIES, READ_AT, FieldSource
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.query import Need, Summary, mentioned
 from refersion_dagster.warehouse import Session, UndefinedTable

@@ -24,11 +24,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from refersion_dagster.webhooks.group_commit import GroupCommit
-from refersion_dagster.webhooks.inbox import (
-    Inbox,
-    InboxState,
-    ReceivedEvent,
-)
+from refersion_dagster.webhooks.inbox import Inbox, InboxState, ReceivedEvent
 from refersion_dagster.webhooks.inbox_file import InboxError
 from refersion_dagster.webhooks.refusals import STATUS, Refusal, Refusals
 from refersion_dagster.webhooks.signature import is_genuine

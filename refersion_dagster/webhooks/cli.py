@@ -13,13 +13,7 @@ import click
 import uvicorn
 
 from refersion_dagster.settings import is_template, said_of_templates
-from refersion_dagster.webhooks.app import (
-    HEALTH_PATH,
-    MAX_BODY_BYTES,
-    PATH,
-    ReceiverLimits,
-    build_app,
-)
+from refersion_dagster.webhooks.app import HEALTH_PATH, MAX_BODY_BYTES, PATH, ReceiverLimits, build_app
 from refersion_dagster.webhooks.inbox import Inbox
 from refersion_dagster.webhooks.inbox_file import INBOX_FILE, INBOX_VARIABLE, InboxError
 from refersion_dagster.webhooks.protocol import BoundedProtocol

@@ -16,11 +16,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from refersion_dagster.refersion.tables.coerce import (
-    InexactNumber,
-    read_id,
-    read_timestamp,
-)
+from refersion_dagster.refersion.tables.coerce import InexactNumber, read_id, read_timestamp
 from refersion_dagster.webhooks.inbox import StoredEvent
 
 # Beyond that no number is an amount or an id.

@@ -14,11 +14,7 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.actions.execution.executor import perform, send_ordered
-from refersion_dagster.actions.journal.journal import (
-    Entry,
-    Journal,
-    RequestContext,
-)
+from refersion_dagster.actions.journal.journal import Entry, Journal, RequestContext
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.actions.orchestration.jobs import action_job
 from refersion_dagster.actions.planning.input_files import from_configuration

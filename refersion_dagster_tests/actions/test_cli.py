@@ -12,12 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from refersion_dagster.cli import main
-from refersion_dagster_tests.actions.actions_harness import (
-    CREDIT,
-    ActionsHarness,
-    credit_of,
-    csv_file,
-)
+from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of, csv_file
 from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.processes import soon
 

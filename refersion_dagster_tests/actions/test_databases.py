@@ -8,20 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster.actions.journal.journal import (
-    AlreadyUnderWay,
-    Journal,
-    RequestContext,
-)
+from refersion_dagster.actions.journal.journal import AlreadyUnderWay, Journal, RequestContext
 from refersion_dagster.actions.planning.plan import make_plan
 from refersion_dagster.actions.planning.preflight import AmountLimits
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.actions.actions_harness import (
-    CREDIT,
-    ActionsHarness,
-    credit_of,
-)
+from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
 from refersion_dagster_tests.actions.processes import ended, killed, started
 from refersion_dagster_tests.postgres import PostgresDatabase
 

@@ -11,13 +11,7 @@ import pytest
 from refersion_dagster.actions.execution.executor import preview
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.refersion.api.rest import encoded
-from refersion_dagster_tests.actions.actions_harness import (
-    CREDIT,
-    ActionsHarness,
-    credit_of,
-    job_of,
-    writes_allowed,
-)
+from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of, job_of, writes_allowed
 from refersion_dagster_tests.location import resources
 
 

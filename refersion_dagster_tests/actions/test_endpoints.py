@@ -11,11 +11,7 @@ import pytest
 
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.actions.planning.input_files import from_file
-from refersion_dagster_tests.actions.actions_harness import (
-    ActionsHarness,
-    credit_of,
-    csv_file,
-)
+from refersion_dagster_tests.actions.actions_harness import ActionsHarness, credit_of, csv_file
 
 
 def done(

@@ -8,11 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from refersion_dagster_tests.actions.actions_harness import (
-    CREDIT,
-    ActionsHarness,
-    credit_of,
-)
+from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
 from refersion_dagster_tests.actions.processes import ended, killed, started
 from refersion_dagster_tests.processes import soon
 

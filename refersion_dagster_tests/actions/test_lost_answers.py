@@ -9,11 +9,7 @@ import pytest
 
 from refersion_dagster.actions.operations.outcomes import Outcome
 from refersion_dagster.refersion.errors import InvalidCredentials, ServerUnavailable
-from refersion_dagster_tests.actions.actions_harness import (
-    CREDIT,
-    ActionsHarness,
-    credit_of,
-)
+from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
 
 ROUTE = "rest:/conversion/manual_credit"
 NO_ANSWER = [("reset", {}), ("500", {}), ("503-html", {}), ("status", {"status": 504}), ("status", {"status": 302})]

@@ -12,13 +12,7 @@ from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.actions.orchestration.run import AUTOMATIC
 from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.actions.actions_harness import (
-    CREDIT,
-    WRITES,
-    ActionsHarness,
-    credit_of,
-    writes_allowed,
-)
+from refersion_dagster_tests.actions.actions_harness import CREDIT, WRITES, ActionsHarness, credit_of, writes_allowed
 from refersion_dagster_tests.location import account_of
 
 KEYS = {dg.AssetKey(["actions", name]) for name in ENDPOINTS}

@@ -9,11 +9,7 @@ import pytest
 
 from refersion_dagster.actions.orchestration.refresh import reading_again
 from refersion_dagster.actions.planning.plan import make_plan
-from refersion_dagster_tests.actions.actions_harness import (
-    CREDIT,
-    ActionsHarness,
-    credit_of,
-)
+from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
 from refersion_dagster_tests.actions.test_dry_run import items_of
 
 ROUTE = "rest:/conversion/manual_credit"

@@ -9,11 +9,7 @@ import pytest
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.operations.requests import ConversionStatusChange
-from refersion_dagster_tests.actions.actions_harness import (
-    CREDIT,
-    ActionsHarness,
-    credit_of,
-)
+from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
 
 CHANGE = "conversion_status_change"
 REFUSALS: list[tuple[int, dict[str, Any], str]] = [

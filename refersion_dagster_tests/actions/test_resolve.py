@@ -21,11 +21,7 @@ from refersion_dagster.actions.reconciliation.resolve import (
 )
 from refersion_dagster.refersion.errors import MissingCredentials
 from refersion_dagster.resources import RefersionResource
-from refersion_dagster_tests.actions.actions_harness import (
-    CREDIT,
-    ActionsHarness,
-    credit_of,
-)
+from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
 from refersion_dagster_tests.actions.test_dry_run import items_of
 
 

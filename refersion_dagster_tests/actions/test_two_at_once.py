@@ -8,17 +8,9 @@ import pytest
 from filelock import FileLock
 
 from refersion_dagster.actions.execution.sender import send, send_all
-from refersion_dagster.actions.journal.journal import (
-    AlreadyUnderWay,
-    Journal,
-    RequestContext,
-)
+from refersion_dagster.actions.journal.journal import AlreadyUnderWay, Journal, RequestContext
 from refersion_dagster.actions.planning.plan import make_plan
-from refersion_dagster_tests.actions.actions_harness import (
-    CREDIT,
-    ActionsHarness,
-    credit_of,
-)
+from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
 from refersion_dagster_tests.actions.processes import ended, started
 
 

@@ -14,12 +14,7 @@ from refersion_dagster.actions.planning.input_errors import InputErrors
 from refersion_dagster.actions.planning.input_files import from_file
 from refersion_dagster.actions.planning.plan import make_plan
 from refersion_dagster.actions.planning.preflight import AmountLimits
-from refersion_dagster_tests.actions.actions_harness import (
-    CREDIT,
-    ActionsHarness,
-    credit_of,
-    csv_file,
-)
+from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of, csv_file
 
 COLUMNS = ("affiliate_id", "commission", "currency", "status", "notes", "key")
 # What is wrong with a row, and how it is told.

@@ -11,11 +11,7 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.automation import incidents
-from refersion_dagster.automation.alerts import (
-    AlertsCursor,
-    late_after,
-    refersion_alerts,
-)
+from refersion_dagster.automation.alerts import AlertsCursor, late_after, refersion_alerts
 from refersion_dagster.automation.channels import channels
 from refersion_dagster.settings import InvalidSetting
 

@@ -11,15 +11,7 @@ import pytest
 from refersion_dagster.automation.backfill import EARLIEST, first_month, month_config, refersion_backfill
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.location import (
-    Location,
-    Outcome,
-    account_of,
-    materialise,
-    outcome,
-    query,
-    resources,
-)
+from refersion_dagster_tests.location import Location, Outcome, account_of, materialise, outcome, query, resources
 
 pytestmark = pytest.mark.processes
 

@@ -8,11 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from refersion_dagster_tests.browser.browser_binary import (
-    FLAGS,
-    MISSING,
-    find_browser,
-)
+from refersion_dagster_tests.browser.browser_binary import FLAGS, MISSING, find_browser
 from refersion_dagster_tests.browser.browser_page import BrowserPage, open_page
 
 

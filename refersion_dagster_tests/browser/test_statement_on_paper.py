@@ -9,12 +9,7 @@ from decimal import Decimal
 import pytest
 from playwright.sync_api import Browser
 
-from refersion_dagster.report.statements.figures import (
-    LastReading,
-    Lines,
-    Statement,
-    StatementConversion,
-)
+from refersion_dagster.report.statements.figures import LastReading, Lines, Statement, StatementConversion
 from refersion_dagster.report.statements.pages import Section, statement_page
 from refersion_dagster.report.statements.request import StatementRequest
 

@@ -10,11 +10,7 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster.doctor.examination import examine
-from refersion_dagster.doctor.findings import (
-    DoctorCheck,
-    DoctorReport,
-    Status,
-)
+from refersion_dagster.doctor.findings import DoctorCheck, DoctorReport, Status
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import settle
 

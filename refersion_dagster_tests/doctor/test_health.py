@@ -5,11 +5,7 @@ import time
 from pathlib import Path
 
 from refersion_dagster.doctor.examination import SECTIONS
-from refersion_dagster_tests.doctor.doctor_fixture import (
-    OK,
-    WARNING,
-    DoctorFixture,
-)
+from refersion_dagster_tests.doctor.doctor_fixture import OK, WARNING, DoctorFixture
 
 
 def test_everything_is_a_tick(loaded: DoctorFixture) -> None:

@@ -30,11 +30,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from refersion_dagster.doctor.findings import Status
 from refersion_dagster.doctor.machine import check_space
 from refersion_dagster_tests.doctor.conftest import beat
-from refersion_dagster_tests.doctor.doctor_fixture import (
-    FAILED,
-    WARNING,
-    DoctorFixture,
-)
+from refersion_dagster_tests.doctor.doctor_fixture import FAILED, WARNING, DoctorFixture
 
 
 def installed(folder: Path, name: str, version: str, *needs: str) -> None:

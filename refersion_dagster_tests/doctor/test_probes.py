@@ -6,11 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from refersion_dagster.doctor.findings import (
-    DoctorCheck,
-    Status,
-    passed,
-)
+from refersion_dagster.doctor.findings import DoctorCheck, Status, passed
 from refersion_dagster.doctor.probes import Probe, run_probes
 
 together = threading.Barrier(2)

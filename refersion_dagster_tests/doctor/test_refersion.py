@@ -9,22 +9,11 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.doctor import (
-    graphql,
-    inputs,
-    rest,
-)
+from refersion_dagster.doctor import graphql, inputs, rest
 from refersion_dagster.doctor.findings import Status
 from refersion_dagster.refersion.api import transport
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.doctor.doctor_fixture import (
-    FAILED,
-    OK,
-    SKIPPED,
-    WARNING,
-    DoctorFixture,
-    environment_of,
-)
+from refersion_dagster_tests.doctor.doctor_fixture import FAILED, OK, SKIPPED, WARNING, DoctorFixture, environment_of
 from refersion_dagster_tests.location import SMALL
 
 NOT_IN_PLAN = "Your account plan does not support this feature (error 1)."

@@ -8,15 +8,7 @@ import pytest
 from rich.console import Console
 
 from refersion_dagster.doctor.examination import SECTIONS
-from refersion_dagster.doctor.findings import (
-    DoctorCheck,
-    DoctorReport,
-    Status,
-    failed,
-    passed,
-    skipped,
-    warned,
-)
+from refersion_dagster.doctor.findings import DoctorCheck, DoctorReport, Status, failed, passed, skipped, warned
 from refersion_dagster.doctor.render import show
 
 TURNED = {

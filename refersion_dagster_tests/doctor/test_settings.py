@@ -6,12 +6,7 @@ import pytest
 
 import refersion_dagster
 from refersion_dagster.doctor.settings import KNOWN, OTHER_NAMES
-from refersion_dagster_tests.doctor.doctor_fixture import (
-    FAILED,
-    SKIPPED,
-    WARNING,
-    DoctorFixture,
-)
+from refersion_dagster_tests.doctor.doctor_fixture import FAILED, SKIPPED, WARNING, DoctorFixture
 from refersion_dagster_tests.location import REPOSITORY
 
 

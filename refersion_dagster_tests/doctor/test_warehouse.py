@@ -14,12 +14,7 @@ import pytest
 
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.doctor.doctor_fixture import (
-    FAILED,
-    SKIPPED,
-    WARNING,
-    DoctorFixture,
-)
+from refersion_dagster_tests.doctor.doctor_fixture import FAILED, SKIPPED, WARNING, DoctorFixture
 from refersion_dagster_tests.location import SMALL, account_of, materialise
 from refersion_dagster_tests.postgres import CREDENTIALS, PostgresDatabase
 

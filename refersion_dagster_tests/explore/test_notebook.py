@@ -14,12 +14,7 @@ import pytest
 import requests
 
 from refersion_dagster.explore.cli import NOTEBOOK
-from refersion_dagster.explore.published import (
-    NothingPublished,
-    PublishedCopies,
-    published_folder,
-    without_links,
-)
+from refersion_dagster.explore.published import NothingPublished, PublishedCopies, published_folder, without_links
 from refersion_dagster.report.publish import publish
 from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.processes import soon, with_variable

@@ -17,11 +17,7 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.clock import sql_time
 from refersion_dagster.sandbox.webhooks.payloads import body
-from refersion_dagster_tests.ingest.webhook_inbox import (
-    ASSET,
-    RECEIVED_AT,
-    WebhookWarehouse,
-)
+from refersion_dagster_tests.ingest.webhook_inbox import ASSET, RECEIVED_AT, WebhookWarehouse
 from refersion_dagster_tests.location import NOW, SMALL, Outcome, account_of, materialise
 from refersion_dagster_tests.postgres import PostgresDatabase
 

@@ -7,11 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from refersion_dagster.ingest.webhooks.scope import (
-    MOST_SPANS,
-    AffectedScope,
-    spans,
-)
+from refersion_dagster.ingest.webhooks.scope import MOST_SPANS, AffectedScope, spans
 
 
 def at(text: str) -> datetime:

@@ -9,12 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster.ingest.webhooks.tables import (
-    SENT,
-    EventBatch,
-    conversions_table,
-    events_table,
-)
+from refersion_dagster.ingest.webhooks.tables import SENT, EventBatch, conversions_table, events_table
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
 from refersion_dagster.webhooks.inbox import StoredEvent
 

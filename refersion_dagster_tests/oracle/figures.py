@@ -14,11 +14,7 @@ from refersion_dagster.report.commissions.figures import report_figures
 from refersion_dagster.report.commissions.queries import summaries_read
 from refersion_dagster.report.commissions.render import report_page
 from refersion_dagster.report.statements.asset import READS, StatementsConfig, chosen
-from refersion_dagster.report.statements.bounds import (
-    BoundedStatement,
-    bounded,
-    not_known,
-)
+from refersion_dagster.report.statements.bounds import BoundedStatement, bounded, not_known
 from refersion_dagster.report.statements.errors import StatementsNotMade
 from refersion_dagster.report.statements.figures import Statement, statements
 from refersion_dagster.resources import Warehouse

@@ -15,19 +15,9 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from refersion_dagster.sandbox.account import Account
-from refersion_dagster.sandbox.event_log import (
-    CONVERSION,
-    AccountEvent,
-    EventLog,
-)
+from refersion_dagster.sandbox.event_log import CONVERSION, AccountEvent, EventLog
 from refersion_dagster.sandbox.model import APPROVED
-from refersion_dagster.sandbox.truth import (
-    Movements,
-    TrueSums,
-    Truth,
-    movements,
-    movements_by_affiliate,
-)
+from refersion_dagster.sandbox.truth import Movements, TrueSums, Truth, movements, movements_by_affiliate
 from refersion_dagster_tests.oracle.figures import Figure, Shown
 
 NOTHING, UNMOVED = TrueSums(), Movements()

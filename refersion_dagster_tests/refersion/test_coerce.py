@@ -14,13 +14,7 @@ from hypothesis import strategies as st
 
 from refersion_dagster.refersion.errors import UnreadableValue
 from refersion_dagster.refersion.tables.catalog import Column, Kind
-from refersion_dagster.refersion.tables.coerce import (
-    ARROW_TYPES,
-    InexactNumber,
-    raw_array,
-    read_chunks,
-    read_column,
-)
+from refersion_dagster.refersion.tables.coerce import ARROW_TYPES, InexactNumber, raw_array, read_chunks, read_column
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.refersion.plain_dlt import NOW, Warehouse, read
 

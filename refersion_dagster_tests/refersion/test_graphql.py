@@ -8,12 +8,7 @@ import pytest
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.api.introspection import FieldType
 from refersion_dagster.refersion.api.query import select_offered
-from refersion_dagster.refersion.errors import (
-    FieldNotOffered,
-    RefersionError,
-    UnexpectedAnswer,
-    WindowNotSettled,
-)
+from refersion_dagster.refersion.errors import FieldNotOffered, RefersionError, UnexpectedAnswer, WindowNotSettled
 from refersion_dagster.refersion.extract import page_assembler
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS
 from refersion_dagster.sandbox import SandboxServer

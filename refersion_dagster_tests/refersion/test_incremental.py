@@ -10,11 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refersion_dagster.refersion.extract.incremental import (
-    BEGINNING,
-    SpanRequest,
-    plan_window,
-)
+from refersion_dagster.refersion.extract.incremental import BEGINNING, SpanRequest, plan_window
 from refersion_dagster.refersion.windows import Window, days, month_start, months, parse_moment
 
 NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)

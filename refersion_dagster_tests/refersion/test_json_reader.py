@@ -13,12 +13,7 @@ from hypothesis import strategies as st
 
 from refersion_dagster.refersion.errors import UnreadableValue
 from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, ColumnBatch
-from refersion_dagster.refersion.tables.catalog import (
-    AFFILIATES,
-    CONVERSIONS,
-    Entity,
-    Kind,
-)
+from refersion_dagster.refersion.tables.catalog import AFFILIATES, CONVERSIONS, Entity, Kind
 from refersion_dagster.refersion.tables.coerce import InexactNumber
 from refersion_dagster.refersion.tables.json_reader import ArrowJsonReader, in_columns
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy

@@ -10,12 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS
-from refersion_dagster.refersion.tables.privacy import (
-    PersonalData,
-    Privacy,
-    normalise,
-    normalised,
-)
+from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy, normalise, normalised
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.refersion.plain_dlt import NOW, Warehouse, read
 

@@ -15,11 +15,7 @@ import tenacity
 
 from refersion_dagster.refersion.api import transport as transport_module
 from refersion_dagster.refersion.api.auth import SecretHeaders
-from refersion_dagster.refersion.api.responses import (
-    ApiResponse,
-    asked_pause,
-    server_words,
-)
+from refersion_dagster.refersion.api.responses import ApiResponse, asked_pause, server_words
 from refersion_dagster.refersion.api.throttle import PauseTooLong, Throttle
 from refersion_dagster.refersion.api.transport import Transport
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, UnexpectedAnswer

@@ -15,12 +15,7 @@ import pytest
 
 from refersion_dagster.report.publish import CURRENT, DATABASE, KEPT, publish
 from refersion_dagster.summaries.query import load_summaries
-from refersion_dagster_tests.summaries.builders import (
-    WarehouseBuilder,
-    affiliate,
-    create_raw_tables,
-    order,
-)
+from refersion_dagster_tests.summaries.builders import WarehouseBuilder, affiliate, create_raw_tables, order
 
 TABLES = ["data_as_of", "affiliates", "conversions", "payments", "currencies"]
 PUBLISHED = [summary for summary in load_summaries() if summary.name in TABLES]

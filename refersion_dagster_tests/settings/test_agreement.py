@@ -24,11 +24,7 @@ from refersion_dagster.automation.channels import unusable
 from refersion_dagster.automation.schedules import CADENCES, cron_of, schedule
 from refersion_dagster.automation.statements import CRON, CRON_VARIABLE
 from refersion_dagster.doctor.inputs import DoctorInputs, find_inputs
-from refersion_dagster.doctor.settings import (
-    KNOWN,
-    check_variables,
-    wrong_values,
-)
+from refersion_dagster.doctor.settings import KNOWN, check_variables, wrong_values
 from refersion_dagster.ingest.webhooks.events import INBOX_VARIABLES, WebhookInbox
 from refersion_dagster.pipeline import account_of, duckdb_path
 from refersion_dagster.refersion import ReadReport, refersion_source

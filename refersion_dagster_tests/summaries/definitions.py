@@ -14,12 +14,7 @@ from typing import Any
 from hypothesis import Phase
 from hypothesis import strategies as st
 
-from refersion_dagster_tests.summaries.builders import (
-    READ_AT,
-    Row,
-    WarehouseBuilder,
-    summary_of,
-)
+from refersion_dagster_tests.summaries.builders import READ_AT, Row, WarehouseBuilder, summary_of
 
 Figures = dict[Any, Decimal]
 SOLD = ("pending", "due", "paid")

@@ -5,14 +5,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster_tests.summaries.builders import (
-    READ_AT,
-    D,
-    WarehouseBuilder,
-    affiliate,
-    credit,
-    order,
-)
+from refersion_dagster_tests.summaries.builders import READ_AT, D, WarehouseBuilder, affiliate, credit, order
 
 NAME = "affiliate_activity"
 TRENDS = "affiliate_trends"

@@ -5,14 +5,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster_tests.summaries.builders import (
-    D,
-    WarehouseBuilder,
-    cancellation,
-    credit,
-    day,
-    order,
-)
+from refersion_dagster_tests.summaries.builders import D, WarehouseBuilder, cancellation, credit, day, order
 
 NAME = "affiliate_cohorts"
 

@@ -9,15 +9,7 @@ import pytest
 
 from refersion_dagster.settings import InvalidSetting
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster_tests.summaries.builders import (
-    D,
-    WarehouseBuilder,
-    cancellation,
-    credit,
-    day,
-    order,
-    paid,
-)
+from refersion_dagster_tests.summaries.builders import D, WarehouseBuilder, cancellation, credit, day, order, paid
 
 NAME = "channel_cost"
 TOTAL = "channel_cost_total"

@@ -2,15 +2,7 @@
 
 from typing import Any
 
-from refersion_dagster_tests.summaries.builders import (
-    D,
-    WarehouseBuilder,
-    affiliate,
-    cancellation,
-    credit,
-    order,
-    paid,
-)
+from refersion_dagster_tests.summaries.builders import D, WarehouseBuilder, affiliate, cancellation, credit, order, paid
 
 NAME = "commission_concentration"
 

@@ -5,15 +5,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster_tests.summaries.builders import (
-    D,
-    WarehouseBuilder,
-    cancellation,
-    credit,
-    day,
-    order,
-    paid,
-)
+from refersion_dagster_tests.summaries.builders import D, WarehouseBuilder, cancellation, credit, day, order, paid
 
 NAME = "commission_monthly"
 

@@ -8,25 +8,12 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.ingest.control_totals.unsettled import (
-    Sides,
-    TotalsCell,
-    keep,
-)
+from refersion_dagster.ingest.control_totals.unsettled import Sides, TotalsCell, keep
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.settings import InvalidSetting
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.checks.check_evaluation import evaluate
-from refersion_dagster_tests.summaries.builders import (
-    READ_AT,
-    D,
-    Row,
-    WarehouseBuilder,
-    day,
-    order,
-    paid,
-    totals,
-)
+from refersion_dagster_tests.summaries.builders import READ_AT, D, Row, WarehouseBuilder, day, order, paid, totals
 
 OWN = "its currency only, tests left out"
 OWN_TESTS = "its currency only, tests counted"

@@ -10,12 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster_tests.summaries.builders import (
-    READ_AT,
-    WarehouseBuilder,
-    order,
-    totals,
-)
+from refersion_dagster_tests.summaries.builders import READ_AT, WarehouseBuilder, order, totals
 from refersion_dagster_tests.summaries.test_control_totals import ALL, ALL_TESTS, OWN_TESTS, READINGS, differences
 
 FEBRUARY, MARCH = datetime(2025, 2, 1, tzinfo=UTC), datetime(2025, 3, 1, tzinfo=UTC)

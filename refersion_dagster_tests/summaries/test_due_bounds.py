@@ -4,15 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from refersion_dagster_tests.summaries.builders import (
-    DAILY,
-    READ_AT,
-    D,
-    WarehouseBuilder,
-    day,
-    order,
-    reading,
-)
+from refersion_dagster_tests.summaries.builders import DAILY, READ_AT, D, WarehouseBuilder, day, order, reading
 
 FEBRUARY, MARCH = date(2025, 2, 1), date(2025, 3, 1)
 

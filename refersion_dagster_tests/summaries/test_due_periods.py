@@ -26,12 +26,7 @@ from refersion_dagster_tests.summaries.builders import (
     reading,
 )
 from refersion_dagster_tests.summaries.definitions import FOUND_AS_IT_IS
-from refersion_dagster_tests.summaries.strategies import (
-    ZONES,
-    Life,
-    many_lives,
-    month_of,
-)
+from refersion_dagster_tests.summaries.strategies import ZONES, Life, many_lives, month_of
 
 NAME = "due_periods"
 STRETCH = ("amount", "came_as", "due_from_latest", "left_as", "due_until_latest", "still_due")

@@ -5,21 +5,8 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.report.statements.bounds import (
-    Bounds,
-    bounded,
-    from_bounds,
-    not_known,
-    rolled_bounds,
-)
-from refersion_dagster_tests.report.statements.statement_helpers import (
-    FEBRUARY,
-    JANUARY,
-    MARCH,
-    READ,
-    lines,
-    stated,
-)
+from refersion_dagster.report.statements.bounds import Bounds, bounded, from_bounds, not_known, rolled_bounds
+from refersion_dagster_tests.report.statements.statement_helpers import FEBRUARY, JANUARY, MARCH, READ, lines, stated
 from refersion_dagster_tests.summaries.builders import (
     READ_AT,
     D,

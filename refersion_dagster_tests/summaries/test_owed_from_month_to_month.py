@@ -13,25 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster_tests.summaries.builders import (
-    READ_AT,
-    WarehouseBuilder,
-    reading,
-)
+from refersion_dagster_tests.summaries.builders import READ_AT, WarehouseBuilder, reading
 from refersion_dagster_tests.summaries.definitions import (
     CONVERSIONS,
     FOUND_AS_IT_IS,
     assert_sums_are_preserved,
     start_again,
 )
-from refersion_dagster_tests.summaries.strategies import (
-    ZONES,
-    Life,
-    many_lives,
-    month_of,
-    months,
-    read_after_each,
-)
+from refersion_dagster_tests.summaries.strategies import ZONES, Life, many_lives, month_of, months, read_after_each
 
 NAMES = ("commission_roll_forward", "commission_liability")
 MOVEMENTS = ("newly_due", "manual_credits", "paid", "reversed")

@@ -3,15 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from refersion_dagster.report.commissions.proof import Coverage
-from refersion_dagster_tests.summaries.builders import (
-    READ_AT,
-    D,
-    WarehouseBuilder,
-    order,
-    paid,
-    payment,
-    totals,
-)
+from refersion_dagster_tests.summaries.builders import READ_AT, D, WarehouseBuilder, order, paid, payment, totals
 
 MARCH = datetime(2025, 3, 1, tzinfo=UTC)
 AMOUNTS = ("currency", "commission", "proven_by_totals", "proven_by_payments", "not_proven")

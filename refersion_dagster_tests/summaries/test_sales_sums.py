@@ -10,11 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from refersion_dagster_tests.summaries.builders import (
-    Row,
-    WarehouseBuilder,
-    affiliate,
-)
+from refersion_dagster_tests.summaries.builders import Row, WarehouseBuilder, affiliate
 from refersion_dagster_tests.summaries.definitions import (
     APPROVED,
     CONVERSIONS,

@@ -13,18 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster_tests.summaries.builders import (
-    READ_AT,
-    WarehouseBuilder,
-    reading,
-)
+from refersion_dagster_tests.summaries.builders import READ_AT, WarehouseBuilder, reading
 from refersion_dagster_tests.summaries.definitions import FOUND_AS_IT_IS
-from refersion_dagster_tests.summaries.strategies import (
-    ZONES,
-    Life,
-    many_lives,
-    month_after,
-)
+from refersion_dagster_tests.summaries.strategies import ZONES, Life, many_lives, month_after
 
 DAY = timedelta(days=1)
 CLOSE = timedelta(days=2)

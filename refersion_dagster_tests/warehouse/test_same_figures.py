@@ -15,12 +15,7 @@ import pytest
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.report.commissions.figures import report_figures
 from refersion_dagster.report.statements.asset import StatementsConfig, make
-from refersion_dagster.report.statements.bounds import (
-    bounded,
-    from_bounds,
-    not_known,
-    rolled_bounds,
-)
+from refersion_dagster.report.statements.bounds import bounded, from_bounds, not_known, rolled_bounds
 from refersion_dagster.report.statements.figures import concerned, roll_forward, statements
 from refersion_dagster.resources import SUMMARIES, RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings

@@ -12,13 +12,7 @@ import pytest
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.model import Reward
 from refersion_dagster.sandbox.webhooks.payloads import body
-from refersion_dagster.webhooks.events import (
-    Paid,
-    Subject,
-    WebhookEvent,
-    conversion_row,
-    read_event,
-)
+from refersion_dagster.webhooks.events import Paid, Subject, WebhookEvent, conversion_row, read_event
 from refersion_dagster.webhooks.inbox import StoredEvent
 
 # As documented, with every field.

@@ -13,11 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster.webhooks.inbox import (
-    REMEMBERED,
-    Inbox,
-    ReceivedEvent,
-)
+from refersion_dagster.webhooks.inbox import REMEMBERED, Inbox, ReceivedEvent
 from refersion_dagster.webhooks.inbox_file import InboxError, NoInbox
 
 NOW = datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=UTC)

@@ -11,11 +11,7 @@ from refersion_dagster.actions.journal.journal import Journal
 from refersion_dagster.actions.journal.result_tables import load_results
 from refersion_dagster.actions.operations.catalog import AmountAtRisk
 from refersion_dagster.actions.operations.outcomes import counted
-from refersion_dagster.actions.planning.plan import (
-    Order,
-    Plan,
-    make_plan,
-)
+from refersion_dagster.actions.planning.plan import Order, Plan, make_plan
 from refersion_dagster.actions.planning.recipients import TAKEN_BACK, recipients
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.rounding import grouped

@@ -12,11 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from refersion_dagster.actions.journal.journal import (
-    AlreadyUnderWay,
-    Journal,
-    as_json,
-)
+from refersion_dagster.actions.journal.journal import AlreadyUnderWay, Journal, as_json
 from refersion_dagster.actions.operations.catalog import Endpoint
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.operations.outcomes import Outcome, Result

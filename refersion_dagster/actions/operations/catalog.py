@@ -7,11 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from refersion_dagster.actions.operations import (
-    payloads,
-    requests,
-    responses,
-)
+from refersion_dagster.actions.operations import payloads, requests, responses
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.operations.outcomes import Result
 

@@ -13,11 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 import dagster as dg
 from pydantic import BaseModel, Field, SecretStr, create_model
 
-from refersion_dagster.actions.operations.catalog import (
-    MOST_IN_A_CALL,
-    AmountAtRisk,
-    Endpoint,
-)
+from refersion_dagster.actions.operations.catalog import MOST_IN_A_CALL, AmountAtRisk, Endpoint
 from refersion_dagster.actions.operations.types import plain_type
 
 MAX_ITEMS, MAX_COMMISSION = 100, "1000.00"

@@ -11,12 +11,7 @@ import dagster as dg
 from refersion_dagster.actions.execution.sender import SendResult
 from refersion_dagster.actions.journal.journal import Journal
 from refersion_dagster.actions.operations.item_key import PlannedItem
-from refersion_dagster.actions.operations.outcomes import (
-    MEANING,
-    Outcome,
-    Result,
-    counted,
-)
+from refersion_dagster.actions.operations.outcomes import MEANING, Outcome, Result, counted
 from refersion_dagster.actions.orchestration.specs import asset_key
 from refersion_dagster.actions.planning.plan import Plan
 from refersion_dagster.actions.reconciliation.resolve import evidence_on

@@ -16,25 +16,11 @@ from refersion_dagster.actions.operations.catalog import Endpoint
 from refersion_dagster.actions.operations.outcomes import Outcome
 from refersion_dagster.actions.operations.types import read_amount
 from refersion_dagster.actions.orchestration.config import MAX_COMMISSION, ActionConfig
-from refersion_dagster.actions.orchestration.refresh import (
-    Refresh,
-    reading_again,
-    reading_before,
-)
-from refersion_dagster.actions.orchestration.reporting import (
-    evidence,
-    record,
-    show,
-    still_open,
-    to_look_at,
-)
+from refersion_dagster.actions.orchestration.refresh import Refresh, reading_again, reading_before
+from refersion_dagster.actions.orchestration.reporting import evidence, record, show, still_open, to_look_at
 from refersion_dagster.actions.planning.input_errors import InputError, InputErrors
 from refersion_dagster.actions.planning.input_files import from_configuration, from_file
-from refersion_dagster.actions.planning.plan import (
-    MOST_IN_A_CALL,
-    Order,
-    Plan,
-)
+from refersion_dagster.actions.planning.plan import MOST_IN_A_CALL, Order, Plan
 from refersion_dagster.actions.planning.preflight import AmountLimits
 from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.ingest.run_log import source_log_shown

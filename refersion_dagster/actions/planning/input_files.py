@@ -14,11 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refersion_dagster.actions.operations.catalog import (
-    AFFILIATE_EDIT,
-    CONVERSION_CANCEL,
-    Endpoint,
-)
+from refersion_dagster.actions.operations.catalog import AFFILIATE_EDIT, CONVERSION_CANCEL, Endpoint
 from refersion_dagster.actions.operations.requests import CancelledSku
 from refersion_dagster.actions.planning.input_errors import InputError, InputErrors
 

@@ -6,11 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from refersion_dagster.actions.journal.journal import (
-    Entry,
-    Journal,
-    RequestContext,
-)
+from refersion_dagster.actions.journal.journal import Entry, Journal, RequestContext
 from refersion_dagster.actions.operations.catalog import MOST_IN_A_CALL, Endpoint
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.operations.outcomes import OPEN, Outcome

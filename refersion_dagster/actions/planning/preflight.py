@@ -10,11 +10,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from refersion_dagster.actions.operations.catalog import (
-    AmountAtRisk,
-    Endpoint,
-    Precondition,
-)
+from refersion_dagster.actions.operations.catalog import AmountAtRisk, Endpoint, Precondition
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.planning.input_errors import InputError
 from refersion_dagster.refersion.environment import DATASET

@@ -9,11 +9,7 @@ from decimal import Decimal
 
 from sqlglot import exp
 
-from refersion_dagster.actions.operations.catalog import (
-    CONVERSION_CANCEL,
-    AmountAtRisk,
-    Endpoint,
-)
+from refersion_dagster.actions.operations.catalog import CONVERSION_CANCEL, AmountAtRisk, Endpoint
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.planning.preflight import rows_of_any
 from refersion_dagster.rounding import grouped

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from refersion_dagster.actions.reconciliation.evidence import (
-    Evidence,
-    Inquiry,
-    Verdict,
-)
+from refersion_dagster.actions.reconciliation.evidence import Evidence, Inquiry, Verdict
 from refersion_dagster.refersion.errors import RequestRefused
 
 

@@ -8,12 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from refersion_dagster.actions.operations.item_key import reference
-from refersion_dagster.actions.reconciliation.evidence import (
-    BEFORE,
-    Evidence,
-    Inquiry,
-    Verdict,
-)
+from refersion_dagster.actions.reconciliation.evidence import BEFORE, Evidence, Inquiry, Verdict
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.extract.entity_reader import EntityReader
 from refersion_dagster.refersion.extract.stats import TableReport

@@ -9,17 +9,9 @@ from pathlib import Path
 
 from refersion_dagster.actions.journal.journal import Entry, Journal
 from refersion_dagster.actions.journal.result_tables import load_results
-from refersion_dagster.actions.operations.outcomes import (
-    OPEN,
-    Outcome,
-    Result,
-)
+from refersion_dagster.actions.operations.outcomes import OPEN, Outcome, Result
 from refersion_dagster.actions.reconciliation import affiliates, conversions
-from refersion_dagster.actions.reconciliation.evidence import (
-    Evidence,
-    Inquiry,
-    Verdict,
-)
+from refersion_dagster.actions.reconciliation.evidence import Evidence, Inquiry, Verdict
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.warehouse import Session, UndefinedTable

@@ -13,12 +13,7 @@ from datetime import UTC, date, datetime
 
 from sqlglot import exp
 
-from refersion_dagster.ingest.control_totals.unsettled import (
-    Sides,
-    TotalsCell,
-    keep,
-    lasting,
-)
+from refersion_dagster.ingest.control_totals.unsettled import Sides, TotalsCell, keep, lasting
 from refersion_dagster.ingest.late_arrivals.months import UNACCOUNTED_PAYMENTS
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import Warehouse

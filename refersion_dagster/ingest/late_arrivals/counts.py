@@ -27,11 +27,7 @@ from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.refersion.extract.page_assembler import Slice
 from refersion_dagster.refersion.extract.row_counter import RowCounter
 from refersion_dagster.refersion.extract.stats import ReadSpan
-from refersion_dagster.refersion.tables.catalog import (
-    CONVERSION_STATUSES,
-    CONVERSIONS,
-    PAYMENT_STATUSES,
-)
+from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, CONVERSIONS, PAYMENT_STATUSES
 from refersion_dagster.refersion.windows import Window, month_start, months, years
 from refersion_dagster.resources import RefersionResource, Warehouse
 

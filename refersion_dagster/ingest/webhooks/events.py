@@ -16,11 +16,7 @@ from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.ingest.specs import OWNERS, asset_key, column_schema
 from refersion_dagster.ingest.webhooks.merge import apply_conversions
 from refersion_dagster.ingest.webhooks.scope import AffectedScope, Reload
-from refersion_dagster.ingest.webhooks.tables import (
-    WEBHOOK_EVENTS,
-    EventBatch,
-    webhook_source,
-)
+from refersion_dagster.ingest.webhooks.tables import WEBHOOK_EVENTS, EventBatch, webhook_source
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import underlying
 from refersion_dagster.refersion.tables.catalog import ENTITIES

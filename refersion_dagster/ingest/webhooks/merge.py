@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from refersion_dagster.ingest.history.conversions import update_history
-from refersion_dagster.ingest.webhooks.tables import (
-    MOST_TURNS,
-    SENT,
-    STAGED,
-)
+from refersion_dagster.ingest.webhooks.tables import MOST_TURNS, SENT, STAGED
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import Warehouse
 

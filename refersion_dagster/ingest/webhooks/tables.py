@@ -18,20 +18,9 @@ from dlt.extract.resource import DltResource
 
 from refersion_dagster.refersion.errors import UnreadableValue
 from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, dlt_columns
-from refersion_dagster.refersion.tables.catalog import (
-    CONVERSIONS,
-    Column,
-    Entity,
-    FieldSource,
-    Kind,
-)
+from refersion_dagster.refersion.tables.catalog import CONVERSIONS, Column, Entity, FieldSource, Kind
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
-from refersion_dagster.webhooks.events import (
-    Subject,
-    WebhookEvent,
-    conversion_row,
-    read_event,
-)
+from refersion_dagster.webhooks.events import Subject, WebhookEvent, conversion_row, read_event
 from refersion_dagster.webhooks.inbox import StoredEvent
 from refersion_dagster.webhooks.personal import protected
 

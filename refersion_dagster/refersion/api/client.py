@@ -9,12 +9,7 @@ from typing import Any
 
 from refersion_dagster.refersion.api import graphql as graphql_api
 from refersion_dagster.refersion.api import rest as rest_api
-from refersion_dagster.refersion.api.auth import (
-    CHECK_KEYS,
-    CHECK_TOKEN,
-    Credentials,
-    SecretHeaders,
-)
+from refersion_dagster.refersion.api.auth import CHECK_KEYS, CHECK_TOKEN, Credentials, SecretHeaders
 from refersion_dagster.refersion.api.graphql import GraphQLClient
 from refersion_dagster.refersion.api.rest import RestClient
 from refersion_dagster.refersion.api.transport import READ_SECONDS, Transport

@@ -17,17 +17,8 @@ from typing import Any
 
 import orjson
 
-from refersion_dagster.refersion.api.introspection import (
-    INTROSPECTION,
-    AccountSchema,
-    parse_schema,
-)
-from refersion_dagster.refersion.api.query import (
-    FieldSelection,
-    build_query,
-    select_by_trial,
-    select_offered,
-)
+from refersion_dagster.refersion.api.introspection import INTROSPECTION, AccountSchema, parse_schema
+from refersion_dagster.refersion.api.query import FieldSelection, build_query, select_by_trial, select_offered
 from refersion_dagster.refersion.api.responses import (
     PLAN_GATE,
     ApiResponse,

@@ -15,13 +15,7 @@ from typing import Any
 from refersion_dagster.refersion.api.introspection import AccountSchema, FieldType
 from refersion_dagster.refersion.errors import FieldNotOffered, QueryError
 from refersion_dagster.refersion.extract.page_assembler import Slice
-from refersion_dagster.refersion.tables.catalog import (
-    CONVERSIONS,
-    ENTITIES,
-    Column,
-    Entity,
-    FieldSource,
-)
+from refersion_dagster.refersion.tables.catalog import CONVERSIONS, ENTITIES, Column, Entity, FieldSource
 from refersion_dagster.refersion.windows import Window
 
 # For lists that cannot be paged: more than any account has.

@@ -23,19 +23,9 @@ import urllib3
 from requests.utils import get_environ_proxies, select_proxy
 
 from refersion_dagster.refersion.api.auth import SecretHeaders
-from refersion_dagster.refersion.api.responses import (
-    ApiResponse,
-    Transient,
-    check_status,
-    http_date,
-)
+from refersion_dagster.refersion.api.responses import ApiResponse, Transient, check_status, http_date
 from refersion_dagster.refersion.api.throttle import PauseTooLong, Throttle
-from refersion_dagster.refersion.errors import (
-    AnswerLost,
-    RefersionError,
-    ServerUnavailable,
-    UnexpectedAnswer,
-)
+from refersion_dagster.refersion.errors import AnswerLost, RefersionError, ServerUnavailable, UnexpectedAnswer
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

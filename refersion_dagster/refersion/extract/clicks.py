@@ -23,31 +23,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refersion_dagster.refersion.api.graphql import PAGE_SIZE, GraphQLClient
-from refersion_dagster.refersion.api.query import (
-    FieldSelection,
-    Parent,
-    build_query,
-)
+from refersion_dagster.refersion.api.query import FieldSelection, Parent, build_query
 from refersion_dagster.refersion.errors import FieldNotOffered, UnexpectedAnswer, WindowNotSettled
-from refersion_dagster.refersion.extract.entity_reader import (
-    EntityReader,
-    RowBatch,
-    trimmed,
-)
+from refersion_dagster.refersion.extract.entity_reader import EntityReader, RowBatch, trimmed
 from refersion_dagster.refersion.extract.page_assembler import Slice
 from refersion_dagster.refersion.extract.stats import TableReport
 from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder
-from refersion_dagster.refersion.tables.catalog import (
-    CLICKS,
-    ENTITIES,
-    Column,
-    Kind,
-)
-from refersion_dagster.refersion.tables.coerce import (
-    ARROW_TYPES,
-    read_text,
-    read_timestamp,
-)
+from refersion_dagster.refersion.tables.catalog import CLICKS, ENTITIES, Column, Kind
+from refersion_dagster.refersion.tables.coerce import ARROW_TYPES, read_text, read_timestamp
 from refersion_dagster.refersion.windows import Window
 
 logger = logging.getLogger(__name__)

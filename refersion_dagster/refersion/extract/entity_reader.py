@@ -25,16 +25,8 @@ from refersion_dagster.refersion.extract.paging import SliceRows, fetch_slices
 from refersion_dagster.refersion.extract.stats import TableReport
 from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, ColumnBatch
 from refersion_dagster.refersion.tables.catalog import PAYMENT_STATUSES
-from refersion_dagster.refersion.tables.coerce import (
-    InexactNumber,
-    as_values,
-    moments,
-)
-from refersion_dagster.refersion.tables.json_reader import (
-    ArrowJsonReader,
-    Part,
-    in_columns,
-)
+from refersion_dagster.refersion.tables.coerce import InexactNumber, as_values, moments
+from refersion_dagster.refersion.tables.json_reader import ArrowJsonReader, Part, in_columns
 from refersion_dagster.refersion.windows import Window
 
 Chunk = TypeVar("Chunk")

@@ -12,25 +12,9 @@ import pyarrow as pa
 from dlt.common.schema.typing import TTableSchemaColumns
 
 from refersion_dagster.refersion.errors import UnreadableValue
-from refersion_dagster.refersion.tables.catalog import (
-    READ_AT,
-    Column,
-    Entity,
-    Kind,
-)
-from refersion_dagster.refersion.tables.coerce import (
-    ARROW_TYPES,
-    Raw,
-    as_values,
-    moments,
-    raw_array,
-    read_chunks,
-)
-from refersion_dagster.refersion.tables.privacy import (
-    PersonalData,
-    Privacy,
-    without_emails,
-)
+from refersion_dagster.refersion.tables.catalog import READ_AT, Column, Entity, Kind
+from refersion_dagster.refersion.tables.coerce import ARROW_TYPES, Raw, as_values, moments, raw_array, read_chunks
+from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy, without_emails
 
 Row = Mapping[str, Any]
 

@@ -11,13 +11,7 @@ from refersion_dagster.report.commissions.checks import check_states
 from refersion_dagster.report.file_sets import swapped_in
 from refersion_dagster.report.merchant import NOT_NAMED, Merchant
 from refersion_dagster.report.resource import Reports
-from refersion_dagster.report.statements.bounds import (
-    bounded,
-    from_bounds,
-    known_part,
-    not_known,
-    rolled_bounds,
-)
+from refersion_dagster.report.statements.bounds import bounded, from_bounds, known_part, not_known, rolled_bounds
 from refersion_dagster.report.statements.errors import (
     AffiliateNotThere,
     ChecksFailed,
@@ -36,12 +30,7 @@ from refersion_dagster.report.statements.figures import (
     statements,
 )
 from refersion_dagster.report.statements.file_names import file_name
-from refersion_dagster.report.statements.reconciliation import (
-    SHARED,
-    by_currency,
-    from_roll_forward,
-    in_themselves,
-)
+from refersion_dagster.report.statements.reconciliation import SHARED, by_currency, from_roll_forward, in_themselves
 from refersion_dagster.report.statements.request import StatementRequest, chosen_month
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key

@@ -16,11 +16,7 @@ from pathlib import Path
 from refersion_dagster.report.statements.bounds import BoundedStatement
 from refersion_dagster.report.statements.csv_files import StatementCsv, write_totals
 from refersion_dagster.report.statements.errors import StatementsDoNotTie
-from refersion_dagster.report.statements.figures import (
-    Lines,
-    Statement,
-    StatementConversion,
-)
+from refersion_dagster.report.statements.figures import Lines, Statement, StatementConversion
 from refersion_dagster.report.statements.file_names import file_name
 from refersion_dagster.report.statements.pages import TOTALS, Section, index_page, statement_page
 from refersion_dagster.report.statements.reconciliation import Counted, Difference

@@ -9,11 +9,7 @@ from itertools import groupby
 from refersion_dagster.report.money import amount
 from refersion_dagster.report.page import render
 from refersion_dagster.report.statements.bounds import BoundedStatement
-from refersion_dagster.report.statements.figures import (
-    Lines,
-    Statement,
-    StatementConversion,
-)
+from refersion_dagster.report.statements.figures import Lines, Statement, StatementConversion
 from refersion_dagster.report.statements.reconciliation import NOTHING, by_currency
 from refersion_dagster.report.statements.request import StatementRequest
 

@@ -6,11 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from refersion_dagster.report.statements.figures import (
-    Lines,
-    Statement,
-    StatementConversion,
-)
+from refersion_dagster.report.statements.figures import Lines, Statement, StatementConversion
 
 NOTHING = Lines(*[Decimal(0)] * len(Lines._fields))
 MOVEMENTS = ("earned", "approved", "adjustments", "reversed", "paid")

@@ -29,11 +29,7 @@ from graphql.pyutils import Path
 
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.api.graphql_filters import RowFilter, RowSelection
-from refersion_dagster.sandbox.api.graphql_rows import (
-    SOURCE,
-    Row,
-    Rows,
-)
+from refersion_dagster.sandbox.api.graphql_rows import SOURCE, Row, Rows
 from refersion_dagster.sandbox.api.graphql_schema import build_schema
 from refersion_dagster.sandbox.lifecycle.mutations import Churning
 from refersion_dagster.sandbox.model import Affiliate, Offer

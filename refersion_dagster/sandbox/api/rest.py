@@ -7,17 +7,9 @@ from typing import Any
 import orjson
 
 from refersion_dagster.sandbox.account import Account
-from refersion_dagster.sandbox.api import (
-    rest_affiliates,
-    rest_conversions,
-    rest_triggers,
-)
+from refersion_dagster.sandbox.api import rest_affiliates, rest_conversions, rest_triggers
 from refersion_dagster.sandbox.api.reports import SavedReports, link_operation
-from refersion_dagster.sandbox.api.rest_fields import (
-    Fields,
-    RestError,
-    unprocessable,
-)
+from refersion_dagster.sandbox.api.rest_fields import Fields, RestError, unprocessable
 from refersion_dagster.sandbox.response import SandboxResponse
 
 Operation = Callable[[Account, Fields], Any]

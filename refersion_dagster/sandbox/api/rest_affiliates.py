@@ -7,19 +7,8 @@ import re
 from typing import Any
 
 from refersion_dagster.sandbox.account import Account
-from refersion_dagster.sandbox.api.rest_fields import (
-    Fields,
-    unknown_offer,
-    unprocessable,
-)
-from refersion_dagster.sandbox.model import (
-    ACTIVE,
-    DENIED,
-    DISABLED,
-    PENDING,
-    Affiliate,
-    CustomField,
-)
+from refersion_dagster.sandbox.api.rest_fields import Fields, unknown_offer, unprocessable
+from refersion_dagster.sandbox.model import ACTIVE, DENIED, DISABLED, PENDING, Affiliate, CustomField
 
 MOST_ROWS = 100
 NEW_FIELDS = (

@@ -5,11 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from refersion_dagster.sandbox.account import FOREVER, Account
-from refersion_dagster.sandbox.api.rest_fields import (
-    Fields,
-    invalid_field,
-    unprocessable,
-)
+from refersion_dagster.sandbox.api.rest_fields import Fields, invalid_field, unprocessable
 from refersion_dagster.sandbox.lifecycle import adjustments
 from refersion_dagster.sandbox.model import (
     APPROVED,

@@ -10,15 +10,7 @@ from refersion_dagster.sandbox.api.graphql_filters import RowFilter, RowSelectio
 from refersion_dagster.sandbox.api.rest_fields import whole_number
 from refersion_dagster.sandbox.clock import from_iso
 from refersion_dagster.sandbox.lifecycle import adjustments
-from refersion_dagster.sandbox.model import (
-    APPROVED,
-    CANCELLATION_PREFIX,
-    LINK,
-    PENDING,
-    UNPAID,
-    Conversion,
-    Payment,
-)
+from refersion_dagster.sandbox.model import APPROVED, CANCELLATION_PREFIX, LINK, PENDING, UNPAID, Conversion, Payment
 
 
 def insert_conversion(account: Account, values: Mapping[str, Any]) -> int:

@@ -26,11 +26,7 @@ from refersion_dagster.sandbox.lifecycle.concurrent_activity import ConcurrentAc
 from refersion_dagster.sandbox.response import SandboxResponse
 from refersion_dagster.sandbox.sandbox import Sandbox
 from refersion_dagster.sandbox.server.control_api import control_routes
-from refersion_dagster.sandbox.server.protocol import (
-    reset,
-    send_answer,
-    send_truncated,
-)
+from refersion_dagster.sandbox.server.protocol import reset, send_answer, send_truncated
 
 Work = Callable[[bool], SandboxResponse]
 

@@ -21,11 +21,7 @@ from filelock import FileLock, Timeout
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.disk import disk_is_full
-from refersion_dagster.warehouse.duckdb.destination import (
-    MEMORY_VARIABLE,
-    file_credentials,
-    loading_into,
-)
+from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, file_credentials, loading_into
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull
 from refersion_dagster.warehouse.session import Session
 

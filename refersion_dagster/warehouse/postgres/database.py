@@ -15,12 +15,7 @@ from dlt.extract.source import DltSource
 from refersion_dagster.refersion.collector import seldom_collected
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.warehouse.disk import disk_is_full
-from refersion_dagster.warehouse.errors import (
-    WarehouseBusy,
-    WarehouseError,
-    WarehouseFull,
-    WarehouseUnreachable,
-)
+from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull, WarehouseUnreachable
 from refersion_dagster.warehouse.postgres.credentials import postgres_credentials
 from refersion_dagster.warehouse.postgres.errors import trouble_of
 from refersion_dagster.warehouse.postgres.session import PostgresSession

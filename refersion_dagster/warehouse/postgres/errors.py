@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from refersion_dagster.warehouse.errors import (
-    WarehouseError,
-    WarehouseForbidden,
-    WarehouseFull,
-    WarehouseUnreachable,
-)
+from refersion_dagster.warehouse.errors import WarehouseError, WarehouseForbidden, WarehouseFull, WarehouseUnreachable
 
 # Errors of the class in psycopg2 and in ADBC that carry no SQLSTATE are those of the client: no connection.
 OPERATIONAL = ("OperationalError", "InterfaceError")

@@ -13,12 +13,7 @@ import pytest
 
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.ingest.late_arrivals.late_account import (
-    ACCOUNT,
-    LOOKBACK_DAYS,
-    LateAccount,
-    month_of,
-)
+from refersion_dagster_tests.ingest.late_arrivals.late_account import ACCOUNT, LOOKBACK_DAYS, LateAccount, month_of
 from refersion_dagster_tests.location import NOW
 
 pytestmark = pytest.mark.exhaustive

@@ -22,11 +22,7 @@ from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.location import Outcome, account_of, made_of_raw_tables, outcome, resources
 from refersion_dagster_tests.report.html_reader import read
-from refersion_dagster_tests.summaries.builders import (
-    WarehouseBuilder,
-    all_summaries,
-    with_those_they_read,
-)
+from refersion_dagster_tests.summaries.builders import WarehouseBuilder, all_summaries, with_those_they_read
 
 MADE = Origin("1.2.3", "1a2b3c4d-run", datetime(2025, 4, 1, 12, 30, tzinfo=UTC))
 

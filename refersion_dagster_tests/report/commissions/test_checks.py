@@ -10,12 +10,7 @@ from refersion_dagster.report.commissions.checks import CheckState, check_states
 from refersion_dagster.report.commissions.figures import Figures
 from refersion_dagster.report.commissions.render import report_page
 from refersion_dagster_tests.report.commissions.report_helpers import MADE
-from refersion_dagster_tests.report.html_reader import (
-    read,
-    rows,
-    tables,
-    text,
-)
+from refersion_dagster_tests.report.html_reader import read, rows, tables, text
 
 KEY = dg.AssetKey(["summaries", "made"])
 

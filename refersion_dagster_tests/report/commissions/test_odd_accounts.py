@@ -13,26 +13,11 @@ from refersion_dagster.ingest import account_findings
 from refersion_dagster.ingest.control_totals import hidden_tests
 from refersion_dagster.ingest.gaps import ADD, CREATE, FIELD
 from refersion_dagster.refersion.tables.catalog import ENTITIES
-from refersion_dagster.report.commissions.figures import (
-    MOST_CURRENCIES,
-    MOST_LISTED,
-    months_before,
-    report_figures,
-)
-from refersion_dagster.report.commissions.render import (
-    change,
-    report_page,
-    signed,
-)
+from refersion_dagster.report.commissions.figures import MOST_CURRENCIES, MOST_LISTED, months_before, report_figures
+from refersion_dagster.report.commissions.render import change, report_page, signed
 from refersion_dagster.summaries.knowledge import is_optional
 from refersion_dagster_tests.report.commissions.report_helpers import MADE, page_of
-from refersion_dagster_tests.report.html_reader import (
-    figure,
-    read,
-    rows,
-    tables,
-    text,
-)
+from refersion_dagster_tests.report.html_reader import figure, read, rows, tables, text
 from refersion_dagster_tests.summaries.builders import (
     D,
     WarehouseBuilder,

@@ -17,14 +17,7 @@ from refersion_dagster.charts import SVG
 from refersion_dagster.report.commissions.asset import commissions_report
 from refersion_dagster.resources import Warehouse
 from refersion_dagster_tests.report.commissions.report_helpers import ReportHarness, report_again
-from refersion_dagster_tests.report.html_reader import (
-    addresses,
-    figure,
-    read,
-    rows,
-    tables,
-    text,
-)
+from refersion_dagster_tests.report.html_reader import addresses, figure, read, rows, tables, text
 from refersion_dagster_tests.summaries.builders import all_summaries
 
 CURRENCIES = ("EUR", "GBP", "USD")

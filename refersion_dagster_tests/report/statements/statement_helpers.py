@@ -14,12 +14,7 @@ from refersion_dagster.report.statements.figures import (
     roll_forward,
     statements,
 )
-from refersion_dagster.report.statements.reconciliation import (
-    Counted,
-    by_currency,
-    from_roll_forward,
-    in_themselves,
-)
+from refersion_dagster.report.statements.reconciliation import Counted, by_currency, from_roll_forward, in_themselves
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster_tests.summaries.builders import D, WarehouseBuilder
 

@@ -6,15 +6,7 @@ import pytest
 
 from refersion_dagster_tests.report.statements.statement_helpers import READ
 from refersion_dagster_tests.report.statements.test_asset import Page, make, refused, rows
-from refersion_dagster_tests.summaries.builders import (
-    READ_AT,
-    WarehouseBuilder,
-    affiliate,
-    day,
-    order,
-    paid,
-    reading,
-)
+from refersion_dagster_tests.summaries.builders import READ_AT, WarehouseBuilder, affiliate, day, order, paid, reading
 
 SAID = "before the first reading"
 

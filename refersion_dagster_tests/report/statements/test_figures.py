@@ -36,14 +36,7 @@ from refersion_dagster_tests.summaries.builders import (
     reading,
 )
 from refersion_dagster_tests.summaries.definitions import FOUND_AS_IT_IS
-from refersion_dagster_tests.summaries.strategies import (
-    ZONES,
-    Life,
-    many_lives,
-    month_of,
-    months,
-    read_after_each,
-)
+from refersion_dagster_tests.summaries.strategies import ZONES, Life, many_lives, month_of, months, read_after_each
 
 EXAMPLES = settings(max_examples=6, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 

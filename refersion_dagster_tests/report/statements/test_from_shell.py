@@ -8,13 +8,7 @@ import pytest
 
 from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.report.statements.statement_helpers import READ
-from refersion_dagster_tests.summaries.builders import (
-    WarehouseBuilder,
-    affiliate,
-    create_raw_tables,
-    day,
-    order,
-)
+from refersion_dagster_tests.summaries.builders import WarehouseBuilder, affiliate, create_raw_tables, day, order
 
 pytestmark = pytest.mark.processes
 
