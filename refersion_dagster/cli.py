@@ -91,7 +91,7 @@ def accept_account(yes: bool) -> None:
     from refersion_dagster.refersion.environment import DATASET
     from refersion_dagster.refersion.errors import InvalidCredentials
     from refersion_dagster.refersion.identity import remember_account
-    from refersion_dagster.warehouse import WarehouseError
+    from refersion_dagster.warehouse.errors import WarehouseError
 
     warehouse, refersion = resources_of_settings()
     keys = refersion.account().credentials

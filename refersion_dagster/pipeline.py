@@ -112,7 +112,8 @@ def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
         return
     # Here and not above: Dagster comes with it, for which a load into a file need not wait.
     from refersion_dagster.resources import WAREHOUSE_VARIABLES
-    from refersion_dagster.warehouse import Warehouse, WarehouseError
+    from refersion_dagster.warehouse.errors import WarehouseError
+    from refersion_dagster.warehouse.resource import Warehouse
 
     settings: dict[str, Any] = {
         name: os.environ[variable] for name, variable in WAREHOUSE_VARIABLES.items() if os.environ.get(variable)

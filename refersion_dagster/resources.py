@@ -17,7 +17,8 @@ from refersion_dagster.refersion.api.graphql import URL as GRAPHQL_URL
 from refersion_dagster.refersion.api.rest import URL as REST_URL
 from refersion_dagster.refersion.environment import INTEGERS, ROWS_PER_LOAD, from_dlt
 from refersion_dagster.refersion.extract.incremental import LOOKBACK_DAYS
-from refersion_dagster.warehouse import SUMMARIES, Warehouse, WarehouseBusy
+from refersion_dagster.warehouse.errors import WarehouseBusy
+from refersion_dagster.warehouse.resource import SUMMARIES, Warehouse
 
 __all__ = ["SUMMARIES", "RefersionResource", "Warehouse", "WarehouseBusy", "from_environment"]
 

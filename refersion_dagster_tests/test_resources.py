@@ -9,7 +9,7 @@ import pytest
 from refersion_dagster.refersion.environment import VARIABLES
 from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse, from_environment
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster.warehouse import UndefinedTable
+from refersion_dagster.warehouse.session import UndefinedTable
 from refersion_dagster_tests.location import account_of, materialise
 
 

@@ -186,7 +186,7 @@ def _told() -> Iterator[None]:
     """Errors that say what to do, in a line instead of a traceback."""
     from refersion_dagster.actions.reconciliation.resolve import CannotSettle
     from refersion_dagster.refersion.errors import RefersionError
-    from refersion_dagster.warehouse import WarehouseError
+    from refersion_dagster.warehouse.errors import WarehouseError
 
     try:
         yield

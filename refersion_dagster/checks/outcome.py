@@ -10,7 +10,7 @@ import dagster as dg
 from sqlglot import exp
 
 from refersion_dagster.summaries.markdown import markdown_table
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.sql import Value, bind, parse
 
 ROWS_SHOWN = 20

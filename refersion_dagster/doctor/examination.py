@@ -9,8 +9,8 @@ from refersion_dagster.doctor.findings import DoctorReport
 from refersion_dagster.doctor.inputs import find_inputs
 from refersion_dagster.doctor.probes import Probe, run_probes
 from refersion_dagster.settings import Settings
-from refersion_dagster.warehouse import WarehouseNotSet
 from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
+from refersion_dagster.warehouse.errors import WarehouseNotSet
 
 # A request may be tried twice, each time for some seconds.
 SECONDS = 20.0

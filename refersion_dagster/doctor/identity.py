@@ -11,8 +11,8 @@ from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.errors import AnotherAccount, ServerUnavailable
 from refersion_dagster.refersion.identity import check_account
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.warehouse import WarehouseError
 from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
+from refersion_dagster.warehouse.errors import WarehouseError
 
 NAMES = ("account",)
 

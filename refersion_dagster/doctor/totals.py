@@ -20,8 +20,9 @@ from refersion_dagster.refersion.tables.coerce import read_money
 from refersion_dagster.refersion.windows import Window, parse_moment, whole_second
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.rounding import grouped
-from refersion_dagster.warehouse import Session, UndefinedTable, WarehouseError
 from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
+from refersion_dagster.warehouse.errors import WarehouseError
+from refersion_dagster.warehouse.session import Session, UndefinedTable
 
 NAMES = ("totals",)
 # The endpoint names one currency; whether rows of others and tests are counted is not documented.

@@ -14,9 +14,10 @@ from refersion_dagster.doctor.lock_owners import Holder, duckdb_holder, lock_hol
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.warehouse import Session, WarehouseError
 from refersion_dagster.warehouse.duckdb.database import LOCK_HOLDER, DuckDBDatabase
+from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.postgres.database import PostgresDatabase, writer
+from refersion_dagster.warehouse.session import Session
 
 NAMES = ("warehouse", "warehouse_writable", "warehouse_lock", "tables")
 REFRESH = "Start the job refersion_refresh."

@@ -192,7 +192,8 @@ def coverage_of_settings() -> list[Coverage]:
     from refersion_dagster.actions.cli import resources_of_settings
     from refersion_dagster.report.commissions.proof import Coverage
     from refersion_dagster.report.commissions.queries import rows
-    from refersion_dagster.warehouse import UndefinedTable, WarehouseError
+    from refersion_dagster.warehouse.errors import WarehouseError
+    from refersion_dagster.warehouse.session import UndefinedTable
 
     warehouse, _ = resources_of_settings()
     try:

@@ -24,8 +24,7 @@ from refersion_dagster.report.file_sets import swapped_in
 from refersion_dagster.report.spreadsheet import FORMULA_BEGINS
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.query import Summary
-from refersion_dagster.warehouse import Session
-from refersion_dagster.warehouse.session import comment_statements
+from refersion_dagster.warehouse.session import Session, comment_statements
 
 DATABASE, MANIFEST, CURRENT = "refersion.duckdb", "manifest.json", "current"
 ROWS_AT_ONCE = 50_000

@@ -20,7 +20,7 @@ from refersion_dagster.summaries.knowledge import (
     without_unknown,
 )
 from refersion_dagster.summaries.query import Summary
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.sql import Value, bind
 
 # A reading of Refersion's totals that fitted once is kept to; see control_totals.sql.

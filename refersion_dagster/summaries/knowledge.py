@@ -28,7 +28,7 @@ from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES, READ_AT, FieldSource
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.query import Need, Summary, mentioned
-from refersion_dagster.warehouse import Session, UndefinedTable
+from refersion_dagster.warehouse.session import Session, UndefinedTable
 
 EVERY = "*"
 # What an account lacks: (table, column), or (table, None) for a whole table.

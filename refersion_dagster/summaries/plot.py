@@ -11,7 +11,7 @@ from refersion_dagster.charts import Line, line_chart, number
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.markdown import harmless
 from refersion_dagster.summaries.query import Plot, Summary
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.sql import Value
 
 # Newest periods that are plotted.

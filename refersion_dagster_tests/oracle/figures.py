@@ -20,7 +20,7 @@ from refersion_dagster.report.statements.figures import Statement, statements
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.summaries.build import build
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 from refersion_dagster_tests.report.commissions.report_helpers import MADE
 from refersion_dagster_tests.report.html_reader import read, text
 from refersion_dagster_tests.summaries.builders import all_summaries, with_those_they_read

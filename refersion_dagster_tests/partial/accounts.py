@@ -20,7 +20,7 @@ from refersion_dagster.summaries.build import build
 from refersion_dagster.summaries.knowledge import Gaps, load_gaps, unknown_columns
 from refersion_dagster.summaries.query import Summary, known_tables
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 from refersion_dagster_tests.location import account_of, materialise
 from refersion_dagster_tests.report.commissions.report_helpers import MADE
 from refersion_dagster_tests.summaries.builders import all_summaries

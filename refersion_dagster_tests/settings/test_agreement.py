@@ -37,8 +37,8 @@ from refersion_dagster.report.resource import REPORTS_VARIABLES, Reports
 from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse, from_environment
 from refersion_dagster.settings import load_settings, writes_allowed
 from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSettings
-from refersion_dagster.warehouse import WarehouseNotSet
 from refersion_dagster.warehouse.duckdb.destination import limit_memory
+from refersion_dagster.warehouse.errors import WarehouseNotSet
 from refersion_dagster.webhooks.cli import webhooks
 from refersion_dagster.webhooks.inbox_file import INBOX_VARIABLE
 from refersion_dagster.webhooks.signature import SECRET_VARIABLE

@@ -15,7 +15,7 @@ from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster.summaries.build import build
 from refersion_dagster.summaries.query import RAW_COLUMNS, Summary, load_summaries
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 from refersion_dagster_tests.location import account_of, materialise
 
 Row = Mapping[str, Any]

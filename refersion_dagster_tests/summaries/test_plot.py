@@ -16,7 +16,7 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.summaries.plot import MOST_DAYS, MOST_IMAGES, MOST_TEXT, plot
 from refersion_dagster.summaries.query import Summary, load_summaries, parse
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 from refersion_dagster_tests.location import account_of, materialise
 
 HEADER = """/*

@@ -10,7 +10,7 @@ import pytest
 
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster.warehouse import WarehouseUnreachable
+from refersion_dagster.warehouse.errors import WarehouseUnreachable
 from refersion_dagster_tests.location import SMALL, account_of, materialise
 from refersion_dagster_tests.postgres import (
     ADMIN,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster.resources import RefersionResource, Warehouse
-from refersion_dagster.warehouse import WarehouseBusy, WarehouseUnreachable
+from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseUnreachable
 from refersion_dagster.warehouse.postgres.database import LOCK, LOCK_HOLDER
 from refersion_dagster_tests.location import materialise
 from refersion_dagster_tests.postgres import PostgresDatabase

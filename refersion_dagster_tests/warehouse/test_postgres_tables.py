@@ -6,7 +6,8 @@ import psycopg2
 import pytest
 
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.warehouse import Session, TableInUse, WarehouseFull
+from refersion_dagster.warehouse.errors import TableInUse, WarehouseFull
+from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.sql import parse
 from refersion_dagster_tests.postgres import ADMIN, PostgresDatabase
 

@@ -10,7 +10,7 @@ import pytest
 from dlt.destinations.exceptions import DatabaseException
 
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.warehouse import Session, UndefinedTable
+from refersion_dagster.warehouse.session import Session, UndefinedTable
 from refersion_dagster.warehouse.sql import UnknownParameter, parse
 
 # What could be read as SQL, as a place for a value, or be changed on the way; and many scripts.

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from refersion_dagster.resources import RefersionResource, Warehouse
-from refersion_dagster.warehouse import WarehouseForbidden, WarehouseNotSet, WarehouseUnreachable
+from refersion_dagster.warehouse.errors import WarehouseForbidden, WarehouseNotSet, WarehouseUnreachable
 from refersion_dagster_tests.location import materialise
 from refersion_dagster_tests.postgres import ADMIN, CREDENTIALS, HOST, PASSWORD, USER, PostgresDatabase, PostgresServer
 

@@ -15,7 +15,7 @@ from refersion_dagster.actions.planning.plan import Order, Plan, make_plan
 from refersion_dagster.actions.planning.recipients import TAKEN_BACK, recipients
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.rounding import grouped
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 
 # Items that a dry run tells one by one.
 MOST_TOLD = 100

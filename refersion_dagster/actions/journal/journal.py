@@ -22,7 +22,7 @@ from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.operations.outcomes import Outcome, Result
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.coerce import read_text
-from refersion_dagster.warehouse import Session, UndefinedTable
+from refersion_dagster.warehouse.session import Session, UndefinedTable
 from refersion_dagster.warehouse.sql import parse
 
 TABLE = "action_journal"

@@ -14,7 +14,7 @@ from refersion_dagster.actions.planning.input_errors import InputError, InputErr
 from refersion_dagster.actions.planning.input_files import Row
 from refersion_dagster.actions.planning.preflight import AmountLimits, preflight
 from refersion_dagster.actions.planning.validation import read_items
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 
 # Outcomes after which an item is sent again only when the run says so.
 ANSWERED_NO = (Outcome.REFUSED, Outcome.NOT_CHANGED)

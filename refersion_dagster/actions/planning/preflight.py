@@ -15,7 +15,8 @@ from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.planning.input_errors import InputError
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.rounding import grouped
-from refersion_dagster.warehouse import SUMMARIES, Session, UndefinedTable
+from refersion_dagster.warehouse.resource import SUMMARIES
+from refersion_dagster.warehouse.session import Session, UndefinedTable
 
 # Values in one IN (…).
 AT_ONCE = 500

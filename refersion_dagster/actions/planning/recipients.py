@@ -13,7 +13,7 @@ from refersion_dagster.actions.operations.catalog import CONVERSION_CANCEL, Amou
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.planning.preflight import rows_of_any
 from refersion_dagster.rounding import grouped
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 
 TAKEN_BACK = "taken back"
 

@@ -14,7 +14,7 @@ from refersion_dagster.actions.reconciliation import affiliates, conversions
 from refersion_dagster.actions.reconciliation.evidence import Evidence, Inquiry, Verdict
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import RefersionResource, Warehouse
-from refersion_dagster.warehouse import Session, UndefinedTable
+from refersion_dagster.warehouse.session import Session, UndefinedTable
 
 # How Refersion is asked about an item of each operation.
 LOOKS: dict[str, Callable[[Inquiry], Evidence]] = {

@@ -16,7 +16,7 @@ from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.extract.stats import ReadSpan
 from refersion_dagster.refersion.windows import Window
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 
 TABLE = "conversion_readings"
 DESCRIPTION = """Every reading of conversions, kept for ever: when it was, and which conversions it covered.

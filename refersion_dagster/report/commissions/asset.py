@@ -19,7 +19,7 @@ from refersion_dagster.summaries.assets import asset_key, setting_values
 from refersion_dagster.summaries.markdown import harmless, markdown_table
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster.warehouse import UndefinedTable
+from refersion_dagster.warehouse.session import UndefinedTable
 
 GROUP = "report"
 KEY = dg.AssetKey(["report", "commissions"])

@@ -13,7 +13,7 @@ from refersion_dagster.ingest.control_totals.hidden_tests import tests_not_known
 from refersion_dagster.report.commissions.proof import Coverage
 from refersion_dagster.report.commissions.queries import rows
 from refersion_dagster.summaries.knowledge import everything_lacking, is_lacking, load_gaps
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 
 # Currencies that are shown in full, and those that have a line in a table.
 MOST_CURRENCIES, MOST_LISTED = 6, 100

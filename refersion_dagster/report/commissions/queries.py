@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from refersion_dagster.resources import SUMMARIES
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.sql import Value, bind
 from refersion_dagster.warehouse.sql_file import SqlFile, read_folder
 

@@ -35,7 +35,7 @@ from refersion_dagster.report.statements.request import StatementRequest, chosen
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.markdown import markdown_table
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 
 GROUP = "statements"
 KEY = dg.AssetKey(["report", "statements"])

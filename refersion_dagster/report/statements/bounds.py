@@ -16,7 +16,7 @@ from refersion_dagster.report.statements.figures import (
     currency_order,
 )
 from refersion_dagster.report.statements.reconciliation import Difference
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 
 # In the running month the closing is what is due now, which is known.
 STRETCHES = """

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from refersion_dagster.report.statements.effects import EFFECTS
-from refersion_dagster.warehouse import Session
+from refersion_dagster.warehouse.session import Session
 
 ROWS_AT_ONCE = 20_000
 
