@@ -42,10 +42,11 @@ load-test: $(STAMP) ## the webhook receiver: 1,000 events a second for 30 s, kil
 screenshots: $(STAMP) ## the pictures of README.md, which need a browser
 	$(BIN)/python -m docs.screenshots
 
-lint: $(STAMP) ## ruff and pyright
+lint: $(STAMP) ## ruff, pyright, and the layers of the imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/lint-imports
 
 format: $(STAMP) ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
