@@ -6,6 +6,7 @@ Loading it needs no key, no network, and writes no file.
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
@@ -43,6 +44,8 @@ from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSetti
 # The nightly refresh has a day, and some hours to end in.
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
+OWN = Path(__file__).with_name("defs")
+
 summaries = load_summaries()
 summary_tables = summary_assets(summaries)
 checks = all_checks(summaries)
@@ -57,43 +60,52 @@ def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
     return spec.replace_attributes(freshness_policy=FRESH)
 
 
-defs = dg.Definitions(
-    assets=dg.map_asset_specs(
-        documented,
-        [
-            *dg.map_asset_specs(
-                with_policies,
-                [
-                    refersion_tables,
-                    *summary_tables,
-                    *published_assets(summaries),
-                    commissions_report(summaries, check_keys),
-                ],
-            ),
-            # Fresh whenever nothing waits.
-            webhook_events,
-            # Made once a month, or when a person asks for them.
-            statements_asset(check_specs),
-            # External ones: nothing but their jobs, launched by a person, ever writes to Refersion.
-            *action_specs(),
+def with_own(shipped: dg.Definitions) -> dg.Definitions:
+    """Adds what `dg scaffold defs` wrote to the folder defs of a checkout, if it wrote anything."""
+    if not any(path.suffix in (".py", ".yaml") for path in OWN.rglob("[!_]*")):
+        return shipped
+    return dg.Definitions.merge(shipped, dg.load_from_defs_folder(path_within_project=OWN))
+
+
+defs = with_own(
+    dg.Definitions(
+        assets=dg.map_asset_specs(
+            documented,
+            [
+                *dg.map_asset_specs(
+                    with_policies,
+                    [
+                        refersion_tables,
+                        *summary_tables,
+                        *published_assets(summaries),
+                        commissions_report(summaries, check_keys),
+                    ],
+                ),
+                # Fresh whenever nothing waits.
+                webhook_events,
+                # Made once a month, or when a person asks for them.
+                statements_asset(check_specs),
+                # External ones: nothing but their jobs, launched by a person, ever writes to Refersion.
+                *action_specs(),
+            ],
+        ),
+        asset_checks=checks,
+        jobs=[
+            *(refersion_refresh, refersion_reconcile, refersion_backfill, refersion_webhooks, refersion_statements),
+            *action_jobs(),
         ],
-    ),
-    asset_checks=checks,
-    jobs=[
-        *(refersion_refresh, refersion_reconcile, refersion_backfill, refersion_webhooks, refersion_statements),
-        *action_jobs(),
-    ],
-    schedules=[*schedules(), statements_schedule()],
-    sensors=[refersion_activity, refersion_automation, refersion_alerts, refersion_webhook_inbox],
-    resources={
-        "refersion": RefersionResource(**from_environment(VARIABLES)),
-        "warehouse": Warehouse(**from_environment(WAREHOUSE_VARIABLES)),
-        "settings": ReportSettings(**from_environment(SETTINGS_VARIABLES)),
-        "webhook_inbox": WebhookInbox(**from_environment(INBOX_VARIABLES)),
-        "publishing": Publishing(**from_environment(PUBLISHING_VARIABLES)),
-        "reports": Reports(**from_environment(REPORTS_VARIABLES)),
-        "dlt": DagsterDltResource(),
-    },
-    # DuckDB takes one writing process, and a process a step costs seconds each.
-    executor=dg.in_process_executor,
+        schedules=[*schedules(), statements_schedule()],
+        sensors=[refersion_activity, refersion_automation, refersion_alerts, refersion_webhook_inbox],
+        resources={
+            "refersion": RefersionResource(**from_environment(VARIABLES)),
+            "warehouse": Warehouse(**from_environment(WAREHOUSE_VARIABLES)),
+            "settings": ReportSettings(**from_environment(SETTINGS_VARIABLES)),
+            "webhook_inbox": WebhookInbox(**from_environment(INBOX_VARIABLES)),
+            "publishing": Publishing(**from_environment(PUBLISHING_VARIABLES)),
+            "reports": Reports(**from_environment(REPORTS_VARIABLES)),
+            "dlt": DagsterDltResource(),
+        },
+        # DuckDB takes one writing process, and a process a step costs seconds each.
+        executor=dg.in_process_executor,
+    )
 )

@@ -222,6 +222,34 @@ class TestLoading:
         assert sorted(file.name for file in project.iterdir()) == ["pyproject.toml", "workspace.yaml"]
 
 
+OWN = """
+import dagster as dg
+
+@dg.asset(deps=[dg.AssetKey(["summaries", "commission_liability"])])
+def our_accruals() -> None: ...
+"""
+LOADED = """
+from refersion_dagster.definitions import defs
+
+print(*sorted(key.to_user_string() for key in defs.resolve_all_asset_keys()), sep="\\n")
+"""
+
+
+def test_definitions_of_the_folder_defs_are_loaded_with_ours(tmp_path: Path) -> None:
+    """Where `dg scaffold defs` puts them, in a checkout of its own."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(REPOSITORY / "refersion_dagster", checkout / "refersion_dagster")
+    shutil.copy(REPOSITORY / "pyproject.toml", checkout)
+    before = Location.of(tmp_path).run("python", "-c", LOADED, cwd=checkout)
+    assert before.code == 0, before.output
+    own = checkout / "refersion_dagster" / "defs" / "finance" / "accruals.py"
+    own.parent.mkdir()
+    own.write_text(OWN)
+    after = Location.of(tmp_path).run("python", "-c", LOADED, cwd=checkout)
+    assert after.code == 0, after.output
+    assert set(after.output.split()) - set(before.output.split()) == {"our_accruals"}
+
+
 SNAPSHOT = """
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster_shared.serdes import serialize_value
