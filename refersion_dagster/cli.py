@@ -105,7 +105,7 @@ def accept_account(yes: bool) -> None:
         click.echo(f"The warehouse is {warehouse.location}.")
         if not yes:
             click.confirm("Do these keys belong to the account whose rows are in it?", abort=True)
-        with warehouse.writing(click.echo), warehouse.session() as session:
+        with warehouse.exclusive(click.echo), warehouse.session() as session:
             session.create_schema(DATASET)
             remember_account([keys.public_key, keys.graphql_token], session.native)
     except WarehouseError as error:

@@ -124,10 +124,10 @@ def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
         try:
             load(pipeline, tables, warehouse.adapted)
         except PipelineStepFailed as error:
-            raise warehouse.trouble(error) or error from None
+            raise warehouse.classify_error(error) or error from None
 
     try:
-        with warehouse.writing(click.echo), warehouse.database.loading() as database:
+        with warehouse.exclusive(click.echo), warehouse.database.loading() as database:
             pipeline = dlt.pipeline(PIPELINE, destination=database, dataset_name=DATASET)
             yield load_there
     except WarehouseError as error:

@@ -41,7 +41,7 @@ def file_check(check: SqlCheck, summaries: Sequence[Summary] = ()) -> dg.AssetCh
         context: dg.AssetCheckExecutionContext, warehouse: Warehouse, settings: ReportSettings
     ) -> dg.AssetCheckResult:
         values = setting_values(settings)
-        with warehouse.writing(context.log.info), warehouse.session() as session:
+        with warehouse.exclusive(context.log.info), warehouse.session() as session:
             if unknown := unknown_to(check, summaries, load_gaps(session)):
                 return not_compared(file.name, asset, unknown, context.log.warning)
             try:
@@ -82,7 +82,7 @@ def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
     )
     def run_check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
         found = Found(0, ("column", "currency", "raw_conversions", "summary"), [])
-        with warehouse.writing(context.log.info), warehouse.session() as session:
+        with warehouse.exclusive(context.log.info), warehouse.session() as session:
             unknown = unknown_columns(summary, load_gaps(session))
             compared = {column: one for column, one in summary.header.sums.items() if column not in unknown}
             for column, measure in compared.items():

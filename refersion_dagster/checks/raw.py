@@ -90,7 +90,7 @@ def raw_checks(table: str) -> dg.AssetChecksDefinition:
     )
     def run_checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         # A reader too has to wait for a run of another process that has the DuckDB file open.
-        with warehouse.writing(context.log.info), warehouse.session() as session:
+        with warehouse.exclusive(context.log.info), warehouse.session() as session:
             for name, select, holds, broken, blocking in checks:
                 if dg.AssetCheckKey(asset, name) not in context.selected_asset_check_keys:
                     continue

@@ -71,7 +71,7 @@ def load_tables(
     tables: Sequence[str],
 ) -> Iterator[dg.MaterializeResult]:
     """Loads the tables within one run, while nobody else writes; see Loader."""
-    with warehouse.writing(context.log.info), source_log_shown(context.log):
+    with warehouse.exclusive(context.log.info), source_log_shown(context.log):
         yield from Loader(context, refersion, warehouse, dlt_resource, options).load(tables)
         with warehouse.session() as session:
             for table in tables:
@@ -326,7 +326,7 @@ class Loader:
             self.turn = next_slice(self.warehouse, self._lookback, self._start)
             given["also_spans"] = [(window.start.isoformat(), window.end.isoformat()) for window in self.turn]
         while True:
-            source = self.warehouse.adapted(self.refersion.source(report, **given))
+            source = self.warehouse.prepare(self.refersion.source(report, **given))
             with self.warehouse.pipeline() as pipeline:
                 load = self.dlt_resource.run(
                     self.context,
@@ -338,7 +338,7 @@ class Loader:
                 try:
                     list(load)  # dagster-dlt loads as it is iterated; what was loaded is told by _result
                 except (PipelineStepFailed, OSError) as error:
-                    if trouble := self.warehouse.trouble(error):
+                    if trouble := self.warehouse.classify_error(error):
                         raise trouble from error
                     raise underlying(error) or error from None
             for table in tables:

@@ -45,7 +45,7 @@ set, nor the lock of the warehouse. `manifest.json` says what it holds, from whe
     ) -> dg.MaterializeResult:
         folder = Path(publishing.folder).expanduser().resolve()
         try:
-            with warehouse.writing(context.log.info), warehouse.session() as session:
+            with warehouse.exclusive(context.log.info), warehouse.session() as session:
                 done, manifest = publish(session, summaries, folder, context.run_id)
         except OSError as error:
             raise dg.Failure(

@@ -81,7 +81,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
         context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         values = setting_values(settings)
-        with warehouse.writing(context.log.info):
+        with warehouse.exclusive(context.log.info):
             try:
                 with warehouse.session() as session:
                     built = build(session, summary, values)

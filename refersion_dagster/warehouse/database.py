@@ -27,7 +27,7 @@ class Database(Protocol):
         """dlt's destination, for the loads within."""
         ...
 
-    def adapted(self, source: DltSource) -> DltSource:
+    def prepare(self, source: DltSource) -> DltSource:
         """The source, loaded the way that is safe and fast in this database."""
         ...
 
@@ -35,11 +35,11 @@ class Database(Protocol):
         """A connection of its own; one that is read-only changes nothing, and finds no file where there is none."""
         ...
 
-    def writing(self, timeout: float, tell: Callable[[str], None]) -> AbstractContextManager[None]:
+    def exclusive(self, timeout: float, tell: Callable[[str], None]) -> AbstractContextManager[None]:
         """The right to write, for one run at a time. Raises WarehouseBusy after `timeout` seconds."""
         ...
 
-    def trouble(self, error: BaseException) -> WarehouseError | None:
+    def classify_error(self, error: BaseException) -> WarehouseError | None:
         """What an error of a load comes down to; None when it is none of the database's."""
         ...
 

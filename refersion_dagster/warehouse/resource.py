@@ -70,21 +70,21 @@ class Warehouse(dg.ConfigurableResource):
         return "parquet"
 
     @contextmanager
-    def writing(self, tell: Callable[[str], None]) -> Iterator[None]:
+    def exclusive(self, tell: Callable[[str], None]) -> Iterator[None]:
         """The right to write, for one run at a time.
 
         Raises WarehouseBusy after lock_timeout_seconds. A run that waited in vain has given up: its further
         steps do not wait again.
         """
         if self._run is None:
-            with self.database.writing(self.lock_timeout_seconds, tell):
+            with self.database.exclusive(self.lock_timeout_seconds, tell):
                 yield
             return
         if self._busy is not None:
             raise self._busy
         if not self._is_held:
             try:
-                self._run.enter_context(self.database.writing(self.lock_timeout_seconds, tell))
+                self._run.enter_context(self.database.exclusive(self.lock_timeout_seconds, tell))
             except WarehouseBusy as error:
                 self._busy = error
                 raise
@@ -109,13 +109,13 @@ class Warehouse(dg.ConfigurableResource):
                 progress=progress,
             )
 
-    def adapted(self, source: DltSource) -> DltSource:
+    def prepare(self, source: DltSource) -> DltSource:
         """The source, loaded the way that is safe and fast in this database."""
-        return self.database.adapted(source)
+        return self.database.prepare(source)
 
-    def trouble(self, error: BaseException) -> WarehouseError | None:
+    def classify_error(self, error: BaseException) -> WarehouseError | None:
         """What an error of a load comes down to, such as a full disk; None when it is none of the database's."""
-        return self.database.trouble(error)
+        return self.database.classify_error(error)
 
     @contextmanager
     def session(self, read_only: bool = False) -> Iterator[Session]:

@@ -85,7 +85,7 @@ class ActionsHarness:
     def send(self, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
         """Sends items as a job does, but for Dagster, result tables and reading again; what became of each."""
         account = changes.pop("account", None) or self.account()
-        with self.warehouse.writing(print), self.warehouse.session() as session:
+        with self.warehouse.exclusive(print), self.warehouse.session() as session:
             _, sent = send_ordered(self.order(endpoint, items, **changes), account, session, print)
         return [result.outcome.value for _, result in sent.results]
 

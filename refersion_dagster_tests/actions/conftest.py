@@ -20,7 +20,7 @@ def loaded(account: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> 
     """A warehouse with everything of the account, to be copied."""
     database = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
     warehouse = Warehouse(duckdb_path=str(database))
-    with warehouse.writing(print):
+    with warehouse.exclusive(print):
         with warehouse.pipeline() as pipeline:
             pipeline.run(account_of(account).source(ReadReport()), loader_file_format="parquet")
         update_history(warehouse, [])

@@ -176,7 +176,7 @@ class TestReplacing:
                 reader.stdin.write("look\n")
                 reader.stdin.flush()
                 books.conversions(order(number, "1", "1"))
-                with books.warehouse.writing(print):  # the warehouse itself is locked meanwhile
+                with books.warehouse.exclusive(print):  # the warehouse itself is locked meanwhile
                     books.build(*TABLES)
                     publish_from(books, folder)
                 counts.append(reader.stdout.readline().split())

@@ -40,7 +40,7 @@ def load(refersion: RefersionResource, warehouse: Warehouse, *tables: str, **opt
     report = ReadReport()
     for table in tables:
         with warehouse.pipeline() as pipeline:
-            source = warehouse.adapted(refersion.source(report, **options)).with_resources(table)
+            source = warehouse.prepare(refersion.source(report, **options)).with_resources(table)
             pipeline.run(source, loader_file_format="parquet")
 
 

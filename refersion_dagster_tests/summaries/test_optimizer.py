@@ -69,7 +69,7 @@ def test_figures_and_what_checks_find_do_not_depend_on_it(books: WarehouseBuilde
     for table, rows in ACCOUNTS[account].items():
         books.add(table, *rows)
     books.settings = books.settings.model_copy(update={"minimum_payout": "50", "control_tolerance": "5"})
-    with books.warehouse.writing(print):
+    with books.warehouse.exclusive(print):
         found = figures(books)
         with books.warehouse.session() as session:
             session.native("SET disabled_optimizers = 'statistics_propagation'")

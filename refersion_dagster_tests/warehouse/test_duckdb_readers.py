@@ -48,7 +48,7 @@ def test_a_reader_is_waited_for_and_named(path: Path) -> None:
             process.stdin.flush()
 
         warehouse = Warehouse(duckdb_path=str(path), lock_timeout_seconds=60)
-        with warehouse.writing(tell):
+        with warehouse.exclusive(tell):
             warehouse.query("CREATE TABLE numbers AS SELECT 1 AS one")
     assert len(said) == 1
     assert "open in another program" in said[0]
@@ -59,18 +59,18 @@ def test_a_reader_is_waited_for_and_named(path: Path) -> None:
 def test_a_reader_that_stays_is_an_error_that_can_be_tried_again(path: Path) -> None:
     warehouse = Warehouse(duckdb_path=str(path), lock_timeout_seconds=0)
     with reader(path) as process:
-        with pytest.raises(WarehouseBusy, match=rf"PID {process.pid}.*nothing was written"), warehouse.writing(print):
+        with pytest.raises(WarehouseBusy, match=rf"PID {process.pid}.*nothing was written"), warehouse.exclusive(print):
             pass
         assert process.stdin
         process.stdin.write("\n")
         process.stdin.flush()
-    with warehouse.writing(print):
+    with warehouse.exclusive(print):
         warehouse.query("CREATE TABLE numbers AS SELECT 1 AS one")
 
 
 def test_a_reader_cannot_come_between_while_a_run_writes(path: Path) -> None:
     warehouse = Warehouse(duckdb_path=str(path))
-    with warehouse.writing(print):
+    with warehouse.exclusive(print):
         done = subprocess.run(
             [sys.executable, "-c", READER, str(path)], stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
@@ -82,6 +82,6 @@ def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "notes.duckdb").write_text("not a database, but long enough to be looked at " * 100)
     with (
         pytest.raises(duckdb.IOException, match="not a valid DuckDB"),
-        Warehouse(duckdb_path=str(tmp_path / "notes.duckdb")).writing(print),
+        Warehouse(duckdb_path=str(tmp_path / "notes.duckdb")).exclusive(print),
     ):
         pass

@@ -19,7 +19,7 @@ SELECT current_setting('memory_limit'), current_setting('threads'), current_sett
 
 def test_the_settings_of_loads_end_with_them_while_the_run_goes_on(tmp_path: Path) -> None:
     warehouse = Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"))
-    with warehouse.writing(print):
+    with warehouse.exclusive(print):
         before = warehouse.query(SETTINGS)
         with warehouse.pipeline():
             assert warehouse.query(SETTINGS) == [("143.0 MiB", 2, False)]
@@ -30,7 +30,7 @@ def test_the_settings_of_loads_end_with_them_while_the_run_goes_on(tmp_path: Pat
 
 def test_they_end_with_a_load_that_fails(tmp_path: Path) -> None:
     warehouse = Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"))
-    with warehouse.writing(print):
+    with warehouse.exclusive(print):
         before = warehouse.query(SETTINGS)
         with pytest.raises(TimeoutError), warehouse.pipeline():
             raise TimeoutError

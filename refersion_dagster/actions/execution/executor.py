@@ -23,7 +23,7 @@ MOST_TOLD = 100
 
 def preview(order: Order, warehouse: Warehouse, tell: Callable[[str], None]) -> Plan:
     """What would be sent. Nothing is: no request goes out, and nothing is written. Raises Mistakes."""
-    with warehouse.writing(tell), warehouse.session() as session:
+    with warehouse.exclusive(tell), warehouse.session() as session:
         plan = make_plan(order, session)
         asked = [one for call in plan.calls for one in call]
         concerned = list(recipients(plan.endpoint, asked[:MOST_TOLD], session))
@@ -43,7 +43,7 @@ def perform(
 
     Raises Mistakes, and RefersionError before the first call; what happens later is in Sent.
     """
-    with warehouse.writing(tell):
+    with warehouse.exclusive(tell):
         with warehouse.session() as session:
             plan, sent = send_ordered(order, refersion, session, tell)
         load_results(warehouse, tell)

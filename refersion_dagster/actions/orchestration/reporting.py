@@ -107,7 +107,7 @@ def evidence(plan: Plan, refersion: RefersionResource, warehouse: Warehouse) -> 
     words: dict[str, str] = {}
     if not plan.open:
         return words
-    with warehouse.writing(lambda _: None), warehouse.session() as session:
+    with warehouse.exclusive(lambda _: None), warehouse.session() as session:
         for one in plan.open[:MOST_ASKED]:
             try:
                 found = evidence_on(plan.earlier[one.key], Journal(session), session, refersion, ASKED_SECONDS)

@@ -64,7 +64,7 @@ def carry_out(
     except RefersionError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     not_read = _read_again(context, plan, sent, refersion, warehouse, dlt)
-    with warehouse.writing(context.log.info):
+    with warehouse.exclusive(context.log.info):
         record(context, plan, sent, warehouse)
     if words := [*to_look_at(plan, sent), *still_open(plan, evidence(plan, refersion, warehouse)), *not_read]:
         raise dg.Failure("\n\n".join(words), allow_retries=False)
@@ -128,7 +128,7 @@ def _read_before(
     warehouse: Warehouse,
     dlt: DagsterDltResource,
 ) -> None:
-    with warehouse.writing(context.log.info):
+    with warehouse.exclusive(context.log.info):
         reading = reading_before(order.endpoint, refersion, warehouse)
     if not reading.tables:
         return
@@ -154,7 +154,7 @@ def _read_again(
     """Reads again what was written; why it could not be, in words for people to see."""
     # What may have been done is read again as well: the warehouse then has what there is to know.
     touched = [asked for asked, result in sent.results if result.outcome in (Outcome.DONE, Outcome.UNKNOWN)]
-    with warehouse.writing(context.log.info):
+    with warehouse.exclusive(context.log.info):
         reading = reading_again(plan.endpoint, touched, refersion, warehouse)
     if reading.why_not:
         context.log.warning(f"What changed is not read again: {reading.why_not}")

@@ -46,7 +46,7 @@ def open_journal(warehouse: Warehouse, tell: Callable[[str], None]) -> Iterator[
             f"There is no warehouse {warehouse.location}. REFERSION_DUCKDB_PATH names another, or start this where "
             "Dagster runs."
         )
-    with warehouse.writing(tell), warehouse.session() as session:
+    with warehouse.exclusive(tell), warehouse.session() as session:
         journal = Journal(session)
         try:
             journal.give_up_pending()

@@ -125,7 +125,7 @@ class Drain:
         Raises dg.Failure before the first row where the warehouse holds another account's rows; all events then wait.
         """
         newest = self.inbox.state().newest
-        with self.warehouse.writing(self.context.log.info):
+        with self.warehouse.exclusive(self.context.log.info):
             # Events carry no account; those of the keys that are set are taken for this account's.
             refuse_another_account(self.refersion, self.warehouse)
             loaded = "conversions" in self.warehouse.row_counts(["conversions"])
@@ -149,7 +149,7 @@ class Drain:
             try:
                 pipeline.run(source, loader_file_format=self.warehouse.file_format)  # pyright: ignore[reportArgumentType]
             except (PipelineStepFailed, OSError) as error:
-                if trouble := self.warehouse.trouble(error):
+                if trouble := self.warehouse.classify_error(error):
                     raise trouble from error
                 raise underlying(error) or error from None
 
@@ -190,7 +190,7 @@ def read_again(
     read: list[Reload] = []
     readings = concerned.readings()
     # Those that were never loaded wait for the first refresh.
-    with warehouse.writing(context.log.info):
+    with warehouse.exclusive(context.log.info):
         there = warehouse.row_counts([table for reading in readings for table in reading.tables])
     keys = {True: refersion.graphql_token, False: refersion.api_key}
     for reading in readings:

@@ -63,7 +63,7 @@ newest.
 
         zone = ZoneInfo(str(setting_values(settings)["report_timezone"]))
         try:
-            with warehouse.writing(context.log.info), warehouse.session() as session:
+            with warehouse.exclusive(context.log.info), warehouse.session() as session:
                 figures = report_figures(session)
         except UndefinedTable as error:
             raise dg.Failure(

@@ -131,7 +131,7 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
         if not config.despite_failed_checks:
             refuse_failed_checks(context.instance, blocking)
         try:
-            with warehouse.writing(context.log.info), warehouse.session() as session:
+            with warehouse.exclusive(context.log.info), warehouse.session() as session:
                 yield make(session, config, reports.path / FOLDER, context.run.run_id, reports.merchant)
         except StatementsDoNotTie as error:
             yield dg.AssetCheckResult(passed=False, check_name=TIES, description=error.description)

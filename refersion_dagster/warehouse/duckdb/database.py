@@ -46,7 +46,7 @@ class DuckDBDatabase:
         with loading_into(str(self.path), stays_open=True) as destination:
             yield destination
 
-    def adapted(self, source: DltSource) -> DltSource:
+    def prepare(self, source: DltSource) -> DltSource:
         return source
 
     @contextmanager
@@ -61,7 +61,7 @@ class DuckDBDatabase:
             yield Session(client)
 
     @contextmanager
-    def writing(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
+    def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
         """Runs of any process queue up at a file lock beside the database, and readers are waited for."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + timeout
@@ -113,7 +113,7 @@ class DuckDBDatabase:
         finally:
             connection.close()
 
-    def trouble(self, error: BaseException) -> WarehouseError | None:
+    def classify_error(self, error: BaseException) -> WarehouseError | None:
         if disk_is_full(error):
             return WarehouseFull(
                 f"There is no space left for {self.path} or for temporary files in {tempfile.gettempdir()}. The "

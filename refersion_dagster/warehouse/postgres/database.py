@@ -59,7 +59,7 @@ class PostgresDatabase:
         with seldom_collected():
             yield _destination()
 
-    def adapted(self, source: DltSource) -> DltSource:
+    def prepare(self, source: DltSource) -> DltSource:
         """dlt repeats a copy whose answer was lost, so that rows may be there twice before they are merged."""
         for resource in source.resources.values():
             resource.apply_hints(write_disposition={"disposition": "merge", "strategy": "delete-insert"})
@@ -86,7 +86,7 @@ class PostgresDatabase:
             client.close_connection()
 
     @contextmanager
-    def writing(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
+    def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
         """Runs of any machine queue up at an advisory lock, as dlt merges through a schema that two cannot share.
 
         The lock is that of a connection, so a run that dies gives it back. Raises WarehouseUnreachable at the end where
@@ -124,7 +124,7 @@ class PostgresDatabase:
                 told = True
             time.sleep(POLL_SECONDS)
 
-    def trouble(self, error: BaseException) -> WarehouseError | None:
+    def classify_error(self, error: BaseException) -> WarehouseError | None:
         if found := trouble_of(error):
             return found
         if disk_is_full(error):

@@ -187,7 +187,7 @@ def test_an_account_that_was_never_read_has_none(books: WarehouseBuilder) -> Non
 def lived_in(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("lives") / "warehouse.duckdb"
     path.write_bytes(empty_raw_tables.read_bytes())
-    with WarehouseBuilder(path).warehouse.writing(print):
+    with WarehouseBuilder(path).warehouse.exclusive(print):
         yield path
 
 
