@@ -16,30 +16,30 @@ QUICK := not installs and not waits and not processes and not exhaustive
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(STAMP) ## make .venv with everything pinned
+setup: $(STAMP) ## create .venv with everything pinned
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-demo: $(STAMP) ## the main job on the local sandbox, no account needed; with UI=1 Dagster at work afterwards
+demo: $(STAMP) ## the main job on the local sandbox, no account needed; with UI=1, Dagster afterwards
 	@$(BIN)/refersion-dagster demo $(if $(UI),--ui)
 
 dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
 	@$(BIN)/refersion-dagster dev $(if $(SANDBOX),--sandbox)
 
-test: $(STAMP) ## the tests of every module that take no process, wait, browser or matrix
+test: $(STAMP) ## the tests of every module, without processes, waits, a browser or matrices
 	$(BIN)/python -m pytest -m "$(QUICK)" --numprocesses auto
 
-test-all: $(STAMP) ## all tests, and the wheel in clean environments by each Python from 3.11 to 3.13 that is at hand
+test-all: $(STAMP) ## all tests, and the wheel in clean environments for each installed Python from 3.11 to 3.13
 	$(BIN)/python -m pytest -m "not installs" --numprocesses auto
 	$(BIN)/python -m pytest -m installs --numprocesses 2 --dist=worksteal
 
 load-test: $(STAMP) ## the webhook receiver: 1,000 events a second for 30 s, killed in the middle
 	$(BIN)/python -m benchmarks.webhooks
 
-screenshots: $(STAMP) ## the pictures of README.md, which need a browser
+screenshots: $(STAMP) ## the pictures of README.md and docs; needs a browser
 	$(BIN)/python -m docs.screenshots
 
 lint: $(STAMP) ## ruff, pyright, and the layers of the imports
@@ -48,9 +48,9 @@ lint: $(STAMP) ## ruff, pyright, and the layers of the imports
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-format: $(STAMP) ## let ruff put the code in order
+format: $(STAMP) ## apply ruff's fixes and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## remove .venv and what runs left behind
+clean: ## remove .venv and generated files
 	rm -rf $(VENV) .demo .pytest_cache .ruff_cache .hypothesis build *.egg-info

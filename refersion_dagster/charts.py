@@ -93,7 +93,7 @@ def line_chart(
         y_labels=ticks([value for line in lines for value in line.values if value is not None]),
         value_formatter=number,
         allow_interruptions=True,
-        # A value between two gaps is no line.
+        # A value between two gaps cannot be drawn as a line.
         show_dots=dots,
         dots_size=3,
         show_legend=len(lines) > 1,

@@ -19,7 +19,7 @@ DAY_SECONDS = 86_400
 EXAMPLE = Path(__file__).with_name("env.example")
 
 port_option = click.option(
-    "--port", default=3000, show_default=True, type=click.IntRange(1, 65_535), help="Of Dagster's web page."
+    "--port", default=3000, show_default=True, type=click.IntRange(1, 65_535), help="Port of Dagster's web page."
 )
 
 
@@ -28,8 +28,8 @@ port_option = click.option(
 def main() -> None:
     """Refersion in your warehouse: who drove the sales, and what is owed.
 
-    Settings are read from the environment and from .env of this folder. Where both name a variable, the environment
-    counts.
+    Settings are read from the environment and from .env of this folder. If both set a variable, the environment
+    takes precedence.
     """
     try:
         load_settings()
@@ -43,19 +43,19 @@ def main() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     default=DEMO_FOLDER,
     show_default=True,
-    help="Where the demo's database and Dagster's records go; what an earlier demo left there is replaced.",
+    help="Folder for the demo's database and Dagster's records. Files of an earlier demo are replaced.",
 )
-@click.option("--ui", is_flag=True, help="Go on into Dagster's web page, and let the sandbox's days go by.")
+@click.option("--ui", is_flag=True, help="Then start Dagster's web page and let simulated days pass.")
 @port_option
 @click.option(
     "--day-every",
     default=60.0,
     show_default=True,
     type=click.FloatRange(1, DAY_SECONDS),
-    help="Seconds that a day of the sandbox takes, for --ui.",
+    help="Seconds per simulated day, with --ui.",
 )
 def demo(folder: Path, ui: bool, port: int, day_every: float) -> None:
-    """Run the main job on a local sandbox, without an account, and show what is earned and owed."""
+    """Run the main job on a local sandbox, without an account, and show what was earned and what is owed."""
     from refersion_dagster.demo.live import Watched
     from refersion_dagster.demo.run import run_demo
 
@@ -63,17 +63,19 @@ def demo(folder: Path, ui: bool, port: int, day_every: float) -> None:
 
 
 @main.command()
-@click.option("--sandbox", "on_sandbox", is_flag=True, help="On the sandbox and the demo's database, not your account.")
+@click.option(
+    "--sandbox", "on_sandbox", is_flag=True, help="Use the sandbox and the demo's database instead of your account."
+)
 @port_option
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=DEMO_FOLDER,
     show_default=True,
-    help="The demo's folder, for --sandbox.",
+    help="The demo's folder, with --sandbox.",
 )
 def dev(on_sandbox: bool, port: int, folder: Path) -> None:
-    """Open Dagster on your account, or on the sandbox."""
+    """Start Dagster on your account or on the sandbox."""
     from refersion_dagster.dev import run_dev
 
     raise SystemExit(run_dev(port, folder if on_sandbox else None))
@@ -82,10 +84,10 @@ def dev(on_sandbox: bool, port: int, folder: Path) -> None:
 @main.command("accept-account")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def accept_account(yes: bool) -> None:
-    """Record that the keys of these settings belong to the account whose rows the warehouse holds.
+    """Record that the configured keys belong to the account whose rows are in the warehouse.
 
-    A load with keys that show none of the warehouse's rows is refused, as rows of two accounts could never be told
-    apart again. Keys that were exchanged are known by themselves as long as any of these rows are there.
+    A load is refused if its keys show none of the warehouse's rows, because rows of two accounts could not be
+    separated again. New keys of the same account are recognised automatically as long as any of these rows exist.
     """
     from refersion_dagster.actions.cli import resources_of_settings
     from refersion_dagster.refersion.environment import DATASET
@@ -96,7 +98,7 @@ def accept_account(yes: bool) -> None:
     warehouse, refersion = resources_of_settings()
     keys = refersion.account().credentials
     if not (keys.public_key or keys.graphql_token):
-        raise click.ClickException("There are no keys: set REFERSION_PUBLIC_KEY or REFERSION_GRAPHQL_TOKEN.")
+        raise click.ClickException("No keys are set: set REFERSION_PUBLIC_KEY or REFERSION_GRAPHQL_TOKEN.")
     try:
         keys.check()
     except InvalidCredentials as error:
@@ -104,13 +106,13 @@ def accept_account(yes: bool) -> None:
     try:
         click.echo(f"The warehouse is {warehouse.location}.")
         if not yes:
-            click.confirm("Do these keys belong to the account whose rows are in it?", abort=True)
+            click.confirm("Do these keys belong to the account whose rows are in this warehouse?", abort=True)
         with warehouse.exclusive(click.echo), warehouse.session() as session:
             session.create_schema(DATASET)
             remember_account([keys.public_key, keys.graphql_token], session.native)
     except WarehouseError as error:
         raise click.ClickException(str(error.description)) from None
-    click.echo("Accepted: the next run loads.")
+    click.echo("Accepted. The next run will load.")
 
 
 @main.command("env-example")

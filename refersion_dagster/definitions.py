@@ -54,7 +54,7 @@ check_keys = [spec.key for spec in check_specs]
 
 
 def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """What holds for every asset of a kind, said once."""
+    """Policies for every asset of a kind, in one place."""
     if spec.key.path[0] in ("summaries", "published") or spec.key == COMMISSIONS_REPORT:
         spec = spec.replace_attributes(automation_condition=FOLLOW_PARENTS)
     return spec.replace_attributes(freshness_policy=FRESH)

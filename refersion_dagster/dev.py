@@ -20,7 +20,7 @@ from dagster import DagsterInstance, RunsFilter
 from refersion_dagster.automation.active_runs import IN_PROGRESS
 from refersion_dagster.demo.environment import DATABASE, sandboxed
 
-# How long a run may take to end when it is told to.
+# How long a run may take to stop when asked to.
 END_SECONDS = 5
 UNFINISHED = RunsFilter(statuses=IN_PROGRESS)
 # An instance of our making: without the dialog that asks for an e-mail address before it shows a page.
@@ -54,7 +54,7 @@ def run_dev(port: int, demo_folder: Path | None) -> int:
     with sandboxed(folder) as sandbox:
         click.echo(f"A local Refersion runs at {sandbox.url}.")
         if not (folder / DATABASE).exists():
-            click.echo("Nothing is loaded yet: materialise all in the UI, or run `refersion-dagster demo` before.")
+            click.echo("Nothing is loaded yet: materialise all in the UI, or run `refersion-dagster demo` first.")
         return dagster_dev(port, folder, {}, end_runs=True)
 
 
@@ -82,9 +82,9 @@ def take_no_port_in_use(port: int) -> None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(
-                    f"port {port} is in use, perhaps by another Dagster; stop what runs there, or give another --port."
+                    f"port {port} is in use, perhaps by another Dagster. Stop that process or use another --port."
                 ) from error
-            raise PortTaken(f"port {port} cannot be listened on: {error.strerror or error}.") from error
+            raise PortTaken(f"port {port} cannot be opened for listening: {error.strerror or error}.") from error
 
 
 def dagster_dev(
@@ -149,4 +149,4 @@ def end_runs_of(group: int) -> None:
                 time.sleep(0.1)
             os.killpg(group, signal.SIGKILL)
         for run in instance.get_runs(UNFINISHED):
-            instance.report_run_canceled(run, "Ended together with the sandbox that it read.")
+            instance.report_run_canceled(run, "Stopped because the sandbox stopped.")

@@ -21,7 +21,7 @@ SECONDS = 0.2
 def ended_by_interrupt(say: Callable[[], None]) -> Iterator[None]:
     """Meanwhile SIGINT ends this process and those that it started immediately, with exit code 130.
 
-    Dagster takes an interrupt for a step that failed, and goes on with those that do not depend on it. What starts
+    Dagster treats an interrupt as a failed step and continues with steps that do not depend on it. What starts
     threads has to be imported within: a signal comes to any thread that does not block it. Processes that are started
     within do not hear it.
 

@@ -47,10 +47,10 @@ DUCKDB = "duckdb"
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Load everything of a Refersion account into DuckDB or PostgreSQL, without Dagster.
+    """Load a complete Refersion account into DuckDB or PostgreSQL, without Dagster.
 
-    The tables go into refersion.duckdb of this folder, or where REFERSION_DUCKDB_PATH or REFERSION_DESTINATION say.
-    Settings are read from the environment and from .env; keys may be in dlt's own configuration as well.
+    The tables are written to refersion.duckdb in this folder, or as REFERSION_DUCKDB_PATH and REFERSION_DESTINATION
+    say. Settings are read from the environment and from .env; keys may also be in dlt's own configuration.
     """
     # Not as an exception wherever it happens to come: threads and dlt would fill the screen with it. Whatever was
     # written without being committed is undone by the database.
@@ -59,7 +59,7 @@ def command() -> None:
 
 
 def _stop() -> None:
-    os.write(sys.stderr.fileno(), b"\nStopped. What was committed stays; the next run goes on from there.\n")
+    os.write(sys.stderr.fileno(), b"\nStopped. Committed data is kept; the next run continues from there.\n")
     os._exit(130)
 
 
@@ -73,11 +73,11 @@ def main() -> int:
             try:
                 load([entity.name for entity in ENTITIES.values() if entity.is_graphql])
             except MissingCredentials as error:
-                click.echo(f"Left out: {error}", err=True)
+                click.echo(f"Skipped: {error}", err=True)
     except duckdb.IOException as error:
         click.echo(
-            f"{duckdb_path()} cannot be opened for writing: {error}\nNothing was loaded. Close it where it is open, or "
-            "name another file with REFERSION_DUCKDB_PATH, and run this again.",
+            f"{duckdb_path()} cannot be opened for writing: {error}\nNothing was loaded. Close it in the other "
+            "program, or set another file in REFERSION_DUCKDB_PATH, and run this again.",
             err=True,
         )
         return 1
@@ -103,7 +103,7 @@ def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
     """What loads tables into a database, while nobody else writes to it.
 
     Raises duckdb.IOException for a DuckDB file that another program has open, and ClickException for
-    whatever is wrong with another database.
+    any error of another database.
     """
     if destination == DUCKDB:
         with loading_into(duckdb_path()) as file:

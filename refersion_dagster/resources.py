@@ -33,24 +33,24 @@ class RefersionResource(dg.ConfigurableResource):
     public_key: str | None = Field(default=None, description="REST public key (pub_…).")
     api_key: str | None = Field(default=None, description="REST secret key (sec_…), or the pair public.secret.")
     graphql_token: str | None = Field(default=None, description="GraphQL token.")
-    rest_url: str = Field(default=REST_URL, description="Base address of REST v2.")
-    graphql_url: str = Field(default=GRAPHQL_URL, description="Address of GraphQL.")
+    rest_url: str = Field(default=REST_URL, description="Base URL of REST v2.")
+    graphql_url: str = Field(default=GRAPHQL_URL, description="URL of GraphQL.")
     start_date: str | None = Field(
         default=None,
-        description="The first load begins here (YYYY-MM-DD, UTC); without it, at the account's beginning.",
+        description="First date to load (YYYY-MM-DD, UTC). Default: the account's beginning.",
     )
     lookback_days: int = Field(
         default=LOOKBACK_DAYS,
         ge=0,
         description="Days before the last run to read again. Refersion approves pending conversions after 90 days.",
     )
-    pii: str = Field(default="hash", description="Customers' e-mail, name and ip: hash, keep or drop.")
-    pii_salt: str | None = Field(default=None, description="Key of the hash; without one, a random one per warehouse.")
+    pii: str = Field(default="hash", description="Customers' e-mail, name and IP address: hash, keep or drop.")
+    pii_salt: str | None = Field(default=None, description="Salt of the hash. Default: a random one per warehouse.")
     # An EnvVar counts as 0 until a run begins, so bounds are checked there, by refersion_source.
-    max_concurrency: int = Field(default=8, description="The most requests at once, per API.")
-    retry_seconds: int = Field(default=300, ge=0, description="How long one request may be retried.")
+    max_concurrency: int = Field(default=8, description="Maximum number of parallel requests per API.")
+    retry_seconds: int = Field(default=300, ge=0, description="Maximum time in seconds for retrying one request.")
     rows_per_load: int = Field(
-        default=ROWS_PER_LOAD, description="Commit after whole months that hold about this many rows."
+        default=ROWS_PER_LOAD, description="Commit after whole months that contain about this many rows."
     )
 
     def account(self, retry_seconds: int | None = None) -> RefersionClient:

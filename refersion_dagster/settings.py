@@ -45,7 +45,7 @@ class Settings:
         path: that file.
         sources: where each variable of .env and each REFERSION_ variable comes from: "environment" or the file.
         overruled: variables of .env of which the environment says something else.
-        unreadable: lines of .env that are no settings, in words.
+        unreadable: descriptions of lines of .env that are not settings.
     """
 
     file: Mapping[str, str] = field(repr=False)
@@ -70,7 +70,7 @@ def env_file_ignored() -> Iterator[None]:
 
 
 def load_settings() -> Settings:
-    """Puts what counts into the environment, and tells where it comes from. Raises InvalidSetting."""
+    """Puts the effective values into the environment and returns their origin. Raises InvalidSetting."""
     path = Path(ENV_FILE).absolute()
     file, unreadable = read_env_file(path) if _is_read else ({}, ())
     return settle(os.environ, file, path, unreadable)
@@ -97,7 +97,7 @@ def read_env_file(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagates
-    # A name without "=" is no setting either.
+    # A name without "=" is not a setting either.
     complaints += [f"{name} has no value" for name, value in found.items() if value is None]
     return {name: value for name, value in found.items() if value is not None}, tuple(complaints)
 
@@ -177,8 +177,8 @@ def is_template(value: str) -> bool:
 
 def said_of_templates(names: Sequence[str]) -> str:
     """That these settings were copied from an example, in a sentence."""
-    what, it = ("is a template value", "it") if len(names) == 1 else ("are template values", "each")
-    return f"{' and '.join(names)} {what} of an example: replace {it} by your own."
+    what, it = ("is a placeholder", "it") if len(names) == 1 else ("are placeholders", "each")
+    return f"{' and '.join(names)} {what} from an example: replace {it} with your own."
 
 
 def switch(name: str, value: str | None) -> bool:

@@ -46,7 +46,7 @@ class Sign(Enum):
 
 
 def own_console(**options: Any) -> Console:
-    """The terminal, or whatever standard output is now, also while Dagster turns standard output to a file of a run."""
+    """The terminal, or the current standard output, also while Dagster redirects standard output to a file of a run."""
     try:
         own = os.dup(sys.stdout.fileno())
     except OSError:  # something in memory stands in its place
@@ -75,7 +75,7 @@ def print_signed(console: Console, sign: Sign, text: str, label: str = "", style
 
 
 def wrapped(text: str, console: Console, taken: int) -> list[str]:
-    """The lines of a text beside so many characters; one line where the console is no terminal."""
+    """The lines of a text beside so many characters; one line if the console is not a terminal."""
     words = " ".join(text.split())
     if not console.is_terminal:
         return [words]
@@ -131,7 +131,7 @@ def _fitting(widths: Sequence[int], width: int) -> Iterator[list[int]]:
 
 
 def with_id(name: str, id_: str) -> str:
-    """A name that others have too, with what tells them apart, which is not cut."""
+    """A name that may not be unique, with the id that makes it so, which is not cut."""
     room = NAME_WIDTH - len(id_) - 1
     return f"{name if cell_len(name) <= room else set_cell_size(name, max(room - 1, 1)).rstrip() + '…'} {id_}"
 

@@ -81,7 +81,7 @@ class Location:
         """A command of this installation's, in its own process group.
 
         Args:
-            output: where what it prints goes; a pipe holds little, and has to be read while it runs.
+            output: where what it prints goes; a pipe holds little, but has to be read while it runs.
         """
         return subprocess.Popen(
             [str(COMMANDS / command[0]), *command[1:]],

@@ -87,7 +87,7 @@ def test_what_is_owed_is_shown_by_currency_and_age(demo: Demo) -> None:
         "FROM refersion_summaries.commission_liability JOIN refersion_summaries.currencies USING (currency) "
         "GROUP BY currency, place ORDER BY place",
     )
-    shown = demo.ended.output.partition("Commission due, by days since approval")[2].partition("Is it right?")[0]
+    shown = demo.ended.output.partition("Commission due, by days since approval")[2].partition("Is it correct?")[0]
     titles, *lines = [line.split() for line in shown.splitlines() if line.strip(" ─")]
     assert titles == [currency for currency, *_ in owed]
     for at, (_, due, *amounts) in enumerate(owed):
@@ -98,7 +98,7 @@ def test_what_is_owed_is_shown_by_currency_and_age(demo: Demo) -> None:
 
 
 def test_the_result_of_every_check_is_shown(demo: Demo) -> None:
-    shown = demo.ended.output.partition("Is it right?")[2]
+    shown = demo.ended.output.partition("Is it correct?")[2]
     for check in ("primary_key", "sums_preserved", "roll_forward_ties", "control_totals_agree"):
         assert f"✓ {check}: " in shown
     (counts,) = [line.split() for line in shown.splitlines() if line.endswith("checks passed.")]
@@ -112,7 +112,7 @@ def test_it_says_where_the_database_is_and_what_to_do_next(demo: Demo) -> None:
     flat = "".join(demo.ended.output.split())
     assert f"Thedatabaseis{demo.database}." in flat
     report = demo.folder / "reports" / "latest.html"
-    assert f"The report, for your browser: {report}" in demo.ended.output.splitlines()
+    assert f"The report (open it in a browser): {report}" in demo.ended.output.splitlines()
     assert report.read_text("utf-8").count("<h1>") == 1
     assert "refersion-dagster demo --ui" in " ".join(demo.ended.output.split())
 

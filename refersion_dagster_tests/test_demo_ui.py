@@ -60,7 +60,7 @@ def test_it_says_where_to_look_once_everything_is_materialised_and_dagster_is_up
     assert soon(lambda: "Ctrl-C stops everything" in shown.printed or shown.process.poll() is not None, SECONDS, 0.2)
     assert shown.process.poll() is None, shown.printed
     assert "checks passed." in shown.printed
-    assert f"Dagster is at http://localhost:{shown.port}, and a day goes by every 10 s" in shown.printed
+    assert f"Dagster is at http://localhost:{shown.port}, and a simulated day passes every 10 s" in shown.printed
     assert f"http://localhost:{shown.port}/locations/refersion_dagster/sensors/refersion_activity" in (
         shown.printed.split()
     )
@@ -73,8 +73,8 @@ def test_the_activity_sensor_sees_days_go_by_and_refreshes(shown: Shown) -> None
 
     # The first is that it never looked before; what it sees next happened since.
     assert soon(lambda: len(reasons()) >= 2, SECONDS, every=0.2), shown.runs()
-    assert reasons()[-1] == "first look"
-    assert reasons()[0] != "first look"
+    assert reasons()[-1] == "first check"
+    assert reasons()[0] != "first check"
     first = shown.runs(sensor_name="refersion_activity")[-1]
     assert first.status == dg.DagsterRunStatus.SUCCESS
 
@@ -109,7 +109,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_done(tmp_path: Path, co
         ended = location.run("refersion-dagster", *command, "--port", str(taken.getsockname()[1]))
     assert ended.code == 1
     assert ended.output.startswith("Error: port ")
-    assert "give another --port" in ended.output
+    assert "use another --port" in ended.output
     assert not (tmp_path / ".demo").exists()
 
 
@@ -121,7 +121,7 @@ def test_ctrl_c_while_it_loads_stops_it(tmp_path: Path) -> None:
     assert soon(lambda: "affiliate_list: " in output.read_text(), 60, 0.02)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=60) == 130, output.read_text()
-    assert output.read_text().endswith("Stopped before everything was there.\n")
+    assert output.read_text().endswith("Interrupted before the demo was complete.\n")
     assert "Traceback" not in output.read_text()
     home = location.environment["HOME"]
     assert soon(lambda: not with_variable("HOME", home)), with_variable("HOME", home)

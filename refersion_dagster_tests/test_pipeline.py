@@ -53,7 +53,7 @@ def test_a_file_that_another_program_has_open_is_named_with_what_to_do(location:
         done = location.run(*SCRIPT)
     assert done.code == 1
     assert "refersion.duckdb cannot be opened for writing" in done.output
-    assert "Close it where it is open, or name another file with REFERSION_DUCKDB_PATH" in done.output
+    assert "Close it in the other program, or set another file in REFERSION_DUCKDB_PATH" in done.output
     assert "Traceback" not in done.output
 
 
@@ -155,5 +155,5 @@ def test_ctrl_c_is_one_line(sandbox: SandboxServer, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert said.strip().splitlines()[-1] == "Stopped. What was committed stays; the next run goes on from there."
+    assert said.strip().splitlines()[-1] == "Stopped. Committed data is kept; the next run continues from there."
     assert "Traceback" not in said

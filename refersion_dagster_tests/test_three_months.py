@@ -162,4 +162,4 @@ def test_each_month_brings_new_conversions_payments_and_changes_from_before_the_
         assert len(later.account) > len(earlier.account)
         assert len(later.payments) > len(earlier.payments)
         assert len({row[0] for row in later.control}) > len({row[0] for row in earlier.control})
-        assert "Changed before the look-back, reading again: " in later.log
+        assert "Changes outside the look-back window; reloading " in later.log

@@ -38,7 +38,7 @@ def test_an_event_ends_as_a_changed_row(sandbox: SandboxServer, tmp_path: Path) 
         ended = location.run("dagster", "job", "execute", "-m", "refersion_dagster.definitions", "-j", JOB)
         assert ended.code == 0, ended.output
         with dg.build_sensor_context(instance, resources=resources) as context:
-            assert refersion_webhook_inbox.evaluate_tick(context).skip_message == "No event waits."
+            assert refersion_webhook_inbox.evaluate_tick(context).skip_message == "No events are waiting."
 
     rows = location.query("SELECT id, status, payment_status FROM refersion_data.conversions")
     there = {int(id_): state for id_, *state in rows}

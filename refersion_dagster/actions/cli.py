@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 def actions() -> None:
     """What was written to Refersion, and what has to be settled.
 
-    Credits, approvals and the like are sent by Dagster's jobs actions_…, each launched by a person:
+    Credits, approvals and other writes are sent by Dagster's jobs actions_…, each launched by a person:
 
     \b
       dagster job execute -m refersion_dagster.definitions \\
         -j actions_conversion_manual_credit -c credits.yaml
 
-    A call whose answer was lost may have been carried out or not. It is never repeated by itself: `list` shows it,
-    `show` what Refersion's own data says about it now, and `settle` records what you decide.
+    A call whose response was lost may or may not have been carried out. It is never repeated automatically: `list`
+    shows it, `show` shows what Refersion's own data says about it now, and `settle` records your decision.
     """
 
 
 @actions.command("list")
-@click.option("--all", "everything", is_flag=True, help="Everything that was ever sent, not only what is open.")
-@click.option("--endpoint", help="Of one operation alone, such as conversion_manual_credit.")
-@click.option("--json", "as_json", is_flag=True, help="For machines: a list of objects.")
+@click.option("--all", "everything", is_flag=True, help="Include all items that were sent, not only the open ones.")
+@click.option("--endpoint", help="Show only this operation, for example conversion_manual_credit.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 def listed(everything: bool, endpoint: str | None, as_json: bool) -> None:
     """List what is open: sent, and nobody knows whether it was done."""
     from refersion_dagster.actions.operations.outcomes import OPEN
@@ -49,17 +49,17 @@ def listed(everything: bool, endpoint: str | None, as_json: bool) -> None:
         click.echo(json.dumps([_plain(entry) for entry in entries], indent=2, ensure_ascii=False))
         return
     if not entries:
-        click.echo("Nothing was ever sent." if everything else "Nothing is open. --all lists what was sent.")
+        click.echo("Nothing was sent yet." if everything else "Nothing is open. --all lists what was sent.")
         return
     _print_entries(entries)
     if not everything:
-        click.echo("\nWhat Refersion says about one now: refersion-dagster actions show KEY")
+        click.echo("\nTo see what Refersion says about an item now: refersion-dagster actions show KEY")
 
 
 @actions.command()
 @click.argument("key")
 def show(key: str) -> None:
-    """Show one item and what Refersion's own data says about it now. KEY may be the beginning of a key."""
+    """Show one item and what Refersion's own data says about it now. KEY may be a prefix of a key."""
     from refersion_dagster.actions.operations.outcomes import OPEN
     from refersion_dagster.actions.reconciliation.resolve import evidence_on, one_of, open_journal
 
@@ -82,12 +82,12 @@ def show(key: str) -> None:
     "decision",
     type=click.Choice(["done", "not-done"]),
     required=True,
-    help="done: it is never sent again. not-done: the next run of the same items sends it.",
+    help="done: the item is never sent again. not-done: the next run of the same items sends it.",
 )
-@click.option("--by", help="Who decides; without it, the user of this machine.")
-@click.option("--note", help="Why, for the record.")
-@click.option("--conversion-id", help="The conversion that it made, where it made one and it was not found by itself.")
-@click.option("--despite-evidence", is_flag=True, help="Not done although Refersion shows what looks like it.")
+@click.option("--by", help="Who decides. Default: the current operating-system user.")
+@click.option("--note", help="The reason, kept in the journal.")
+@click.option("--conversion-id", help="Id of the conversion that the item created, if it was not found automatically.")
+@click.option("--despite-evidence", is_flag=True, help="Record not-done although Refersion shows a matching record.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def settle(
     key: str,
@@ -98,9 +98,9 @@ def settle(
     despite_evidence: bool,
     yes: bool,
 ) -> None:
-    """Record whether an open item was done. KEY may be the beginning of a key.
+    """Record whether an open item was done. KEY may be a prefix of a key.
 
-    Nothing is sent. What Refersion says is shown before, and a decision that would send something twice is refused.
+    Nothing is sent. Refersion's current data is shown first, and a decision that would send something twice is refused.
     """
     from refersion_dagster.actions.reconciliation import resolve
     from refersion_dagster.refersion.errors import RefersionError
@@ -116,7 +116,7 @@ def settle(
             evidence = resolve.evidence_on(entry, journal, session, refersion)
             _print_evidence(evidence)
         except RefersionError as error:
-            _say(f"Refersion could not be asked: {error}")
+            _say(f"Refersion could not be queried: {error}")
         resolve.check_decision(entry, done, evidence, despite_evidence)
         if not yes:
             click.confirm(f"\nSettle it as {decision.replace('-', ' ')}?", abort=True)
@@ -130,7 +130,7 @@ def settle(
 @actions.command()
 @click.argument("endpoint", required=False)
 def fields(endpoint: str | None) -> None:
-    """Explain what an operation takes (without one: list them)."""
+    """Describe the fields of an operation; without an operation, list them all."""
     from rich.console import Console
     from rich.table import Table
 
@@ -146,10 +146,10 @@ def fields(endpoint: str | None) -> None:
         console.print(table)
         return
     if endpoint not in ENDPOINTS:
-        raise click.ClickException(f"There is no operation {endpoint}; there are {', '.join(ENDPOINTS)}.")
+        raise click.ClickException(f"There is no operation {endpoint}; available are {', '.join(ENDPOINTS)}.")
     one = ENDPOINTS[endpoint]
     console.print(f"{one.description} Job [bold]{one.job}[/bold], POST {one.path}.\n")
-    table = Table("field", "", "what it is", box=None)
+    table = Table("field", "", "description", box=None)
     for name, field in one.item.model_fields.items():
         words = get_args(kind) if get_origin(kind := plain_type(field.annotation)) is Literal else ()
         of = f" One of {', '.join(words)}." if words else ""
@@ -178,7 +178,7 @@ def resources_of_settings() -> tuple[Warehouse, RefersionResource]:
     except ValidationError as error:
         names = WAREHOUSE_VARIABLES | VARIABLES
         wrong = "; ".join(f"{names.get(str(one['loc'][0]), one['loc'])}: {one['msg']}" for one in error.errors())
-        raise click.ClickException(f"A setting makes no sense: {wrong}") from error
+        raise click.ClickException(f"A setting is invalid: {wrong}") from error
 
 
 @contextmanager
@@ -229,8 +229,8 @@ def _print_entry(entry: Entry) -> None:
     for name, value in entry.request.items():
         click.echo(f"  {name}: {value}")
     click.echo(
-        f"asked for by {entry.requested_by} on {entry.intended_at:%Y-%m-%d %H:%M:%S} UTC "
-        f"({entry.source}, {entry.place}), run {entry.run_id}"
+        f"requested by {entry.requested_by} on {entry.intended_at:%Y-%m-%d %H:%M:%S} UTC ({entry.source}, "
+        f"{entry.place}), run {entry.run_id}"
     )
     click.echo(f"{entry.outcome}: {MEANING[entry.outcome]}" + (f" ({entry.message})" if entry.message else ""))
 

@@ -23,7 +23,7 @@ def is_ours(run: dg.DagsterRun) -> bool:
     return run.job_name in JOBS or any(key.path[0] in PREFIXES for key in run.asset_selection or ())
 
 
-# A run tells of every window it loads and every table it builds. One that was silent for so long was killed (machine
+# A run logs every window it loads and every table it builds. One that was silent for so long was killed (machine
 # down, out of memory), which Dagster does not notice of processes that it started on this machine.
 LOST_AFTER = timedelta(hours=6)
 

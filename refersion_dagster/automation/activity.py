@@ -50,7 +50,7 @@ class ActivityCursor:
     """What the sensor remembers.
 
     Args:
-        seen: the last answer; a run was started for whatever it differed from the one before.
+        seen: the last response; a run was started for every difference from the previous one.
         failures: failures in a row.
         not_before: when to ask again after a failure, ISO 8601.
     """
@@ -74,12 +74,12 @@ class ActivityCursor:
 
 
 def interval(environment: Mapping[str, str] = os.environ) -> int:
-    """Seconds between two looks. Raises InvalidSetting for one that is no number."""
+    """Seconds between two checks. Raises InvalidSetting if it is not a number."""
     return whole_number(INTERVAL_VARIABLE, environment.get(INTERVAL_VARIABLE) or INTERVAL, 1)
 
 
 def _interval_of_definition() -> int:
-    """The interval to define the sensor with: a setting that is no number is told at each look, not here."""
+    """The interval to define the sensor with: an invalid setting is reported at each tick, not here."""
     try:
         return interval()
     except InvalidSetting:
@@ -89,7 +89,7 @@ def _interval_of_definition() -> int:
 def look(refersion: RefersionResource) -> ActivitySnapshot:
     """Asks: one row of /affiliate/list and one call of /conversion/totals. Raises RefersionError.
 
-    Totals are counted from a midnight on, by Refersion's clock, as a moving span would change by itself.
+    Totals are counted from a midnight on, by Refersion's clock, because a moving range would change without any event.
     """
     account = refersion.account(retry_seconds=RETRY_SECONDS)
     try:
@@ -112,13 +112,13 @@ def look(refersion: RefersionResource) -> ActivitySnapshot:
 @dg.sensor(
     job=refersion_refresh,
     minimum_interval_seconds=_interval_of_definition(),
-    description="Asks Refersion now and then, by two small requests, whether conversions or affiliates changed, "
-    "and refreshes the last days only then.",
+    description="Checks regularly, with two small requests, whether conversions or affiliates changed, and "
+    "refreshes the last days only if they did.",
 )
 def refersion_activity(
     context: dg.SensorEvaluationContext, refersion: RefersionResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Compares what Refersion says with what it said before; skip reasons tell what it saw."""
+    """Compares Refersion's current values with the previous ones; skip reasons contain them."""
     cursor, now = ActivityCursor.read(context.cursor), datetime.now(UTC)
     interval()
     if cursor.not_before and now < datetime.fromisoformat(cursor.not_before):
@@ -137,9 +137,9 @@ def refersion_activity(
         f"{seen.conversions} conversions since {seen.since}, commission {seen.commission}, {seen.affiliates} affiliates"
     )
     if cursor.seen is None:
-        changes = ["first look"]
+        changes = ["first check"]
     elif cursor.seen.since != seen.since:
-        changes = ["first look of the day"]
+        changes = ["first check of the day"]
     else:
         changes = cursor.seen.changes_to(seen)
     if not changes:

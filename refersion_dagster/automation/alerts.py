@@ -1,4 +1,4 @@
-"""The alerts sensor: tells people of problems, each once, until it is solved."""
+"""The alerts sensor: reports problems, each once, until it is solved."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AlertsCursor:
 
     Args:
         after: runs that ended up to this moment were looked at, ISO 8601.
-        open: keys of problems that were told and are not solved.
+        open: keys of problems that were reported and are not solved.
     """
 
     after: str
@@ -34,7 +34,7 @@ class AlertsCursor:
 
     @classmethod
     def read(cls, text: str | None, now: datetime) -> AlertsCursor:
-        """A cursor as `write` gave it; without one, from now on, as old failures are no news."""
+        """A cursor as `write` gave it; without one, from now on, because old failures are not news."""
         try:
             cursor = cls(**json.loads(text or ""))
             datetime.fromisoformat(cursor.after)
@@ -49,7 +49,7 @@ class AlertsCursor:
 @dg.sensor(
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description=f"Tells the channels of {URLS_VARIABLE} of runs and checks that failed and of data that are late: each "
+    description=f"Reports failed runs, failed checks and late data to the channels in {URLS_VARIABLE}: each "
     "problem once, until it is solved.",
 )
 def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
@@ -63,7 +63,7 @@ def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     to = channels()
     if not to:
         return dg.SensorResult(
-            skip_reason=dg.SkipReason(f"{URLS_VARIABLE} is not set: nobody is told of problems."),
+            skip_reason=dg.SkipReason(f"{URLS_VARIABLE} is not set: no alerts are sent."),
             cursor=AlertsCursor(now.isoformat()).write(),
         )
     told, unreached = 0, []
@@ -85,7 +85,7 @@ def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
         told += 1
     for channel in dict.fromkeys(unreached):
         context.log.warning(f"{channel} could not be reached.")
-    words = f"{told} told" if told else "Nothing new"
+    words = f"{told} sent" if told else "Nothing new"
     return dg.SensorResult(
         skip_reason=dg.SkipReason(
             f"{words}; {len(cursor.open)} unsolved{': ' if cursor.open else ''}{', '.join(cursor.open)}."
@@ -102,5 +102,5 @@ def tell(problem: Incident, to: Sequence[Channel]) -> list[Channel]:
 
 
 def late_after(environment: Mapping[str, str]) -> timedelta:
-    """How old the data may be. Raises InvalidSetting for one that is no number."""
+    """How old the data may be. Raises InvalidSetting if it is not a number."""
     return timedelta(hours=whole_number(LATE_VARIABLE, environment.get(LATE_VARIABLE) or LATE_HOURS, 1))

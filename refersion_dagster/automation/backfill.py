@@ -1,4 +1,4 @@
-"""The job that reads chosen months again: pick them on its page in the UI, each is a run of its own."""
+"""The job that reads chosen months again: select them on its page in the UI; each is a separate run."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 
 
 def first_month(environment: Mapping[str, str] = os.environ) -> datetime:
-    """The first month on offer: that of REFERSION_START_DATE. What is no date is told by the run, not here."""
+    """The first month on offer: that of REFERSION_START_DATE. An invalid date is reported by the run, not here."""
     try:
         return month_start(parse_moment(environment["REFERSION_START_DATE"]))
     except (KeyError, ValueError):
@@ -50,7 +50,7 @@ def read_month(
 
 @dg.job(config=month_config)
 def refersion_backfill() -> None:
-    """Reads chosen months of conversions, payments and totals again, each month a run of its own.
+    """Reads selected months of conversions, payments and totals again, each month in a separate run.
 
     The high-water mark stays where it is. The summaries follow with the next refresh.
     """

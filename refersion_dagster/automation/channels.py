@@ -1,4 +1,4 @@
-"""Sends texts to people, by whatever apprise knows: Slack, Teams, e-mail and a hundred others."""
+"""Sends texts through apprise: Slack, Teams, e-mail and a hundred others."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def unusable(environment: Mapping[str, str] = os.environ) -> list[str]:
     for channel in channels(environment):
         try:
             known = apprise.Apprise().add(channel.url)
-        except Exception:  # noqa: BLE001 - whatever a service's code does, as in send
+        except Exception:  # noqa: BLE001 - any error of a service's code, as in send
             known = False
         if not known:
-            found.append(f"{channel} is no address that alerts can be sent to.")
+            found.append(f"{channel} is not a valid apprise URL.")
     return found
 
 
@@ -55,7 +55,7 @@ def send(to: Sequence[Channel], title: str, text: str) -> list[Channel]:
     """Sends a text to each channel, and gives those that it did not reach; a broken one keeps no other from it."""
     import apprise  # only where there is something to send: it knows a hundred services
 
-    # apprise tells addresses, tokens included, when sending fails.
+    # apprise logs URLs, including tokens, when sending fails.
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
     failed = []
     for channel in to:
@@ -64,7 +64,7 @@ def send(to: Sequence[Channel], title: str, text: str) -> list[Channel]:
             reached = sender.add(channel.url) and sender.notify(
                 title=title, body=text, body_format=apprise.NotifyFormat.TEXT
             )
-        except Exception as error:  # noqa: BLE001 - whatever a service's code does, an alert must not break anything
+        except Exception as error:  # noqa: BLE001 - an alert must not break anything, regardless of the service's error
             log.warning("%s failed: %s", channel, type(error).__name__)
             reached = False
         if not reached:

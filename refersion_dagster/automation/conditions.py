@@ -35,6 +35,6 @@ refersion_automation = dg.AutomationConditionSensorDefinition(
     "refersion_automation",
     target=dg.AssetSelection.groups(*SUMMARY_GROUPS, PUBLISHED_GROUP, REPORT_GROUP),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Rebuilds summaries, and what is made of them, when tables they read were updated outside of a refresh "
-    "and passed their checks.",
+    description="Rebuilds summaries, and everything that depends on them, when tables they read were updated "
+    "outside of a refresh and passed their checks.",
 )

@@ -14,7 +14,7 @@ from refersion_dagster.ingest.specs import asset_key
 
 # What a person reads first; the rest is behind the link.
 LONGEST_REASON = 600
-# The table whose readings tell how fresh the data are.
+# The table whose readings show how fresh the data is.
 WATCHED = asset_key("conversions")
 
 
@@ -37,21 +37,21 @@ class Incident:
 
 @dataclass(frozen=True)
 class RunIncidents:
-    """What one run that ended tells: problems, and the keys of problems that are no more."""
+    """What one finished run shows: problems, and the keys of problems that are solved."""
 
     problems: Sequence[Incident]
     solved: frozenset[str]
 
 
 def incidents_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunIncidents:
-    """What a run that ended tells."""
+    """What a finished run shows."""
     key = f"run {run.job_name}"
     failing, passing = _checks(instance, run)
     if run.status != dg.DagsterRunStatus.FAILURE:
         return RunIncidents(failing, frozenset({key, *passing}))
     reasons = list(dict.fromkeys(_reasons(instance, run)))
     # A blocking check fails its run: that is one problem.
-    texts = [problem.text for problem in failing] or reasons or ["No step failed; look at the run."]
+    texts = [problem.text for problem in failing] or reasons or ["No step failed; see the run's log."]
     title = f"{run.job_name} failed" + (f": {failing[0].title}" if failing else "")
     return RunIncidents([Incident(key, title, "\n\n".join(texts), run.run_id)], frozenset(passing))
 
@@ -120,8 +120,8 @@ def late(instance: dg.DagsterInstance, now: datetime, allowed: timedelta) -> Inc
     return Incident(
         "late",
         f"conversions are {hours} hours old",
-        f"Conversions were last read from Refersion at {read:%Y-%m-%d %H:%M} UTC, {hours} hours ago. Figures are as of "
-        "then. Look whether schedules and the daemon are running, and whether runs fail.",
+        f"Conversions were last read from Refersion at {read:%Y-%m-%d %H:%M} UTC, {hours} hours ago. Figures are "
+        "as of then. Check whether schedules and the daemon are running, and whether runs fail.",
     )
 
 

@@ -14,19 +14,20 @@ from refersion_dagster.summaries.query import GROUPS as SUMMARY_GROUPS
 refersion_refresh = dg.define_asset_job(
     "refersion_refresh",
     selection=dg.AssetSelection.groups(RAW_GROUP, *SUMMARY_GROUPS, PUBLISHED_GROUP, REPORT_GROUP),
-    description="Everything up to date: reads what is new or may have changed, rebuilds the summaries, runs every "
-    "check, and writes the published copies and the report.",
+    description="Brings everything up to date: reads new rows and rows that may have changed, rebuilds the "
+    "summaries, runs every check, and writes the published copies and the report.",
 )
 
 refersion_reconcile = dg.define_asset_job(
     "refersion_reconcile",
     selection=dg.AssetSelection.assets(asset_key("conversion_totals")) | dg.AssetSelection.groups("proof"),
-    description="The proof alone: reads Refersion's own totals and holds what is loaded against them, to the cent.",
+    description="Runs only the proof: reads Refersion's own totals and compares the loaded rows with them to the cent.",
 )
 
 refersion_statements = dg.define_asset_job(
     "refersion_statements",
     selection=dg.AssetSelection.groups(STATEMENTS_GROUP),
-    description="Statements of a month for every affiliate, or of one: both are chosen in the Launchpad (the arrow "
-    "beside Materialize). By itself it takes the last month that was over when Refersion was last read.",
+    description="Generates the statements of a month for every affiliate or for one; choose both in the "
+    "Launchpad (the arrow beside Materialize). Default: the last month that had ended when Refersion was last "
+    "read.",
 )

@@ -52,7 +52,7 @@ class Cadence:
 CADENCES = (
     Cadence(
         "refersion_hourly",
-        "A light refresh: what is new, and changes of the last days.",
+        "Light refresh: new rows and changes of the last days.",
         "REFERSION_HOURLY_CRON",
         "15 * * * *",
         "REFERSION_HOURLY_LOOKBACK_DAYS",
@@ -60,14 +60,15 @@ CADENCES = (
     ),
     Cadence(
         "refersion_nightly",
-        "The whole look-back: approvals, denials and payments of older conversions, and the proof against Refersion.",
+        "Complete refresh with the whole look-back: approvals, denials and payments of older conversions, and "
+        "the proof against Refersion.",
         "REFERSION_NIGHTLY_CRON",
         "0 3 * * *",
         runs_by_default=True,
     ),
     Cadence(
         "refersion_weekly",
-        "A deep refresh: two years back, and the details of every affiliate, for changes that nothing announces.",
+        "Deep refresh: two years back, and the details of every affiliate, for changes that nothing else reveals.",
         "REFERSION_WEEKLY_CRON",
         "0 5 * * 0",
         "REFERSION_WEEKLY_LOOKBACK_DAYS",
@@ -161,7 +162,8 @@ def cron_of(variable: str, default: str, environment: Mapping[str, str]) -> str:
     given = environment.get(variable) or default
     if len(given.split()) != 5 or not croniter.is_valid(given):
         raise InvalidSchedule(
-            f"{variable} is {given!r}; it has to be minute, hour, day, month and weekday, such as {default!r}."
+            f"{variable} is {given!r}; it has to be a cron expression (minute, hour, day, month, weekday) such as "
+            f"{default!r}."
         )
     return given
 

@@ -31,16 +31,16 @@ def _statements_schedule(environment: Mapping[str, str]) -> dg.ScheduleDefinitio
         job=refersion_statements,
         cron_schedule=cron_of(CRON_VARIABLE, CRON, environment),
         execution_timezone=zone,
-        description="Statements of the month that ended, on the morning after it, when the nightly refresh has read "
-        "its last day.",
+        description="Generates the statements of the previous month on the first of the month, after the nightly "
+        "refresh has read its last day.",
         default_status=dg.DefaultScheduleStatus.STOPPED,
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        # Not skipped while another run goes on, as the next tick is a month away: the run waits for its turn.
+        # Not skipped while another run is in progress, as the next tick is a month away: the run waits for its turn.
         month = month_before(context.scheduled_execution_time, zone)
         return dg.RunRequest(
             run_key=f"refersion_statements {context.scheduled_execution_time:%Y-%m-%dT%H:%M%z}",
-            # Named, so that data which are late are told instead of the statements of an earlier month made again.
+            # Named, so that late data is reported instead of generating an earlier month's statements again.
             run_config={"ops": {"report__statements": {"config": {"month": f"{month:%Y-%m}"}}}},
         )
 

@@ -22,8 +22,8 @@ ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRun
 refersion_webhooks = dg.define_asset_job(
     JOB,
     selection=dg.AssetSelection.assets(asset_key(WEBHOOK_EVENTS.name)),
-    description="Takes the events of the webhook inbox into the warehouse, applies conversions that are newer "
-    "than what is there, and reads again what the events concern.",
+    description="Loads the events from the webhook inbox into the warehouse, applies conversions that are newer "
+    "than the loaded ones, and reads the affected rows again.",
 )
 
 
@@ -31,7 +31,7 @@ refersion_webhooks = dg.define_asset_job(
     job=refersion_webhooks,
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts a run when events wait in the webhook inbox. Without an inbox it does nothing.",
+    description="Starts a run when events are waiting in the webhook inbox. Does nothing without an inbox.",
 )
 def refersion_webhook_inbox(
     context: dg.SensorEvaluationContext, webhook_inbox: WebhookInbox
@@ -41,11 +41,11 @@ def refersion_webhook_inbox(
         with webhook_inbox.open() as inbox:
             state = inbox.state()
     except NoInbox as error:
-        return dg.SkipReason(f"{error} `refersion-dagster webhooks` makes it.")
+        return dg.SkipReason(f"{error} `refersion-dagster webhooks` creates it.")
     except InboxError as error:
         return dg.SkipReason(str(error))
     if not state.waiting:
-        return dg.SkipReason("No event waits.")
+        return dg.SkipReason("No events are waiting.")
     waiting = f"{state.waiting:,} event{'s' if state.waiting > 1 else ''} waiting"
     if running := going_on(context.instance):
         return dg.SkipReason(f"{waiting}, but {running}.")

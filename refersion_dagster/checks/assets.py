@@ -71,7 +71,7 @@ def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
     asset = asset_key(SUMMARIES, summary.name)
     words = "; ".join(f"{column}: {described(measure)}" for column, measure in summary.header.sums.items())
     description = f"Per currency these add up to the raw conversions ({words})."
-    meaning = f"summaries/{summary.name} lost or doubled money on the way: do not use its figures."
+    meaning = f"summaries/{summary.name} lost or duplicated money: do not use its figures."
 
     @dg.asset_check(
         asset=asset,

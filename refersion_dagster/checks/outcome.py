@@ -64,13 +64,13 @@ def not_compared(
 ) -> dg.AssetCheckResult:
     """The result of a check of what cannot be known on this account.
 
-    It passes, as it would block for ever otherwise, and says that it proved nothing.
+    It passes, because otherwise it would block forever, and says that it proved nothing.
 
     Args:
         unknown: columns, and what the account does not offer for them.
     """
     lacking = ", ".join(sorted(set(unknown.values())))
-    said = f"Not compared: {', '.join(unknown)} cannot be known, as this account does not offer {lacking}."
+    said = f"Not evaluated: {', '.join(unknown)} cannot be known, because this account does not offer {lacking}."
     warn(f"{asset.to_user_string()}, {name}: {said}")
     return dg.AssetCheckResult(
         passed=True,

@@ -74,12 +74,12 @@ def parse(text: str, path: str, known: Mapping[str, Collection[str]]) -> SqlChec
 
 
 def checked(file: SqlFile[CheckHeader], known: Mapping[str, Collection[str]]) -> SqlCheck:
-    """The check of a file, held against the tables that there are. Raises SqlFileError."""
+    """The check of a file, validated against the existing tables. Raises SqlFileError."""
     prefix, _, table = file.header.asset.partition("/")
     schema = {"refersion": DATASET, "summaries": SUMMARIES}.get(prefix, "")
     if table not in known.get(schema, ()):
         raise SqlFileError(f"{file.path}:1: there is no asset {file.header.asset}.")
     for name in file.parameters:
         if name not in PARAMETERS:
-            raise SqlFileError(f"{file.path}:1: there is no setting ${name}; there are {', '.join(PARAMETERS)}.")
+            raise SqlFileError(f"{file.path}:1: there is no setting ${name}; available are {', '.join(PARAMETERS)}.")
     return SqlCheck(file, (schema, table), file.tables(known))

@@ -29,14 +29,14 @@ KEYS: dict[str, tuple[str, ...]] = {
     readings.TABLE: readings.KEY,
 }
 
-KEY_HOLDS = "Each {key} is there once and never empty."
-KEY_BROKEN = "Rows of {table} count twice, or cannot be told apart: every figure that reads the table would be wrong."
-TYPES_HOLD = "No column holds values of two types (dlt would keep the second in a column …__v_…)."
-TYPES_BROKEN = "Values of {table} went to a column that no figure reads: amounts are missing. Reload the table."
+KEY_HOLDS = "Each {key} is unique and never empty."
+KEY_BROKEN = "Rows of {table} count twice or cannot be distinguished: every figure that reads the table would be wrong."
+TYPES_HOLD = "No column has values of two types (dlt would store the second type in a column …__v_…)."
+TYPES_BROKEN = "Values of {table} are in a column that no figure reads: amounts are missing. Reload the table."
 VALUES_HOLD = "Only values that Refersion is known to use: {values}."
 VALUES_BROKEN = (
-    "Refersion uses a value of {table} that this version does not know. Its rows are kept, and counted as unknown "
-    "rather than guessed at; look at them, and for a newer version."
+    "Refersion uses a value in {table} that this version does not know. Its rows are kept and counted as "
+    "unknown. Review them, and check for a newer version."
 )
 
 

@@ -31,12 +31,12 @@ START_SENSOR = """mutation($location: String!, $repository: String!, $sensor: St
   }) { __typename ... on PythonError { message } ... on SensorNotFoundError { message } }
 }"""
 PAGES = {
-    "asset-groups": "every table, from Refersion's to the summaries, and its state",
+    "asset-groups": "all tables, from raw tables to summaries, and their state",
     "assets/summaries/commission_by_affiliate": "who drove the sales: preview, columns, lineage, checks",
-    f"locations/{LOCATION}/sensors/{ACTIVITY}": "asks Refersion whether anything changed, and refreshes only then",
-    "automation": "all schedules and sensors, and when each looks next",
-    "runs": "what they started",
-    f"locations/{LOCATION}/jobs/refersion_backfill/partitions": "months to read again",
+    f"locations/{LOCATION}/sensors/{ACTIVITY}": "checks Refersion for changes, and refreshes only if there are any",
+    "automation": "all schedules and sensors, and the next tick of each",
+    "runs": "runs that they started",
+    f"locations/{LOCATION}/jobs/refersion_backfill/partitions": "select months to read again",
 }
 
 
@@ -71,7 +71,7 @@ class Watched:
 
 @contextmanager
 def watched(sandbox: SandboxServer, folder: Path, watch: Watched, console: Console) -> Iterator[None]:
-    """Meanwhile the sandbox's clock goes on, and once Dagster is up its activity sensor is switched on."""
+    """Meanwhile the sandbox's clock advances, and once Dagster is up its activity sensor is switched on."""
     stop = threading.Event()
     threads = [
         threading.Thread(target=_go_on, args=(sandbox, folder, watch, stop), name="sandbox-clock"),
@@ -89,7 +89,7 @@ def watched(sandbox: SandboxServer, folder: Path, watch: Watched, console: Conso
 
 def _go_on(sandbox: SandboxServer, folder: Path, watch: Watched, stop: threading.Event) -> None:
     """The clock stands while a run reads: half a day within the seconds of a run is more than any account ever has, and
-    the proof would tell of rows that do not fit the totals.
+    the proof would report rows that do not fit the totals.
     """
     with dg.DagsterInstance.get() as instance:
         while not stop.wait(watch.day_seconds / STEPS_A_DAY):
@@ -110,7 +110,9 @@ def _begin(watch: Watched, console: Console, stop: threading.Event) -> None:
         break
     if stop.is_set():
         return
-    console.print(f"\n[bold]Dagster is at {watch.url}[/bold], and a day goes by every {watch.day_seconds:g} s. Look at")
+    console.print(
+        f"\n[bold]Dagster is at {watch.url}[/bold], and a simulated day passes every {watch.day_seconds:g} s. Pages:"
+    )
     for path, what in PAGES.items():
         console.print(f"  {watch.url}/{path}\n      {what}", soft_wrap=True, highlight=False)
     console.print("Ctrl-C stops everything.\n")

@@ -50,7 +50,7 @@ def run_demo(folder: Path, watch: Watched | None = None) -> int:
     """Runs the job and prints what came out; returns the exit code.
 
     Args:
-        watch: go on into Dagster's web page, until it is stopped. Raises PortTaken before anything else is done.
+        watch: continue with Dagster's web page until it is stopped. Raises PortTaken before anything else happens.
     """
     console = own_console()
     began = time.monotonic()
@@ -58,9 +58,9 @@ def run_demo(folder: Path, watch: Watched | None = None) -> int:
         take_no_port_in_use(watch.port)
     folder = folder.resolve()
     clear(folder)
-    console.print("[bold]A local Refersion[/bold] starts: a made-up account with two years of orders.")
+    console.print("Starting [bold]a local Refersion[/bold]: a generated account with two years of orders.")
     with ExitStack() as stack:
-        with ended_by_interrupt(lambda: console.print("Stopped before everything was there.")):
+        with ended_by_interrupt(lambda: console.print("Interrupted before the demo was complete.")):
             sandbox = stack.enter_context(sandboxed(folder))
             happened = _materialise(console)
         if not happened.succeeded:
@@ -71,14 +71,14 @@ def run_demo(folder: Path, watch: Watched | None = None) -> int:
         _show(console, folder / DATABASE, happened)
         console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{folder / DATABASE}[/bold].")
         # In one line however long it is, so that it can be copied.
-        console.print(f"The report, for your browser: [bold]{folder / 'reports' / LATEST}[/bold]", soft_wrap=True)
+        console.print(f"The report (open it in a browser): [bold]{folder / 'reports' / LATEST}[/bold]", soft_wrap=True)
         if watch:
             with watched(sandbox, folder, watch, console):
                 return dagster_dev(watch.port, folder, watch.environment(), folder / LOG, end_runs=True)
     command = "refersion-dagster" if shutil.which("refersion-dagster") else os.path.relpath(sys.argv[0])
     console.print(
-        f"Next: [bold]{command} demo --ui[/bold] shows it in Dagster, at work; for your own account put its "
-        "keys into .env (REFERSION_PUBLIC_KEY, REFERSION_SECRET_KEY, REFERSION_GRAPHQL_TOKEN), then "
+        f"Next: [bold]{command} demo --ui[/bold] shows it in Dagster with simulated days. For your own account, "
+        "put the keys into .env (REFERSION_PUBLIC_KEY, REFERSION_SECRET_KEY, REFERSION_GRAPHQL_TOKEN), then "
         f"[bold]{command} dev[/bold]."
     )
     return 0
@@ -102,7 +102,7 @@ def _show(console: Console, database: Path, happened: Happened) -> None:
     console.print("[bold]What do we owe?[/bold]")
     for table in _owed(owed, console.width):
         console.print(table)
-    console.print("[bold]Is it right?[/bold]")
+    console.print("[bold]Is it correct?[/bold]")
     show_checks(console, happened.checks)
     for of in coverage:
         console.print(f"  {of}.", markup=False)

@@ -9,14 +9,14 @@ import click
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For machines: {ok, checks: [{name, status, message, …}]}.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: {ok, checks: [{name, status, message, …}]}.")
 def doctor(as_json: bool) -> None:
-    """Look at everything that a refresh needs, and say what to do.
+    """Check everything that a refresh needs, and say how to fix problems.
 
-    Settings, Refersion's REST and GraphQL, the warehouse, this machine and Dagster are looked at in seconds. Nothing is
-    written to Refersion or to the warehouse, and no key is shown.
+    Checks settings, Refersion's REST and GraphQL APIs, the warehouse, this machine and Dagster within seconds. Nothing
+    is written to Refersion or to the warehouse, and no key is shown.
 
-    The exit code is 0 where a refresh would work, else 1. Settings are read from the environment and from .env.
+    The exit code is 0 if a refresh would work, otherwise 1. Settings are read from the environment and from .env.
     """
     from rich.console import Console
 
@@ -24,7 +24,7 @@ def doctor(as_json: bool) -> None:
     from refersion_dagster.doctor.render import show
     from refersion_dagster.settings import load_settings
 
-    # What libraries warn of on the way is told by the checks, in their place.
+    # The checks report what libraries would warn about.
     logging.disable(logging.ERROR)
     findings = examine(load_settings())
     if as_json:

@@ -21,11 +21,11 @@ def cost_of(tables: Sequence[str]) -> str:
     hit = sorted((name for name, count in empty.items() if count), key=lambda name: (-empty[name], name))
     what = f"{tables[0]} stays" if len(tables) == 1 else f"{', '.join(tables[:-1])} and {tables[-1]} stay"
     if not hit:
-        return f"A refresh works all the same: {what} empty."
+        return f"A refresh still works: {what} empty."
     count = sum(empty.values())
     columns = "1 column" if count == 1 else f"{count} columns"
     more = f" and {len(hit) - MOST_NAMED} more" if len(hit) > MOST_NAMED else ""
     return (
-        f"A refresh works all the same: {what} empty, and {columns} of summaries NULL "
+        f"A refresh still works: {what} empty, and {columns} of summaries are NULL "
         f"({', '.join(hit[:MOST_NAMED])}{more})."
     )

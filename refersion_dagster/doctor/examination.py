@@ -24,13 +24,13 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 
 def examine(loaded: Settings) -> DoctorReport:
-    """Looks at everything at once, and tells it without any secret."""
+    """Runs all checks in parallel and reports them without any secret."""
     given = find_inputs(loaded)
     account, tables = given.account(), given.warehouse()
     try:
         database = tables.database
         path = database.path if isinstance(database, DuckDBDatabase) else None
-    except WarehouseNotSet:  # told by the check of the warehouse
+    except WarehouseNotSet:  # reported by the check of the warehouse
         path = None
     probes = [
         Probe(settings.NAMES, lambda: settings.check_variables(given)),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-# How keys begin: whatever looks like one is shown nowhere, even when it stands in another setting's place.
+# How keys begin: anything that looks like a key is never shown, even if it is the value of another setting.
 LOOKS_LIKE_A_KEY = re.compile(r"\b(?:pub|sec|gql)_[\w-]{6,}")
 HIDDEN = "[hidden]"
 
@@ -87,7 +87,7 @@ class DoctorReport:
         }
 
     def without(self, secrets: Sequence[str]) -> DoctorReport:
-        """The same without these secrets and whatever looks like one, should any have come along."""
+        """The same without these secrets and anything that looks like a key."""
 
         def clean(value: Any) -> Any:
             match value:

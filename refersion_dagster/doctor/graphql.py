@@ -1,4 +1,4 @@
-"""Refersion's GraphQL API: reached, token taken, introspection, the fields of each table, page size."""
+"""Refersion's GraphQL API: connection, token, introspection, the fields of each table, page size."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TABLES = tuple(entity for entity in ENTITIES.values() if entity.is_graphql)
 FIELDS = tuple(f"fields_{entity.name}" for entity in TABLES)
 NAMES = ("graphql_connection", "graphql_token", "introspection", *FIELDS, "graphql_pages")
 CHECK_ADDRESS = "Check the network, HTTPS_PROXY and REFERSION_GRAPHQL_URL."
-PLAN = "GraphQL comes with Refersion's Growth plan and above; ask Refersion's support to open it."
+PLAN = "GraphQL requires Refersion's Growth plan or higher; ask Refersion's support to enable it."
 # Of names in a message; all are in the details.
 MOST_SHOWN = 5
 
@@ -39,7 +39,7 @@ def check_graphql(account: RefersionClient) -> Iterator[DoctorCheck]:
     try:
         client = account.graphql
     except (MissingCredentials, InvalidCredentials):
-        yield from (skipped(name, "needs a token") for name in NAMES)
+        yield from (skipped(name, "no token set") for name in NAMES)
         return
     host = urlsplit(client.url).hostname or client.url
     began = time.monotonic()
@@ -58,18 +58,19 @@ def check_graphql(account: RefersionClient) -> Iterator[DoctorCheck]:
             fields.append(_fields(selections[entity.name], not_loaded_of(schema, selections[entity.name])))
         except InvalidCredentials as error:  # a server that refuses introspection before it looks at the token
             yield _refused(error)
-            yield from (skipped(name, "needs a token that is taken") for name in NAMES[2:])
+            yield from (skipped(name, "token not accepted") for name in NAMES[2:])
             return
         except RefersionError as error:
             fields.append(_no_table(entity, error))
-    yield passed("graphql_token", "taken")
+    yield passed("graphql_token", "accepted")
     if schema is not None:
-        yield passed("introspection", "open: the account's own schema is read")
+        yield passed("introspection", "allowed: the account's own schema is read")
     else:
         yield warned(
             "introspection",
-            "refused: which fields this account has is found out by trial",
-            "Nothing needs to be done. Fields that Refersion adds are not noticed; its support may open introspection.",
+            "refused: the fields of this account are determined by trial queries",
+            "No action is required. New fields in Refersion will not be detected; Refersion's support may be "
+            "able to enable introspection.",
         )
     yield from fields
     yield _pages(client, selections)
@@ -79,11 +80,11 @@ def _unusable(error: RefersionError, host: str) -> Iterator[DoctorCheck]:
     if isinstance(error, InvalidCredentials | NotInPlan):
         yield passed("graphql_connection", f"{host} answers", host=host)
         yield _refused(error)
-        yield from (skipped(name, "needs a token that is taken") for name in NAMES[2:])
+        yield from (skipped(name, "token not accepted") for name in NAMES[2:])
         return
     said = f': "{error.said}"' if error.said else ""
     yield failed("graphql_connection", f"{host}: {error.what.rstrip('.')}{said}", CHECK_ADDRESS, host=host)
-    yield from (skipped(name, f"{host} does not answer as Refersion does") for name in NAMES[1:])
+    yield from (skipped(name, f"{host} does not respond like Refersion") for name in NAMES[1:])
 
 
 def _refused(error: RefersionError) -> DoctorCheck:
@@ -107,19 +108,21 @@ def _fields(selection: FieldSelection, not_loaded: Mapping[str, str]) -> DoctorC
         "filled_by_filter": filled,
         "not_loaded": dict(not_loaded),
     }
-    further = f", and further ones: {_some(selection.extras)}" if selection.extras else ""
-    further += f"; offered and not loaded: {_some(list(not_loaded))}" if not_loaded else ""
+    further = f", plus unknown ones: {_some(selection.extras)}" if selection.extras else ""
+    further += f"; offered but not loaded: {_some(list(not_loaded))}" if not_loaded else ""
     if not lacking:
-        return passed(name, f"all {known} that are known{further}", **details)
-    told = f"{known - len(lacking)} of {known} that are known; lacks {_some(lacking)}{further}"
+        return passed(name, f"all {known} known fields{further}", **details)
+    told = f"{known - len(lacking)} of {known} known fields; missing: {_some(lacking)}{further}"
     remedies = []
     if filled:
-        remedies.append(f"{_some(filled)} will be read by one pass for each value.")
+        remedies.append(f"{_some(filled)} will be read with one pass per value.")
     if "is_test_conversion" in empty:
-        looked_for = "Tests are looked for by Refersion's totals; where these do not tell them apart,"
-        remedies.append(f"{looked_for} they count in every figure.")
+        looked_for = (
+            "Test conversions are searched for through Refersion's totals; the ones that cannot be identified this way"
+        )
+        remedies.append(f"{looked_for} count in every figure.")
     if empty:
-        remedies.append("What is lacking stays empty; Refersion's support may be able to open it.")
+        remedies.append("Missing fields stay empty; Refersion's support may be able to enable them.")
     return warned(name, told, " ".join(remedies), **details)
 
 
@@ -128,7 +131,7 @@ def _no_table(entity: Entity, error: RefersionError) -> DoctorCheck:
         return warned(
             f"fields_{entity.name}",
             error.what.rstrip("."),
-            "Conversion rates and earnings per click stay empty; Refersion's support may be able to open them.",
+            "Conversion rates and earnings per click stay empty; Refersion's support may be able to enable clicks.",
             known=len(entity.columns),
         )
     offered = not isinstance(error, FieldNotOffered)
@@ -137,13 +140,13 @@ def _no_table(entity: Entity, error: RefersionError) -> DoctorCheck:
         return warned(
             f"fields_{entity.name}",
             f"{error.what.rstrip('.')}{said}",
-            f"{cost_of([entity.name])} Refersion's support may be able to open it.",
+            f"{cost_of([entity.name])} Refersion's support may be able to enable it.",
             known=len(entity.columns),
         )
     return failed(
         f"fields_{entity.name}",
         f"{error.what.rstrip('.')}{said}",
-        str(error.advice or ("Try again later." if offered else "Ask Refersion's support to open it.")),
+        str(error.advice or ("Try again later." if offered else "Ask Refersion's support to enable it.")),
         known=len(entity.columns),
     )
 
@@ -157,7 +160,7 @@ def _pages(client: GraphQLClient, selections: dict[str, FieldSelection]) -> Doct
     """One full page of conversions, ids alone."""
     selection = selections.get("conversions")
     if selection is None:
-        return skipped("graphql_pages", "needs conversions")
+        return skipped("graphql_pages", "conversions not available")
     ids = replace(selection, columns=tuple(c for c in selection.columns if c.name == "id"), extras=())
     everything = Window(BEGINNING, whole_second(datetime.now(UTC)))
     try:
@@ -170,9 +173,9 @@ def _pages(client: GraphQLClient, selections: dict[str, FieldSelection]) -> Doct
     if rows < PAGE_SIZE and total is not None and total > rows:
         return warned(
             "graphql_pages",
-            f"pages of {rows} conversions where {PAGE_SIZE} were asked for",
-            "Nothing is lost; a refresh takes more requests. Refersion's support may know why.",
+            f"pages of {rows} conversions instead of the requested {PAGE_SIZE}",
+            "No data is lost, but a refresh needs more requests. Refersion's support may know the reason.",
             **details,
         )
     of = f"{total:,} conversions" if total is not None else f"{rows} read"
-    return passed("graphql_pages", f"{PAGE_SIZE} conversions a page ({of})", **details)
+    return passed("graphql_pages", f"{PAGE_SIZE} conversions per page ({of})", **details)

@@ -21,15 +21,15 @@ def check_account_identity(account: RefersionClient, warehouse: Warehouse) -> It
     try:
         database = warehouse.database
         if isinstance(database, DuckDBDatabase) and not database.path.exists():
-            yield passed("account", "nothing is loaded yet that could be another account's")
+            yield passed("account", "nothing is loaded yet")
             return
         with warehouse.session(read_only=True) as session:
             check_account(account, session.native)
     except AnotherAccount as error:
         yield failed("account", error.what, str(error.advice))
     except ServerUnavailable as error:
-        yield skipped("account", f"needs an answer of Refersion: {error.what.rstrip('.')}")
+        yield skipped("account", f"Refersion does not respond: {error.what.rstrip('.')}")
     except (DestinationConnectionError, WarehouseError):
-        yield skipped("account", "needs a warehouse that can be read")
+        yield skipped("account", "the warehouse cannot be read")
     else:
-        yield passed("account", "no rows of another account are there")
+        yield passed("account", "the warehouse has no rows of another account")

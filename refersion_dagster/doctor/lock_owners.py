@@ -26,7 +26,7 @@ class Holder:
     """A process, as far as it is known.
 
     Args:
-        pid: None where the system does not tell.
+        pid: None if the system does not say.
         program: what it runs, without its arguments: these may hold secrets.
     """
 
@@ -35,7 +35,7 @@ class Holder:
 
     def __str__(self) -> str:
         if self.pid is None:
-            return "a process that the system does not name"
+            return "an unknown process"
         return f"process {self.pid} ({self.program})" if self.program else f"process {self.pid}"
 
     def as_json(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ START_DAEMON = "Start `refersion-dagster dev`, or `dagster-daemon run` with the 
 
 
 def check_versions() -> Iterator[DoctorCheck]:
-    """Every package that this one needs, held against what it needs."""
+    """The version of every required package, compared with the requirement."""
     found: dict[str, str] = {}
     wrong: list[str] = []
     needed: list[str] = []
@@ -49,12 +49,12 @@ def check_versions() -> Iterator[DoctorCheck]:
             continue
         found[requirement.name] = version
         if not requirement.specifier.contains(version, prereleases=True):
-            wrong.append(f"{requirement.name} is {version}, and has to be {requirement.specifier}")
+            wrong.append(f"{requirement.name} is {version}, but has to be {requirement.specifier}")
             needed.append(f"{requirement.name}{requirement.specifier}")
     details = {"python": platform.python_version(), PACKAGE: metadata.version(PACKAGE), **found}
     if wrong:
         yield failed(
-            "versions", "; ".join(wrong), f"Install what is needed: pip install {shlex.join(needed)}", **details
+            "versions", "; ".join(wrong), f"Install the required versions: pip install {shlex.join(needed)}", **details
         )
         return
     told = ", ".join(f"{name} {details[name]}" for name in ("python", PACKAGE, *SHOWN))
@@ -70,12 +70,12 @@ def check_space(database: Path | None) -> Iterator[DoctorCheck]:
     temporary = Path(tempfile.gettempdir())
     folders = {"temporary files": temporary} | ({"the database": _there(database.parent)} if database else {})
     free = {what: shutil.disk_usage(folder).free for what, folder in folders.items()}
-    # A table is built anew beside the old one.
+    # A table is built beside the old one.
     wanted = max(ENOUGH_SPACE, database.stat().st_size if database and database.exists() else 0)
     details = {what.replace(" ", "_"): {"folder": str(folders[what]), "free_bytes": free[what]} for what in folders}
     what = min(free, key=lambda what: free[what])
     told = f"{_size(free[what])} free for {what} in {folders[what]}"
-    remedy = f"Free some space there, {_size(wanted)} at least, or set REFERSION_DUCKDB_PATH or TMPDIR to another disk."
+    remedy = f"Free at least {_size(wanted)} there, or set REFERSION_DUCKDB_PATH or TMPDIR to another disk."
     if free[what] < LEAST_SPACE:
         yield failed("disk_space", told, remedy, **details)
     elif free[what] < wanted:
@@ -113,16 +113,16 @@ def _home(given: str | None) -> DoctorCheck:
         return warned(
             "dagster_home",
             f"{HOME_VARIABLE} is not set: `refersion-dagster refresh` and `dev` keep their records in "
-            f"{Path.cwd() / '.dagster'}, Dagster's own commands forget theirs when they end",
+            f"{Path.cwd() / '.dagster'}, Dagster's own commands do not keep theirs",
             f"Set {HOME_VARIABLE} to one folder for all of them, e.g. {Path.cwd() / '.dagster'}.",
         )
     folder = Path(given).expanduser()
     if not folder.is_absolute() or not folder.is_dir():
-        what = "is no absolute path" if not folder.is_absolute() else "is no folder"
+        what = "is not an absolute path" if not folder.is_absolute() else "is not a folder"
         return failed(
             "dagster_home",
-            f"{HOME_VARIABLE} ({given}) {what}, and Dagster starts nothing",
-            f"Make the folder, or set {HOME_VARIABLE} to one that is there.",
+            f"{HOME_VARIABLE} ({given}) {what}, so Dagster does not start",
+            f"Create the folder, or set {HOME_VARIABLE} to an existing one.",
             folder=given,
         )
     try:
@@ -131,8 +131,8 @@ def _home(given: str | None) -> DoctorCheck:
     except OSError as error:
         return failed(
             "dagster_home",
-            f"nothing can be written to {HOME_VARIABLE} ({given}): {error.strerror}",
-            "Give the user who runs Dagster the right to write there.",
+            f"{HOME_VARIABLE} ({given}) is not writable: {error.strerror}",
+            "Give the user that runs Dagster write permission there.",
             folder=given,
         )
     settings = folder / "dagster.yaml"
@@ -160,7 +160,7 @@ def _daemon(home: DoctorCheck) -> DoctorCheck:
     if stopped:
         return warned(
             "daemon",
-            f"{', '.join(stopped).lower()} of the daemon is not at work",
+            f"{', '.join(stopped).lower()} of the daemon is not running",
             f"Its log says why. {START_DAEMON}",
             **details,
         )
@@ -171,17 +171,18 @@ def _locations(home: DoctorCheck) -> DoctorCheck:
     """Whether schedules of this code location are at work under two names, which Dagster takes for two locations."""
     folder = Path(str(home.details.get("folder", "")))
     if home.status is not Status.OK or not any(path.is_dir() for path in folder.iterdir()):
-        return passed("code_locations", "none was at work yet", names=[])
+        return passed("code_locations", "none was active yet", names=[])
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         names = sorted(location_names(instance, datetime.now(UTC) - LATELY))
     if len(names) < 2:
-        return passed("code_locations", f"one: {names[0]}" if names else "none was at work yet", names=names)
+        return passed("code_locations", f"one: {names[0]}" if names else "none was active yet", names=names)
     return warned(
         "code_locations",
-        f"this one was at work under {len(names)} names within {LATELY.days} days: {', '.join(names)}. What is "
-        "switched on under one name is off under the other, and schedules may start runs twice",
-        f"Load it under one name everywhere: location_name: {LOCATION_NAME} in workspace.yaml, as "
-        "`refersion-dagster dev` has it, and switch schedules and sensors on there.",
+        f"this code location was active under {len(names)} names in the last {LATELY.days} days: "
+        f"{', '.join(names)}. Schedules and sensors that are on under one name are off under the other, and "
+        "schedules may start runs twice",
+        f"Use one name everywhere: location_name: {LOCATION_NAME} in workspace.yaml, as in `refersion-dagster "
+        "dev`, and switch schedules and sensors on there.",
         names=names,
     )
 

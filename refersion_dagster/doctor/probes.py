@@ -1,4 +1,4 @@
-"""Looking at many things at once, for so long and no longer."""
+"""Runs many checks in parallel, within a time limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REPORT = "Please report this with `refersion-dagster doctor --json` as an issue.
 
 @dataclass
 class Probe:
-    """Something that is looked at in a thread of its own.
+    """A group of checks that runs in its own thread.
 
     Args:
         names: names of the checks that it makes.
@@ -53,10 +53,12 @@ def _checks(probe: Probe, seconds: float) -> Iterator[DoctorCheck]:
         if name in found:
             yield found[name]
         elif told:
-            yield skipped(name, "what comes before it did not end")
+            yield skipped(name, "an earlier check did not finish")
         else:
             told = True
             if trouble is None:
-                yield failed(name, f"no result within {seconds:.0f} s", "See whether the network or the disk is slow.")
+                yield failed(
+                    name, f"no result within {seconds:.0f} s", "Check whether the network or the disk is slow."
+                )
             else:
                 yield failed(name, f"the doctor itself failed: {type(trouble).__name__}: {trouble}", REPORT)

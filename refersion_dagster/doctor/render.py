@@ -44,7 +44,7 @@ def _label(name: str, section: str) -> str:
 
 def _line(check: DoctorCheck, label: str, console: Console) -> None:
     is_skipped = check.status is Status.SKIPPED
-    message = f"not looked at: {check.message}" if is_skipped else check.message
+    message = f"skipped: {check.message}" if is_skipped else check.message
     indent = print_signed(console, SIGNS[check.status], message, label, "dim" if is_skipped else "")
     arrow = "→" if knows_signs(console) else "->"
     for at, more in enumerate(wrapped(check.remedy, console, indent + 2) if check.remedy else []):
@@ -53,10 +53,10 @@ def _line(check: DoctorCheck, label: str, console: Console) -> None:
 
 def _verdict(findings: DoctorReport) -> Text:
     crosses, warnings = len(findings.having(Status.FAILED)), len(findings.having(Status.WARNING))
-    look = f"{number_of(warnings, 'thing is', 'things are')} worth a look" if warnings else ""
+    look = f"{number_of(warnings, 'warning', 'warnings')}" if warnings else ""
     if crosses:
-        begin = "" if crosses == 1 else " Begin with the first: it may be the reason for the others."
+        begin = "" if crosses == 1 else " Start with the first one; it may cause the others."
         also = f" {look[0].upper()}{look[1:]}." if look else ""
-        told = f"A refresh would not work: {number_of(crosses, 'cross', 'crosses')} above.{begin}{also}"
+        told = f"A refresh would not work: {number_of(crosses, 'check', 'checks')} failed.{begin}{also}"
         return Text(told, style="bold red")
     return Text(f"A refresh would work{f'; {look}' if look else ''}.", style="bold green")

@@ -1,4 +1,4 @@
-"""Refersion's REST API: reached, keys taken, what the plan offers, page size, clock. Only what reads is called."""
+"""Refersion's REST API: connection, keys, operations in the plan, page size, clock. Only read operations are called."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ TABLES = {"affiliate_list": {LIST}, "affiliate_get": {LIST, GET}, "conversion_to
 LARGEST_SKEW = timedelta(seconds=60)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CHECK_ADDRESS = "Check the network, HTTPS_PROXY and REFERSION_REST_URL."
-PLAN = "REST and GraphQL come with Refersion's Growth plan and above; ask Refersion's support to open it."
+PLAN = "REST and GraphQL require Refersion's Growth plan or higher; ask Refersion's support to enable them."
 
 
 def check_rest(account: RefersionClient) -> Iterator[DoctorCheck]:
     try:
         client = account.rest
     except (MissingCredentials, InvalidCredentials):
-        yield from (skipped(name, "needs a key pair") for name in NAMES)
+        yield from (skipped(name, "no key pair set") for name in NAMES)
         return
     host = urlsplit(client.url).hostname or client.url
     began = time.monotonic()
@@ -52,13 +52,13 @@ def check_rest(account: RefersionClient) -> Iterator[DoctorCheck]:
     took = round(1000 * (time.monotonic() - began))
     yield from _connection(trouble, host, took)
     if isinstance(trouble, ServerUnavailable | UnexpectedAnswer) or _is_edge(trouble):
-        because = f"{host} does not answer as Refersion does"
+        because = f"{host} does not respond like Refersion"
         yield from (skipped(name, because) for name in NAMES[2:5])
     elif isinstance(trouble, InvalidCredentials):
         yield failed("rest_keys", f"refused: {trouble.said or trouble.what}", str(trouble.advice))
-        yield from (skipped(name, "needs keys that are taken") for name in NAMES[3:5])
+        yield from (skipped(name, "keys not accepted") for name in NAMES[3:5])
     else:
-        yield passed("rest_keys", "taken")
+        yield passed("rest_keys", "accepted")
         yield _plan(client, trouble, answer)
         yield _pages(trouble, answer)
     yield _clock(client, host)
@@ -67,18 +67,18 @@ def check_rest(account: RefersionClient) -> Iterator[DoctorCheck]:
 def _connection(trouble: RefersionError | None, host: str, took: int) -> Iterator[DoctorCheck]:
     if isinstance(trouble, ServerUnavailable):
         yield failed("rest_connection", _short(trouble), CHECK_ADDRESS, host=host)
-        yield skipped("user_agent", "nobody answers")
+        yield skipped("user_agent", "no response")
     elif isinstance(trouble, UnexpectedAnswer):
-        yield failed("rest_connection", f"{host} answers, but not as Refersion: {_short(trouble)}", CHECK_ADDRESS)
-        yield skipped("user_agent", f"{host} does not answer as Refersion does")
+        yield failed("rest_connection", f"{host} responds, but not like Refersion: {_short(trouble)}", CHECK_ADDRESS)
+        yield skipped("user_agent", f"{host} does not respond like Refersion")
     else:
         yield passed("rest_connection", f"{host} answers in {took} ms", host=host, milliseconds=took)
         if _is_edge(trouble):
             yield failed(
                 "user_agent",
-                f"{host} refuses this program before it looks at the keys: {_short(trouble)}",
-                f"Something in between (an edge, a proxy, a firewall) refuses the user agent {transport.USER_AGENT!r} "
-                "or this machine's address. Let it through there, or ask Refersion's support.",
+                f"{host} rejects this program before it checks the keys: {_short(trouble)}",
+                f"An edge, proxy or firewall in between rejects the user agent {transport.USER_AGENT!r} or this "
+                "machine's address. Allow it there, or ask Refersion's support.",
                 user_agent=transport.USER_AGENT,
             )
         else:
@@ -115,7 +115,9 @@ def _plan(client: RestClient, trouble: RefersionError | None, answer: Any) -> Do
             refused[path] = error
     offered = [path for path in (LIST, *attempts) if path not in refused]
     if not refused:
-        return passed("rest_plan", f"offers what a refresh reads: {', '.join(offered)}", offered=offered, refused=[])
+        return passed(
+            "rest_plan", f"includes everything that a refresh reads: {', '.join(offered)}", offered=offered, refused=[]
+        )
     in_plan = all(isinstance(error, NotInPlan) for error in refused.values())
     told = "; ".join(
         f"{path} is {'not in the plan' if in_plan else 'refused'}: {_said(error)}" for path, error in refused.items()
@@ -124,7 +126,9 @@ def _plan(client: RestClient, trouble: RefersionError | None, answer: Any) -> Do
     if in_plan:
         tables = [table for table, paths in TABLES.items() if paths & refused.keys()]
         return warned("rest_plan", told, f"{cost_of(tables)} {PLAN}", **details)
-    return failed("rest_plan", told, "Ask Refersion's support about these operations, with the words above.", **details)
+    return failed(
+        "rest_plan", told, "Ask Refersion's support about these operations, and quote the message above.", **details
+    )
 
 
 def _said(error: RefersionError) -> str:
@@ -141,32 +145,32 @@ def _pages(trouble: RefersionError | None, answer: Any) -> DoctorCheck:
     if total is not None and len(rows) < min(PAGE_SIZE, total):
         return warned(
             "rest_pages",
-            f"pages of {len(rows)} affiliates where {PAGE_SIZE} were asked for",
-            "Nothing is lost; a refresh takes more requests. Refersion's support may know why.",
+            f"pages of {len(rows)} affiliates instead of the requested {PAGE_SIZE}",
+            "No data is lost, but a refresh needs more requests. Refersion's support may know the reason.",
             **details,
         )
-    of = f"{total:,} affiliates" if total is not None else "a list without a total"
-    return passed("rest_pages", f"{PAGE_SIZE} affiliates a page ({of})", **details)
+    of = f"{total:,} affiliates" if total is not None else "list without a total"
+    return passed("rest_pages", f"{PAGE_SIZE} affiliates per page ({of})", **details)
 
 
 def _clock(client: RestClient, host: str) -> DoctorCheck:
-    """The server's clock against ours, to the second that HTTP tells."""
+    """The server's clock compared with ours, to the second (HTTP Date)."""
     theirs = client.transport.server_time
     if theirs is None:
-        return skipped("clock", "no answer told the server's time")
+        return skipped("clock", "no response contained the server's time")
     skew = theirs - datetime.now(UTC)
     details = {"server": theirs.isoformat(), "seconds_ahead_of_us": round(skew.total_seconds())}
     if host in LOOPBACK and abs(skew) > timedelta(days=1):
         # On one machine there is one clock: it is a sandbox's, which stands wherever it was put.
-        return passed("clock", f"a sandbox's own: {theirs:%Y-%m-%d %H:%M} UTC", **details)
+        return passed("clock", f"the sandbox's own clock: {theirs:%Y-%m-%d %H:%M} UTC", **details)
     if abs(skew) <= LARGEST_SKEW:
-        return passed("clock", "the same as Refersion's, to a few seconds", **details)
+        return passed("clock", "matches Refersion's within a few seconds", **details)
     seconds = abs(skew).total_seconds()
     how_much = f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
     return warned(
         "clock",
         f"this machine's clock is {how_much} {'behind' if skew > timedelta(0) else 'ahead of'} Refersion's",
-        "Set it by a time server (timedatectl set-ntp true). A refresh goes by Refersion's clock; schedules and pauses "
-        "that Refersion asks for go by yours.",
+        "Synchronise it with a time server (timedatectl set-ntp true). A refresh uses Refersion's clock; "
+        "schedules, and pauses that Refersion requests, use yours.",
         **details,
     )

@@ -53,7 +53,7 @@ KNOWN = frozenset(
 )
 PREFIX = "REFERSION_"
 SETTINGS_PAGE = "docs/settings.md"
-# How alike two words are that may be meant to be one, from 0 to 1.
+# Similarity from which an unknown name counts as a misspelt one, from 0 to 1.
 CLOSE, CLOSEST = 0.7, 0.9
 # Names that other programs have for the same, and that nobody finds by likeness.
 OTHER_NAMES = {
@@ -68,12 +68,12 @@ OTHER_NAMES = {
 }
 REST_TABLES = [entity.name for entity in ENTITIES.values() if not entity.is_graphql]
 GRAPHQL_TABLES = [entity.name for entity in ENTITIES.values() if entity.is_graphql]
-# Settings of the source that it checks by itself.
+# Settings that the source validates.
 CHECKED_BY_SOURCE = ("start_date", "pii", *sorted(INTEGERS))
-# Keys are looked at by themselves.
+# Keys have their own checks.
 OTHER_SECRETS = (VARIABLES["pii_salt"], SECRET_VARIABLE, URLS_VARIABLE, "DESTINATION__POSTGRES__CREDENTIALS")
 LOCK_TIMEOUT = WAREHOUSE_VARIABLES["lock_timeout_seconds"]
-WHERE_SET = "Correct it in .env or where the environment is set."
+WHERE_SET = "Correct it in .env or in the environment."
 
 
 def check_variables(given: DoctorInputs) -> Iterator[DoctorCheck]:
@@ -88,7 +88,7 @@ def _values(given: DoctorInputs) -> DoctorCheck:
     wrong = list(wrong_values(given))
     if wrong:
         return failed("settings", " ".join(wrong), WHERE_SET, wrong=wrong)
-    return passed("settings", "well-formed" if given.ours else "well-formed: none is set", set=given.ours)
+    return passed("settings", "valid" if given.ours else "valid: none is set", set=given.ours)
 
 
 def _sources(given: DoctorInputs) -> DoctorCheck:
@@ -103,8 +103,8 @@ def _sources(given: DoctorInputs) -> DoctorCheck:
         places["dlt's configuration"] = [f"[sources.refersion_source] {name}" for name in in_dlt]
     told = "; ".join(f"{place}: {', '.join(names)}" for place, names in places.items()) or "nothing is set"
     doubts = [
-        f"{name} is in {settings.path} too, as something else; "
-        f"{'both have to be true' if name == ALLOW_WRITES else 'the environment counts'}."
+        f"{name} also has another value in {settings.path}; "
+        f"{'both have to be true' if name == ALLOW_WRITES else 'the environment takes precedence'}."
         for name in settings.overruled
     ]
     doubts += [f"{settings.path}: {line}." for line in settings.unreadable]
@@ -112,7 +112,7 @@ def _sources(given: DoctorInputs) -> DoctorCheck:
         return warned(
             "setting_sources",
             f"{' '.join(doubts)} {told}",
-            "Take away what is not meant, in the environment or in .env.",
+            "Remove the value that you do not want, in the environment or in .env.",
             sources=places,
             overruled=list(settings.overruled),
             unreadable=list(settings.unreadable),
@@ -132,7 +132,7 @@ def wrong_values(given: DoctorInputs) -> Iterator[str]:
     for name in ("rest_url", "graphql_url"):
         value = given.values.get(name)
         if value is not None and not _is_address(value):
-            yield f"{VARIABLES[name]} is no web address; it has to begin with https:// and name a host."
+            yield f"{VARIABLES[name]} is not a valid URL; it has to begin with https:// and contain a host."
     environment = given.environment
     attempts: list[Callable[[], object]] = [
         lambda: database(
@@ -158,7 +158,7 @@ def wrong_values(given: DoctorInputs) -> Iterator[str]:
 
 
 def _try_source(name: str, value: str) -> None:
-    # By itself: what the environment says of the others is tried in their turn.
+    # Alone: the other settings of the environment are tried separately.
     argument: dict[str, Any] = {name: whole_number(VARIABLES[name], value) if name in INTEGERS else value}
     refersion_source(**argument, use_environment=False)
 
@@ -195,10 +195,10 @@ def _names(given: DoctorInputs) -> DoctorCheck:
     if not unknown:
         return passed("setting_names", "every REFERSION_ variable is known")
     likely = {name: meant for name in unknown if (meant := _meant_by(name))}
-    told = [f"{name} (is it {likely[name]}?)" if name in likely else name for name in unknown]
+    told = [f"{name} (did you mean {likely[name]}?)" if name in likely else name for name in unknown]
     return warned(
         "setting_names",
-        f"nothing reads {', '.join(told)}",
+        f"unknown: {', '.join(told)}",
         f"Correct the name or remove the variable. {page(SETTINGS_PAGE) or SETTINGS_PAGE} lists them all.",
         unknown=unknown,
         likely=likely,
@@ -221,18 +221,18 @@ def _keys(given: DoctorInputs) -> Iterator[DoctorCheck]:
     if (keys.public_key or "").startswith("sec_") or (keys.secret_key or "").startswith("pub_"):
         yield failed(
             "key_pair",
-            "public and secret key stand in each other's places",
-            "Change them about: REFERSION_PUBLIC_KEY begins with pub_, REFERSION_SECRET_KEY with sec_.",
+            "public and secret key are swapped",
+            "Swap them: REFERSION_PUBLIC_KEY begins with pub_, REFERSION_SECRET_KEY with sec_.",
         )
     elif not keys.has_rest and not keys.has_half_a_pair and keys.has_graphql:
         yield warned(
             "key_pair",
-            "not set: what is read through REST is left out",
-            f"{cost_of(REST_TABLES)} Set REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY for all of it.",
+            "not set: tables that are read through REST are skipped",
+            f"{cost_of(REST_TABLES)} Set REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY to load them.",
         )
     else:
         yield _given("key_pair", keys.rest, "public and secret key are set")
-    lost = f"Without it {', '.join(GRAPHQL_TABLES)} are not read, and no summary and no report is built."
+    lost = f"Without it {', '.join(GRAPHQL_TABLES)} are not loaded, and no summary or report is built."
     yield _given("token", keys.graphql, "the GraphQL token is set", lost)
 
 
@@ -250,11 +250,11 @@ def _code_location() -> DoctorCheck:
     """Whether Dagster can load the code location with these settings."""
     try:
         from refersion_dagster.definitions import defs
-    except Exception as error:  # noqa: BLE001 - whatever keeps it from loading is what is asked for here
+    except Exception as error:  # noqa: BLE001 - any error that prevents loading is the result here
         return failed(
             "code_location",
             f"Dagster cannot load it: {type(error).__name__}: {error}",
-            "Correct what the message names; without the code location nothing runs.",
+            "Fix the cause named in the message; nothing runs without the code location.",
         )
     assets = len(list(defs.resolve_all_asset_specs()))
     return passed("code_location", f"loads, with {assets} assets", assets=assets)

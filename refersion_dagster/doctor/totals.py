@@ -28,14 +28,14 @@ NAMES = ("totals",)
 # The endpoint names one currency; whether rows of others and tests are counted is not documented.
 OWN_CURRENCY, NO_TESTS = "currency = $currency", "NOT coalesce(is_test_conversion, FALSE)"
 READINGS = {
-    "in its own currency, tests left out": f"{OWN_CURRENCY} AND {NO_TESTS}",
-    "in its own currency, tests counted": OWN_CURRENCY,
-    "in all currencies, tests left out": NO_TESTS,
-    "in all currencies, tests counted": "TRUE",
+    "in its own currency, without tests": f"{OWN_CURRENCY} AND {NO_TESTS}",
+    "in its own currency, with tests": OWN_CURRENCY,
+    "in all currencies, without tests": NO_TESTS,
+    "in all currencies, with tests": "TRUE",
 }
 REMEDY = (
-    "Start the job refersion_refresh: it brings what arrived since. If they differ then too, refersion_reconcile and "
-    "the summary control_totals show in which month and status."
+    "Run the job refersion_refresh: it loads what arrived since. If they still differ, refersion_reconcile and "
+    "the summary control_totals show the month and status."
 )
 
 
@@ -47,7 +47,7 @@ class Sum:
     commission: Decimal
 
     def __str__(self) -> str:
-        return f"{self.count:,} conversions with {grouped(self.commission)} commission"
+        return f"{self.count:,} conversions, commission {grouped(self.commission)}"
 
 
 def check_totals(account: RefersionClient, warehouse: Warehouse, start_date: str | None) -> Iterator[DoctorCheck]:
@@ -55,23 +55,23 @@ def check_totals(account: RefersionClient, warehouse: Warehouse, start_date: str
     try:
         database = warehouse.database
         if isinstance(database, DuckDBDatabase) and not database.path.exists():
-            yield passed("totals", "nothing is loaded yet that could differ")
+            yield passed("totals", "nothing is loaded yet")
             return
         with warehouse.session(read_only=True) as session:
             window = _read(session, start_date)
             if window is None:
-                yield passed("totals", "no conversion is loaded yet that could differ")
+                yield passed("totals", "no conversions are loaded yet")
                 return
             theirs, currency = _of_refersion(account, window)
             ours = {words: _loaded(session, window, rows, currency) for words, rows in READINGS.items()}
     except UndefinedTable:
-        yield passed("totals", "no conversion is loaded yet that could differ")
+        yield passed("totals", "no conversions are loaded yet")
     except (DestinationConnectionError, WarehouseError):
-        yield skipped("totals", "needs a warehouse that can be read")
+        yield skipped("totals", "the warehouse cannot be read")
     except RefersionError as error:
-        yield skipped("totals", f"needs /conversion/totals: {error.what.rstrip('.')}")
+        yield skipped("totals", f"/conversion/totals is not available: {error.what.rstrip('.')}")
     except ValueError as error:
-        yield warned("totals", f"Refersion's sum of commissions cannot be read: it is no {error}", REPORT)
+        yield warned("totals", f"Refersion's sum of commissions cannot be parsed: it is not {error}", REPORT)
     else:
         yield _compared(theirs, ours, currency)
 
@@ -83,7 +83,7 @@ def _read(session: Session, start_date: str | None) -> Window | None:
     end = whole_second(until) + timedelta(seconds=1)
     try:
         start = parse_moment(start_date) if start_date else BEGINNING
-    except ValueError:  # told by the check of the settings
+    except ValueError:  # reported by the check of the settings
         start = BEGINNING
     return Window(start, end) if start < end else None
 
@@ -116,7 +116,12 @@ def _compared(theirs: Sum, ours: dict[str, Sum], currency: str) -> DoctorCheck:
     }
     for words, one in ours.items():
         if one == theirs:
-            told = f"here and there {theirs} ({currency}; Refersion counts {words})"
+            told = f"matches Refersion: {theirs} ({currency}; Refersion counts {words})"
             return passed("totals", told, reading=words, **details)
     words, nearest = min(ours.items(), key=lambda item: abs(item[1].count - theirs.count))
-    return warned("totals", f"Refersion has {theirs} ({currency}), loaded are {nearest} ({words})", REMEDY, **details)
+    return warned(
+        "totals",
+        f"differs: Refersion has {theirs} ({currency}), the warehouse has {nearest} ({words})",
+        REMEDY,
+        **details,
+    )

@@ -20,7 +20,7 @@ from refersion_dagster.warehouse.postgres.database import PostgresDatabase, writ
 from refersion_dagster.warehouse.session import Session
 
 NAMES = ("warehouse", "warehouse_writable", "warehouse_lock", "tables")
-REFRESH = "Start the job refersion_refresh."
+REFRESH = "Run the job refersion_refresh."
 RIGHTS = """
 SELECT has_database_privilege(current_database(), 'CREATE')
   OR (SELECT count(*) FROM pg_namespace
@@ -34,7 +34,7 @@ def check_warehouse(warehouse: Warehouse) -> Iterator[DoctorCheck]:
         database = warehouse.database
     except WarehouseError as error:
         yield failed("warehouse", str(error.description), "Correct REFERSION_DESTINATION.")
-        yield from (skipped(name, "needs a warehouse") for name in NAMES[1:])
+        yield from (skipped(name, "no warehouse configured") for name in NAMES[1:])
         return
     if isinstance(database, DuckDBDatabase):
         yield from _look_at_file(warehouse, database.path)
@@ -45,7 +45,7 @@ def check_warehouse(warehouse: Warehouse) -> Iterator[DoctorCheck]:
 def _look_at_file(warehouse: Warehouse, path: Path) -> Iterator[DoctorCheck]:
     holder = lock_holder(Path(f"{path}.lock"))
     if not path.exists():
-        yield passed("warehouse", f"{path} will be made by the first refresh", location=str(path), exists=False)
+        yield passed("warehouse", f"{path} will be created by the first refresh", location=str(path), exists=False)
         yield _writable(path)
         yield _lock(warehouse, path, holder, None)
         yield passed("tables", "nothing is loaded yet", loaded=[], missing=list(ENTITIES), rows={})
@@ -60,12 +60,12 @@ def _look_at_file(warehouse: Warehouse, path: Path) -> Iterator[DoctorCheck]:
             yield failed(
                 "warehouse",
                 f"{path} cannot be read: {said}",
-                "Check that REFERSION_DUCKDB_PATH names a DuckDB file that its user may read, made by this version or "
-                "an older one.",
+                "Check that REFERSION_DUCKDB_PATH is a readable DuckDB file, written by this version of DuckDB "
+                "or an older one.",
                 location=str(path),
                 exists=True,
             )
-            yield from (skipped(name, "needs a database that can be read") for name in NAMES[1:])
+            yield from (skipped(name, "the database cannot be read") for name in NAMES[1:])
             return
         tables = skipped("tables", "cannot be read while another program writes")
     yield passed("warehouse", str(path), location=str(path), exists=True)
@@ -90,25 +90,25 @@ def _writable(path: Path) -> DoctorCheck:
         return failed(
             "warehouse_writable",
             f"{error.filename or folder}: {error.strerror}",
-            "Give the user who runs Dagster the right to write there, or set REFERSION_DUCKDB_PATH to another place.",
+            "Give the user that runs Dagster write permission there, or set REFERSION_DUCKDB_PATH to another place.",
             folder=str(folder),
         )
-    return passed("warehouse_writable", f"{folder} can be written to", folder=str(folder))
+    return passed("warehouse_writable", f"{folder} is writable", folder=str(folder))
 
 
 def _lock(warehouse: Warehouse, path: Path, run: Holder | None, other: Holder | None) -> DoctorCheck:
     details = {"held_by": (run or other or Holder(None, None)).as_json()}
-    patience = f"A refresh waits for it, {warehouse.lock_timeout_seconds} s at most (REFERSION_LOCK_TIMEOUT_SECONDS)."
+    patience = f"A refresh waits up to {warehouse.lock_timeout_seconds} s (REFERSION_LOCK_TIMEOUT_SECONDS)."
     if run is not None:
         return warned("warehouse_lock", f"a run is writing now: {run}", patience, **details)
     if other is not None:
         return failed(
             "warehouse_lock",
             f"{path.name} is open in another program: {other}",
-            f"Close it there: DuckDB lets nobody write meanwhile. {patience}",
+            f"Close it there: DuckDB allows no other writer in the meantime. {patience}",
             **details,
         )
-    return passed("warehouse_lock", "held by nobody", **details)
+    return passed("warehouse_lock", "not locked", **details)
 
 
 def _look_at_server(warehouse: Warehouse, database: object) -> Iterator[DoctorCheck]:
@@ -120,23 +120,23 @@ def _look_at_server(warehouse: Warehouse, database: object) -> Iterator[DoctorCh
             holder = writer(session) if isinstance(database, PostgresDatabase) else ""
             tables = _tables(session)
     except WarehouseError as error:
-        yield failed("warehouse", str(error.description), "Correct the settings, or see to the server.")
-        yield from (skipped(name, "needs a database that can be reached") for name in NAMES[1:])
+        yield failed("warehouse", str(error.description), "Correct the settings, or check the server.")
+        yield from (skipped(name, "the database cannot be reached") for name in NAMES[1:])
         return
     if may_write:
-        yield passed("warehouse_writable", "its user may write")
+        yield passed("warehouse_writable", "its user has the required privileges")
     else:
         yield failed(
             "warehouse_writable",
-            "its user may create no schema",
+            "its user may not create schemas",
             "GRANT CREATE ON DATABASE … TO that user, or let it own refersion_data, refersion_data_staging and "
             "refersion_summaries.",
         )
     if holder:
-        patience = f"A refresh waits for it, {warehouse.lock_timeout_seconds} s at most."
+        patience = f"A refresh waits up to {warehouse.lock_timeout_seconds} s."
         yield warned("warehouse_lock", f"a run is writing now: {holder}", patience, held_by={"words": holder})
     else:
-        yield passed("warehouse_lock", "held by nobody", held_by={})
+        yield passed("warehouse_lock", "not locked", held_by={})
     yield tables
 
 
@@ -155,10 +155,8 @@ def _tables(session: Session) -> DoctorCheck:
     rows = {name: session.count(DATASET, name) for name in loaded}
     details = {"loaded": loaded, "missing": missing, "rows": rows}
     if missing:
-        what = "is not there" if len(missing) == 1 else "are not there"
-        return warned(
-            "tables", f"{', '.join(missing)} {what}", f"{REFRESH} It loads them from the beginning.", **details
-        )
+        what = "does not exist" if len(missing) == 1 else "do not exist"
+        return warned("tables", f"{', '.join(missing)} {what}", f"{REFRESH} It loads the complete history.", **details)
     read = [
         moment
         for name in loaded

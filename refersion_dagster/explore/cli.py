@@ -19,12 +19,12 @@ NOTEBOOK = Path(__file__).with_name("notebook.py")
 @click.option(
     "--edit",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Copy the notebook to this file, such as explore.py, unless it is there already, and open it for changes.",
+    help="Copy the notebook to this file, such as explore.py, if it does not exist yet, and open it for editing.",
 )
-@click.option("--port", default=2719, show_default=True, type=click.IntRange(1, 65_535), help="Of the web page.")
-@click.option("--headless", is_flag=True, help="Open no browser.")
+@click.option("--port", default=2719, show_default=True, type=click.IntRange(1, 65_535), help="Port of the web page.")
+@click.option("--headless", is_flag=True, help="Do not open a browser.")
 def explore(edit: Path | None, port: int, headless: bool) -> None:
-    """Look at the published copies in a notebook: top affiliates, what is owed, who goes on selling."""
+    """Open the published copies in a notebook: top affiliates, what is owed, who keeps selling."""
     if find_spec("marimo") is None:
         raise click.ClickException(f"The notebook needs marimo. Install it with: {install_command('explore')}")
     if edit is not None and not edit.exists():
@@ -35,7 +35,7 @@ def explore(edit: Path | None, port: int, headless: bool) -> None:
     command = ["edit", str(edit)] if edit else ["run", str(NOTEBOOK)]
     options = ["--port", str(port), *(["--headless"] if headless else [])]
     try:
-        # Of this Python, whatever other marimo there is on the PATH.
+        # marimo of this Python, not another one on the PATH.
         ended = subprocess.run([sys.executable, "-m", "marimo", *command, *options], check=False)  # noqa: S603
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -27,8 +27,8 @@ def _(PublishedCopies, mo, published_folder, what_is_missing):
         f"""
         # Who drove the sales, and what do we owe?
 
-        Published {published.manifest["published_at"]} from what Refersion said at {published.manifest["as_of"]} (UTC).
-        Amounts are of one currency at a time.
+        Published {published.manifest["published_at"]} from data as of {published.manifest["as_of"]} (UTC).
+        Amounts are shown for one currency at a time.
         """
     )
     return currencies, months, published
@@ -74,9 +74,9 @@ def _(Line, currency, first, last, line_chart, mo, published, table):
     lines = [Line(name, [float(row[name]) for row in over]) for name in ("sales", "commission")]
     title = f"Sales and commission, {currency.value}"
     chart = (
-        mo.Html(line_chart(title, "By month of the conversion, months that are over.", labels, lines)) if over else ""
+        mo.Html(line_chart(title, "By month of the conversion; complete months only.", labels, lines)) if over else ""
     )
-    told = "A month that is not complete was not over at the last reading; it is not in the chart."
+    told = "A month that had not ended at the last reading is not complete and not in the chart."
     mo.vstack([mo.md("## Sales and commission over time"), chart, table(over_time, told)])
     return
 
@@ -84,7 +84,9 @@ def _(Line, currency, first, last, line_chart, mo, published, table):
 @app.cell
 def _(currency, first, last, mo, most, published, table):
     top = published.top_affiliates(currency.value, first.value, last.value, most.value)
-    mo.vstack([mo.md("## Who sold most"), table(top, "By conversions of these months; commission by its state now.")])
+    mo.vstack(
+        [mo.md("## Who sold most"), table(top, "By conversions of these months; commission by its current state.")]
+    )
     return
 
 
@@ -99,7 +101,7 @@ def _(currency, mo, published, table):
 @app.cell
 def _(currency, first, last, mo, published, table):
     cohorts = published.cohorts(currency.value, first.value, last.value)
-    told_of_cohorts = "By month of the first sale: the share that sold so many months later."
+    told_of_cohorts = "By month of the first sale: the share of affiliates that sold this many months later."
     mo.vstack([mo.md("## Who goes on selling"), table(cohorts, told_of_cohorts)])
     return
 

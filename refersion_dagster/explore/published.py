@@ -75,9 +75,8 @@ def what_is_missing(folder: Path) -> str | None:
     if (folder / CURRENT / DATABASE).is_file():
         return None
     return (
-        f"Nothing is published in {folder.resolve()} yet. Run the job refersion_refresh (or "
-        f"`refersion-dagster demo` for a made-up account), or set {PUBLISHING_VARIABLES['folder']} to the folder of "
-        "the copies."
+        f"Nothing is published in {folder.resolve()} yet. Run the job refersion_refresh (or `refersion-dagster "
+        f"demo` for a generated account), or set {PUBLISHING_VARIABLES['folder']} to the folder of the copies."
     )
 
 

@@ -1,4 +1,4 @@
-"""What was found out about an account by asking it: `refersion_data._findings`, one row a question, kept for ever.
+"""What was found out about an account by trial: `refersion_data._findings`, one row per question, kept forever.
 
 Delete the row of a question, and the next load asks it again.
 """

@@ -21,19 +21,20 @@ class RefreshConfig(dg.Config):
     """
 
     lookback_days: int | None = Field(
-        default=None, ge=0, description="Days before the last run to read again, instead of REFERSION_LOOKBACK_DAYS."
+        default=None,
+        ge=0,
+        description="Number of days before the last run to read again, instead of REFERSION_LOOKBACK_DAYS.",
     )
     read_from: str | None = Field(
         default=None,
-        description="Read exactly the span from here (YYYY-MM-DD or YYYY-MM-DDThh:mm:ssZ, UTC) on, and leave the "
-        "high-water mark alone.",
+        description="Read exactly the time range from here (YYYY-MM-DD or YYYY-MM-DDThh:mm:ssZ, UTC) without "
+        "moving the high-water mark.",
     )
-    read_to: str | None = Field(
-        default=None, description="End of that span, itself not included; without it, the moment the run starts."
-    )
-    full_reload: bool = Field(default=False, description="Read everything again from REFERSION_START_DATE on.")
+    read_to: str | None = Field(default=None, description="Exclusive end of that range. Default: the start of the run.")
+    full_reload: bool = Field(default=False, description="Reload everything since REFERSION_START_DATE.")
     all_details: bool = Field(
-        default=False, description="affiliate_get: read the details of every affiliate, not only new and changed ones."
+        default=False,
+        description="affiliate_get: read the details of every affiliate, not only of new and changed ones.",
     )
 
     def source_options(self) -> dict[str, Any]:
@@ -49,7 +50,8 @@ class RefreshConfig(dg.Config):
             )
         if self.full_reload and (start or end):
             raise dg.Failure(
-                "Run configuration: full_reload reads everything, and read_from and read_to one span; give either.",
+                "Run configuration: full_reload reads everything, read_from and read_to read one range; use only "
+                "one of them.",
                 allow_retries=False,
             )
         return self.model_dump()

@@ -26,7 +26,7 @@ FORGET = f"DELETE FROM {DATASET}.{TABLE} WHERE table_name = $table"  # noqa: S60
 ADD = f"INSERT INTO {DATASET}.{TABLE} VALUES ($table, $column, $reason, $seen_at)"  # noqa: S608
 
 FIELD = "This account does not offer the field."
-OLDER_ROWS = "The field is offered by now, but rows that were last read before hold nothing of it."
+OLDER_ROWS = "The field is offered now, but rows that were last read earlier have no value for it."
 
 
 def keep_gaps(warehouse: Warehouse, reports: Mapping[str, TableReport]) -> None:

@@ -50,7 +50,7 @@ MOST_SEARCHES = 3
 # Dates can be edited to the future too.
 AHEAD = timedelta(days=365)
 CLICKS = "clicks"
-# Tables that are loaded together. Control totals come last: they are held against what was loaded before.
+# Tables that are loaded together. Control totals come last: they are compared with what was loaded before.
 GROUPS = (
     ("affiliate_list", "affiliate_get"),
     ("affiliates",),
@@ -162,7 +162,7 @@ class Loader:
 
     @property
     def _looks_back(self) -> bool:
-        """Whether the run reads from a look-back on, its own or that of the settings, and not just what it was told."""
+        """Whether the run reads from a look-back on, its own or that of the settings, not just a configured range."""
         return all(self.options.get(name) in (None, False) for name in ("read_from", "read_to", "full_reload"))
 
     def _tried(self, tables: Sequence[str], failures: dict[str, RefersionError], load: Callable[[], None]) -> bool:
@@ -177,7 +177,7 @@ class Loader:
         return True
 
     def _totals_first(self, tables: Sequence[str], failures: dict[str, RefersionError]) -> None:
-        """Before the first load of conversions, so that what changes while that goes on shows in the totals."""
+        """Before the first load of conversions, so that changes during that load show in the totals."""
         if not self._is_refresh or not {CONVERSIONS, TOTALS} <= set(tables):
             return
         if self.warehouse.row_counts([TOTALS]).get(TOTALS):
@@ -189,7 +189,7 @@ class Loader:
         """Reads months from before the look-back again that must have changed, and their totals once more.
 
         Without it a light refresh, of a few days, would have Refersion's latest totals of a month and only the last
-        days of that month to hold against them.
+        days of that month to compare with them.
         """
         upto = self.report.table(CONVERSIONS).read_to
         if upto is None:
@@ -199,7 +199,7 @@ class Loader:
         late = late_months(self.warehouse, before, differ)
         if not late:
             return
-        self.context.log.info(f"Changed before the look-back, reading again: {', '.join(map(str, late))}")
+        self.context.log.info(f"Changes outside the look-back window; reloading {', '.join(map(str, late))}")
         again = spans(late, self._earliest(), upto)
         for table in (CONVERSIONS, TOTALS) if with_totals else (CONVERSIONS,):
             self._load_spans(table, again)
@@ -229,7 +229,9 @@ class Loader:
         if self.counts.by_status:
             others = {month.start for month in differ}
             keep_counted_months(self.warehouse, [one for one in months(window) if one.start not in others], upto)
-        self.context.log.info(f"Compared counts of conversions before the look-back, {self.counts.requests:,} requests")
+        self.context.log.info(
+            f"Compared counts of conversions outside the look-back window, {self.counts.requests:,} requests"
+        )
         return differ
 
     def _settle_absent(self) -> None:
@@ -250,18 +252,18 @@ class Loader:
                 windows = elsewhere
             else:
                 self.context.log.info(
-                    f"{absent:,} conversions are not where they were; the next refresh looks for them"
+                    f"{absent:,} conversions are missing where they were; the next refresh searches for them"
                 )
                 return
             if not windows:
                 break
-            self.context.log.info(f"Looking elsewhere for {absent:,} conversions that are not where they were")
+            self.context.log.info(f"Searching elsewhere for {absent:,} conversions that are missing where they were")
             self._load_spans(CONVERSIONS, windows)
             absent = absent_conversions(self.warehouse, self.read)
             if not absent:
                 return
         gone = update_history(self.warehouse, self.read)
-        self.context.log.info(f"{TABLE}: {gone:,} changes added, as conversions are gone")
+        self.context.log.info(f"{TABLE}: {gone:,} changes added for deleted conversions")
 
     def _tell_tests_apart(self) -> None:
         """Finds the tests of an account that does not say which conversions are tests."""
@@ -298,7 +300,7 @@ class Loader:
                 self.context.log.info("Payments were made while conversions were read: reading payments again")
                 self._load_group([PAYMENTS], ReadReport())
             if months_paid := paid_meanwhile(self.warehouse, upto):
-                self.context.log.info("Payments were made since conversions were read: reading these again")
+                self.context.log.info("Payments were made since conversions were read: reading conversions again")
                 read_again(months_paid)
         if TOTALS in tables:
             settle_totals(self.warehouse, self.context.log.info, read_again, None if self._is_refresh else read)
@@ -313,7 +315,7 @@ class Loader:
         return parse_moment(self.refersion.start_date) if self.refersion.start_date else BEGINNING
 
     def _load_group(self, tables: Sequence[str], report: ReadReport, **options: Any) -> None:
-        """Loads until nothing is left, one commit after the other, and keeps what became of conversions.
+        """Loads until nothing is left, one commit after the other, and records the history of conversions.
 
         Args:
             options: of the source, instead of the run's.
@@ -336,14 +338,14 @@ class Loader:
                     loader_file_format=self.warehouse.file_format,
                 )
                 try:
-                    list(load)  # dagster-dlt loads as it is iterated; what was loaded is told by _result
+                    list(load)  # dagster-dlt loads while it is iterated; _result reports what was loaded
                 except (PipelineStepFailed, OSError) as error:
                     if trouble := self.warehouse.classify_error(error):
                         raise trouble from error
                     raise underlying(error) or error from None
             for table in tables:
                 one = report.table(table)
-                if one.not_offered:  # which is told with the result
+                if one.not_offered:  # which is reported with the result
                     continue
                 upto = f" up to {one.read_to:%Y-%m-%d %H:%M:%S} UTC" if one.read_to else ""
                 requests = "1 request" if one.requests == 1 else f"{one.requests:,} requests"
@@ -355,7 +357,7 @@ class Loader:
         self._keep_what_became(tables, report)
 
     def _keep_what_became(self, tables: Sequence[str], report: ReadReport) -> None:
-        """What the rows that were just read tell of those before: changes, totals, what is gone from a whole list."""
+        """What the rows just read say about the previous ones: changes, totals, deletions from a complete list."""
         for table in tables:
             one = report.table(table)
             if table in LISTED and one.asked_at and not one.not_offered:
@@ -380,7 +382,7 @@ class Loader:
         try:
             return totals_currencies(self.warehouse, account, self.context.log.info)
         except RefersionError:
-            return []  # whatever it is, reading the totals meets it too, and tells it
+            return []  # reading the totals meets the same error and reports it
         finally:
             account.close()
 

@@ -16,12 +16,12 @@ OWNERS = ["team:data"]
 
 # What each table is asked for; figures are the summaries' to give.
 QUESTIONS = {
-    "affiliate_list": ("Which affiliates are there, in which offer, and who waits to be let in?",),
+    "affiliate_list": ("Which affiliates are there, in which offer, and who is waiting for approval?",),
     "affiliate_get": ("Which numeric id belongs to which code?", "Which company is an affiliate?"),
-    "conversion_totals": ("What does Refersion itself add up, to hold what is loaded against?",),
-    "affiliates": ("Which affiliates are there, in which country?", "Whose PayPal e-mail is missing?"),
+    "conversion_totals": ("Which totals does Refersion report, to compare the loaded rows with?",),
+    "affiliates": ("Which affiliates are there, in which country?", "Which affiliates have no PayPal e-mail address?"),
     "conversions": (
-        "Which orders, cancellations and credits are there, as Refersion has them?",
+        "Which orders, cancellations and credits does Refersion have?",
         "What is the status of a conversion now, and which payment paid it?",
     ),
     "payments": ("Which payments were made to whom, and for how many conversions?",),
@@ -32,7 +32,7 @@ QUESTIONS = {
     ),
     conversions.TABLE: (
         "When was a conversion approved, denied or paid, and what was it before?",
-        "Which conversions are gone from Refersion, and since when?",
+        "Which conversions were deleted in Refersion, and when?",
     ),
     readings.TABLE: ("When was the account read, and which conversions did each reading cover?",),
 }
@@ -65,7 +65,7 @@ def column_schema(entity: Entity, extras: tuple[str, ...] | list[str] = ()) -> d
             ),
         )
 
-    further = [dg.TableColumn(name, "text", "Offered by this account beyond the known fields.") for name in extras]
+    further = [dg.TableColumn(name, "text", "Additional field that this account offers.") for name in extras]
     return dg.TableSchema([*map(column, entity.columns), *further])
 
 

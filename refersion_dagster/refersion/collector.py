@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# So many more objects than were given back make it look; by itself 700 do.
+# The collector runs after this many more allocations than deallocations; Python's default is 700.
 OBJECTS = 200_000
 
 

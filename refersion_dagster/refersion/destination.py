@@ -12,10 +12,10 @@ from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from refersion_dagster.refersion.errors import CannotMerge
 
 SNAPSHOT = (
-    "Load into a database, such as destination='duckdb' or 'postgres'. Or load everything anew each time, in place of "
-    "what is there: pipeline.run(refersion_source(full_reload=True, all_details=True), write_disposition='replace')."
+    "Load into a database, such as destination='duckdb' or 'postgres'. Or replace everything in each run: "
+    "pipeline.run(refersion_source(full_reload=True, all_details=True), write_disposition='replace')."
 )
-UPSERT = "Give pipeline.run write_disposition={'disposition': 'merge', 'strategy': 'upsert'}."
+UPSERT = "Call pipeline.run with write_disposition={'disposition': 'merge', 'strategy': 'upsert'}."
 
 
 def check_merge() -> None:
@@ -26,7 +26,7 @@ def check_merge() -> None:
     try:
         dlt.current.load_package_state()
     except CurrentLoadPackageStateNotAvailable:
-        return  # read by itself, whatever pipeline was used before
+        return  # read alone, regardless of the pipeline used before
     if DestinationCapabilitiesContext not in Container():
         return  # no destination is known yet
     resource = dlt.current.resource()
@@ -40,13 +40,13 @@ def check_merge() -> None:
             return
     except DestinationCapabilitiesException as error:
         raise CannotMerge(
-            f"the destination {where} cannot merge by deleting and inserting rows.",
+            f"the destination {where} cannot merge with the strategy delete-insert.",
             operation=name,
             advice=f"{error}. {UPSERT}",
         ) from None
     raise CannotMerge(
-        f"the destination {where} cannot merge: each run would add all rows that it reads again, and commission would "
-        "count more than once.",
+        f"the destination {where} cannot merge: each run would append all rows that it reads again, and "
+        "commission would be counted more than once.",
         operation=name,
         advice=SNAPSHOT,
     )

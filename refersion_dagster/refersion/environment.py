@@ -46,7 +46,7 @@ def from_dlt(name: str) -> str | None:
 
 
 def from_environment() -> dict[str, Any]:
-    """Arguments of refersion_source, of the variables that are set. Raises InvalidSetting for one that is no number."""
+    """Arguments of refersion_source, from the variables that are set. Raises InvalidSetting if one is not a number."""
     given: dict[str, Any] = {}
     for name, variable in VARIABLES.items():
         if value := os.environ.get(variable):

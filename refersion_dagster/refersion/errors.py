@@ -116,10 +116,10 @@ class UnreadableValue(RefersionError):
     """A value that cannot be read as what its column holds. Nothing of the table was loaded.
 
     Args:
-        table: the table the value was meant for.
+        table: the table of the value.
         field: the column, in the table's own naming.
         row: what identifies the row (its id, or its place in the answer).
-        value: the value as it was sent (shortened when long, left out where it is personal).
+        value: the value as received (shortened if long, omitted if personal).
         wanted: what the column holds, in words.
     """
 
@@ -130,7 +130,7 @@ class UnreadableValue(RefersionError):
             shown = f"{shown[:117]}..."
         super().__init__(
             f"{table}.{field} of row {row} is {shown}, which is not {wanted}.",
-            advice="Nothing of this table was loaded. Correct the row in Refersion, or report the new shape.",
+            advice="None of this table was loaded. Correct the row in Refersion, or report the new format.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Which account a warehouse belongs to: rows of two accounts in the same tables could never be told apart again.
+"""Which account a warehouse belongs to: rows of two accounts in the same tables could not be separated again.
 
 The warehouse keeps a salted hash of each key that it was loaded with. Keys that it does not know are those of the same
 account, where most rows that they show are there: an account's ids are its own. So keys may be exchanged for others.
@@ -39,7 +39,7 @@ Run = Callable[[str], Sequence[Sequence[Any]]]
 def check_account(account: RefersionClient, run: Run) -> None:
     """Compares the account with the one whose rows the warehouse holds; asks Refersion only where keys are new.
 
-    Each key by itself, as the pair of one account and the token of another would mix them too. Raises AnotherAccount,
+    Each key separately, as the pair of one account and the token of another would mix them too. Raises AnotherAccount,
     and ServerUnavailable where it cannot be seen now.
     """
     keys = account.credentials
@@ -57,11 +57,10 @@ def check_account(account: RefersionClient, run: Run) -> None:
             continue  # a key that is refused loads nothing
         if is_same is False:
             raise AnotherAccount(
-                f"The warehouse holds rows of another Refersion account than that of {variable}, which shows none of "
+                f"The warehouse contains rows of another Refersion account: the account of {variable} has none of "
                 "them. Nothing was written.",
-                advice="Give this account a warehouse of its own (REFERSION_DUCKDB_PATH, or another database), or "
-                "correct the keys and addresses. If it is the same account nevertheless: refersion-dagster "
-                "accept-account",
+                advice="Use a separate warehouse for this account (REFERSION_DUCKDB_PATH, or another database), "
+                "or correct the keys and URLs. If it is the same account, run: refersion-dagster accept-account",
             )
 
 

@@ -62,7 +62,7 @@ class ReadOptions:
         totals_of_loaded: ask for totals only up to where conversions were read, not up to now.
         older_totals: ask for the totals of months before the look-back too, where those of their year changed.
         totals_currencies: ask for the totals of each of these, on accounts that take a field `currency`.
-        all_payments: read every payment again, whatever the look-back of the rest.
+        all_payments: read every payment again, regardless of the look-back.
         rows_per_load: a windowed table stops after whole months that hold this many rows, and says so in its report;
             None reads all in one load.
     """
@@ -112,7 +112,7 @@ class ResourceFactory:
             told = time.monotonic()
             for table in frugally(self._offered(entity, tables, report)):
                 if not table.num_rows:
-                    empty = table  # held back, as dlt takes 20 ms for each table, whatever is in it
+                    empty = table  # held back, because dlt needs 20 ms for each table, even if it is empty
                     continue
                 report.rows += table.num_rows
                 if time.monotonic() - told > PROGRESS_SECONDS:
@@ -141,12 +141,12 @@ class ResourceFactory:
                 raise
             report.not_offered = " ".join(filter(None, (error.what, error.said and f'Refersion said: "{error.said}".')))
             why = f"not read, as {error.brief}." if isinstance(error, MissingCredentials) else f"not offered: {error}"
-            report.warnings = [f"{why} The table has no new rows."]
+            report.warnings = [f"{why} No new rows were loaded into the table."]
             yield self._builder(entity).empty()
         report.asked_at = self.account.now
 
     def _can_do_without(self, entity: Entity, error: RefersionError) -> bool:
-        """Whether a load may go on without the table. Nothing stands without conversions.
+        """Whether a load may continue without the table. Everything depends on conversions.
 
         Without any key nothing can be loaded.
         """
@@ -187,7 +187,7 @@ class ResourceFactory:
                 found.append(details)
                 seen[listed_id] = digests[listed_id]
         if gone:
-            report.warnings.append(f"{len(gone)} listed affiliates were not found, among them {', '.join(gone[:5])}")
+            report.warnings.append(f"{len(gone)} listed affiliates were not found, including {', '.join(gone[:5])}")
         known = {column.name for column in AFFILIATE_GET.columns}
         report.fields_extra = sorted({name for row in found for name in row} - known)
         yield from _built(self._builder(AFFILIATE_GET, report.fields_extra), found)
@@ -196,9 +196,9 @@ class ResourceFactory:
         state = dlt.current.resource_state(CONVERSION_TOTALS.name)
         currencies = self.options.totals_currencies
         beginning = Window(BEGINNING, whole_second(datetime.now(UTC)))
-        # Years that had conversions once are asked for ever after, as all of them can be gone.
+        # Years that once had conversions are always queried again, because all of them can be deleted.
         asked_before: list[str] = state.setdefault("asked", sorted({key[:4] for key in state.get("years", {})}))
-        # Asked in any case: the answer tells the server's time, which the windows and the rows go by.
+        # Always requested: the response has the server's time, which windows and rows use.
         any_at_all = self.account.rest.conversion_count(beginning, currencies) or asked_before
         now = self._end_of_totals()
         reading = plan_window(self.options.span_of(CONVERSION_TOTALS), state, now)
@@ -224,7 +224,7 @@ class ResourceFactory:
         reading.read_up_to(report.read_to)
 
     def _end_of_totals(self) -> datetime:
-        """The last second to ask for: now or, where totals are held against the conversions, the last that was read.
+        """The last second to ask for: now or, if totals are compared with the conversions, the last one read.
 
         In a run of both, conversions are read minutes before; in one of totals alone, they were in an earlier run.
         """
@@ -273,7 +273,9 @@ class ResourceFactory:
         client = self.account.graphql
         selection = client.select(entity)
         if any(column.name == "is_test_conversion" for column in selection.missing):
-            report.warnings = ["This account does not say which conversions are tests, so tests count in every figure."]
+            report.warnings = [
+                "This account does not say which conversions are tests, so tests are included in every figure."
+            ]
         reading = plan_window(self.options.span_of(entity), state, self.account.now, resume_at=report.begin_load())
         builder = self._builder(entity, selection.extras)
         reader = EntityReader(client, selection, builder, report)

@@ -49,7 +49,7 @@ def build_resources(account: RefersionClient, options: ReadOptions, report: Read
 
 
 def first_moment(start_date: str) -> datetime:
-    """Where the first load begins. Raises ValueError for what is no date, and for one that is still to come."""
+    """Where the first load begins. Raises ValueError for an invalid date and for one in the future."""
     try:
         start = parse_moment(start_date)
     except ValueError as error:
@@ -122,7 +122,7 @@ def refersion_source(
             `currency`, which is not documented.
         pii: what becomes of customers' e-mail, name and ip: "hash", "keep" or "drop".
         pii_salt: key of the hash; without one, a random one that is kept in dlt's state.
-        max_concurrency: the most requests at once, per API.
+        max_concurrency: maximum number of parallel requests per API.
         retry_seconds: how long one request may be retried.
         rows_per_load: stop each windowed table after whole months of about this many rows; `report.more` then tells to
             run again.

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 @click.command()
 def refresh() -> None:
-    """Bring everything up to date: the job refersion_refresh, from a shell.
+    """Bring everything up to date: run the job refersion_refresh from a shell.
 
-    It is the same run as in Dagster: it reads what is new or may have changed, rebuilds the summaries, runs every check
-    and writes the published copies and the report. Dagster's web page shows it where both have the same DAGSTER_HOME
-    (without one, .dagster of this folder).
+    It is the same run as in Dagster: it reads new rows and rows that may have changed, rebuilds the summaries, runs
+    every check, and writes the published copies and the report. Dagster's web page shows the run if both use the same
+    DAGSTER_HOME (default: .dagster of this folder).
 
     \b
-    The exit code is
-      0    everything is up to date, and no check failed; warnings do not count
-      1    the run or a check failed, or a setting keeps it from starting
-      130  it was stopped by Ctrl-C (143: by SIGTERM)
+    Exit codes:
+      0    everything is up to date and no check failed; warnings do not count
+      1    the run or a check failed, or a setting prevents the run from starting
+      130  interrupted by Ctrl-C (143: by SIGTERM)
     """
     from refersion_dagster.refresh.run import FromShell
 
@@ -31,17 +31,23 @@ def refresh() -> None:
 
 
 @click.command()
-@click.option("--month", metavar="YYYY-MM", help="Without it, the last month that was over when Refersion was read.")
-@click.option("--affiliate", metavar="ID", help="Of one affiliate alone, into a folder of their own.")
-@click.option("--unfinished", is_flag=True, help="Allow a month that is not over; the statements say so.")
-@click.option("--allow-unknown", is_flag=True, help="Allow a month that is not known in full; the statements say so.")
-@click.option("--despite-failed-checks", is_flag=True, help="Although a blocking check of what they read failed.")
+@click.option(
+    "--month", metavar="YYYY-MM", help="The month. Default: the last month that had ended when Refersion was last read."
+)
+@click.option("--affiliate", metavar="ID", help="Only the statement of this affiliate, written to a separate folder.")
+@click.option("--unfinished", is_flag=True, help="Allow a month that has not ended; the statements say so.")
+@click.option(
+    "--allow-unknown", is_flag=True, help="Allow a month that is not completely known; the statements say so."
+)
+@click.option(
+    "--despite-failed-checks", is_flag=True, help="Generate them although a blocking check of their tables failed."
+)
 def statements(
     month: str | None, affiliate: str | None, unfinished: bool, allow_unknown: bool, despite_failed_checks: bool
 ) -> None:
-    """Make the statements of a month: the job refersion_statements, from a shell.
+    """Generate the statements of a month: run the job refersion_statements from a shell.
 
-    Nothing is asked of Refersion. The exit code is 0 where they are made, and 1 where they are refused, with the
+    Refersion is not queried. The exit code is 0 if the statements were written, and 1 if they were refused, with the
     reason.
     """
     from refersion_dagster.refresh.run import StatementsFromShell

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.3
 RECORDS = 500
-# Of what is being read, which the bar tells and the next line ends.
+# For the table being read, which the bar shows and the next line ends.
 READING = "Reading "
 # Dagster's own words of steps that were not run, which the summary counts.
 NOT_RUN = "Dependencies for step"
@@ -88,7 +88,7 @@ class _Shown:
             self.describe(str(event.step_key).replace("__", "/"))
         elif event.event_type is DagsterEventType.STEP_UP_FOR_RETRY:
             wait = event.step_retry_data.seconds_to_wait
-            again = f"tried again in {wait:.0f} s" if wait else "tried again"
+            again = f"retried in {wait:.0f} s" if wait else "retried"
             print_signed(self.console, Sign.DOUBT, f"{event.step_key}: {again}. {reason_of(entry)}")
         elif event.event_type in ENDED:
             self.bar.advance(self.task)

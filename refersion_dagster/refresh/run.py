@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from refersion_dagster.refresh.summary import Happened
 
 JOB, STATEMENTS_JOB = "refersion_refresh", "refersion_statements"
-# Dagster prints every event of a run, unless its logger of that name is told not to.
+# Dagster prints every event of a run unless its logger of that name is configured otherwise.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-STOPPED = "Stopped. What was committed stays; the next run goes on from there."
+STOPPED = "Stopped. Committed data is kept; the next run continues from there."
 
 
 class FromShell:
@@ -73,7 +73,7 @@ class FromShell:
         self.console.show_cursor(True)
         self.console.print(f"\n{STOPPED}", soft_wrap=True)
         if self._instance and self._run_id and (run := self._instance.get_run_by_id(self._run_id)):
-            self._instance.report_run_canceled(run, "Stopped in the shell that started it.")
+            self._instance.report_run_canceled(run, "Stopped from the shell that started it.")
 
 
 class StatementsFromShell(FromShell):

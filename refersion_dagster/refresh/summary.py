@@ -117,7 +117,7 @@ def show_summary(console: Console, happened: Happened, seconds: float) -> None:
             )
             for key, told in read.items()
         ]
-        names = ("table", "rows read", "requests", "rows in it")
+        names = ("table", "rows read", "requests", "rows in table")
         for table in figure_tables("What was read", names, lines, console.width):
             console.print(table)
         if upto := max((told["window_to"] for told in read.values() if "window_to" in told), default=None):
@@ -135,7 +135,7 @@ def show_summary(console: Console, happened: Happened, seconds: float) -> None:
             print_signed(console, Sign.BAD, reason)
         if happened.not_run:
             not_built = number_of(happened.not_run, "table or report was", "tables and reports were")
-            print_signed(console, Sign.NONE, f"{not_built} not built, as what they stand on failed.")
+            print_signed(console, Sign.NONE, f"{not_built} not built, because their inputs failed.")
     console.print()
     if report := happened.tables.get(REPORT.to_user_string(), {}).get("report"):
         # In one line however long it is, so that it can be copied.
@@ -149,10 +149,10 @@ def show_statements(console: Console, happened: Happened) -> None:
         print_signed(console, Sign.BAD, reason.removeprefix(f"{STATEMENTS.to_user_string()}: "))
     made = happened.tables.get(STATEMENTS.to_user_string())
     if made is None:
-        console.print(Text(f"No statement was made (run {happened.run_id[:8]}).", "bold red"))
+        console.print(Text(f"No statement was written (run {happened.run_id[:8]}).", "bold red"))
         return
     if made.get("not_known"):
-        print_signed(console, Sign.DOUBT, f"Not known in full: {made['not_known']}")
+        print_signed(console, Sign.DOUBT, f"Not completely known: {made['not_known']}")
     count = number_of(made["statements"], "statement", "statements")
     of = number_of(made["affiliates"], "affiliate", "affiliates")
     print_signed(console, Sign.GOOD, f"{made['month']}: {count} of {of}")
@@ -208,7 +208,7 @@ def _verdict(happened: Happened, seconds: float) -> Text:
     run = f"run {happened.run_id[:8]}"
     failed, warned = len(happened.having(Sign.BAD)), len(happened.having(Sign.DOUBT))
     if not happened.succeeded:
-        return Text(f"The refresh failed after {took} ({run}). Tables that failed are as they were.", "bold red")
+        return Text(f"The refresh failed after {took} ({run}). Tables that failed are unchanged.", "bold red")
     if failed:
         told = f"Up to date, but {number_of(failed, 'check', 'checks')} failed, in {took} ({run})."
         return Text(told, "bold red")

@@ -31,11 +31,11 @@ def published_assets(summaries: Sequence[Summary]) -> list[dg.AssetsDefinition]:
         kinds={"duckdb", "parquet"},
         owners=["team:data"],
         deps=[asset_key(SUMMARIES, summary.name) for summary in summaries],
-        description="""All summaries as files for notebooks, BI tools and spreadsheets, written once every summary has \
-passed its blocking checks: Parquet, CSV and one read-only DuckDB file.
+        description="""All summaries as files for notebooks, BI tools and spreadsheets: Parquet, CSV and one read-only \
+DuckDB file. Written after every summary has passed its blocking checks.
 
-A set is written under another name and `current` then points to it in one step, so that a reader never meets half a \
-set, nor the lock of the warehouse. `manifest.json` says what it holds, from when and from which run.
+A set is written under another name, and `current` is then switched to it in one step, so readers never see an \
+incomplete set and never wait for the warehouse's lock. `manifest.json` lists the content, its time and its run.
 
 **Answers**
 - Where do I point my notebook or BI tool?""",
@@ -49,7 +49,7 @@ set, nor the lock of the warehouse. `manifest.json` says what it holds, from whe
                 done, manifest = publish(session, summaries, folder, context.run_id)
         except OSError as error:
             raise dg.Failure(
-                f"{folder} could not be written: {error.strerror or error}. The published copies are as they were.",
+                f"{folder} could not be written: {error.strerror or error}. The published copies are unchanged.",
                 allow_retries=False,
             ) from error
         metadata: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Files of which one is kept for each day, and the newest is found under a name of its own.
+"""Files of which one is kept for each day; the newest also has a fixed name.
 
     refersion_reports/
       commissions-2026-06-30.html

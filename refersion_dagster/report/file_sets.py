@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-# What affiliates earn is not for everybody on the machine: the owner writes, the group reads.
+# Affiliates' earnings are confidential: the owner writes, the group reads.
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
 
 
@@ -44,7 +44,7 @@ def swapped_in(link: Path, versions: Path, run_id: str, kept: int) -> Iterator[F
         versions: folder of the sets, on the same disk and below the link's folder.
         kept: number of sets that are kept, the new one among them.
 
-    Raises OSError; after any error the link is as it was and nothing of the new set is left.
+    Raises OSError; after any error the link is unchanged and nothing of the new set is left.
     """
     now = datetime.now(UTC)
     for folder in (versions.parent, versions):

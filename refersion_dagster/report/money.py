@@ -1,7 +1,7 @@
 """Amounts of money as people write them, in English: 1,114.50 and €1,114.50.
 
 Amounts have the decimals of their currency (two of EUR, none of JPY, three of KWD), as Unicode's CLDR says through
-Babel, rounded half up. Refersion's currencies are whatever a shop sent: a code nobody knows is shown as it is, with two
+Babel, rounded half up. Refersion's currencies are what the shop sent: an unknown code is shown unchanged, with two
 decimals.
 """
 
@@ -27,7 +27,7 @@ def amount(value: Decimal | None, currency: str | None) -> str:
 
 
 def money(value: Decimal | None, currency: str | None) -> str:
-    """An amount with its currency: €1,114.50, ¥1,115, CHF 1,114.50, and 1,114.50 x1 where x1 is no code."""
+    """An amount with its currency: €1,114.50, ¥1,115, CHF 1,114.50, and 1,114.50 x1 if x1 is not a currency code."""
     text = amount(value, currency)
     if value is None or not currency:
         return text

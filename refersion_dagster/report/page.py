@@ -21,7 +21,7 @@ exact value in `<data value>`. `day` 1 July 2026; `month` June 2026; `moment` 1 
 Classes: `number` (right, tabular figures), `quiet`, `good`, `bad`, `warn`, `screen` (not printed), `total` (of a
 table's row), `lede`, `cards`. Colours are variables, light or dark as the reader's screen is; see `style.css`.
 
-Everything is escaped unless it is Markup, and the page's Content-Security-Policy lets no script run and nothing load.
+Everything is escaped unless it is Markup, and the page's Content-Security-Policy blocks scripts and external resources.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class Manifest:
 def publish(session: Session, summaries: Sequence[Summary], folder: Path, run_id: str) -> tuple[Path, Manifest]:
     """Writes a set of the summaries and makes it the current one.
 
-    Returns its folder and manifest. Raises OSError, and then the current set is as it was.
+    Returns its folder and manifest. Raises OSError; the current set is then unchanged.
     """
     now = datetime.now(UTC)
     with swapped_in(folder / CURRENT, folder / "versions", run_id, KEPT) as files:

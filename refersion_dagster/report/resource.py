@@ -18,9 +18,11 @@ class Reports(dg.ConfigurableResource):
     """The folder of the HTML report and of the statements, and the merchant that statements name."""
 
     folder: str = Field(default="refersion_reports", description="Folder of reports and statements.")
-    merchant_name: str | None = Field(default=None, description="The merchant, at the head of each statement.")
+    merchant_name: str | None = Field(
+        default=None, description="The merchant's name, printed at the top of each statement."
+    )
     merchant_address: str | None = Field(
-        default=None, description="The merchant's address below it, with a semicolon between its lines."
+        default=None, description="The merchant's address below the name; lines are separated by semicolons."
     )
 
     @property

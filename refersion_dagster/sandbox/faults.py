@@ -55,13 +55,13 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"there is no fault {self.kind!r}; known are {', '.join(KINDS)}")
+            raise ValueError(f"there is no fault {self.kind!r}; available are {', '.join(KINDS)}")
         if self.route not in ("*", "graphql", "rest", "report") and not self.route.startswith(("graphql:", "rest:/")):
             raise ValueError(
-                f"{self.route!r} is no route; e.g. graphql:conversions, rest:/affiliate/list, graphql, rest, *"
+                f"{self.route!r} is not a route; e.g. graphql:conversions, rest:/affiliate/list, graphql, rest, *"
             )
         if not 100 <= self.status <= 599:
-            raise ValueError(f"{self.status} is no HTTP status")
+            raise ValueError(f"{self.status} is not an HTTP status")
 
     def answer(self) -> SandboxResponse:
         """The answer in place of the right one. Codes and texts of the gateway are inferred."""

@@ -63,8 +63,8 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
                 PRIMARY_KEY,
                 asset=key,
                 blocking=True,
-                description=f"Each {' and '.join(header.primary_key)} is there once and never empty. Otherwise rows "
-                "would count twice in whatever joins this table.",
+                description=f"Each {' and '.join(header.primary_key)} is unique and never empty. Otherwise rows "
+                "would count twice in every join with this table.",
             )
         ],
         metadata={
@@ -106,7 +106,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
                 column: f"not known on this account: {one.lacking}" for column, one in built.unknown.items()
             }
             context.log.warning(
-                f"{summary.name}: {', '.join(built.unknown)} are not known, as this account does not offer "
+                f"{summary.name}: {', '.join(built.unknown)} are not known because this account does not offer "
                 f"{', '.join(sorted({one.lacking for one in built.unknown.values()}))}."
             )
         if plotted:
@@ -114,7 +114,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
         try:
             metadata["dagster/column_lineage"] = lineage(summary, others)
         except SqlglotError as error:
-            context.log.warning(f"{summary.name}: its columns cannot be traced to those they come from: {error}")
+            context.log.warning(f"{summary.name}: the lineage of its columns cannot be determined: {error}")
         yield dg.MaterializeResult(
             metadata=metadata,
             check_results=[dg.AssetCheckResult(passed=True, check_name=PRIMARY_KEY, metadata={"rows": built.rows})],

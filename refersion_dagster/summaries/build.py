@@ -32,11 +32,11 @@ FIRST_ROWS = 10
 
 
 class SummaryFailed(Exception):
-    """A summary could not be built; the table is as it was."""
+    """A summary could not be built; the table is unchanged."""
 
 
 class KeyNotUnique(SummaryFailed):
-    """Rows of a summary share a primary key or lack part of it; the table is as it was.
+    """Rows of a summary share a primary key or lack part of it; the table is unchanged.
 
     Args:
         rows: the first of those keys, each with how often it is there.
@@ -69,7 +69,7 @@ class Built:
 def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> Built:
     """Builds the table and puts it in the place of the one there is, in one transaction.
 
-    Raises what build_beside and put_in_place raise; the table then stays as it was.
+    Raises what build_beside and put_in_place raise; the table then stays unchanged.
     """
     return put_in_place(session, summary, build_beside(session, summary, settings))
 
@@ -97,21 +97,21 @@ def build_beside(session: Session, summary: Summary, settings: Mapping[str, Valu
         ]
         reason = f"materialise {', '.join(absent)} first." if absent else str(error)
         raise SummaryFailed(
-            f"{summary.file.path}:{summary.file.line}: the query failed, and {SUMMARIES}.{summary.name} is as it was: "
-            f"{reason}"
+            f"{summary.file.path}:{summary.file.line}: the query failed, and {SUMMARIES}.{summary.name} is "
+            f"unchanged: {reason}"
         ) from error
 
 
 def put_in_place(session: Session, summary: Summary, fresh: str) -> Built:
     """Checks the primary key of the table that was built beside, and swaps the two in one transaction.
 
-    Raises KeyNotUnique with the file and line; the table then stays as it was.
+    Raises KeyNotUnique with the file and line; the table then stays unchanged.
     """
     if wrong := not_unique(session, f"{SUMMARIES}.{fresh}", summary.header.primary_key):
         session.native(f"DROP TABLE {SUMMARIES}.{fresh}")
         raise KeyNotUnique(
-            f"{summary.file.path}:{summary.file.line}: keys ({', '.join(summary.header.primary_key)}) are missing or "
-            f"there twice, and {SUMMARIES}.{summary.name} is as it was.",
+            f"{summary.file.path}:{summary.file.line}: keys ({', '.join(summary.header.primary_key)}) are missing "
+            f"or duplicated, and {SUMMARIES}.{summary.name} is unchanged.",
             wrong,
         )
     rows, columns = session.count(SUMMARIES, fresh), session.columns(SUMMARIES, fresh)
@@ -132,7 +132,7 @@ def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20
 
 
 def kept_reading(session: Session) -> str | None:
-    """The readings of Refersion's totals that the last control_totals kept to; None before any could be told apart."""
+    """The readings of Refersion's totals that the last control_totals kept to; None before any was found."""
     if not session.columns(SUMMARIES, "control_totals"):
         return None
     found = session.query(f"SELECT max(readings_possible) FROM {SUMMARIES}.control_totals WHERE reading_kept")  # noqa: S608

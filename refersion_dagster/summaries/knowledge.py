@@ -9,7 +9,7 @@ A column needs every optional raw field that its lineage reaches, unless its fil
     kept: [affiliate_id]
 
 `|` stands between fields of which one is enough, a list holds all that are needed, and an empty list says that the
-column is true whatever is missing. What `*` needs is needed, beside what lineage says, by every column that is neither
+column is always valid. What `*` needs is needed, beside what lineage says, by every column that is neither
 named nor part of the primary key.
 
 A column whose needs are not met is NULL, and so are the columns of other summaries that are made of it. One that is

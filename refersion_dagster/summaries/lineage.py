@@ -17,7 +17,7 @@ Source = tuple[str, str, str]  # schema, table, column
 
 
 def column_sources(summary: Summary, others: Iterable[Summary]) -> dict[str, list[Source]]:
-    """The columns that each column of the summary is reckoned from.
+    """The columns from which each column of the summary is calculated.
 
     Args:
         others: the summaries that it may read.

@@ -1,6 +1,6 @@
 """Sums of the raw conversions, per currency, that summaries must preserve.
 
-They are reckoned here straight from the raw rows, apart from every summary, so that no mistake can hide itself.
+They are calculated here directly from the raw rows, independently of every summary, so that no mistake can hide itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IS_SALE = f"(total > 0 AND NOT {IS_CANCELLATION} AND (order_id IS NOT NULL OR NO
 MEASURES: dict[str, tuple[str, str, str]] = {
     "rows": ("1", "TRUE", "number of conversions"),
     "commission": ("commission_total", "TRUE", "commission of all conversions, whatever their status"),
-    "pending": ("commission_total", "status = 'PENDING'", "commission that waits for approval"),
+    "pending": ("commission_total", "status = 'PENDING'", "commission waiting for approval"),
     "due": ("commission_total", f"status = 'APPROVED' AND NOT {IS_PAID}", "commission approved and not paid"),
     "paid": ("commission_total", f"status = 'APPROVED' AND {IS_PAID}", "commission approved and paid"),
     "denied": ("commission_total", "status = 'DENIED'", "commission denied"),
@@ -32,7 +32,7 @@ MEASURES: dict[str, tuple[str, str, str]] = {
     "unknown": (
         "commission_total",
         "coalesce(status, '') NOT IN ('PENDING', 'APPROVED', 'DENIED', 'UNQUALIFIED')",
-        "commission in a status never heard of",
+        "commission in an unknown status",
     ),
     "sales": ("total", f"{IS_SALE} AND status IN ('PENDING', 'APPROVED')", "gross affiliate sales"),
     "net_sales": (
@@ -45,11 +45,11 @@ MEASURES: dict[str, tuple[str, str, str]] = {
 COUNTED: dict[str, tuple[str, str, str]] = {
     "programme_sales": ("sales", "counts_once", "gross affiliate sales, each purchase once"),
     "programme_net_sales": ("net_sales", "counts_once", "approved purchases less approved cancellations"),
-    "affiliate_sales": ("sales", "counts_for_affiliate", "gross affiliate sales, each purchase once an affiliate"),
+    "affiliate_sales": ("sales", "counts_for_affiliate", "gross affiliate sales, each purchase once per affiliate"),
     "affiliate_net_sales": (
         "net_sales",
         "counts_for_affiliate",
-        "approved purchases, each once an affiliate, less approved cancellations",
+        "approved purchases, each once per affiliate, less approved cancellations",
     ),
 }
 

@@ -28,7 +28,7 @@ IS_COMPLETE = "is_complete"
 def plot(session: Session, summary: Summary) -> str | None:
     """The newest days or months of a summary that is built, as Markdown; None for one without a plot or without rows.
 
-    Each value of the plot's column `by` has an image of its own, as amounts of different currencies have no scale in
+    Each value of the plot's column `by` has its own image, because amounts of different currencies have no scale in
     common. Those with most periods that are not zero come first, and those that do not fit into MOST_IMAGES and
     MOST_TEXT are named only. A period that is not over is left out, as it would read as a fall.
     """

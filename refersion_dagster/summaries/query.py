@@ -133,7 +133,7 @@ def parse(text: str, path: str) -> Summary:
 
 
 def checked(file: SqlFile[SummaryHeader]) -> Summary:
-    """The summary of a file, its header held against its SELECT. Raises SqlFileError."""
+    """The summary of a file, its header validated against its SELECT. Raises SqlFileError."""
     header = file.header
     plotted = [header.plot.x, header.plot.y, header.plot.by] if header.plot else []
     for name, where in [
@@ -146,14 +146,16 @@ def checked(file: SqlFile[SummaryHeader]) -> Summary:
     ]:
         if name not in file.columns:
             raise SqlFileError(
-                f"{file.path}:1: {where} names {name}, which the SELECT does not give ({', '.join(file.columns)})."
+                f"{file.path}:1: {where} names {name}, which is not a column of the SELECT ({', '.join(file.columns)})."
             )
     for measure in header.sums.values():
         if measure not in measure_names():
-            raise SqlFileError(f"{file.path}:1: sums names {measure}; the measures are {', '.join(measure_names())}.")
+            raise SqlFileError(
+                f"{file.path}:1: sums names {measure}; available measures are {', '.join(measure_names())}."
+            )
     for name in file.parameters:
         if name not in PARAMETERS:
-            raise SqlFileError(f"{file.path}:1: there is no setting ${name}; there are {', '.join(PARAMETERS)}.")
+            raise SqlFileError(f"{file.path}:1: there is no setting ${name}; available are {', '.join(PARAMETERS)}.")
     return Summary(file)
 
 
@@ -169,7 +171,7 @@ def _check_needs(summary: Summary) -> None:
     for needs in summary.needs.values():
         for table, column in (one for need in needs for one in need):
             if column not in RAW_COLUMNS.get(table, ()):
-                wrong = f"needs names {table}.{column}, which is not a raw field"
+                wrong = f"needs names {table}.{column}, which is not a raw column"
             elif (table, column) not in mentioned(summary):
                 wrong = f"needs names {table}.{column}, which neither this SELECT nor a summary that it reads uses"
             else:
@@ -207,7 +209,7 @@ def in_order(summaries: Iterable[Summary]) -> list[Summary]:
         sorted_ = [*TopologicalSorter(read).static_order()]
     except CycleError as error:
         circle = sorted(set(error.args[1]))
-        raise SqlFileError(f"These summaries read each other in a circle: {', '.join(circle)}.") from None
+        raise SqlFileError(f"These summaries depend on each other in a cycle: {', '.join(circle)}.") from None
     whole: dict[str, Summary] = {}
     for name in sorted_:
         reads = {table: whole[table] for table in read[name]}

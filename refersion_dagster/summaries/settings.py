@@ -35,7 +35,7 @@ DIFFERENCE = re.compile(
 
 
 class ReportSettings(dg.ConfigurableResource):
-    """How figures are reckoned. Each field is also an environment variable, REFERSION_… in capitals."""
+    """How figures are calculated. Each field is also an environment variable, REFERSION_… in capitals."""
 
     report_timezone: str = Field(
         default="UTC", description="IANA time zone of days and months in every summary, such as America/New_York."
@@ -47,13 +47,14 @@ class ReportSettings(dg.ConfigurableResource):
     )
     platform_fee_percent: str = Field(
         default="0",
-        description="Refersion's fee in percent of affiliate-driven sales, such as 3 or 2.5. Where it changed, each "
-        "later fee follows with the day from which it holds: 3; 2026-01-01: 2.5.",
+        description="Refersion's fee in percent of affiliate-driven sales, such as 3 or 2.5. If it changed, add "
+        "each later fee with the date from which it applies: 3; 2026-01-01: 2.5.",
     )
     subscription: str = Field(
         default="0",
-        description="Refersion's subscription per month: one amount, or by currency (USD=299). Where it changed, each "
-        "later one follows with its day, and counts for months that begin from then on: 199; 2026-01-01: 299.",
+        description="Refersion's subscription per month: one amount, or by currency (USD=299). If it changed, "
+        "add each later amount with its date; it applies to months that begin on or after that date: 199; "
+        "2026-01-01: 299.",
     )
     control_tolerance: str = Field(
         default="0",
@@ -62,20 +63,22 @@ class ReportSettings(dg.ConfigurableResource):
     )
     accepted_differences: str = Field(
         default="",
-        description="Single differences to Refersion's own totals that somebody can explain, separated by semicolons: "
-        "each as summaries/control_totals names it, with who accepted it, when and why (2025-03 APPROVED UNPAID USD 1 "
-        "12.50 125 by Ana Lee on 2025-04-02: Refersion does not count order 77). One that changes has to be accepted "
-        "anew.",
+        description="Individual differences from Refersion's own totals that somebody has explained, separated "
+        "by semicolons: each as in summaries/control_totals, followed by who accepted it, when and why (2025-03 "
+        "APPROVED UNPAID USD 1 12.50 125 by Ana Lee on 2025-04-02: Refersion does not count order 77). If a "
+        "difference changes, it has to be accepted again.",
     )
-    lapsed_days: str = Field(default="60", description="An affiliate without an order for this long has lapsed.")
-    rising_days: str = Field(default="28", description="Sales of this many days are held against as many before.")
+    lapsed_days: str = Field(default="60", description="An affiliate without an order for this many days has lapsed.")
+    rising_days: str = Field(
+        default="28", description="Sales of this many days are compared with the same number of days before."
+    )
     auto_approval_days: str = Field(
-        default="90", description="Refersion approves pending conversions by itself after this many days."
+        default="90", description="Refersion approves pending conversions automatically after this many days."
     )
     credibility_orders: str = Field(
         default="20",
-        description="An affiliate's own approval rate weighs as much as the programme's with this many decided orders, "
-        "and more with more of them.",
+        description="Number of decided orders at which an affiliate's own approval rate weighs as much as the "
+        "programme's; with more orders it weighs more.",
     )
     pay_again: str = Field(
         default="",
@@ -128,7 +131,7 @@ def _amount(field: str, value: str) -> Decimal:
     except InvalidOperation:
         amount = Decimal("NaN")
     if not amount.is_finite() or amount < 0 or amount != round(amount, 4) or amount >= 10**12:
-        raise _wrong(field, value, "a number of 0 or more with four decimals at most, such as 49.90")
+        raise _wrong(field, value, "a number of 0 or more with at most four decimal places, such as 49.90")
     return amount
 
 
@@ -155,10 +158,12 @@ def _dated(field: str, value: str, read: Callable[[str, str], str]) -> list[tupl
         try:
             date.fromisoformat(day)
         except ValueError:
-            raise _wrong(field, value, f"given with days such as 2026-01-01, and {day} is none") from None
+            raise _wrong(field, value, f"set with dates such as 2026-01-01, and {day} is not a date") from None
         if found and day <= found[-1][0]:
             raise _wrong(
-                field, value, "one value, and then later ones with the day from which each holds (3; 2026-01-01: 2.5)"
+                field,
+                value,
+                "one value, followed by later ones with the date from which each applies (3; 2026-01-01: 2.5)",
             )
         found.append((day, read(field, text)))
     return found if found[0][0] == BEGINNING else [(BEGINNING, read(field, "0")), *found]
@@ -167,8 +172,9 @@ def _dated(field: str, value: str, read: Callable[[str, str], str]) -> list[tupl
 def _differences(field: str, value: str) -> str:
     """Accepted differences as `;2025-03 APPROVED UNPAID USD 1 12.5000 125.0000=Ana Lee on 2025-04-02: why;`."""
     expected = (
-        "differences separated by semicolons, each as summaries/control_totals names it and then who accepted it, when "
-        "and why: 2025-03 APPROVED UNPAID USD 1 12.50 125 by Ana Lee on 2025-04-02: Refersion does not count order 77"
+        "differences separated by semicolons, each as in summaries/control_totals, followed by who accepted it, "
+        "when and why: 2025-03 APPROVED UNPAID USD 1 12.50 125 by Ana Lee on 2025-04-02: Refersion does not "
+        "count order 77"
     )
     accepted: dict[str, str] = {}
     for part in filter(None, map(str.strip, value.split(";"))):
@@ -182,7 +188,7 @@ def _differences(field: str, value: str) -> str:
         except (ValueError, InvalidOperation):
             raise _wrong(field, part, expected) from None
         if difference in accepted:
-            raise _wrong(field, part, "named once, and this difference is there twice")
+            raise _wrong(field, part, "listed once, but this difference is listed twice")
         accepted[difference] = f"{person} on {day}: {reason}"
     return "".join(f";{difference}={told}" for difference, told in accepted.items()) + ";"
 

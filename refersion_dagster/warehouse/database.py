@@ -32,7 +32,7 @@ class Database(Protocol):
         ...
 
     def session(self, read_only: bool = False) -> AbstractContextManager[Session]:
-        """A connection of its own; one that is read-only changes nothing, and finds no file where there is none."""
+        """A separate connection; a read-only one changes nothing and creates no file."""
         ...
 
     def exclusive(self, timeout: float, tell: Callable[[str], None]) -> AbstractContextManager[None]:
@@ -52,4 +52,4 @@ def database(name: str, duckdb_path: str) -> Database:
         case "postgres" | "postgresql":
             return PostgresDatabase()
         case _:
-            raise WarehouseNotSet(f"REFERSION_DESTINATION is {name!r}; it can be duckdb or postgres.")
+            raise WarehouseNotSet(f"REFERSION_DESTINATION is {name!r}; it has to be duckdb or postgres.")

@@ -6,7 +6,7 @@ import dagster as dg
 
 
 class WarehouseError(dg.Failure):
-    """Base of them all. No load or summary is left half done: tables are as they were.
+    """Base class. No load or summary is left incomplete: tables are unchanged.
 
     A run that ends by one shows these words, and is tried again only where the same run `may_pass` later without
     anybody changing anything.

@@ -25,17 +25,19 @@ SUMMARIES = "refersion_summaries"
 class Warehouse(dg.ConfigurableResource):
     """Where tables land. Everything that reads or writes them goes through here.
 
-    DuckDB is the default; PostgreSQL takes its credentials from dlt's own configuration. Whatever is used first raises
+    DuckDB is the default; PostgreSQL takes its credentials from dlt's own configuration. The first use raises
     WarehouseNotSet where the settings make no sense.
     """
 
     destination: str = Field(default="duckdb", description="The database: duckdb or postgres.")
     duckdb_path: str = Field(default=DUCKDB_PATH, description="The DuckDB file; PostgreSQL ignores it.")
     lock_timeout_seconds: int = Field(
-        default=3600, ge=0, description="How long to wait for another run that writes to the same warehouse."
+        default=3600,
+        ge=0,
+        description="How long to wait for another run that writes to the same warehouse, in seconds.",
     )
 
-    # What a run that goes on holds to its end; None outside of runs.
+    # What a run in progress holds to its end; None outside of runs.
     _run: ExitStack | None = PrivateAttr(default=None)
     _is_held: bool = PrivateAttr(default=False)
     _busy: WarehouseBusy | None = PrivateAttr(default=None)
@@ -93,7 +95,7 @@ class Warehouse(dg.ConfigurableResource):
 
     @contextmanager
     def pipeline(self, progress: Any = None) -> Iterator[Pipeline]:
-        """The dlt pipeline, with a working directory of its own that is gone afterwards.
+        """The dlt pipeline, with its own working directory that is removed afterwards.
 
         State is kept in the warehouse and restored from there, so that nothing depends on the machine.
         """
@@ -119,12 +121,12 @@ class Warehouse(dg.ConfigurableResource):
 
     @contextmanager
     def session(self, read_only: bool = False) -> Iterator[Session]:
-        """A connection of its own; see Database.session."""
+        """A separate connection; see Database.session."""
         with self.database.session(read_only) as session:
             yield session
 
     def query(self, sql: str, **parameters: Value) -> list[Row]:
-        """The rows of one statement, on a connection of its own; see Session.query."""
+        """The rows of one statement, on a separate connection; see Session.query."""
         with self.session() as session:
             return session.query(sql, **parameters)
 

@@ -62,7 +62,7 @@ def bind(tree: exp.Expr, values: Mapping[str, Value]) -> exp.Expr:
         if not isinstance(node, exp.Placeholder):
             return node
         if node.name not in values:
-            raise UnknownParameter(f"there is no parameter ${node.name}; there are {', '.join(sorted(values))}")
+            raise UnknownParameter(f"there is no parameter ${node.name}; available are {', '.join(sorted(values))}")
         return literal(values[node.name])
 
     return tree.transform(bound)
@@ -71,12 +71,12 @@ def bind(tree: exp.Expr, values: Mapping[str, Value]) -> exp.Expr:
 def to_dialect(tree: exp.Expr, dialect: str, case_of: str = "default") -> str:
     """The tree as SQL of a warehouse, with the same result.
 
-    Numbers: DuckDB divides in floating point whatever they are; others divide whole numbers without a remainder. There
+    Numbers: DuckDB always divides in floating point; others divide whole numbers without a remainder. There
     the dividend becomes an exact number first, which is never worse.
 
     Texts: DuckDB compares them by code point, PostgreSQL by the language of the database, so that order, ranks and
-    min(text) would differ from server to server. Columns are therefore created with collation "C", which whatever is
-    reckoned from them inherits.
+    min(text) would differ from server to server. Columns are therefore created with collation "C", which everything
+    calculated from them inherits.
 
     Args:
         case_of: PostgreSQL's collation that knows the capital letters of all scripts; "C" knows English ones alone.

@@ -77,12 +77,13 @@ class SqlFile(Generic[HeaderType]):
             at = self.line + next((int(part.meta["line"]) for part in table.walk() if "line" in part.meta), 1) - 1
             if table.db not in known:
                 raise SqlFileError(
-                    f"{self.path}:{at}: {table.sql()} is no table of {' or '.join(known)}; name it with its schema."
+                    f"{self.path}:{at}: {table.sql()} is not a table of {' or '.join(known)}; qualify it with its "
+                    "schema."
                 )
             if table.name not in known[table.db]:
                 raise SqlFileError(
-                    f"{self.path}:{at}: there is no table {table.db}.{table.name}; "
-                    f"there are {', '.join(sorted(known[table.db]))}."
+                    f"{self.path}:{at}: there is no table {table.db}.{table.name}; available are "
+                    f"{', '.join(sorted(known[table.db]))}."
                 )
             found[table.db, table.name] = None
         return tuple(found)
@@ -114,11 +115,9 @@ def read(text: str, path: str, header: type[HeaderType]) -> SqlFile[HeaderType]:
     except (ParseError, TokenError) as error:
         first = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
         at = line + int(first.get("line", 1)) - 1
-        raise SqlFileError(
-            f"{path}:{at}: this is not SQL that can be read: {first.get('description', error)}"
-        ) from None
+        raise SqlFileError(f"{path}:{at}: this SQL cannot be parsed: {first.get('description', error)}") from None
     if len(statements) != 1 or not isinstance(query := statements[0], exp.Query):
-        raise SqlFileError(f"{path}:{line}: the file has to hold exactly one SELECT, without any other statement.")
+        raise SqlFileError(f"{path}:{line}: the file has to contain exactly one SELECT and no other statement.")
     columns = tuple(query.named_selects)
     return SqlFile(Path(path).stem, path, said, select, line, query, columns, parameters(query), text[:end])
 
@@ -131,7 +130,7 @@ def _header(text: str, path: str, line: int, header: type[HeaderType]) -> Header
         return header.model_validate(said)
     except yaml.MarkedYAMLError as error:
         at = line + (error.problem_mark.line if error.problem_mark else 0)
-        raise SqlFileError(f"{path}:{at}: the header is not YAML: {error.problem}") from None
+        raise SqlFileError(f"{path}:{at}: the header is not valid YAML: {error.problem}") from None
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise SqlFileError(f"{path}:{line}: the header is not complete or holds something unknown: {wrong}") from None
+        raise SqlFileError(f"{path}:{line}: the header is incomplete or has unknown entries: {wrong}") from None

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 PATH = "/webhooks"
 HEALTH_PATH = "/healthz"
 TOPIC_HEADER, SIGNATURE_HEADER = "refersion-topic", "refersion-signature"
-# A payment to some thousand affiliates at once takes about this much.
+# A payment to some thousand affiliates has about this size.
 MAX_BODY_BYTES = 2_000_000
 # Bodies that are arriving, all together.
 MAX_HELD_BYTES = 64_000_000
@@ -58,7 +58,7 @@ class ReceiverLimits:
 
 
 class EventRefused(Exception):
-    """The request is no event that can be taken."""
+    """The request is not an event that can be accepted."""
 
     def __init__(self, kind: Refusal, detail: str = "") -> None:
         super().__init__(kind)
@@ -201,13 +201,13 @@ class Receiver:
 
 
 def check_topic(topic: str) -> None:
-    """Raises Refused for a topic that is no name. An event without any is kept: its body says what it is."""
+    """Raises Refused for an invalid topic. An event without a topic is kept: its body says what it is."""
     if len(topic) > MAX_TOPIC or not (topic.isascii() and (topic.isprintable() or not topic)):
         raise EventRefused(Refusal.BAD_TOPIC)
 
 
 def check_json(body: bytes) -> None:
-    """Raises Refused for what is no JSON object or list, or nested beyond all reason."""
+    """Raises Refused for anything but a JSON object or list, and for excessive nesting."""
     try:
         value = json.loads(body.decode(), parse_constant=_no_number)
     except (ValueError, RecursionError):
@@ -218,7 +218,7 @@ def check_json(body: bytes) -> None:
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(name)  # NaN and Infinity are no JSON
+    raise ValueError(name)  # NaN and Infinity are not JSON
 
 
 def _levels(value: Any, most: int) -> int:

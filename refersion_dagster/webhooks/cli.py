@@ -27,7 +27,13 @@ STOP_SECONDS = 10
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8500, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free one.")
+@click.option(
+    "--port",
+    default=8500,
+    show_default=True,
+    type=click.IntRange(0, 65_535),
+    help="Port to listen on; 0 uses a free port.",
+)
 @click.option(
     "--inbox",
     "path",
@@ -36,44 +42,44 @@ STOP_SECONDS = 10
     envvar=INBOX_VARIABLE,
     show_default=True,
     show_envvar=True,
-    help="Where events wait; made where there is none. Dagster has to know the same one.",
+    help="File in which events wait; created if it does not exist. Dagster needs the same path.",
 )
 @click.option(
     "--inbox-megabytes",
     default=1_000,
     show_default=True,
     type=click.IntRange(1),
-    help="The inbox grows no larger; events that do not fit are refused with 503.",
+    help="Maximum size of the inbox; events that do not fit are rejected with 503.",
 )
 @click.option(
     "--event-megabytes",
     default=MAX_BODY_BYTES / MEGABYTE,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="Larger events are refused.",
+    help="Maximum size of an event; larger events are rejected.",
 )
 @click.option(
     "--receive-seconds",
     default=RECEIVE_SECONDS,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="A request has to arrive within this time.",
+    help="Maximum time for a request to arrive.",
 )
 def webhooks(
     host: str, port: int, path: Path, inbox_megabytes: int, event_megabytes: float, receive_seconds: float
 ) -> None:
-    """Receive Refersion's webhooks until Ctrl-C, and keep each event safe until Dagster takes it.
+    """Receive Refersion's webhooks until Ctrl-C, and store each event until Dagster has loaded it.
 
-    Events have to be signed with the secret in REFERSION_WEBHOOK_SECRET (several with commas between, while one takes
-    over from another).
+    Events have to be signed with the secret in REFERSION_WEBHOOK_SECRET. To rotate the secret, set several, separated
+    by commas.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what it warns of is counted and told here
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are counted and logged here
     secrets = secrets_of(os.environ.get(SECRET_VARIABLE))
     if not secrets:
         raise click.ClickException(
-            f"There is no {SECRET_VARIABLE} in the environment, so no event could be told from a forged one. It is the "
-            "signing secret that Refersion shows under Account > Settings > Webhooks."
+            f"{SECRET_VARIABLE} is not set, so forged events could not be detected. Set it to the signing secret "
+            "that Refersion shows under Account > Settings > Webhooks."
         )
     if any(map(is_template, secrets)):
         raise click.ClickException(said_of_templates([SECRET_VARIABLE]))
@@ -103,7 +109,7 @@ def webhooks(
     try:
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
-        click.echo("Stopped; all events that were answered are in the inbox.")
+        click.echo("Stopped. All acknowledged events are in the inbox.")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -117,8 +123,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            advice = "is in use; stop what runs there, or give another --port (0 takes a free one)."
+            advice = "is in use. Stop the other process, or use another --port (0 uses a free port)."
         else:
-            advice = f"cannot be listened on: {error.strerror or error}."
+            advice = f"cannot be opened for listening: {error.strerror or error}."
         raise click.ClickException(f"Port {port} on {host} {advice}") from error
     return listener

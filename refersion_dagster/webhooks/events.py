@@ -2,7 +2,7 @@
 triggers, and the bonus tiers of Enterprise accounts.
 
 Two topic names are seen (APPROVED_CONVERSION, AFFILIATE_DETAILS_CHANGE), the others are inferred from the list of
-topics in Refersion's settings, and no topic is covered by the signature. So the body tells what an event is about, and
+topics in Refersion's settings, and no topic is covered by the signature. So the body says what an event is about, and
 the topic only where the body has a shape that nobody described.
 """
 
@@ -49,7 +49,7 @@ TOPICS = {
 
 @dataclass(frozen=True)
 class Paid:
-    """A payment that an event tells of; what it does not tell is None."""
+    """A payment in an event; missing values are None."""
 
     id: str | None
     created: datetime | None
@@ -84,7 +84,7 @@ class WebhookEvent:
 
     @property
     def changed_at(self) -> datetime | None:
-        """When what it tells of happened, UTC: `updated` of a conversion, `created` of the newest payment."""
+        """When the reported change happened, UTC: `updated` of a conversion, `created` of the newest payment."""
         if self.subject is Subject.PAYMENT:
             return max((paid.created for paid in self.payments() if paid.created), default=None)
         return _moment(self.body.get("updated")) if isinstance(self.body, Mapping) else None
@@ -101,7 +101,7 @@ class WebhookEvent:
         return [found for name in ("id", "code") if (found := _id(self.body.get(name)))]
 
     def payments(self) -> list[Paid]:
-        """The payments it tells of."""
+        """The payments in the event."""
         return list(_payments(self.body)) if self.subject is Subject.PAYMENT else []
 
 
@@ -118,7 +118,7 @@ def read_event(kept: StoredEvent) -> WebhookEvent:
 def conversion_row(event: WebhookEvent) -> dict[str, Any]:
     """A conversion event's row in the fields of GraphQL, which are the columns of the table.
 
-    Empty where the body is no object; such a row is found unreadable like any other without an id.
+    Empty if the body is not an object; such a row is found unreadable like any other without an id.
     """
     row = dict(event.body) if isinstance(event.body, Mapping) else {}
     affiliate = row.get("affiliate")

@@ -66,7 +66,7 @@ class GroupCommit:
 
 
 def _settle(added: asyncio.Future[bool], result: bool | InboxError) -> None:
-    """Tells whoever waits; a request that was cancelled waits no more."""
+    """Notifies the waiting requests; a cancelled request no longer waits."""
     if added.done():
         return
     if isinstance(result, InboxError):

@@ -1,4 +1,4 @@
-"""The inbox: events as they were received, safe on disk until a run has taken them into the warehouse.
+"""The inbox: events as received, safe on disk until a run has loaded them into the warehouse.
 
 One SQLite file (WAL), shared by any number of processes of one machine: receivers add, runs drain. An event is known by
 its topic and body, so one that is sent again is kept once. Once it is drained its body is forgotten; that it was there
@@ -24,7 +24,7 @@ REMEMBERED = timedelta(days=180)
 
 # Rows of one commit, where many are drained: short, as receivers wait meanwhile.
 ROWS_PER_COMMIT = 5_000
-# Bodies that are read at once.
+# Number of bodies that are read together.
 READ_BYTES = 16_000_000
 STORED, REPEATED = "stored", "repeated"
 
@@ -121,10 +121,10 @@ class Inbox:
         or the inbox is full, or another process holds it.
         """
         if self._identity() != self._file:
-            # Another file is in its place, or none: SQLite would go on writing to the one that is gone.
+            # Another file is in its place, or none: SQLite would keep writing to the deleted one.
             self.close()
             self._open()
-        with told(self.path, "takes no event"), transaction(self._connection):
+        with told(self.path, "cannot store an event"), transaction(self._connection):
             new = [
                 self._connection.execute(
                     ADD, (event.event_id, event.topic, _microseconds(event.received_at), event.body)
@@ -137,7 +137,7 @@ class Inbox:
 
     def count(self, kinds: Mapping[str, int]) -> None:
         """Adds to the counts of events that were refused."""
-        with told(self.path, "takes no counts"), transaction(self._connection):
+        with told(self.path, "cannot store counts"), transaction(self._connection):
             self._connection.executemany(COUNT, list(kinds.items()))
 
     def state(self) -> InboxState:
@@ -154,7 +154,7 @@ class Inbox:
     ) -> list[StoredEvent]:
         """The events that wait, in their order: those after a `seq`, up to another one, and no more than fit.
 
-        One event is given whatever its size. They wait on until they are acknowledged.
+        One event is always returned, regardless of its size. Events wait until they are acknowledged.
         """
         kept: list[StoredEvent] = []
         held = 0
@@ -194,7 +194,7 @@ class Inbox:
         try:
             lock.acquire(timeout=seconds)
         except Timeout:
-            raise InboxError(f"Another run is draining {self.path}. Its events come in with that run.") from None
+            raise InboxError(f"Another run is reading {self.path} and loads its events.") from None
         try:
             yield
         finally:

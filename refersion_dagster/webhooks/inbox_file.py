@@ -44,12 +44,12 @@ class NoInbox(InboxError):
 def open_file(path: Path, *, create: bool, max_bytes: int | None) -> sqlite3.Connection:
     """A connection to the inbox at `path`; see Inbox."""
     if create:
-        with told(path, "cannot be made"):
+        with told(path, "cannot be created"):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Raw events hold customers' names and addresses: nobody else on this machine may read them.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     elif not path.exists():
-        raise NoInbox(f"There is no webhook inbox at {path}.")
+        raise NoInbox(f"The webhook inbox {path} does not exist.")
     with told(path, "cannot be opened"):
         connection = sqlite3.connect(
             f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -68,9 +68,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, max_bytes: int | None) 
         "FROM pragma_application_id, pragma_user_version"
     ).fetchone()
     if application != APPLICATION and (tables or application):
-        raise InboxError(f"{path} is a database of something else. Give another file for the webhook inbox.")
+        raise InboxError(f"{path} is a database of another program. Use another file for the webhook inbox.")
     if version > VERSION:
-        raise InboxError(f"{path} was made by a later version of this program. Update this one.")
+        raise InboxError(f"{path} was written by a newer version of this program. Update this installation.")
     # An answer to Refersion is a promise: each commit is on the disk (fsync) before it is given.
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -107,11 +107,13 @@ def told(path: Path, what: str) -> Iterator[None]:
     except (sqlite3.Error, OSError) as error:
         name = getattr(error, "sqlite_errorname", "")
         if name == "SQLITE_FULL":
-            advice = "The disk is full, or the inbox has grown to its limit: drain it, or give it more room."
+            advice = (
+                "The disk is full, or the inbox has reached its maximum size. Load its events, or increase the limit."
+            )
         elif name.startswith("SQLITE_BUSY"):
-            advice = f"Another process held it for more than {BUSY_SECONDS} s."
+            advice = f"Another process has locked it for more than {BUSY_SECONDS} s."
         elif name in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-            advice = "The file is damaged, or none of ours: move it away, and a new one is made."
+            advice = "The file is damaged or belongs to another program. Move it away; a new one will be created."
         else:
-            advice = "Look at the disk and at the rights to file and folder."
+            advice = "Check the disk and the permissions of file and folder."
         raise InboxError(f"The webhook inbox {path} {what}: {error}. {advice}") from error

@@ -49,15 +49,15 @@ WORDS = {
     Refusal.NO_SIGNATURE: "a request without Refersion-Signature; it is not from Refersion",
     Refusal.WRONG_SIGNATURE: "an event whose signature is wrong; either it is not from Refersion, or "
     "REFERSION_WEBHOOK_SECRET is not the signing secret shown under Account > Settings > Webhooks",
-    Refusal.NOT_JSON: "an event that is signed but no JSON object or list",
-    Refusal.BAD_TOPIC: "an event whose Refersion-Topic is no name",
+    Refusal.NOT_JSON: "an event that is signed but not a JSON object or list",
+    Refusal.BAD_TOPIC: "an event whose Refersion-Topic is not a valid name",
     Refusal.TOO_LARGE: "a request that is too large",
     Refusal.TOO_SLOW: "a request that took too long to arrive",
     Refusal.CUT_OFF: "a request that ended before its announced length",
-    Refusal.WRONG_METHOD: "a request by another method than POST",
+    Refusal.WRONG_METHOD: "a request with a method other than POST",
     Refusal.WRONG_PATH: "a request for another path",
     Refusal.NOT_HTTP: "something that is not HTTP",
-    Refusal.BUSY: "an event, as too much is arriving at once",
+    Refusal.BUSY: "an event, because too many requests are arriving",
     Refusal.NO_ROOM: "an event that could not be stored",
 }
 
@@ -76,7 +76,7 @@ class Refusals:
         self._untold[kind] += 1
         now = time.monotonic()
         if now - self._told.get(kind, -TELL_SECONDS) >= TELL_SECONDS:
-            more = f" ({self._untold[kind]} since the last word of it)" if self._untold[kind] > 1 else ""
+            more = f" ({self._untold[kind]} since the last message)" if self._untold[kind] > 1 else ""
             logger.warning("Refused %s%s%s.", WORDS[kind], f": {detail.rstrip('.')}" if detail else "", more)
             self._told[kind], self._untold[kind] = now, 0
 

@@ -70,7 +70,7 @@ def test_a_run_that_is_killed_in_a_call_is_settled_and_gone_on_with(actions: Act
     assert entry["key"][:8] in listed.output
     assert (entry["place"], entry["outcome"], entry["requested_by"]) == ("row 4", "unknown", "Ada")
     shown = command("show", entry["key"][:8])
-    assert "Refersion now: it was done. Refersion has it: the notes of conversion" in shown.output
+    assert "Refersion now: it was done. Found in Refersion: the notes of conversion" in shown.output
     settled = command("settle", entry["key"][:8], "--as", "done", "--by", "Grace", answer="y\n")
     assert "Settled. It is not sent again." in settled.output
 
@@ -86,7 +86,7 @@ def test_what_was_done_is_not_settled_as_not_done(actions: ActionsHarness, comma
     key = open_credit(actions, acted=True)
     refused = command("settle", key, "--as", "not-done", "--yes")
     assert refused.exit_code == 1
-    assert "Settled as not done, it would be sent a second time." in refused.output
+    assert "If it is settled as not done, it will be sent a second time." in refused.output
     assert actions.outcomes() == ["unknown"]
     assert command("settle", key, "--as", "not-done", "--yes", "--despite-evidence").exit_code == 0
     assert actions.outcomes() == ["not_done"]
@@ -104,7 +104,7 @@ def test_without_refersion_a_person_can_still_decide(
     key = open_credit(actions, acted=False)
     monkeypatch.setenv("REFERSION_GRAPHQL_TOKEN", "gql_this_is_not_the_token")
     settled = command("settle", key, "--as", "done", "--conversion-id", "4711", "--note", "seen", "--yes")
-    assert "Refersion could not be asked" in settled.output
+    assert "Refersion could not be queried" in settled.output
     assert settled.exit_code == 0
     assert actions.query("SELECT conversion_id, message FROM refersion_data.conversion_manual_credit")[0][0] == "4711"
 
@@ -114,7 +114,7 @@ def test_nothing_open_is_said_so(actions: ActionsHarness, command: Command) -> N
     assert actions.send(CREDIT, [credit_of(actions.affiliate())]) == ["done"]
     assert "Nothing is open." in command("list").output
     assert "12.50" in command("list", "--all").output
-    assert command("list", "--all", "--endpoint", "affiliate_new").output == "Nothing was ever sent.\n"
+    assert command("list", "--all", "--endpoint", "affiliate_new").output == "Nothing was sent yet.\n"
 
 
 def test_a_key_that_is_none_is_told(command: Command) -> None:
@@ -128,7 +128,7 @@ def test_no_warehouse_is_made_by_looking(
     command: Command, actions: ActionsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REFERSION_DUCKDB_PATH", "elsewhere.duckdb")
-    assert "There is no warehouse" in command("list").output
+    assert "elsewhere.duckdb does not exist" in command("list").output
     assert not (actions.database.parent / "elsewhere.duckdb").exists()
 
 

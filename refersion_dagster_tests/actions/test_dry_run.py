@@ -47,7 +47,7 @@ def expected(actions: ActionsHarness) -> dict[str, dict[str, Any]]:
         "affiliate_new": {
             **{name: items["affiliate_new"][0][name] for name in ("first_name", "last_name", "email", "status")},
             "offer": str(offer),
-            "password": "[made when it is sent]",
+            "password": "[generated when sent]",
             "send_welcome": "TRUE",
         },
         "affiliate_status_change": {"ids": [person, actions.affiliate(1).id], "status": "DISABLED"},

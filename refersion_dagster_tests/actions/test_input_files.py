@@ -77,23 +77,26 @@ class TestCSV:
     def test_all_unknown_columns_are_named(self, tmp_path: Path) -> None:
         found = mistakes(tmp_path, "affiliate,comission\n7,1\n")
         assert len(found) == 2
-        assert "has a column 'comission'; there are affiliate_id, commission, currency, status, notes, key." in found[1]
+        assert (
+            "has an unknown column 'comission'; known columns are affiliate_id, commission, currency, status, "
+            "notes, key."
+        ) in found[1]
 
     def test_a_column_that_is_there_twice_is_named(self, tmp_path: Path) -> None:
-        assert "two columns notes" in mistakes(tmp_path, f"{HEADER},notes\n")[0]
+        assert "the column notes twice" in mistakes(tmp_path, f"{HEADER},notes\n")[0]
 
     def test_a_row_longer_than_the_header_is_named(self, tmp_path: Path) -> None:
         text = f"{HEADER}\n7,1,234.00,USD,PENDING,x\n7,1,USD,PENDING,\n7,1,USD,PENDING,a,b\n"
         assert mistakes(tmp_path, text) == [
-            "row 2: has 6 cells, and the header 5",
-            "row 4: has 6 cells, and the header 5",
+            "row 2: has 6 cells, but the header has 5",
+            "row 4: has 6 cells, but the header has 5",
         ]
 
     def test_one_that_is_not_utf_8_says_so(self, tmp_path: Path) -> None:
         assert "is not UTF-8 (byte" in mistakes(tmp_path, f"{HEADER}\n7,1,USD,PENDING,für\n".encode("latin-1"))[0]
 
     def test_a_quote_that_does_not_end_is_told(self, tmp_path: Path) -> None:
-        assert "is no CSV" in mistakes(tmp_path, f'{HEADER}\n7,1,USD,PENDING,"open\n')[0]
+        assert "is not valid CSV" in mistakes(tmp_path, f'{HEADER}\n7,1,USD,PENDING,"open\n')[0]
 
     @pytest.mark.parametrize("text", ["", "\n", HEADER, f"{HEADER}\n\n,,,,\n"])
     def test_one_without_rows_has_no_items(self, tmp_path: Path, text: str) -> None:
@@ -127,7 +130,7 @@ class TestParquet:
             from_file(tmp_path / "a.parquet", CREDIT)
 
 
-@pytest.mark.parametrize(("name", "why"), [("none.csv", "There is no file"), ("a.xlsx", "give a .csv or a .parquet")])
+@pytest.mark.parametrize(("name", "why"), [("none.csv", " does not exist."), ("a.xlsx", "use a .csv or a .parquet")])
 def test_a_file_that_is_not_there_or_of_another_kind_is_told(tmp_path: Path, name: str, why: str) -> None:
     with pytest.raises(InputErrors, match=why):
         from_file(tmp_path / name, CREDIT)
@@ -155,7 +158,7 @@ class TestOrders:
 
     def test_with_two_keys_are_told(self, tmp_path: Path) -> None:
         text = "order_id,sku,key\n1001,A,k1\n1001,B,k2\n"
-        assert mistakes(tmp_path, text, "conversion_cancel") == ["rows 2, 3: are one order and have different keys"]
+        assert mistakes(tmp_path, text, "conversion_cancel") == ["rows 2, 3: are one order but have different keys"]
 
     def test_rows_without_an_order_stay_apart(self, tmp_path: Path) -> None:
         found = rows(tmp_path, "order_id,sku\n,A\n,B\n", "conversion_cancel")

@@ -42,7 +42,7 @@ def test_a_200_that_does_not_tell_leaves_the_item_unknown(actions: ActionsHarnes
     actions.sandbox.fault(ROUTE, "status", status=200, body=body, applied=True)
     assert actions.send(CREDIT, [credit_of(actions.affiliate())]) == ["unknown"]
     (entry,) = actions.journal()
-    assert entry.message == "Refersion answered 200, but not what became of this item."
+    assert entry.message == "Refersion responded with 200, but without an outcome for this item."
 
 
 def test_the_run_stops_there_and_the_next_goes_on_with_the_others(actions: ActionsHarness) -> None:
@@ -71,14 +71,17 @@ def test_the_job_fails_names_the_item_and_says_how_to_settle_it(actions: Actions
     first = actions.launch("affiliate_trigger", triggers)
     assert not first.success
     assert "The run stopped after 1 of 3 items: /affiliate/trigger: the connection to" in first.failure
-    assert "2 items not begun; the next run goes on there." in first.failure
+    assert "2 items not started; the next run continues there." in first.failure
     (key,) = [entry.key for entry in actions.journal()]
     assert f"- item 1 (key {key}): unknown: the connection to" in first.failure
     assert "`refersion-dagster actions settle KEY`" in first.failure
 
     again = actions.launch("affiliate_trigger", triggers[:1])
     assert not again.success
-    assert f"1 item not sent, as it is not known whether they were done before:\n- item 1 (key {key})" in again.failure
+    assert (
+        f"1 item not sent, because it is not known whether they were already carried out:\n- item 1 (key {key})"
+        in again.failure
+    )
     assert actions.writes() == {"rest:/affiliate/trigger": 1}
 
 

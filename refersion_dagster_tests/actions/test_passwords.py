@@ -53,7 +53,7 @@ def test_one_of_a_file_goes_to_refersion_alone(actions: ActionsHarness, tmp_path
 def test_one_that_is_wrong_is_not_repeated_to_the_user(actions: ActionsHarness, tmp_path: Path) -> None:
     file = csv_file(tmp_path / "new.csv", HEADER, "A,B,new@example.com,ACTIVE,hush-hush")
     ended = actions.launch("affiliate_new", file=file)
-    assert "row 2: password needs an upper case letter; needs a digit" in ended.failure
+    assert "row 2: password needs an upper-case letter; needs a digit" in ended.failure
     assert "hush-hush" not in "\n".join([*ended.log, ended.failure])
 
 
@@ -67,7 +67,7 @@ def test_a_run_s_configuration_has_no_place_for_one() -> None:
 def test_one_is_made_where_none_is_given_and_the_affiliate_is_welcomed(actions: ActionsHarness) -> None:
     """The sandbox holds it against Refersion's rules."""
     ended = actions.launch("affiliate_new", [NEW], dry_run=True)
-    assert any('"password":"[made when it is sent]","send_welcome":"TRUE"' in line for line in ended.log)
+    assert any('"password":"[generated when sent]","send_welcome":"TRUE"' in line for line in ended.log)
     assert actions.send("affiliate_new", [NEW]) == ["done"]
 
 

@@ -24,14 +24,14 @@ def test_a_credit_of_another_warehouse_is_seen_before_it_is_sent_again(actions: 
     assert other.send(CREDIT, credit) == ["done"]
     ended = actions.launch(CREDIT, credit)
     assert not ended.success
-    assert "item 1: was sent before: conversion" in ended.failure
+    assert "item 1: was already sent: conversion" in ended.failure
     assert actions.writes() == {ROUTE: 1}
 
 
 def test_nothing_is_sent_where_that_cannot_be_seen(actions: ActionsHarness) -> None:
     actions.sandbox.fault("graphql:conversions", "500", times=None)
     ended = actions.launch(CREDIT, [credit_of(actions.affiliate())])
-    assert "Nothing was sent, as it could not be seen whether it was before: " in ended.failure
+    assert "Nothing was sent, because it could not be checked whether it was sent before: " in ended.failure
     assert actions.writes() == {}
 
 
@@ -40,7 +40,7 @@ def test_what_cannot_be_read_again_is_told_and_what_was_sent_is_recorded(actions
     person = actions.affiliate()
     ended = actions.launch("affiliate_edit", [{"affiliate_id": person.id, "company": "Acme"}])
     assert not ended.success
-    assert "What was sent is recorded, and what changed could not be read again" in ended.failure
+    assert "The items were sent and recorded, but the changed rows could not be read again" in ended.failure
     assert actions.outcomes() == ["done"]
     assert actions.query("SELECT outcome FROM refersion_data.affiliate_edit") == [("done",)]
 
@@ -50,8 +50,8 @@ def test_an_open_item_is_shown_with_what_refersion_says_of_it_now(actions: Actio
     actions.sandbox.fault(ROUTE, "reset", applied=True)
     assert actions.send(CREDIT, credit) == ["unknown"]
     ended = actions.launch(CREDIT, credit)
-    assert "1 item not sent, as it is not known whether they were done before:" in ended.failure
-    assert "and the answer was lost. Refersion now: it was done. Refersion has it: the notes of" in ended.failure
+    assert "1 item not sent, because it is not known whether they were already carried out:" in ended.failure
+    assert "and the response was lost. Refersion now: it was done. Found in Refersion: the notes of" in ended.failure
     assert actions.outcomes() == ["unknown"]
 
 
@@ -60,7 +60,7 @@ class TestWhatIsReadAgain:
         ("endpoint", "was_loaded", "token", "why"),
         [
             ("conversion_cancel", False, "gql_token_of_some_length", "conversions were never loaded"),
-            ("conversion_cancel", True, None, "there is no REFERSION_GRAPHQL_TOKEN"),
+            ("conversion_cancel", True, None, "REFERSION_GRAPHQL_TOKEN is not set"),
             ("affiliate_trigger", True, "gql_token_of_some_length", None),
         ],
     )

@@ -43,7 +43,7 @@ def test_the_job_names_the_refused_row_and_fails(actions: ActionsHarness) -> Non
     assert not ended.success
     assert "1 item refused:" in ended.failure
     assert 'the request was refused (HTTP 422). Refersion said: "It is taken.".' in ended.failure
-    assert "Correct them, or set again to true" in ended.failure
+    assert "Correct them, or set `again: true`" in ended.failure
     assert ended.metadata["actions/affiliate_trigger"]["refused"] == 1
     assert actions.query("SELECT outcome FROM refersion_data.affiliate_trigger") == [("refused",)]
 
@@ -89,7 +89,7 @@ def test_left_unchanged_is_no_failure_but_is_told(actions: ActionsHarness) -> No
     assert ended.success
     assert any("not_changed: The affiliate has no such trigger." in line for line in ended.log)
     again = actions.launch("trigger_delete", [trigger])
-    assert any(line.startswith("1 item refused or left unchanged before and not sent again") for line in again.log)
+    assert any(line.startswith("1 item already refused or left unchanged and not sent again") for line in again.log)
     assert actions.writes() == {"rest:/trigger/delete": 1}
 
 
@@ -97,8 +97,8 @@ def test_left_unchanged_is_no_failure_but_is_told(actions: ActionsHarness) -> No
     ("said", "outcome", "words"),
     [
         ("Affiliate 1 has already been manually credited for this order ID. (Error 6)", "done", "The credit exists."),
-        ("This order ID is being process (error 5).", "not_done", "in some minutes"),
-        ("Failed while logging affiliate activity.", "unknown", "may have happened"),
+        ("This order ID is being process (error 5).", "not_done", "in a few minutes"),
+        ("Failed while logging affiliate activity.", "unknown", "may have been carried out"),
         (
             "The following affiliates/conversion trigger does not exist in our records: 7.",
             "not_changed",

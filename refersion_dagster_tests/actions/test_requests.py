@@ -55,13 +55,13 @@ class TestAmounts:
     @pytest.mark.parametrize(
         ("given", "why"),
         [
-            ("1,234.50", "without a currency sign or thousands separators"),
+            ("1,234.50", "without currency symbol or thousands separators"),
             ("12,50", "has to be an amount"),
             ("$12.50", "has to be an amount"),
             ("1e3", "has to be an amount"),
             (1e-7, "has to be an amount"),
-            ("12.505", "more than two decimals"),
-            (0.1 + 0.2, "more than two decimals"),
+            ("12.505", "more than two decimal places"),
+            (0.1 + 0.2, "more than two decimal places"),
             ("0", "must not be 0"),
             ("-0.00", "must not be 0"),
             ("1000000000", "has to be an amount"),
@@ -122,8 +122,8 @@ class TestPasswords:
         [
             ("Short!1a", "9 to 72 characters"),
             ("Aa1!" * 19, "9 to 72 characters"),
-            ("lower!case1", "upper case"),
-            ("UPPER!CASE1", "lower case"),
+            ("lower!case1", "upper-case"),
+            ("UPPER!CASE1", "lower-case"),
             ("NoDigits!!", "a digit"),
             ("NoSpecial12", "special character"),
             ("Aaaa!aaaa1", "more than 3 times in a row"),

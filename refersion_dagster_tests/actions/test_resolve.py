@@ -111,7 +111,7 @@ class TestACredit:
         found = evidence(actions, actions.account(graphql_token=None))
         assert found.verdict is Verdict.CANNOT_TELL
         assert "Refersion counts 2 manual credits" in found.words
-        assert "this journal knows of 1 of them" in found.words
+        assert "this journal has 1 of them" in found.words
 
     def test_is_found_when_the_clocks_differ(self, actions: ActionsHarness) -> None:
         """Refersion's clock is what conversions are dated by, not this machine's."""
@@ -174,14 +174,14 @@ class TestADecision:
     def test_is_asked_for_once(self, actions: ActionsHarness) -> None:
         lose(actions, CREDIT, [credit_of(actions.affiliate())], acted=True)
         self.decide(actions, True)
-        with pytest.raises(CannotSettle, match="needs no settling: it is done"):
+        with pytest.raises(CannotSettle, match="does not need to be settled: it is done"):
             self.decide(actions, False)
 
     def test_that_would_send_twice_is_refused(self, actions: ActionsHarness) -> None:
         lose(actions, CREDIT, [credit_of(actions.affiliate())], acted=True)
         found = evidence(actions)
         (entry,) = actions.journal()
-        with pytest.raises(CannotSettle, match="it would be sent a second time"):
+        with pytest.raises(CannotSettle, match="it will be sent a second time"):
             check_decision(entry, False, found, False)
         check_decision(entry, False, found, True)
         check_decision(entry, True, found, False)

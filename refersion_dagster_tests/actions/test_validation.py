@@ -21,14 +21,14 @@ COLUMNS = ("affiliate_id", "commission", "currency", "status", "notes", "key")
 WRONG = (
     ({"affiliate_id": ""}, "affiliate_id is missing"),
     ({"affiliate_id": "a3y7"}, "affiliate_id ('a3y7') has to be a whole number above 0"),
-    ({"affiliate_id": "99"}, "affiliate_id 99 is no affiliate in the warehouse"),
+    ({"affiliate_id": "99"}, "affiliate_id 99: no such affiliate in the warehouse"),
     ({"commission": "1,234.50"}, "commission ('1,234.50') has to be an amount"),
-    ({"commission": "12.505"}, "commission ('12.505') has more than two decimals"),
+    ({"commission": "12.505"}, "commission ('12.505') has more than two decimal places"),
     ({"commission": "0"}, "commission ('0') must not be 0"),
     ({"currency": "US"}, "currency ('US') has to be three letters"),
-    ({"currency": "JPY"}, "currency JPY is none that the account has had (EUR, GBP, USD)"),
+    ({"currency": "JPY"}, "currency JPY is not a currency of the account (EUR, GBP, USD)"),
     ({"status": "DENIED"}, "status ('DENIED') has to be APPROVED or PENDING"),
-    ({"key": "mine"}, "key 'mine' is that of row"),
+    ({"key": "mine"}, "key 'mine' is already used by row"),
     ({"notes": "the same"}, "is the same as row"),
 )
 
@@ -65,7 +65,7 @@ class TestAFileOfAThousandRows:
         ended = actions.launch(CREDIT, file=file, max_items=1_000, max_commission="1000000")
         assert not ended.success
         title, *listed = ended.failure.strip().splitlines()
-        assert title.endswith("37 mistakes, and nothing was sent:")
+        assert title.endswith("37 mistakes; nothing was sent:")
         assert len(listed) == 37
         for line, (number, said) in zip(listed, wrong.items(), strict=True):
             assert line.startswith(f"- row {number}: {said}"), line
@@ -89,8 +89,12 @@ class TestLimits:
         credits = [credit_of(actions.affiliate(number % 12), "9.00", notes=f"{number}") for number in range(101)]
         credits += [credit_of(actions.affiliate(), "-95.50", currency="EUR")]
         ended = actions.launch(CREDIT, credits, max_commission="90")
-        assert "There are 102 items to send, and max_items is 100; raise it on purpose." in ended.failure
-        assert "They move 909.00 USD of commission, and max_commission is 90.00; raise it on purpose." in ended.failure
+        assert (
+            "There are 102 items to send, and max_items is 100. Raise the limit if this is intended." in ended.failure
+        )
+        assert (
+            "They move 909.00 USD of commission, and max_commission is 90.00. Raise the limit if this is intended."
+        ) in ended.failure
         assert "They move 95.50 EUR of commission" in ended.failure
         assert actions.sandbox.requests() == {}
 
@@ -137,14 +141,14 @@ class TestTheWarehouse:
     def test_knows_affiliates_and_their_codes(self, actions: ActionsHarness) -> None:
         trigger = {"affiliate_code": "nobody", "type": "COUPON", "trigger": "NEW10"}
         assert mistakes(actions, "affiliate_trigger", [trigger]) == [
-            "item 1: affiliate_code nobody is no affiliate's code in the warehouse; refresh it, or set check_warehouse "
-            "to false"
+            "item 1: affiliate_code nobody: no such affiliate's code in the warehouse. Run a refresh, or set "
+            "check_warehouse to false"
         ]
         for endpoint in ("affiliate_status_change", "trigger_delete", "affiliate_edit"):
             item = {"affiliate_id": 5, "status": "ACTIVE", "type": "SKU", "trigger": "A", "city": "Rome"}
             fields = ENDPOINTS[endpoint].item.model_fields
             (said,) = mistakes(actions, endpoint, [{name: item[name] for name in item if name in fields}])
-            assert said.startswith("item 1: affiliate_id 5 is no affiliate in the warehouse")
+            assert said.startswith("item 1: affiliate_id 5: no such affiliate in the warehouse")
 
     def test_knows_which_conversions_can_change(self, actions: ActionsHarness) -> None:
         approved, denied = actions.conversions("APPROVED")[0], actions.conversions("DENIED")[0]
@@ -156,22 +160,23 @@ class TestTheWarehouse:
         assert mistakes(actions, "conversion_status_change", changes) == [
             f"item 1: conversion_id {approved.id} is APPROVED, and only pending conversions can be changed",
             f"item 2: conversion_id {denied.id} is DENIED, and only pending conversions can be changed",
-            f"item 3: conversion_id {gone.id} is gone from Refersion, and only pending conversions can be changed",
-            "item 4: conversion_id 77 is no conversion in the warehouse; refresh it, or set check_warehouse to false",
+            f"item 3: conversion_id {gone.id} is deleted in Refersion, and only pending conversions can be changed",
+            "item 4: conversion_id 77: no such conversion in the warehouse. Run a refresh, or set "
+            "check_warehouse to false",
         ]
 
     def test_knows_orders_and_offers(self, actions: ActionsHarness) -> None:
         credit = {"affiliate_id": actions.affiliate().id, "order_id": "none", "status": "PENDING"}
-        assert "order_id none is no order" in mistakes(actions, "conversion_manual_credit_order_id", [credit])[0]
+        assert "order_id none: no such order" in mistakes(actions, "conversion_manual_credit_order_id", [credit])[0]
         rate = {"offer_id": 5, "sku": "A", "commission_type": "FLAT_RATE", "commission_amount": "1"}
-        assert "offer_id 5 is no offer" in mistakes(actions, "new_sku_commission", [rate])[0]
+        assert "offer_id 5: no such offer" in mistakes(actions, "new_sku_commission", [rate])[0]
 
     def test_knows_whose_e_mail_it_is(self, actions: ActionsHarness) -> None:
         one, other = actions.affiliate(0), actions.affiliate(1)
         new = {"first_name": "A", "last_name": "B", "email": other.email.upper(), "status": "ACTIVE"}
-        assert f"is that of affiliate {other.id} already" in mistakes(actions, "affiliate_new", [new])[0]
+        assert f"already belongs to affiliate {other.id}" in mistakes(actions, "affiliate_new", [new])[0]
         edit = {"affiliate_id": one.id, "email": other.email}
-        assert f"is that of affiliate {other.id} already" in mistakes(actions, "affiliate_edit", [edit])[0]
+        assert f"already belongs to affiliate {other.id}" in mistakes(actions, "affiliate_edit", [edit])[0]
         with actions.warehouse.session() as session:
             assert make_plan(actions.order("affiliate_edit", [edit | {"email": one.email}]), session).to_send == 1
 
@@ -183,9 +188,9 @@ class TestTheWarehouse:
     def test_that_has_not_what_is_needed_says_what_to_load(self, actions: ActionsHarness, tmp_path: Path) -> None:
         empty = ActionsHarness(actions.sandbox, tmp_path / "empty.duckdb")
         assert mistakes(empty, CREDIT, [credit_of(actions.affiliate())]) == [
-            "affiliate_id cannot be checked, as refersion/affiliate_get was never loaded: materialise it, or set "
-            "check_warehouse to false.",
-            "currency cannot be checked, as refersion/conversions was never loaded: materialise it, or set "
+            "affiliate_id cannot be checked because refersion/affiliate_get was never loaded. Materialise it, or "
+            "set check_warehouse to false.",
+            "currency cannot be checked because refersion/conversions was never loaded. Materialise it, or set "
             "check_warehouse to false.",
         ]
 
@@ -203,14 +208,14 @@ class TestTheWarehouse:
             "WHERE id = (SELECT max(id) FROM refersion_data.conversions)"
         )
         (said,) = mistakes(actions, CREDIT, credit)
-        assert said.startswith(f"item 1: was sent before: conversion {made.id} has its reference [ref ")
+        assert said.startswith(f"item 1: was already sent: conversion {made.id} has its reference [ref ")
 
 
 class TestRepetitions:
     def test_of_a_credit_are_taken_for_a_mistake(self, actions: ActionsHarness) -> None:
         credit = credit_of(actions.affiliate())
         assert mistakes(actions, CREDIT, [credit, credit]) == [
-            "item 2: is the same as item 1. If both are meant, give each a key of its own, or set repeats."
+            "item 2: is the same as item 1. If this is intended, set a key for each, or set `repeats: true`."
         ]
 
     def test_that_are_meant_are_sent_each_and_once(self, actions: ActionsHarness) -> None:
@@ -237,7 +242,7 @@ class TestRepetitions:
         number = actions.affiliate().id
         items = [{"affiliate_id": number} | first, {"affiliate_id": number} | second]
         assert mistakes(actions, endpoint, items) == [
-            f"item 2: affiliate_id {number} is in item 1 already; a run may name it once"
+            f"item 2: affiliate_id {number} is in item 1 already; a run may contain it only once"
         ]
 
     def test_capitals_make_no_other_trigger(self, actions: ActionsHarness) -> None:
@@ -250,7 +255,7 @@ class TestKeys:
     def test_stand_for_one_item_for_ever(self, actions: ActionsHarness) -> None:
         actions.send(CREDIT, [credit_of(actions.affiliate(), key="k")])
         (said,) = mistakes(actions, CREDIT, [credit_of(actions.affiliate(), "99.00", key="k")])
-        assert said.startswith("item 1: key 'k' stands for another item since ")
+        assert said.startswith("item 1: key 'k' belongs to another item since ")
         assert "'commission': '12.50'" in said
 
     def test_make_the_same_item_another_for_another_purpose(self, actions: ActionsHarness) -> None:
@@ -266,10 +271,10 @@ class TestKeys:
 @pytest.mark.parametrize(
     ("config", "why"),
     [
-        ({}, "There is nothing to send: give items or a file"),
-        ({"items": True, "file": "credits.csv"}, "There are items and a file; give either."),
+        ({}, "There is nothing to send: set items, or a file"),
+        ({"items": True, "file": "credits.csv"}, "Both items and a file are set; use only one of them."),
         ({"items": True, "requested_by": " "}, "requested_by is empty"),
-        ({"file": "none.csv"}, "There is no file"),
+        ({"file": "none.csv"}, " does not exist."),
     ],
 )
 def test_a_configuration_that_makes_no_sense_is_told(actions: ActionsHarness, config: dict[str, Any], why: str) -> None:

@@ -204,7 +204,7 @@ class TestChannels:
 
     def test_without_any_it_says_so(self, watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("REFERSION_ALERT_URLS")
-        assert watched.tick() == "REFERSION_ALERT_URLS is not set: nobody is told of problems."
+        assert watched.tick() == "REFERSION_ALERT_URLS is not set: no alerts are sent."
 
     def test_their_addresses_are_never_shown(self) -> None:
         (channel,) = channels({"REFERSION_ALERT_URLS": "slack://token-a/token-b"})

@@ -58,7 +58,7 @@ def test_events_that_wait_start_one_run_of_the_job_whatever_their_number(
 def test_without_an_inbox_it_says_what_makes_one_and_makes_none(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     started, reason = tick(instance, tmp_path / "none.sqlite")
     assert not started
-    assert "There is no webhook inbox at" in reason
+    assert "The webhook inbox" in reason
     assert "`refersion-dagster webhooks`" in reason
     assert list(tmp_path.iterdir()) == []
 
@@ -73,10 +73,10 @@ def test_an_inbox_that_cannot_be_read_is_a_reason_and_no_failed_tick(
 
 
 def test_when_no_event_waits_nothing_starts(instance: dg.DagsterInstance, inbox: Inbox) -> None:
-    assert tick(instance, inbox.path) == ([], "No event waits.")
+    assert tick(instance, inbox.path) == ([], "No events are waiting.")
     receive(inbox, 1)
     inbox.acknowledge(1)
-    assert tick(instance, inbox.path) == ([], "No event waits.")
+    assert tick(instance, inbox.path) == ([], "No events are waiting.")
 
 
 @pytest.mark.parametrize("job", [JOB, "refersion_backfill"])

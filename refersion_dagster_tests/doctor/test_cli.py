@@ -24,7 +24,7 @@ def test_a_refresh_that_would_work_is_exit_code_0(location: Location, account: S
     assert ended.code == 0, ended.output
     assert "✗" not in ended.output
     assert f"{location.folder / '.env'}: {', '.join(sorted(keys))}" in ended.output
-    assert ended.output.splitlines()[-1] == "A refresh would work; 1 thing is worth a look."  # no daemon runs
+    assert ended.output.splitlines()[-1] == "A refresh would work; 1 warning."  # no daemon runs
     assert not (location.folder / "warehouse.duckdb").exists()
 
 

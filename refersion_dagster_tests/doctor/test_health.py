@@ -19,7 +19,7 @@ def test_everything_is_a_tick(loaded: DoctorFixture) -> None:
 def test_so_it_is_before_anything_was_loaded(patient: DoctorFixture) -> None:
     examined = patient.examined()
     assert examined.not_well() == {}
-    assert "will be made by the first refresh" in examined["warehouse"].message
+    assert "will be created by the first refresh" in examined["warehouse"].message
 
 
 def test_each_check_is_there_once_and_in_the_order_of_the_page(patient: DoctorFixture) -> None:
@@ -61,8 +61,8 @@ def test_figures_are_told_beside_the_words(loaded: DoctorFixture) -> None:
     assert examined["tables"].details["rows"]["conversions"] == sums["number_of_conversions"]
     assert examined["rest_pages"].details["affiliates"] == sums["affiliates"]
     assert examined["graphql_pages"].details["conversions"] == sums["number_of_conversions"]
-    assert examined["totals"].details["reading"] == "in its own currency, tests left out"
-    assert examined["clock"].message == "a sandbox's own: 2025-07-01 00:00 UTC"
+    assert examined["totals"].details["reading"] == "in its own currency, without tests"
+    assert examined["clock"].message == "the sandbox's own clock: 2025-07-01 00:00 UTC"
     assert {"python", "dagster", "dlt", "duckdb"} <= examined["versions"].details.keys()
 
 

@@ -47,7 +47,7 @@ class TestVersions:
         patient.monkeypatch.syspath_prepend(patient.folder / "packages")
         examined = patient.examined()
         assert examined.not_well() == {"versions": FAILED}
-        assert examined["versions"].message == "tenacity is 8.1.0, and has to be >=9"
+        assert examined["versions"].message == "tenacity is 8.1.0, but has to be >=9"
         assert "pip install" in (examined["versions"].remedy or "")
 
     def test_a_package_that_is_not_there_is_named(self, patient: DoctorFixture) -> None:
@@ -119,11 +119,11 @@ class TestDagster:
     @pytest.mark.parametrize(
         ("home", "said"),
         [
-            ("nowhere", "is no absolute path"),
-            ("/nowhere/at/all", "is no folder"),
+            ("nowhere", "is not an absolute path"),
+            ("/nowhere/at/all", "is not a folder"),
             pytest.param(
                 "/proc",
-                "nothing can be written",
+                "is not writable",
                 marks=pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's"),
             ),
         ],
@@ -158,7 +158,7 @@ class TestDagster:
     def test_a_part_of_the_daemon_that_stopped_is_named(self, patient: DoctorFixture) -> None:
         with dg.DagsterInstance.from_config(str(patient.home)) as instance:
             instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 3600, "SENSOR", "tested"))
-        assert patient.examined()["daemon"].message == "sensor of the daemon is not at work"
+        assert patient.examined()["daemon"].message == "sensor of the daemon is not running"
 
 
 class TestCodeLocations:
@@ -182,7 +182,9 @@ class TestCodeLocations:
             self.at_work(patient, location, "refersion_nightly", days_ago=1)
         examined = patient.examined()
         assert examined.not_well() == {"code_locations": WARNING}
-        assert "under 2 names within 7 days: definitions.py, refersion_dagster." in examined["code_locations"].message
+        assert (
+            "under 2 names in the last 7 days: definitions.py, refersion_dagster." in examined["code_locations"].message
+        )
         assert "location_name: refersion_dagster" in (examined["code_locations"].remedy or "")
 
     def test_a_name_of_long_ago_and_other_peoples_schedules_are_none(self, patient: DoctorFixture) -> None:

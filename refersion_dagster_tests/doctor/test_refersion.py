@@ -77,7 +77,7 @@ BROKEN: dict[str, Broken] = {
     "nobody at REST": (
         nobody_at_rest,
         {"rest_connection": FAILED, **dict.fromkeys(rest.NAMES[1:], SKIPPED)},
-        "there is no connection to 127.0.0.1:9",
+        "cannot connect to 127.0.0.1:9",
         "REFERSION_REST_URL",
     ),
     "errors of REST": (
@@ -89,7 +89,7 @@ BROKEN: dict[str, Broken] = {
     "another server than Refersion's": (
         fault("rest", "status", status=418),
         {"rest_connection": FAILED, **dict.fromkeys(rest.NAMES[1:5], SKIPPED)},
-        "answers, but not as Refersion: HTTP 418",
+        "responds, but not like Refersion: HTTP 418",
         "REFERSION_REST_URL",
     ),
     "too many calls": (
@@ -101,14 +101,14 @@ BROKEN: dict[str, Broken] = {
     "user agent refused": (
         refused_user_agent,
         {"user_agent": FAILED, "rest_keys": SKIPPED, **AFTER_KEYS},
-        "refuses this program before it looks at the keys",
+        "rejects this program before it checks the keys",
         "python-requests/2.32",
     ),
     "totals not in the plan": (
         switch(plan_excludes=["/conversion/totals"]),
         {"rest_plan": WARNING},
         f'/conversion/totals is not in the plan: "{NOT_IN_PLAN}"',
-        "A refresh works all the same: conversion_totals stays empty, and",
+        "A refresh still works: conversion_totals stays empty, and",
     ),
     "REST not in the plan": (
         switch(plan_excludes=["/affiliate/list", "/affiliate/get", "/conversion/totals"]),
@@ -119,13 +119,13 @@ BROKEN: dict[str, Broken] = {
     "short pages of REST": (
         fault("rest:/affiliate/list", "status", status=200, body={"total": "4,200", "results": [{"id": "a1"}] * 25}),
         {"rest_pages": WARNING},
-        "pages of 25 affiliates where 100 were asked for",
-        "Nothing is lost",
+        "pages of 25 affiliates instead of the requested 100",
+        "No data is lost",
     ),
     "nobody at GraphQL": (
         nobody_at_graphql,
         {"graphql_connection": FAILED, **dict.fromkeys(graphql.NAMES[1:], SKIPPED)},
-        "there is no connection to 127.0.0.1:9",
+        "cannot connect to 127.0.0.1:9",
         "REFERSION_GRAPHQL_URL",
     ),
     "expired token": (
@@ -149,32 +149,32 @@ BROKEN: dict[str, Broken] = {
     "introspection off": (
         switch(introspection="refused"),
         {"introspection": WARNING},
-        "which fields this account has is found out by trial",
-        "Nothing needs to be done",
+        "the fields of this account are determined by trial queries",
+        "No action is required",
     ),
     "introspection off by a 403": (
         switch(introspection="refused_403"),
         {"introspection": WARNING},
-        "found out by trial",
-        "Nothing needs to be done",
+        "determined by trial queries",
+        "No action is required",
     ),
     "fields gone": (
         switch(remove_fields=["Conversion.notes", "Conversion.customer"]),
         {"fields_conversions": WARNING},
-        "36 of 40 that are known; lacks notes, customer__name, customer__email, customer__browser_ip",
-        "stays empty",
+        "36 of 40 known fields; missing: notes, customer__name, customer__email, customer__browser_ip",
+        "Missing fields stay empty",
     ),
     "status can only be filtered on": (
         switch(remove_fields=["Conversion.status"]),
         {"fields_conversions": WARNING},
-        "lacks status",
-        "status will be read by one pass for each value.",
+        "missing: status",
+        "status will be read with one pass per value.",
     ),
-    "tests cannot be told apart": (
+    "tests cannot be identified": (
         switch(remove_fields=["Conversion.is_test_conversion"]),
         {"fields_conversions": WARNING},
         "lacks is_test_conversion",
-        "they count in every figure",
+        "count in every figure",
     ),
     "no amounts": (
         switch(remove_fields=["Conversion.commission_total"]),
@@ -185,20 +185,20 @@ BROKEN: dict[str, Broken] = {
     "no payments": (
         switch(remove_fields=["Query.payments"]),
         {"fields_payments": WARNING},
-        "offers no payments",
+        "does not offer payments",
         "payments stays empty, and",
     ),
     "no conversions": (
         switch(remove_fields=["Query.conversions"]),
         {"fields_conversions": FAILED, "graphql_pages": SKIPPED},
-        "offers no conversions",
+        "does not offer conversions",
         "support",
     ),
     "short pages of GraphQL": (
         switch(page_cap=40),
         {"graphql_pages": WARNING},
-        "pages of 40 conversions where 200 were asked for",
-        "Nothing is lost",
+        "pages of 40 conversions instead of the requested 200",
+        "No data is lost",
     ),
     "pages of GraphQL fail": (
         fault("graphql:conversions", "500"),
@@ -233,9 +233,9 @@ def test_what_is_offered_and_not_loaded_is_named(patient: DoctorFixture) -> None
     examined = patient.examined()
     assert examined.not_well() == {}
     found = examined["fields_conversions"]
-    assert "offered and not loaded: " in found.message
+    assert "offered but not loaded: " in found.message
     assert found.details["not_loaded"]["shop"] == "of the object Shop: currency, plan, shop_identifier, url"
-    assert found.details["not_loaded"]["creatives (root)"] == "no table of it"
+    assert found.details["not_loaded"]["creatives (root)"] == "it is not a table"
 
 
 def test_trouble_that_passes_is_no_cross(patient: DoctorFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +254,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for(
     examined = patient.examined()
     assert datetime.now(UTC) - began < timedelta(seconds=8)
     assert (examined["rest_connection"].status, examined["graphql_connection"].status) == (FAILED, FAILED)
-    assert "no answer from 127.0.0.1" in examined["rest_connection"].message
+    assert "no response from 127.0.0.1" in examined["rest_connection"].message
 
 
 @pytest.mark.parametrize(("minutes", "said"), [(12, "12 minutes behind"), (-5, "5 minutes ahead of"), (1.5, "behind")])
@@ -274,4 +274,4 @@ def test_a_clock_that_is_right_is_a_tick(patient: DoctorFixture) -> None:
         patient.set(**environment_of(elsewhere, patient.folder))
         clock = patient.examined()["clock"]
     assert clock.status is OK
-    assert clock.message == "the same as Refersion's, to a few seconds"
+    assert clock.message == "matches Refersion's within a few seconds"

@@ -13,7 +13,7 @@ from refersion_dagster.doctor.render import show
 
 TURNED = {
     "rest_keys": failed("rest_keys", "refused: Invalid API credentials (error 2).", "Check REFERSION_SECRET_KEY."),
-    "rest_plan": skipped("rest_plan", "needs keys that are taken"),
+    "rest_plan": skipped("rest_plan", "keys not accepted"),
     "daemon": warned("daemon", "not running: schedules and sensors do nothing", "Start it."),
 }
 
@@ -46,26 +46,24 @@ def test_a_cross_is_followed_by_what_to_do() -> None:
     assert lines[at].split() == ["✗", "keys", *["refused:", "Invalid", "API", "credentials", "(error", "2)."]]
     assert lines[at + 1].strip() == "→ Check REFERSION_SECRET_KEY."
     assert lines[at + 2].split(maxsplit=2)[:2] == ["-", "plan"]
-    assert "not looked at: needs keys that are taken" in lines[at + 2]
-    assert lines[-1] == "A refresh would not work: 1 cross above."
+    assert "skipped: keys not accepted" in lines[at + 2]
+    assert lines[-1] == "A refresh would not work: 1 check failed."
 
 
 def test_what_was_not_looked_at_for_one_reason_is_one_line() -> None:
     names = SECTIONS["GraphQL"]
     without = DoctorReport(
-        [skipped(check.name, "needs a token") if check.name in names else check for check in findings().checks]
+        [skipped(check.name, "no token set") if check.name in names else check for check in findings().checks]
     )
-    (line,) = [line for line in shown(without) if "needs a token" in line]
+    (line,) = [line for line in shown(without) if "no token set" in line]
     assert line.split(maxsplit=1)[0] == "-"
-    assert "not looked at: connection, token, introspection, fields affiliates," in line
-    assert line.endswith("pages (needs a token)")
+    assert "skipped: connection, token, introspection, fields affiliates," in line
+    assert line.endswith("pages (no token set)")
 
 
 def test_warnings_do_not_keep_a_refresh_from_working() -> None:
-    assert shown(findings("daemon"))[-1] == "A refresh would work; 1 thing is worth a look."
-    assert shown(findings("daemon", "rest_keys"))[-1] == (
-        "A refresh would not work: 1 cross above. 1 thing is worth a look."
-    )
+    assert shown(findings("daemon"))[-1] == "A refresh would work; 1 warning."
+    assert shown(findings("daemon", "rest_keys"))[-1] == ("A refresh would not work: 1 check failed. 1 warning.")
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

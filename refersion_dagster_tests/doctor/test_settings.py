@@ -28,12 +28,12 @@ from refersion_dagster_tests.location import REPOSITORY
         ("REFERSION_SCHEDULE_TIMEZONE", "here", "REFERSION_SCHEDULE_TIMEZONE is 'here'"),
         ("REFERSION_HOURLY_LOOKBACK_DAYS", "few", "REFERSION_HOURLY_LOOKBACK_DAYS is 'few'"),
         ("REFERSION_START_DATE", "2124-01-01", "REFERSION_START_DATE) is '2124-01-01', which is in the future."),
-        ("REFERSION_DUCKDB_MEMORY", "lots", "REFERSION_DUCKDB_MEMORY is 'lots', which is no size."),
-        ("REFERSION_DUCKDB_MEMORY", "-1", "REFERSION_DUCKDB_MEMORY is '-1', which is no size."),
+        ("REFERSION_DUCKDB_MEMORY", "lots", "REFERSION_DUCKDB_MEMORY is 'lots', which is not a valid size."),
+        ("REFERSION_DUCKDB_MEMORY", "-1", "REFERSION_DUCKDB_MEMORY is '-1', which is not a valid size."),
         ("REFERSION_ALLOW_WRITES", "yes", "REFERSION_ALLOW_WRITES is 'yes'; it has to be true or false."),
         ("REFERSION_ACTIVITY_SECONDS", "0", "REFERSION_ACTIVITY_SECONDS is '0'; it has to be 1 or more."),
         ("REFERSION_STATEMENTS_CRON", "monthly", "REFERSION_STATEMENTS_CRON is 'monthly'"),
-        ("REFERSION_ALERT_URLS", "slak://token", "channel 1 (slak) of REFERSION_ALERT_URLS is no address"),
+        ("REFERSION_ALERT_URLS", "slak://token", "channel 1 (slak) of REFERSION_ALERT_URLS is not a valid apprise URL"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_told_with_what_does(
@@ -58,7 +58,7 @@ def test_several_are_told_at_once(patient: DoctorFixture) -> None:
 def test_an_address_that_is_none_is_told_and_asked_for_nothing(patient: DoctorFixture, address: str) -> None:
     patient.set(REFERSION_REST_URL=address)
     examined = patient.examined()
-    assert "REFERSION_REST_URL is no web address" in examined["settings"].message
+    assert "REFERSION_REST_URL is not a valid URL" in examined["settings"].message
     assert examined["rest_connection"].status is FAILED
     assert not examined.ok
 
@@ -77,8 +77,8 @@ def test_a_name_that_nothing_reads_is_told_with_the_one_that_was_meant(patient: 
     assert examined.ok
     told = examined["setting_names"]
     assert told.message == (
-        "nothing reads REFERSION_API_KEY (is it REFERSION_SECRET_KEY?), REFERSION_COLOUR, "
-        "REFERSION_LOKBACK_DAYS (is it REFERSION_LOOKBACK_DAYS?), REFERSON_PII (is it REFERSION_PII?)"
+        "unknown: REFERSION_API_KEY (did you mean REFERSION_SECRET_KEY?), REFERSION_COLOUR, "
+        "REFERSION_LOKBACK_DAYS (did you mean REFERSION_LOOKBACK_DAYS?), REFERSON_PII (did you mean REFERSION_PII?)"
     )
 
 
@@ -86,8 +86,8 @@ def test_a_name_that_nothing_reads_is_told_with_the_one_that_was_meant(patient: 
 def test_writes_are_allowed_by_neither_place_alone(patient: DoctorFixture, environment: str, file: str) -> None:
     patient.set(REFERSION_ALLOW_WRITES=environment)
     told = patient.examined({"REFERSION_ALLOW_WRITES": file})["setting_sources"]
-    assert "REFERSION_ALLOW_WRITES is in " in told.message
-    assert "as something else; both have to be true." in told.message
+    assert "REFERSION_ALLOW_WRITES also has another value in " in told.message
+    assert "; both have to be true." in told.message
 
 
 def test_each_value_is_told_with_where_it_comes_from_and_what_it_overrules(patient: DoctorFixture) -> None:
@@ -95,8 +95,8 @@ def test_each_value_is_told_with_where_it_comes_from_and_what_it_overrules(patie
     examined = patient.examined({"REFERSION_LOOKBACK_DAYS": "60", "REFERSION_PII": "drop"})
     assert examined.not_well() == {"setting_sources": WARNING}
     told = examined["setting_sources"]
-    assert "REFERSION_LOOKBACK_DAYS is in " in told.message
-    assert "the environment counts" in told.message
+    assert "REFERSION_LOOKBACK_DAYS also has another value in " in told.message
+    assert "the environment takes precedence" in told.message
     assert told.details["overruled"] == ["REFERSION_LOOKBACK_DAYS"]
     places = told.details["sources"]
     assert "REFERSION_LOOKBACK_DAYS" in places["environment"]
@@ -118,7 +118,7 @@ class TestKeys:
         patient.set(**{absent: None})
         examined = patient.examined()
         assert not examined.ok
-        assert f"there is no {absent}" in examined["key_pair"].message
+        assert f"but {absent} is not set" in examined["key_pair"].message
         assert "Account > Settings > Refersion API" in (examined["key_pair"].remedy or "")
         assert examined["rest_keys"].status is SKIPPED
         assert not [route for route in patient.sandbox.requests() if route.startswith("rest")]
@@ -130,14 +130,16 @@ class TestKeys:
         assert examined["key_pair"].status is WARNING
         remedy = examined["key_pair"].remedy or ""
         assert "affiliate_list, affiliate_get and conversion_totals stay empty" in remedy
-        assert re.search(r"and \d+ columns of summaries NULL \(\w+, ", remedy)
+        assert re.search(r"and \d+ columns of summaries are NULL \(\w+, ", remedy)
 
     def test_a_token_that_is_absent_is_told_and_graphql_is_not_asked(self, patient: DoctorFixture) -> None:
         patient.set(REFERSION_GRAPHQL_TOKEN="")
         examined = patient.examined()
         assert not examined.ok
-        assert "there is no REFERSION_GRAPHQL_TOKEN" in examined["token"].message
-        assert "Without it affiliates, conversions, payments, offers, clicks are not read" in examined["token"].message
+        assert "REFERSION_GRAPHQL_TOKEN is not set" in examined["token"].message
+        assert (
+            "Without it affiliates, conversions, payments, offers, clicks are not loaded" in examined["token"].message
+        )
         assert examined["graphql_token"].status is SKIPPED
         assert examined["rest_keys"].status.value == "ok"
         assert not [route for route in patient.sandbox.requests() if route.startswith("graphql")]
@@ -147,7 +149,7 @@ class TestKeys:
         patient.set(REFERSION_SECRET_KEY=example)
         examined = patient.examined()
         assert examined["key_pair"].message == (
-            "REFERSION_SECRET_KEY is a template value of an example: replace it by your own."
+            "REFERSION_SECRET_KEY is a placeholder from an example: replace it with your own."
         )
         assert not examined.ok
         assert not [route for route in patient.sandbox.requests() if route.startswith("rest")]
@@ -158,11 +160,11 @@ class TestKeys:
         patient.set(**{credentials: example, "REFERSION_WEBHOOK_SECRET": "…", "REFERSION_ALERT_URLS": "slack://…"})
         said = patient.examined()["settings"].message
         for name in (credentials, "REFERSION_WEBHOOK_SECRET", "REFERSION_ALERT_URLS"):
-            assert f"{name} is a template value of an example: replace it by your own." in said
+            assert f"{name} is a placeholder from an example: replace it with your own." in said
 
     def test_keys_in_each_others_places_are_told(self, patient: DoctorFixture) -> None:
         sandbox = patient.sandbox
         patient.set(REFERSION_PUBLIC_KEY=sandbox.secret_key, REFERSION_SECRET_KEY=sandbox.public_key)
         examined = patient.examined()
-        assert examined["key_pair"].message == "public and secret key stand in each other's places"
+        assert examined["key_pair"].message == "public and secret key are swapped"
         assert examined["rest_keys"].status is FAILED

@@ -117,7 +117,7 @@ class TestDuckDB:
         examined = loaded.examined()
         assert examined.not_well() == {"totals": WARNING}
         details = examined["totals"].details
-        nearest = details["loaded"]["in its own currency, tests left out"]
+        nearest = details["loaded"]["in its own currency, without tests"]
         assert nearest != details["refersion"]
         assert f"Refersion has {details['refersion']['count']:,} conversions" in examined["totals"].message
         assert "refersion_reconcile" in (examined["totals"].remedy or "")
@@ -127,7 +127,7 @@ class TestDuckDB:
         loaded.sandbox.configure(totals_currencies=counted, totals_test_conversions=counted)
         examined = loaded.examined()
         assert examined.not_well() == {}
-        expected = {"left_out": "in its own currency, tests left out", "counted": "in all currencies, tests counted"}
+        expected = {"left_out": "in its own currency, without tests", "counted": "in all currencies, with tests"}
         assert examined["totals"].details["reading"] == expected[counted]
 
     def test_totals_are_not_compared_without_a_key(self, loaded: DoctorFixture) -> None:
@@ -140,7 +140,7 @@ class TestDuckDB:
             examined = loaded.examined()
             refused = materialise(account_of(other), Warehouse(duckdb_path=str(loaded.database)), "refersion/offers")
         assert examined["account"].status is FAILED
-        assert examined["account"].message.startswith("The warehouse holds rows of another Refersion account")
+        assert examined["account"].message.startswith("The warehouse contains rows of another Refersion account")
         assert f"{examined['account'].message} {examined['account'].remedy}" == refused.failure
         assert not examined.ok
 
@@ -186,5 +186,5 @@ class TestPostgres:
     def test_a_database_that_nobody_knows_is_told(self, patient: DoctorFixture) -> None:
         patient.set(REFERSION_DESTINATION="oracle")
         examined = patient.examined()
-        assert examined["warehouse"].message == "REFERSION_DESTINATION is 'oracle'; it can be duckdb or postgres."
+        assert examined["warehouse"].message == "REFERSION_DESTINATION is 'oracle'; it has to be duckdb or postgres."
         assert not examined.ok

@@ -47,7 +47,7 @@ def test_the_sandboxs_settings_over_another_accounts_warehouse_are_refused_befor
         location = Location.of(loaded.parent, sandbox).with_settings(REFERSION_DUCKDB_PATH=str(loaded))
         plain = location.run("python", "-m", "refersion_dagster.pipeline")
     for said in (done.failure, plain.output):
-        assert "The warehouse holds rows of another Refersion account than that of REFERSION_PUBLIC_KEY" in said
+        assert "The warehouse contains rows of another Refersion account: the account of REFERSION_PUBLIC_KEY" in said
         assert "refersion-dagster accept-account" in said
     assert not done.success
     assert plain.code == 1
@@ -61,7 +61,7 @@ def test_a_sandbox_of_another_seed_or_size_is_another_account(change: dict[str, 
         for keys in ({}, {"public_key": None, "api_key": None}):
             tables = TABLES if not keys else TABLES[1:]
             done = materialise(account_of(sandbox, **keys), Warehouse(duckdb_path=str(sandboxs_own)), *tables)
-            assert "The warehouse holds rows of another Refersion account" in done.failure
+            assert "The warehouse contains rows of another Refersion account" in done.failure
     assert counts(sandboxs_own) == before
 
 
@@ -70,7 +70,7 @@ def test_a_token_of_another_account_is_refused_beside_a_pair_that_is_right(loade
     with SandboxServer(replace(TINY, seed=99, **OTHER_KEYS)) as sandbox, SandboxServer(TINY) as other:
         mixed = account_of(sandbox, graphql_token=other.graphql_token, graphql_url=other.graphql_url)
         done = materialise(mixed, Warehouse(duckdb_path=str(loaded)), *TABLES)
-    assert "another Refersion account than that of REFERSION_GRAPHQL_TOKEN" in done.failure
+    assert "another Refersion account: the account of REFERSION_GRAPHQL_TOKEN" in done.failure
     assert counts(loaded) == before
 
 
@@ -79,7 +79,7 @@ def test_a_template_is_not_accepted_as_a_key(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("REFERSION_PUBLIC_KEY", "pub_…")
     monkeypatch.setenv("REFERSION_SECRET_KEY", "sec_…")
     ended = CliRunner().invoke(main, ["accept-account", "--yes"])
-    assert "REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY are template values of an example" in ended.output
+    assert "REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY are placeholders from an example" in ended.output
     assert ended.exit_code == 1
     assert not (tmp_path / "warehouse.duckdb").exists()
 
@@ -115,13 +115,13 @@ def test_in_postgres_too_and_a_person_can_accept_keys(
     with SandboxServer(TINY) as sandbox:
         for name, value in (sandbox.environment() | postgres.environment).items():
             monkeypatch.setenv(name, value)
-        assert "another Refersion account than that of REFERSION_PUBLIC_KEY" in load(sandbox)
+        assert "another Refersion account: the account of REFERSION_PUBLIC_KEY" in load(sandbox)
         assert "Accepted" not in accept("n\n")
         assert "another Refersion account" in load(sandbox)
         assert postgres.counts() == before
         asked = accept("y\n")
         assert f"/{postgres.name}" in asked
-        assert "Accepted: the next run loads." in asked
+        assert "Accepted. The next run will load." in asked
         assert load(sandbox) == ""
     known = postgres.query("SELECT salt, fingerprint FROM refersion_data._account")
     assert len(known) == 3  # the public key of the first load, and both that were accepted

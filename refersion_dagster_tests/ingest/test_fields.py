@@ -79,7 +79,7 @@ def test_lists_of_scalars_land_as_json_and_what_is_left_out_is_named(sandbox: Sa
     assert query(database, "SELECT DISTINCT tags FROM refersion_data.conversions") == [('["gold"]',)]
     assert told["not_loaded"]["shop"] == "of the object Shop: currency, plan, shop_identifier, url"
     assert "device" in told["not_loaded"]["click"]
-    assert told["not_loaded"]["creatives (root)"] == "no table of it"
+    assert told["not_loaded"]["creatives (root)"] == "it is not a table"
 
 
 @pytest.mark.exhaustive

@@ -65,7 +65,7 @@ def test_those_that_there_are_are_found_once_and_marked_ever_after(
     done = refresh(sandbox, warehouse)
     assert [id_ for (id_,) in warehouse.query(MARKED)] == sorted(tests)
     assert warehouse.query(LACKS) == [(0,)]
-    (said,) = [line for line in done.log if line.startswith("Test conversions: 7, 7 found just now")]
+    (said,) = [line for line in done.log if line.startswith("Test conversions: 7, 7 found in this run")]
     assert int(said.split("with ")[1].split()[0]) <= 50
 
     later = refresh(sandbox, warehouse)
@@ -74,7 +74,7 @@ def test_those_that_there_are_are_found_once_and_marked_ever_after(
     assert warehouse.query(LACKS) == [(0,)]
 
     tests += add_tests(sandbox, 5)
-    assert any(line.startswith("Test conversions: 8, 1 found just now") for line in refresh(sandbox, warehouse).log)
+    assert any(line.startswith("Test conversions: 8, 1 found in this run") for line in refresh(sandbox, warehouse).log)
     assert [id_ for (id_,) in warehouse.query(MARKED)] == sorted(tests)
 
 
@@ -85,7 +85,7 @@ def test_what_time_and_amounts_do_not_tell_apart_is_a_warning(sandbox: SandboxSe
     add_tests(sandbox, 40, is_test_conversion=False, commission_total="3.00", total="30.00")
     done = refresh(sandbox, warehouse)
     (warning,) = done.metadata["refersion/conversions"]["warnings"]
-    assert "1 test conversion with 3.00 USD commission cannot be told apart" in warning
+    assert "1 test conversion with 3.00 USD commission cannot be identified" in warning
     assert warehouse.query(MARKED) == []
     assert warehouse.query(LACKS) == [(1,)]
     assert not any(line.startswith("Test conversions: ") for line in refresh(sandbox, warehouse).log)
@@ -98,6 +98,6 @@ def test_other_currencies_stay_unknown_where_totals_leave_them_out(
     add_tests(sandbox, 12, currency="EUR")
     done = refresh(sandbox, warehouse)
     (warning,) = done.metadata["refersion/conversions"]["warnings"]
-    assert warning.endswith("Refersion's totals tell nothing of tests in EUR.")
+    assert warning.endswith("Refersion's totals say nothing about tests in EUR.")
     assert [id_ for (id_,) in warehouse.query(MARKED)] == tests
     assert warehouse.query(LACKS) == [(1,)]

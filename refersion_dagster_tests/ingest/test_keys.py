@@ -19,7 +19,7 @@ def test_a_process_with_the_key_pair_alone_loads_the_rest_tables_and_says_what_t
     assert ended.code != 0
     assert {name for name, rows in location.counts().items() if rows} == set(REST)
     assert location.counts()["affiliate_list"] == account.sums()["affiliates"]
-    assert "there is no REFERSION_GRAPHQL_TOKEN." in ended.output
+    assert "REFERSION_GRAPHQL_TOKEN is not set." in ended.output
     assert "Find it in Refersion under Account > Settings > Refersion API > GraphQL." in ended.output
 
 
@@ -28,10 +28,10 @@ class TestMissing:
         outcome = materialise(account_of(account, graphql_token=None), warehouse, "refersion/conversions")
         assert not outcome.success
         assert outcome.failure == (
-            "Refersion's GraphQL API, the only way to conversions, payments and offers row by row, needs a token, and "
-            "there is no REFERSION_GRAPHQL_TOKEN. Set REFERSION_GRAPHQL_TOKEN (plain dlt: graphql_token under "
-            "[sources.refersion_source] in .dlt/secrets.toml). Find it in Refersion under Account > Settings > "
-            "Refersion API > GraphQL."
+            "Refersion's GraphQL API, the only source of individual conversions, payments and offers, requires a "
+            "token, but REFERSION_GRAPHQL_TOKEN is not set. Set REFERSION_GRAPHQL_TOKEN (plain dlt: "
+            "graphql_token under [sources.refersion_source] in .dlt/secrets.toml). Find it in Refersion under "
+            "Account > Settings > Refersion API > GraphQL."
         )
 
     @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ class TestMissing:
         [
             (
                 {"public_key": None, "api_key": None, "graphql_token": None},
-                "REFERSION_PUBLIC_KEY and no REFERSION_SECRET_KEY",
+                "REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY are",
             ),
-            ({"public_key": None}, "REFERSION_PUBLIC_KEY"),
-            ({"api_key": None}, "REFERSION_SECRET_KEY"),
-            ({"api_key": "  "}, "REFERSION_SECRET_KEY"),
+            ({"public_key": None}, "REFERSION_PUBLIC_KEY is"),
+            ({"api_key": None}, "REFERSION_SECRET_KEY is"),
+            ({"api_key": "  "}, "REFERSION_SECRET_KEY is"),
         ],
     )
     def test_the_half_of_the_pair_that_is_absent_is_named(
@@ -51,7 +51,7 @@ class TestMissing:
     ) -> None:
         outcome = materialise(account_of(account, **absent), warehouse, "refersion/affiliate_list")
         assert not outcome.success
-        assert f"Refersion's REST API needs a key pair, and there is no {named}." in outcome.failure
+        assert f"Refersion's REST API requires a key pair, but {named} not set." in outcome.failure
         assert "Find them in Refersion under Account > Settings > Refersion API." in outcome.failure
 
     def test_no_request_is_sent_without_a_key(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
@@ -67,7 +67,7 @@ class TestMissing:
         outcome = materialise(account_of(account, graphql_token=None), warehouse)
         assert not outcome.success
         assert set(outcome.metadata) == {f"refersion/{table}" for table in TABLES if table != "conversions"}
-        assert outcome.failure.count("there is no REFERSION_GRAPHQL_TOKEN") == 1
+        assert outcome.failure.count("REFERSION_GRAPHQL_TOKEN is not set") == 1
         assert {name for name, rows in counts(Path(warehouse.duckdb_path)).items() if rows} == set(REST)
 
     @pytest.mark.parametrize(
@@ -84,10 +84,12 @@ class TestMissing:
         outcome = materialise(account_of(account, **absent), warehouse, *(f"refersion/{table}" for table in tables))
         assert outcome.success, outcome.failure
         (named,) = {outcome.metadata[f"refersion/{table}"]["not_offered"] for table in tables}
-        assert "there is no REFERSION_" in named
+        assert re.search(r"REFERSION_\w+ (is|are) not set", named)
         for table in tables:
             (told,) = [line for line in outcome.log if line.startswith(f"{table}: ")]
-            assert re.fullmatch(rf"{table}: not read, as REFERSION_.* not set\. The table has no new rows\.", told)
+            assert re.fullmatch(
+                rf"{table}: not read, as REFERSION_.* not set\. No new rows were loaded into the table\.", told
+            )
         assert counts(Path(warehouse.duckdb_path)) == dict.fromkeys(tables, 0)
         recorded = warehouse.query("SELECT table_name, column_name, reason FROM refersion_data._not_offered")
         assert sorted(recorded) == sorted((table, None, named) for table in tables)

@@ -89,7 +89,7 @@ def test_a_full_disk_is_named_and_the_tables_stay_as_they_were(
     )
     assert ended.returncode != 0
     assert "no space left" in ended.stdout
-    assert "free some" in ended.stdout
+    assert "Free disk space" in ended.stdout
     assert rows(database) == before
     again = load(much, database)
     assert again.success, again.failure

@@ -231,7 +231,7 @@ class TestCutShort:
             failed = backfill(sandbox, "2025-06-01")
         database.server.allow_connections(database, True)
         assert not failed.success
-        assert "The connection to PostgreSQL broke or could not be made" in failed.failure
+        assert "The connection to PostgreSQL broke or could not be opened" in failed.failure
         assert in_warehouse(database) == before
         assert backfill(sandbox, "2025-06-01").success
 
@@ -316,7 +316,7 @@ class TestScript:
     @pytest.mark.parametrize(
         ("name", "told"),
         [
-            ("oracle", "REFERSION_DESTINATION is 'oracle'; it can be duckdb or postgres."),
+            ("oracle", "REFERSION_DESTINATION is 'oracle'; it has to be duckdb or postgres."),
             ("postgres", "its credentials lack database"),
         ],
     )

@@ -78,8 +78,8 @@ def test_what_keeps_moving_is_not_settled_and_agrees_once_it_holds_still(shop: S
     log = shop.refresh(what="approval", every=5).log
     assert shop.verdicts() == {"agrees", "not settled"}
     assert shop.checks() == {AGREE: True, SETTLED: False, PAYMENTS: True}
-    assert sum("Control totals disagree, reading again" in line for line in log) == 3
-    assert any("Control totals are not settled, and compared again by the next refresh" in line for line in log)
+    assert sum("Control totals disagree; reading again" in line for line in log) == 3
+    assert any("Control totals are not settled; the next refresh compares them again" in line for line in log)
     ((by_totals, not_settled, not_proven),) = shop.warehouse.query(
         "SELECT sum(proven_by_totals), sum(not_settled), sum(not_proven) FROM refersion_summaries.proof_coverage "
         "WHERE currency = 'USD'"
@@ -108,7 +108,7 @@ def test_a_difference_that_lasts_is_read_again_once_and_fails(shop: Shop) -> Non
     log = shop.refresh().log
     assert "differs" in shop.verdicts()
     assert shop.checks()[AGREE] is False
-    assert sum("Control totals disagree, reading again" in line for line in log) == 1
+    assert sum("Control totals disagree; reading again" in line for line in log) == 1
 
     assert not any("reading again" in line for line in shop.refresh().log)
     assert "differs" in shop.verdicts()

@@ -73,7 +73,7 @@ def test_where_it_works_every_currency_is_compared(sandbox: SandboxServer, wareh
     sandbox.advance(seconds=60)
     sandbox.change_conversion(row.id, status="DENIED")
     late = load(sandbox, warehouse).metadata["refersion/conversions"]["late_months"]
-    assert list(late.values()) == [["2 other totals"]]
+    assert list(late.values()) == [["2 totals changed"]]
     assert warehouse.query(f"SELECT status FROM refersion_data.conversions WHERE id = '{row.id}'") == [("DENIED",)]
     # And what the warehouse alone has wrong is a difference in that currency alone.
     with warehouse.session() as session:

@@ -96,8 +96,8 @@ def test_a_table_that_is_not_offered_lacks_every_field_and_a_hash_what_it_is_mad
         ("needs:\n  total: conversions.unheard_of", r"orders.sql:9: needs names conversions.unheard_of, which is not"),
         ("needs:\n  total: conversions.updated", r"orders.sql:9: needs names conversions.updated, which neither"),
         ("needs:\n  total: payments.created", r"orders.sql:9: needs names payments.created, which neither"),
-        ("needs:\n  nothing: conversions.type", "needs names nothing, which the SELECT does not give"),
-        ("kept: [nothing]", "kept names nothing, which the SELECT does not give"),
+        ("needs:\n  nothing: conversions.type", "needs names nothing, which is not a column of the SELECT"),
+        ("kept: [nothing]", "kept names nothing, which is not a column of the SELECT"),
     ],
 )
 def test_a_need_that_nothing_reaches_is_an_error_with_its_line(header: str, said: str) -> None:

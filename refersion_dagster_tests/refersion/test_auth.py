@@ -35,10 +35,10 @@ def test_a_token_goes_into_its_header() -> None:
 @pytest.mark.parametrize(
     ("public", "secret", "lacking"),
     [
-        (None, None, "no REFERSION_PUBLIC_KEY and no REFERSION_SECRET_KEY"),
-        ("pub_1", None, "no REFERSION_SECRET_KEY"),
-        (None, "sec_2", "no REFERSION_PUBLIC_KEY"),
-        ("  ", "", "no REFERSION_PUBLIC_KEY and no REFERSION_SECRET_KEY"),
+        (None, None, "but REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY are not set"),
+        ("pub_1", None, "but REFERSION_SECRET_KEY is not set"),
+        (None, "sec_2", "but REFERSION_PUBLIC_KEY is not set"),
+        ("  ", "", "but REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY are not set"),
     ],
 )
 def test_half_a_pair_says_which_half_and_where_to_find_it(public: str | None, secret: str | None, lacking: str) -> None:
@@ -58,9 +58,9 @@ def test_no_token_says_what_needs_it_and_where_to_find_it() -> None:
 
 @pytest.mark.parametrize("spoilt", ["a b", "a\nb", "a\u200bb", "a–", "a\x00"])
 def test_a_key_with_a_letter_that_none_has_is_refused_without_being_shown(spoilt: str) -> None:
-    with pytest.raises(InvalidCredentials, match="REFERSION_SECRET_KEY holds a character") as secret:
+    with pytest.raises(InvalidCredentials, match="REFERSION_SECRET_KEY contains a character") as secret:
         Credentials("pub_1", spoilt).rest()
-    with pytest.raises(InvalidCredentials, match="REFERSION_GRAPHQL_TOKEN holds a character") as token:
+    with pytest.raises(InvalidCredentials, match="REFERSION_GRAPHQL_TOKEN contains a character") as token:
         Credentials(graphql_token=spoilt).graphql()
     assert spoilt not in str(secret.value) + str(token.value)
 

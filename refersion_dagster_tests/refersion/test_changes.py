@@ -70,7 +70,7 @@ def test_one_that_may_have_been_carried_out_is_not_repeated(
 ) -> None:
     before = credits_of(sandbox)
     sandbox.fault(ROUTE, kind, applied=applied, **details)
-    with pytest.raises(AnswerLost, match="Whether the request was carried out is not known"):
+    with pytest.raises(AnswerLost, match="It is not known whether the request was carried out"):
         rest_of(sandbox).change(CREDIT, credit(sandbox))
     assert sandbox.requests() == {ROUTE: 1}
     assert credits_of(sandbox) == before + applied
@@ -87,7 +87,7 @@ def test_one_whose_answer_is_cut_is_not_repeated(sandbox: SandboxServer, kind: s
 
 def test_one_that_is_not_answered_in_time_is_not_repeated(sandbox: SandboxServer) -> None:
     sandbox.fault(ROUTE, "latency", seconds=5)
-    with pytest.raises(AnswerLost, match="no answer from"):
+    with pytest.raises(AnswerLost, match="no response from"):
         rest_of(sandbox, answer_seconds=0.1).change(CREDIT, credit(sandbox))
     assert sandbox.requests() == {ROUTE: 1}
 
@@ -136,7 +136,7 @@ def test_without_a_connection_it_is_tried_again_and_nothing_is_lost(sandbox: San
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}/v2"
-        with pytest.raises(ServerUnavailable, match="there is no connection to"):
+        with pytest.raises(ServerUnavailable, match="cannot connect to"):
             rest_of(sandbox, url, retry_seconds=0).change(CREDIT, credit(sandbox))
 
 
@@ -144,7 +144,7 @@ def test_a_proxy_that_is_down_lost_nothing(sandbox: SandboxServer, monkeypatch: 
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{nobody.getsockname()[1]}")
-        with pytest.raises(ServerUnavailable, match="through the proxy broke"):
+        with pytest.raises(ServerUnavailable, match="through the proxy failed"):
             rest_of(sandbox, "http://api.refersion.invalid/v2", retry_seconds=0).change(CREDIT, credit(sandbox))
 
 

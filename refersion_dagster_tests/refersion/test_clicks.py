@@ -93,7 +93,7 @@ def test_an_account_without_clicks_has_an_empty_table_and_says_so(sandbox: Sandb
     report = warehouse.load(sandbox, "clicks").table("clicks")
     assert warehouse.count("clicks") == 0
     assert report.not_offered is not None
-    assert "offers no clicks" in report.not_offered
+    assert "does not offer clicks" in report.not_offered
 
 
 def test_clicks_without_their_time_cannot_be_counted(sandbox: SandboxServer, warehouse: Warehouse) -> None:

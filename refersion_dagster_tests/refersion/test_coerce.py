@@ -182,7 +182,7 @@ def test_a_value_in_no_known_shape_is_an_error_that_names_table_field_row_and_va
             value,
         )
         assert str(error).startswith(f"conversions.field of row number {len(before)} is {value!r}"[:100])
-        assert "Nothing of this table was loaded" in str(error)
+        assert "None of this table was loaded" in str(error)
 
 
 def test_a_broken_value_among_many_good_ones_is_found() -> None:

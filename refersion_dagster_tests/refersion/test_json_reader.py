@@ -229,13 +229,13 @@ def test_usual_rows_become_a_table_without_pandas_which_pyarrow_would_import_for
     program = f"""
 import sys
 from datetime import UTC, datetime
-from refersion_dagster.refersion.entities import CONVERSIONS
-from refersion_dagster.refersion.pages import PlainPages, in_columns
-from refersion_dagster.refersion.privacy import PersonalData, Privacy
-from refersion_dagster.refersion.tables import TableBuilder
+from refersion_dagster.refersion.tables.catalog import CONVERSIONS
+from refersion_dagster.refersion.tables.json_reader import ArrowJsonReader, in_columns
+from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
+from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder
 
-builder = TableBuilder(CONVERSIONS, read_at=datetime.now(UTC), privacy=Privacy(PersonalData.HASH, "salt"))
-page = PlainPages(builder, {{"id": "Int"}}).read({body([row()])!r})
+builder = ArrowTableBuilder(CONVERSIONS, read_at=datetime.now(UTC), privacy=Privacy(PersonalData.HASH, "salt"))
+page = ArrowJsonReader(builder, {{"id": "Int"}}).read({body([row()])!r})
 print(builder.build(in_columns([page.rows])).num_rows, "pandas" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -99,7 +99,7 @@ class TestAffiliateList:
     @pytest.mark.parametrize("results", [None, {}, "none", [1, 2], [None]])
     def test_an_answer_that_is_no_list_of_affiliates_is_said(self, sandbox: SandboxServer, results: Any) -> None:
         sandbox.fault(LIST, "status", status=200, body={"total": 2, "results": results}, times=None)
-        with pytest.raises(UnexpectedAnswer, match="/affiliate/list: the answer holds no list of affiliates"):
+        with pytest.raises(UnexpectedAnswer, match="/affiliate/list: the response contains no list of affiliates"):
             read(sandbox, "affiliate_list")
 
     def test_a_field_nobody_knows_is_kept_as_text(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
@@ -214,7 +214,7 @@ class TestAffiliateGet:
         sandbox.fault(LIST, "status", status=status, body=answer)
         report = ReadReport()
         assert read(sandbox, "affiliate_get", report=report).num_rows == 11
-        assert report.table("affiliate_get").warnings == [f"1 listed affiliates were not found, among them {code}"]
+        assert report.table("affiliate_get").warnings == [f"1 listed affiliates were not found, including {code}"]
 
     def test_custom_fields_are_the_same_by_either_api(self, account: SandboxServer) -> None:
         def fields(table: str) -> dict[str, list[tuple[str, str]]]:

@@ -174,7 +174,7 @@ class TestRequests:
             return OK
 
         clerk.reply = reply
-        with pytest.raises(ServerUnavailable, match=r"no answer from 127\.0\.0\.1"):
+        with pytest.raises(ServerUnavailable, match=r"no response from 127\.0\.0\.1"):
             post(transports(retry_seconds=0, answer_seconds=0.1), clerk.url)
         late.set()
 
@@ -254,7 +254,7 @@ class TestPauses:
         failures: list[RefersionError] = []
         with ThreadPoolExecutor(6) as pool:
             for future in [pool.submit(post, transport, clerk.url) for _ in range(6)]:
-                with pytest.raises(ServerUnavailable, match="asked for a pause of 3600 s") as caught:
+                with pytest.raises(ServerUnavailable, match="requested a pause of 3600 s") as caught:
                     future.result()
                 failures.append(caught.value)
         assert time.monotonic() - started < 3

@@ -122,9 +122,9 @@ def test_a_blocking_check_that_fails_is_exit_code_1_with_its_sentence(refreshed:
     lines = refreshed.blocked.lines
     assert refreshed.blocked_code == 1, refreshed.blocked.raw
     told = " ".join(" ".join(section(lines, "Checks")).split())
-    assert "✗ no_variant_columns of refersion/offers: Values of offers went to a column that no figure reads" in told
+    assert "✗ no_variant_columns of refersion/offers: Values of offers are in a column that no figure reads" in told
     assert re.search(r"\d+ of \d+ checks passed, 1 failed\.", told)
-    assert "not built, as what they stand on failed." in " ".join(" ".join(lines).split())
+    assert "not built, because their inputs failed." in " ".join(" ".join(lines).split())
     assert lines[-2].startswith("The refresh failed after ") or lines[-3].startswith("The refresh failed after ")
     assert "Traceback" not in refreshed.blocked.raw
     assert "DagsterAssetCheckFailedError" not in refreshed.blocked.raw
@@ -162,15 +162,17 @@ def test_the_summary_fits_any_width(
         (
             dict.fromkeys(KEYS, ""),
             [
-                "Error: Refersion's REST API needs a key pair, and there is no REFERSION_PUBLIC_KEY and no",
-                "Error: Refersion's GraphQL API, the only way to conversions, payments and offers row by row, needs",
+                "Error: Refersion's REST API requires a key pair, but REFERSION_PUBLIC_KEY and "
+                "REFERSION_SECRET_KEY are",
+                "Error: Refersion's GraphQL API, the only source of individual conversions, payments and offers, "
+                "requires",
             ],
         ),
         (
             {"REFERSION_LOOKBACK_DAYS": "many", "REFERSION_REPORT_TIMEZONE": "Mars"},
             ["Error: REFERSION_LOOKBACK_DAYS is 'many'", "REFERSION_REPORT_TIMEZONE"],
         ),
-        ({"REFERSION_GRAPHQL_TOKEN": "gql_…"}, ["Error: REFERSION_GRAPHQL_TOKEN is a template value of an example"]),
+        ({"REFERSION_GRAPHQL_TOKEN": "gql_…"}, ["Error: REFERSION_GRAPHQL_TOKEN is a placeholder from an example"]),
     ],
 )
 def test_settings_that_cannot_work_end_it_before_there_is_a_run(
@@ -199,7 +201,7 @@ def test_a_run_that_waits_for_the_warehouse_in_vain_gives_up_once(account: Sandb
     location = Location.of(held.parent, account).with_settings(REFERSION_LOCK_TIMEOUT_SECONDS="2")
     ended = location.run(*COMMAND)
     assert ended.code == 1, ended.output
-    assert "waiting for it to be closed, 2 s at most." in ended.output
+    assert "waiting up to 2 s for it to be closed." in ended.output
     (told,) = [line for line in section(ended.output.splitlines(), "What failed") if "✗" in line]
     assert re.search(r"✗ refersion_tables: .*is still open in another program .* after 2 s", told)
     with location.records() as instance:
@@ -230,7 +232,7 @@ def test_ctrl_c_is_one_line_and_the_run_is_canceled(
     running.process.send_signal(number)
     assert running.end() == code
     after = running.raw[before:]
-    assert after.count("Stopped. What was committed stays; the next run goes on from there.") == 1
+    assert after.count("Stopped. Committed data is kept; the next run continues from there.") == 1
     assert "Traceback" not in running.raw
     assert running.raw.rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in after
     with location.records() as instance:

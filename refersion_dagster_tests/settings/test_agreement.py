@@ -199,7 +199,7 @@ def test_every_setting_is_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("environment", "file"),
     [(GOOD, {}), ({}, GOOD), (GOOD, OTHER), (GOOD, GOOD)],
-    ids=["environment", "file", "both, the environment counts", "both alike"],
+    ids=["environment", "file", "both, the environment takes precedence", "both alike"],
 )
 def test_all_have_the_value_that_is_set(environment: dict[str, str], file: dict[str, str]) -> None:
     os.environ.update(environment)
@@ -235,13 +235,13 @@ def test_without_a_setting_all_have_the_same_default(misspelt: bool) -> None:
 def test_the_example_as_it_is_copied_is_refused_by_all_that_need_it() -> None:
     example = (REPOSITORY / ".env.example").read_text("utf-8")
     Path(".env").write_text(f"{example}\nREFERSION_WEBHOOK_SECRET=…\n", "utf-8")
-    said = "REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY are template values of an example: replace each by your own."
+    said = "REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY are placeholders from an example: replace each with your own."
     load_settings()
     (pair,) = [check for check in check_variables(find_inputs(load_settings())) if check.name == "key_pair"]
     assert pair.message == said
     with pytest.raises(ClickException) as refresh:
         check_settings()
-    assert "REFERSION_WEBHOOK_SECRET is a template value" in str(refresh.value)
+    assert "REFERSION_WEBHOOK_SECRET is a placeholder" in str(refresh.value)
     forget_ours()
     Path(".env").write_text(example, "utf-8")
     with pytest.raises(ClickException, match=said):
@@ -256,7 +256,7 @@ def test_the_example_as_it_is_copied_is_refused_by_all_that_need_it() -> None:
             account.rest.call("/affiliate/list", {})
     os.environ["REFERSION_WEBHOOK_SECRET"] = "whsec_…"
     receiver = CliRunner().invoke(webhooks, [])
-    assert "REFERSION_WEBHOOK_SECRET is a template value of an example" in receiver.output
+    assert "REFERSION_WEBHOOK_SECRET is a placeholder from an example" in receiver.output
     assert receiver.exit_code == 1
     assert not Path("refersion_webhooks.sqlite").exists()
 

@@ -66,7 +66,7 @@ def test_a_query_that_fails_says_file_and_line_and_leaves_the_table_as_it_was(tm
     told = build(database, "SELECT CAST(CAST(unnest(['7', 'seven']) AS INTEGER) AS BIGINT) AS number")
     assert not told.success
     assert told.failure.startswith(
-        f"{PATH}:13: the query failed, and refersion_summaries.numbers is as it was: Conversion Error"
+        f"{PATH}:13: the query failed, and refersion_summaries.numbers is unchanged: Conversion Error"
     )
     assert "Stack Trace" not in told.failure
     assert query(database, "SELECT number FROM refersion_summaries.numbers") == [(1,)]
@@ -130,7 +130,7 @@ class TestPrimaryKey:
         assert build(database, "SELECT 7 AS number").success
         told = build(database, f"SELECT CAST(unnest({numbers}) AS BIGINT) AS number")
         assert not told.success
-        assert f"{PATH}:13: keys (number) are missing or there twice" in told.failure
+        assert f"{PATH}:13: keys (number) are missing or duplicated" in told.failure
         assert query(database, "SELECT number FROM refersion_summaries.numbers") == [(7,)]
         assert query(database, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'refersion_summaries'") == [
             ("numbers",)

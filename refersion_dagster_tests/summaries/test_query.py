@@ -98,28 +98,28 @@ class TestMistakes:
             ("*/\n" + SELECT + "/*", 1, "the file has to begin with a header"),
             (file(header="/*\nWhat is owed.\n*/\n"), 1, "the header is not a list of `name: value` lines"),
             (file(header="/* */\n"), 1, "the header is not a list of `name: value` lines"),
-            (file(header=HEADER.replace("[team:data]", "[team:data")), 7, "the header is not YAML"),
-            (file(header=HEADER.replace("grain: one", "grain: one: two")), 4, "the header is not YAML"),
+            (file(header=HEADER.replace("[team:data]", "[team:data")), 7, "the header is not valid YAML"),
+            (file(header=HEADER.replace("grain: one", "grain: one: two")), 4, "the header is not valid YAML"),
             (file(header=HEADER.replace("grain:", "grian:")), 1, "grian"),
             (file(header=HEADER.replace("grain: one row per currency\n", "")), 1, "grain: Field required"),
             (file(header=HEADER.replace("[currency]", "[]")), 1, "primary_key"),
             (file(header=HEADER.replace("[currency]", "currency")), 1, "primary_key"),
             (file(header=HEADER.replace("[currency]", "[affiliate]")), 1, "primary_key names affiliate"),
             (file(header=HEADER.replace("owed:", "due:")), 1, "columns names due"),
-            (file(SELECT + "; SELECT 1"), 12, "the file has to hold exactly one SELECT"),
-            (file("DROP TABLE refersion_data.conversions"), 12, "the file has to hold exactly one SELECT"),
-            (file("CREATE TABLE t AS SELECT 1 AS currency"), 12, "the file has to hold exactly one SELECT"),
-            (file(""), 12, "the file has to hold exactly one SELECT"),
-            (file("SELECT currency,\n  sum(\nFROM refersion_data.conversions"), 14, "this is not SQL that can be read"),
-            (file("SELECT 'currency AS owed"), 12, "this is not SQL that can be read"),
+            (file(SELECT + "; SELECT 1"), 12, "the file has to contain exactly one SELECT"),
+            (file("DROP TABLE refersion_data.conversions"), 12, "the file has to contain exactly one SELECT"),
+            (file("CREATE TABLE t AS SELECT 1 AS currency"), 12, "the file has to contain exactly one SELECT"),
+            (file(""), 12, "the file has to contain exactly one SELECT"),
+            (file("SELECT currency,\n  sum(\nFROM refersion_data.conversions"), 14, "this SQL cannot be parsed"),
+            (file("SELECT 'currency AS owed"), 12, "this SQL cannot be parsed"),
             (
                 file(SELECT.replace("refersion_data.conversions", "refersion_data.conversoins")),
                 15,
                 "there is no table refersion_data.conversoins",
             ),
-            (file(SELECT.replace("refersion_data.", "")), 15, "conversions is no table of refersion_data"),
-            (file(SELECT.replace("refersion_data.", "main.")), 15, "main.conversions is no table of refersion_data"),
-            (file(SELECT.replace("FROM", "FROM read_csv('x.csv') AS x,")), 15, "no table of refersion_data"),
+            (file(SELECT.replace("refersion_data.", "")), 15, "conversions is not a table of refersion_data"),
+            (file(SELECT.replace("refersion_data.", "main.")), 15, "main.conversions is not a table of refersion_data"),
+            (file(SELECT.replace("FROM", "FROM read_csv('x.csv') AS x,")), 15, "not a table of refersion_data"),
         ],
     )
     def test_each_is_told_with_file_line_and_reason(self, text: str, line: int, said: str) -> None:
@@ -144,9 +144,9 @@ class TestOrder:
 
     def test_a_circle_is_told_with_those_that_are_in_it_and_no_others(self) -> None:
         given = [self.reading("a", "b"), self.reading("b", "a"), self.reading("c"), self.reading("after", "a")]
-        with pytest.raises(SqlFileError, match=r"in a circle: a, b\.$"):
+        with pytest.raises(SqlFileError, match=r"in a cycle: a, b\.$"):
             in_order(given)
 
     def test_one_that_reads_itself_is_a_circle(self) -> None:
-        with pytest.raises(SqlFileError, match=r"in a circle: a\.$"):
+        with pytest.raises(SqlFileError, match=r"in a cycle: a\.$"):
             in_order([self.reading("a", "a")])

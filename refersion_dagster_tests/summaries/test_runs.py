@@ -93,7 +93,9 @@ class TestRun:
             ),
         )
         assert not told.success
-        assert told.failure.startswith("sql/middle.sql:10: the query failed, and refersion_summaries.middle is as it")
+        assert told.failure.startswith(
+            "sql/middle.sql:10: the query failed, and refersion_summaries.middle is unchanged"
+        )
         assert told.metadata.keys() == {"summaries/first", "summaries/later"}
         assert tables(warehouse) == {"first", "later"}
 
@@ -114,7 +116,7 @@ class TestRun:
                 later=f"SELECT number FROM {SUMMARIES}.first",
             ),
         )
-        assert "sql/middle.sql:10: keys (number) are missing or there twice" in told.failure
+        assert "sql/middle.sql:10: keys (number) are missing or duplicated" in told.failure
         assert tables(warehouse) == {"first", "later"}
 
     def test_a_failing_blocking_check_keeps_what_reads_the_summary_as_it_was(self, warehouse: Warehouse) -> None:

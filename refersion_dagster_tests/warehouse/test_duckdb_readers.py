@@ -59,7 +59,7 @@ def test_a_reader_is_waited_for_and_named(path: Path) -> None:
 def test_a_reader_that_stays_is_an_error_that_can_be_tried_again(path: Path) -> None:
     warehouse = Warehouse(duckdb_path=str(path), lock_timeout_seconds=0)
     with reader(path) as process:
-        with pytest.raises(WarehouseBusy, match=rf"PID {process.pid}.*nothing was written"), warehouse.exclusive(print):
+        with pytest.raises(WarehouseBusy, match=rf"PID {process.pid}.*Nothing was written"), warehouse.exclusive(print):
             pass
         assert process.stdin
         process.stdin.write("\n")

@@ -50,7 +50,7 @@ def test_memory_that_is_no_size_is_told_with_the_variable_and_what_to_write(
 ) -> None:
     path = str(tmp_path / "warehouse.duckdb")
     monkeypatch.setenv(MEMORY_VARIABLE, "lots")
-    said = "REFERSION_DUCKDB_MEMORY is 'lots', which is no size. Write it as in 1GB. Nothing was loaded."
+    said = "REFERSION_DUCKDB_MEMORY is 'lots', which is not a valid size. Use a value such as 1GB. Nothing was loaded."
     with pytest.raises(UnusableSetting, match=said), Warehouse(duckdb_path=path).pipeline():
         pass
     monkeypatch.setenv("REFERSION_DUCKDB_PATH", path)

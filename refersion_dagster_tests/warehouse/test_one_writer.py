@@ -67,7 +67,7 @@ def impatient(warehouse: Warehouse) -> Warehouse:
 def test_a_run_that_waits_in_vain_says_for_whom(warehouse: Warehouse, other: Other) -> None:
     said: list[str] = []
     with (
-        pytest.raises(WarehouseBusy, match=r"Another run .+ after 0 s.+nothing was written") as busy,
+        pytest.raises(WarehouseBusy, match=r"Another run .+ after 0 s.+Nothing was written") as busy,
         impatient(warehouse).exclusive(said.append),
     ):
         pytest.fail("two writers at once")
@@ -76,7 +76,7 @@ def test_a_run_that_waits_in_vain_says_for_whom(warehouse: Warehouse, other: Oth
     if warehouse.destination == "postgres":
         assert "of loader from 127.0.0.1, another run, connected since " in str(busy.value)
     else:
-        assert said == [f"Another run is writing to {warehouse.location}; waiting for it, 0 s at most."]
+        assert said == [f"Another run is writing to {warehouse.location}; waiting for it, up to 0 s."]
         assert not Path(warehouse.location).exists()
 
 
@@ -91,7 +91,7 @@ def test_a_run_goes_on_as_soon_as_the_other_one_ends(warehouse: Warehouse, other
     with warehouse.exclusive(tell):
         assert other.process.returncode == (0 if end == "stop" else -signal.SIGKILL)
     assert len(told) == 1
-    assert re.match(r"Another run.* is writing to .+; waiting for it, 3600 s at most\.", told[0])
+    assert re.match(r"Another run.* is writing to .+; waiting for it, up to 3600 s\.", told[0])
 
 
 def test_the_right_is_free_again_after_a_run_that_failed(warehouse: Warehouse) -> None:
@@ -139,7 +139,9 @@ class TestPostgres:
         self, warehouse: Warehouse, postgres: PostgresDatabase
     ) -> None:
         with (
-            pytest.raises(WarehouseUnreachable, match=r"broke while this one wrote\. Start it again") as lost,
+            pytest.raises(
+                WarehouseUnreachable, match=r"broke while this run was writing\. Start the run again"
+            ) as lost,
             warehouse.exclusive(pytest.fail),
         ):
             postgres.query("SELECT pg_terminate_backend(%s, 5000)", self.holder(postgres))

@@ -81,7 +81,7 @@ class TestValues:
             assert session.query("SELECT min(word), max(word) FROM made.words") == [("10", "ä")]
 
     def test_a_parameter_without_a_value_is_named(self, warehouse: Warehouse) -> None:
-        with pytest.raises(UnknownParameter, match=r"\$amount.*there are day"):
+        with pytest.raises(UnknownParameter, match=r"\$amount.*available are day"):
             warehouse.query("SELECT $amount", day=1)
 
 

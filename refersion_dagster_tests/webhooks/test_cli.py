@@ -20,7 +20,7 @@ def refused(inbox: Path, **options: object) -> tuple[int, str]:
 def test_without_a_secret_it_refuses_to_start_and_says_where_to_find_one(tmp_path: Path, secret: str | None) -> None:
     code, said = refused(tmp_path / "inbox.sqlite", secret=secret)
     assert code == 1
-    assert "There is no REFERSION_WEBHOOK_SECRET in the environment" in said
+    assert "REFERSION_WEBHOOK_SECRET is not set" in said
     assert "Account > Settings > Webhooks" in said
     assert list(tmp_path.iterdir()) == []
 

@@ -196,7 +196,7 @@ def test_a_full_inbox_refuses_with_503_and_loses_nothing(tmp_path: Path) -> None
         assert len(full.waiting()) == answers.count(200)
         assert full.post(b'{"id":0,"pad":"%s"}' % (b"x" * 50_000)).json() == {"status": "repeated"}
         said = full.stop()
-    assert "drain it, or give it more room" in said
+    assert "Load its events, or increase the limit" in said
     assert said.count("could not be stored") == 1, "told once, not for each event"
 
 

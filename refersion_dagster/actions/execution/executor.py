@@ -17,7 +17,7 @@ from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.rounding import grouped
 from refersion_dagster.warehouse.session import Session
 
-# Items that a dry run tells one by one.
+# Items that a dry run lists individually.
 MOST_TOLD = 100
 
 
@@ -57,7 +57,9 @@ def send_ordered(
     journal = Journal(session)
     journal.create()
     if lost := journal.give_up_pending():
-        tell(f"{counted(lost, 'item')} of a run that ended before the answer: not known whether done")
+        tell(
+            f"{counted(lost, 'item')} of a run that ended before the response: not known whether they were carried out"
+        )
     plan = make_plan(order, session)
     for words in _in_words(plan):
         tell(words)
@@ -73,19 +75,20 @@ def _in_words(plan: Plan) -> Iterator[str]:
     yield f"{counted(plan.to_send, 'item')} to send in {counted(len(plan.calls), 'call')}{stakes}"
     if plan.unpriced:
         yield (
-            f"The commission of {counted(plan.unpriced, 'item')} is not in the warehouse, so max_commission does not "
-            "hold for it"
+            f"The commission of {counted(plan.unpriced, 'item')} is not in the warehouse, so max_commission does "
+            "not apply to it"
         )
     if plan.done:
         first = plan.earlier[plan.done[0].key]
         yield (
-            f"{counted(len(plan.done), 'item')} done before and not sent again, the first ({plan.done[0].place}) on "
-            f"{first.intended_at:%Y-%m-%d} by run {first.run_id}. If meant again, give another purpose or keys"
+            f"{counted(len(plan.done), 'item')} already done and not sent again, the first ({plan.done[0].place}) "
+            f"on {first.intended_at:%Y-%m-%d} by run {first.run_id}. To send them again, set another purpose or "
+            "other keys"
         )
     if plan.declined:
         yield (
-            f"{counted(len(plan.declined), 'item')} refused or left unchanged before and not sent again; `again: true` "
-            "sends them once more"
+            f"{counted(len(plan.declined), 'item')} already refused or left unchanged and not sent again; `again: "
+            "true` sends them again"
         )
 
 

@@ -1,4 +1,4 @@
-"""One call, one answer: an intent in the journal before it, what became of each item after it."""
+"""One call, one response: an intent in the journal before it, the outcome of each item after it."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ MEANINGS = (
     (
         re.compile(r"this order id is being process", re.IGNORECASE),
         Outcome.NOT_DONE,
-        "Refersion still works on this order; run this again in some minutes.",
+        "Refersion is still processing this order; run this again in a few minutes.",
     ),
     (
         re.compile(r"failed while logging affiliate activity", re.IGNORECASE),
         Outcome.UNKNOWN,
-        "It may have happened before Refersion failed.",
+        "It may have been carried out before Refersion failed.",
     ),
     (
         re.compile(r"conversion triggers? does not exist in our records", re.IGNORECASE),
@@ -61,7 +61,7 @@ class CallResult:
     """A call's end.
 
     Args:
-        results: what became of each item, in order.
+        results: the outcome of each item, in order.
         answer: Refersion's whole answer; None where there was none that can be read.
         trouble: why the run must not go on with further calls; None where it may.
     """
@@ -73,7 +73,7 @@ class CallResult:
 
 @dataclass(frozen=True)
 class SendResult:
-    """What became of the calls of a run.
+    """The outcomes of the calls of a run.
 
     Args:
         results: of each item that was sent.
@@ -121,7 +121,7 @@ def send_all(plan: Plan, journal: Journal, rest: RestClient, tell: Callable[[str
 
 
 def send(endpoint: Endpoint, asked: Sequence[PlannedItem], rest: RestClient) -> CallResult:
-    """Sends some items in one call and reads what became of each."""
+    """Sends some items in one call and reads the outcome of each."""
     body, secret = _with_password(asked, endpoint.body(asked))
     try:
         answer = rest.change(endpoint.path, body, redact=without(secret))
@@ -132,7 +132,7 @@ def send(endpoint: Endpoint, asked: Sequence[PlannedItem], rest: RestClient) -> 
         return CallResult([Result(outcome, _words(error))] * len(asked), None, error if stop else None)
     results = endpoint.read(asked, answer)
     if any(result.outcome is Outcome.UNKNOWN for result in results):
-        trouble = UnexpectedAnswer("the answer does not say what became of each item.", operation=endpoint.path)
+        trouble = UnexpectedAnswer("the response has no outcome for each item.", operation=endpoint.path)
         return CallResult(results, answer, trouble)
     return CallResult(results, answer)
 
@@ -187,7 +187,7 @@ def _with_password(asked: Sequence[PlannedItem], body: dict[str, Any]) -> tuple[
 
 
 def make_password() -> str:
-    """A strong password after Refersion's rules; nobody is told it."""
+    """A strong password after Refersion's rules; it is never shown."""
     letters = [secrets.choice(kind) for kind in PASSWORD_LETTERS]
     while len(letters) < PASSWORD_LENGTH:
         letters.append(secrets.choice("".join(set("".join(PASSWORD_LETTERS)) - set(letters))))

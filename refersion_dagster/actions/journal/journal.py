@@ -1,4 +1,4 @@
-"""The journal of actions: what was about to be sent, and what became of it.
+"""The journal of actions: what was about to be sent, and its outcome.
 
 A table in the warehouse, a row for each attempt at an item, written and committed before the call and again after its
 answer. Whoever sends holds the right to write (Warehouse.writing), so a row without an answer that another run finds is
@@ -32,26 +32,26 @@ AT_ONCE = 500
 # Name, type, description.
 COLUMNS = (
     ("endpoint", "text NOT NULL", "The operation."),
-    ("key", "text NOT NULL", "The item's key: given by the user, or made of its content."),
-    ("attempt", "bigint NOT NULL", "1, and one more each time the item was sent again."),
+    ("key", "text NOT NULL", "The item's key: set by the user, or derived from its content."),
+    ("attempt", "bigint NOT NULL", "Number of the attempt to send the item, starting at 1."),
     ("outcome", "text NOT NULL", "pending, done, not_changed, refused, not_done or unknown."),
-    ("message", "text", "The outcome in words, often Refersion's."),
-    ("place", "text", "Where the item came from: row of the file or number in the configuration."),
+    ("message", "text", "Message of the outcome, often from Refersion."),
+    ("place", "text", "Origin of the item: row of the file or number in the configuration."),
     ("source", "text", "The file, or `configuration`."),
-    ("purpose", "text", "What the run said it was for."),
-    ("digest", "text NOT NULL", "Hash of the item's content, to notice a key used for another item."),
-    ("request", "text NOT NULL", "The item as it was asked for (JSON, without passwords)."),
-    ("call_id", "text NOT NULL", "The call it was sent in: items of a batch share it."),
-    ("answer", "text", "Refersion's whole answer to that call (JSON)."),
-    ("found", "text", "What the answer says of this item, by column of the result table (JSON)."),
-    ("requested_by", "text", "Who asked for it."),
-    ("run_id", "text", "The run of Dagster that sent it."),
-    ("intended_at", "timestamp with time zone NOT NULL", "When it was about to be sent, by this machine's clock."),
-    ("refersion_time", "timestamp with time zone", "The same by Refersion's clock, to the second."),
-    ("answered_at", "timestamp with time zone", "When the answer was recorded."),
-    ("settled_by", "text", "Who settled it, where its answer was lost."),
+    ("purpose", "text", "Purpose that was set for the run."),
+    ("digest", "text NOT NULL", "Hash of the item's content, to detect a key that was reused for another item."),
+    ("request", "text NOT NULL", "The requested item (JSON, without passwords)."),
+    ("call_id", "text NOT NULL", "Id of the call; all items of a batch share it."),
+    ("answer", "text", "Refersion's complete response to the call (JSON)."),
+    ("found", "text", "Values from the response for this item, by column of the result table (JSON)."),
+    ("requested_by", "text", "Who requested it."),
+    ("run_id", "text", "The Dagster run that sent it."),
+    ("intended_at", "timestamp with time zone NOT NULL", "When the intent was recorded, by this machine's clock."),
+    ("refersion_time", "timestamp with time zone", "The same time by Refersion's clock, to the second."),
+    ("answered_at", "timestamp with time zone", "When the response was recorded."),
+    ("settled_by", "text", "Who settled it, if its response was lost."),
     ("settled_at", "timestamp with time zone", "When it was settled."),
-    ("loaded", "boolean NOT NULL", "Whether the result table has it like this."),
+    ("loaded", "boolean NOT NULL", "Whether the result table contains this state."),
 )
 NAMES = tuple(name for name, _, _ in COLUMNS)
 
@@ -147,7 +147,7 @@ class Journal:
             self._session.query(
                 f"UPDATE {DATASET}.{TABLE} SET outcome = 'unknown', loaded = FALSE, message = $message "  # noqa: S608
                 "WHERE outcome = 'pending'",
-                message="The run ended just before the call, or before its answer was recorded.",
+                message="The run ended immediately before the call or before its response was recorded.",
             )
         return int(pending)
 
@@ -194,13 +194,13 @@ class Journal:
             if "duplicate key" not in str(error).lower():
                 raise
             raise AlreadyUnderWay(
-                f"another run is sending {asked[0].place} or what came in the same call at this moment. Wait for it "
-                "to end, then start this one again; nothing of that call was sent."
+                f"another run is sending {asked[0].place} or an item of the same call right now. Wait for it to "
+                "end, then start this run again; nothing of that call was sent."
             ) from error
         return call_id
 
     def answered(self, call_id: str, asked: Sequence[PlannedItem], results: Sequence[Result], answer: Any) -> None:
-        """Records what became of the items of a call."""
+        """Records the outcomes of the items of a call."""
         with self._session.transaction():
             for one, result in zip(asked, results, strict=True):
                 self._session.query(

@@ -23,20 +23,20 @@ PIPELINE = "refersion_actions"
 
 # Of every result table: name, dlt's type, description.
 COMMON = (
-    ("key", "text", "The item's key, by which it is known for ever."),
-    ("outcome", "text", "done, not_changed, refused, not_done (certain not to have happened) or unknown."),
-    ("message", "text", "The outcome in words, often Refersion's."),
-    ("request", "text", "The item as it was asked for (JSON, without passwords)."),
-    ("answer", "text", "Refersion's whole answer to the call the item was in (JSON)."),
-    ("requested_by", "text", "Who asked for it."),
-    ("run_id", "text", "The run of Dagster that sent it."),
-    ("purpose", "text", "What the run said it was for."),
+    ("key", "text", "The item's permanent key."),
+    ("outcome", "text", "done, not_changed, refused, not_done (certainly not carried out) or unknown."),
+    ("message", "text", "Message of the outcome, often from Refersion."),
+    ("request", "text", "The requested item (JSON, without passwords)."),
+    ("answer", "text", "Refersion's complete response to the call that contained the item (JSON)."),
+    ("requested_by", "text", "Who requested it."),
+    ("run_id", "text", "The Dagster run that sent it."),
+    ("purpose", "text", "Purpose that was set for the run."),
     ("source", "text", "The file, or `configuration`."),
-    ("place", "text", "Where in it: row of the file, or number in the configuration."),
-    ("attempt", "bigint", "1, and one more each time the item was sent again."),
-    ("intended_at", "timestamp", "When it was about to be sent, UTC."),
-    ("answered_at", "timestamp", "When the answer was recorded, UTC; NULL where it was lost."),
-    ("settled_by", "text", "Who settled it, where its answer was lost."),
+    ("place", "text", "Row of the file, or number in the configuration."),
+    ("attempt", "bigint", "Number of the attempt to send the item, starting at 1."),
+    ("intended_at", "timestamp", "When the intent was recorded, UTC."),
+    ("answered_at", "timestamp", "When the response was recorded, UTC; NULL if it was lost."),
+    ("settled_by", "text", "Who settled it, if its response was lost."),
     ("settled_at", "timestamp", "When it was settled, UTC."),
 )
 
@@ -67,7 +67,7 @@ def load_results(warehouse: Warehouse, tell: Callable[[str], None]) -> None:
             entries = [entry for entry in waiting if entry.endpoint == name]
             _load(warehouse, ENDPOINTS[name], entries)
             journal.mark_loaded(entries)
-            tell(f"{name}: {len(entries)} rows brought up to date")
+            tell(f"{name}: {len(entries)} rows updated")
 
 
 def _load(warehouse: Warehouse, endpoint: Endpoint, entries: list[Entry]) -> None:
@@ -91,7 +91,7 @@ def _load(warehouse: Warehouse, endpoint: Endpoint, entries: list[Entry]) -> Non
         max_table_nesting=0,
     )
     with warehouse.pipeline() as loads:
-        # A pipeline of its own, so that the state and the default schema of the loads stay theirs.
+        # A separate pipeline, so that it does not share state or default schema with the loads.
         pipeline = dlt.pipeline(
             PIPELINE, destination=loads.destination, dataset_name=DATASET, pipelines_dir=loads.pipelines_dir
         )

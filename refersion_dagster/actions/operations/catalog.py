@@ -65,10 +65,10 @@ class Endpoint:
         body: the request for some items, passwords as placeholders.
         read: what a 200 says of each.
         subject: what may be named once in a run, as two items would contradict or repeat each other; None where items
-            do not stand in each other's way.
+            are independent of each other.
         together: items in one call, at most.
         same: fields that all items of a call share.
-        holds: what is held against the warehouse before anything is sent, by field.
+        holds: what is checked in the warehouse before anything is sent, by field.
         stake: whose commission counts against the cap.
         touches: what is read again afterwards.
         answered: columns that answers fill.
@@ -93,20 +93,20 @@ class Endpoint:
         return f"actions_{self.name}"
 
 
-CONVERSION_MADE = ResultColumn("conversion_id", "Id of the conversion that it made.")
+CONVERSION_MADE = ResultColumn("conversion_id", "Id of the conversion that was created.")
 
 AFFILIATE_NEW = Endpoint(
     name="affiliate_new",
     path="/affiliate/new",
     item=requests.AffiliateNew,
-    description="Makes affiliates.",
+    description="Creates affiliates.",
     body=payloads.affiliate_new,
     read=responses.affiliate_new,
     subject=("email",),
     holds={"email": Precondition.NEW_EMAIL, "offer_id": Precondition.OFFER_ID},
     touches=Touches.AFFILIATES,
     answered=(
-        ResultColumn("affiliate_id", "Numeric id of the new affiliate, out of the words of the answer."),
+        ResultColumn("affiliate_id", "Numeric id of the new affiliate, extracted from the response message."),
         ResultColumn("affiliate_code", "Code of the new affiliate: the end of the referral link."),
         ResultColumn("link", "Referral link of the new affiliate."),
     ),
@@ -115,7 +115,7 @@ AFFILIATE_STATUS_CHANGE = Endpoint(
     name="affiliate_status_change",
     path="/affiliate/status_change",
     item=requests.AffiliateStatusChange,
-    description="Lets affiliates in, turns them away or switches them off.",
+    description="Approves, denies or disables affiliates.",
     body=payloads.affiliate_status_change,
     read=responses.affiliate_status_change,
     subject=("affiliate_id",),
@@ -128,7 +128,7 @@ AFFILIATE_EDIT = Endpoint(
     name="affiliate_edit",
     path="/affiliate/edit",
     item=requests.AffiliateEdit,
-    description="Changes details of affiliates.",
+    description="Updates details of affiliates.",
     body=payloads.affiliate_edit,
     read=responses.affiliate_edit,
     subject=("affiliate_id",),
@@ -144,32 +144,33 @@ AFFILIATE_TRIGGER = Endpoint(
     name="affiliate_trigger",
     path="/affiliate/trigger",
     item=requests.AffiliateTrigger,
-    description="Gives affiliates coupons, SKUs or e-mails that credit them without a click.",
+    description="Adds conversion triggers to affiliates: coupons, SKUs or e-mail addresses that credit them without a "
+    "click.",
     body=payloads.affiliate_trigger,
     read=responses.affiliate_trigger,
     subject=("type", "trigger"),
     holds={"affiliate_code": Precondition.AFFILIATE_CODE},
     answered=(
         ResultColumn("trigger_id", "Id of the trigger."),
-        ResultColumn("trigger_made", "The trigger as Refersion keeps it, in capitals."),
+        ResultColumn("trigger_made", "The trigger as Refersion stores it, in upper case."),
     ),
 )
 TRIGGER_DELETE = Endpoint(
     name="trigger_delete",
     path="/trigger/delete",
     item=requests.TriggerDelete,
-    description="Takes coupons, SKUs or e-mails away from affiliates.",
+    description="Removes conversion triggers (coupons, SKUs or e-mail addresses) from affiliates.",
     body=payloads.trigger_delete,
     read=responses.trigger_delete,
     subject=("type", "trigger"),
     holds={"affiliate_id": Precondition.AFFILIATE_ID},
-    answered=(ResultColumn("trigger_id", "Id of the trigger that is gone."),),
+    answered=(ResultColumn("trigger_id", "Id of the removed trigger."),),
 )
 CONVERSION_MANUAL_CREDIT = Endpoint(
     name="conversion_manual_credit",
     path="/conversion/manual_credit",
     item=requests.ConversionManualCredit,
-    description="Gives affiliates commission by hand, or takes it back.",
+    description="Credits commission to affiliates manually, or debits it with a negative amount.",
     body=payloads.conversion_manual_credit,
     read=responses.conversion_manual_credit,
     holds={"affiliate_id": Precondition.AFFILIATE_ID, "currency": Precondition.CURRENCY},
@@ -181,7 +182,7 @@ CONVERSION_MANUAL_CREDIT_ORDER_ID = Endpoint(
     name="conversion_manual_credit_order_id",
     path="/conversion/manual_credit_order_id",
     item=requests.ConversionManualCreditOrderId,
-    description="Credits orders of the shop to affiliates, at their own rates. The conversion appears minutes later.",
+    description="Credits the shop's orders to affiliates at their own rates. The conversion appears minutes later.",
     body=payloads.conversion_manual_credit_order_id,
     read=responses.conversion_manual_credit_order_id,
     subject=("affiliate_id", "order_id"),
@@ -189,14 +190,14 @@ CONVERSION_MANUAL_CREDIT_ORDER_ID = Endpoint(
     stake=AmountAtRisk.ORDER,
     touches=Touches.NEW_CONVERSIONS,
     answered=(
-        ResultColumn("warning", "What Refersion warned of, such as an order that is credited to somebody already."),
+        ResultColumn("warning", "Refersion's warning, for example that the order is already credited to someone."),
     ),
 )
 CONVERSION_STATUS_CHANGE = Endpoint(
     name="conversion_status_change",
     path="/conversion/status_change",
     item=requests.ConversionStatusChange,
-    description="Approves pending conversions, or turns them down.",
+    description="Approves or denies pending conversions.",
     body=payloads.conversion_status_change,
     read=responses.conversion_status_change,
     subject=("conversion_id",),
@@ -210,7 +211,8 @@ CONVERSION_CANCEL = Endpoint(
     name="conversion_cancel",
     path="/conversion/cancel",
     item=requests.ConversionCancel,
-    description="Takes back the commission of orders, whole or by article: a new conversion with negative amounts.",
+    description="Cancels the commission of orders, completely or by product. Refersion creates a new conversion with "
+    "negative amounts.",
     body=payloads.conversion_cancel,
     read=responses.conversion_cancel,
     subject=("order_id",),
@@ -223,7 +225,7 @@ NEW_SKU_COMMISSION = Endpoint(
     name="new_sku_commission",
     path="/offer/new_sku_commission",
     item=requests.NewSkuCommission,
-    description="Gives articles a commission rate of their own in an offer.",
+    description="Sets a product-specific commission rate in an offer.",
     body=payloads.new_sku_commission,
     read=responses.new_sku_commission,
     subject=("offer_id", "sku"),

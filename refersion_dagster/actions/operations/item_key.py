@@ -21,7 +21,7 @@ class PlannedItem:
     Args:
         endpoint: the operation's name.
         item: what is asked.
-        key: stands for this item for ever: what was done under it is not done again.
+        key: permanent key of this item: nothing is done twice under one key.
         place: where the item came from, in words ("row 4").
     """
 
@@ -37,7 +37,7 @@ class PlannedItem:
 
     @property
     def digest(self) -> str:
-        """Of the content: tells whether a key was used for another item."""
+        """Hash of the content: shows whether a key was used for another item."""
         return _digest(self.endpoint, self.item.content())
 
 
@@ -64,4 +64,4 @@ def _plain(value: Any) -> Any:
     """12.5 and 12.50 are one amount."""
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
-    raise TypeError(f"{type(value).__name__} has no place in an item")
+    raise TypeError(f"{type(value).__name__} is not supported in an item")

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What became of an item."""
+    """The outcome of an item."""
 
     PENDING = "pending"
     DONE = "done"
@@ -18,14 +18,14 @@ class Outcome(StrEnum):
 
 
 MEANING = {
-    Outcome.PENDING: "about to be sent, and no answer yet",
-    Outcome.DONE: "done, as Refersion said",
-    Outcome.NOT_CHANGED: "left as it was, as Refersion said",
+    Outcome.PENDING: "about to be sent; no response yet",
+    Outcome.DONE: "done, according to Refersion",
+    Outcome.NOT_CHANGED: "unchanged, according to Refersion",
     Outcome.REFUSED: "refused by Refersion; nothing happened",
-    Outcome.NOT_DONE: "certain not to have happened; the next run sends it",
-    Outcome.UNKNOWN: "may have happened or not, as the answer was lost; never sent again until it is settled",
+    Outcome.NOT_DONE: "certainly not carried out; the next run sends it",
+    Outcome.UNKNOWN: "may or may not have been carried out (the response was lost); not sent again until settled",
 }
-# What a run does not touch, whatever it is told.
+# What a run never changes, regardless of its configuration.
 OPEN = (Outcome.PENDING, Outcome.UNKNOWN)
 
 

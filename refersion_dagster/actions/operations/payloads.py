@@ -10,7 +10,7 @@ from refersion_dagster.actions.operations.item_key import PlannedItem
 Body = dict[str, Any]
 
 # In place of a password wherever a body is shown or kept.
-MADE, GIVEN = "[made when it is sent]", "[the file's]"
+MADE, GIVEN = "[generated when sent]", "[from the file]"
 
 # Names that are Refersion's where ours say more.
 OFFER = {"offer_id": "offer"}

@@ -43,11 +43,13 @@ class AffiliateNew(Item):
 
     first_name: Text = Field(description="First name.")
     last_name: Text = Field(description="Last name.")
-    email: Email = Field(description="E-mail, which no other affiliate may have.")
-    status: Annotated[Literal["ACTIVE", "PENDING"], Upper] = Field(description="Status to begin with.")
-    offer_id: Id | None = Field(default=None, description="Offer to be in; without it, the account's default offer.")
+    email: Email = Field(description="E-mail address; must not be used by another affiliate.")
+    status: Annotated[Literal["ACTIVE", "PENDING"], Upper] = Field(description="Initial status.")
+    offer_id: Id | None = Field(
+        default=None, description="Offer of the affiliate. Default: the account's default offer."
+    )
     company: Text | None = Field(default=None, description="Company.")
-    paypal_email: Email | None = Field(default=None, description="PayPal e-mail, to be paid.")
+    paypal_email: Email | None = Field(default=None, description="PayPal e-mail address for payouts.")
     address1: Text | None = Field(default=None, description="Address.")
     address2: Text | None = Field(default=None, description="Second line of the address.")
     city: Text | None = Field(default=None, description="City.")
@@ -57,21 +59,21 @@ class AffiliateNew(Item):
     phone: Text | None = Field(default=None, description="Telephone.")
     send_welcome: YesOrNo | None = Field(
         default=None,
-        description="Whether Refersion sends its welcome e-mail. Without it: yes where the password is made here, as "
-        "nobody else knows it; no where it is given.",
+        description="Whether Refersion sends its welcome e-mail. Default: yes if the password is generated, "
+        "because nobody else knows it; no if the file contains it.",
     )
     conversion_trigger_coupon: Text | None = Field(default=None, description="Coupon code that credits the affiliate.")
-    unique_merchant_id: Alphanumeric | None = Field(default=None, description="Id of your own, letters and digits.")
+    unique_merchant_id: Alphanumeric | None = Field(default=None, description="Your own id; letters and digits.")
     password: Password | None = Field(
         default=None,
-        description="Password to begin with; without it one is made and forgotten. Only a file can give it, as a run's "
-        "configuration is kept by Dagster.",
+        description="Initial password. Default: one is generated and not kept. Only a file can contain it, "
+        "because Dagster stores a run's configuration.",
     )
 
     @model_validator(mode="after")
     def _not_the_email(self) -> AffiliateNew:
         if self.password and self.password.get_secret_value().casefold() == self.email.casefold():
-            raise ValueError("password must not be the e-mail")
+            raise ValueError("password must not be the e-mail address")
         return self
 
 
@@ -79,7 +81,7 @@ class AffiliateStatusChange(Item):
     """An affiliate to let in, turn away or switch off."""
 
     affiliate_id: Id = Field(description="Numeric id of the affiliate.")
-    status: Annotated[Literal["ACTIVE", "DENIED", "DISABLED"], Upper] = Field(description="Status to have.")
+    status: Annotated[Literal["ACTIVE", "DENIED", "DISABLED"], Upper] = Field(description="New status.")
 
 
 class CustomFieldValue(BaseModel):
@@ -88,7 +90,7 @@ class CustomFieldValue(BaseModel):
     model_config = Item.model_config
 
     id: Id = Field(description="Id of the custom field.")
-    value: Text = Field(description="Value to have.")
+    value: Text = Field(description="New value.")
 
 
 class AffiliateEdit(Item):
@@ -98,7 +100,7 @@ class AffiliateEdit(Item):
     offer_id: Id | None = Field(default=None, description="Offer to move to.")
     first_name: Text | None = Field(default=None, description="First name.")
     last_name: Text | None = Field(default=None, description="Last name.")
-    email: Email | None = Field(default=None, description="E-mail, which no other affiliate may have.")
+    email: Email | None = Field(default=None, description="E-mail address; must not be used by another affiliate.")
     paypal_email: Email | None = Field(default=None, description="PayPal e-mail.")
     company: Text | None = Field(default=None, description="Company.")
     address1: Text | None = Field(default=None, description="Address.")
@@ -115,7 +117,7 @@ class AffiliateEdit(Item):
     @model_validator(mode="after")
     def _something_to_change(self) -> AffiliateEdit:
         if self.model_fields_set <= {"affiliate_id"}:
-            raise ValueError("there is nothing to change: give at least one field beside affiliate_id")
+            raise ValueError("there is nothing to change: set at least one field in addition to affiliate_id")
         return self
 
 
@@ -124,7 +126,7 @@ class AffiliateTrigger(Item):
 
     affiliate_code: Text = Field(description="Code of the affiliate: the end of the referral link.")
     type: TriggerType = Field(description="What triggers the credit.")
-    trigger: Text = Field(description="The coupon code, SKU or e-mail. Refersion turns it into capitals.")
+    trigger: Text = Field(description="The coupon code, SKU or e-mail address. Refersion converts it to upper case.")
 
     @model_validator(mode="after")
     def _an_email_where_one_is_meant(self) -> AffiliateTrigger:
@@ -136,7 +138,7 @@ class TriggerDelete(Item):
 
     affiliate_id: Id = Field(description="Numeric id of the affiliate.")
     type: TriggerType = Field(description="What triggers the credit.")
-    trigger: Text = Field(description="The coupon code, SKU or e-mail.")
+    trigger: Text = Field(description="The coupon code, SKU or e-mail address.")
 
     @model_validator(mode="after")
     def _an_email_where_one_is_meant(self) -> TriggerDelete:
@@ -144,29 +146,29 @@ class TriggerDelete(Item):
 
 
 class ConversionManualCredit(Item):
-    """A commission given, or taken back, by hand."""
+    """A manual credit, or a debit if the amount is negative."""
 
     affiliate_id: Id = Field(description="Numeric id of the affiliate.")
-    commission: Credit = Field(description="Amount, such as 12.50; one below 0 takes commission back.")
+    commission: Credit = Field(description="Amount, such as 12.50. A negative amount takes commission back.")
     currency: Currency = Field(description="Currency of the amount, three letters (ISO 4217).")
-    status: CreditStatus = Field(description="APPROVED is payable at once, PENDING has to be approved.")
-    notes: Text | None = Field(default=None, description="What it is for.")
+    status: CreditStatus = Field(description="APPROVED is payable immediately, PENDING has to be approved.")
+    notes: Text | None = Field(default=None, description="Notes that Refersion stores with the conversion.")
 
 
 class ConversionManualCreditOrderId(Item):
     """An order of the shop that is to be credited to an affiliate, at that affiliate's rate."""
 
     affiliate_id: Id = Field(description="Numeric id of the affiliate.")
-    order_id: Text = Field(description="The shop's order.")
-    status: CreditStatus = Field(description="APPROVED is payable at once, PENDING has to be approved.")
-    notes: Text | None = Field(default=None, description="What it is for.")
+    order_id: Text = Field(description="Order id in the shop.")
+    status: CreditStatus = Field(description="APPROVED is payable immediately, PENDING has to be approved.")
+    notes: Text | None = Field(default=None, description="Notes that Refersion stores with the conversion.")
 
 
 class ConversionStatusChange(Item):
     """A pending conversion to approve or turn down."""
 
     conversion_id: Id = Field(description="Id of the conversion.")
-    status: Annotated[Literal["APPROVED", "UNQUALIFIED", "DENIED"], Upper] = Field(description="Status to have.")
+    status: Annotated[Literal["APPROVED", "UNQUALIFIED", "DENIED"], Upper] = Field(description="New status.")
 
 
 class CancelledSku(BaseModel):
@@ -174,30 +176,28 @@ class CancelledSku(BaseModel):
 
     model_config = Item.model_config
 
-    sku: Text = Field(description="The article.")
-    price: Rate | None = Field(default=None, description="Original price of one.")
+    sku: Text = Field(description="SKU of the product.")
+    price: Rate | None = Field(default=None, description="Original unit price.")
     quantity: Id | None = Field(default=None, description="How many.")
 
 
 class ConversionCancel(Item):
-    """An order of which all or some is taken back: a new conversion with negative amounts."""
+    """An order that is cancelled completely or partly: a new conversion with negative amounts."""
 
-    order_id: Text = Field(description="The shop's order.")
-    skus: tuple[CancelledSku, ...] = Field(
-        min_length=1, description="Its articles that are taken back; in a file, a row for each."
-    )
+    order_id: Text = Field(description="Order id in the shop.")
+    skus: tuple[CancelledSku, ...] = Field(min_length=1, description="Products to cancel; in a file, one row for each.")
 
 
 class NewSkuCommission(Item):
     """A commission rate for one article in an offer."""
 
     offer_id: Id = Field(description="The offer.")
-    sku: Text = Field(description="The article, written exactly as orders have it.")
+    sku: Text = Field(description="SKU of the product, exactly as in orders.")
     commission_type: Annotated[Literal["PERCENT_OF_SALE", "FLAT_RATE"], Upper] = Field(
         description="Whether the rate is a percentage or an amount."
     )
     commission_amount: Rate = Field(description="The rate: 10 for 10 % of the sale, or for 10.00 flat.")
-    product_description: Text | None = Field(default=None, description="What affiliates read.")
+    product_description: Text | None = Field(default=None, description="Text shown to affiliates.")
 
     @model_validator(mode="after")
     def _a_percentage_within_reason(self) -> NewSkuCommission:

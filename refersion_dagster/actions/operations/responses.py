@@ -1,6 +1,6 @@
 """What a 200 of each write operation says of the items that were sent.
 
-Refersion reports partial failure inside a 200. An answer that does not say what became of an item leaves it unknown.
+Refersion reports partial failure inside a 200. An item without an outcome in the response is unknown.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.operations.outcomes import Outcome, Result
 
 NUMERIC_ID = re.compile(r"\baffiliate (\d+)\b", re.IGNORECASE)
-NOT_TOLD = Result(Outcome.UNKNOWN, "Refersion answered 200, but not what became of this item.")
+NOT_TOLD = Result(Outcome.UNKNOWN, "Refersion responded with 200, but without an outcome for this item.")
 
 
 def affiliate_new(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
@@ -41,7 +41,7 @@ def affiliate_trigger(asked: Sequence[PlannedItem], answer: Any) -> list[Result]
 
 
 def trigger_delete(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
-    """The answer lists ids of the triggers deleted, which nothing else tells: one trigger a call, so it is plain."""
+    """The response lists only ids of deleted triggers, so each call has one trigger and its id is unambiguous."""
     if not isinstance(answer, list) or len(answer) > 1 or len(asked) > 1:
         return [NOT_TOLD] * len(asked)
     if not answer:
@@ -55,7 +55,7 @@ def conversion_manual_credit(asked: Sequence[PlannedItem], answer: Any) -> list[
 
 
 def conversion_manual_credit_order_id(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
-    """The conversion appears minutes later; until then there is no id to tell."""
+    """The conversion appears minutes later; until then it has no id."""
     values = _texts(answer, {"warning": "warning"})
     if not isinstance(answer, dict) or not (answer.get("message") or values):
         return [NOT_TOLD] * len(asked)
@@ -77,7 +77,7 @@ def new_sku_commission(asked: Sequence[PlannedItem], answer: Any) -> list[Result
         _list(answer, "added"),
         _list(answer, "duplicate_not_added"),
         lambda one: one.item.content()["sku"],
-        "The offer has a rate for this article already.",
+        "The offer already has a rate for this product.",
     )
 
 

@@ -34,17 +34,17 @@ def _whole_number(value: Any) -> int:
 
 
 def read_amount(value: Any) -> Decimal:
-    """An exact amount. Binary floating point is taken by its shortest decimal form, as it was written."""
+    """An exact amount. Binary floating point is converted through its shortest decimal form, as it was written."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         value = f"{value:f}" if isinstance(value, Decimal) else repr(value)
     if not isinstance(value, str) or not AMOUNT.fullmatch(value.strip()):
-        raise ValueError("has to be an amount such as 12.50, without a currency sign or thousands separators")
+        raise ValueError("has to be an amount such as 12.50, without currency symbol or thousands separators")
     try:
         amount = Decimal(value.strip())
     except InvalidOperation:
         raise ValueError("has to be an amount such as 12.50") from None
     if amount != amount.quantize(Decimal("0.01")):
-        raise ValueError("has more than two decimals")
+        raise ValueError("has more than two decimal places")
     return amount
 
 
@@ -68,7 +68,7 @@ def _as_text(value: Any) -> Any:
 
 def _sendable(value: str) -> str:
     if UNSENDABLE.search(value):
-        raise ValueError("holds a character that cannot be sent")
+        raise ValueError("contains a character that cannot be sent")
     return value
 
 
@@ -93,7 +93,7 @@ def _letters(count: int, what: str) -> Any:
 
 def _alphanumeric(value: str) -> str:
     if not (value.isascii() and value.isalnum()):
-        raise ValueError("has to be of letters and digits only")
+        raise ValueError("may contain only letters and digits")
     return value
 
 
@@ -108,15 +108,15 @@ def _yes_or_no(value: Any) -> bool:
 def read_password(value: Any) -> SecretStr:
     """The documented rules, but for the e-mail, which is another field."""
     if not isinstance(value, str):
-        raise ValueError("has to be a text")
+        raise ValueError("has to be text")
     rules = (
         (9 <= len(value) <= 72, "has to have 9 to 72 characters"),
-        (re.search("[A-Z]", value), "needs an upper case letter"),
-        (re.search("[a-z]", value), "needs a lower case letter"),
+        (re.search("[A-Z]", value), "needs an upper-case letter"),
+        (re.search("[a-z]", value), "needs a lower-case letter"),
         (re.search("[0-9]", value), "needs a digit"),
         (re.search("[^A-Za-z0-9]", value), "needs a special character"),
-        (not re.search(r"(.)\1{3}", value, re.DOTALL), "must not have a character more than 3 times in a row"),
-        (not UNSENDABLE.search(value), "holds a character that cannot be sent"),
+        (not re.search(r"(.)\1{3}", value, re.DOTALL), "must not repeat a character more than 3 times in a row"),
+        (not UNSENDABLE.search(value), "contains a character that cannot be sent"),
     )
     if broken := [text for kept, text in rules if not kept]:
         raise ValueError("; ".join(broken))
@@ -134,7 +134,7 @@ Currency = Annotated[str, BeforeValidator(_upper), AfterValidator(_letters(3, "t
 Alphanumeric = Annotated[str, BeforeValidator(_as_text), AfterValidator(_alphanumeric)]
 YesOrNo = Annotated[bool, BeforeValidator(_yes_or_no)]
 Password = Annotated[SecretStr, BeforeValidator(read_password)]
-# A word out of a list, in whatever case it was written.
+# A word from a list, in any case.
 Upper = BeforeValidator(_upper)
 
 

@@ -22,32 +22,30 @@ MAX_ITEMS, MAX_COMMISSION = 100, "1000.00"
 class ActionConfig(dg.Config):
     """What every operation takes."""
 
-    requested_by: str = Field(description="Who asks for this; kept with each item.")
+    requested_by: str = Field(description="The person who requests this; recorded with each item.")
     dry_run: bool = Field(
-        default=True, description="Show exactly what would be sent, and send nothing. Set it to false to send."
+        default=True, description="Show exactly what would be sent without sending it. Set to false to send."
     )
     file: str | None = Field(
         default=None,
-        description="A .csv or .parquet file with a row for each item, instead of `items`. Columns are named like the "
-        "fields of an item, plus `key`; an empty cell is not given.",
+        description="A .csv or .parquet file with one row for each item, instead of `items`. Columns have the "
+        "names of the item's fields, plus `key`. An empty cell means that the field is not set.",
     )
     purpose: str = Field(
         default="",
-        description="What this is for, such as bonus-2025-07. An item is sent once and never again; the same item "
-        "for another purpose is another item.",
+        description="The purpose of the run, such as bonus-2025-07. An item is sent only once; the same item "
+        "with another purpose is a different item.",
     )
     max_items: int = Field(
         default=MAX_ITEMS,
         ge=1,
-        description="The most items this run may send. More is an error, so it is raised on purpose.",
+        description="Maximum number of items in this run. More items are an error; raise the limit deliberately.",
     )
     check_warehouse: bool = Field(
         default=True,
-        description="Hold ids, statuses, e-mails and currencies against the warehouse before anything is sent.",
+        description="Check ids, statuses, e-mail addresses and currencies in the warehouse before anything is sent.",
     )
-    again: bool = Field(
-        default=False, description="Send items once more that Refersion refused or left unchanged before."
-    )
+    again: bool = Field(default=False, description="Send items again that Refersion refused or left unchanged before.")
 
     def given_items(self) -> list[dict[str, Any]]:
         """Items of the configuration as plain values; what was not given is left out."""
@@ -70,25 +68,25 @@ def config_class(endpoint: Endpoint) -> type[ActionConfig]:
             str,
             Field(
                 default=MAX_COMMISSION,
-                description="The most commission this run may move in each currency, signs left out. More is an error, "
-                "so it is raised on purpose.",
+                description="Maximum commission that this run may move in each currency, as absolute amounts. "
+                "More is an error; raise the limit deliberately.",
             ),
         )
     if endpoint.subject is None:
         fields["repeats"] = (
             bool,
-            Field(default=False, description="Equal items are each meant; without it they are taken for a mistake."),
+            Field(default=False, description="Allow duplicate items. By default, duplicates are an error."),
         )
     if endpoint.together > 1:
         fields["batch_size"] = (
             int,
-            Field(default=MOST_IN_A_CALL, ge=1, le=MOST_IN_A_CALL, description="Items in one call, at most."),
+            Field(default=MOST_IN_A_CALL, ge=1, le=MOST_IN_A_CALL, description="Maximum number of items in one call."),
         )
     name = "".join(part.title() for part in endpoint.name.split("_"))
     return create_model(f"{name}Config", __base__=ActionConfig, __doc__=endpoint.description, **fields)
 
 
-KEY = "Stands for this item for ever: nothing is sent twice under one key. Without it, one is made of the content."
+KEY = "Permanent key of this item: nothing is sent twice with the same key. Default: derived from the content."
 
 
 def _class_of(model: type[BaseModel], more: Mapping[str, Any]) -> type[dg.Config]:
@@ -107,7 +105,7 @@ def _class_of(model: type[BaseModel], more: Mapping[str, Any]) -> type[dg.Config
     return create_model(model.__name__, __base__=dg.Config, __doc__=model.__doc__, **fields, **more)
 
 
-QUOTES = " In quotes, as a text."
+QUOTES = " Quote it."
 
 
 def _kind(name: str, kind: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A job for each operation, to be launched by a person with a configuration of its own."""
+"""A job for each operation, launched by a person with its own configuration."""
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
@@ -25,7 +25,7 @@ def action_job(endpoint: Endpoint) -> dg.JobDefinition:
 
     @dg.job(
         name=endpoint.job,
-        description=f"{endpoint.description} A dry run unless dry_run is false, and off altogether unless "
+        description=f"{endpoint.description} A dry run unless dry_run is false; disabled unless "
         "REFERSION_ALLOW_WRITES is true.",
     )
     def job() -> None:

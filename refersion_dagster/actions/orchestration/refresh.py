@@ -54,7 +54,7 @@ def reading_again(
         tables = ["affiliate_list", "affiliate_get", *(["affiliates"] if refersion.graphql_token else [])]
         return Refresh(tables, {"details_of": _codes(done, warehouse)})
     if not refersion.graphql_token:
-        return Refresh(why_not="conversions are read through GraphQL, and there is no REFERSION_GRAPHQL_TOKEN")
+        return Refresh(why_not="conversions are read through GraphQL, and REFERSION_GRAPHQL_TOKEN is not set")
     loaded = [table for table in CONVERSION_TABLES if table in warehouse.row_counts(CONVERSION_TABLES)]
     if "conversions" not in loaded:
         return Refresh(why_not="conversions were never loaded")

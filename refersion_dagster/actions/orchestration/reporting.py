@@ -26,8 +26,8 @@ CALLS_LOGGED = 100
 # Open items that Refersion is asked about in a run, and how long each time.
 MOST_ASKED, ASKED_SECONDS = 20, 10
 HOW_TO_SETTLE = (
-    "`refersion-dagster actions list` shows them, `refersion-dagster actions show KEY` what Refersion's own data says, "
-    "and `refersion-dagster actions settle KEY` records what you found."
+    "`refersion-dagster actions list` lists them, `refersion-dagster actions show KEY` shows what Refersion's "
+    "own data says, and `refersion-dagster actions settle KEY` records your decision."
 )
 
 
@@ -37,7 +37,7 @@ def show(context: dg.OpExecutionContext, plan: Plan) -> None:
     for body in bodies[:CALLS_LOGGED]:
         context.log.info(f"Would send POST {plan.endpoint.path} {body}")
     if len(bodies) > CALLS_LOGGED:
-        context.log.info(f"… and {len(bodies) - CALLS_LOGGED} more calls, all of them in the metadata")
+        context.log.info(f"… and {len(bodies) - CALLS_LOGGED} more calls; the metadata has all of them")
     context.log_event(
         dg.AssetObservation(
             asset_key(plan.endpoint),
@@ -89,12 +89,15 @@ def to_look_at(plan: Plan, sent: SendResult) -> list[str]:
     if sent.trouble:
         words.append(
             f"The run stopped after {len(sent.results)} of {counted(plan.to_send, 'item')}: {sent.trouble}"
-            + (f" {counted(sent.left, 'item')} not begun; the next run goes on there." if sent.left else "")
+            + (f" {counted(sent.left, 'item')} not started; the next run continues there." if sent.left else "")
         )
     for outcome, then in (
-        (Outcome.UNKNOWN, f"They may have been done or not, and are not sent again by themselves. {HOW_TO_SETTLE}"),
-        (Outcome.REFUSED, "Nothing happened to them. Correct them, or set again to true to send them as they are."),
-        (Outcome.NOT_DONE, "They are certain not to have happened; the next run sends them."),
+        (
+            Outcome.UNKNOWN,
+            f"They may or may not have been carried out, and are not sent again automatically. {HOW_TO_SETTLE}",
+        ),
+        (Outcome.REFUSED, "They were not carried out. Correct them, or set `again: true` to send them unchanged."),
+        (Outcome.NOT_DONE, "They were certainly not carried out; the next run sends them."),
     ):
         lines = [_line(asked, result) for asked, result in sent.results if result.outcome is outcome]
         if lines:
@@ -112,7 +115,7 @@ def evidence(plan: Plan, refersion: RefersionResource, warehouse: Warehouse) -> 
             try:
                 found = evidence_on(plan.earlier[one.key], Journal(session), session, refersion, ASKED_SECONDS)
             except RefersionError as error:
-                words[one.key] = f"Refersion could not be asked: {error}"
+                words[one.key] = f"Refersion could not be queried: {error}"
                 break
             words[one.key] = f"Refersion now: {found.verdict}. {found.words}"
     return words
@@ -124,10 +127,10 @@ def still_open(plan: Plan, said: Mapping[str, str]) -> list[str]:
     for one in plan.open:
         entry = plan.earlier[one.key]
         lines.append(
-            f"{one.place} (key {one.key}): sent on {entry.intended_at:%Y-%m-%d %H:%M:%S} UTC by run {entry.run_id}, "
-            f"and the answer was lost. {said.get(one.key, '')}".rstrip()
+            f"{one.place} (key {one.key}): sent on {entry.intended_at:%Y-%m-%d %H:%M:%S} UTC by run "
+            f"{entry.run_id}, and the response was lost. {said.get(one.key, '')}".rstrip()
         )
-    title = f"{counted(len(lines), 'item')} not sent, as it is not known whether they were done before:"
+    title = f"{counted(len(lines), 'item')} not sent, because it is not known whether they were already carried out:"
     return [_listed(title, lines, HOW_TO_SETTLE)] if lines else []
 
 

@@ -73,8 +73,8 @@ def carry_out(
 def _launched_by_hand(tags: Mapping[str, str]) -> None:
     if found := [what for tag, what in AUTOMATIC.items() if tag in tags]:
         raise dg.Failure(
-            f"Nothing was sent: this run was started by {found[0]}, and what writes to Refersion is launched by a "
-            "person each time.",
+            f"Nothing was sent: this run was started by {found[0]}, and a run that writes to Refersion has to be "
+            "launched by a person.",
             allow_retries=False,
         )
 
@@ -88,8 +88,8 @@ def allowed() -> None:
         raise dg.Failure(f"Nothing was sent: writing to Refersion is off. {error}", allow_retries=False) from None
     raise dg.Failure(
         f"Nothing was sent: writing to Refersion is off. Set {ALLOW_WRITES}=true where Dagster runs (.env), or "
-        "leave dry_run at true to see what would be sent. Where both the environment and .env name it, both have to "
-        "say true.",
+        "leave dry_run at true to see what would be sent. If both the environment and .env set it, both have to "
+        "be true.",
         allow_retries=False,
     )
 
@@ -98,9 +98,9 @@ def _order(endpoint: Endpoint, config: ActionConfig, run_id: str) -> Order:
     mistakes = []
     given = config.given_items()
     if not config.requested_by.strip():
-        mistakes.append(InputError(None, "requested_by is empty; say who asks for this."))
+        mistakes.append(InputError(None, "requested_by is empty; set it to the person who requests this."))
     if given and config.file:
-        mistakes.append(InputError(None, "There are items and a file; give either."))
+        mistakes.append(InputError(None, "Both items and a file are set; use only one of them."))
     commission = Decimal(0)
     try:
         commission = read_amount(config.chosen("max_commission", MAX_COMMISSION))
@@ -132,13 +132,13 @@ def _read_before(
         reading = reading_before(order.endpoint, refersion, warehouse)
     if not reading.tables:
         return
-    # Mistakes are told before anything at all is asked of Refersion.
+    # Mistakes are reported before any request to Refersion.
     preview(order, warehouse, lambda _: None)
     try:
         _read(context, reading, refersion, warehouse, dlt)
     except dg.Failure as failure:
         raise dg.Failure(
-            f"Nothing was sent, as it could not be seen whether it was before: {failure.description}",
+            f"Nothing was sent, because it could not be checked whether it was sent before: {failure.description}",
             allow_retries=False,
         ) from failure
 
@@ -157,13 +157,13 @@ def _read_again(
     with warehouse.exclusive(context.log.info):
         reading = reading_again(plan.endpoint, touched, refersion, warehouse)
     if reading.why_not:
-        context.log.warning(f"What changed is not read again: {reading.why_not}")
+        context.log.warning(f"Changed rows are not read again: {reading.why_not}")
     try:
         _read(context, reading, refersion, warehouse, dlt)
     except dg.Failure as failure:
         return [
-            "What was sent is recorded, and what changed could not be read again; the next refresh makes up for it: "
-            f"{failure.description}"
+            "The items were sent and recorded, but the changed rows could not be read again; the next refresh "
+            f"reads them: {failure.description}"
         ]
     return []
 

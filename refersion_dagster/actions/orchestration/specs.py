@@ -40,10 +40,10 @@ def column_schema(endpoint: Endpoint) -> dg.TableSchema:
 def asset_spec(endpoint: Endpoint) -> dg.AssetSpec:
     return dg.AssetSpec(
         asset_key(endpoint),
-        description=f"{endpoint.description} One row is an item that was sent: what was asked, what Refersion "
-        f"answered, what became of it, who asked and when.\n\nWritten by the job `{endpoint.job}` and by nothing else: "
-        "start it in its Launchpad."
-        + answers("What did we ask of Refersion here, who wanted it, and what became of it?"),
+        description=f"{endpoint.description} One row is an item that was sent: the request, Refersion's response, "
+        f"the outcome, who requested it and when.\n\nWritten by the job `{endpoint.job}` and by nothing else; "
+        "launch it in its Launchpad."
+        + answers("What was sent to Refersion, who requested it, and what was the outcome?"),
         group_name=GROUP,
         kinds={"rest"},
         owners=OWNERS,

@@ -1,4 +1,4 @@
-"""What is wrong with what was asked for, all of it at once."""
+"""All mistakes in a request, reported together."""
 
 from __future__ import annotations
 
@@ -35,4 +35,4 @@ class InputErrors(Exception):
         lines = [f"- {mistake}" for mistake in self.found[:MOST_LISTED]]
         if len(self.found) > MOST_LISTED:
             lines.append(f"- and {len(self.found) - MOST_LISTED} more")
-        super().__init__("\n".join([f"{counted(len(self.found), 'mistake')}, and nothing was sent:", *lines]))
+        super().__init__("\n".join([f"{counted(len(self.found), 'mistake')}; nothing was sent:", *lines]))

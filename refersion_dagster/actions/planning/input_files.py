@@ -25,7 +25,7 @@ DELIMITERS = ",;\t"
 
 @dataclass(frozen=True)
 class Row:
-    """The values of one item, as they were given.
+    """The values of one item, as specified.
 
     Args:
         place: where, such as "row 4": counted as a spreadsheet does, the header is row 1 of a CSV file.
@@ -61,13 +61,11 @@ def from_file(path: Path, endpoint: Endpoint) -> list[Row]:
     """
     ending = path.suffix.lower()
     if ending not in (".csv", ".parquet"):
-        raise InputErrors(
-            [InputError(None, f"{path} is no file that can be read here; give a .csv or a .parquet file.")]
-        )
+        raise InputErrors([InputError(None, f"{path} is not a supported file; use a .csv or a .parquet file.")])
     try:
         names, rows = _csv(path, endpoint) if ending == ".csv" else _parquet(path)
     except FileNotFoundError:
-        raise InputErrors([InputError(None, f"There is no file {path.absolute()}.")]) from None
+        raise InputErrors([InputError(None, f"The file {path.absolute()} does not exist.")]) from None
     except (OSError, pa.ArrowException) as error:
         raise InputErrors([InputError(None, f"{path} cannot be read: {error}")]) from None
     _check_columns(path, endpoint, names)
@@ -93,11 +91,11 @@ def _csv(path: Path, endpoint: Endpoint) -> tuple[list[str], list[tuple[str, dic
             if number == 1:
                 names = _names(cells)
             elif len(cells) > len(names):
-                mistakes.append(InputError(f"row {number}", f"has {len(cells)} cells, and the header {len(names)}"))
+                mistakes.append(InputError(f"row {number}", f"has {len(cells)} cells, but the header has {len(names)}"))
             elif cells:
                 rows.append((f"row {number}", dict(zip(names, cells, strict=False))))
     except csv.Error as error:
-        mistakes.append(InputError(f"line {reader.line_num}", f"is no CSV: {error}"))
+        mistakes.append(InputError(f"line {reader.line_num}", f"is not valid CSV: {error}"))
     if mistakes:
         raise InputErrors(mistakes)
     return names, rows
@@ -116,10 +114,14 @@ def _names(cells: Sequence[str]) -> list[str]:
 
 def _check_columns(path: Path, endpoint: Endpoint, names: Sequence[str]) -> None:
     known = file_columns(endpoint)
-    mistakes = [InputError(None, f"{path} has two columns {name}.") for name in set(names) if names.count(name) > 1]
+    mistakes = [
+        InputError(None, f"{path} has the column {name} twice.") for name in set(names) if names.count(name) > 1
+    ]
     for name in names:
         if name not in known and not (endpoint is AFFILIATE_EDIT and CUSTOM_FIELD.fullmatch(name)):
-            mistakes.append(InputError(None, f"{path} has a column {name!r}; there are {', '.join(known)}."))
+            mistakes.append(
+                InputError(None, f"{path} has an unknown column {name!r}; known columns are {', '.join(known)}.")
+            )
     if mistakes:
         raise InputErrors(mistakes)
 
@@ -156,7 +158,7 @@ def _orders(rows: Sequence[tuple[str, dict[str, Any]]]) -> list[Row]:
         place = lines[0][0] if len(lines) == 1 else f"rows {', '.join(place.split()[1] for place, _ in lines)}"
         keys = {_key(values.pop(KEY, None)) for _, values in lines}
         if len(keys) > 1:
-            mistakes.append(InputError(place, "are one order and have different keys"))
+            mistakes.append(InputError(place, "are one order but have different keys"))
             continue
         order_id = lines[0][1].get("order_id")
         skus = [{name: value for name, value in values.items() if name != "order_id"} for _, values in lines]

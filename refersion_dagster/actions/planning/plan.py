@@ -25,10 +25,10 @@ class Order:
     """What a user asks for.
 
     Args:
-        rows: the items as they were given.
+        rows: the items as specified.
         limits: what may be sent at most.
         check_warehouse: hold ids, statuses and currencies against the warehouse.
-        repeats: equal items without keys are each meant.
+        repeats: equal items without keys are allowed.
         again: send what Refersion refused or left unchanged before once more.
         batch_size: items in one call, at most; the operation's own limit holds too.
     """
@@ -54,7 +54,7 @@ class Plan:
         declined: items that Refersion refused or left unchanged before and that are not sent.
         open: items of which it is not known whether they were done, and that are not sent.
         stakes: commission that is moved, without signs, by currency.
-        net: the same with signs: below 0 is taken back.
+        net: the same with signs: negative amounts are taken back.
         unpriced: items of which the commission is not known, so that the limit does not hold for them.
     """
 
@@ -78,7 +78,7 @@ def make_plan(order: Order, session: Session) -> Plan:
     """Checks everything and says what would be sent. Raises Mistakes, with all of them."""
     endpoint = order.endpoint
     if not order.rows:
-        raise InputErrors([InputError(None, "There is nothing to send: give items or a file that holds some.")])
+        raise InputErrors([InputError(None, "There is nothing to send: set items, or a file that contains some.")])
     asked, mistakes = read_items(endpoint, order.rows, purpose=order.asking.purpose, repeats=order.repeats)
     earlier = {entry.key: entry for entry in Journal(session).entries(endpoint.name)}
     sorted_out: dict[str, list[PlannedItem]] = {"done": [], "declined": [], "open": [], "send": []}
@@ -88,8 +88,8 @@ def make_plan(order: Order, session: Session) -> Plan:
             mistakes.append(
                 InputError(
                     one.place,
-                    f"key {one.key!r} stands for another item since {entry.intended_at:%Y-%m-%d}: {entry.request}; "
-                    "a key stands for one item for ever",
+                    f"key {one.key!r} belongs to another item since {entry.intended_at:%Y-%m-%d}: "
+                    f"{entry.request}; a key belongs to one item permanently",
                 )
             )
         elif entry and entry.outcome in OPEN:

@@ -1,4 +1,4 @@
-"""Items held against the warehouse before anything is sent: do ids exist, can a conversion change, is it too much?"""
+"""Checks items against the warehouse before anything is sent: do ids exist, can a conversion change, is it too much?"""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PreflightResult:
     Args:
         mistakes: everything that speaks against sending.
         stakes: commission that the items move, without signs, by currency.
-        net: the same with signs: below 0 is taken back.
+        net: the same with signs: negative amounts are taken back.
         unpriced: items of which the warehouse does not know the commission, so that the limit does not hold for them.
     """
 
@@ -109,7 +109,7 @@ def rows_of_any(
 def _never_loaded(name: str, table: str) -> list[InputError]:
     return [
         InputError(
-            None, f"{name} cannot be checked, as refersion/{table} was never loaded: materialise it, {REGARDLESS}."
+            None, f"{name} cannot be checked because refersion/{table} was never loaded. Materialise it, {REGARDLESS}."
         )
     ]
 
@@ -121,7 +121,7 @@ def _exists(tables: Sequence[str], column: str, what: str) -> Callable[[Session,
             return _never_loaded(name, tables[0])
         known = {value for (value,) in rows}
         return [
-            InputError(one.place, f"{name} {value} is no {what} in the warehouse; refresh it, {REGARDLESS}")
+            InputError(one.place, f"{name} {value}: no such {what} in the warehouse. Run a refresh, {REGARDLESS}")
             for one, value in given
             if str(value) not in known
         ]
@@ -140,7 +140,7 @@ def _offers(session: Session, name: str, given: Given) -> list[InputError]:
         return _never_loaded(name, "offers")
     known = {value for (value,) in [*(offers or []), *(of_affiliates or [])]}
     return [
-        InputError(one.place, f"{name} {value} is no offer in the warehouse; refresh it, {REGARDLESS}")
+        InputError(one.place, f"{name} {value}: no such offer in the warehouse. Run a refresh, {REGARDLESS}")
         for one, value in given
         if str(value) not in known
     ]
@@ -152,12 +152,14 @@ def _pending(session: Session, name: str, given: Given) -> list[InputError]:
     rows = rows_of_any(session, ("conversions",), "id, status, vanished_at", exp.column("id"), wanted)
     if rows is None:
         return _never_loaded(name, "conversions")
-    known = {id_: "gone from Refersion" if vanished else status for id_, status, vanished in rows}
+    known = {id_: "deleted in Refersion" if vanished else status for id_, status, vanished in rows}
     mistakes = []
     for one, value in given:
         if str(value) not in known:
             mistakes.append(
-                InputError(one.place, f"{name} {value} is no conversion in the warehouse; refresh it, {REGARDLESS}")
+                InputError(
+                    one.place, f"{name} {value}: no such conversion in the warehouse. Run a refresh, {REGARDLESS}"
+                )
             )
         elif (status := known[str(value)]) not in ("PENDING", None):
             mistakes.append(
@@ -181,7 +183,7 @@ def _emails(session: Session, name: str, given: Given) -> list[InputError]:
         holder = numbers.get(email)
         if (own is None and (holder or email in listed)) or (own is not None and holder not in (None, str(own))):
             who = f"affiliate {holder}" if holder else "an affiliate"
-            mistakes.append(InputError(one.place, f"{name} {value} is that of {who} already"))
+            mistakes.append(InputError(one.place, f"{name} {value} already belongs to {who}"))
     return mistakes
 
 
@@ -198,7 +200,7 @@ def _currencies(session: Session, name: str, given: Given) -> list[InputError]:
     return [
         InputError(
             one.place,
-            f"{name} {value} is none that the account has had ({', '.join(sorted(known))}); correct it, {REGARDLESS}",
+            f"{name} {value} is not a currency of the account ({', '.join(sorted(known))}). Correct it, {REGARDLESS}",
         )
         for one, value in given
         if value not in known
@@ -232,8 +234,8 @@ def _sent_before(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Sess
             mistakes.append(
                 InputError(
                     one.place,
-                    f"was sent before: conversion {made[0]} has its reference {one.reference}. If it is meant again, "
-                    "give it a key of its own, or the run another purpose",
+                    f"was already sent: conversion {made[0]} has its reference {one.reference}. To send it again, "
+                    "set a key for it or another purpose for the run",
                 )
             )
     return mistakes
@@ -263,7 +265,7 @@ def _sums(moved: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
 
 
 def _in_order(stakes: dict[str, Decimal], session: Session) -> dict[str, Decimal]:
-    """By the currencies' places in every list, the account's own first; by name where summaries tell none."""
+    """By the currencies' places in every list, the account's own first; by name if the summaries have none."""
     places: dict[str, int] = {}
     if "place" in dict(session.columns(SUMMARIES, "currencies")):
         places = dict(session.query(f"SELECT currency, place FROM {SUMMARIES}.currencies"))  # noqa: S608 - our name
@@ -274,7 +276,11 @@ def _beyond(limits: AmountLimits, count: int, stakes: dict[str, Decimal]) -> lis
     mistakes = []
     if count > limits.items:
         mistakes.append(
-            InputError(None, f"There are {count} items to send, and max_items is {limits.items}; raise it on purpose.")
+            InputError(
+                None,
+                f"There are {count} items to send, and max_items is {limits.items}. Raise the limit if this is "
+                "intended.",
+            )
         )
     for currency, amount in stakes.items():
         if amount > limits.commission:
@@ -282,7 +288,7 @@ def _beyond(limits: AmountLimits, count: int, stakes: dict[str, Decimal]) -> lis
                 InputError(
                     None,
                     f"They move {grouped(amount)} {currency} of commission, and max_commission is "
-                    f"{grouped(limits.commission)}; raise it on purpose.",
+                    f"{grouped(limits.commission)}. Raise the limit if this is intended.",
                 )
             )
     return mistakes

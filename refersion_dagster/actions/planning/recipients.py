@@ -20,7 +20,7 @@ TAKEN_BACK = "taken back"
 
 @dataclass(frozen=True)
 class Moved:
-    """Commission of one item; below zero it is taken back from the affiliate."""
+    """Commission of one item; a negative amount is taken back from the affiliate."""
 
     amount: Decimal
     currency: str

@@ -17,10 +17,10 @@ from refersion_dagster.actions.planning.input_files import Row
 # Pydantic's words for what our own rules do not say.
 WORDS = {
     "missing": "is missing",
-    "extra_forbidden": "is no field of this operation",
-    "string_type": "has to be a text",
+    "extra_forbidden": "is not a field of this operation",
+    "string_type": "has to be text",
     "string_too_short": "must not be empty",
-    "string_unicode": "holds a character that cannot be sent",
+    "string_unicode": "contains a character that cannot be sent",
 }
 
 
@@ -31,7 +31,7 @@ def read_items(
 
     Args:
         purpose: part of derived keys; see asked.derived_key.
-        repeats: whether equal items without keys of their own are meant to be sent each.
+        repeats: whether equal items without keys are each sent.
     """
     asked: list[PlannedItem] = []
     mistakes: list[InputError] = []
@@ -49,7 +49,7 @@ def read_items(
             mistakes.append(
                 InputError(
                     row.place,
-                    f"is the same as {before[0]}. If both are meant, give each a key of its own, or set repeats.",
+                    f"is the same as {before[0]}. If this is intended, set a key for each, or set `repeats: true`.",
                 )
             )
         key = row.key or derived_key(endpoint.name, item, purpose, len(before))
@@ -95,7 +95,9 @@ def _same_subject(endpoint: Endpoint, asked: Sequence[PlannedItem]) -> list[Inpu
         if about is None:
             continue
         if about in first:
-            mistakes.append(InputError(one.place, f"{about} is in {first[about]} already; a run may name it once"))
+            mistakes.append(
+                InputError(one.place, f"{about} is in {first[about]} already; a run may contain it only once")
+            )
         first.setdefault(about, one.place)
     return mistakes
 
@@ -108,6 +110,6 @@ def _same_key(rows: Sequence[Row]) -> list[InputError]:
         if row.key is None or counts[row.key] == 1:
             continue
         if row.key in seen:
-            mistakes.append(InputError(row.place, f"key {row.key!r} is that of {seen[row.key]} already"))
+            mistakes.append(InputError(row.place, f"key {row.key!r} is already used by {seen[row.key]}"))
         seen.setdefault(row.key, row.place)
     return mistakes

@@ -29,7 +29,7 @@ def affiliate_status(inquiry: Inquiry) -> Evidence:
     number, wanted = inquiry.asked["affiliate_id"], inquiry.asked["status"]
     status = inquiry.account.rest.call("/affiliate/get", {"id": number}).get("status")
     verdict = Verdict.DONE if status == wanted else Verdict.NOT_FOUND
-    return Evidence(verdict, f"Affiliate {number} is {status}; asked for was {wanted}.")
+    return Evidence(verdict, f"Affiliate {number} is {status}; requested was {wanted}.")
 
 
 def affiliate_details(inquiry: Inquiry) -> Evidence:
@@ -42,20 +42,19 @@ def affiliate_details(inquiry: Inquiry) -> Evidence:
     wanted = {name: str(value) for name, value in asked.items() if name in readable}
     if not wanted:
         return Evidence(
-            Verdict.CANNOT_TELL, f"Refersion's API shows none of what was to be set; look at affiliate "
-            f"{asked['affiliate_id']} in Refersion."
+            Verdict.CANNOT_TELL, "Refersion's API does not show any of the fields that were to be set; check "
+            f"affiliate {asked['affiliate_id']} in Refersion."
         )  # fmt: skip
     other = {name: value for name, value in wanted.items() if str(details.get(readable[name])) != value}
     if other:
         now = ", ".join(f"{name} is {details.get(readable[name])!r}, not {value!r}" for name, value in other.items())
-        return Evidence(Verdict.NOT_FOUND, f"Of affiliate {asked['affiliate_id']}, {now}.")
-    return Evidence(Verdict.LIKELY, f"Affiliate {asked['affiliate_id']} has what was asked for: {', '.join(wanted)}.")
+        return Evidence(Verdict.NOT_FOUND, f"Affiliate {asked['affiliate_id']}: {now}.")
+    return Evidence(Verdict.LIKELY, f"Affiliate {asked['affiliate_id']} has the requested values: {', '.join(wanted)}.")
 
 
 def cannot_be_asked(_inquiry: Inquiry) -> Evidence:
     """Triggers and rates of articles: a person has to look."""
     return Evidence(
         Verdict.CANNOT_TELL,
-        "Refersion's API shows neither triggers nor rates of articles; look at the affiliate or the offer in "
-        "Refersion.",
+        "Refersion's API shows neither triggers nor product rates; check the affiliate or the offer in Refersion.",
     )

@@ -70,9 +70,9 @@ def _credit_by_totals(inquiry: Inquiry) -> Evidence:
     return Evidence(
         Verdict.CANNOT_TELL,
         f"Since {_time(inquiry.since)} Refersion counts {_figure(answer, 'conversions_count')} manual credits to "
-        f"affiliate {asked['affiliate_id']}, {_figure(answer, 'commission_total')} {answer.get('currency')} in all "
-        f"(other currencies may be left out); this journal knows of {len(known)} of them. With REFERSION_GRAPHQL_TOKEN "
-        "they are shown one by one.",
+        f"affiliate {asked['affiliate_id']}, {_figure(answer, 'commission_total')} {answer.get('currency')} in "
+        f"total (other currencies may be excluded); this journal has {len(known)} of them. Set "
+        "REFERSION_GRAPHQL_TOKEN to list them individually.",
     )
 
 
@@ -117,16 +117,16 @@ def conversion_status(inquiry: Inquiry) -> Evidence:
     if made is None:
         return Evidence(
             Verdict.CANNOT_TELL,
-            f"Conversion {number} is not in the warehouse, and Refersion gives conversions by time alone; refresh, "
-            "then look again.",
+            f"Conversion {number} is not in the warehouse, and Refersion returns conversions only by time. Run a "
+            "refresh, then check again.",
         )
     second = whole_second(made)
     rows = [row for row in _read(inquiry.account, Window(second, second + timedelta(seconds=1))) if row["id"] == number]
     if not rows:
-        return Evidence(Verdict.CANNOT_TELL, f"Conversion {number} is gone from Refersion.")
+        return Evidence(Verdict.CANNOT_TELL, f"Conversion {number} was deleted in Refersion.")
     status = rows[0]["status"]
     verdict = Verdict.DONE if status == wanted else Verdict.NOT_FOUND
-    return Evidence(verdict, f"Conversion {number} is {status}; asked for was {wanted}.", _shown(rows))
+    return Evidence(verdict, f"Conversion {number} is {status}; requested was {wanted}.", _shown(rows))
 
 
 def _made_since(inquiry: Inquiry) -> list[dict[str, Any]]:
@@ -156,7 +156,7 @@ def _with_reference(inquiry: Inquiry, rows: Iterable[Mapping[str, Any]]) -> Evid
         return None
     return Evidence(
         Verdict.DONE,
-        f"Refersion has it: the notes of conversion {found[0]['id']} hold its reference {wanted}.",
+        f"Found in Refersion: the notes of conversion {found[0]['id']} contain its reference {wanted}.",
         _shown(found),
         {"conversion_id": found[0]["id"]},
     )
@@ -167,11 +167,13 @@ def _likely(inquiry: Inquiry, alike: list[dict[str, Any]], what: str) -> Evidenc
     if alike:
         count = "one" if len(alike) == 1 else f"{len(alike)} of them"
         found = {"conversion_id": alike[0]["id"]} if len(alike) == 1 else {}
-        words = f"Looked for {what} {since} that no other item accounts for: there is {count}, without a reference."
+        words = (
+            f"Looked for {what} {since} that does not belong to another item: there is {count}, without a reference."
+        )
         return Evidence(Verdict.LIKELY, words, _shown(alike), found)
     words = f"Looked for {what} {since}: there is none."
     if datetime.now(UTC) - inquiry.entry.intended_at < MAY_STILL_APPEAR:
-        words += " It may take some minutes to appear; look again later."
+        words += " It may take some minutes to appear; check again later."
     return Evidence(Verdict.NOT_FOUND, words)
 
 

@@ -1,4 +1,4 @@
-"""What Refersion's own data says about an item whose answer was lost: how it is asked and told."""
+"""What Refersion's own data says about an item whose response was lost: how it is queried and reported."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Verdict(StrEnum):
     """How sure it is."""
 
     DONE = "it was done"
-    LIKELY = "it looks done"
-    NOT_FOUND = "nothing shows that it was done"
-    CANNOT_TELL = "it cannot be told"
+    LIKELY = "it was probably done"
+    NOT_FOUND = "there is no sign that it was done"
+    CANNOT_TELL = "unclear"
 
 
 @dataclass(frozen=True)

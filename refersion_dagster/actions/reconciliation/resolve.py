@@ -39,19 +39,19 @@ class CannotSettle(Exception):
 def open_journal(warehouse: Warehouse, tell: Callable[[str], None]) -> Iterator[tuple[Journal, Session]]:
     """The journal, while nobody else writes; entries of runs that are gone are unknown.
 
-    Raises CannotSettle where there is no warehouse, instead of making one.
+    Raises CannotSettle if the warehouse does not exist, instead of creating it.
     """
     if warehouse.destination == "duckdb" and not Path(warehouse.location).exists():
         raise CannotSettle(
-            f"There is no warehouse {warehouse.location}. REFERSION_DUCKDB_PATH names another, or start this where "
-            "Dagster runs."
+            f"The warehouse {warehouse.location} does not exist. Set REFERSION_DUCKDB_PATH, or run this in the "
+            "folder in which Dagster runs."
         )
     with warehouse.exclusive(tell), warehouse.session() as session:
         journal = Journal(session)
         try:
             journal.give_up_pending()
         except UndefinedTable:
-            tell("Nothing was ever sent from this warehouse.")
+            tell("Nothing was sent from this warehouse yet.")
         yield journal, session
 
 
@@ -63,9 +63,13 @@ def one_of(entries: Sequence[Entry], key: str) -> Entry:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise CannotSettle(f"The journal has no item with the key {key}; `refersion-dagster actions list --all`.")
+        raise CannotSettle(
+            f"The journal has no item with the key {key}; `refersion-dagster actions list --all` lists all items."
+        )
     several = ", ".join(f"{entry.key} ({entry.endpoint})" for entry in found[:5])
-    raise CannotSettle(f"{len(found)} items have keys that begin with {key}: {several}. Give more of it.")
+    raise CannotSettle(
+        f"{len(found)} items have keys that begin with {key}: {several}. Enter more characters of the key."
+    )
 
 
 def evidence_on(
@@ -91,11 +95,11 @@ def evidence_on(
 def check_decision(entry: Entry, done: bool, evidence: Evidence | None, despite_evidence: bool) -> None:
     """Raises CannotSettle for an item that is settled already, and for a decision that Refersion's data contradicts."""
     if entry.outcome not in OPEN:
-        raise CannotSettle(f"{entry.key} needs no settling: it is {entry.outcome}.")
+        raise CannotSettle(f"{entry.key} does not need to be settled: it is {entry.outcome}.")
     if not done and evidence and evidence.verdict in (Verdict.DONE, Verdict.LIKELY) and not despite_evidence:
         raise CannotSettle(
-            f"{evidence.words} Settled as not done, it would be sent a second time. If it was not this item's doing, "
-            "add --despite-evidence."
+            f"{evidence.words} If it is settled as not done, it will be sent a second time. If another cause "
+            "explains this, add --despite-evidence."
         )
 
 

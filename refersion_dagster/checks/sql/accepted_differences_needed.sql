@@ -1,9 +1,9 @@
 /*
 asset: summaries/control_totals
-description: Each difference that REFERSION_ACCEPTED_DIFFERENCES names is there.
+description: Each difference in REFERSION_ACCEPTED_DIFFERENCES still exists.
 meaning: >
-  These differences to Refersion's totals are gone, or are others by now, so that nothing is accepted by their names.
-  Take them out of REFERSION_ACCEPTED_DIFFERENCES; one that is another by now has to be accepted anew.
+  These differences from Refersion's totals no longer exist or have changed, so their entries accept nothing. Remove
+  them from REFERSION_ACCEPTED_DIFFERENCES; a difference that has changed has to be accepted again.
 severity: warning
 */
 WITH entries AS (

@@ -2,9 +2,9 @@
 asset: summaries/commission_roll_forward
 description: >
   The closing of the latest month is what is owed now, in every currency. This proves that the two summaries agree, not
-  that either is what Refersion has: control_totals_agree is held against Refersion itself.
+  that either is what Refersion has: control_totals_agree compares with Refersion itself.
 meaning: >
-  The roll-forward ends at another amount than the liability that is shown per affiliate: one of the two is wrong.
+  The roll-forward ends with a different amount than the liability shown per affiliate: one of the two is wrong.
 blocking: true
 */
 WITH latest AS (

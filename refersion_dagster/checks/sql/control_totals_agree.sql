@@ -1,12 +1,12 @@
 /*
 asset: summaries/control_totals
 description: >
-  The loaded conversions add up to Refersion's own totals, to the cent, in every month, status and payment status, but
-  for differences that were accepted. Refersion was asked after the conversions were read.
+  The loaded conversions add up to Refersion's own totals, to the cent, in every month, status and payment status,
+  except for accepted differences. The totals were requested after the conversions were read.
 meaning: >
-  What is loaded is not what Refersion has in the months below. Read these months again (job refersion_backfill); a
-  difference that remains and that you can explain is accepted by REFERSION_ACCEPTED_DIFFERENCES, with what stands here
-  as difference, and then: by NAME on DATE: WHY.
+  The warehouse differs from Refersion in the months below. Read these months again (job refersion_backfill). To accept
+  a remaining difference that you can explain, add it to REFERSION_ACCEPTED_DIFFERENCES as shown here in the column
+  difference, followed by: by NAME on DATE: WHY.
 blocking: true
 */
 SELECT

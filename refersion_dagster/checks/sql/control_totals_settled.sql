@@ -1,10 +1,10 @@
 /*
 asset: summaries/control_totals
 description: >
-  No month, status and payment status of the control totals kept moving while it was read: each of them was compared.
+  Every month, status and payment status of the control totals was stable while it was read, so each was compared.
 meaning: >
-  Orders, approvals or payments came in whenever these were read, so that what is loaded and Refersion's totals are of
-  different moments. They are neither proven nor wrong, and the next refresh reads and compares them again.
+  Orders, approvals or payments arrived each time these were read, so the loaded rows and Refersion's totals are from
+  different times. They are neither proven nor wrong; the next refresh reads and compares them again.
 severity: warning
 */
 SELECT

@@ -2,7 +2,7 @@
 asset: summaries/conversions
 description: Every currency is a code of three capital letters.
 meaning: >
-  Amounts of one currency may be split over two spellings of it, so that no sum of that currency is whole.
+  Amounts in one currency may be split between two spellings, so every sum of that currency is incomplete.
 severity: warning
 */
 SELECT currency, count(*) AS conversions

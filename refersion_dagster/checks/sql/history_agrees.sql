@@ -1,9 +1,9 @@
 /*
 asset: refersion/conversion_history
-description: The latest entry of the history says of each conversion what the conversion itself says.
+description: The latest history entry of each conversion agrees with the conversion itself.
 meaning: >
-  A change of status, amount or affiliate was missed or written twice: dates of approval, the roll-forward's months and payout lags
-  may be off. Materialise refersion/conversion_history to make up for missing entries.
+  A change of status, amount or affiliate was missed or recorded twice: approval dates, months of the roll-forward and
+  payout lags may be wrong. Materialise refersion/conversion_history to add missing entries.
 */
 WITH latest AS (
   SELECT

@@ -1,11 +1,11 @@
 /*
 asset: summaries/payment_proof
 description: >
-  No payment differs from the sum and the number of the conversions that name it. Those that cannot be compared are in
-  the check payments_proven.
+  No payment differs from the sum and the number of the conversions that name it. The check payments_proven
+  lists payments that cannot be compared.
 meaning: >
-  Money went out that no loaded conversion explains, or conversions say they were paid and no payment says so. Read the
-  months of these conversions again (job refersion_backfill); what then remains is a question to Refersion.
+  Money was paid that no loaded conversion explains, or conversions are marked as paid without a payment. Read the
+  months of these conversions again (job refersion_backfill). If a difference remains, ask Refersion.
 */
 SELECT
   payment_id,

@@ -1,10 +1,10 @@
 /*
 asset: summaries/payment_proof
-description: Every payment is proven by the conversions that it paid.
+description: Every payment is proven by the conversions it paid.
 meaning: >
-  These payments are neither proven nor wrong. Of one that was taken back, or is gone in Refersion, conversions may be due
-  again: they are in payments_taken_back, and payout_preview holds them back until you decide (REFERSION_PAY_AGAIN). The
-  others lack conversions that were never loaded, or conversions do not say which payment paid them.
+  These payments are neither proven nor wrong. If one was taken back or deleted in Refersion, its conversions may be
+  due again: payments_taken_back lists them, and payout_preview holds them back until you decide (REFERSION_PAY_AGAIN).
+  For the others, conversions were never loaded or do not name the payment that paid them.
 severity: warning
 */
 SELECT

@@ -1,13 +1,13 @@
 /*
 asset: summaries/commission_roll_forward
 description: >
-  In every currency and month, what the roll-forward says was paid is what Refersion's payments of the month add up to,
-  as far as it can be proven: payments taken back, gone from Refersion, or of which not all conversions are loaded leave
-  their months out (a difference of these is in payment_proof). It proves the months of payments, and nothing about when
-  what was paid had been approved.
+  In every currency and month, the amount paid in the roll-forward equals the sum of Refersion's payments of the month,
+  as far as it can be proven: months with payments that were taken back, deleted in Refersion, or whose conversions are
+  not all loaded are not compared (payment_proof has their differences). It proves the months of payments, but not when
+  the paid commission was approved.
 meaning: >
-  Money went out in another month, or in another amount, than the roll-forward of the months below says. Read these
-  months again (job refersion_backfill).
+  Money was paid in a different month or amount than the roll-forward of the months below says. Read these months again
+  (job refersion_backfill).
 blocking: true
 */
 WITH paid AS (

@@ -1,12 +1,12 @@
 /*
 asset: summaries/commission_roll_forward
 description: >
-  In every currency and month of which both are known, opening plus movements is the closing. Movements come from
-  due_periods and closings from due_bounds, both of which are made from the same readings: this proves that no movement
-  was lost or counted twice between them, and nothing about what no reading showed.
+  In every currency and month for which both are known, opening plus movements equals closing. Movements come from
+  due_periods and closings from due_bounds, both built from the same readings: this proves that no movement was lost or
+  counted twice between them, but nothing about changes that no reading showed.
 meaning: >
-  A movement of what is owed was lost or counted twice: the months below cannot be explained to an auditor. Figures of
-  other months and of today's liability are not touched by it.
+  A movement of the amount owed was lost or counted twice: the months below cannot be explained to an auditor. Figures
+  of other months and today's liability are not affected.
 blocking: true
 */
 SELECT currency, month, opening_due, newly_due, manual_credits, paid, reversed, closing_due, difference

@@ -7,7 +7,7 @@ per account, read-only, and the answer is kept in `_findings`:
 - ignored: the sums are the same with it and without;
 - works: the sums differ from those without it, and are those of the conversions of that currency that are loaded.
 
-Anything else is no answer, and is tried again by the next load.
+Anything else is inconclusive and tried again by the next load.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def totals_currencies(warehouse: Warehouse, account: RefersionClient, say: Calla
             if answer is None:
                 return []
             found = account_findings.remember(session, QUESTION, *answer)
-            say(f"A field currency in /conversion/totals, tried once: {found.answer} ({found.evidence})")
+            say(f"Tried the parameter currency of /conversion/totals: {found.answer} ({found.evidence})")
     return sorted(currencies) if found.answer == WORKS else []
 
 
@@ -90,9 +90,9 @@ def _probed(session: Session, account: RefersionClient, currencies: list[str]) -
                 return REFUSED, refusal.said or refusal.what
             where = f"{currency} in {month:%Y-%m}"
             if _sums(asked) in ((count, total), (count - tests, total - of_tests)) and _sums(asked) != _sums(plain):
-                return WORKS, f"{where}: {count} conversions are loaded, and Refersion adds up {_sums(asked)[0]}"
+                return WORKS, f"{where}: {count} conversions are loaded; Refersion's totals are {_sums(asked)[0]}"
             if _sums(asked) == _sums(plain):
-                return IGNORED, f"{where}: the sums are the same with the field and without"
+                return IGNORED, f"{where}: the totals are the same with and without the parameter"
     return None
 
 

@@ -154,17 +154,17 @@ def _told(
         answer = rest.conversion_sums(whole, is_test_conversion="TRUE")
         tests, others = sums(answer), sums(rest.conversion_sums(whole, is_test_conversion="FALSE"))
     except RequestRefused as refusal:
-        return _unknown(session, f"Refersion's totals cannot be asked for tests: {refusal.said or refusal.what}")
+        return _unknown(session, f"Refersion's totals cannot be queried for tests: {refusal.said or refusal.what}")
     currency = answer.get("currency") or NO_CURRENCY
     if tests == others and tests.count:
-        return _unknown(session, "Refersion's totals are the same with tests and without.")
+        return _unknown(session, "Refersion's totals are the same with and without tests.")
     own = [row for row in rows if row.currency == currency]
     counted = rows if tests.count + others.count == len(rows) else own
     if tests.count + others.count != len(counted):
-        return _unknown(session, "Refersion's totals count other conversions than are loaded.")
+        return _unknown(session, "Refersion's totals count conversions that are not loaded, or vice versa.")
     known = frozenset(id_ for (id_,) in session.query(KNOWN))
     before = account_findings.known(session, QUESTION)
-    # Whatever was not found then would not be found now.
+    # What was not found then would not be found now.
     if before is None or before.answer.partition(": ")[2] != f"{tests}":
         search = Search(rest, counted, known)
         search.run(tests)
@@ -173,7 +173,8 @@ def _told(
                 session.query(ADD, id=id_)
         known |= search.found
         say(
-            f"Test conversions: {tests.count:,}, {len(search.found):,} found just now with {search.requests:,} requests"
+            f"Test conversions: {tests.count:,}, {len(search.found):,} found in this run with {search.requests:,} "
+            "requests"
         )
     unfound = tests - TotalsSums.of([row for row in counted if row.id in known])
     others = () if counted is rows else sorted({row.currency for row in rows} - {currency})
@@ -193,11 +194,11 @@ def _concluded(
     unknown = []
     if unfound.count:
         unknown.append(
-            f"{unfound.count:,} test conversion{'s' if unfound.count > 1 else ''} with {_amount(unfound.commission)} "
-            f"{currency} commission cannot be told apart, and count in every figure"
+            f"{unfound.count:,} test conversion{'s' if unfound.count > 1 else ''} with "
+            f"{_amount(unfound.commission)} {currency} commission cannot be identified and count in every figure"
         )
     if others:
-        unknown.append(f"Refersion's totals tell nothing of tests in {', '.join(others)}")
+        unknown.append(f"Refersion's totals say nothing about tests in {', '.join(others)}")
     answer = SOME if unknown else FOUND if tests.count else NONE
     told = "; ".join(unknown) or f"{tests.count:,} test conversions in {currency}, all known by Refersion's totals"
     account_findings.remember(session, QUESTION, f"{answer}: {tests}", f"{told}.")

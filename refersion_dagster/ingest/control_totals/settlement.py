@@ -1,9 +1,9 @@
-"""The shop goes on while it is read: what disagrees is read again before it is called a difference.
+"""The shop keeps changing while it is read: what disagrees is read again before it counts as a difference.
 
 Approvals, orders and payments arrive between the readings of payments, conversions and totals. A cell of the control
 totals that disagrees is read again, its rows and right after them its totals. Where two readings in a row find the
 same on both sides, nothing moved in between, and the difference is real. What still moves after MOST_READINGS is not
-settled, which is no failure: the next refresh looks again.
+settled, which is not a failure: the next refresh compares it again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from refersion_dagster.warehouse.session import Session, UndefinedTable
 from refersion_dagster.warehouse.sql import bind
 
 MOST_READINGS = 3
-# Where more disagree at once, that is no shop that goes on: the latest are read again, and the others by later runs.
+# If more disagree, the shop's changes are not the cause: the latest are read again, the others by later runs.
 MOST_MONTHS = 12
 
 # Payments that were made since payments were read, and that rows name which were read after them.
@@ -82,7 +82,7 @@ def settle_totals(
             break
         chosen = set(readable[-MOST_MONTHS:])
         not_read |= {cell: sides for cell, sides in moving.items() if cell.month in set(readable) - chosen}
-        say(f"Control totals disagree, reading again: {', '.join(f'{month:%Y-%m}' for month in sorted(chosen))}")
+        say(f"Control totals disagree; reading again: {', '.join(f'{month:%Y-%m}' for month in sorted(chosen))}")
         read_again([datetime(month.year, month.month, 1, tzinfo=UTC) for month in sorted(chosen)])
         with warehouse.session() as session:
             found = differing(session)
@@ -97,7 +97,7 @@ def settle_totals(
                 moving[cell] = sides
         lasts = {cell: sides for cell, sides in lasts.items() if cell in found}
     for cell in moving:
-        say(f"Control totals are not settled, and compared again by the next refresh: {cell}")
+        say(f"Control totals are not settled; the next refresh compares them again: {cell}")
     with warehouse.session() as session:
         keep(session, lasts, moving)
 

@@ -74,7 +74,7 @@ def lasting(session: Session) -> dict[TotalsCell, str]:
 
 
 def keep(session: Session, lasting: Mapping[TotalsCell, Sides], moving: Mapping[TotalsCell, Sides]) -> None:
-    """Keeps what became of the cells that disagree now, in the place of those before."""
+    """Stores the cells that disagree now, replacing the previous ones."""
     session.query(CREATE)
     with session.transaction():
         session.query(FORGET)

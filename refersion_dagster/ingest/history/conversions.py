@@ -1,4 +1,4 @@
-"""What became of each conversion: `refersion_data.conversion_history`, kept for ever.
+"""The history of each conversion: `refersion_data.conversion_history`, kept forever.
 
 `conversions` holds each row as it is now. The history gets a row whenever a conversion is first seen, whenever its
 status, payment status, total, commission or affiliate changes, and when it is gone from Refersion or back again. It is
@@ -20,31 +20,33 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse.session import Session
 
 TABLE = "conversion_history"
-DESCRIPTION = """Every change of a conversion, kept for ever: when it was first seen, each change of status, payment \
-status, total, commission or affiliate, and when it was gone from Refersion or back.
+DESCRIPTION = """Every change of a conversion, kept forever: when it was first seen, each change of status, payment \
+status, total, commission or affiliate, and when it was deleted in Refersion or restored.
 
-`seen_at` is the moment of the reading that showed the change, which is at or after the change itself."""
+`seen_at` is the time of the reading that showed the change, which is at or after the change itself."""
 
 COLUMNS = [
     dg.TableColumn("id", "text", "Conversion id."),
     dg.TableColumn("seen_at", "timestamptz", "When the reading that showed this state began."),
-    dg.TableColumn("change", "text", "new, changed, vanished (gone from Refersion) or returned."),
-    dg.TableColumn("status", "text", "Status from then on; of a vanished row, the last one seen."),
+    dg.TableColumn("change", "text", "new, changed, vanished (deleted in Refersion) or returned."),
+    dg.TableColumn("status", "text", "Status from then on; for a vanished row, the last one seen."),
     dg.TableColumn("payment_status", "text", "Payment status from then on."),
     dg.TableColumn("total", "decimal(18,4)", "Order amount from then on, in `currency`."),
     dg.TableColumn("commission_total", "decimal(18,4)", "Commission from then on, in `currency`."),
     dg.TableColumn("currency", "text", "Currency of the row."),
-    dg.TableColumn("updated", "timestamptz", "When Refersion says that change was made; NULL where it does not."),
+    dg.TableColumn(
+        "updated", "timestamptz", "When the change was made according to Refersion; NULL if it does not say."
+    ),
     dg.TableColumn(
         "affiliate_id",
         "text",
-        "Numeric id of the affiliate from then on; NULL where it was not kept yet, or where the account has none.",
+        "Numeric id of the affiliate from then on; NULL if it was not recorded yet or the account does not offer it.",
     ),
-    dg.TableColumn("payment_id", "text", "Payment that had paid it then; NULL while unpaid, or not kept yet."),
+    dg.TableColumn("payment_id", "text", "Payment that had paid it at that time; NULL if unpaid or not recorded yet."),
     dg.TableColumn(
         "seen_before",
         "timestamptz",
-        "When the last reading began that showed the state before; NULL of new conversions and where not known.",
+        "When the last reading that showed the previous state began; NULL for new conversions and if not known.",
     ),
 ]
 STATE = ("status", "payment_status", "total", "commission_total", "currency")

@@ -1,4 +1,4 @@
-"""When which conversions were read: `refersion_data.conversion_readings`, kept for ever.
+"""When which conversions were read: `refersion_data.conversion_readings`, kept forever.
 
 A change of a conversion happened between the last reading that still showed the state before it and the reading that
 shows it. What was due at a month's end is known only as well as that, so the warehouse keeps every reading, with the
@@ -19,21 +19,21 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse.session import Session
 
 TABLE = "conversion_readings"
-DESCRIPTION = """Every reading of conversions, kept for ever: when it was, and which conversions it covered.
+DESCRIPTION = """Every reading of conversions, kept forever: when it happened and which conversions it covered.
 
-A reading of the last days is not a reading of older conversions. Months of which Refersion's totals have not changed \
-since their conversions were read count as read again, in the currency of the totals; so do months of which its counts \
-by status have not."""
+A reading of the last days is not a reading of older conversions. Months whose totals have not changed in Refersion \
+since their conversions were read count as read again, in the currency of the totals; so do months whose counts by \
+status have not changed."""
 READ, TOTALS, COUNTS, EVERY = "read", "totals", "counts", "(all)"
 
 COLUMNS = [
     dg.TableColumn("read_at", "timestamptz", "When the reading began, by Refersion's clock."),
-    dg.TableColumn("read_from", "timestamptz", "The conversions created from here on were read."),
-    dg.TableColumn("read_to", "timestamptz", "End of that span, not included."),
+    dg.TableColumn("read_from", "timestamptz", "Conversions created from this time on were read."),
+    dg.TableColumn("read_to", "timestamptz", "Exclusive end of that range."),
     dg.TableColumn(
-        "proven_by", "text", "read, or what has not changed since they were read: totals, or counts by status."
+        "proven_by", "text", "read, or what has not changed since the last reading: totals, or counts by status."
     ),
-    dg.TableColumn("currency", "text", "Currency of the conversions; (all) where they were read or counted."),
+    dg.TableColumn("currency", "text", "Currency of the conversions; (all) if they were read or counted."),
 ]
 KEY = ("read_at", "read_from", "proven_by", "currency")
 
@@ -106,7 +106,7 @@ def keep_counted_months(warehouse: Warehouse, counted: Sequence[Window], read_at
 
 
 def keep_unchanged_months(warehouse: Warehouse) -> None:
-    """Keeps the months that Refersion's totals show to be as they were read; none where totals are not loaded."""
+    """Records the months that are unchanged according to Refersion's totals; none if totals are not loaded."""
     with warehouse.session() as session:
         create_readings(session)
         if session.columns(DATASET, "conversion_totals") and session.columns(DATASET, "_totals_when_read"):

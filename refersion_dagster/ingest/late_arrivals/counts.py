@@ -10,7 +10,7 @@ ago, and believed only where each count of theirs is right. Places without a fil
 reading the rows stands on nothing else.
 
 A period whose counts are others than what is loaded is to be read again. What differs still after that is kept in
-TABLE, so that it is no reason to read the period once more.
+TABLE, so that it does not cause another reading of the period.
 """
 
 from __future__ import annotations
@@ -107,9 +107,9 @@ class Counts:
             try:
                 self._way = self._proven(_largest(self.warehouse, read))
             except RefersionError as error:
-                logger.info("GraphQL's counts cannot be used: %s", error)
+                logger.info("GraphQL counts cannot be used: %s", error)
             if self._way is None:
-                logger.info("GraphQL's counts of conversions are not there, not right, or of nothing that was read")
+                logger.info("GraphQL counts of conversions are missing, wrong, or do not cover anything that was read")
         return self._way is not None
 
     @property

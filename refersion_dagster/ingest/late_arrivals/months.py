@@ -53,7 +53,7 @@ SELECT t.period_from, t.status, t.payment_status, t.currency, {", ".join(f"t.{na
 FROM {DATASET}.conversion_totals AS t
 WHERE {WHOLE}
 """  # noqa: S608
-# Of months that were never read whole since totals are kept, the first ones known are taken.
+# Of months that were never read whole since totals are kept, the first known ones are used.
 KEEP_FIRST = f"""
 INSERT INTO {DATASET}.{TABLE} (period_from, status, payment_status, currency, {", ".join(SUMS)})
 SELECT t.period_from, t.status, t.payment_status, t.currency, {", ".join(f"t.{name}" for name in SUMS)}
@@ -179,8 +179,8 @@ def late_months(
         if session.columns(DATASET, "payments"):
             session.query(SEE_PAYMENTS)
         add(_rows(session, UNACCOUNTED_PAYMENTS, before), "payment {}")
-        add(_rows(session, UNDONE_PAYMENTS, before), "payment {} is gone")
-        add(_rows(session, OTHER_TOTALS, before), "{} other totals")
+        add(_rows(session, UNDONE_PAYMENTS, before), "payment {} was deleted")
+        add(_rows(session, OTHER_TOTALS, before), "{} totals changed")
     differ = (counts_differ or {}).items()
     add(((month_start(period.start), number) for period, number in differ), "{} counts differ")
     keep_first_totals(warehouse)

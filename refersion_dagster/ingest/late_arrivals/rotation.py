@@ -44,7 +44,7 @@ GROUP BY CAST(created AT TIME ZONE 'UTC' AS DATE)
 
 
 def next_slice(warehouse: Warehouse, lookback: timedelta, earliest: datetime) -> list[Window]:
-    """What to read in turn now: one window, or two where the turn begins anew in it; none before the first load.
+    """What to read in turn now: one window, or two if the turn starts over in it; none before the first load.
 
     Args:
         lookback: how far the refresh reads anyway.

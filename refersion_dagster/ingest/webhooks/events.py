@@ -34,7 +34,7 @@ INBOX_VARIABLES = {"path": INBOX_VARIABLE}
 class WebhookInbox(dg.ConfigurableResource):
     """The inbox that `refersion-dagster webhooks` puts events into."""
 
-    path: str = Field(default=INBOX_FILE, description="The inbox's file.")
+    path: str = Field(default=INBOX_FILE, description="Path of the inbox file.")
 
     def open(self) -> Inbox:
         """Raises NoInbox where there is none, InboxError for a file that is none."""
@@ -46,15 +46,16 @@ class WebhookConfig(dg.Config):
 
     read_again: bool = Field(
         default=True,
-        description="After the events, read from Refersion what they concern: the days of their conversions, payments, "
-        "affiliates. Without it they are kept and applied, and the next refresh brings the rest.",
+        description="Read the affected rows from Refersion after applying the events: the days of their "
+        "conversions, payments, affiliates. If false, events are stored and applied, and the next refresh reads "
+        "the rest.",
     )
 
 
 @dg.asset(
     key=asset_key(WEBHOOK_EVENTS.name),
     description=WEBHOOK_EVENTS.description
-    + answers("What did Refersion tell us, when, and in which words?", "Which events could not be applied?"),
+    + answers("Which events did Refersion send, when, and with what content?", "Which events could not be applied?"),
     group_name=GROUP,
     kinds={"dlt", "webhook"},
     owners=OWNERS,
@@ -73,14 +74,14 @@ def webhook_events(
     webhook_inbox: WebhookInbox,
     dlt: DagsterDltResource,
 ) -> Iterator[dg.MaterializeResult]:
-    """Events leave the inbox when they are in the warehouse and what they concern was read again.
+    """Events are removed from the inbox once they are in the warehouse and the affected rows were read again.
 
-    A run that is stopped in between does it all once more, which changes nothing that was done.
+    An interrupted run is repeated completely, which does not change what was already done.
     """
     try:
         inbox = webhook_inbox.open()
     except NoInbox as error:
-        context.log.info(f"{error} Nothing to do.")
+        context.log.info(f"{error} There is nothing to do.")
         return
     with inbox, inbox.draining():
         drain = Drain(context, refersion, warehouse, inbox)
@@ -91,7 +92,7 @@ def webhook_events(
                 readings = read_again(context, refersion, warehouse, dlt, drain.concerned)
             except dg.Failure as failure:
                 if not failure.allow_retries:
-                    # A refresh meets the same trouble and tells of it, so the events need not wait for its end.
+                    # A refresh meets the same error and reports it, so the events need not wait for it.
                     inbox.acknowledge(drain.last)
                 raise
         inbox.acknowledge(drain.last)
@@ -126,12 +127,12 @@ class Drain:
         """
         newest = self.inbox.state().newest
         with self.warehouse.exclusive(self.context.log.info):
-            # Events carry no account; those of the keys that are set are taken for this account's.
+            # Events carry no account; with the configured keys they count as this account's.
             refuse_another_account(self.refersion, self.warehouse)
             loaded = "conversions" in self.warehouse.row_counts(["conversions"])
             if not loaded:
                 self.context.log.warning(
-                    "Conversions were never loaded, so events are kept and not applied; run refersion_refresh."
+                    "Conversions were never loaded, so events are stored but not applied. Run refersion_refresh."
                 )
             while kept := self.inbox.read(self.last, up_to=newest, rows=EVENTS_PER_LOAD):
                 batch = EventBatch.of(kept)
@@ -158,7 +159,7 @@ class Drain:
         for event_id, reason in batch.unreadable.items():
             self.unreadable.append(f"event {event_id}: {reason}")
             if len(self.unreadable) <= MOST_TOLD:
-                self.context.log.warning(f"Event {event_id} is kept and not applied: {reason}")
+                self.context.log.warning(f"Event {event_id} is stored but not applied: {reason}")
 
     def metadata(self) -> dict[str, Any]:
         refused = {

@@ -1,4 +1,4 @@
-"""Conversions of events put into `refersion_data.conversions`, where they are newer than what is there."""
+"""Conversions of events put into `refersion_data.conversions`, if they are newer than the loaded rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SELECT count(*) FROM {DATASET}.{STAGED} AS v LEFT JOIN {DATASET}.conversions AS 
 WHERE v.turn = $turn AND (c.id IS NULL OR {NEWER})
 """  # noqa: S608 - names of ours
 
-# An event leaves out some columns of the table, of which what is there stays.
+# An event lacks some columns of the table; their values are kept.
 UPDATE = f"""
 UPDATE {DATASET}.conversions AS c
 SET {", ".join(f"{name} = coalesce(v.{name}, c.{name})" for name in NAMES if name != "id")},

@@ -13,7 +13,7 @@ from refersion_dagster.webhooks.events import Subject, WebhookEvent
 
 # Times in events name no zone, so that a day may be the one before or after.
 SLACK = timedelta(days=1)
-# Reading some days for nothing costs less than a load of its own.
+# Reading some days unnecessarily costs less than a separate load.
 GAP = timedelta(days=3)
 MOST_SPANS = 4
 DAY = timedelta(days=1)

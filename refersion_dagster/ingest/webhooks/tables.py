@@ -1,4 +1,4 @@
-"""Events of the inbox as tables: `webhook_events`, kept for ever, and the conversions they hold, for one run."""
+"""Events of the inbox as tables: `webhook_events`, kept forever, and the conversions in them, for one run."""
 
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions when it is imported, which no type checker sees)
@@ -28,36 +28,45 @@ OURS, DOCUMENTED = FieldSource.OURS, FieldSource.DOCUMENTED
 
 WEBHOOK_EVENTS = Entity(
     name="webhook_events",
-    description="Every event that Refersion sent to the webhook receiver, once each, as it was sent but for customers' "
-    "personal values (REFERSION_PII). Conversions among them are applied to the conversions where they are newer.",
+    description="Every event that Refersion sent to the webhook receiver, stored once and unchanged except for "
+    "customers' personal data (REFERSION_PII). Conversions in events are applied to the conversions table if "
+    "they are newer.",
     primary_key=("event_id",),
     columns=(
-        Column(
-            "event_id", Kind.ID, "SHA-256 of topic and raw body: an event that is sent again is the same.", OURS, True
-        ),
+        Column("event_id", Kind.ID, "SHA-256 of topic and raw body, so a repeated event has the same id.", OURS, True),
         Column("topic", Kind.TEXT, "Refersion-Topic, as it was sent.", DOCUMENTED, required=True),
-        Column("received_at", Kind.TIMESTAMP, "When it came in first, by the receiver's clock.", OURS, required=True),
-        Column("subject", Kind.TEXT, "conversion, payment, affiliate, trigger, reward or other, by the body.", OURS),
+        Column("received_at", Kind.TIMESTAMP, "When it first arrived, by the receiver's clock.", OURS, required=True),
+        Column(
+            "subject",
+            Kind.TEXT,
+            "conversion, payment, affiliate, trigger, reward or other, determined from the body.",
+            OURS,
+        ),
         Column(
             "subject_id",
             Kind.ID,
-            "Id of that conversion, payment (where it is one), affiliate, trigger or reward.",
+            "Id of that conversion, payment (if there is exactly one), affiliate, trigger or reward.",
             OURS,
         ),
         Column(
             "changed_at", Kind.TIMESTAMP, "`updated` of the conversion, `created` of the newest payment, UTC.", OURS
         ),
-        Column("payload", Kind.TEXT, "The body: JSON, customers' personal values hashed unless told otherwise.", OURS),
+        Column(
+            "payload",
+            Kind.TEXT,
+            "The body as JSON, with customers' personal data hashed unless configured otherwise.",
+            OURS,
+        ),
     ),
 )
 
 # The conversions of the events that a run drains, as the events had them. `turn` numbers the events of one conversion.
 STAGED = "webhook_conversions"
-TURN = Column("turn", Kind.INTEGER, "1 for the oldest event of a conversion among those of one run.", OURS, True)
+TURN = Column("turn", Kind.INTEGER, "1 for the oldest event of a conversion within one run.", OURS, True)
 SENT = tuple(column for column in CONVERSIONS.columns if column.evidence is not OURS)
 WEBHOOK_CONVERSIONS = Entity(
     name=STAGED,
-    description="Conversions of the events that the last run drained; replaced by each.",
+    description="Conversions in the events that the last run loaded; replaced by each run.",
     columns=(TURN, *SENT),
 )
 # Of many events of one conversion in one run the latest are applied one by one, so that the history has each state.

@@ -25,7 +25,7 @@ class Credentials:
 
     Args:
         public_key: the REST public key (`pub_…`).
-        secret_key: the REST secret key (`sec_…`); a pair stored as `public.secret`, as some tools do, is taken apart.
+        secret_key: the REST secret key (`sec_…`); a pair stored as `public.secret`, as some tools do, is split.
         graphql_token: the GraphQL token.
     """
 
@@ -81,7 +81,8 @@ class Credentials:
                 if not value
             ]
             raise MissingCredentials(
-                f"Refersion's REST API needs a key pair, and there is no {' and no '.join(lacking)}.",
+                f"Refersion's REST API requires a key pair, but {' and '.join(lacking)} "
+                f"{'is' if len(lacking) == 1 else 'are'} not set.",
                 variables=tuple(lacking),
                 advice=f"Set {' and '.join(lacking)} (plain dlt: public_key and api_key under "
                 f"[sources.refersion_source] in .dlt/secrets.toml). {WHERE_KEYS}",
@@ -93,8 +94,8 @@ class Credentials:
         """Headers of GraphQL requests. Raises MissingCredentials when there is no token."""
         if not self.graphql_token:
             raise MissingCredentials(
-                "Refersion's GraphQL API, the only way to conversions, payments and offers row by row, needs a token, "
-                "and there is no REFERSION_GRAPHQL_TOKEN.",
+                "Refersion's GraphQL API, the only source of individual conversions, payments and offers, "
+                "requires a token, but REFERSION_GRAPHQL_TOKEN is not set.",
                 variables=("REFERSION_GRAPHQL_TOKEN",),
                 advice="Set REFERSION_GRAPHQL_TOKEN (plain dlt: graphql_token under [sources.refersion_source] in "
                 f".dlt/secrets.toml). {WHERE_TOKEN}",
@@ -110,7 +111,7 @@ def _check(keys: dict[str, str], where: str) -> None:
     for name, key in keys.items():
         if not (key.isascii() and key.isprintable() and " " not in key):
             raise InvalidCredentials(
-                f"{name} holds a character that no key has (a space, a line break or a letter beyond ASCII).",
+                f"{name} contains a character that no key contains (a space, a line break or a non-ASCII letter).",
                 advice=f"Copy it again. {where}",
             )
 

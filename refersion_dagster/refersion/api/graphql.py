@@ -73,7 +73,7 @@ class GraphQLClient:
     transport: Transport
     url: str = URL
     exact: bool = False
-    # Held while a page is parsed or taken apart: threads that compute at once only fight for the interpreter, which
+    # Held while a page is parsed or split: threads that compute in parallel only compete for the interpreter, which
     # takes twice as long. Waiting for the network they need not.
     one_at_a_time: threading.Lock = field(default_factory=threading.Lock, init=False)
     _schema: AccountSchema | None = field(default=None, init=False)
@@ -104,7 +104,7 @@ class GraphQLClient:
         self.transport.check(answer)
         if not isinstance(body, dict) or not isinstance(body.get("data"), dict):
             raise UnexpectedAnswer(
-                "the answer holds neither data nor errors.",
+                "the response contains neither data nor errors.",
                 said=server_words(answer.content) or None,
                 advice="Check REFERSION_GRAPHQL_URL.",
             )
@@ -142,7 +142,7 @@ class GraphQLClient:
             try:
                 self._schema = parse_schema(self.execute(INTROSPECTION, "introspection"))
             except RequestRefused as refusal:
-                logger.info("introspection is refused (%s); asking for the documented fields", refusal.said)
+                logger.info("introspection is refused (%s); using the documented fields", refusal.said)
             self._asked = True
         return self._schema
 
@@ -161,7 +161,7 @@ class GraphQLClient:
     ) -> Page:
         """One page of a slice. Raises as `execute`, and UnreadableValue for a row without an id.
 
-        `read` may make the page of an answer's body by itself; where it gives None the body is parsed here.
+        `read` may build the page from the response body; if it returns None, the body is parsed here.
         """
         name = selection.entity.name
 
@@ -177,7 +177,7 @@ class GraphQLClient:
         if rows is None:
             rows = []
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise UnexpectedAnswer(f"the answer's {name} are no list of objects.", operation=f"graphql {name}")
+            raise UnexpectedAnswer(f"{name} in the response is not a list of objects.", operation=f"graphql {name}")
         if not selection.offers("id"):
             return Page(rows, list(map(fingerprint, rows)), announced(data, name), unique=False)
         ids = [row.get("id") for row in rows]
@@ -193,7 +193,7 @@ class GraphQLClient:
                 field="id",
                 row=f"number {offset + at + 1} of {one}",
                 value=ids[at],
-                wanted="an id, which a row must have",
+                wanted="an id, which every row needs",
             )
         return Page(rows, ids, announced(data, name))
 

@@ -1,4 +1,4 @@
-"""The schema of an account's GraphQL API, as introspection tells it."""
+"""The schema of an account's GraphQL API, from introspection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FieldType:
 
 @dataclass(frozen=True)
 class AccountSchema:
-    """What introspection told: the fields of each type, by name."""
+    """The result of introspection: the fields of each type, by name."""
 
     query_type: str
     types: dict[str, dict[str, FieldType]]
@@ -49,7 +49,7 @@ def parse_schema(data: dict[str, Any]) -> AccountSchema:
         )
     except (KeyError, TypeError) as error:
         raise UnexpectedAnswer(
-            f"the schema came in an unknown shape ({error!r}).", operation="graphql introspection"
+            f"the schema has an unknown format ({error!r}).", operation="graphql introspection"
         ) from None
 
 

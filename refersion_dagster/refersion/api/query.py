@@ -1,7 +1,7 @@
 """What is asked for of each table on this account, and the query for it.
 
 One unknown field fails a whole query, so known fields that the account's schema lacks are left out, and further scalar
-fields that it has are asked for too. Without a schema, the server's own refusals tell what it lacks.
+fields that it has are asked for too. Without a schema, the server's error messages show what it lacks.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class FieldSelection:
         missing: catalogue columns that this account does not offer; they load as NULL.
         extras: further scalar fields, kept as text.
         arguments: arguments of the entity's field that may be used.
-        announces: whether pageInfo tells a total.
-        scalars: GraphQL types of the selected columns and extras, where the schema told them.
+        announces: whether pageInfo has a total.
+        scalars: GraphQL types of the selected columns and extras, if the schema has them.
         not_loaded: what the schema has beyond all these, by field, and what of it or why.
         parent: the list that the entity's field is in; None where it is a root.
     """
@@ -149,21 +149,21 @@ def not_loaded_of(schema: AccountSchema | None, selection: FieldSelection) -> di
     """What an account offers beyond what is loaded: of a table, and beside conversions the roots that no table has."""
     used = {entity.name for entity in ENTITIES.values() if entity.is_graphql} | {"pageInfo"}
     roots = schema.types.get(schema.query_type, {}).keys() - used if schema and selection.entity is CONVERSIONS else ()
-    return {**selection.not_loaded, **{f"{root} (root)": "no table of it" for root in sorted(roots)}}
+    return {**selection.not_loaded, **{f"{root} (root)": "it is not a table" for root in sorted(roots)}}
 
 
 def _not_loaded(
     schema: AccountSchema, fields: Mapping[str, FieldType], offered: Sequence[Column], extras: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
-    """What is there of a type and is not asked for, by path, with the reason."""
+    """What a type offers and is not requested, by path, with the reason."""
     selected = {column.path for column in offered}
     for name, at in sorted(fields.items()):
         if (name,) in selected or name in extras:
             continue
         if at.needs_arguments:
-            yield name, "it needs arguments"
+            yield name, "it requires arguments"
         elif at.is_leaf:
-            yield name, "it has another shape than the known one"
+            yield name, "its type is not the known one"
         elif at.is_list:
             yield name, f"a list of {at.type_name}"
         else:
@@ -172,7 +172,7 @@ def _not_loaded(
             if left:
                 yield name, f"of the object {at.type_name}: {', '.join(left)}"
             elif not fields_of_it:
-                yield name, f"of the type {at.type_name}, which has no fields of its own"
+                yield name, f"of the type {at.type_name}, which has no fields"
 
 
 def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> FieldSelection:
@@ -250,9 +250,10 @@ def _checked(selection: FieldSelection) -> FieldSelection:
         name = selection.entity.name
         raise FieldNotOffered(
             f"this account's GraphQL API offers {name} without {', '.join(lacking)}; the table cannot be loaded "
-            "correctly without.",
+            "correctly without these fields.",
             operation=f"graphql {name}",
-            advice="Please report this account's schema as an issue; Refersion's support may be able to open it.",
+            advice="Please open an issue with this account's schema; Refersion's support may be able to enable the "
+            "fields.",
         )
     if selection.entity.windowed and not (selection.by_window or selection.entity.may_be_listed):
         raise FieldNotOffered(
@@ -263,15 +264,15 @@ def _checked(selection: FieldSelection) -> FieldSelection:
 
 
 def _is_needed(selection: FieldSelection) -> bool:
-    """Whether there is no way at all to the status of a row whose every figure depends on it."""
+    """Whether the status of a row, on which every figure depends, cannot be determined at all."""
     return any(name == "status" for name, _ in selection.entity.filled_by_filter) and "status" not in selection.filters
 
 
 def _not_offered(entity: Entity) -> FieldNotOffered:
     return FieldNotOffered(
-        f"this account's GraphQL API offers no {entity.name}.",
+        f"this account's GraphQL API does not offer {entity.name}.",
         operation=f"graphql {entity.name}",
-        advice="Leave this table out of the selection, or ask Refersion's support to open it.",
+        advice="Exclude this table from the selection, or ask Refersion's support to enable it.",
     )
 
 

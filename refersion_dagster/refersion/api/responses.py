@@ -15,7 +15,7 @@ import orjson
 
 from refersion_dagster.refersion.errors import InvalidCredentials, NotInPlan, RequestRefused, UnexpectedAnswer
 
-# Any of these may pass by itself; 52x are those of content delivery networks.
+# Each of these can be temporary; 52x are those of content delivery networks.
 TRANSIENT_STATUSES = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 # A 429 that counts items of a batch, not calls: trying again cannot help (documented).
 TOO_MANY_ITEMS = re.compile(r"max(imum)? number of elements", re.IGNORECASE)
@@ -24,9 +24,9 @@ PLAN_GATE = re.compile(r"plan does not support", re.IGNORECASE)
 OWN_404 = re.compile(r"bad request, no body|does not exists? on the database", re.IGNORECASE)
 # The gateway says the same of a path that does not exist, and of a call whose key headers did not arrive.
 WHY_FORBIDDEN = (
-    "Refersion answers so to an address that does not exist and to calls without keys: check REFERSION_REST_URL and "
-    "REFERSION_GRAPHQL_URL, and whether a proxy or firewall in between takes the key headers away. The plan may also "
-    "not include API access."
+    "Refersion responds like this to unknown URLs and to calls without keys. Check REFERSION_REST_URL and "
+    "REFERSION_GRAPHQL_URL, and whether a proxy or firewall removes the key headers. The plan may also not "
+    "include API access."
 )
 TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
 
@@ -76,7 +76,7 @@ def check_status(answer: ApiResponse, key_advice: str) -> None:
         raise NotInPlan(
             "the account's plan does not offer this.",
             said=said,
-            advice="REST and GraphQL come with Refersion's Growth plan and above; ask Refersion's support.",
+            advice="REST and GraphQL require Refersion's Growth plan or higher; ask Refersion's support.",
         )
     if status == 429 and not (said and TOO_MANY_ITEMS.search(said)):
         raise Transient(
@@ -124,7 +124,7 @@ def read_json(content: bytes) -> Any:
         return json.loads(content)  # takes lone surrogates, which a text that was cut in two may leave
     except ValueError:
         raise Transient(
-            f"the answer of {len(content)} bytes is not whole JSON", said=server_words(content) or None
+            f"the response of {len(content)} bytes is not complete JSON", said=server_words(content) or None
         ) from None
 
 

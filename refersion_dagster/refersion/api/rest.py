@@ -99,7 +99,7 @@ class RestClient:
         """`call` for operations that answer with a JSON object. Raises UnexpectedAnswer for anything else."""
         answer = self.call(path, body)
         if not isinstance(answer, dict):
-            raise self._unexpected("the answer is no JSON object.", path)
+            raise self._unexpected("the response is not a JSON object.", path)
         return answer
 
     def _unexpected(self, what: str, path: str) -> UnexpectedAnswer:
@@ -110,7 +110,7 @@ class RestClient:
     def affiliate_list(self) -> list[dict[str, Any]]:
         """Every affiliate of the account, read whole.
 
-        Pages are fetched at once, up to the total that the first one tells. The list is read again when affiliates
+        Pages are fetched in parallel, up to the total that the first one has. The list is read again when affiliates
         arrived or vanished meanwhile, which shows in a row met twice or a total that changed or does not agree; two
         readings in a row with the same affiliates settle a total that is merely wrong.
 
@@ -126,18 +126,18 @@ class RestClient:
             elif len(totals) > 1:
                 why = f"the announced total changed ({', '.join(map(str, sorted(totals)))})"
             elif totals and len(ids) not in totals:
-                why = f"{len(ids)} affiliates were listed and {max(totals)} announced"
+                why = f"{len(ids)} affiliates were listed, but {max(totals)} announced"
             else:
                 return rows
             if ids == before and len(set(ids)) == len(ids):
-                logger.warning("/affiliate/list: %s, in two readings; taking the list as it is", why)
+                logger.warning("/affiliate/list: %s, in two readings; using the list unchanged", why)
                 return rows
             logger.warning("/affiliate/list: %s; reading it again", why)
             before = ids
         raise WindowNotSettled(
-            f"the list did not hold still in {ATTEMPTS} readings: {why}.",
+            f"the list kept changing in {ATTEMPTS} readings: {why}.",
             operation="/affiliate/list",
-            advice="Nothing of it was loaded. Try again when the account is quieter.",
+            advice="None of it was loaded. Try again when the account is less busy.",
         )
 
     def _pages(self) -> tuple[list[dict[str, Any]], set[int]]:
@@ -177,7 +177,7 @@ class RestClient:
             raise
         rows = answer.get("results")
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise self._unexpected("the answer holds no list of affiliates.", "/affiliate/list")
+            raise self._unexpected("the response contains no list of affiliates.", "/affiliate/list")
         place = str(answer.get("page", "")).partition("/")
         return _AffiliatePage(
             rows,
@@ -305,7 +305,7 @@ def _id(row: Mapping[str, Any], place: int) -> str:
             field="id",
             row=f"number {place} of the list",
             value=row.get("id"),
-            wanted="an id, which a row must have",
+            wanted="an id, which every row needs",
         )
     return read_text(row["id"])
 

@@ -1,4 +1,4 @@
-"""How many requests may be under way at once: what the user allows, less when the server asks for less."""
+"""How many requests may run in parallel: what the user allows, fewer when the server asks for fewer."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class PauseTooLong(Exception):
 class Throttle:
     """An adaptive limit that all workers of one API share.
 
-    A 429 halves it (once for all requests that were under way together), each success lets it grow back by a fraction
+    A 429 halves it (once for all requests that were running in parallel), each success lets it grow back by a fraction
     of one, never above `limit`; a pause the server asks for (Retry-After, X-Quota-Reset) holds every worker back.
 
     Args:
-        limit: the most requests at once (REFERSION_MAX_CONCURRENCY).
+        limit: maximum number of parallel requests (REFERSION_MAX_CONCURRENCY).
     """
 
     def __init__(self, limit: int) -> None:
@@ -38,7 +38,7 @@ class Throttle:
     def slot(self, patience: float = float("inf")) -> Iterator[float]:
         """Waits for a turn; yields the moment (monotonic seconds) at which it began.
 
-        Raises PauseTooLong where the server's pause goes on for more than `patience` seconds.
+        Raises PauseTooLong if the server's pause lasts more than `patience` seconds.
         """
         with self._turn:
             while True:

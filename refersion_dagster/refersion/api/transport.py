@@ -2,7 +2,7 @@
 
 Both APIs are POST with a JSON body. Transient trouble (429, 5xx, resets, timeouts, garbled answers) is retried with
 exponential back-off and jitter inside a time budget; Retry-After and X-Quota-Reset are obeyed, by all workers together.
-Final errors are raised at once, typed, with the server's own words.
+Final errors are raised immediately, typed, with the server's own message.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Transport:
         headers: the credential.
         redact: takes keys out of what the server sent, before anything else sees it.
         key_advice: what to do when the credential is refused.
-        concurrency: the most requests at once.
-        retry_seconds: how long one call may go on being retried. 0 tries once.
+        concurrency: maximum number of parallel requests.
+        retry_seconds: maximum time for retrying one call. 0 tries once.
         answer_seconds: how long to wait for a connection, and for each part of an answer.
     """
 
@@ -101,13 +101,13 @@ class Transport:
 
         Args:
             repeatable: False for a request that changes something. It is tried again only where it cannot have been
-                carried out (no connection, too many calls), and goes over a connection of its own, as one that idled
+                carried out (no connection, too many calls), and uses a separate connection, because an idle one
                 may break with the request on the way.
 
         Raises:
             ServerUnavailable: trouble that did not pass within the retry budget.
-            AnswerLost: a request that is not repeatable may have been carried out, and there is no answer to tell.
-            RefersionError: whatever final error `interpret` found.
+            AnswerLost: a request that is not repeatable may have been carried out, and its response was lost.
+            RefersionError: any final error found by `interpret`.
         """
 
         def may_pass(trouble: BaseException) -> bool:
@@ -124,7 +124,7 @@ class Transport:
 
         def tells(state: tenacity.RetryCallState) -> None:
             logger.warning(
-                "%s: %s; attempt %d, trying again in %.1f s",
+                "%s: %s; attempt %d, retrying in %.1f s",
                 operation,
                 state.outcome.exception() if state.outcome else "",
                 state.attempt_number,
@@ -143,17 +143,18 @@ class Transport:
         except Transient as trouble:
             if not repeatable and not trouble.untouched:
                 raise AnswerLost(
-                    f"{trouble.what}. Whether the request was carried out is not known, so it was not repeated.",
+                    f"{trouble.what}. It is not known whether the request was carried out, so it was not repeated.",
                     operation=operation,
                     said=trouble.said,
                     requests=self.requests_sent,
                 ) from trouble
-            waited = f" and asked for a pause of {trouble.wait:.0f} s" if trouble.wait else ""
+            waited = f" and requested a pause of {trouble.wait:.0f} s" if trouble.wait else ""
             raise ServerUnavailable(
-                f"{trouble.what}{waited}, and that did not pass within the retry budget of {self.retry_seconds:.0f} s.",
+                f"{trouble.what}{waited}; this did not change within the retry budget of {self.retry_seconds:.0f} s.",
                 operation=operation,
                 said=trouble.said,
-                advice="Nothing was loaded from this request, try later. The budget is the setting retry_seconds.",
+                advice="Nothing was loaded from this request; try again later. The budget is "
+                "REFERSION_RETRY_SECONDS (retry_seconds).",
                 requests=self.requests_sent,
             ) from trouble
         except RefersionError as error:
@@ -198,9 +199,9 @@ class Transport:
             response.release_conn()
         except urllib3.exceptions.SSLError as error:
             if not repeatable and not isinstance(error.args[0], ssl.SSLCertVerificationError):
-                raise Transient(f"the secure connection to {host} broke ({error})") from None
+                raise Transient(f"the TLS connection to {host} broke ({error})") from None
             raise ServerUnavailable(
-                f"no secure connection to {host}: {error}",
+                f"no TLS connection to {host}: {error}",
                 advice="Check the URL, a proxy in between, or the certificate bundle (REQUESTS_CA_BUNDLE).",
             ) from None
         except ValueError as error:  # urllib3's LocationValueError is one, too
@@ -209,7 +210,7 @@ class Transport:
                 advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL.",
             ) from None
         except urllib3.exceptions.NewConnectionError:
-            raise Transient(f"there is no connection to {host}", untouched=True) from None
+            raise Transient(f"cannot connect to {host}", untouched=True) from None
         except urllib3.exceptions.ConnectTimeoutError:
             raise Transient(
                 f"no connection to {host} within {self._timeout.connect_timeout:g} s", untouched=True
@@ -217,9 +218,9 @@ class Transport:
         except urllib3.exceptions.ProxyError as error:
             # The original error has to be looked at: urllib3 makes a ProxyError of a reset after the request, too.
             untouched = isinstance(error.original_error, CANNOT_CONNECT)
-            raise Transient(f"the way to {host} through the proxy broke", untouched=untouched) from None
+            raise Transient(f"the connection to {host} through the proxy failed", untouched=untouched) from None
         except urllib3.exceptions.TimeoutError:
-            raise Transient(f"no answer from {host} within {self._timeout.read_timeout:g} s") from None
+            raise Transient(f"no response from {host} within {self._timeout.read_timeout:g} s") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Transient(f"the connection to {host} broke ({type(error).__name__})") from None
         if self._server_time is None:
@@ -244,7 +245,7 @@ class Transport:
             return self._managers[address[:2]]
 
     def check(self, answer: ApiResponse) -> None:
-        """Raises what an answer that is no 200 means, see check_status."""
+        """Raises the error of a response other than 200, see check_status."""
         check_status(answer, self.key_advice)
 
 

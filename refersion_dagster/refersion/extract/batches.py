@@ -18,7 +18,7 @@ from refersion_dagster.refersion.extract.stats import ReadSpan, TableReport
 from refersion_dagster.refersion.tables.coerce import EPOCH
 from refersion_dagster.refersion.windows import Window, whole_second
 
-# Rows that are handed to dlt at once: large enough for good Parquet row groups, small enough for flat memory.
+# Rows that are handed to dlt together: large enough for good Parquet row groups, small enough for flat memory.
 YIELD_ROWS = 20_000
 
 

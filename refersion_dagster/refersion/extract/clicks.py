@@ -113,7 +113,7 @@ class ClickReader:
         yield RowBatch(window, [], complete=True)
 
     def _parents(self) -> list[Chosen]:
-        """How to ask for one affiliate or offer after the other; one that asks for all where there is no other way."""
+        """How to query affiliates or offers one after the other, or all together if there is no other way."""
         parent = self.selection.parent
         if parent is None:
             return [Chosen("")]
@@ -153,9 +153,9 @@ class ClickReader:
                 return rows
             before = rows
         raise WindowNotSettled(
-            f"the clicks of {chosen.id or 'the account'} did not hold still in {ATTEMPTS} readings.",
+            f"the clicks of {chosen.id or 'the account'} kept changing in {ATTEMPTS} readings.",
             operation=f"graphql {CLICKS.name}",
-            advice="Nothing of it was loaded. Try again when the account is quieter.",
+            advice="None of it was loaded. Try again when the account is less busy.",
         )
 
     def _paged(self, chosen: Chosen, window: Window) -> Found:
@@ -179,7 +179,7 @@ class ClickReader:
         halves = window.halves() if self.selection.by_window else None
         if halves is None:
             raise FieldNotOffered(
-                f"this account's GraphQL API gives {PAGE_SIZE} clicks at once and no way to the others.",
+                f"this account's GraphQL API returns {PAGE_SIZE} clicks and cannot be paged.",
                 operation=f"graphql {CLICKS.name}",
             )
         found: Found = {}
@@ -199,9 +199,9 @@ class ClickReader:
         found: Found = {read_text(one.get("id")): _list(one.get(CLICKS.name)) for one in above}
         if chosen.id is not None and found.keys() - {chosen.id}:
             raise WindowNotSettled(
-                f"{', '.join(sorted(filter(None, found)))} came where the clicks of {chosen.id} were asked for.",
+                f"{', '.join(sorted(filter(None, found)))} was returned instead of the clicks of {chosen.id}.",
                 operation=f"graphql {parent.name}",
-                advice="Nothing of it was loaded. Try again when the account is quieter.",
+                advice="None of it was loaded. Try again when the account is less busy.",
             )
         return found
 
@@ -251,5 +251,5 @@ def _list(value: Any) -> list[dict[str, Any]]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise UnexpectedAnswer("the answer holds no list of objects.", operation=f"graphql {CLICKS.name}")
+        raise UnexpectedAnswer("the response contains no list of objects.", operation=f"graphql {CLICKS.name}")
     return value

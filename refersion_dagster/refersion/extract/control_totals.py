@@ -46,11 +46,11 @@ def changed_years(
 ) -> list[Window]:
     """Years of the window whose totals are others than when they were last asked for.
 
-    A few requests a year tell that nothing happened in any of its months. They are asked for before the months are, so
+    A few requests per year show whether anything happened in its months. They are asked for before the months are, so
     that a change in between shows the next time.
 
     Args:
-        known: what was told of each year; holds that of this time afterwards.
+        known: the previous result of each year; contains the new one afterwards.
         asked_before, currencies: as of years_with_conversions.
     """
     told: dict[str, str] = {}

@@ -168,9 +168,9 @@ class EntityReader:
         page = self._fetch(Slice(None, None), 0, PAGE_SIZE)
         if page.total is not None and len(page.ids) < page.total:
             raise UnexpectedAnswer(
-                f"{len(page.ids)} of {page.total} rows came, and this account's API cannot be paged.",
+                f"{len(page.ids)} of {page.total} rows were returned, and this account's API cannot be paged.",
                 operation=f"graphql {self.selection.entity.name}",
-                advice="Please report this account's schema as an issue.",
+                advice="Please open an issue with this account's schema.",
             )
         return [page.rows]  # pyright: ignore[reportReturnType]
 
@@ -205,11 +205,11 @@ class EntityReader:
                         part.values[name] = [next(iter(values[id_])) for id_ in of_part]
                 return parts
         raise WindowNotSettled(
-            f"{window}: reading {', '.join(name for name, _ in self.fills)} by filter gave no or several values for "
-            f"{len(doubtful)} rows, among them {', '.join(doubtful[:3])}.",
+            f"{window}: reading {', '.join(name for name, _ in self.fills)} through filters returned no value or "
+            f"several values for {len(doubtful)} rows, including {', '.join(doubtful[:3])}.",
             operation=f"graphql {self.selection.entity.name}",
-            advice="Nothing of it was loaded. A status beyond the known ones, a filter that the server ignores, or "
-            "rows that change all the time can be the cause.",
+            advice="None of it was loaded. Possible causes: an unknown status, a filter that the server ignores, "
+            "or rows that change constantly.",
         )
 
 

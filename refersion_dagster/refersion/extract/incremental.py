@@ -9,7 +9,7 @@ warehouse with the rows it belongs to, holds where the pass stands:
 - `newest`: the latest row that was ever seen;
 - `done`: whether the pass got to its end.
 
-A pass that was cut short goes on from `position`; after one that got to its end, the next begins `lookback` before
+A pass that was interrupted continues from `position`; after one that got to its end, the next begins `lookback` before
 `high_water` or `newest`, whichever is earlier.
 """
 
@@ -24,7 +24,7 @@ from refersion_dagster.refersion.windows import Window, parse_moment
 
 # Before Refersion existed: nothing can be older.
 BEGINNING = datetime(2010, 1, 1, tzinfo=UTC)
-# Longer than the 90 days after which Refersion approves pending conversions by itself (documented).
+# Longer than the 90 days after which Refersion approves pending conversions automatically (documented).
 LOOKBACK_DAYS = 120
 
 

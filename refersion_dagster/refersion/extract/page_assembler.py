@@ -23,7 +23,7 @@ CHUNK_ROWS = 10_000
 class Page:
     """Rows of one answer with their ids, and the total that the server announced beside them, if any.
 
-    `rows` is whatever the caller's `convert` takes parts of: it has a length and can be sliced. `unique` is False where
+    `rows` is what the caller's `convert` accepts parts of: it has a length and can be sliced. `unique` is False where
     rows have no id, so that different rows may be alike.
     """
 
@@ -177,7 +177,7 @@ class SliceAssembly(Generic[Chunk]):
     def _look_behind(self, offset: int, page: Page) -> None:
         """Nothing more came at the last row or right behind it: the end, or a page that was cut or came back empty."""
         if any(waiting.rows for waiting in self._waiting.values()):
-            raise RowsShifted("there were rows behind a gap")
+            raise RowsShifted("there were rows after a gap")
         agreed = self._totals == {len(self.ids)}
         if page.rows:
             # A page that was cut to this one row would look the same, so without a word of the total we look behind.
@@ -189,7 +189,7 @@ class SliceAssembly(Generic[Chunk]):
         if offset < len(self.ids):
             if looks >= LOOKS:
                 raise RowsShifted(
-                    f"the page at offset {offset} came back empty {LOOKS} times though a row had been there"
+                    f"the page at offset {offset} came back empty {LOOKS} times although it had contained a row"
                 )
         elif agreed or looks >= self._looks_behind():
             self._end()
@@ -224,7 +224,7 @@ class SliceAssembly(Generic[Chunk]):
 
     def _end(self) -> None:
         if self._unique and len(set(self.ids)) != len(self.ids):
-            raise RowsShifted("a row was met twice")
+            raise RowsShifted("a row was returned twice")
         if len(self._totals) > 1 and set(self.ids) != self.before:
             raise RowsShifted(f"the announced total changed ({', '.join(map(str, sorted(self._totals)))})")
         self._convert()

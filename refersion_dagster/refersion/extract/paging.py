@@ -1,4 +1,4 @@
-"""Reading lists by offset: many pages at once, and never short.
+"""Reads lists by offset: many pages in parallel, and always completely.
 
 The server documents no order and no snapshot: rows that arrive or vanish while one reads shift the pages. So each page
 is asked for with one row of overlap to the page before it, and a list counts as read only when
@@ -6,7 +6,7 @@ is asked for with one row of overlap to the page before it, and a list counts as
 - every page begins with the very row that the page before it ended with,
 - no row was met twice, and the announced total did not change meanwhile,
 - its end was seen: a second look behind the last row found nothing more, or the announced total agrees with a page that
-  is shorter than others this server sends. A short page, an empty page or a total alone is not taken for the end.
+  is shorter than others this server sends. A short page, an empty page or a total alone does not count as the end.
 
 Otherwise it is read again. A window of time that moves a second time is cut in two, down to windows that fit on one
 page and so cannot move; what cannot be cut and never holds still is an error rather than a short load.
@@ -37,7 +37,7 @@ from refersion_dagster.refersion.tables.coerce import InexactNumber
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
-# With so many answers waiting to be taken in, no more is asked for: threads that are not needed only slow others down.
+# With this many responses waiting to be processed, no further page is requested: surplus threads only slow others down.
 BACKLOG = 2
 
 
@@ -59,19 +59,19 @@ def fetch_slices(
     concurrency: int,
     page_size: int,
 ) -> Iterator[SliceRows[Chunk]]:
-    """Reads each slice whole and yields them in order; pages of several slices are under way at once.
+    """Reads each slice whole and yields them in order; pages of several slices are fetched in parallel.
 
     Args:
-        slices: what to read. Windows that hold very many rows are cut in two, each half coming out by itself.
+        slices: what to read. Windows with very many rows are halved, and each half is yielded separately.
         fetch: (slice, offset, first) to a page; called from worker threads.
         convert: makes a chunk of the rows of some pages; called from the caller's thread. Where it raises
             InexactNumber the slice is read again: the caller has to see to it that `fetch` parses exactly from then on.
         concurrency: the most pages under way.
-        page_size: rows to ask for at once.
+        page_size: number of rows per request.
 
     Raises:
         WindowNotSettled: rows kept moving; nothing of the slice was yielded.
-        Whatever `fetch` and `convert` raise.
+        Any error of `fetch` and `convert`.
     """
     todo = iter(slices)
     server = ServerBehaviour()
@@ -105,8 +105,8 @@ def fetch_slices(
         parts = reading.slice.cut() if reading.attempt > 1 and reading.several_pages else []
         if reading.attempt >= ATTEMPTS and not parts:
             raise WindowNotSettled(
-                f"{reading.slice} did not hold still in {ATTEMPTS} readings: {why}.",
-                advice="Nothing of it was loaded. Try again when the account is quieter.",
+                f"{reading.slice} kept changing in {ATTEMPTS} readings: {why}.",
+                advice="None of it was loaded. Try again when the account is less busy.",
             )
         logger.warning("%s: %s; reading it again", reading.slice, why)
         if parts:

@@ -34,7 +34,7 @@ class TableReport:
         fields_filled: fields that were read by one pass per value.
         warnings: what the reader should know.
         spans: what read_from to read_to consists of, one a load.
-        more: the span goes on: load what was read, then read again.
+        more: the range continues: load what was read, then read again.
         not_offered: why the account offers no such table, which is empty then; None where it does.
         asked_at: the server's time when the reading began.
         not_loaded: what the account's schema has beyond what is loaded, by field, and what of it or why.
@@ -55,7 +55,7 @@ class TableReport:
     not_loaded: dict[str, str] = field(default_factory=dict)
 
     def begin_load(self) -> datetime | None:
-        """A further load of the same run begins; tells where the one before stopped, when it stopped early."""
+        """Starts a further load of the same run; returns where the previous one stopped, if it stopped early."""
         resume_at = self.read_to if self.more else None
         self.more = False
         return resume_at

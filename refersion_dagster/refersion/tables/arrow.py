@@ -43,9 +43,9 @@ def dlt_columns(entity: Entity) -> TTableSchemaColumns:
 
 
 def extra_column(name: str) -> Column:
-    """A field beyond our catalogue: kept as text, just as it was sent, and treated as personal when named so."""
+    """A field that is not in our catalogue: stored as text, and treated as personal if its name suggests it."""
     personal = any(part in name.lower() for part in ("customer", "email", "ip_", "_ip", "phone", "address"))
-    return Column(name, Kind.TEXT, "Sent by this account beyond the known fields; kept as text.", personal=personal)
+    return Column(name, Kind.TEXT, "Additional field of this account; stored as text.", personal=personal)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ColumnBatch(Sequence[Any]):
 
 
 class ArrowTableBuilder:
-    """Turns rows into Arrow tables that all have the same columns, whatever the account offers.
+    """Turns rows into Arrow tables that all have the same columns, regardless of what the account offers.
 
     Args:
         entity: the table.
@@ -141,7 +141,7 @@ class ArrowTableBuilder:
         )
 
     def _protect(self, found: dict[str, Sequence[Raw]], rows: int) -> None:
-        """Makes hashes, and hashes or drops personal values; all columns at once, which is several times faster."""
+        """Computes hashes, and hashes or drops personal values; all columns together, which is several times faster."""
         hashes = {column.name: column.digest_of for column in self.columns if column.digest_of}
         personal = [column.name for column in self.columns if column.personal]
         if self.privacy.policy is PersonalData.HASH:

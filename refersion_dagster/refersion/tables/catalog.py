@@ -97,34 +97,37 @@ PAYMENT_STATUSES = ("PAID", "UNPAID")
 # The currency of totals for which Refersion names none.
 NO_CURRENCY = "(none)"
 
-READ_AT = Column("read_at", Kind.TIMESTAMP, "When this row was last read from Refersion (start of the reading).", OURS)
+READ_AT = Column("read_at", Kind.TIMESTAMP, "When the reading that last returned this row began.", OURS)
 
 AFFILIATE_LIST = Entity(
     name="affiliate_list",
-    description="Every affiliate as REST (/affiliate/list) gives it. Its id is documented as the affiliate code (the "
-    "end of the referral link); some accounts may show the numeric id.",
+    description="Every affiliate as returned by REST (/affiliate/list). Its id is documented as the affiliate "
+    "code (the end of the referral link); some accounts may return the numeric id.",
     columns=(
-        Column("id", Kind.ID, "Affiliate code, as the list gives it.", D, required=True),
-        Column("offer_id", Kind.ID, "Offer the affiliate is in.", D),
+        Column("id", Kind.ID, "Affiliate code, as returned by the list.", D, required=True),
+        Column("offer_id", Kind.ID, "Offer of the affiliate.", D),
         Column("status", Kind.TEXT, "PENDING, ACTIVE, DENIED or DISABLED.", D),
         Column("first_name", Kind.TEXT, "First name.", D),
         Column("last_name", Kind.TEXT, "Last name.", D),
         Column("email", Kind.TEXT, "The affiliate's e-mail.", D),
         Column("custom_fields", Kind.CUSTOM_FIELDS, "Answers to the sign-up form: a list of {label, value}.", D),
         Column(
-            "vanished_at", Kind.TIMESTAMP, "When a reading of the list no longer showed the affiliate; else NULL.", OURS
+            "vanished_at",
+            Kind.TIMESTAMP,
+            "When a reading of the list no longer returned the affiliate; otherwise NULL.",
+            OURS,
         ),
         READ_AT,
     ),
 )
 AFFILIATE_GET = Entity(
     name="affiliate_get",
-    description="Details of each affiliate by REST (/affiliate/get): the bridge between the numeric id and the code. "
-    "Read for affiliates that are new or whose list row changed.",
+    description="Details of each affiliate through REST (/affiliate/get); maps the numeric id to the code. Read "
+    "for affiliates that are new or whose list row changed.",
     columns=(
         Column("id", Kind.ID, "Numeric affiliate id.", D, required=True),
         Column("affiliate_code", Kind.ID, "Affiliate code: the end of the referral link.", OURS),
-        Column("offer_id", Kind.ID, "Offer the affiliate is in.", D),
+        Column("offer_id", Kind.ID, "Offer of the affiliate.", D),
         Column("status", Kind.TEXT, "PENDING, ACTIVE, DENIED or DISABLED.", D),
         Column("first_name", Kind.TEXT, "First name.", D),
         Column("last_name", Kind.TEXT, "Last name.", D),
@@ -137,29 +140,29 @@ AFFILIATE_GET = Entity(
 )
 CONVERSION_TOTALS = Entity(
     name="conversion_totals",
-    description="Refersion's own sums by REST (/conversion/totals), per period x status x payment status: the control "
-    "totals that loaded conversions are proven against. One currency per answer: the account's own, and each further "
-    "one where the account takes a currency in the request.",
+    description="Refersion's own sums through REST (/conversion/totals), per period, status and payment status: "
+    "the control totals that loaded conversions are compared with. One currency per response: the account's own, "
+    "and each further one if the account accepts a currency in the request.",
     columns=(
         Column("granularity", Kind.TEXT, "month or day: the length of the period.", OURS, required=True),
         Column("period_from", Kind.TIMESTAMP, "First second of the period, UTC.", OURS, required=True),
-        Column("period_to", Kind.TIMESTAMP, "Last second of the period that was asked for, UTC.", OURS, required=True),
-        Column("status", Kind.TEXT, "Conversion status asked for.", OURS, required=True),
-        Column("payment_status", Kind.TEXT, "Payment status asked for.", OURS, required=True),
+        Column("period_to", Kind.TIMESTAMP, "Last second of the requested period, UTC.", OURS, required=True),
+        Column("status", Kind.TEXT, "Requested conversion status.", OURS, required=True),
+        Column("payment_status", Kind.TEXT, "Requested payment status.", OURS, required=True),
         Column("conversions_count", Kind.INTEGER, "Number of conversions.", D, required=True),
         Column("commission_total", Kind.MONEY, "Sum of commissions.", D, required=True),
         Column("order_total", Kind.MONEY, "Sum of order totals.", D, required=True),
         Column("commissionable_order_total", Kind.MONEY, "Sum of the commissionable part of order totals.", D),
-        Column("currency", Kind.TEXT, "Currency of the sums; (none) where Refersion names none.", D, required=True),
-        Column("currency_asked", Kind.BOOLEAN, "Whether Refersion was asked for this currency.", OURS),
+        Column("currency", Kind.TEXT, "Currency of the sums; (none) if Refersion does not name it.", D, required=True),
+        Column("currency_asked", Kind.BOOLEAN, "Whether this currency was requested explicitly.", OURS),
         READ_AT,
     ),
     primary_key=("granularity", "period_from", "status", "payment_status", "currency"),
 )
 AFFILIATES = Entity(
     name="affiliates",
-    description="Every affiliate as GraphQL gives it: numeric id, PayPal e-mail, country, and "
-    "rfsn_parameter, which holds both the numeric id and the code.",
+    description="Every affiliate as returned by GraphQL: numeric id, PayPal e-mail, country, and rfsn_parameter, "
+    "which contains both the numeric id and the code.",
     graphql_type="Affiliate",
     columns=(
         Column("id", Kind.ID, "Numeric affiliate id.", D, required=True),
@@ -169,8 +172,8 @@ AFFILIATES = Entity(
         Column("last_name", Kind.TEXT, "Last name.", D),
         Column("email", Kind.TEXT, "The affiliate's e-mail.", D),
         Column("email_hash", Kind.TEXT, "Hash of email, comparable with customers' hashes.", OURS, digest_of="email"),
-        Column("rfsn_parameter", Kind.TEXT, "&rfsn=<numeric id>.<code>: bridge between the two affiliate ids.", D),
-        Column("paypal_email", Kind.TEXT, "PayPal e-mail; without one the affiliate cannot be paid.", S),
+        Column("rfsn_parameter", Kind.TEXT, "&rfsn=<numeric id>.<code>: maps one affiliate id to the other.", D),
+        Column("paypal_email", Kind.TEXT, "PayPal e-mail; without it the affiliate cannot be paid by PayPal.", S),
         Column("paypal_email_hash", Kind.TEXT, "Hash of paypal_email.", OURS, digest_of="paypal_email"),
         Column("country", Kind.TEXT, "Country.", S),
         Column("offer__commission", Kind.MONEY, "Commission of the offer: percent or amount, see offer__type.", D),
@@ -179,7 +182,7 @@ AFFILIATES = Entity(
         Column(
             "vanished_at",
             Kind.TIMESTAMP,
-            "When a reading of all affiliates no longer showed this one; else NULL.",
+            "When a reading of all affiliates no longer returned this one; otherwise NULL.",
             OURS,
         ),
         READ_AT,
@@ -187,7 +190,7 @@ AFFILIATES = Entity(
 )
 CONVERSIONS = Entity(
     name="conversions",
-    description="Every conversion (order, cancellation or manual credit), by GraphQL. A row changes after "
+    description="Every conversion (order, cancellation or manual credit), through GraphQL. A row changes after "
     "it was created: it is approved or denied, and later paid.",
     graphql_type="Conversion",
     windowed=True,
@@ -197,15 +200,17 @@ CONVERSIONS = Entity(
         Column("id", Kind.ID, "Conversion id.", S, required=True),
         Column("status", Kind.TEXT, "PENDING, APPROVED, DENIED or UNQUALIFIED."),
         Column("payment_status", Kind.TEXT, "PAID or UNPAID."),
-        Column("type", Kind.TEXT, "How it was attributed; CANCELLATION_… rows hold negative amounts."),
+        Column("type", Kind.TEXT, "How it was attributed; CANCELLATION_… rows have negative amounts."),
         Column("order_id", Kind.ID, "The shop's order. Not unique: renewals, cancellations and duplicates repeat it."),
-        Column("total", Kind.MONEY, "Order amount the commission is reckoned on, in `currency`.", D, required=True),
+        Column(
+            "total", Kind.MONEY, "Order amount on which the commission is calculated, in `currency`.", D, required=True
+        ),
         Column("commission_total", Kind.MONEY, "Commission, in `currency`.", D, required=True),
         Column("currency", Kind.TEXT, "Currency of this row.", D, required=True),
         Column("created", Kind.TIMESTAMP, "When the conversion was made, UTC.", D, required=True),
         Column("updated", Kind.TIMESTAMP, "When it last changed, UTC."),
         Column("affiliate_id", Kind.ID, "Numeric affiliate id.", S),
-        Column("affiliate__id", Kind.ID, "Numeric affiliate id, as the affiliate object has it."),
+        Column("affiliate__id", Kind.ID, "Numeric affiliate id from the affiliate object."),
         Column("affiliate__name", Kind.TEXT, "Affiliate's name.", D),
         Column("affiliate__email", Kind.TEXT, "Affiliate's e-mail.", D),
         Column("offer__id", Kind.ID, "Offer at the time of the conversion."),
@@ -213,34 +218,39 @@ CONVERSIONS = Entity(
         Column("offer__type", Kind.TEXT, "PERCENT_OF_SALE or FLAT_RATE."),
         Column("offer__amount", Kind.MONEY, "Percent or amount, see offer__type."),
         Column("payment_id", Kind.ID, "Payment that paid it."),
-        Column("payment__id", Kind.ID, "Payment that paid it, as the payment object has it.", D),
+        Column("payment__id", Kind.ID, "Payment that paid it, from the payment object.", D),
         Column("payment__created", Kind.TIMESTAMP, "When it was paid, UTC; NULL while unpaid.", D),
         Column("coupon_code", Kind.TEXT, "Coupon that attributed it.", S),
         Column("subscription_id", Kind.ID, "Subscription of a renewal.", S),
         Column("is_recurring", Kind.BOOLEAN, "A renewal."),
-        Column("is_test_conversion", Kind.BOOLEAN, "A test; left out of every figure."),
+        Column("is_test_conversion", Kind.BOOLEAN, "Whether it is a test; tests are excluded from every figure."),
         Column("total_items", Kind.INTEGER, "Items in the order."),
         Column("denied_reason_code", Kind.TEXT, "Why it was denied."),
-        Column("reason", Kind.TEXT, "Reason in words."),
+        Column("reason", Kind.TEXT, "Reason as text."),
         Column("notes", Kind.TEXT, "Merchant's notes."),
         Column("source", Kind.TEXT, "SHOPIFY, API, MERCHANT_PROFILE, …"),
         Column("shop__name", Kind.TEXT, "Shop.", D),
         Column("customer__name", Kind.TEXT, "Customer's name (personal).", personal=True),
         Column("customer__email", Kind.TEXT, "Customer's e-mail (personal).", personal=True),
-        Column("customer__browser_ip", Kind.TEXT, "Customer's ip (personal).", personal=True),
+        Column("customer__browser_ip", Kind.TEXT, "Customer's IP address (personal).", personal=True),
         Column("click__created", Kind.TIMESTAMP, "When the referring click was made, UTC."),
         Column("click__referer", Kind.TEXT, "Page the click came from.", holds_addresses=True),
         Column("click__landed_url", Kind.TEXT, "Page the click landed on.", holds_addresses=True),
-        Column("click__ip", Kind.TEXT, "Ip of the click (personal).", personal=True),
+        Column("click__ip", Kind.TEXT, "IP address of the click (personal).", personal=True),
         Column("click__sub_id", Kind.TEXT, "Affiliate's own tracking id."),
         Column("click__creative_id", Kind.ID, "Creative that was clicked."),
-        Column("vanished_at", Kind.TIMESTAMP, "When a reading of its time no longer showed the row; else NULL.", OURS),
+        Column(
+            "vanished_at",
+            Kind.TIMESTAMP,
+            "When a reading of its time range no longer returned the row; otherwise NULL.",
+            OURS,
+        ),
         READ_AT,
     ),
 )
 PAYMENTS = Entity(
     name="payments",
-    description="Every payment to an affiliate, by GraphQL: one affiliate and one currency each.",
+    description="Every payment to an affiliate, through GraphQL: one affiliate and one currency each.",
     graphql_type="Payment",
     windowed=True,
     columns=(
@@ -257,14 +267,17 @@ PAYMENTS = Entity(
         Column("note", Kind.TEXT, "Merchant's note."),
         Column("shop__name", Kind.TEXT, "Shop.", D),
         Column(
-            "vanished_at", Kind.TIMESTAMP, "When a reading of its time no longer showed the payment; else NULL.", OURS
+            "vanished_at",
+            Kind.TIMESTAMP,
+            "When a reading of its time range no longer returned the payment; otherwise NULL.",
+            OURS,
         ),
         READ_AT,
     ),
 )
 OFFERS = Entity(
     name="offers",
-    description="Every offer, by GraphQL: its commission rate and terms.",
+    description="Every offer, through GraphQL: its commission rate and terms.",
     graphql_type="Offer",
     columns=(
         Column("id", Kind.ID, "Offer id.", S, required=True),
@@ -272,17 +285,17 @@ OFFERS = Entity(
         Column("commission", Kind.MONEY, "Percent or amount, see type.", D),
         Column("type", Kind.TEXT, "PERCENT_OF_SALE or FLAT_RATE.", D),
         Column("flat_rate_currency", Kind.TEXT, "Currency of a flat rate.", S),
-        Column("cookie_days", Kind.INTEGER, "Days a click counts for.", S),
-        Column("commission_terms", Kind.TEXT, "Terms in words.", S),
+        Column("cookie_days", Kind.INTEGER, "Number of days for which a click counts.", S),
+        Column("commission_terms", Kind.TEXT, "Terms as text.", S),
         READ_AT,
     ),
 )
 
 CLICKS = Entity(
     name="clicks",
-    description="Every click on a referral link, by GraphQL: from the root clicks where the account has it, else "
-    "from the clicks of each affiliate or of each offer. A click does not change after it was made, so only the last "
-    "days are read again.",
+    description="Every click on a referral link, through GraphQL: from the root field clicks if the account has "
+    "it, otherwise from the clicks of each affiliate or offer. A click does not change, so only the last days "
+    "are read again.",
     graphql_type="Click",
     windowed=True,
     may_be_listed=True,
@@ -292,21 +305,26 @@ CLICKS = Entity(
         Column(
             "click_key",
             Kind.ID,
-            "The click's id; where the account offers none, a hash of what the row holds, and a number where several "
-            "clicks are alike.",
+            "The click's id; if the account does not offer one, a hash of the row's content, with a number if "
+            "several clicks are identical.",
             OURS,
             required=True,
         ),
         Column("id", Kind.ID, "Click id."),
         Column("created", Kind.TIMESTAMP, "When the click was made, UTC.", S, required=True),
-        Column("affiliate_id", Kind.ID, "Numeric id of the affiliate whose link it was."),
+        Column("affiliate_id", Kind.ID, "Numeric id of the affiliate that owns the link."),
         Column("offer_id", Kind.ID, "Offer of the link."),
         Column("referer", Kind.TEXT, "Page the click came from.", holds_addresses=True),
         Column("landed_url", Kind.TEXT, "Page the click landed on.", holds_addresses=True),
-        Column("ip", Kind.TEXT, "Ip of the click (personal).", personal=True),
+        Column("ip", Kind.TEXT, "IP address of the click (personal).", personal=True),
         Column("sub_id", Kind.TEXT, "Affiliate's own tracking id.", S),
         Column("creative_id", Kind.ID, "Creative that was clicked."),
-        Column("vanished_at", Kind.TIMESTAMP, "When a reading of its time no longer showed it; else NULL.", OURS),
+        Column(
+            "vanished_at",
+            Kind.TIMESTAMP,
+            "When a reading of its time range no longer returned it; otherwise NULL.",
+            OURS,
+        ),
         READ_AT,
     ),
 )

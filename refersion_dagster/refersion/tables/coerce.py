@@ -56,7 +56,7 @@ PLAIN_MONEY = re.compile(r"-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?,?", re.ASCII)
 WHOLE_NUMBER = re.compile(r"-?\d{1,100}", re.ASCII)
 CIVIL_TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-# What is taken off the ends of an id.
+# Characters stripped from the ends of an id.
 BLANKS = " \t\n\r\f\v"
 UNCLEAN_ID = rf"^[{BLANKS}]|[{BLANKS}]$|^$"
 # How PHP and MySQL write "no date".
@@ -117,7 +117,7 @@ def read_chunks(chunks: Sequence[Raw], column: Column, table: str, row_name: Cal
 
     Args:
         chunks: the values, one per row, as `raw_array` gives them.
-        column: what the values are meant to be.
+        column: the expected type of the values.
         table: the table, for errors.
         row_name: names row i, for errors.
 
@@ -209,7 +209,7 @@ def read_text(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON of whatever JSON can hold, integers of any size and lone surrogates too."""
+    """JSON of any JSON value, including integers of any size and lone surrogates."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 

@@ -1,6 +1,6 @@
 """Answers straight into columns, without an object for each row and value.
 
-Arrow's JSON reader is told the type of every field and takes nothing else: no number for a text, no fraction for a
+Arrow's JSON reader gets the type of every field and accepts nothing else: no number for a text, no fraction for a
 whole number, no integer beyond 64 bits, no object for a scalar, no broken text. So an answer of the usual shape becomes
 just the columns that arrow.py would pick from the parsed rows, several times cheaper and without holding Python's
 interpreter; any other answer becomes None, and the caller parses it the usual way, which is where values are judged.
@@ -31,7 +31,7 @@ MEMORY = pa.system_memory_pool()
 
 logger = logging.getLogger(__name__)
 
-# What a field is taken for until a value was seen: by the account's schema, else by what it is to become.
+# The assumed type of a field until a value was seen: by the account's schema, else by what it is to become.
 SCALARS = {"Int": pa.int64(), "Boolean": pa.bool_(), "String": pa.string(), "ID": pa.string()}
 FIRST_GUESS = {Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_()}
 # Answers of mixed shape are tried this much more often than they fit; then trying is only a loss.
@@ -51,10 +51,10 @@ class ArrowJsonReader:
         told = {name: SCALARS[scalar] for name, scalar in (scalars or {}).items() if scalar in SCALARS}
         guesses = {column.name: FIRST_GUESS.get(column.kind, pa.string()) for column in builder.given}
         self._types = guesses | {name: kind for name, kind in told.items() if name in guesses}
-        # A list of objects, in three shapes, is no business of a reader of plain columns.
+        # A list of objects, in three shapes, is not handled by a reader of plain columns.
         self._hopeless = any(column.kind is Kind.CUSTOM_FIELDS for column in builder.given)
         self._misses = 0
-        # No more than can compute at once: others would only take the processor from them half way through.
+        # No more than can compute in parallel: others would only compete for the processor.
         self._turns = threading.Semaphore(os.cpu_count() or 1)
         self._schema = self._make_schema()
 
@@ -66,7 +66,7 @@ class ArrowJsonReader:
             page = self._read(content)
         self._misses += 1 if page is None else -1
         if self._misses >= MOST_MISSES:
-            logger.info("%s: values change their JSON type from page to page", self.builder.entity.name)
+            logger.info("%s: the JSON type of values differs between pages", self.builder.entity.name)
             self._hopeless = True
         self._misses = max(0, self._misses)
         return page

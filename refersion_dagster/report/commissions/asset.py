@@ -40,21 +40,21 @@ def commissions_report(summaries: Sequence[Summary], checks: Sequence[dg.AssetCh
         kinds={"html"},
         owners=["team:data"],
         deps=[asset_key(SUMMARIES, name) for name in summaries_read({summary.name for summary in summaries})],
-        # Of all that is ready to run, this is the last, so that it tells what the checks of its own run said.
+        # Of all steps that are ready, this is the last, so that it shows the results of its own run's checks.
         op_tags={"dagster/priority": "-1000"},
-        description="""The report to read and to send on: one HTML file that opens from disk or from an e-mail, light \
-or dark, on a phone and on paper, without script or network. It is written once the summaries it reads have passed \
-their blocking checks.
+        description="""The commission report: one HTML file that opens from disk or from an e-mail, light or dark, on \
+a phone and on paper, without scripts or network. It is written after the summaries it reads have passed their \
+blocking checks.
 
-Each currency has its headline figures (the last whole month against the one before), sales and commission over time, \
-top affiliates, what is owed by age, the roll-forward, what becomes of orders, and findings to review; then follow \
-Refersion's own totals and what every check last said. One file is kept for each day of data, and `latest.html` is the \
-newest.
+Each currency has its headline figures (the last complete month compared with the month before), sales and commission \
+over time, top affiliates, what is owed by age, the roll-forward, the status of orders, and findings to review. \
+Refersion's own totals and the last result of every check follow. One file is kept for each day of data, and \
+`latest.html` is the newest.
 
 **Answers**
 - Who drove the sales, and what do we owe?
-- How did last month go, against the month before?
-- May I rely on these figures?""",
+- How did last month compare with the month before?
+- Can I rely on these figures?""",
     )
     def report_commissions(
         context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings, reports: Reports
@@ -67,7 +67,7 @@ newest.
                 figures = report_figures(session)
         except UndefinedTable as error:
             raise dg.Failure(
-                f"A summary that the report reads was never built; run the job refersion_refresh first: {error}",
+                f"A summary that the report reads was never built. Run the job refersion_refresh first: {error}",
                 allow_retries=False,
             ) from error
         states = check_states(context.instance, checks)

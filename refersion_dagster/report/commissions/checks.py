@@ -53,7 +53,7 @@ class CheckGroup:
 
 
 def check_states(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> list[CheckState]:
-    """What each check last said, those to be looked at first."""
+    """Last result of each check, those to be looked at first."""
     last = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
     records = instance.get_asset_records(list({key.asset_key for key in keys}))
     entries = [record.asset_entry for record in records]
@@ -78,7 +78,7 @@ def _state(key: dg.AssetCheckKey, record: AssetCheckExecutionRecord | None, mate
     evaluation = record.evaluation
     # A check that a run has not come to, or broke off in, is only planned; Dagster gives its plan for an evaluation.
     if evaluation is None or event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-        said = "It was begun and came to no result; the run's log says why."
+        said = "It was started but has no result; the run's log says why."
         return CheckState(key.name, asset, "not finished", said, None)
     at = datetime.fromtimestamp(record.event.timestamp, UTC) if record.event else None
     if not evaluation.passed:
@@ -88,5 +88,5 @@ def _state(key: dg.AssetCheckKey, record: AssetCheckExecutionRecord | None, mate
         return CheckState(key.name, asset, "warning", evaluation.description, at)
     of = evaluation.target_materialization_data
     if of is not None and materialised is not None and of.storage_id < materialised:
-        return CheckState(key.name, asset, "outdated", "It passed before the table was built anew.", at)
+        return CheckState(key.name, asset, "outdated", "It passed before the table was rebuilt.", at)
     return CheckState(key.name, asset, "passed", None, at)

@@ -236,7 +236,7 @@ class Figures:
         others: those that have a line in a table.
         not_shown: number of those that have none.
         lacking: tables and fields that the account does not offer, in words.
-        tests_left_out: whether test conversions can be told apart, and so are in no figure.
+        tests_left_out: whether test conversions can be identified and are therefore in no figure.
         tests_not_known: else what is not known of them, where Refersion's totals were asked.
     """
 

@@ -172,7 +172,7 @@ def ages(of: OfCurrency) -> list[Share]:
 
 
 def funnel(of: OfCurrency) -> list[Share]:
-    """What became of orders, from made over approved to paid, with shares of all that were made."""
+    """Orders by status, from all to approved to paid, with shares of all orders."""
     number = {state.state: state.conversions for state in of.states}
     amount = {state.state: state.commission for state in of.states}
 
@@ -183,14 +183,14 @@ def funnel(of: OfCurrency) -> list[Share]:
 
     made = sum(number.values())
     lines = [
-        line("Made", *number),
+        line("All orders", *number),
         line("Approved", "due", "paid"),
         line("of which paid", "paid", part=True),
         line("Pending", "pending"),
         line("Denied", "denied"),
         line("Unqualified", "unqualified"),
     ]
-    unknown = line("In an unknown status", "unknown")
+    unknown = line("Unknown status", "unknown")
     return lines + [unknown] * bool(unknown.number) if made else []
 
 

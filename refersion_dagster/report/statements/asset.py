@@ -50,7 +50,7 @@ READS = (
     "data_as_of",
 )
 FOLDER, VERSIONS, OF_ONE = "statements", ".versions", "of_one_affiliate"
-# Sets of a month that are kept: whoever reads the last one may go on.
+# Sets of a month that are kept, so that readers of the previous one are not interrupted.
 KEPT = 2
 TIES = "ties_to_roll_forward"
 SHOWN = 5
@@ -61,39 +61,39 @@ class StatementsConfig(dg.Config):
 
     month: str | None = Field(
         default=None,
-        description="The month, as YYYY-MM in the reporting time zone; without it, the last one that was over when "
-        "Refersion was last read.",
+        description="The month, as YYYY-MM in the reporting time zone. Default: the last month that had ended "
+        "when Refersion was last read.",
     )
     affiliate: str | None = Field(
         default=None,
-        description="Id of one affiliate, as in summaries/affiliates; without it, all affiliates. The files of one go "
-        "to a folder of their own and leave the month's set alone.",
+        description="Id of one affiliate, as in summaries/affiliates. Default: all affiliates. The files of one "
+        "affiliate are written to a separate folder and do not change the month's set.",
     )
     unfinished: bool = Field(
         default=False,
-        description="Allow a month that is not over yet. Its statements say that they may still change.",
+        description="Allow a month that has not ended. Its statements say that they may still change.",
     )
     allow_unknown: bool = Field(
         default=False,
-        description="Allow a month that is not known in full, because readings of Refersion are missing. Its "
+        description="Allow a month that is not completely known, because readings of Refersion are missing. Its "
         "statements say what is not known, and between which amounts a balance lies.",
     )
     despite_failed_checks: bool = Field(
         default=False,
-        description="Make them although a blocking check of the summaries they read has failed.",
+        description="Generate them although a blocking check of the summaries they read has failed.",
     )
 
 
-DESCRIPTION = """A statement for each affiliate and month, to be sent to them: what was owed when the month began, \
-what was earned, approved, reversed, paid and adjusted, what was owed when it ended, and the conversions behind it.
+DESCRIPTION = """A statement for each affiliate and month: what was owed at the beginning, what was earned, approved, \
+reversed, paid and adjusted, what was owed at the end, and the conversions behind it.
 
 HTML and CSV for each affiliate, an index of all and a file of totals, in `statements/<month>/` of \
-`REFERSION_REPORT_PATH`; a set is swapped in whole. An affiliate's files hold nothing of other affiliates, and none of \
-customers. Made when a person launches it, or each month by the schedule `refersion_statements`; month \
-and affiliate are chosen in the Launchpad (the arrow beside Materialize).
+`REFERSION_REPORT_PATH`; a set is replaced as a whole. An affiliate's files contain nothing about other affiliates or \
+customers. Generated when a person launches it, or each month by the schedule `refersion_statements`; choose month \
+and affiliate in the Launchpad (the arrow beside Materialize).
 
 **Answers**
-- What do we tell an affiliate who asks how last month's payment came about?
+- How do we explain last month's payment to an affiliate?
 - Which conversions make up what an affiliate is owed?"""
 
 
@@ -117,9 +117,9 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
                 TIES,
                 asset=KEY,
                 blocking=True,
-                description="All statements of the month add up to summaries/commission_roll_forward, to the last "
-                "digit, in each currency and line; each statement in itself, and to its conversions. Otherwise none is "
-                "written.",
+                description="All statements of the month add up to summaries/commission_roll_forward, to the "
+                "last digit, in each currency and line; each statement adds up in itself and with its "
+                "conversions. Otherwise none is written.",
             )
         ],
         description=DESCRIPTION,
@@ -138,21 +138,21 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
             raise
         except OSError as error:
             raise FolderNotWritable(
-                f"{reports.path / FOLDER} could not be written: {error.strerror or error}. Make room, or set "
-                "REFERSION_REPORT_PATH."
+                f"{reports.path / FOLDER} could not be written: {error.strerror or error}. Free disk space, or "
+                "set REFERSION_REPORT_PATH."
             ) from error
 
     return report_statements
 
 
 def refuse_failed_checks(instance: dg.DagsterInstance, blocking: Sequence[dg.AssetCheckKey]) -> None:
-    """Raises ChecksFailed where one of these checks failed last, as automation would not go on either."""
+    """Raises ChecksFailed where one of these checks failed last, because automation would not continue either."""
     failed = [check for check in check_states(instance, blocking) if check.verdict == "failed"]
     if failed:
         told = "; ".join(f"{check.name} of {check.asset}: {' '.join((check.said or '').split())}" for check in failed)
         raise ChecksFailed(
-            f"Checks of what statements read have failed ({told}). Mend that and run refersion_refresh, or set "
-            "`despite_failed_checks`."
+            f"Checks of tables that statements read have failed ({told}). Fix the cause and run "
+            "refersion_refresh, or set `despite_failed_checks`."
         )
 
 
@@ -179,8 +179,8 @@ def make(
     )
     if issue.affiliate and not own:
         raise AffiliateNotThere(
-            f"Affiliate {issue.affiliate!r} has no statement of {issue.name}: no balance, and no conversion. Ids are "
-            "those of refersion_summaries.affiliates."
+            f"Affiliate {issue.affiliate!r} has no statement of {issue.name}: no balance and no conversion. Use "
+            "an id of refersion_summaries.affiliates."
         )
     link = folder / OF_ONE / file_name(issue.affiliate) / issue.name if issue.affiliate else folder / issue.name
     with swapped_in(link, link.parent / VERSIONS / issue.name, run_id, KEPT) as files:
@@ -225,9 +225,10 @@ def refuse_unknown(unknown: Mapping[str, str], issue: StatementRequest) -> None:
     if unknown:
         told = "; ".join(f"{currency}: {reason}" for currency, reason in unknown.items())
         raise MonthNotKnown(
-            f"What was owed in {issue.name} is not known ({told}). Choose a month that was read from its beginning to "
-            "a day after its end, or allow it (`allow_unknown`, from a shell --allow-unknown): the statements then say "
-            "what is not known, and give the least and the most that was owed."
+            f"What was owed in {issue.name} is not known ({told}). Choose a month that was read from its "
+            "beginning to a day after its end, or allow it (`allow_unknown`, from a shell --allow-unknown): the "
+            "statements then say what is not known, and give the lowest and the highest amount that may have "
+            "been owed."
         )
 
 

@@ -137,7 +137,7 @@ class BoundedStatement:
     What was approved, adjusted and reversed in the month is not known.
 
     Args:
-        name: None where Refersion never told it.
+        name: None if Refersion never returned it.
         reason: why it is not known.
         earned: commission of orders made in the month, pending or approved.
         paid: None where it is not known in which month some conversions were paid.

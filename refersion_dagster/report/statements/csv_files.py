@@ -31,7 +31,7 @@ class StatementCsv:
     Args:
         file: open for writing texts, with newline="".
         month: its first day.
-        merchant: the name of whom it comes from.
+        merchant: the sender's name.
     """
 
     def __init__(self, file: IO[str], month: date, merchant: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What keeps statements from being made, as types. Whatever it is, the statements that are there stay as they were."""
+"""Errors that prevent statements. Existing statements stay unchanged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dagster as dg
 
 
 class StatementsNotMade(dg.Failure):
-    """Base of them all. None passes by itself, so the run is not tried again."""
+    """Base class. None of them is temporary, so the run is not retried."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} No statement was written.", allow_retries=False)

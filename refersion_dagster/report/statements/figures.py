@@ -185,7 +185,7 @@ class Statement:
     """What a statement says of one affiliate in one currency.
 
     Args:
-        name: None where Refersion never told it.
+        name: None if Refersion never returned it.
         place: the currency's place in every list; None for one that no conversion is in any more, which comes last.
     """
 

@@ -16,7 +16,7 @@ DIGITS, LONGEST = 16, 40
 def file_name(affiliate_id: str) -> str:
     """The name of an affiliate's files, without ending: the id itself where that is a safe name on every disk.
 
-    Any other id gives what is safe of it, and digits that tell it from all others.
+    Any other id gives its safe characters and digits that make it unique.
     """
     if PLAIN.fullmatch(affiliate_id) and not TAKEN.fullmatch(affiliate_id):
         return affiliate_id

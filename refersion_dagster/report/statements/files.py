@@ -104,6 +104,7 @@ def refuse(differences: Sequence[Difference]) -> None:
         told = "; ".join(map(str, differences[:DIFFERENCES_TOLD]))
         more = f"; and {len(differences) - DIFFERENCES_TOLD} more" if len(differences) > DIFFERENCES_TOLD else ""
         raise StatementsDoNotTie(
-            f"The statements do not add up: {told}{more}. Materialise the summaries again, as they may be of different "
-            "readings; if it remains, this is a mistake of the summaries' or of this program's."
+            f"The statements do not add up: {told}{more}. Materialise the summaries again, because they may be "
+            "from different readings. If the difference remains, it is an error in the summaries or in this "
+            "program."
         )

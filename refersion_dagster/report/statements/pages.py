@@ -17,12 +17,12 @@ TOTALS = "totals.csv"
 # Conversions that a page shows of each currency; the CSV beside it has them all.
 MOST_SHOWN = 2_000
 LABELS = (
-    ("Owed when the month began", "opening"),
+    ("Owed at the beginning of the month", "opening"),
     ("Approved", "approved"),
     ("Adjustments", "adjustments"),
     ("Less reversed", "reversed"),
     ("Less paid", "paid"),
-    ("Owed when it ended", "closing"),
+    ("Owed at the end of the month", "closing"),
 )
 
 
@@ -77,7 +77,7 @@ def index_page(
         "statements/index.html.j2",
         issue=issue,
         named=named,
-        # Those of one affiliate are held against nothing.
+        # Those of one affiliate are not compared with anything.
         ties=[]
         if issue.affiliate
         else [(currency, of, rolled.get(currency, NOTHING)) for currency, of in sums.items()],

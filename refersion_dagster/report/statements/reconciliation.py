@@ -31,7 +31,7 @@ class Difference:
     expected: Decimal
 
     def __str__(self) -> str:
-        return f"{self.of}: {self.line} is {self.stated:f} and has to be {self.expected:f}"
+        return f"{self.of}: {self.line} is {self.stated:f} but has to be {self.expected:f}"
 
 
 def added_up(parts: Iterable[Lines]) -> Lines:

@@ -1,4 +1,4 @@
-"""Which month's statements are made, of whom, and from which reading."""
+"""Which month's statements are generated, for whom, and from which reading."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def chosen_month(text: str | None, reading: LastReading, first: date | None, unf
     Args:
         text: YYYY-MM, or None.
         first: the first month there are figures of; None where there are none at all.
-        unfinished: whether the month may still go on.
+        unfinished: whether the month may be unfinished.
 
     Raises MonthNotThere.
     """
@@ -78,12 +78,12 @@ def chosen_month(text: str | None, reading: LastReading, first: date | None, unf
         )
     read = f"Refersion was last read on {reading.today:%Y-%m-%d} ({reading.timezone})"
     if chosen > reading.month:
-        raise MonthNotThere(f"{read}, before {chosen:%Y-%m} began. {REFRESH} when it has, or choose another month.")
+        raise MonthNotThere(f"{read}, before {chosen:%Y-%m} began. {REFRESH} after that, or choose another month.")
     if chosen == reading.month and not unfinished:
         raise MonthNotThere(
-            f"{read}, before {chosen:%Y-%m} was over, so its statements would still change. {REFRESH} when it is over, "
-            "or set `unfinished` to see how it stands; the statements then say so."
+            f"{read}, before {chosen:%Y-%m} had ended, so its statements would still change. {REFRESH} when it "
+            "has ended, or set `unfinished` for preliminary statements, which say so."
         )
     if first and chosen < first:
-        raise MonthNotThere(f"There is nothing of {chosen:%Y-%m}: the first conversion is of {first:%Y-%m}.")
+        raise MonthNotThere(f"There is no data for {chosen:%Y-%m}: the first conversion is from {first:%Y-%m}.")
     return chosen

@@ -18,24 +18,46 @@ _DEFAULTS = SandboxSettings()
 
 @click.command()
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
-@click.option("--port", default=8400, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free one.")
-@click.option("--seed", default=_DEFAULTS.seed, show_default=True, help="Equal seeds and sizes make equal accounts.")
-@click.option("--affiliates", default=_DEFAULTS.affiliates, show_default=True, type=click.IntRange(0), help="How many.")
-@click.option("--orders", default=_DEFAULTS.orders, show_default=True, type=click.IntRange(0), help="In the history.")
-@click.option("--days", default=_DEFAULTS.days, show_default=True, type=click.IntRange(1), help="Of history.")
 @click.option(
-    "--currencies", default=",".join(_DEFAULTS.currencies), show_default=True, help="The first one is the account's."
+    "--port",
+    default=8400,
+    show_default=True,
+    type=click.IntRange(0, 65_535),
+    help="Port to listen on; 0 uses a free port.",
+)
+@click.option(
+    "--seed",
+    default=_DEFAULTS.seed,
+    show_default=True,
+    help="Seed of the generated account; the same seed and sizes give the same account.",
+)
+@click.option(
+    "--affiliates",
+    default=_DEFAULTS.affiliates,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Number of affiliates.",
+)
+@click.option("--orders", default=_DEFAULTS.orders, show_default=True, type=click.IntRange(0), help="Number of orders.")
+@click.option(
+    "--days", default=_DEFAULTS.days, show_default=True, type=click.IntRange(1), help="Number of days of history."
+)
+@click.option(
+    "--currencies",
+    default=",".join(_DEFAULTS.currencies),
+    show_default=True,
+    help="Currencies, separated by commas; the first is the account's own.",
 )
 @click.option(
     "--now",
     default=_DEFAULTS.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
     show_default=True,
-    help="Where the sandbox's clock stands: an ISO time, or `real` for this machine's time at the start.",
+    help="Time of the sandbox's clock: an ISO time, or `real` for this machine's time at start.",
 )
 def sandbox(
     host: str, port: int, seed: int, affiliates: int, orders: int, days: int, currencies: str, now: str
 ) -> None:
-    """Run a local Refersion until Ctrl-C, and print what points the code location at it."""
+    """Run a local Refersion until Ctrl-C, and print the settings that connect to it."""
     settings = SandboxSettings(
         seed=seed,
         affiliates=affiliates,
@@ -74,10 +96,12 @@ def _moment(text: str) -> datetime:
     try:
         return datetime.fromtimestamp(from_iso(text), UTC)
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no ISO time, e.g. 2026-07-01T00:00:00Z", param_hint="--now") from error
+        raise click.BadParameter(
+            f"{text!r} is not an ISO time, e.g. 2026-07-01T00:00:00Z", param_hint="--now"
+        ) from error
 
 
 def _advice(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use; stop what runs there, or give another --port (0 takes a free one)."
+        return f"port {port} on {host} is in use. Stop the other process, or use another --port (0 uses a free port)."
     return f"cannot listen on {host}, port {port}: {error.strerror or error}."

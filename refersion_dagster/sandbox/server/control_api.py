@@ -108,7 +108,7 @@ def _move_clock(sandbox: Sandbox, body: dict[str, Any], _path: dict[str, Any]) -
         raise ValueError(f"give one of {', '.join(_CLOCK)}")
     ((name, value),) = body.items()
     if isinstance(value, bool) or not isinstance(value, str if name == "to" else int | float):
-        raise ValueError(f"{value!r} is no value of {name}")
+        raise ValueError(f"{value!r} is not a valid value of {name}")
     step: dict[str, Any] = {_CLOCK[name]: value}
     sandbox.advance(**step)
     return sandbox.clock()

@@ -69,13 +69,13 @@ class DuckDBDatabase:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            tell(f"Another run is writing to {self.path}; waiting for it, {timeout} s at most.")
+            tell(f"Another run is writing to {self.path}; waiting for it, up to {timeout} s.")
             try:
                 lock.acquire(timeout=timeout)
             except Timeout:
                 raise WarehouseBusy(
-                    f"Another run still holds {self.path}.lock after {timeout} s. Wait for that run "
-                    "to end or stop it, then start this one again; nothing was written."
+                    f"Another run still holds {self.path}.lock after {timeout} s. Wait for that run to finish, or "
+                    "stop it, then start this one again. Nothing was written."
                 ) from None
         try:
             with self._held(timeout, deadline, tell):
@@ -97,14 +97,14 @@ class DuckDBDatabase:
                     raise
                 if time.monotonic() >= deadline:
                     raise WarehouseBusy(
-                        f"{self.path} is still open in another program ({holder[1]}) after {timeout} s, "
-                        "and DuckDB lets nobody write meanwhile. Close it there, then start this run again; nothing "
-                        "was written."
+                        f"{self.path} is still open in another program ({holder[1]}) after {timeout} s, and "
+                        "DuckDB allows no other writer in the meantime. Close it there, then start this run "
+                        "again. Nothing was written."
                     ) from None
                 if not told:
                     tell(
-                        f"{self.path} is open in another program ({holder[1]}), and DuckDB lets nobody write "
-                        f"meanwhile; waiting for it to be closed, {timeout} s at most."
+                        f"{self.path} is open in another program ({holder[1]}), and DuckDB allows no other writer "
+                        f"in the meantime; waiting up to {timeout} s for it to be closed."
                     )
                     told = True
                 time.sleep(POLL_SECONDS)
@@ -117,11 +117,11 @@ class DuckDBDatabase:
         if disk_is_full(error):
             return WarehouseFull(
                 f"There is no space left for {self.path} or for temporary files in {tempfile.gettempdir()}. The "
-                "tables are as they were; free some and run again."
+                "tables are unchanged. Free disk space and run again."
             )
         if "Out of Memory" in str(error):  # DuckDB's words
             return WarehouseFull(
-                "DuckDB ran out of the memory it may use for a load. The tables are as they were; give it more with "
+                "DuckDB reached its memory limit during the load. The tables are unchanged. Increase "
                 f"{MEMORY_VARIABLE} (such as 1GB) and run again."
             )
         return None

@@ -26,7 +26,7 @@ CHECKPOINTS = "SET GLOBAL checkpoint_threshold = '16MB'"
 def loading_into(path: str, *, stays_open: bool = False) -> Iterator[Any]:
     """A file as dlt's destination for the loads within.
 
-    By itself dlt opens and closes it five times a load, and at each closing DuckDB writes everything back, which takes
+    dlt opens and closes it five times per load, and at each closing DuckDB writes everything back, which takes
     as long as the load itself; so it is kept open. And DuckDB keeps up to 80 % of the machine's memory in use, while a
     load, which only copies rows, is no slower with little memory, few threads (each holds rows of its own) and rows in
     any order. These settings are those of the file while it is open, for whoever uses it.
@@ -35,7 +35,7 @@ def loading_into(path: str, *, stays_open: bool = False) -> Iterator[Any]:
         stays_open: whether this process has it open beyond the loads, so that they have to end with these. Otherwise
             they hold for writing everything back, too.
 
-    Raises duckdb.IOException where another process has it open, and UnusableSetting where MEMORY_VARIABLE is no size.
+    Raises duckdb.IOException where another process has it open, and UnusableSetting for an invalid MEMORY_VARIABLE.
     """
     settings = {"threads": 2, "preserve_insertion_order": False}
     with duckdb.connect(path) as connection, seldom_collected():
@@ -51,7 +51,7 @@ def loading_into(path: str, *, stays_open: bool = False) -> Iterator[Any]:
 
 
 def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
-    """Sets what DuckDB may use. Raises UnusableSetting where MEMORY_VARIABLE is no size."""
+    """Sets DuckDB's limits. Raises UnusableSetting if MEMORY_VARIABLE is not a valid size."""
     memory = os.environ.get(MEMORY_VARIABLE) or MEMORY
     try:
         # DuckDB takes -1 for all that there is.
@@ -60,7 +60,8 @@ def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("SET GLOBAL memory_limit = ?", [memory])
     except (ValueError, duckdb.Error):
         raise UnusableSetting(
-            f"{MEMORY_VARIABLE} is {memory!r}, which is no size.", advice="Write it as in 1GB. Nothing was loaded."
+            f"{MEMORY_VARIABLE} is {memory!r}, which is not a valid size.",
+            advice="Use a value such as 1GB. Nothing was loaded.",
         ) from None
 
 

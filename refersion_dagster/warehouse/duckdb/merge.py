@@ -1,6 +1,6 @@
 """Merging into DuckDB straight from the load files.
 
-By itself dlt merges by way of a table in a staging dataset: every row is written, compressed and logged twice. DuckDB
+dlt merges through a table in a staging dataset: every row is written, compressed and logged twice. DuckDB
 reads Parquet as it reads a table, so here each file is merged in one transaction. A refresh reads months again of which
 nearly every row is as it was: such rows stay where they are and only get their new `read_at`, as writing them anew
 costs far more than comparing them, and makes the file half as large again. Running it again changes nothing, so a load
@@ -30,7 +30,7 @@ from refersion_dagster.refersion.tables.catalog import READ_AT
 # Gone with the load's connection at the latest.
 FOUND, CHANGED = "temp.main.found", "temp.main.changed"
 # A comparison is of some columns, as many as have so many values in the file, which it holds in memory; for all of a
-# large file at once there would be too little. So many go on at once, each of which keeps one thread busy.
+# large file together there would be too little. So many run in parallel, each of which keeps one thread busy.
 VALUES_AT_ONCE, COMPARISONS = 750_000, 2
 
 
@@ -145,7 +145,7 @@ class DirectMergeDuckDb(dlt.destinations.duckdb):
     def capabilities(
         self, config: DuckDbClientConfiguration | None = None, naming: NamingConvention | None = None
     ) -> DestinationCapabilitiesContext:
-        # By itself dlt looks for settings in every place there is, ten times a load. DuckDB's capabilities need none.
+        # dlt searches for settings in every provider, ten times per load. DuckDB's capabilities need none.
         return super().capabilities(config or self.spec(), naming)
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:

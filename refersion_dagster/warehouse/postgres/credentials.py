@@ -21,18 +21,18 @@ from refersion_dagster.installation import install_command
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 
-# Packages of the extra `postgres`, by the module that tells whether they are there.
+# Packages of the extra `postgres`, by the module that shows whether they are installed.
 DRIVERS = {"psycopg2": "psycopg2-binary", "adbc_driver_postgresql": "adbc-driver-postgresql"}
 HOW_TO_SET = (
     "Set DESTINATION__POSTGRES__CREDENTIALS=postgresql://user:password@host:5432/database in .env, or "
-    "[destination.postgres.credentials] in .dlt/secrets.toml; characters such as @ / : in the password are written "
-    "%40 %2F %3A. The database has to be named; host, user and password may be left to the socket, PGHOST, PGUSER, "
-    "PGPASSWORD and .pgpass, as psql takes them."
+    "[destination.postgres.credentials] in .dlt/secrets.toml; percent-encode special characters in the password, "
+    "such as @ / : as %40 %2F %3A. The database name is required; host, user and password may come from the "
+    "socket, PGHOST, PGUSER, PGPASSWORD and .pgpass, as with psql."
 )
 NEEDED = ("database",)
-# A host, several, an IPv6 address, or a folder of sockets. Whatever else is here was meant for the password.
+# A host, several, an IPv6 address, or a folder of sockets. Anything else here belongs to the password.
 HOST = re.compile(r"/[\w./ -]*|[\w.:,%-]+")
-# Where servers have their sockets. Without a host, psycopg2 and ADBC would each look in one of its own.
+# Where servers have their sockets. Without a host, psycopg2 and ADBC would each look in a different place.
 SOCKETS = ("/var/run/postgresql", "/tmp")  # noqa: S108 - read, not written
 # What names a server without a host, in the address or in the environment.
 WITHOUT_HOST = {"hostaddr": "PGHOSTADDR", "service": "PGSERVICE"}
@@ -93,7 +93,7 @@ def postgres_credentials() -> EncodedCredentials:
         with Container().injectable_context(ConfigSectionContext(pipeline_name=PIPELINE)):
             configuration = destination.configuration(Configuration()._bind_dataset_name(DATASET), accept_partial=True)
     except ConfigurationException:
-        raise WarehouseNotSet(f"PostgreSQL's credentials are not in a form that can be read. {HOW_TO_SET}") from None
+        raise WarehouseNotSet(f"PostgreSQL's credentials cannot be parsed. {HOW_TO_SET}") from None
     found: Any = configuration.credentials  # None where there is nothing at all
     absent = [name for name in NEEDED if getattr(found, name, None) is None]
     if absent:
@@ -108,7 +108,7 @@ def postgres_credentials() -> EncodedCredentials:
     host = _host(found.host, found.port, query)
     # An address without a host whose password holds @ has the rest of the password in its database.
     if (host and not HOST.fullmatch(host)) or (not found.host and "@" in found.database):
-        raise WarehouseNotSet(f"The host in PostgreSQL's credentials cannot be one. {HOW_TO_SET}")
+        raise WarehouseNotSet(f"The host in PostgreSQL's credentials is not valid. {HOW_TO_SET}")
     credentials = EncodedCredentials()
     credentials.update({name: value for name, value in found.items() if name != "drivername"})
     credentials.host = host

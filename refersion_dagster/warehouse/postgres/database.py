@@ -105,8 +105,8 @@ class PostgresDatabase:
                 if session.native(GIVE_LOCK_BACK) == [(True,)]:
                     return
             raise WarehouseUnreachable(
-                f"The connection that kept other runs from writing to {self.location} broke while this one wrote. "
-                "Start it again, so that nothing is missed in case another one wrote at the same time."
+                f"The connection that kept other runs from writing to {self.location} broke while this run was "
+                "writing. Start the run again, because another run may have written at the same time."
             )
 
     def _take_lock(self, session: PostgresSession, timeout: float, tell: Callable[[str], None]) -> None:
@@ -114,13 +114,11 @@ class PostgresDatabase:
         while session.native(TAKE_LOCK) != [(True,)]:
             if time.monotonic() >= deadline:
                 raise WarehouseBusy(
-                    f"Another run{writer(session)} still writes to {self.location} after {timeout} s. Wait for that "
-                    "run to end or stop it, then start this one again; nothing was written."
+                    f"Another run{writer(session)} still writes to {self.location} after {timeout} s. Wait for "
+                    "that run to finish, or stop it, then start this one again. Nothing was written."
                 )
             if not told:
-                tell(
-                    f"Another run{writer(session)} is writing to {self.location}; waiting for it, {timeout} s at most."
-                )
+                tell(f"Another run{writer(session)} is writing to {self.location}; waiting for it, up to {timeout} s.")
                 told = True
             time.sleep(POLL_SECONDS)
 
@@ -129,8 +127,8 @@ class PostgresDatabase:
             return found
         if disk_is_full(error):
             return WarehouseFull(
-                f"There is no space left for temporary files in {tempfile.gettempdir()}. The tables are as they were; "
-                "free some and run again."
+                f"There is no space left for temporary files in {tempfile.gettempdir()}. The tables are "
+                "unchanged. Free disk space and run again."
             )
         return None
 

@@ -1,4 +1,4 @@
-"""What an error of PostgreSQL comes down to, told by its SQLSTATE.
+"""The kind of a PostgreSQL error, determined by its SQLSTATE.
 
 https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
@@ -31,19 +31,19 @@ def trouble_of(error: BaseException) -> WarehouseError | None:
         said = " ".join(str(one).split())
         if (state and state.startswith(LOST)) or (not state and _is_of_client(one)):
             return WarehouseUnreachable(
-                f"The connection to PostgreSQL broke or could not be made: {said}. No table is half written. Look at "
-                "address, user and password (in the address, PGPASSWORD or a .pgpass of mode 0600) if it never worked, "
-                "else run again when the server is there."
+                f"The connection to PostgreSQL broke or could not be opened: {said}. No table is partly written. "
+                "If it never worked, check host, user and password (in the URL, PGPASSWORD or a .pgpass of mode "
+                "0600); otherwise run again when the server is available."
             )
         if state and state.startswith(FULL):
             return WarehouseFull(
-                f"PostgreSQL has no space or memory left: {said}. The tables are as they were; give it some and run "
-                "again."
+                f"PostgreSQL has no disk space or memory left: {said}. The tables are unchanged. Free some and "
+                "run again."
             )
         if state and state.startswith(FORBIDDEN):
             return WarehouseForbidden(
-                f"PostgreSQL does not let its user do what is needed: {said}. The user has to be allowed to create "
-                "schemas in the database, or to own refersion_data, refersion_data_staging and refersion_summaries."
+                f"The PostgreSQL user lacks a privilege: {said}. The user has to be allowed to create schemas in "
+                "the database, or has to own refersion_data, refersion_data_staging and refersion_summaries."
             )
     return None
 

@@ -27,7 +27,7 @@ TYPE_NAMES = (
 NUMERIC = 1700
 # Of a decimal; an amount whose digits are not bounded claims to have 65,535.
 DIGITS = 38
-# By the numbers of pg_type, which never change; texts and whatever else is a text.
+# By the numbers of pg_type, which never change; everything else is text.
 ARROW_TYPES = {
     16: pa.bool_(),
     20: pa.int64(),
@@ -88,7 +88,7 @@ class PostgresSession(Session):
         return to_dialect(tree, "postgres", self._case_of)
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
-        # A cursor with a name is the server's, which hands rows on instead of sending all of them at once.
+        # A named cursor is a server-side one, which sends rows in parts instead of all together.
         with self.transaction(), self._client.native_connection.cursor(name="rows_by_and_by") as cursor:
             cursor.execute(self.translated(bind(parse(sql), parameters)))
             while chunk := cursor.fetchmany(rows):
@@ -109,7 +109,7 @@ class PostgresSession(Session):
         return [(name, _type_name(kind)) for name, kind, _ in self.query(COLUMNS, schema=schema, table=table)]
 
     def create_schema(self, schema: str) -> None:
-        # IF NOT EXISTS asks for the right to create schemas all the same, which a careful administrator does not give.
+        # IF NOT EXISTS requires the right to create schemas in any case, which a careful administrator does not grant.
         if not self.query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $schema", schema=schema):
             super().create_schema(schema)
 
@@ -149,8 +149,8 @@ class PostgresSession(Session):
                 raise
             stands_on_it = "; ".join(error.dbapi_exception.diag.message_detail.splitlines())  # pyright: ignore[reportAttributeAccessIssue]
             raise TableInUse(
-                f"{schema}.{table} gets other columns, and cannot while {stands_on_it}. Drop that, run again, and make "
-                "it anew; the table is as it was."
+                f"{schema}.{table} has to get other columns, which is not possible while {stands_on_it}. Drop the "
+                "dependent objects, run again, and recreate them. The table is unchanged."
             ) from None
 
 

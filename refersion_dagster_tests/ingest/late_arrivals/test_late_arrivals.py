@@ -54,9 +54,9 @@ def test_a_denial_by_support_shows_in_the_totals(kept: LateAccount) -> None:
 
     assert done.success, done.failure
     (reasons,) = done.metadata["refersion/conversions"]["late_months"].values()
-    assert reasons == ["2 other totals", "2 counts differ"]
+    assert reasons == ["2 totals changed", "2 counts differ"]
     assert (
-        f"Changed before the look-back, reading again: {month_of(row)} (2 other totals, 2 counts differ)"
+        f"Changes outside the look-back window; reloading {month_of(row)} (2 totals changed, 2 counts differ)"
         in "\n".join(done.log)
     )
     assert kept.stale() == {}

@@ -89,14 +89,14 @@ def test_the_page_names_those_that_failed_and_what_they_said(instance: dg.Dagste
     run(instance, one="pass", two="fail", odd="fail")
     states = check_states(instance, [dg.AssetCheckKey(KEY, name) for name in CHECKS])
     page = read(report_page(Figures(None, None, None, [], [], 0, []), states, MADE))
-    found = rows(tables(page)["What each check last said"])
+    found = rows(tables(page)["Last result of each check"])
     assert [[text(cell) for cell in row[:3]] for row in found] == [
         ["Two", "failed", "summaries/made two <b>said</b>"],
         ["Odd", "warning", "summaries/made odd <b>said</b>"],
         ["One", "passed", "summaries/made"],
     ]
     (link,) = next(page.iter("header")).iter("a")
-    assert text(link) == "1 of 3 checks failed: read this before you use the figures"
+    assert text(link) == "1 of 3 checks failed: review them before you use the figures"
 
 
 def test_the_page_does_not_say_that_all_is_well_where_a_check_never_ran() -> None:
@@ -104,9 +104,9 @@ def test_the_page_does_not_say_that_all_is_well_where_a_check_never_ran() -> Non
     states = [CheckState("a", "x", "never run", None, None), CheckState("b", "x", "passed", None, at)]
     page = read(report_page(Figures(None, None, None, [], [], 0, []), states, MADE))
     assert text(next(iter(next(page.iter("header")).iter("a")))) == (
-        "1 of 2 checks passed, none failed: see which to look at"
+        "1 of 2 checks passed, none failed: see the others"
     )
-    found = rows(tables(page)["What each check last said"])
+    found = rows(tables(page)["Last result of each check"])
     assert [text(row[3]) for row in found] == ["never", "1 April 2025, 12:00 UTC"]
 
 

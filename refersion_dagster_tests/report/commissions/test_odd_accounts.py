@@ -41,7 +41,7 @@ class TestEmpty:
         html = page_of(books)
         assert headings(html) == ["Proof", "About these figures"]
         assert "Nothing has been read from Refersion yet." in text(read(html))
-        assert "Refersion’s totals were not read yet" in text(read(html))
+        assert "Refersion’s totals have not been read yet" in text(read(html))
 
     def test_an_account_without_conversions_has_one(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1))
@@ -122,7 +122,7 @@ def test_months_are_those_of_the_reporting_time_zone(books: WarehouseBuilder) ->
     new_york = WarehouseBuilder(Path(books.warehouse.duckdb_path), report_timezone="America/New_York")
     new_york.add("affiliates", affiliate(1)).conversions(order(1, "100", "10", created=day(1, month=4, hour=2)))
     html = page_of(new_york)
-    assert "Data as of 1 April 2025, 08:00 EDT. Days and months are those of America/New_York." in text(read(html))
+    assert "Data as of 1 April 2025, 08:00 EDT. Days and months are in America/New_York." in text(read(html))
     assert text(rows(tables(read(html))["Top affiliates of March 2025 by sales, USD"])[0][1]) == "100.00"
 
 
@@ -138,9 +138,9 @@ def test_credits_cancellations_and_negative_balances_are_in_the_sums(books: Ware
     )
     page = read(page_of(books))
     facts = facts_of(page)
-    assert facts["Cannot be paid yet"] == "$7.00 of 1 affiliate"
-    assert facts["Negative balances"] == "-$10.00 of 1 affiliate, taken off above"
-    assert facts["Waits for approval"] == "$3.00"
+    assert facts["Not payable yet"] == "$7.00 of 1 affiliate"
+    assert facts["Negative balances"] == "-$10.00 of 1 affiliate, already deducted above"
+    assert facts["Waiting for approval"] == "$3.00"
     *named, everyone = rows(tables(page)["Top affiliates of March 2025 by sales, USD"])
     assert [figure(everyone[at]) for at in (1, 4)] == [200, 15]
     assert sum(figure(row[4]) or 0 for row in named) == 15
@@ -154,10 +154,10 @@ def test_what_nobody_knows_how_to_pay_is_said_with_its_amount(books: WarehouseBu
         order(3, "40", "4", "PENDING", affiliate_id="3"),
     )
     facts = facts_of(read(page_of(books)))
-    assert facts["Not known whether it can be paid"] == (
+    assert facts["Not known whether payable"] == (
         "$17.00 of 2 affiliates: Refersion does not show how they are paid (payout_preview.not_known)"
     )
-    assert "Cannot be paid yet" not in facts
+    assert "Not payable yet" not in facts
 
 
 def facts_of(page: Element) -> dict[str, str]:
@@ -178,7 +178,7 @@ def test_a_hundred_and_more_currencies_do_not_make_it_endless(books: WarehouseBu
         len(rows(tables(page)["Sales and commission of March 2025 in currencies with fewer conversions"]))
         == MOST_LISTED
     )
-    assert "7 further currencies are not shown" in text(page)
+    assert "7 more currencies are not shown" in text(page)
 
 
 def test_20000_affiliates_make_a_small_page_quickly(books: WarehouseBuilder) -> None:
@@ -243,12 +243,12 @@ def lack(books: WarehouseBuilder, *fields: tuple[str, str]) -> None:
 def test_what_the_account_does_not_offer_is_named_and_tests_that_count_are_said_to(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     books.conversions(order(1, "100", "10"))
-    left_out = "Test conversions are left out."
+    left_out = "Test conversions are excluded."
     assert left_out in page_of(books)
     lack(books, ("conversions", "is_test_conversion"), ("conversions", "order_id"))
     page = page_of(books)
     assert left_out not in page
-    assert "Test conversions cannot be told apart on this account, so they count in every figure." in page
+    assert "Test conversions cannot be identified on this account, so they are included in every figure." in page
     assert "This account does not offer is_test_conversion, order_id." in page
 
 
@@ -256,7 +256,7 @@ def test_tests_that_stay_unknown_are_in_the_first_lines_with_the_amount(books: W
     books.add("affiliates", affiliate(1))
     books.conversions(order(1, "100", "10"))
     lack(books, ("conversions", "is_test_conversion"))
-    said = "2 test conversions with 6.00 USD commission cannot be told apart, and count in every figure."
+    said = "2 test conversions with 6.00 USD commission cannot be identified and count in every figure."
     with books.warehouse.session() as session:
         account_findings.remember(session, hidden_tests.QUESTION, f"{hidden_tests.SOME}: 7 21.00 140.00", said)
     page = page_of(books)

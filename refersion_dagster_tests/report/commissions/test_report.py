@@ -109,7 +109,7 @@ class TestFigures:
     def test_the_periods_are_named(self, reported: ReportHarness) -> None:
         head = next(reported.page.iter("header"))
         assert "June 2025, compared with May 2025" in text(head)
-        assert "Data as of 1 July 2025, 00:00 UTC. Days and months are those of UTC." in text(head)
+        assert "Data as of 1 July 2025, 00:00 UTC. Days and months are in UTC." in text(head)
 
     def test_currencies_stand_side_by_side_and_are_not_added_up(self, reported: ReportHarness) -> None:
         found = {row[0]: row[1:] for row in table(reported, "Sales and commission of June 2025")}
@@ -130,7 +130,7 @@ class TestFigures:
             f"AND state IN ('pending', 'due', 'paid') AND currency = '{currency}' AND booked_month = DATE '{MONTH}' "
             "GROUP BY affiliate_id ORDER BY 1 DESC",
         )
-        shown = [row[1] for row in named if not row[0].startswith("Everyone else")]
+        shown = [row[1] for row in named if not row[0].startswith("All others")]
         assert shown == [value for (value,) in sold[:10]]
         assert everyone[0] == "All"
         for column in (1, 3, 4):
@@ -170,7 +170,7 @@ class TestFigures:
 
     @pytest.mark.parametrize("currency", CURRENCIES)
     def test_what_became_of_orders_adds_up(self, reported: ReportHarness, currency: str) -> None:
-        found = table(reported, f"Orders of the last 12 months by their state now, {currency}")
+        found = table(reported, f"Orders of the last 12 months by current state, {currency}")
         (counted,) = ask(
             reported,
             "SELECT count(*), sum(commission) FROM refersion_summaries.conversions WHERE kind = 'order' "
@@ -214,7 +214,7 @@ class TestFigures:
             assert {row[0].lower(): tuple(row[1:]) for row in found} == {row[0]: row[1:] for row in asked}
 
     def test_control_totals_are_shown_with_their_verdict(self, reported: ReportHarness) -> None:
-        found = rows(tables(reported.page)["Conversions and commission that Refersion adds up, and those loaded"])
+        found = rows(tables(reported.page)["Conversions and commission according to Refersion and in the warehouse"])
         counts = ask(
             reported,
             "SELECT sum(refersion_count), sum(loaded_count), sum(refersion_commission), sum(loaded_commission) "
@@ -224,7 +224,7 @@ class TestFigures:
         assert {text(row[6]) for row in found} == {"agrees"}
 
     def test_every_check_of_the_run_has_passed_before_it_is_written(self, reported: ReportHarness) -> None:
-        found = rows(tables(reported.page)["What each check last said"])
+        found = rows(tables(reported.page)["Last result of each check"])
         assert {text(row[1]) for row in found} == {"passed"}
         assert {"Control totals agree", "Roll forward ties", "Sums preserved", "Primary key"} <= {
             text(row[0]) for row in found
@@ -322,7 +322,7 @@ class TestAsset:
     def test_a_summary_that_was_never_built_is_told_with_what_to_do(self, tmp_path: Path) -> None:
         told = report_again(Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb")), tmp_path / "reports")
         assert not told.success
-        assert "was never built; run the job refersion_refresh first" in told.failure
+        assert "was never built. Run the job refersion_refresh first" in told.failure
         assert not (tmp_path / "reports").exists()
 
     def test_it_stands_on_every_summary_that_it_reads(self) -> None:

@@ -182,8 +182,8 @@ class TestASet:
             "closing": "-3.50",
         }
         quiet = Page(folder / "3.html")
-        assert quiet.row("Owed when March 2025 began") == ["$40.00"]
-        assert quiet.row("Owed when it ended") == ["$40.00"]
+        assert quiet.row("Owed at the beginning of March 2025") == ["$40.00"]
+        assert quiet.row("Owed at the end of March 2025") == ["$40.00"]
         assert any("No conversions were made" in text for text in quiet.texts)
 
     def test_shows_amounts_with_the_decimals_of_their_currency(self, books: WarehouseBuilder, reports: Path) -> None:
@@ -193,7 +193,7 @@ class TestASet:
 
     def test_shows_that_all_of_them_are_the_roll_forward(self, books: WarehouseBuilder, reports: Path) -> None:
         page = Page(made(books, reports) / "index.html")
-        shown = [row[1:] for row in page.rows if row[0] == "Owed when it ended"]
+        shown = [row[1:] for row in page.rows if row[0] == "Owed at the end of the month"]
         (dollars,) = books.warehouse.query(
             "SELECT closing_due FROM refersion_summaries.commission_roll_forward "
             "WHERE month = DATE '2025-03-01' AND currency = 'USD'"
@@ -259,7 +259,7 @@ class TestChoosing:
         assert {row["month"] for row in rows(made(books, reports, month="2025-02") / "totals.csv")} == {"2025-02"}
 
     def test_a_month_that_goes_on_says_so(self, books: WarehouseBuilder, reports: Path) -> None:
-        assert "was not over" not in (made(books, reports) / "1.html").read_text("utf-8")
+        assert "had not ended" not in (made(books, reports) / "1.html").read_text("utf-8")
         folder = made(books, reports, month="2025-04", unfinished=True)
         for name in ("1.html", "index.html"):
             assert any("Not final." in text for text in Page(folder / name).texts)
@@ -281,8 +281,8 @@ class TestChoosing:
             ({"month": "March"}, "month is 'March'; it has to be YYYY-MM, such as 2025-04."),
             ({"month": "2025-13"}, "month is '2025-13'; it has to be YYYY-MM"),
             ({"month": "2025-05"}, "last read on 2025-04-01 (UTC), before 2025-05 began. Run refersion_refresh"),
-            ({"month": "2025-04"}, "before 2025-04 was over, so its statements would still change."),
-            ({"month": "2024-12"}, "nothing of 2024-12: the first conversion is of 2025-01."),
+            ({"month": "2025-04"}, "before 2025-04 had ended, so its statements would still change."),
+            ({"month": "2024-12"}, "nothing of 2024-12: the first conversion is from 2025-01."),
             ({"affiliate": "../1"}, "Affiliate '../1' has no statement of 2025-03"),
         ],
     )
@@ -327,24 +327,24 @@ class TestTying:
         [
             (
                 "UPDATE refersion_summaries.commission_roll_forward SET paid = paid + 0.0001",
-                "all statements in JPY: paid is 700.0000 and has to be 700.0001",
+                "all statements in JPY: paid is 700.0000 but has to be 700.0001",
             ),
             (
                 "UPDATE refersion_summaries.due_periods SET amount = amount + 1 WHERE conversion_id = '8'",
-                "all statements in USD: approved is 81.0000 and has to be 80.0000",
+                "all statements in USD: approved is 81.0000 but has to be 80.0000",
             ),
             (
                 "DELETE FROM refersion_summaries.due_periods WHERE conversion_id = '7'",
-                "all statements in USD: opening is 10.2500 and has to be 50.2500",
+                "all statements in USD: opening is 10.2500 but has to be 50.2500",
             ),
             (
                 "DELETE FROM refersion_summaries.commission_roll_forward WHERE currency = 'JPY'",
-                "all statements in JPY: opening is 700.0000 and has to be 0",
+                "all statements in JPY: opening is 700.0000 but has to be 0",
             ),
             (
                 # Its commission counts, and no conversion shows it.
                 "DELETE FROM refersion_summaries.conversions WHERE conversion_id = '8'",
-                "the conversions of affiliate gone@example.com in USD: approved is 0 and has to be 50.0000",
+                "the conversions of affiliate gone@example.com in USD: approved is 0 but has to be 50.0000",
             ),
         ],
     )
@@ -447,7 +447,7 @@ def test_a_page_of_very_many_conversions_shows_the_first_and_sums_of_all(
     folder = made(books, reports)
     page = Page(folder / "2.html")
     (last,) = [row for row in page.rows if "conversions" in row[0]]
-    assert f"{MOST_SHOWN + 2:,} conversions, of which the first {MOST_SHOWN:,} are shown" in last[0]
+    assert f"{MOST_SHOWN + 2:,} conversions, the first {MOST_SHOWN:,} of which are shown" in last[0]
     assert last[1] == f"{30 * (MOST_SHOWN + 2):,}.00"
     assert len(rows(folder / "2.csv")) == MOST_SHOWN + 3
 

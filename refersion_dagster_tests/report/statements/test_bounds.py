@@ -43,7 +43,7 @@ def test_on_purpose_it_has_bounds_and_says_what_is_not_known(
             assert (row["closing"], row["approved"], row["adjustments"], row["reversed"]) == ("", "", "", "")
             assert (row["earned"], row["paid"], row["not_known"]) == (most, "0.00", SAID)
         page = Page(folder / f"{whose}.html")
-        assert page.row("Owed when it ended") == [f"$0.00 to ${most}"]
+        assert page.row("Owed at the end of the month") == [f"$0.00 to ${most}"]
         assert page.row("Approved, adjusted, reversed") == ["not known"]
         assert any(SAID in text for text in page.texts)
     assert any(SAID in text for text in Page(folder / "index.html").texts)
@@ -54,4 +54,4 @@ def test_sums_that_are_not_the_roll_forwards_bounds_are_not_published(
 ) -> None:
     first_read_in_april.warehouse.query("UPDATE refersion_summaries.due_bounds SET highest = highest + 1")
     said = refused(first_read_in_april, tmp_path / "reports", month="2025-02", allow_unknown=True)
-    assert "all statements in USD: highest closing is 32.0000 and has to be 30.0000" in said
+    assert "all statements in USD: highest closing is 32.0000 but has to be 30.0000" in said

@@ -49,7 +49,7 @@ def test_a_refusal_is_one_sentence_and_exit_code_1(location: Location, options: 
     reason, verdict = ended.output.splitlines()
     assert reason.startswith("  ✗ ")
     assert said in reason
-    assert verdict.startswith("No statement was made (run ")
+    assert verdict.startswith("No statement was written (run ")
 
 
 def test_nothing_to_state_is_told_before_a_file_is_made(tmp_path: Path) -> None:
