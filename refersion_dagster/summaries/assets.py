@@ -85,6 +85,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
             try:
                 with warehouse.session() as session:
                     built = build(session, summary, values)
+                    session.comment(SUMMARIES, summary.name, header.description, header.columns)
                     plotted = plot(session, summary)
             except KeyNotUnique as error:
                 rows = dg.MetadataValue.md(markdown_table([*header.primary_key, "rows"], error.rows))

@@ -67,28 +67,19 @@ class Built:
 
 
 def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> Built:
-    """Builds the table and puts it in the place of the one there is, in one transaction.
-
-    Raises what build_beside and put_in_place raise; the table then stays unchanged.
-    """
-    return put_in_place(session, summary, build_beside(session, summary, settings))
-
-
-def build_beside(session: Session, summary: Summary, settings: Mapping[str, Value]) -> str:
-    """Builds the table beside the one there is, and gives the name it has there.
+    """Builds the table beside the one there is, and puts it in its place in one transaction.
 
     Args:
         settings: values of the `$name`s, from ReportSettings.parameters().
 
-    Raises SummaryFailed with the file and line.
+    Raises SummaryFailed or KeyNotUnique with the file and line; the table then stays unchanged.
     """
     found_out = {name: ask(session) for name, ask in FOUND_OUT.items() if name in summary.file.parameters}
-    settings = {**settings, **found_out}
     try:
-        unknown = unknown_columns(summary, load_gaps(session))
-        tree = without_unknown(summary, unknown) if unknown else summary.file.tree
-        select = session.translated(bind(tree, settings))
-        return session.build_beside(SUMMARIES, summary.name, select)
+        gaps = load_gaps(session)
+        unknown = unknown_columns(summary, gaps)
+        select = select_of(session, summary, unknown, {**settings, **found_out})
+        fresh = session.build_beside(SUMMARIES, summary.name, select)
     except DatabaseException as error:
         absent = [
             f"{'refersion' if schema == DATASET else 'summaries'}/{table}"
@@ -100,12 +91,26 @@ def build_beside(session: Session, summary: Summary, settings: Mapping[str, Valu
             f"{summary.file.path}:{summary.file.line}: the query failed, and {SUMMARIES}.{summary.name} is "
             f"unchanged: {reason}"
         ) from error
+    rows, columns, first_rows = _put_in_place(session, summary, fresh)
+    return Built(rows, columns, first_rows, unknown, lacking_fields(summary, gaps))
 
 
-def put_in_place(session: Session, summary: Summary, fresh: str) -> Built:
+def select_of(session: Session, summary: Summary, unknown: Mapping[str, Unknown], settings: Mapping[str, Value]) -> str:
+    """The summary's SELECT in the words of the session's database, with NULL in place of what cannot be known."""
+    hidden = frozenset(column for column, one in unknown.items() if one.is_null)
+    key = (session.dialect, hidden, repr(sorted(settings.items())))
+    if summary.derived.get("select", (None, ""))[0] != key:
+        tree = without_unknown(summary, unknown) if hidden else summary.file.tree
+        summary.derived["select"] = (key, session.translated(bind(tree, settings)))
+    return summary.derived["select"][1]
+
+
+def _put_in_place(
+    session: Session, summary: Summary, fresh: str
+) -> tuple[int, list[tuple[str, str]], list[tuple[Any, ...]]]:
     """Checks the primary key of the table that was built beside, and swaps the two in one transaction.
 
-    Raises KeyNotUnique with the file and line; the table then stays unchanged.
+    Returns its number of rows, its columns and its first rows.
     """
     if wrong := not_unique(session, f"{SUMMARIES}.{fresh}", summary.header.primary_key):
         session.native(f"DROP TABLE {SUMMARIES}.{fresh}")
@@ -118,9 +123,7 @@ def put_in_place(session: Session, summary: Summary, fresh: str) -> Built:
     # Of the new table, which has the order of its SELECT; the old one may get the rows wherever there is room.
     first_rows = session.native(f"SELECT * FROM {SUMMARIES}.{fresh} LIMIT {FIRST_ROWS}")  # noqa: S608 - names of ours
     session.swap_in(SUMMARIES, summary.name, fresh)
-    session.comment(SUMMARIES, summary.name, summary.header.description, summary.header.columns)
-    gaps = load_gaps(session)
-    return Built(rows, columns, first_rows, unknown_columns(summary, gaps), lacking_fields(summary, gaps))
+    return rows, columns, first_rows
 
 
 def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20) -> list[tuple[Any, ...]]:

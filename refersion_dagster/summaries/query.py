@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, get_args
 
@@ -123,8 +124,16 @@ class Summary:
 
 
 def load_summaries(*names: str) -> list[Summary]:
-    """All summaries, or those of these names, in the order of in_order. Raises SqlFileError at the first mistake."""
-    return in_order(map(checked, read_folder("refersion_dagster.summaries", SummaryHeader, names)))
+    """All summaries, or those of these names, in the order of in_order; read once a process, as it takes a second.
+
+    Raises SqlFileError at the first mistake.
+    """
+    return list(_loaded(names))
+
+
+@cache
+def _loaded(names: tuple[str, ...]) -> tuple[Summary, ...]:
+    return tuple(in_order(map(checked, read_folder("refersion_dagster.summaries", SummaryHeader, names))))
 
 
 def parse(text: str, path: str) -> Summary:

@@ -11,7 +11,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation as UndefinedTa
 from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
 
-from refersion_dagster.warehouse.sql import DIALECT, Value, bind, parse, to_dialect
+from refersion_dagster.warehouse.sql import DIALECT, Value, bind, to_dialect, written
 
 __all__ = ["Session", "UndefinedTable"]
 
@@ -23,13 +23,18 @@ def beside(table: str) -> str:
     return f"{table}__new"
 
 
-# Of a table, under the empty name, and of its columns; only those that have one.
+# Not of information_schema, which goes through every column of every table with twice the work for each.
+COLUMNS = """
+SELECT column_name, data_type FROM duckdb_columns()
+WHERE schema_name = $schema AND table_name = $table AND NOT internal ORDER BY column_index
+"""
+# Of a table, under the empty name, and of each of its columns.
 COMMENTS = """
 SELECT '' AS name, comment FROM duckdb_tables()
-WHERE schema_name = $schema AND table_name = $table AND NOT internal AND comment IS NOT NULL
+WHERE schema_name = $schema AND table_name = $table AND NOT internal
 UNION ALL
 SELECT column_name, comment FROM duckdb_columns()
-WHERE schema_name = $schema AND table_name = $table AND NOT internal AND comment IS NOT NULL
+WHERE schema_name = $schema AND table_name = $table AND NOT internal
 """
 
 
@@ -54,6 +59,8 @@ class Session:
     """
 
     _comments = COMMENTS
+    # The dialect that the database speaks, and the collation that changes capitals there; see to_dialect.
+    dialect: tuple[str, str] = (DIALECT, "default")
 
     def __init__(self, client: SqlClientBase[Any]) -> None:
         self._client = client
@@ -63,12 +70,13 @@ class Session:
 
         Raises UnknownParameter for a `$name` without a value.
         """
-        tree = parse(sql) if isinstance(sql, str) else sql
-        return self.native(self.translated(bind(tree, parameters)))
+        if isinstance(sql, str):
+            return self.native(written(sql, parameters, *self.dialect))
+        return self.native(self.translated(bind(sql, parameters)))
 
     def translated(self, tree: exp.Expr) -> str:
         """A statement in the database's own dialect."""
-        return to_dialect(tree, DIALECT)
+        return to_dialect(tree, *self.dialect)
 
     def native(self, sql: str) -> list[Row]:
         """Runs a statement in the database's own dialect.
@@ -82,7 +90,7 @@ class Session:
 
         Raises UnknownParameter for a `$name` without a value.
         """
-        found = self._client.native_connection.sql(self.translated(bind(parse(sql), parameters)))
+        found = self._client.native_connection.sql(written(sql, parameters, *self.dialect))
         for batch in found.to_arrow_reader(rows):
             yield pa.Table.from_batches([batch])
 
@@ -94,23 +102,16 @@ class Session:
 
     def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
         """Names and types of a table's columns, in order and in DuckDB's words; none where there is no such table."""
-        found = self.query(
-            "SELECT column_name, data_type FROM information_schema.columns "
-            "WHERE table_schema = $schema AND table_name = $table ORDER BY ordinal_position",
-            schema=schema,
-            table=table,
-        )
-        return [(name, kind.lower()) for name, kind in found]
+        return [(name, kind.lower()) for name, kind in self.query(COLUMNS, schema=schema, table=table)]
 
     def comment(self, schema: str, table: str, description: str, columns: Mapping[str, str]) -> None:
         """Stores the descriptions of a table and of those of its columns that it has; writes nothing if all are there.
 
         Whoever looks at the table with another program, such as a BI tool, then reads what it means.
         """
-        there = {name for name, _ in self.columns(schema, table)}
-        texts = {name: " ".join(text.split()) for name, text in columns.items() if name in there}
         stored = dict(self.query(self._comments, schema=schema, table=table))
-        if stored == {"": " ".join(description.split()), **texts}:
+        texts = {name: " ".join(text.split()) for name, text in columns.items() if name in stored}
+        if stored == dict.fromkeys(stored) | {"": " ".join(description.split()), **texts}:
             return
         with self.transaction():
             self.native(";\n".join(comment_statements(schema, table, description, texts)))

@@ -15,6 +15,9 @@ DIALECT = "duckdb"
 # The only letter of a living script of which DuckDB and PostgreSQL know another capital.
 SHARP_S, CAPITAL_SHARP_S = exp.Literal.string("ß"), exp.Literal.string("ẞ")
 
+# Statements of at most so many values are kept once they are written.
+FEW_VALUES = 4
+
 # What may be given for a `$name`.
 Value = str | int | bool | Decimal | date | datetime | None
 
@@ -31,6 +34,25 @@ def _parsed(sql: str) -> exp.Expr:
 def parse(sql: str) -> exp.Expr:
     """One statement in DuckDB's dialect, as a tree of one's own. Raises sqlglot's ParseError."""
     return _parsed(sql).copy()
+
+
+def written(sql: str, values: Mapping[str, Value], dialect: str, case_of: str = "default") -> str:
+    """One statement in DuckDB's dialect, given its values, in the words of a warehouse; see to_dialect.
+
+    Writing takes longer than running a small statement, so the latest ones are kept, but for those of many values,
+    which are rows to insert and never the same again.
+
+    Raises UnknownParameter for a `$name` without a value.
+    """
+    if len(values) > FEW_VALUES:
+        return to_dialect(bind(_parsed(sql), values), dialect, case_of)
+    # 1, True and Decimal(1) are equal and written differently.
+    return _written(sql, tuple((name, type(value), value) for name, value in values.items()), dialect, case_of)
+
+
+@lru_cache(maxsize=256)
+def _written(sql: str, values: tuple[tuple[str, type, Value], ...], dialect: str, case_of: str) -> str:
+    return to_dialect(bind(_parsed(sql), {name: value for name, _, value in values}), dialect, case_of)
 
 
 def parameters(tree: exp.Expr) -> tuple[str, ...]:
@@ -98,7 +120,7 @@ def to_dialect(tree: exp.Expr, dialect: str, case_of: str = "default") -> str:
             return exp.func("replace", changed, SHARP_S, CAPITAL_SHARP_S) if isinstance(node, exp.Upper) else changed
         return node
 
-    return tree.copy().transform(fitted).sql(dialect, comments=False)
+    return tree.transform(fitted).sql(dialect, comments=False, copy=False)
 
 
 def _collation(name: str) -> exp.Identifier:

@@ -16,7 +16,7 @@ from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.markdown import markdown_table
 from refersion_dagster.summaries.query import RAW_COLUMNS, in_order, load_summaries, parse
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster_tests.location import Outcome, outcome, query
+from refersion_dagster_tests.location import Outcome, fresh_instance, outcome, query
 
 HEADER = """/*
 group: proof
@@ -35,7 +35,7 @@ PATH = "sql/numbers.sql"
 
 
 def build(database: Path, select: str) -> Outcome:
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         result = dg.materialize(
             summary_assets(in_order([parse(HEADER + select, PATH)])),
             resources={"warehouse": Warehouse(duckdb_path=str(database)), "settings": ReportSettings()},
@@ -58,6 +58,9 @@ def test_the_table_holds_what_the_query_gives_and_the_asset_shows_it(tmp_path: P
         ("amount", "decimal(18,4)", None),
     ]
     assert len(shown["preview"].splitlines()) == 2 + 10
+    # Whoever looks at the table with another program reads there what it means.
+    described = "SELECT comment FROM duckdb_tables() UNION ALL SELECT comment FROM duckdb_columns() WHERE NOT internal"
+    assert [text for (text,) in query(database, described) if text] == ["Numbers.", "A number."]
 
 
 def test_a_query_that_fails_says_file_and_line_and_leaves_the_table_as_it_was(tmp_path: Path) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 import pyarrow as pa
 from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
-from sqlglot import exp
 
 from refersion_dagster.warehouse.errors import TableInUse
 from refersion_dagster.warehouse.postgres.errors import state_of, trouble_of
 from refersion_dagster.warehouse.session import Row, Session
-from refersion_dagster.warehouse.sql import Value, bind, parse, to_dialect
+from refersion_dagster.warehouse.sql import Value, written
 
 # Names of types as PostgreSQL shows them, and as DuckDB does.
 TYPE_NAMES = (
@@ -47,13 +46,20 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = $schema AND c.relname = $table AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """
+# Of a table, under the empty name, and of each of its columns.
 COMMENTS = """
-SELECT coalesce(a.attname, ''), d.description
-FROM pg_catalog.pg_description AS d
-JOIN pg_catalog.pg_class AS c ON c.oid = d.objoid
+SELECT '' AS name, d.description
+FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0
+LEFT JOIN pg_catalog.pg_description AS d ON d.objoid = c.oid AND d.objsubid = 0
 WHERE n.nspname = $schema AND c.relname = $table
+UNION ALL
+SELECT a.attname, d.description
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_description AS d ON d.objoid = c.oid AND d.objsubid = a.attnum
+WHERE n.nspname = $schema AND c.relname = $table AND a.attnum > 0 AND NOT a.attisdropped
 """
 GRANTS = """
 SELECT
@@ -82,15 +88,12 @@ class PostgresSession(Session):
     def __init__(self, client: SqlClientBase[Any]) -> None:
         super().__init__(client)
         # Of the server's own collations this one changes capitals as DuckDB does; that of the database mostly does.
-        self._case_of = "pg_c_utf8" if client.server_version >= 170_000 else "default"
-
-    def translated(self, tree: exp.Expr) -> str:
-        return to_dialect(tree, "postgres", self._case_of)
+        self.dialect = ("postgres", "pg_c_utf8" if client.server_version >= 170_000 else "default")
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
         # A named cursor is a server-side one, which sends rows in parts instead of all together.
         with self.transaction(), self._client.native_connection.cursor(name="rows_by_and_by") as cursor:
-            cursor.execute(self.translated(bind(parse(sql), parameters)))
+            cursor.execute(written(sql, parameters, *self.dialect))
             while chunk := cursor.fetchmany(rows):
                 kinds = map(_arrow_type, cursor.description)
                 arrays = [pa.array(values, kind) for values, kind in zip(zip(*chunk, strict=True), kinds, strict=True)]
