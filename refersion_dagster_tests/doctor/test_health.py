@@ -1,7 +1,6 @@
 """A sandbox with a loaded warehouse and a running daemon: every line is a tick, and nothing is changed by looking."""
 
 import hashlib
-import time
 from pathlib import Path
 
 from refersion_dagster.doctor.examination import SECTIONS
@@ -9,11 +8,9 @@ from refersion_dagster_tests.doctor.doctor_fixture import OK, WARNING, DoctorFix
 
 
 def test_everything_is_a_tick(loaded: DoctorFixture) -> None:
-    began = time.monotonic()
     examined = loaded.examined()
     assert examined.not_well() == {}
     assert examined.ok
-    assert time.monotonic() - began < 10
 
 
 def test_so_it_is_before_anything_was_loaded(patient: DoctorFixture) -> None:

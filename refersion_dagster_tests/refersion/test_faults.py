@@ -1,7 +1,6 @@
 """Trouble on the way: what passes costs no row, what does not is a typed error and leaves the warehouse as it was."""
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -237,10 +236,8 @@ def test_a_budget_of_zero_tries_once(sandbox: SandboxServer) -> None:
 def test_a_budget_is_used_and_then_given_up(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "BACK_OFF", tenacity.wait_fixed(0.2))
     sandbox.fault("graphql:conversions", "500", times=None)
-    started = time.monotonic()
     with pytest.raises(ServerUnavailable, match="within the retry budget of 1 s") as caught:
         read(sandbox, "conversions", retry_seconds=1, max_concurrency=1)
-    assert time.monotonic() - started < 3
     assert caught.value.requests == sum(sandbox.requests().values())
     assert 2 <= sandbox.requests()["graphql:conversions"] <= 6
 
@@ -254,10 +251,9 @@ def test_a_server_that_is_not_there_is_said(sandbox: SandboxServer) -> None:
 
 @pytest.mark.parametrize("url", ["http://", "ftp://example.com", "no address at all", "http://[::1"])
 def test_an_address_that_is_none_is_said_at_once(sandbox: SandboxServer, url: str) -> None:
-    started = time.monotonic()
-    with pytest.raises(RefersionError, match="REFERSION_REST_URL"):
+    with pytest.raises(RefersionError, match="REFERSION_REST_URL") as caught:
         read(sandbox, "affiliate_list", rest_url=url)
-    assert time.monotonic() - started < 5
+    assert not isinstance(caught.value, ServerUnavailable), "it would be tried again"
 
 
 def test_an_edge_that_refuses_library_user_agents_lets_us_in(sandbox: SandboxServer) -> None:

@@ -18,26 +18,20 @@ def ask(client: Client) -> requests.Response:
 
 
 def test_latency_delays_one_request_and_no_other(client: Client) -> None:
-    client.sandbox.fault(LIST_ROUTE, "latency", seconds=1.0)
-    took: dict[str, float] = {}
+    client.sandbox.fault(LIST_ROUTE, "latency", seconds=3.0)
+    answered: list[str] = []
 
     def slow() -> None:
-        begin = time.perf_counter()
-        assert (
-            requests.post(client.sandbox.rest_url + LIST, json={}, headers=client.keys, timeout=10).status_code == 200
-        )
-        took["slow"] = time.perf_counter() - begin
+        answer = requests.post(client.sandbox.rest_url + LIST, json={}, headers=client.keys, timeout=30)
+        answered.append(f"slow {answer.status_code}")
 
     thread = threading.Thread(target=slow)
     thread.start()
     while not client.sandbox.requests():
         pass
-    begin = time.perf_counter()
-    assert ask(client).status_code == 200
-    took["other"] = time.perf_counter() - begin
+    answered.append(f"other {ask(client).status_code}")
     thread.join()
-    assert took["slow"] >= 1.0
-    assert took["other"] < 0.9
+    assert answered == ["other 200", "slow 200"]
 
 
 def test_plain_429(client: Client) -> None:
@@ -52,15 +46,17 @@ def test_429_with_retry_after_in_seconds_and_as_a_date(client: Client) -> None:
     client.sandbox.fault(LIST_ROUTE, "429-retry-after", seconds=2)
     client.sandbox.fault(LIST_ROUTE, "429-retry-after", seconds=30, http_date=True)
     assert ask(client).headers["Retry-After"] == "2"
+    before = time.time()
     date = parsedate_to_datetime(ask(client).headers["Retry-After"])
-    assert 25 < date.timestamp() - time.time() < 35
+    assert before + 29 <= date.timestamp() <= time.time() + 31
 
 
 def test_429_with_the_quotas_reset(client: Client) -> None:
     client.sandbox.fault("rest", "429-quota-reset", seconds=20)
+    before = time.time()
     headers = ask(client).headers
     assert headers["X-Quota-Remaining"] == "0"
-    assert 15 < int(headers["X-Quota-Reset"]) - time.time() < 25
+    assert before + 19 <= int(headers["X-Quota-Reset"]) <= time.time() + 21
 
 
 def test_500_and_any_other_status(client: Client) -> None:

@@ -1,9 +1,12 @@
 """The server: ready when it is entered, gone when it is left."""
 
+import asyncio
+import gc
 import socket
 import threading
-import time
+from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import requests
@@ -11,6 +14,8 @@ import requests
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.sandbox.client import Client
 
+# Python's calls for each field of a row, in the server's threads.
+MOST_CALLS = 6
 TINY = SandboxSettings(affiliates=5, orders=10, days=30)
 
 
@@ -48,10 +53,9 @@ def test_it_stops_under_open_connections_and_running_latencies() -> None:
         thread.start()
         while not sandbox.requests():
             pass
-        begin = time.perf_counter()
-    assert time.perf_counter() - begin < 5
-    thread.join(timeout=5)
-    assert len(late) == 1
+    thread.join(timeout=30)
+    # Had the server waited for the minute to be over, the client would have given up after its 20 s.
+    assert [type(one) for one in late] == [requests.Response]
     idle.close()
 
 
@@ -123,12 +127,17 @@ def test_small_answers_do_not_wait_for_a_delayed_ack() -> None:
     with SandboxServer(TINY) as sandbox:
         client = Client(sandbox)
         client.rest("/affiliate/list", {"limit": "1"})
-        begin = time.perf_counter()
-        for _ in range(25):
-            client.rest("/affiliate/list", {"limit": "1"})
-        took = time.perf_counter() - begin
+        transports = [one for one in gc.get_objects() if isinstance(one, asyncio.Transport) and not one.is_closing()]
+        ends = [one.get_extra_info("socket") for one in transports]
+        # Head and body are two writes, of which the second would wait for the first one's acknowledgement.
+        ours = [end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for end in ends if is_of(end, sandbox.port)]
         client.close()
-    assert took < 25 * 0.03
+    assert ours
+    assert all(ours)
+
+
+def is_of(end: Any, port: int) -> bool:
+    return end is not None and end.family == socket.AF_INET and end.getsockname()[1] == port
 
 
 @pytest.mark.parametrize(
@@ -140,16 +149,20 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> No
         SandboxSettings(**wrong)  # type: ignore[arg-type]
 
 
-def test_a_page_of_two_hundred_rows_is_quick() -> None:
+def test_a_page_of_two_hundred_rows_takes_few_calls_a_field() -> None:
     fields = "id created updated status payment_status type order_id total commission_total currency notes source"
     nested = "affiliate {id name email} offer {id name} customer {name email browser_ip} click {created ip} shop {name}"
-    with SandboxServer() as sandbox:
-        client = Client(sandbox)
-        query = f"{{conversions(first: 200, offset: 1000) {{{fields} {nested}}}}}"
-        took = []
-        for _ in range(5):
-            begin = time.perf_counter()
+    calls = Counter[str]()
+    threading.setprofile(lambda _frame, event, _argument: calls.update([event]))
+    try:
+        with SandboxServer() as sandbox:
+            client = Client(sandbox)
+            query = f"{{conversions(first: 200, offset: 1000) {{{fields} {nested}}}}}"
+            client.data(query)  # of a new server, which looks at its schema first
+            before = calls["call"]
             assert len(client.data(query)["conversions"]) == 200
-            took.append(time.perf_counter() - begin)
-        client.close()
-    assert min(took) < 0.1
+            made = calls["call"] - before
+            client.close()
+    finally:
+        threading.setprofile(None)
+    assert 0 < made < 200 * len(f"{fields} {nested}".split()) * MOST_CALLS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,9 +111,7 @@ def test_400_currencies_stay_within_bounds(session: Session) -> None:
         "CAST(d.n * c.n AS DECIMAL(38, 4)) AS sales "
         "FROM (SELECT unnest(range(400)) AS n) AS c CROSS JOIN (SELECT unnest(range(1000)) AS n) AS d"
     )
-    began = time.perf_counter()
     markdown = plotted(session, many)
-    assert time.perf_counter() - began < 5
     assert markdown
     assert 1 <= len(images(markdown)) <= MOST_IMAGES
     assert len(markdown) < MOST_TEXT + 1_000
