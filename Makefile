@@ -8,6 +8,9 @@ STAMP := $(VENV)/.installed
 export DAGSTER_DISABLE_TELEMETRY := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
+# What is compiled once is kept, whatever the shell says: else each worker and each process compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 QUICK := not installs and not waits and not processes and not exhaustive
 
 .DEFAULT_GOAL := help

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -16,7 +16,7 @@ from hypothesis import settings
 
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import env_file_ignored
-from refersion_dagster_tests.location import SMALL
+from refersion_dagster_tests.location import SMALL, MakeOnce
 from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
 from refersion_dagster_tests.summaries.builders import WarehouseBuilder, create_raw_tables
 
@@ -121,16 +121,30 @@ def postgres(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture(scope="session")
-def empty_raw_tables(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A warehouse with raw tables as the source creates them, which tests of all workers copy."""
+def made_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> MakeOnce:
+    """What makes a database when the first test of all workers needs it: `made_once(name, make)` gives its file.
+
+    Tests copy it, as others of this and of other workers read it too.
+    """
     folder = tmp_path_factory.getbasetemp()
-    database = (folder if worker_id == "master" else folder.parent) / "raw_tables.duckdb"
-    with FileLock(database.with_suffix(".lock")):
-        if not database.exists():
-            made = tmp_path_factory.mktemp("raw") / "warehouse.duckdb"
-            create_raw_tables(made)
-            made.rename(database)
-    return database
+    shared = folder if worker_id == "master" else folder.parent
+
+    def path_of(name: str, make: Callable[[Path], object]) -> Path:
+        database = shared / f"{name}.duckdb"
+        with FileLock(database.with_suffix(".lock")):
+            if not database.exists():
+                made = tmp_path_factory.mktemp(name) / "warehouse.duckdb"
+                make(made)
+                made.rename(database)
+        return database
+
+    return path_of
+
+
+@pytest.fixture(scope="session")
+def empty_raw_tables(made_once: MakeOnce) -> Path:
+    """A warehouse with raw tables as the source creates them."""
+    return made_once("empty_raw_tables", create_raw_tables)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -37,6 +37,10 @@ SMALL = SandboxSettings(affiliates=12, orders=150, days=200, now=NOW)
 REST = ("affiliate_list", "affiliate_get", "conversion_totals")
 GRAPHQL = ("affiliates", "conversions", "payments", "offers", "clicks")
 TABLES = (*REST, *GRAPHQL)
+# See the fixture made_once.
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+# Of this process, for fresh_instance.
+IDLE_INSTANCES: list[dg.DagsterInstance] = []
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,7 @@ def materialise(
         checked: whether asset checks run too.
     """
     raw_alone = not checked and bool(assets) and all(asset.startswith("refersion/") for asset in assets)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         result = dg.materialize(
             [refersion_tables, *(() if raw_alone else made_of_raw_tables(checked))],
             selection=[dg.AssetKey(asset.split("/")) for asset in assets] or None,
@@ -182,6 +186,28 @@ def materialise(
             raise_on_error=False,
         )
         return outcome(instance, result.run_id)
+
+
+def load_small(database: Path, *assets: str) -> None:
+    """Materialises these assets, all where none is named, of an account of SMALL, which is the same each time."""
+    with SandboxServer(SMALL) as sandbox:
+        done = materialise(account_of(sandbox), Warehouse(duckdb_path=str(database)), *assets)
+    assert done.success, done.failure
+
+
+@contextmanager
+def fresh_instance() -> Iterator[dg.DagsterInstance]:
+    """Dagster in memory, without records.
+
+    Making one takes as long as a small run: a hundred migrations are read each time. So one that is done with is
+    emptied for the next.
+    """
+    instance = IDLE_INSTANCES.pop() if IDLE_INSTANCES else dg.DagsterInstance.ephemeral()
+    try:
+        yield instance
+    finally:
+        instance.wipe()
+        IDLE_INSTANCES.append(instance)
 
 
 @cache

@@ -20,7 +20,7 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.summaries.assets import summary_assets
 from refersion_dagster.summaries.query import load_summaries
-from refersion_dagster_tests.location import SMALL, account_of, outcome, resources
+from refersion_dagster_tests.location import SMALL, account_of, fresh_instance, outcome, resources
 
 pytestmark = pytest.mark.exhaustive
 
@@ -77,7 +77,7 @@ def refreshed(sandbox: SandboxServer, warehouse: Warehouse, *, everything: bool)
     proofs = dg.AssetSelection.assets(*(["summaries", name] for name in PROOFS))
     wanted = dg.AssetSelection.groups(GROUP) | proofs.upstream()
     selected = None if everything else list(wanted.resolve(job.asset_layer.asset_graph))
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         run = job.execute_in_process(instance=instance, asset_selection=selected, raise_on_error=False)
         ended = outcome(instance, run.run_id)
         checks = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from refersion_dagster.automation.webhook_sensor import JOB, refersion_webhook_inbox
 from refersion_dagster.ingest.webhooks.events import WebhookInbox
@@ -14,6 +15,7 @@ from refersion_dagster_tests.location import Location, account_of, materialise
 from refersion_dagster_tests.webhooks.receiver import SECRET, receiving
 
 
+@pytest.mark.processes
 def test_an_event_ends_as_a_changed_row(sandbox: SandboxServer, tmp_path: Path) -> None:
     location = Location.of(tmp_path, sandbox).with_settings(REFERSION_WEBHOOK_INBOX=str(tmp_path / "inbox.sqlite"))
     loaded = materialise(

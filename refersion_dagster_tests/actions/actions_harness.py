@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 
 from refersion_dagster.actions.execution.executor import perform, send_ordered
@@ -24,7 +23,7 @@ from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.model import Affiliate, Conversion
 from refersion_dagster.settings import ALLOW_WRITES
-from refersion_dagster_tests.location import Outcome, account_of, outcome, resources
+from refersion_dagster_tests.location import Outcome, account_of, fresh_instance, outcome, resources
 
 CREDIT = "conversion_manual_credit"
 WRITES = tuple(f"rest:{endpoint.path}" for endpoint in ENDPOINTS.values())
@@ -59,7 +58,7 @@ class ActionsHarness:
     ) -> Outcome:
         """Runs the job of an operation, for real unless `dry_run` says otherwise."""
         given = {"requested_by": "Ada", "dry_run": False, **config, **({"items": items} if items else {})}
-        with dg.DagsterInstance.ephemeral() as instance, writes_allowed(allowed):
+        with fresh_instance() as instance, writes_allowed(allowed):
             result = job_of(ENDPOINTS[endpoint]).execute_in_process(
                 instance=instance,
                 run_config={"ops": {endpoint: {"config": given}}},

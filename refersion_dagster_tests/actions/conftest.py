@@ -12,19 +12,21 @@ from refersion_dagster.refersion.api import transport
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.actions.actions_harness import ActionsHarness
-from refersion_dagster_tests.location import account_of
+from refersion_dagster_tests.location import MakeOnce, account_of
 
 
 @pytest.fixture(scope="session")
-def loaded(account: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def loaded(account: SandboxServer, made_once: MakeOnce) -> Path:
     """A warehouse with everything of the account, to be copied."""
-    database = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
-    warehouse = Warehouse(duckdb_path=str(database))
-    with warehouse.exclusive(print):
-        with warehouse.pipeline() as pipeline:
-            pipeline.run(account_of(account).source(ReadReport()), loader_file_format="parquet")
-        update_history(warehouse, [])
-    return database
+
+    def load(database: Path) -> None:
+        warehouse = Warehouse(duckdb_path=str(database))
+        with warehouse.exclusive(print):
+            with warehouse.pipeline() as pipeline:
+                pipeline.run(account_of(account).source(ReadReport()), loader_file_format="parquet")
+            update_history(warehouse, [])
+
+    return made_once("account_loaded", load)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from refersion_dagster.actions.execution.executor import preview
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.refersion.api.rest import encoded
 from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of, job_of, writes_allowed
-from refersion_dagster_tests.location import resources
+from refersion_dagster_tests.location import fresh_instance, resources
 
 
 def items_of(actions: ActionsHarness) -> dict[str, list[dict[str, Any]]]:
@@ -79,7 +79,7 @@ def expected(actions: ActionsHarness) -> dict[str, dict[str, Any]]:
 def shown(actions: ActionsHarness, endpoint: str, *, allowed: bool = True, **config: Any) -> dict[str, Any]:
     """What a run without a word on dry_run shows on the asset's page."""
     given = {"requested_by": "Ada", "items": items_of(actions)[endpoint], **config}
-    with dg.DagsterInstance.ephemeral() as instance, writes_allowed(allowed):
+    with fresh_instance() as instance, writes_allowed(allowed):
         ended = job_of(ENDPOINTS[endpoint]).execute_in_process(
             instance=instance,
             run_config={"ops": {endpoint: {"config": given}}},

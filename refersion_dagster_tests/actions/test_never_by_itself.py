@@ -13,7 +13,7 @@ from refersion_dagster.actions.orchestration.run import AUTOMATIC
 from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.actions.actions_harness import CREDIT, WRITES, ActionsHarness, credit_of, writes_allowed
-from refersion_dagster_tests.location import account_of
+from refersion_dagster_tests.location import account_of, fresh_instance
 
 KEYS = {dg.AssetKey(["actions", name]) for name in ENDPOINTS}
 JOBS = {f"actions_{name}" for name in ENDPOINTS}
@@ -96,7 +96,7 @@ def test_materialise_all_begins_everything_else_and_writes_nothing(
     account = account_of(sandbox, graphql_token=None).model_dump(exclude_none=True)
     database = {"duckdb_path": str(tmp_path / "warehouse.duckdb")}
     job = defs.resolve_implicit_global_asset_job_def()
-    with dg.DagsterInstance.ephemeral() as instance, writes_allowed():
+    with fresh_instance() as instance, writes_allowed():
         ended = job.execute_in_process(
             instance=instance,
             raise_on_error=False,

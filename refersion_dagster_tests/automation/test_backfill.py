@@ -11,7 +11,16 @@ import pytest
 from refersion_dagster.automation.backfill import EARLIEST, first_month, month_config, refersion_backfill
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.location import Location, Outcome, account_of, materialise, outcome, query, resources
+from refersion_dagster_tests.location import (
+    Location,
+    Outcome,
+    account_of,
+    fresh_instance,
+    materialise,
+    outcome,
+    query,
+    resources,
+)
 
 pytestmark = pytest.mark.processes
 
@@ -33,7 +42,7 @@ def backfill(sandbox: SandboxServer, database: Path, month: str) -> Outcome:
     """The job for one month, in this process."""
     given = resources(account_of(sandbox), Warehouse(duckdb_path=str(database)))
     job = dg.Definitions(jobs=[refersion_backfill], resources=given).resolve_job_def("refersion_backfill")
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         run = job.execute_in_process(partition_key=month, instance=instance, raise_on_error=False)
         return outcome(instance, run.run_id)
 

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.automation.conditions import FOLLOW_PARENTS
+from refersion_dagster_tests.location import fresh_instance
 
 RAW, CORE, SUMMARY = (dg.AssetKey(name) for name in ("raw", "core", "summary"))
 
@@ -62,7 +63,7 @@ class Automation:
 
 @pytest.fixture
 def automation() -> Iterator[Automation]:
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         automation = Automation(instance)
         assert not automation.look()
         automation.refresh()

@@ -13,13 +13,14 @@ from refersion_dagster.automation.webhook_sensor import JOB, refersion_webhook_i
 from refersion_dagster.definitions import defs
 from refersion_dagster.ingest.webhooks.events import WebhookInbox
 from refersion_dagster.webhooks.inbox import Inbox, ReceivedEvent
+from refersion_dagster_tests.location import fresh_instance
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         yield instance
 
 

@@ -17,7 +17,7 @@ from refersion_dagster.report.resource import Reports
 from refersion_dagster.report.statements.asset import statements_asset
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.browser.browser_page import BrowserPage
-from refersion_dagster_tests.location import SMALL, outcome
+from refersion_dagster_tests.location import SMALL, fresh_instance, outcome
 from refersion_dagster_tests.report.commissions.report_helpers import report_of
 
 pytestmark = pytest.mark.processes
@@ -84,7 +84,7 @@ def documents(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Doc
             sandbox.change_affiliate(affiliate, first_name=SCRIPT, last_name=f"No. {affiliate}")
         reported = report_of(sandbox, folder)
     assert reported.outcome.success, reported.outcome.failure
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         result = dg.materialize(
             [statements_asset()],
             resources={"warehouse": reported.warehouse, "reports": Reports(folder=str(reported.folder))},

@@ -9,7 +9,7 @@ from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.summaries.assets import summary_assets
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster_tests.location import resources
+from refersion_dagster_tests.location import fresh_instance, resources
 from refersion_dagster_tests.summaries.builders import all_summaries
 
 Evaluations = dict[str, dg.AssetCheckEvaluation]
@@ -34,7 +34,7 @@ def evaluate(warehouse: Warehouse, *checks: str, settings: ReportSettings | None
         dg.AssetCheckKey(dg.AssetKey(asset.split("/")), name)
         for asset, name in (check.split(":") for check in checks or all_keys())
     ]
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         result = dg.materialize(
             [refersion_tables, *summary_assets(summaries), *all_checks(summaries)],
             selection=dg.AssetSelection.checks(*keys),

@@ -6,21 +6,17 @@ import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
-from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.doctor.doctor_fixture import DoctorFixture, environment_of
-from refersion_dagster_tests.location import SMALL, TABLES, account_of, materialise
+from refersion_dagster_tests.location import TABLES, MakeOnce, load_small
 
 
 @pytest.fixture(scope="session")
-def loaded_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def loaded_warehouse(made_once: MakeOnce) -> Path:
     """Everything of an account of SMALL, which tests copy."""
-    database = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
-    with SandboxServer(SMALL) as sandbox:
-        warehouse = Warehouse(duckdb_path=str(database))
-        done = materialise(account_of(sandbox), warehouse, *(f"refersion/{table}" for table in TABLES))
-        assert done.success, done.failure
-    return database
+    return made_once(
+        "raw_tables_loaded", lambda database: load_small(database, *(f"refersion/{one}" for one in TABLES))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -8,33 +8,41 @@ import refersion_dagster
 from refersion_dagster.doctor.settings import KNOWN, OTHER_NAMES
 from refersion_dagster_tests.doctor.doctor_fixture import FAILED, SKIPPED, WARNING, DoctorFixture
 from refersion_dagster_tests.location import REPOSITORY
+from refersion_dagster_tests.marks import heart
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
-    [
-        ("REFERSION_START_DATE", "last spring", "REFERSION_START_DATE: 'last spring' is not a date"),
-        ("REFERSION_LOOKBACK_DAYS", "many", "REFERSION_LOOKBACK_DAYS is 'many'; it has to be a whole number."),
-        ("REFERSION_MAX_CONCURRENCY", "0", "REFERSION_MAX_CONCURRENCY) is 0; it has to be 1 or more."),
-        ("REFERSION_RETRY_SECONDS", "-3", "REFERSION_RETRY_SECONDS is '-3'; it has to be 0 or more."),
-        ("REFERSION_ROWS_PER_LOAD", "1e5", "REFERSION_ROWS_PER_LOAD is '1e5'"),
-        ("REFERSION_PII", "sometimes", "REFERSION_PII) is 'sometimes'; it can be hash, keep or drop."),
-        ("REFERSION_LOCK_TIMEOUT_SECONDS", "an hour", "REFERSION_LOCK_TIMEOUT_SECONDS is 'an hour'"),
-        ("REFERSION_LATE_HOURS", "soon", "REFERSION_LATE_HOURS is 'soon'"),
-        ("REFERSION_REPORT_TIMEZONE", "Mars", "REFERSION_REPORT_TIMEZONE is 'Mars'"),
-        ("REFERSION_MINIMUM_PAYOUT", "USD:50", "REFERSION_MINIMUM_PAYOUT is 'USD:50'"),
-        ("REFERSION_SUBSCRIPTION", "free", "REFERSION_SUBSCRIPTION is 'free'"),
-        ("REFERSION_NIGHTLY_CRON", "every night", "REFERSION_NIGHTLY_CRON is 'every night'"),
-        ("REFERSION_SCHEDULE_TIMEZONE", "here", "REFERSION_SCHEDULE_TIMEZONE is 'here'"),
-        ("REFERSION_HOURLY_LOOKBACK_DAYS", "few", "REFERSION_HOURLY_LOOKBACK_DAYS is 'few'"),
-        ("REFERSION_START_DATE", "2124-01-01", "REFERSION_START_DATE) is '2124-01-01', which is in the future."),
-        ("REFERSION_DUCKDB_MEMORY", "lots", "REFERSION_DUCKDB_MEMORY is 'lots', which is not a valid size."),
-        ("REFERSION_DUCKDB_MEMORY", "-1", "REFERSION_DUCKDB_MEMORY is '-1', which is not a valid size."),
-        ("REFERSION_ALLOW_WRITES", "yes", "REFERSION_ALLOW_WRITES is 'yes'; it has to be true or false."),
-        ("REFERSION_ACTIVITY_SECONDS", "0", "REFERSION_ACTIVITY_SECONDS is '0'; it has to be 1 or more."),
-        ("REFERSION_STATEMENTS_CRON", "monthly", "REFERSION_STATEMENTS_CRON is 'monthly'"),
-        ("REFERSION_ALERT_URLS", "slak://token", "channel 1 (slak) of REFERSION_ALERT_URLS is not a valid apprise URL"),
-    ],
+    heart(
+        [
+            ("REFERSION_START_DATE", "last spring", "REFERSION_START_DATE: 'last spring' is not a date"),
+            ("REFERSION_LOOKBACK_DAYS", "many", "REFERSION_LOOKBACK_DAYS is 'many'; it has to be a whole number."),
+            ("REFERSION_MAX_CONCURRENCY", "0", "REFERSION_MAX_CONCURRENCY) is 0; it has to be 1 or more."),
+            ("REFERSION_RETRY_SECONDS", "-3", "REFERSION_RETRY_SECONDS is '-3'; it has to be 0 or more."),
+            ("REFERSION_ROWS_PER_LOAD", "1e5", "REFERSION_ROWS_PER_LOAD is '1e5'"),
+            ("REFERSION_PII", "sometimes", "REFERSION_PII) is 'sometimes'; it can be hash, keep or drop."),
+            ("REFERSION_LOCK_TIMEOUT_SECONDS", "an hour", "REFERSION_LOCK_TIMEOUT_SECONDS is 'an hour'"),
+            ("REFERSION_LATE_HOURS", "soon", "REFERSION_LATE_HOURS is 'soon'"),
+            ("REFERSION_REPORT_TIMEZONE", "Mars", "REFERSION_REPORT_TIMEZONE is 'Mars'"),
+            ("REFERSION_MINIMUM_PAYOUT", "USD:50", "REFERSION_MINIMUM_PAYOUT is 'USD:50'"),
+            ("REFERSION_SUBSCRIPTION", "free", "REFERSION_SUBSCRIPTION is 'free'"),
+            ("REFERSION_NIGHTLY_CRON", "every night", "REFERSION_NIGHTLY_CRON is 'every night'"),
+            ("REFERSION_SCHEDULE_TIMEZONE", "here", "REFERSION_SCHEDULE_TIMEZONE is 'here'"),
+            ("REFERSION_HOURLY_LOOKBACK_DAYS", "few", "REFERSION_HOURLY_LOOKBACK_DAYS is 'few'"),
+            ("REFERSION_START_DATE", "2124-01-01", "REFERSION_START_DATE) is '2124-01-01', which is in the future."),
+            ("REFERSION_DUCKDB_MEMORY", "lots", "REFERSION_DUCKDB_MEMORY is 'lots', which is not a valid size."),
+            ("REFERSION_DUCKDB_MEMORY", "-1", "REFERSION_DUCKDB_MEMORY is '-1', which is not a valid size."),
+            ("REFERSION_ALLOW_WRITES", "yes", "REFERSION_ALLOW_WRITES is 'yes'; it has to be true or false."),
+            ("REFERSION_ACTIVITY_SECONDS", "0", "REFERSION_ACTIVITY_SECONDS is '0'; it has to be 1 or more."),
+            ("REFERSION_STATEMENTS_CRON", "monthly", "REFERSION_STATEMENTS_CRON is 'monthly'"),
+            (
+                "REFERSION_ALERT_URLS",
+                "slak://token",
+                "channel 1 (slak) of REFERSION_ALERT_URLS is not a valid apprise URL",
+            ),
+        ],
+        5,
+    ),
 )
 def test_a_value_that_makes_no_sense_is_told_with_what_does(
     patient: DoctorFixture, variable: str, value: str, said: str

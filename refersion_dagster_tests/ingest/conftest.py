@@ -6,19 +6,14 @@ import duckdb
 import pytest
 
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.location import SMALL, account_of, materialise
+from refersion_dagster_tests.location import MakeOnce, load_small
 
 
 @pytest.fixture(scope="session")
-def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def loaded_once(made_once: MakeOnce) -> Path:
     """A warehouse with the conversions of SMALL and their history. Every account of SMALL begins with these rows."""
-    database = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
-    with SandboxServer(SMALL) as sandbox:
-        warehouse = Warehouse(duckdb_path=str(database))
-        done = materialise(account_of(sandbox), warehouse, "refersion/conversions", "refersion/conversion_history")
-        assert done.success, done.failure
-    return database
+    assets = ("refersion/conversions", "refersion/conversion_history")
+    return made_once("conversions_loaded", lambda database: load_small(database, *assets))
 
 
 @pytest.fixture

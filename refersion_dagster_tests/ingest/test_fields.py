@@ -45,6 +45,7 @@ def of_conversions(outcome: Outcome) -> dict[str, Any]:
     return outcome.metadata["refersion/conversions"]
 
 
+@pytest.mark.exhaustive
 def test_fields_that_are_gone_are_null_and_told(sandbox: SandboxServer, database: Path) -> None:
     sandbox.configure(remove_fields=["Conversion.coupon_code", "Conversion.notes", "Affiliate.country"])
     told = loaded(sandbox, database)
@@ -72,6 +73,7 @@ def test_further_fields_land_as_text_and_are_told(sandbox: SandboxServer, databa
     ) == [("VARCHAR",)]
 
 
+@pytest.mark.exhaustive
 def test_lists_of_scalars_land_as_json_and_what_is_left_out_is_named(sandbox: SandboxServer, database: Path) -> None:
     sandbox.configure(add_fields={"Conversion.tags": "[String]", "Click.device": "String", "Shop.plan": "String"})
     told = of_conversions(loaded(sandbox, database))

@@ -55,6 +55,7 @@ def test_where_there_are_none_that_is_known(sandbox: SandboxServer, warehouse: W
     assert warehouse.query(LACKS) == [(0,)]
 
 
+@pytest.mark.exhaustive
 def test_those_that_there_are_are_found_once_and_marked_ever_after(
     sandbox: SandboxServer, warehouse: Warehouse
 ) -> None:

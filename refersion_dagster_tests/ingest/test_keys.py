@@ -70,6 +70,7 @@ class TestMissing:
         assert outcome.failure.count("REFERSION_GRAPHQL_TOKEN is not set") == 1
         assert {name for name, rows in counts(Path(warehouse.duckdb_path)).items() if rows} == set(REST)
 
+    @pytest.mark.exhaustive
     @pytest.mark.parametrize(
         ("absent", "tables"),
         [

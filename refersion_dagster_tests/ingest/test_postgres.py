@@ -30,6 +30,7 @@ from refersion_dagster_tests.location import (
     Location,
     Outcome,
     account_of,
+    fresh_instance,
     materialise,
     outcome,
     resources,
@@ -97,6 +98,7 @@ def runs(account: SandboxServer, postgres_server: PostgresServer, tmp_path_facto
     return Runs(account, database, location, Ended(process.returncode, said), outcomes)
 
 
+@pytest.mark.processes
 class TestTwoRunsAtOnce:
     """Two machines, as it were, each with records of its own."""
 
@@ -201,6 +203,7 @@ class TestCutShort:
         assert done.success, done.failure
         assert in_warehouse(database) == at_the_source(sandbox)
 
+    @pytest.mark.exhaustive
     def test_rows_that_were_copied_twice_are_there_once(
         self, sandbox: SandboxServer, database: PostgresDatabase
     ) -> None:
@@ -240,7 +243,7 @@ def backfill(sandbox: SandboxServer, month: str) -> Outcome:
     """The job for one month, in this process; it is not tried again by itself."""
     given = resources(account_of(sandbox), Warehouse(destination="postgres"))
     job = dg.Definitions(jobs=[refersion_backfill], resources=given).resolve_job_def("refersion_backfill")
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         run = job.execute_in_process(partition_key=month, instance=instance, raise_on_error=False)
         return outcome(instance, run.run_id)
 

@@ -10,6 +10,7 @@ from dagster import DagsterInvalidConfigError
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import NOW, Outcome, account_of, materialise, query
+from refersion_dagster_tests.marks import heart
 
 
 class Account:
@@ -57,6 +58,7 @@ def moment(text: str) -> datetime:
 
 
 class TestLookBack:
+    @pytest.mark.exhaustive
     def test_is_the_settings_own_where_a_run_says_nothing(self, loaded: Account) -> None:
         start, _ = window(loaded.load("conversions"))
         assert 119 <= (NOW - start).days <= 125  # 120 days before the newest row or the last run
@@ -97,6 +99,7 @@ class TestSpan:
         assert told["rows_loaded"] == in_march > 0
         assert window(loaded.load("conversions")) == untouched
 
+    @pytest.mark.exhaustive
     def test_before_any_other_run_does_not_pass_for_the_first_load(self, account: Account) -> None:
         account.load("conversions", read_from="2025-06-01")
         assert account.count() < account.sandbox.sums()["number_of_conversions"]
@@ -140,6 +143,7 @@ class TestAllDetails:
         sandbox.change_affiliate(changed, first_name="Renamed")
         assert account.load("affiliate_get")["rows_loaded"] == 1
 
+    @pytest.mark.exhaustive
     def test_or_for_all_of_them_on_request(self, account: Account) -> None:
         account.load("affiliate_get")
         assert account.load("affiliate_get", all_details=True)["rows_loaded"] == account.sandbox.sums()["affiliates"]
@@ -148,18 +152,21 @@ class TestAllDetails:
 class TestWhatMakesNoSense:
     @pytest.mark.parametrize(
         ("config", "said"),
-        [
-            ({"read_from": "yesterday"}, "'yesterday' is not a date (2024-01-31) or time (2024-01-31T08:00:00Z)"),
-            ({"read_from": "2025-13-01"}, "'2025-13-01' is not a date"),
-            ({"read_to": "1 May"}, "'1 May' is not a date"),
-            (
-                {"read_from": "2025-06-01", "read_to": "2025-05-01"},
-                "read_from (2025-06-01) has to be before read_to (2025-05-01)",
-            ),
-            ({"read_from": "2025-06-01", "read_to": "2025-06-01"}, "has to be before read_to"),
-            ({"read_from": "2025-06-01", "full_reload": True}, "full_reload reads everything"),
-            ({"lookback_days": -1}, "lookback_days"),
-        ],
+        heart(
+            [
+                ({"read_from": "yesterday"}, "'yesterday' is not a date (2024-01-31) or time (2024-01-31T08:00:00Z)"),
+                ({"read_from": "2025-13-01"}, "'2025-13-01' is not a date"),
+                ({"read_to": "1 May"}, "'1 May' is not a date"),
+                (
+                    {"read_from": "2025-06-01", "read_to": "2025-05-01"},
+                    "read_from (2025-06-01) has to be before read_to (2025-05-01)",
+                ),
+                ({"read_from": "2025-06-01", "read_to": "2025-06-01"}, "has to be before read_to"),
+                ({"read_from": "2025-06-01", "full_reload": True}, "full_reload reads everything"),
+                ({"lookback_days": -1}, "lookback_days"),
+            ],
+            2,
+        ),
     )
     def test_fails_with_a_word_on_it_before_anything_is_asked(
         self, account: Account, config: dict[str, Any], said: str
@@ -178,12 +185,14 @@ class TestWhatMakesNoSense:
 
     @pytest.mark.parametrize(
         ("settings", "said"),
-        [
-            ({"pii": "sometimes"}, "REFERSION_PII"),
-            ({"start_date": "last year"}, "'last year' is not a date"),
-            ({"max_concurrency": 0}, "max_concurrency (REFERSION_MAX_CONCURRENCY) is 0; it has to be 1 or more."),
-            ({"rows_per_load": 0}, "rows_per_load (REFERSION_ROWS_PER_LOAD) is 0; it has to be 1 or more."),
-        ],
+        heart(
+            [
+                ({"pii": "sometimes"}, "REFERSION_PII"),
+                ({"start_date": "last year"}, "'last year' is not a date"),
+                ({"max_concurrency": 0}, "max_concurrency (REFERSION_MAX_CONCURRENCY) is 0; it has to be 1 or more."),
+                ({"rows_per_load": 0}, "rows_per_load (REFERSION_ROWS_PER_LOAD) is 0; it has to be 1 or more."),
+            ]
+        ),
     )
     def test_so_does_a_setting(
         self, sandbox: SandboxServer, warehouse: Warehouse, settings: dict[str, Any], said: str

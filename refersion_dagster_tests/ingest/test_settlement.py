@@ -74,6 +74,8 @@ def test_what_happens_between_the_readings_is_no_difference(shop: Shop, what: st
     assert all(shop.checks().values())
 
 
+@pytest.mark.exhaustive
+@pytest.mark.exhaustive
 def test_what_keeps_moving_is_not_settled_and_agrees_once_it_holds_still(shop: Shop) -> None:
     log = shop.refresh(what="approval", every=5).log
     assert shop.verdicts() == {"agrees", "not settled"}

@@ -194,6 +194,7 @@ def test_customers_have_the_same_hash_in_events_and_in_conversions_and_appear_no
             assert value.encode() not in raw
 
 
+@pytest.mark.exhaustive
 def test_events_are_loaded_in_parts_and_a_replay_later_is_no_second_row(
     drained: WebhookWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +281,7 @@ def test_what_events_concern_is_read_again_so_that_payments_reach_their_conversi
     assert drained.query(PIPELINE_STATE) == before, "the high-water mark stays where it is"
 
 
+@pytest.mark.exhaustive
 def test_events_wait_while_refersion_does_not_answer_and_are_kept_and_applied_meanwhile(
     drained: WebhookWarehouse,
 ) -> None:
@@ -345,6 +347,7 @@ def test_before_the_first_load_events_are_kept_and_not_applied(sandbox: SandboxS
     assert ("conversions",) not in tables
 
 
+@pytest.mark.exhaustive
 def test_postgresql_gets_the_same_rows(sandbox: SandboxServer, tmp_path: Path, postgres: PostgresDatabase) -> None:
     drained = WebhookWarehouse(sandbox, tmp_path, destination="postgres")
     done = materialise(account_of(sandbox, pii_salt=None), drained.warehouse, *LOADED[:2])

@@ -17,7 +17,7 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.webhooks.payloads import body
 from refersion_dagster.webhooks.inbox import Inbox, ReceivedEvent
-from refersion_dagster_tests.location import Outcome, account_of, outcome, query
+from refersion_dagster_tests.location import Outcome, account_of, fresh_instance, outcome, query
 
 ASSET = "refersion/webhook_events"
 RECEIVED_AT = datetime(2026, 7, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -72,7 +72,7 @@ class WebhookWarehouse:
             "webhook_inbox": WebhookInbox(path=str(self.inbox)),
             "dlt": DagsterDltResource(),
         }
-        with dg.DagsterInstance.ephemeral() as instance:
+        with fresh_instance() as instance:
             result = dg.materialize(
                 [webhook_events],
                 resources=resources,

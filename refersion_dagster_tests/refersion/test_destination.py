@@ -13,7 +13,7 @@ from refersion_dagster.refersion.environment import VARIABLES
 from refersion_dagster.refersion.errors import CannotMerge, MissingCredentials, underlying
 from refersion_dagster.resources import RefersionResource
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.refersion.plain_dlt import Warehouse, arguments, read, source
+from refersion_dagster_tests.refersion.plain_dlt import DltsWarehouse, Warehouse, arguments, read, source
 
 UPSERT = {"disposition": "merge", "strategy": "upsert"}
 
@@ -82,7 +82,8 @@ def test_appending_on_purpose_and_reading_into_no_destination_are_not_in_the_way
     assert read(sandbox, "offers").num_rows == 4
 
 
-def test_money_stays_decimal_in_arrow_and_becomes_float_in_pandas(sandbox: SandboxServer, warehouse: Warehouse) -> None:
+def test_money_stays_decimal_in_arrow_and_becomes_float_in_pandas(sandbox: SandboxServer, tmp_path: Path) -> None:
+    warehouse = DltsWarehouse(tmp_path)
     warehouse.load(sandbox, "conversions")
     pipeline = warehouse.pipeline()
     assert table(pipeline, "conversions").schema.field("commission_total").type == pa.decimal128(18, 4)

@@ -13,6 +13,7 @@ from refersion_dagster.refersion.extract import page_assembler
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import account_of
+from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Row, Warehouse, read, rows
 
 TABLES = ("affiliates", "conversions", "offers", "payments")
@@ -26,7 +27,7 @@ def pristine() -> dict[str, list[Row]]:
         return {table: rows(read(running, table)) for table in TABLES}
 
 
-@pytest.fixture(params=["open", "refused", "refused_400", "refused_403"])
+@pytest.fixture(params=heart(["open", "refused", "refused_400", "refused_403"], 2))
 def introspection(request: pytest.FixtureRequest, sandbox: SandboxServer) -> str:
     """How the server answers introspection."""
     sandbox.configure(introspection=request.param)
@@ -38,8 +39,8 @@ def without(found: list[Row], *names: str) -> list[Row]:
 
 
 class TestFields:
-    @pytest.mark.parametrize("status", [200, 400])
-    @pytest.mark.parametrize("way", ["refused", "refused_400", "refused_403"])
+    @pytest.mark.parametrize("status", heart([200, 400]))
+    @pytest.mark.parametrize("way", heart(["refused", "refused_400", "refused_403"]))
     @pytest.mark.parametrize("table", TABLES)
     def test_without_introspection_every_known_field_is_read_all_the_same(
         self, sandbox: SandboxServer, pristine: dict[str, list[Row]], table: str, way: str, status: int
@@ -82,7 +83,7 @@ class TestFields:
         assert all(row[name] is None for row in found for name in missing)
         assert set(report.table("conversions").fields_missing) == missing
 
-    @pytest.mark.parametrize("kind", ["String", "Int", "Float", "Boolean"])
+    @pytest.mark.parametrize("kind", heart(["String", "Int", "Float", "Boolean"]))
     def test_an_unknown_scalar_field_lands_as_text(
         self, sandbox: SandboxServer, warehouse: Warehouse, kind: str
     ) -> None:
@@ -138,12 +139,15 @@ class TestFields:
 
     @pytest.mark.parametrize(
         ("removed", "table", "named"),
-        [
-            (["Conversion.id"], "conversions", "without id"),
-            (["Conversion.total", "Conversion.currency"], "conversions", "without total, currency"),
-            (["Conversion.created"], "conversions", "without created"),
-            (["Query.conversions"], "conversions", "does not offer conversions"),
-        ],
+        heart(
+            [
+                (["Conversion.id"], "conversions", "without id"),
+                (["Conversion.total", "Conversion.currency"], "conversions", "without total, currency"),
+                (["Conversion.created"], "conversions", "without created"),
+                (["Query.conversions"], "conversions", "does not offer conversions"),
+            ],
+            2,
+        ),
         ids=str,
     )
     def test_a_table_that_cannot_be_correct_is_not_loaded(
@@ -166,11 +170,13 @@ class TestFields:
 
     @pytest.mark.parametrize(
         ("removed", "table", "named"),
-        [
-            (["Query.payments"], "payments", "does not offer payments"),
-            (["Affiliate.id"], "affiliates", "without id"),
-            (["Payment.currency"], "payments", "without currency"),
-        ],
+        heart(
+            [
+                (["Query.payments"], "payments", "does not offer payments"),
+                (["Affiliate.id"], "affiliates", "without id"),
+                (["Payment.currency"], "payments", "without currency"),
+            ]
+        ),
     )
     @pytest.mark.parametrize("way", ["open", "refused"])
     def test_other_tables_are_empty_and_the_report_says_why(
@@ -199,12 +205,15 @@ class TestFields:
 
     @pytest.mark.parametrize(
         "removed",
-        [
-            ["affiliates.first", "affiliates.offset"],
-            ["affiliates.offset"],
-            ["affiliates.first", "affiliates.offset", "affiliates.limit"],
-            ["offers.first", "offers.offset"],
-        ],
+        heart(
+            [
+                ["affiliates.first", "affiliates.offset"],
+                ["affiliates.offset"],
+                ["affiliates.first", "affiliates.offset", "affiliates.limit"],
+                ["offers.first", "offers.offset"],
+            ],
+            2,
+        ),
         ids=str,
     )
     def test_a_list_that_cannot_be_paged_is_read_in_one_answer(
@@ -227,7 +236,7 @@ FILLABLE = [["Conversion.status"], ["Conversion.payment_status"], ["Conversion.s
 
 
 class TestFieldsThatCanOnlyBeFilteredOn:
-    @pytest.mark.parametrize("removed", FILLABLE, ids=str)
+    @pytest.mark.parametrize("removed", heart(FILLABLE, 2), ids=str)
     def test_are_filled_in_by_one_pass_for_each_value(
         self, sandbox: SandboxServer, introspection: str, removed: list[str], pristine: dict[str, list[Row]]
     ) -> None:
@@ -237,8 +246,8 @@ class TestFieldsThatCanOnlyBeFilteredOn:
         assert found == pristine["conversions"]
         assert report.table("conversions").fields_filled == [path.partition(".")[2] for path in removed]
 
-    @pytest.mark.parametrize("switches", [{"page_cap": 9}, {"total_results_ignore_filters": True}], ids=str)
-    @pytest.mark.parametrize("most_rows", [7, 20_000])
+    @pytest.mark.parametrize("switches", heart([{"page_cap": 9}, {"total_results_ignore_filters": True}]), ids=str)
+    @pytest.mark.parametrize("most_rows", heart([7, 20_000]))
     def test_in_windows_that_are_cut_too(
         self,
         sandbox: SandboxServer,
@@ -261,7 +270,7 @@ class TestFieldsThatCanOnlyBeFilteredOn:
         assert found.column("id").to_pylist().count(str(numbers[20])) == 1
         assert sorted(found.column("id").to_pylist()) == sorted(map(str, numbers))
 
-    @pytest.mark.parametrize("removed", FILLABLE, ids=str)
+    @pytest.mark.parametrize("removed", heart(FILLABLE), ids=str)
     def test_that_the_server_ignores_are_an_error_and_nothing_is_loaded(
         self, sandbox: SandboxServer, warehouse: Warehouse, removed: list[str]
     ) -> None:

@@ -12,7 +12,16 @@ from refersion_dagster.refersion import ReadReport, refersion_source
 from refersion_dagster.refersion.errors import MissingCredentials
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
-from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Warehouse, arguments, read, rows, source
+from refersion_dagster_tests.refersion.plain_dlt import (
+    NOW,
+    SMALL,
+    DltsWarehouse,
+    Warehouse,
+    arguments,
+    read,
+    rows,
+    source,
+)
 
 REST = [entity.name for entity in ENTITIES.values() if not entity.is_graphql]
 GRAPHQL = [entity.name for entity in ENTITIES.values() if entity.is_graphql]
@@ -51,7 +60,7 @@ def warehouse_sums(warehouse: Warehouse) -> list[tuple[Any, ...]]:
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SandboxServer, Warehouse]]:
     """An account that was loaded once, and its warehouse."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("loaded"))
+    warehouse = DltsWarehouse(tmp_path_factory.mktemp("loaded"))
     with SandboxServer(SMALL) as running:
         warehouse.load(running)
         yield running, warehouse
@@ -181,6 +190,10 @@ class TestWhatLands:
 
 
 class TestLoadingAgain:
+    @pytest.fixture
+    def warehouse(self, tmp_path: Path) -> Warehouse:
+        return DltsWarehouse(tmp_path)
+
     def test_the_same_counts_and_sums(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
         warehouse.load(sandbox)
         before = warehouse.counts()
@@ -205,6 +218,7 @@ class TestLoadingAgain:
         assert warehouse_sums(warehouse) == server_sums(sandbox)
         assert warehouse.count("payments") == len(sandbox.account.payments)
 
+    @pytest.mark.exhaustive
     def test_what_changed_before_the_look_back_is_left_as_it_was(
         self, sandbox: SandboxServer, warehouse: Warehouse
     ) -> None:
@@ -235,6 +249,7 @@ class TestLoadingAgain:
         assert set(counts) == set(ENTITIES)
         assert {counts[table] for table in ("affiliate_list", "affiliate_get", "affiliates", "conversions")} == {0}
 
+    @pytest.mark.exhaustive
     def test_an_account_in_loads_of_whole_months_is_the_same_as_in_one(
         self, sandbox: SandboxServer, warehouse: Warehouse
     ) -> None:
@@ -257,12 +272,14 @@ class TestLoadingAgain:
         assert first.rows + second.rows == len(sandbox.account.conversions)
         assert warehouse_sums(warehouse) == server_sums(sandbox)
 
+    @pytest.mark.exhaustive
     def test_an_explicit_span_leaves_the_state_alone(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
         warehouse.load(sandbox, "conversions", rows_per_load=60)
         warehouse.load(sandbox, "conversions", read_from="2025-06-01", read_to="2025-07-01")
         warehouse.load(sandbox, "conversions")
         assert warehouse_sums(warehouse) == server_sums(sandbox)
 
+    @pytest.mark.exhaustive
     def test_a_full_reload_reads_from_the_start(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
         warehouse.load(sandbox, "conversions")
         oldest = min(sandbox.account.conversions.values(), key=lambda row: row.created)
@@ -272,6 +289,7 @@ class TestLoadingAgain:
         warehouse.load(sandbox, "conversions", full_reload=True)
         assert warehouse_sums(warehouse) == server_sums(sandbox)
 
+    @pytest.mark.exhaustive
     def test_an_earlier_start_date_brings_the_earlier_rows(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
         warehouse.load(sandbox, "conversions", start_date="2025-04-01")
         assert 0 < warehouse.count("conversions") < len(sandbox.account.conversions)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.summaries.builders import (
     READ_AT,
     D,
@@ -101,17 +102,20 @@ def test_every_column_of_an_affiliate(books: WarehouseBuilder) -> None:
 
 @pytest.mark.parametrize(
     ("days", "bucket"),
-    [
-        (-3, "due_0_30"),  # dated after the last reading
-        (0, "due_0_30"),
-        (30, "due_0_30"),
-        (31, "due_31_60"),
-        (60, "due_31_60"),
-        (61, "due_61_90"),
-        (90, "due_61_90"),
-        (91, "due_over_90"),
-        (5000, "due_over_90"),
-    ],
+    heart(
+        [
+            (-3, "due_0_30"),  # dated after the last reading
+            (0, "due_0_30"),
+            (30, "due_0_30"),
+            (31, "due_31_60"),
+            (60, "due_31_60"),
+            (61, "due_61_90"),
+            (90, "due_61_90"),
+            (91, "due_over_90"),
+            (5000, "due_over_90"),
+        ],
+        4,
+    ),
 )
 def test_age_begins_with_the_approval(books: WarehouseBuilder, days: int, bucket: str) -> None:
     approved = READ_AT - timedelta(days=days)
@@ -139,17 +143,20 @@ def test_approval_is_known_from_history_else_from_the_last_change_else_from_the_
 
 @pytest.mark.parametrize(
     ("zone", "approved", "days"),
-    [
-        # The last reading is at noon of April 1 in UTC.
-        ("UTC", "2025-03-01T23:59:59+00:00", 31),
-        ("UTC", "2025-03-02T00:00:00+00:00", 30),
-        # Midnight in New York was at 5 before clocks went on, so that 30 days are an hour less.
-        ("America/New_York", "2025-03-02T04:59:59+00:00", 31),
-        ("America/New_York", "2025-03-02T05:00:00+00:00", 30),
-        # It is April 2 on Kiritimati, 14 hours ahead.
-        ("Pacific/Kiritimati", "2025-03-02T09:59:59+00:00", 31),
-        ("Pacific/Kiritimati", "2025-03-02T10:00:00+00:00", 30),
-    ],
+    heart(
+        [
+            # The last reading is at noon of April 1 in UTC.
+            ("UTC", "2025-03-01T23:59:59+00:00", 31),
+            ("UTC", "2025-03-02T00:00:00+00:00", 30),
+            # Midnight in New York was at 5 before clocks went on, so that 30 days are an hour less.
+            ("America/New_York", "2025-03-02T04:59:59+00:00", 31),
+            ("America/New_York", "2025-03-02T05:00:00+00:00", 30),
+            # It is April 2 on Kiritimati, 14 hours ahead.
+            ("Pacific/Kiritimati", "2025-03-02T09:59:59+00:00", 31),
+            ("Pacific/Kiritimati", "2025-03-02T10:00:00+00:00", 30),
+        ],
+        2,
+    ),
 )
 def test_days_are_those_of_the_reporting_time_zone(database: Path, zone: str, approved: str, days: int) -> None:
     books = WarehouseBuilder(database, report_timezone=zone)

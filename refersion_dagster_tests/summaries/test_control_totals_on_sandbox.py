@@ -158,6 +158,7 @@ class TestWhileTheAccountGoesOn:
     def proof(self, sandbox: SandboxServer, tmp_path: Path) -> Proof:
         return Proof(sandbox, tmp_path / "warehouse.duckdb")
 
+    @pytest.mark.exhaustive
     def test_new_orders_since_the_conversions_were_read_are_no_difference(self, proof: Proof) -> None:
         proof.read_again("conversions")
         for _ in range(3):
@@ -168,6 +169,7 @@ class TestWhileTheAccountGoesOn:
         found = proof.read_again("conversions")
         assert (found["fits"], found["difference"]) == (True, 0)
 
+    @pytest.mark.exhaustive
     def test_a_first_load_that_begins_within_a_month_is_compared_from_there(
         self, sandbox: SandboxServer, tmp_path: Path
     ) -> None:

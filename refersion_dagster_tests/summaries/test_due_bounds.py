@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.summaries.builders import DAILY, READ_AT, D, WarehouseBuilder, day, order, reading
 
 FEBRUARY, MARCH = date(2025, 2, 1), date(2025, 3, 1)
@@ -12,9 +13,8 @@ FEBRUARY, MARCH = date(2025, 2, 1), date(2025, 3, 1)
 @pytest.fixture
 def old(books: WarehouseBuilder) -> WarehouseBuilder:
     """A conversion of January that is due and was last read on 10 February; younger ones are read daily."""
-    for one in DAILY:
-        whole = one["read_at"] <= day(10, 2)
-        books.add("conversion_readings", one if whole else {**one, "read_from": day(11, 2)})
+    shorter = {"read_from": day(11, 2)}
+    books.add("conversion_readings", *(one if one["read_at"] <= day(10, 2) else {**one, **shorter} for one in DAILY))
     books.watched(order(1, "100", "10", created=day(10, 1), currency="JPY", read_at=day(10, 2), updated=day(10, 1)))
     return books.watched(order(2, "100", "20", "PENDING", currency="JPY"))
 
@@ -29,7 +29,7 @@ def test_what_was_not_read_since_has_bounds(old: WarehouseBuilder) -> None:
     assert closings(old)[MARCH] == (None, D("0"), D("10"))
 
 
-@pytest.mark.parametrize(("proven_by", "currency"), [("counts", "(all)"), ("totals", "JPY")])
+@pytest.mark.parametrize(("proven_by", "currency"), heart([("counts", "(all)"), ("totals", "JPY")]))
 def test_what_is_unchanged_by_refersions_sums_is_known(old: WarehouseBuilder, proven_by: str, currency: str) -> None:
     month = {"read_from": datetime(2025, 1, 1, tzinfo=UTC), "read_to": datetime(2025, 2, 1, tzinfo=UTC)}
     old.add("conversion_readings", {**reading(READ_AT), **month, "proven_by": proven_by, "currency": currency})

@@ -16,7 +16,7 @@ from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import summary_assets
 from refersion_dagster.summaries.query import Summary, in_order, parse
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster_tests.location import REPOSITORY, Outcome, outcome
+from refersion_dagster_tests.location import REPOSITORY, Outcome, fresh_instance, outcome
 
 HEADER = """/*
 group: proof
@@ -70,7 +70,7 @@ def run(
     checks: Sequence[dg.AssetChecksDefinition] = (),
 ) -> Outcome:
     """Materialises the summaries, or some of them."""
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         result = dg.materialize(
             [*summary_assets(summaries), *checks],
             selection=[dg.AssetKey(["summaries", name]) for name in names] or None,
@@ -161,7 +161,7 @@ from refersion_dagster_tests.summaries.test_runs import FOREVER, numbers
 
 resources = {"warehouse": Warehouse(duckdb_path=sys.argv[1]), "settings": ReportSettings()}
 try:
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         dg.materialize(summary_assets(numbers(forever=FOREVER)), resources=resources, instance=instance)
 except BaseException as error:
     print("ended by", type(error).__name__)

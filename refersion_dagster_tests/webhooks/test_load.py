@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from refersion_dagster_tests.location import REPOSITORY
 
 
+@pytest.mark.processes
 def test_a_receiver_killed_under_load_loses_no_acknowledged_event_and_keeps_none_twice() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.webhooks", "--seconds", "2", "--rate", "500", "--clients", "2"],

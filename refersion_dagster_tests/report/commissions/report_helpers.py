@@ -20,7 +20,7 @@ from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster_tests.location import Outcome, account_of, made_of_raw_tables, outcome, resources
+from refersion_dagster_tests.location import Outcome, account_of, fresh_instance, made_of_raw_tables, outcome, resources
 from refersion_dagster_tests.report.html_reader import read
 from refersion_dagster_tests.summaries.builders import WarehouseBuilder, all_summaries, with_those_they_read
 
@@ -51,7 +51,7 @@ def report_of(account: SandboxServer, folder: Path) -> ReportHarness:
     needed = with_those_they_read(summaries_read({summary.name for summary in all_summaries()}))
     not_needed = {asset_key(SUMMARIES, one.name) for one in all_summaries() if one not in needed}
     keys = [spec.key for one in made for spec in one.check_specs if spec.asset_key not in not_needed]
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         result = dg.materialize(
             [refersion_tables, *made, commissions_report(all_summaries(), keys)],
             selection=dg.AssetSelection.assets(KEY).upstream() | dg.AssetSelection.checks(*keys),
@@ -64,7 +64,7 @@ def report_of(account: SandboxServer, folder: Path) -> ReportHarness:
 
 def report_again(warehouse: Warehouse, folder: Path) -> Outcome:
     """The report alone, from summaries that are there or not."""
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         result = dg.materialize(
             [commissions_report(all_summaries(), [])],
             resources={"warehouse": warehouse, "settings": ReportSettings(), "reports": Reports(folder=str(folder))},

@@ -9,6 +9,7 @@ import pytest
 from refersion_dagster.report.commissions.checks import CheckState, check_states, grouped
 from refersion_dagster.report.commissions.figures import Figures
 from refersion_dagster.report.commissions.render import report_page
+from refersion_dagster_tests.location import fresh_instance
 from refersion_dagster_tests.report.commissions.report_helpers import MADE
 from refersion_dagster_tests.report.html_reader import read, rows, tables, text
 
@@ -37,7 +38,7 @@ CHECKS = {name: check(name) for name in ("one", "two")} | {"odd": check("odd", d
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         yield instance
 
 

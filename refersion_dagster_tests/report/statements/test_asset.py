@@ -18,7 +18,7 @@ from refersion_dagster.report.resource import Reports
 from refersion_dagster.report.statements.asset import KEPT, statements_asset
 from refersion_dagster.report.statements.file_names import file_name
 from refersion_dagster.report.statements.pages import MOST_SHOWN
-from refersion_dagster_tests.location import Outcome, outcome
+from refersion_dagster_tests.location import Outcome, fresh_instance, outcome
 from refersion_dagster_tests.report.statements.statement_helpers import READ
 from refersion_dagster_tests.summaries.builders import (
     D,
@@ -76,7 +76,7 @@ def reports(tmp_path: Path) -> Path:
 
 
 def make(books: WarehouseBuilder, reports: Path, merchant: Mapping[str, str] | None = None, **config: Any) -> Outcome:
-    with dg.DagsterInstance.ephemeral() as instance:
+    with fresh_instance() as instance:
         result = dg.materialize(
             [statements_asset()],
             resources={"warehouse": books.warehouse, "reports": Reports(folder=str(reports), **(merchant or {}))},
@@ -304,6 +304,7 @@ class TestReplacing:
             assert "7.00" not in old.read()
         assert "7.00" in (folder / "2.csv").read_text("utf-8")
 
+    @pytest.mark.exhaustive
     def test_old_sets_of_the_month_go(self, books: WarehouseBuilder, reports: Path) -> None:
         for _ in range(KEPT + 1):
             made(books, reports, month="2025-02")
@@ -361,7 +362,7 @@ class TestTying:
         found = []
         for change in ("SELECT 1", "UPDATE refersion_summaries.commission_roll_forward SET newly_due = 1"):
             books.warehouse.query(change)
-            with dg.DagsterInstance.ephemeral() as instance:
+            with fresh_instance() as instance:
                 result = dg.materialize(
                     [statements_asset()],
                     resources={"warehouse": books.warehouse, "reports": Reports(folder=str(reports))},
@@ -385,7 +386,7 @@ class TestTying:
 class TestChecks:
     @pytest.fixture
     def instance(self) -> Iterator[dg.DagsterInstance]:
-        with dg.DagsterInstance.ephemeral() as instance:
+        with fresh_instance() as instance:
             yield instance
 
     def run(self, instance: dg.DagsterInstance, books: WarehouseBuilder, reports: Path, **config: bool) -> Outcome:
@@ -430,6 +431,7 @@ class TestChecks:
         assert self.run(instance, books, reports).success
 
 
+@pytest.mark.exhaustive
 def test_a_page_of_very_many_conversions_shows_the_first_and_sums_of_all(
     books: WarehouseBuilder, reports: Path
 ) -> None:

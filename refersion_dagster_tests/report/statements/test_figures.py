@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from refersion_dagster.report.statements.bounds import not_known
 from refersion_dagster.report.statements.figures import first_month, last_reading
+from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.report.statements.statement_helpers import (
     APRIL,
     FEBRUARY,
@@ -129,7 +130,10 @@ def test_currencies_are_statements_of_their_own(books: WarehouseBuilder) -> None
     }
 
 
-@pytest.mark.parametrize(("zone", "month"), [("UTC", MARCH), ("America/New_York", FEBRUARY), ("Asia/Tokyo", MARCH)])
+LAST_MONTHS = [("UTC", MARCH), ("America/New_York", FEBRUARY), ("Asia/Tokyo", MARCH)]
+
+
+@pytest.mark.parametrize(("zone", "month"), heart(LAST_MONTHS))
 def test_a_month_ends_when_it_does_in_the_reporting_time_zone(
     empty_raw_tables: Path, tmp_path: Path, zone: str, month: date
 ) -> None:
@@ -195,6 +199,7 @@ def payments_of(life: Life) -> int:
     return sum(state.is_paid and not (before and before.is_paid) for state, before in life.steps())
 
 
+@pytest.mark.exhaustive
 @given(lives=many_lives(), zone=st.sampled_from(ZONES))
 @EXAMPLES
 def test_whatever_becomes_of_conversions_every_line_ties_in_every_month(
