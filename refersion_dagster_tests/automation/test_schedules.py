@@ -131,6 +131,7 @@ class TestNoPile:
             instance.create_run_for_job(defs.resolve_job_def("refersion_refresh"), status=status)
         assert tick("refersion_hourly", instance).run_requests
 
+    @pytest.mark.exhaustive
     def test_a_run_that_was_killed_holds_nobody_up_for_ever(self, instance: dg.DagsterInstance) -> None:
         run = instance.create_run_for_job(defs.resolve_job_def("refersion_refresh"), status=dg.DagsterRunStatus.STARTED)
         instance.report_engine_event("reading", run)

@@ -86,6 +86,7 @@ def test_where_it_works_every_currency_is_compared(sandbox: SandboxServer, wareh
     assert [(currency, status, int(amount)) for currency, status, amount in differing] == [("JPY", "DENIED", 1)]
 
 
+@pytest.mark.exhaustive
 def test_an_account_of_one_currency_is_not_asked(warehouse: Warehouse) -> None:
     with SandboxServer(SandboxSettings(affiliates=4, orders=20, days=60, now=NOW, currencies=("USD",))) as sandbox:
         log = load(sandbox, warehouse, *RAW).log

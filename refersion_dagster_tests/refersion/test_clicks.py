@@ -8,6 +8,7 @@ import pytest
 
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.model import Click
+from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.refersion.plain_dlt import SMALL, Row, Warehouse, read
 
 EVERY_FIELD = ("affiliate_id", "referer", "landed_url", "sub_id", "creative_id")
@@ -45,21 +46,24 @@ def facts(click: Click) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize(
     "switches",
-    [
-        {},
-        {"clicks": "root", "remove_fields": ["Click.id"]},
-        {"clicks": "root", "remove_arguments": ["clicks.created_from"]},
-        {"clicks": "root", "remove_arguments": NO_PAGES},
-        {"clicks": "affiliates"},
-        {"clicks": "affiliates", "remove_fields": ["Click.id", "Click.affiliate_id"]},
-        {"clicks": "affiliates", "remove_arguments": ["affiliates.id"]},
-        {"clicks": "affiliates", "remove_arguments": ["affiliates.id", "affiliates.offset"], "page_cap": 50},
-        {"clicks": "offers", "remove_fields": ["Click.id"]},
-        {"clicks": "offers", "remove_arguments": NO_PAGES},
-        {**REFUSED, "clicks": "root"},
-        {**REFUSED, "clicks": "affiliates"},
-        {**REFUSED, "clicks": "offers", "remove_fields": ["Click.creative_id"]},
-    ],
+    heart(
+        [
+            {},
+            {"clicks": "root", "remove_fields": ["Click.id"]},
+            {"clicks": "affiliates"},
+            {"clicks": "offers", "remove_fields": ["Click.id"]},
+            {"clicks": "root", "remove_arguments": ["clicks.created_from"]},
+            {"clicks": "root", "remove_arguments": NO_PAGES},
+            {"clicks": "affiliates", "remove_fields": ["Click.id", "Click.affiliate_id"]},
+            {"clicks": "affiliates", "remove_arguments": ["affiliates.id"]},
+            {"clicks": "affiliates", "remove_arguments": ["affiliates.id", "affiliates.offset"], "page_cap": 50},
+            {"clicks": "offers", "remove_arguments": NO_PAGES},
+            {**REFUSED, "clicks": "root"},
+            {**REFUSED, "clicks": "affiliates"},
+            {**REFUSED, "clicks": "offers", "remove_fields": ["Click.creative_id"]},
+        ],
+        4,
+    ),
     ids=str,
 )
 def test_each_way_gives_every_click_once(shop: SandboxServer, switches: dict[str, Any]) -> None:

@@ -48,6 +48,7 @@ def test_a_destination_that_would_append_is_refused_before_anything_is_read(
     assert not list((tmp_path / "lake").rglob("*.parquet"))
 
 
+@pytest.mark.exhaustive
 def test_loading_everything_in_place_of_what_is_there_works_as_the_error_says(
     sandbox: SandboxServer, lake: Pipeline
 ) -> None:

@@ -286,6 +286,7 @@ class TestConversionTotals:
         counted = [row for row in made if row.currency == account.settings.base and not row.is_test_conversion]
         assert sum(row["conversions_count"] for row in found) == len(counted) > 0
 
+    @pytest.mark.exhaustive
     def test_of_loaded_conversions_end_where_those_were_read(
         self, sandbox: SandboxServer, warehouse: Warehouse
     ) -> None:

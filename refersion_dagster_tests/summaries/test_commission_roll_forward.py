@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from refersion_dagster.summaries.build import build
+from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.summaries.builders import (
     DAILY,
     READ_AT,
@@ -306,13 +307,16 @@ def test_a_changed_currency_moves_the_commission_from_one_to_the_other(books: Wa
 
 @pytest.mark.parametrize(
     ("zone", "last_of_february", "last_of_march"),
-    [
-        ("UTC", "2025-02-28T23:59:59+00:00", "2025-03-31T23:59:59+00:00"),
-        # Clocks go on by an hour on March 9 and March 30, so April begins an hour earlier.
-        ("America/New_York", "2025-03-01T04:59:59+00:00", "2025-04-01T03:59:59+00:00"),
-        ("Europe/Berlin", "2025-02-28T22:59:59+00:00", "2025-03-31T21:59:59+00:00"),
-        ("Pacific/Kiritimati", "2025-02-28T09:59:59+00:00", "2025-03-31T09:59:59+00:00"),
-    ],
+    heart(
+        [
+            ("UTC", "2025-02-28T23:59:59+00:00", "2025-03-31T23:59:59+00:00"),
+            # Clocks go on by an hour on March 9 and March 30, so April begins an hour earlier.
+            ("America/New_York", "2025-03-01T04:59:59+00:00", "2025-04-01T03:59:59+00:00"),
+            ("Europe/Berlin", "2025-02-28T22:59:59+00:00", "2025-03-31T21:59:59+00:00"),
+            ("Pacific/Kiritimati", "2025-02-28T09:59:59+00:00", "2025-03-31T09:59:59+00:00"),
+        ],
+        2,
+    ),
 )
 def test_months_are_those_of_the_reporting_time_zone(
     database: Path, zone: str, last_of_february: str, last_of_march: str

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.summaries.builders import (
     READ_AT,
     D,
@@ -25,32 +26,35 @@ from refersion_dagster_tests.summaries.builders import (
 class TestKind:
     @pytest.mark.parametrize(
         ("row", "kind"),
-        [
-            (order(1, "10", "1"), "order"),
-            (order(1, "10", "1", type=None), "order"),
-            (order(1, "0.01", "0"), "order"),
-            (order(1, "10", "1", type="CANCELLATIONXFEE"), "order"),
-            (cancellation(1, 2, "-10", "-1"), "cancellation"),
-            (order(1, "10", "1", type="CANCELLATION_CONVERSION_TRIGGER_COUPON"), "cancellation"),
-            (order(1, "-10", "-1"), "cancellation"),
-            (order(1, "0", "-1"), "cancellation"),  # a negative commission on an order
-            (order(1, "0", "-1", type=None, order_id=None), "manual credit"),
-            (credit(1, "5"), "manual credit"),
-            (credit(1, "5", order_id="order-9"), "manual credit"),
-            (credit(1, "-5", order_id="order-9"), "manual credit"),
-            (credit(1, "0"), "manual credit"),
-            (order(1, "0", "5", type=None, order_id=None), "manual credit"),
-            (order(1, "10", "1", type="MANUAL_CREDIT_BY_CLIENT", order_id=None), "manual credit"),
-            # A tracked sale credited by hand, and a free order on a flat rate.
-            (order(1, "10", "1", type="MANUAL_CREDIT_BY_CLIENT"), "order"),
-            (order(1, "0", "5"), "order"),
-            (order(1, "0", "5", order_id=None), "order"),
-            # An account that shows no type: an order id tells that it was tracked.
-            (order(1, "0", "5", type=None), "order"),
-            (order(1, "-10", "-1", type="MANUAL_CREDIT_BY_CLIENT"), "cancellation"),
-            (order(1, "-1", "-1", type="CANCELLATION_MANUAL_CREDIT_BY_CLIENT"), "cancellation"),
-            (order(1, "0", "0"), "empty"),
-        ],
+        heart(
+            [
+                (order(1, "10", "1"), "order"),
+                (order(1, "10", "1", type=None), "order"),
+                (order(1, "0.01", "0"), "order"),
+                (order(1, "10", "1", type="CANCELLATIONXFEE"), "order"),
+                (cancellation(1, 2, "-10", "-1"), "cancellation"),
+                (order(1, "10", "1", type="CANCELLATION_CONVERSION_TRIGGER_COUPON"), "cancellation"),
+                (order(1, "-10", "-1"), "cancellation"),
+                (order(1, "0", "-1"), "cancellation"),  # a negative commission on an order
+                (order(1, "0", "-1", type=None, order_id=None), "manual credit"),
+                (credit(1, "5"), "manual credit"),
+                (credit(1, "5", order_id="order-9"), "manual credit"),
+                (credit(1, "-5", order_id="order-9"), "manual credit"),
+                (credit(1, "0"), "manual credit"),
+                (order(1, "0", "5", type=None, order_id=None), "manual credit"),
+                (order(1, "10", "1", type="MANUAL_CREDIT_BY_CLIENT", order_id=None), "manual credit"),
+                # A tracked sale credited by hand, and a free order on a flat rate.
+                (order(1, "10", "1", type="MANUAL_CREDIT_BY_CLIENT"), "order"),
+                (order(1, "0", "5"), "order"),
+                (order(1, "0", "5", order_id=None), "order"),
+                # An account that shows no type: an order id tells that it was tracked.
+                (order(1, "0", "5", type=None), "order"),
+                (order(1, "-10", "-1", type="MANUAL_CREDIT_BY_CLIENT"), "cancellation"),
+                (order(1, "-1", "-1", type="CANCELLATION_MANUAL_CREDIT_BY_CLIENT"), "cancellation"),
+                (order(1, "0", "0"), "empty"),
+            ],
+            8,
+        ),
     )
     def test_follows_the_definitions(self, books: WarehouseBuilder, row: dict[str, Any], kind: str) -> None:
         assert books.conversions(row).row("conversions")["kind"] == kind

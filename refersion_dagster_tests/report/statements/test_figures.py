@@ -42,6 +42,7 @@ from refersion_dagster_tests.summaries.strategies import ZONES, Life, many_lives
 EXAMPLES = settings(max_examples=6, phases=FOUND_AS_IT_IS, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.exhaustive
 def test_a_balance_goes_on_from_month_to_month(books: WarehouseBuilder) -> None:
     books.watched(order(2, "200", "20", created=day(2, 1)), approved=day(20, 1))
     books.watched(
