@@ -84,7 +84,7 @@ def test_running_it_again_changes_no_count(loaded: tuple[Location, Ended]) -> No
 def test_without_a_token_the_rest_tables_are_loaded_and_the_rest_is_told(location: Location) -> None:
     done = location.without("REFERSION_GRAPHQL_TOKEN").run(*SCRIPT)
     assert done.code == 0, done.output
-    assert "Left out:" in done.output
+    assert "Skipped:" in done.output
     assert "REFERSION_GRAPHQL_TOKEN" in done.output
     assert count(location, "affiliate_list") > 0
 

@@ -53,7 +53,7 @@ def _line(check: DoctorCheck, label: str, console: Console) -> None:
 
 def _verdict(findings: DoctorReport) -> Text:
     crosses, warnings = len(findings.having(Status.FAILED)), len(findings.having(Status.WARNING))
-    look = f"{number_of(warnings, 'warning', 'warnings')}" if warnings else ""
+    look = number_of(warnings, "warning", "warnings") if warnings else ""
     if crosses:
         begin = "" if crosses == 1 else " Start with the first one; it may cause the others."
         also = f" {look[0].upper()}{look[1:]}." if look else ""

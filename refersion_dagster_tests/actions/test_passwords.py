@@ -41,7 +41,7 @@ def test_one_of_a_file_goes_to_refersion_alone(actions: ActionsHarness, tmp_path
     )
     file = file_with_a_password(actions, tmp_path)
     shown = actions.launch("affiliate_new", file=file, dry_run=True)
-    assert any('"password":"[the file\'s]","send_welcome":"FALSE"' in line for line in shown.log)
+    assert any('"password":"[from the file]","send_welcome":"FALSE"' in line for line in shown.log)
     refused = actions.launch("affiliate_new", file=file)
     assert "[password] is too well known" in refused.failure
     done = actions.launch("affiliate_new", file=file, again=True)
