@@ -82,8 +82,8 @@ def test_the_figures_are_those_of_the_database(demo: Demo) -> None:
 def test_what_is_owed_is_shown_by_currency_and_age(demo: Demo) -> None:
     owed = query(
         demo.database,
-        "SELECT currency, sum(due), sum(due_0_30), sum(due_31_60), sum(due_61_90), sum(due_over_90), "
-        "sum(credits_not_set_off), sum(pending), sum(accrued) "
+        "SELECT currency, sum(due), sum(due_0_30_days), sum(due_31_60_days), sum(due_61_90_days), "
+        "sum(due_over_90_days), sum(credits_not_set_off), sum(pending), sum(accrued) "
         "FROM refersion_summaries.commission_liability JOIN refersion_summaries.currencies USING (currency) "
         "GROUP BY currency, place ORDER BY place",
     )

@@ -38,7 +38,7 @@ class Month:
         log: of the run.
         checks: each check and whether it passed.
         loaded, account: id, status, payment status, payment, total and commission of every conversion.
-        control: the control totals: month, verdict, three differences, reading, whether it fits and is kept.
+        control: the control totals: month, verdict, three differences, interpretation, whether it fits and is kept.
         payments: payment, proof, both differences.
         roll_forward: currency, month, difference, closing.
         liability: what is due by currency.
@@ -104,8 +104,8 @@ def refreshed(sandbox: SandboxServer, warehouse: Warehouse, *, everything: bool)
             for row in sandbox.account.conversions.values()
         ),
         control=warehouse.query(
-            "SELECT month, verdict, count_difference, commission_difference, order_total_difference, reading, "
-            "reading_fits, reading_kept FROM refersion_summaries.control_totals"
+            "SELECT month, verdict, count_difference, commission_difference, order_total_difference, interpretation, "
+            "interpretation_fits, interpretation_kept FROM refersion_summaries.control_totals"
         ),
         payments=warehouse.query(
             "SELECT payment_id, proof, commission_difference, conversions_difference "

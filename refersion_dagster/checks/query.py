@@ -16,15 +16,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
+from refersion_dagster.summaries.macros import MACROS
 from refersion_dagster.summaries.settings import PARAMETERS
-from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, read, read_folder
+from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, SqlHeader, read, read_folder
 
 
-class CheckHeader(BaseModel):
+class CheckHeader(SqlHeader):
     """What the file says of its check.
 
     Args:
@@ -33,10 +32,7 @@ class CheckHeader(BaseModel):
         severity: an error is a wrong figure, a warning something to look at.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     asset: str
-    description: str
     meaning: str
     blocking: bool = False
     severity: Literal["error", "warning"] = "error"
@@ -65,12 +61,12 @@ def load_checks(known: Mapping[str, Collection[str]]) -> list[SqlCheck]:
 
     Raises SqlFileError at the first mistake.
     """
-    return [checked(file, known) for file in read_folder("refersion_dagster.checks", CheckHeader)]
+    return [checked(file, known) for file in read_folder("refersion_dagster.checks", CheckHeader, MACROS)]
 
 
 def parse(text: str, path: str, known: Mapping[str, Collection[str]]) -> SqlCheck:
     """Reads a file's text. Raises SqlFileError with file and line."""
-    return checked(read(text, path, CheckHeader), known)
+    return checked(read(text, path, CheckHeader, MACROS), known)
 
 
 def checked(file: SqlFile[CheckHeader], known: Mapping[str, Collection[str]]) -> SqlCheck:

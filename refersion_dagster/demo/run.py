@@ -37,8 +37,8 @@ ORDER BY place, sales DESC, affiliate_id
 """
 OWED = """
 SELECT
-  currency, sum(due), sum(due_0_30), sum(due_31_60), sum(due_61_90), sum(due_over_90), sum(credits_not_set_off),
-  sum(pending), sum(accrued)
+  currency, sum(due), sum(due_0_30_days), sum(due_31_60_days), sum(due_61_90_days), sum(due_over_90_days),
+  sum(credits_not_set_off), sum(pending), sum(accrued)
 FROM refersion_summaries.commission_liability JOIN refersion_summaries.currencies USING (currency)
 GROUP BY currency, place
 ORDER BY place

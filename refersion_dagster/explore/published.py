@@ -22,14 +22,12 @@ TOP = """
 SELECT
   coalesce(max(a.name), max(c.affiliate_name), c.affiliate_id) AS affiliate,
   c.affiliate_id AS id,
-  count(CASE WHEN c.is_sale THEN 1 END) AS orders,
-  sum(CASE WHEN c.is_sale THEN c.total ELSE 0 END) AS sales,
-  sum(CASE WHEN c.state = 'pending' THEN c.commission ELSE 0 END) AS pending,
-  sum(CASE WHEN c.state = 'due' THEN c.commission ELSE 0 END) AS due,
-  sum(CASE WHEN c.state = 'paid' THEN c.commission ELSE 0 END) AS paid
-FROM (
-  SELECT *, kind = 'order' AND counts_for_affiliate AND state IN ('pending', 'due', 'paid') AS is_sale FROM conversions
-) AS c
+  count(CASE WHEN c.is_sale AND c.counts_for_affiliate THEN 1 END) AS orders,
+  sum(CASE WHEN c.is_sale AND c.counts_for_affiliate THEN c.total ELSE 0 END) AS sales,
+  sum(CASE WHEN c.commission_state = 'pending' THEN c.commission ELSE 0 END) AS pending,
+  sum(CASE WHEN c.commission_state = 'due' THEN c.commission ELSE 0 END) AS due,
+  sum(CASE WHEN c.commission_state = 'paid' THEN c.commission ELSE 0 END) AS paid
+FROM conversions AS c
 LEFT JOIN affiliates AS a ON a.affiliate_id = c.affiliate_id
 WHERE c.currency = $currency AND c.booked_month BETWEEN $first AND $last
 GROUP BY c.affiliate_id
@@ -37,7 +35,7 @@ ORDER BY sales DESC, c.affiliate_id
 LIMIT $most
 """
 OVER_TIME = """
-SELECT month, orders, sales, commission, is_complete
+SELECT month, orders, sales, commission_of_orders_made AS commission, is_complete
 FROM commission_monthly
 WHERE currency = $currency AND month BETWEEN $first AND $last
 ORDER BY month
@@ -47,13 +45,13 @@ SELECT
   coalesce(affiliate_name, affiliate_id) AS affiliate,
   affiliate_id AS id,
   due,
-  due_0_30 AS "0-30 days",
-  due_31_60 AS "31-60",
-  due_61_90 AS "61-90",
-  due_over_90 AS "over 90",
+  due_0_30_days AS "0-30 days",
+  due_31_60_days AS "31-60",
+  due_61_90_days AS "61-90",
+  due_over_90_days AS "over 90",
   credits_not_set_off AS "credits",
   pending,
-  coalesce(blocked_by, '') AS "blocked by"
+  coalesce(block_reason, '') AS "blocked by"
 FROM commission_liability
 WHERE currency = $currency
 ORDER BY due DESC, affiliate_id

@@ -6,7 +6,8 @@
         refersion.duckdb  manifest.json  parquet/<summary>.parquet  csv/<summary>.csv
 
 In the DuckDB file tables have the warehouse's schema, refersion_summaries, so that a query fits both; views without
-the schema read the same. See file_sets.py for how one takes the place of another.
+the schema read the same. Parquet and DuckDB, which programs read, have renamed columns under their old names too; CSV,
+which people open, has not. See file_sets.py for how one takes the place of another.
 """
 
 from __future__ import annotations
@@ -115,7 +116,8 @@ def _write(
     copy.execute(
         f"COPY (SELECT * FROM {table} {by_currency}) TO '{_doubled(parquet)}' (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608
     )
-    harmless = ", ".join(_harmless(name, kind) for name, kind in columns.items())
+    old_names = summary.header.renamed.values()
+    harmless = ", ".join(_harmless(name, kind) for name, kind in columns.items() if name not in old_names)
     copy.execute(f"COPY (SELECT {harmless} FROM {table} {by_currency}) TO '{_doubled(csv)}' (HEADER)")  # noqa: S608
     ((rows,),) = copy.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
     return PublishedTable(summary.name, rows, columns, parquet.stat().st_size)

@@ -23,8 +23,8 @@ from refersion_dagster.summaries.query import Summary
 from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.sql import Value, bind
 
-# A reading of Refersion's totals that fitted once is kept to; see control_totals.sql.
-KEPT_READING = "control_reading"
+# An interpretation of Refersion's totals that fitted once is kept to; see control_totals.sql.
+KEPT_INTERPRETATION = "control_interpretation"
 # Cells of the control totals that moved while they were read; see ingest/control_totals/settlement.py.
 NOT_SETTLED = "not_settled"
 # Shown of each table.
@@ -134,17 +134,27 @@ def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20
     )
 
 
-def kept_reading(session: Session) -> str | None:
-    """The readings of Refersion's totals that the last control_totals kept to; None before any was found."""
-    if not session.columns(SUMMARIES, "control_totals"):
+def kept_interpretation(session: Session) -> str | None:
+    """The interpretations of Refersion's totals that the last control_totals kept to.
+
+    None before any could be told apart.
+    """
+    columns = dict(session.columns(SUMMARIES, "control_totals"))
+    if not columns:
         return None
-    found = session.query(f"SELECT max(readings_possible) FROM {SUMMARIES}.control_totals WHERE reading_kept")  # noqa: S608
+    # The table of the release before this one has the old names alone.
+    kept, possible = (
+        ("interpretation_kept", "interpretations_possible")
+        if "interpretation_kept" in columns
+        else ("reading_kept", "readings_possible")
+    )
+    found = session.query(f"SELECT max({possible}) FROM {SUMMARIES}.control_totals WHERE {kept}")  # noqa: S608
     return found[0][0]
 
 
 # Values that are asked of the database when a summary is built.
 FOUND_OUT: Mapping[str, Callable[[Session], Value]] = {
-    KEPT_READING: kept_reading,
+    KEPT_INTERPRETATION: kept_interpretation,
     NOT_SETTLED: not_settled,
     "not_offered": lambda session: everything_lacking(load_gaps(session)),
 }

@@ -3,6 +3,7 @@
 /*
 group: sales
 description: …
+macros: [share]
 grain: one row per …
 primary_key: [affiliate_id, currency]
 owners: [team:data]
@@ -10,6 +11,8 @@ questions:
   - Who drove the sales?
 columns:
   orders: …
+renamed:
+  approved_at_source: approved_by
 sums:
   commission_due: due
 plot: {x: day, y: sales, by: currency}
@@ -34,9 +37,11 @@ from refersion_dagster.ingest.history import conversions, readings
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import SUMMARIES
+from refersion_dagster.summaries.macros import MACROS
 from refersion_dagster.summaries.measures import measure_names
+from refersion_dagster.summaries.old_names import add_old_names, description
 from refersion_dagster.summaries.settings import PARAMETERS
-from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, read, read_folder
+from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, SqlHeader, read, read_folder
 
 Group = Literal["core", "sales", "owed", "review", "proof"]
 GROUPS: tuple[str, ...] = get_args(Group)
@@ -59,27 +64,26 @@ class Plot(BaseModel):
     by: str | None = None
 
 
-class SummaryHeader(BaseModel):
+class SummaryHeader(SqlHeader):
     """What the file says of its table.
 
     Args:
+        renamed: old names of columns, by their new ones; see old_names.py.
         sums: columns that must add up, per currency, to a measure of the raw rows; see measures.py.
         needs, kept: what columns need of the account, see knowledge.py.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     group: Group
-    description: str
     grain: str
     primary_key: list[str] = Field(min_length=1)
     owners: list[str] = Field(min_length=1)
     questions: list[str] = Field(min_length=1)
-    columns: dict[str, str] = {}
-    sums: dict[str, str] = {}
+    columns: dict[str, str] = Field(default_factory=dict)
+    renamed: dict[str, str] = Field(default_factory=dict)
+    sums: dict[str, str] = Field(default_factory=dict)
     plot: Plot | None = None
-    needs: dict[str, str | list[str]] = {}
-    kept: list[str] = []
+    needs: dict[str, str | list[str]] = Field(default_factory=dict)
+    kept: list[str] = Field(default_factory=list)
 
 
 # Raw fields, as (table, column), of which one is enough.
@@ -133,12 +137,12 @@ def load_summaries(*names: str) -> list[Summary]:
 
 @cache
 def _loaded(names: tuple[str, ...]) -> tuple[Summary, ...]:
-    return tuple(in_order(map(checked, read_folder("refersion_dagster.summaries", SummaryHeader, names))))
+    return tuple(in_order(map(checked, read_folder("refersion_dagster.summaries", SummaryHeader, MACROS, names))))
 
 
 def parse(text: str, path: str) -> Summary:
     """Reads a file's text. Raises SqlFileError with file and line."""
-    return checked(read(text, path, SummaryHeader))
+    return checked(read(text, path, SummaryHeader, MACROS))
 
 
 def checked(file: SqlFile[SummaryHeader]) -> Summary:
@@ -165,7 +169,23 @@ def checked(file: SqlFile[SummaryHeader]) -> Summary:
     for name in file.parameters:
         if name not in PARAMETERS:
             raise SqlFileError(f"{file.path}:1: there is no setting ${name}; available are {', '.join(PARAMETERS)}.")
-    return Summary(file)
+    return Summary(_with_old_names(file))
+
+
+def _with_old_names(file: SqlFile[SummaryHeader]) -> SqlFile[SummaryHeader]:
+    """The file with its renamed columns under their old names too, which need and are what the columns do."""
+    header, renamed = file.header, file.header.renamed
+    if not renamed:
+        return file
+    columns = {old: description(new) for new, old in renamed.items()}
+    needs = {old: header.needs[new] for new, old in renamed.items() if new in header.needs}
+    kept = [old for new, old in renamed.items() if new in header.kept]
+    update = {
+        "columns": header.columns | columns,
+        "needs": header.needs | needs,
+        "kept": [*header.kept, *kept],
+    }
+    return replace(add_old_names(file, renamed), header=header.model_copy(update=update))
 
 
 def _need(text: str) -> Need:

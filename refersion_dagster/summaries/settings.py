@@ -110,7 +110,7 @@ class ReportSettings(dg.ConfigurableResource):
 PARAMETERS = (
     *(name for name in SETTINGS_VARIABLES if name != "platform_fee_percent"),
     *("platform_fee_by_date", "subscription_by_date"),
-    *("control_reading", "not_settled", "not_offered"),
+    *("control_interpretation", "not_settled", "not_offered"),
 )
 
 

@@ -7,7 +7,8 @@
     SELECT …
 
 The header is YAML. Tables are named with their schema (refersion_data.conversions), which makes dependencies plain and
-lets the SELECT be pasted into any DuckDB client; `$name` stands for a setting.
+lets the SELECT be pasted into any DuckDB client; `$name` stands for a setting. What several files share is a macro; see
+macros.py.
 """
 
 from __future__ import annotations
@@ -20,17 +21,32 @@ from typing import Any, Generic, TypeVar
 
 import sqlglot
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
+from refersion_dagster.warehouse.macros import Macro, MacroError, expand
 from refersion_dagster.warehouse.sql import DIALECT, parameters
-
-HeaderType = TypeVar("HeaderType", bound=BaseModel)
 
 
 class SqlFileError(Exception):
     """A file is not as it has to be; names file and line."""
+
+
+class SqlHeader(BaseModel):
+    """What every file says.
+
+    Args:
+        macros: names of the macros that the SELECT calls.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: str
+    macros: list[str] = []
+
+
+HeaderType = TypeVar("HeaderType", bound=SqlHeader)
 
 
 @dataclass(frozen=True)
@@ -39,12 +55,13 @@ class SqlFile(Generic[HeaderType]):
 
     Args:
         name: the file's name without its ending.
-        select: the SELECT as written.
+        select: the SELECT as written, with the SQL of macros in place of their calls.
         line: the line of the file on which the SELECT begins.
         tree: the SELECT as sqlglot reads it.
         columns: names of its columns, in order.
         parameters: names of its `$name`s.
         said: the header's text as written, from the file's first line on.
+        lines: the line of the SELECT as written that each line of `select` comes from.
     """
 
     name: str
@@ -55,7 +72,12 @@ class SqlFile(Generic[HeaderType]):
     tree: exp.Query
     columns: tuple[str, ...]
     parameters: tuple[str, ...]
-    said: str = ""
+    said: str
+    lines: tuple[int, ...]
+
+    def line_at(self, position: int) -> int:
+        """The line of the file from which a position in `select` comes."""
+        return self.line + self.lines[self.select.count("\n", 0, position)] - 1
 
     def line_of(self, words: str, below: str) -> int:
         """The line of the header on which the words first stand, below a key of it."""
@@ -74,7 +96,7 @@ class SqlFile(Generic[HeaderType]):
         for table in self.tree.find_all(exp.Table):
             if (not table.db and table.name in parts) or isinstance(table.this, exp.GenerateSeries):
                 continue
-            at = self.line + next((int(part.meta["line"]) for part in table.walk() if "line" in part.meta), 1) - 1
+            at = self.line_at(next((int(part.meta["start"]) for part in table.walk() if "start" in part.meta), 0))
             if table.db not in known:
                 raise SqlFileError(
                     f"{self.path}:{at}: {table.sql()} is not a table of {' or '.join(known)}; qualify it with its "
@@ -89,19 +111,22 @@ class SqlFile(Generic[HeaderType]):
         return tuple(found)
 
 
-def read_folder(package: str, header: type[HeaderType], names: Collection[str] = ()) -> list[SqlFile[HeaderType]]:
+def read_folder(
+    package: str, header: type[HeaderType], macros: Mapping[str, Macro], names: Collection[str] = ()
+) -> list[SqlFile[HeaderType]]:
     """All files of a package's folder sql/, by name. Raises SqlFileError at the first mistake.
 
     Args:
+        macros: all that a file may name.
         names: only those of these names, without ending.
     """
     folder = resources.files(package) / "sql"
     wanted = {f"{name}.sql" for name in names} or {file.name for file in folder.iterdir()}
     files = [folder / name for name in sorted(wanted) if name.endswith(".sql")]
-    return [read(file.read_text("utf-8"), str(file), header) for file in files]
+    return [read(file.read_text("utf-8"), str(file), header, macros) for file in files]
 
 
-def read(text: str, path: str, header: type[HeaderType]) -> SqlFile[HeaderType]:
+def read(text: str, path: str, header: type[HeaderType], macros: Mapping[str, Macro]) -> SqlFile[HeaderType]:
     """A file's text. Raises SqlFileError with file and line."""
     start, end = text.find("/*"), text.find("*/")
     if text[: max(start, 0)].strip() or start < 0 or end < 0:
@@ -109,17 +134,26 @@ def read(text: str, path: str, header: type[HeaderType]) -> SqlFile[HeaderType]:
     said = _header(text[start + 2 : end], path, text.count("\n", 0, start) + 1, header)
     select = text[end + 2 :]
     line = text.count("\n", 0, end) + 1 + select[: len(select) - len(select.lstrip())].count("\n")
-    select = select.strip().removesuffix(";")
+    try:
+        select, lines = expand(select.strip().removesuffix(";"), macros, said.macros)
+    except MacroError as error:
+        raise SqlFileError(f"{path}:{line + error.line - 1 if error.line else 1}: {error}.") from None
     try:
         statements = [statement for statement in sqlglot.parse(select, dialect=DIALECT) if statement]
     except (ParseError, TokenError) as error:
         first = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
-        at = line + int(first.get("line", 1)) - 1
+        # By its words, as the parser counts lines twice that follow a $name.
+        before, after = (
+            str(first.get("start_context", "")),
+            f"{first.get('highlight', '')}{first.get('end_context', '')}",
+        )
+        at = line + lines[select.count("\n", 0, max(select.find(before + after), 0) + len(before))] - 1
         raise SqlFileError(f"{path}:{at}: this SQL cannot be parsed: {first.get('description', error)}") from None
     if len(statements) != 1 or not isinstance(query := statements[0], exp.Query):
         raise SqlFileError(f"{path}:{line}: the file has to contain exactly one SELECT and no other statement.")
     columns = tuple(query.named_selects)
-    return SqlFile(Path(path).stem, path, said, select, line, query, columns, parameters(query), text[:end])
+    found = parameters(query)
+    return SqlFile(Path(path).stem, path, said, select, line, query, columns, found, text[:end], lines)
 
 
 def _header(text: str, path: str, line: int, header: type[HeaderType]) -> HeaderType:

@@ -138,13 +138,13 @@ def present(session: Session) -> Iterator[Figure]:
         ("pending", "SELECT currency, sum(pending) FROM refersion_summaries.commission_liability GROUP BY currency"),
         (
             "paid",
-            "SELECT currency, sum(commission) FROM refersion_summaries.conversions WHERE state = 'paid' "
+            "SELECT currency, sum(commission) FROM refersion_summaries.conversions WHERE commission_state = 'paid' "
             "GROUP BY currency",
         ),
         (
             "sales",
             "SELECT currency, sum(total) FROM refersion_summaries.conversions "
-            "WHERE kind = 'order' AND state IN ('pending', 'due', 'paid') GROUP BY currency",
+            "WHERE conversion_kind = 'order' AND commission_state IN ('pending', 'due', 'paid') GROUP BY currency",
         ),
     )
     for line, sql in now:

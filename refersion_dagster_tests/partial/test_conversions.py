@@ -13,7 +13,15 @@ pytestmark = pytest.mark.exhaustive
 NO_FILTER = {"remove_arguments": ["conversions.payment_status"]}
 # What stands on approved_at.
 AGEING = ESTIMATED | {
-    *("aged_since", "due_0_30", "due_31_60", "due_61_90", "due_over_90", "oldest_unpaid_at", "oldest_unpaid_days"),
+    *(
+        "aged_since",
+        "due_0_30_days",
+        "due_31_60_days",
+        "due_61_90_days",
+        "due_over_90_days",
+        "oldest_unpaid_at",
+        "oldest_unpaid_days",
+    ),
     *("due_from", "from_month", "median_days", "longest_days", "conversions", "not_measured"),
     *("opening_due", "closing_due", "newly_due", "change_in_due", "manual_credits", "reversed"),
 }
@@ -46,7 +54,7 @@ PARTIAL = [
     without(
         "type",
         unknown=("commission_by_affiliate.conversion_rate", "commission_by_offer.epc"),
-        known=("conversions.kind", "commission_by_affiliate.clicks", "commission_roll_forward.paid"),
+        known=("conversions.conversion_kind", "commission_by_affiliate.clicks", "commission_roll_forward.paid"),
     ),
     without(
         "updated", estimates=AGEING, other_rows=("payout_lag",), known=("commission_liability.due", "payments.amount")
@@ -82,7 +90,14 @@ PARTIAL = [
         *("payment_status", "payment", "payment_id"),
         switches=NO_FILTER,
         unknown=("commission_liability.due", "commission_by_affiliate.commission_paid", "commission_roll_forward.paid"),
-        known=("affiliate_trends.sales", "commission_concentration.commission"),
+        # Of an approved conversion it does not matter for these whether it is paid.
+        known=(
+            *("conversions.is_earned", "conversions.is_sale", "conversions.is_net", "approval_rates.approval_rate"),
+            *("commission_by_affiliate.sales", "commission_by_affiliate.commission", "commission_by_affiliate.aov"),
+            *("commission_monthly.net_sales", "commission_by_offer.effective_commission_rate", "channel_cost.roas"),
+            *("affiliate_trends.sales", "commission_concentration.commission"),
+            *("reversals.approved_commission", "reversals.reversal_rate_of_orders_made", "reversals.reversed_in_month"),
+        ),
     ),
 ]
 

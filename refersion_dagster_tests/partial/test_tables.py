@@ -117,7 +117,7 @@ PARTIAL = [
         ("affiliate_list", "affiliate_get", "affiliates"),
         {"plan_excludes": list(PATHS[:2]), "remove_fields": ["Query.affiliates"]},
         lacks=("affiliate_list", "affiliate_get", "affiliates"),
-        unknown=("affiliate_activity.status", "payout_preview.payable_now", "commission_liability.blocked_by"),
+        unknown=("affiliate_activity.status", "payout_preview.payable_now", "commission_liability.block_reason"),
         known=("commission_by_affiliate.affiliate_name", "commission_liability.due"),
     ),
     Partial(

@@ -122,6 +122,16 @@ class TestASet:
             rows = {row["conversion_id"]: row for row in csv.DictReader(file)}
         assert (rows["2"]["coupon_code"], rows["2"]["commission"]) == ("'-5", "0.7000")
 
+    def test_has_old_names_of_columns_for_programs_and_not_in_csv(self, books: WarehouseBuilder, folder: Path) -> None:
+        done = publish_from(books, folder)
+        (summary,) = (one for one in PUBLISHED if one.name == "conversions")
+        assert pq.read_schema(done / "parquet" / "conversions.parquet").names == [*summary.columns]
+        with (done / "csv" / "conversions.csv").open(encoding="utf-8", newline="") as file:
+            (names, *_) = csv.reader(file)
+        old_names = ["kind", "state", "approved_by"]
+        assert names == [name for name in summary.columns if name not in old_names]
+        assert len(names) == len(summary.columns) - 3
+
     def test_is_read_by_the_group_and_by_nobody_else(self, books: WarehouseBuilder, folder: Path) -> None:
         done = publish_from(books, folder)
         assert {file.stat().st_mode & 0o777 for file in done.rglob("*") if file.is_file()} == {0o640}

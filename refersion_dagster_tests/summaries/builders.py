@@ -247,9 +247,10 @@ class WarehouseBuilder:
         return self.built(name, *columns, order=order)
 
     def built(self, name: str, *columns: str, order: str | None = None) -> list[dict[str, Any]]:
-        """The rows of a summary as it was last built."""
+        """The rows of a summary as it was last built, without its columns under old names unless `columns` has them."""
         summary = summary_of(name)
-        names = columns or summary.columns
+        old_names = summary.header.renamed.values()
+        names = columns or tuple(column for column in summary.columns if column not in old_names)
         order = order or ", ".join(summary.header.primary_key)
         found = self.warehouse.query(f"SELECT {', '.join(names)} FROM {SUMMARIES}.{name} ORDER BY {order}")
         return [dict(zip(names, row, strict=True)) for row in found]

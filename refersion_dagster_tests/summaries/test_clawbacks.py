@@ -40,7 +40,7 @@ def test_every_column_of_a_cancellation_after_payment_and_of_the_balance_it_leav
         "affiliate_name": "Affiliate 1",
         "affiliate_email": "affiliate1@example.com",
         "currency": "USD",
-        "standing": "lowers the balance",
+        "repayment_status": "lowers the balance",
     }
     assert cancelled == {
         "kind": CANCELLED,
@@ -94,7 +94,7 @@ def test_what_became_of_a_cancellation_is_told(books: WarehouseBuilder) -> None:
         cancellation(14, 4, "-10", "-4", status="DENIED"),
         credit(15, "9"),
     )
-    assert found(books, "standing", "cancelled_after_payment") == {
+    assert found(books, "repayment_status", "cancelled_after_payment") == {
         (CANCELLED, "11"): ("lowers the balance", D("1")),
         (CANCELLED, "12"): ("waits for approval", D("2")),
         (CANCELLED, "13"): ("set off", D("3")),
@@ -118,7 +118,9 @@ def test_what_was_denied_after_it_was_paid_is_told_as_no_row_lowers_the_balance(
         paid(4, "10", "0", status="DENIED", **at),
         paid(5, "10", "8", status="PENDING", **at),
     )
-    assert found(books, "denied_after_payment", "standing", "taken_back_at", "days_after_payment", "payment_id") == {
+    assert found(
+        books, "denied_after_payment", "repayment_status", "taken_back_at", "days_after_payment", "payment_id"
+    ) == {
         (DENIED, "1"): (D("1"), "nothing lowers the balance", day(20), 11, "900"),
         (DENIED, "2"): (D("2"), "nothing lowers the balance", None, None, "900"),
     }

@@ -40,7 +40,7 @@ from refersion_dagster_tests.summaries.definitions import (
 
 NAME = "commission_liability"
 NO_WAY = "no PayPal e-mail and no other way to be paid known"
-BUCKETS = ("due_0_30", "due_31_60", "due_61_90", "due_over_90")
+BUCKETS = ("due_0_30_days", "due_31_60_days", "due_61_90_days", "due_over_90_days")
 
 
 def buckets(row: Row) -> tuple[Decimal, ...]:
@@ -48,7 +48,7 @@ def buckets(row: Row) -> tuple[Decimal, ...]:
 
 
 def blocked(books: WarehouseBuilder) -> dict[tuple[str, str], str | None]:
-    return {(row["affiliate_id"], row["currency"]): row["blocked_by"] for row in books.rows(NAME)}
+    return {(row["affiliate_id"], row["currency"]): row["block_reason"] for row in books.rows(NAME)}
 
 
 def test_every_column_of_an_affiliate(books: WarehouseBuilder) -> None:
@@ -74,10 +74,10 @@ def test_every_column_of_an_affiliate(books: WarehouseBuilder) -> None:
         "affiliate_status": "ACTIVE",
         "currency": "USD",
         "due": D("32"),  # 10 + 20 - 5 + 7
-        "due_0_30": D("10"),  # 12 days old
-        "due_31_60": D("20"),  # February 1 to April 1 are 59 days
-        "due_61_90": D("7"),  # January 1 to April 1 are 90
-        "due_over_90": D("0"),
+        "due_0_30_days": D("10"),  # 12 days old
+        "due_31_60_days": D("20"),  # February 1 to April 1 are 59 days
+        "due_61_90_days": D("7"),  # January 1 to April 1 are 90
+        "due_over_90_days": D("0"),
         "credits_not_set_off": D("-5"),
         "due_conversions": 4,
         "oldest_unpaid_at": day(1, 1),
@@ -95,7 +95,7 @@ def test_every_column_of_an_affiliate(books: WarehouseBuilder) -> None:
         "payment_method": None,
         "due_paid_before": D("0"),
         "paid_before_by": None,
-        "blocked_by": "no PayPal e-mail and no other way to be paid known",
+        "block_reason": "no PayPal e-mail and no other way to be paid known",
         "not_known": None,
     }
 
@@ -104,15 +104,15 @@ def test_every_column_of_an_affiliate(books: WarehouseBuilder) -> None:
     ("days", "bucket"),
     heart(
         [
-            (-3, "due_0_30"),  # dated after the last reading
-            (0, "due_0_30"),
-            (30, "due_0_30"),
-            (31, "due_31_60"),
-            (60, "due_31_60"),
-            (61, "due_61_90"),
-            (90, "due_61_90"),
-            (91, "due_over_90"),
-            (5000, "due_over_90"),
+            (-3, "due_0_30_days"),  # dated after the last reading
+            (0, "due_0_30_days"),
+            (30, "due_0_30_days"),
+            (31, "due_31_60_days"),
+            (60, "due_31_60_days"),
+            (61, "due_61_90_days"),
+            (90, "due_61_90_days"),
+            (91, "due_over_90_days"),
+            (5000, "due_over_90_days"),
         ],
         4,
     ),
@@ -162,7 +162,7 @@ def test_days_are_those_of_the_reporting_time_zone(database: Path, zone: str, ap
     books = WarehouseBuilder(database, report_timezone=zone)
     row = books.conversions(order(1, "10", "1", created=datetime.fromisoformat(approved))).row(NAME)
     assert row["oldest_unpaid_days"] == days
-    assert (row["due_0_30"], row["due_31_60"]) == ((D("1"), D("0")) if days <= 30 else (D("0"), D("1")))
+    assert (row["due_0_30_days"], row["due_31_60_days"]) == ((D("1"), D("0")) if days <= 30 else (D("0"), D("1")))
 
 
 def test_credits_stand_apart_until_they_are_set_off_and_no_age_is_negative(books: WarehouseBuilder) -> None:
@@ -262,7 +262,7 @@ def test_who_cannot_be_paid_and_why(database: Path) -> None:
 def test_a_paypal_email_that_the_account_shows_of_nobody_is_not_said_to_be_missing(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1, paypal_email=None))
     row = books.conversions(order(1, "10", "1")).row(NAME)
-    assert (row["blocked_by"], row["not_known"]) == (None, "PayPal e-mail not shown by Refersion")
+    assert (row["block_reason"], row["not_known"]) == (None, "PayPal e-mail not shown by Refersion")
 
 
 def test_a_paypal_email_matters_where_paypal_is_how_they_are_paid(books: WarehouseBuilder) -> None:
@@ -276,7 +276,7 @@ def test_a_paypal_email_matters_where_paypal_is_how_they_are_paid(books: Warehou
         ),
     )
     books.conversions(*(order(number, "10", "1", affiliate_id=f"{number}") for number in (1, 2, 3, 4)))
-    found = books.rows(NAME, "affiliate_id", "payment_method", "blocked_by")
+    found = books.rows(NAME, "affiliate_id", "payment_method", "block_reason")
     assert [tuple(row.values()) for row in found] == [
         ("1", "TROLLEY", None),  # the last time
         ("2", "PAYPAL", "no PayPal e-mail"),
@@ -285,21 +285,21 @@ def test_a_paypal_email_matters_where_paypal_is_how_they_are_paid(books: Warehou
     ]
 
 
-@pytest.mark.parametrize(("method", "blocked_by"), [("PAYPAL", "no PayPal e-mail"), ("GIFT_CARD", None)])
+@pytest.mark.parametrize(("method", "block_reason"), [("PAYPAL", "no PayPal e-mail"), ("GIFT_CARD", None)])
 def test_who_was_never_paid_is_paid_as_all_others_are(
-    books: WarehouseBuilder, method: str, blocked_by: str | None
+    books: WarehouseBuilder, method: str, block_reason: str | None
 ) -> None:
     books.add("affiliates", affiliate(1, paypal_email=None), affiliate(2))
     books.add("payments", payment(900, "1", 1, affiliate__id="2", payment_method=method))
-    row = books.conversions(order(1, "10", "1")).row(NAME, "payment_method", "blocked_by", "not_known")
-    assert tuple(row.values()) == (method, blocked_by, None)
+    row = books.conversions(order(1, "10", "1")).row(NAME, "payment_method", "block_reason", "not_known")
+    assert tuple(row.values()) == (method, block_reason, None)
 
 
 def test_an_affiliate_that_is_gone_is_not_payable_as_if_listed(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1, vanished_at=day(31)), affiliate(2, vanished_at=day(31)), affiliate(3))
     books.add("affiliate_list", {"id": "code2", "status": "ACTIVE"})
     rows = books.conversions(*(order(number, "10", "1", affiliate_id=f"{number}") for number in (1, 2, 3))).rows(NAME)
-    assert [(row["affiliate_status"], row["blocked_by"]) for row in rows] == [
+    assert [(row["affiliate_status"], row["block_reason"]) for row in rows] == [
         (None, "affiliate no longer in Refersion"),
         ("ACTIVE", None),  # the list still shows it
         ("ACTIVE", None),

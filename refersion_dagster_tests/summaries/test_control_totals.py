@@ -109,7 +109,7 @@ class TestDifferences:
             books.conversions(order(1, "100", "10")).add("conversion_totals", march(*said)).rows("control_totals")
         )
         assert differences(row) == expected
-        assert (row["verdict"], row["reading_fits"], row["reading_kept"]) == ("differs", False, False)
+        assert (row["verdict"], row["interpretation_fits"], row["interpretation_kept"]) == ("differs", False, False)
         assert words in row["remark"]
 
     def test_are_told_for_each_month_status_and_payment_status(self, books: WarehouseBuilder) -> None:
@@ -187,7 +187,7 @@ class TestWhichRowsAreCompared:
         assert apart["status"] == (status or "(none)")
         assert (apart["verdict"], apart["loaded_count"], apart["loaded_commission"]) == ("not compared", 1, D("2"))
         assert apart["remark"] == "Refersion gives no totals of this status and payment status."
-        assert apart["reading_fits"] is True
+        assert apart["interpretation_fits"] is True
 
     def test_no_payment_status_is_shown_apart_where_others_say_unpaid(self, books: WarehouseBuilder) -> None:
         books.conversions(order(1, "10", "1"), order(2, "20", "2", payment_status=None))
@@ -269,7 +269,7 @@ class TestReadingsAtDifferentTimes:
         approved = only([row for row in rows if row["status"] == "APPROVED"])
         assert (approved["verdict"], approved["count_difference"]) == ("not compared", -1)
         assert "read again after the totals" in approved["remark"]
-        assert (approved["reading_fits"], approved["reading_kept"]) == (None, False)
+        assert (approved["interpretation_fits"], approved["interpretation_kept"]) == (None, False)
 
     def test_a_row_that_vanished_since_counts_as_read_again(self, books: WarehouseBuilder) -> None:
         gone = order(1, "10", "1", vanished_at=READ_AT + timedelta(hours=1))
@@ -307,45 +307,61 @@ class TestReading:
     @pytest.mark.parametrize("reading", READINGS)
     def test_is_the_one_that_fits(self, account: Account, reading: str) -> None:
         row = account.loads().answers(*Account.SUMS[reading])
-        assert (row["reading"], row["readings_possible"]) == (reading, reading)
-        assert (row["verdict"], row["reading_fits"], row["reading_kept"]) == ("agrees", True, True)
+        assert (row["interpretation"], row["interpretations_possible"]) == (reading, reading)
+        assert (row["verdict"], row["interpretation_fits"], row["interpretation_kept"]) == ("agrees", True, True)
 
     @pytest.mark.parametrize(("before", "after"), [(OWN, ALL), (OWN_TESTS, OWN), (ALL, ALL_TESTS), (ALL_TESTS, OWN)])
     def test_is_kept_when_refersion_counts_otherwise_later(self, account: Account, before: str, after: str) -> None:
         account.loads().answers(*Account.SUMS[before])
         for _ in range(2):  # the second build follows the reading of one that did not fit
             row = account.answers(*Account.SUMS[after])
-            assert (row["reading"], row["readings_possible"], row["reading_kept"]) == (before, before, True)
-            assert (row["verdict"], row["reading_fits"]) == ("differs", False)
+            assert (row["interpretation"], row["interpretations_possible"], row["interpretation_kept"]) == (
+                before,
+                before,
+                True,
+            )
+            assert (row["verdict"], row["interpretation_fits"]) == ("differs", False)
             assert f"it would fit with {after}." in row["remark"]
         row = account.answers(*Account.SUMS[before])
-        assert (row["verdict"], row["reading_fits"], row["reading_kept"]) == ("agrees", True, True)
+        assert (row["verdict"], row["interpretation_fits"], row["interpretation_kept"]) == ("agrees", True, True)
 
     def test_is_found_anew_when_the_table_is_dropped(self, account: Account) -> None:
         account.loads().answers(*Account.SUMS[OWN])
         account.answers(*Account.SUMS[ALL])
         with account.books.warehouse.session() as session:
             session.query("DROP TABLE refersion_summaries.control_totals")
-        assert account.answers(*Account.SUMS[ALL])["reading"] == ALL
+        assert account.answers(*Account.SUMS[ALL])["interpretation"] == ALL
 
     def test_is_not_kept_as_long_as_all_fit_alike(self, account: Account) -> None:
         row = account.loads(tests=False, euros=False).answers(*Account.SUMS[OWN])
-        assert (row["reading"], row["reading_fits"], row["reading_kept"]) == (OWN, True, False)
-        assert row["readings_possible"] == " or ".join(READINGS)
+        assert (row["interpretation"], row["interpretation_fits"], row["interpretation_kept"]) == (OWN, True, False)
+        assert row["interpretations_possible"] == " or ".join(READINGS)
         account.books.conversions(order(3, "10", "1", currency="EUR"))
         row = account.answers(*Account.SUMS[ALL])
-        assert (row["reading"], row["readings_possible"]) == (ALL, f"{ALL} or {ALL_TESTS}")
+        assert (row["interpretation"], row["interpretations_possible"]) == (ALL, f"{ALL} or {ALL_TESTS}")
 
     def test_is_kept_as_far_as_it_can_be_told(self, account: Account) -> None:
         """Currencies first; whether tests count shows with the first test, and is kept from then on."""
         account.loads(tests=False)
         row = account.answers(*Account.SUMS[OWN])
-        assert (row["reading"], row["reading_kept"], row["readings_possible"]) == (OWN, True, f"{OWN} or {OWN_TESTS}")
+        assert (row["interpretation"], row["interpretation_kept"], row["interpretations_possible"]) == (
+            OWN,
+            True,
+            f"{OWN} or {OWN_TESTS}",
+        )
         account.books.conversions(order(2, "20", "2", is_test_conversion=True))
         row = account.answers(*Account.SUMS[OWN_TESTS])
-        assert (row["verdict"], row["reading"], row["readings_possible"]) == ("agrees", OWN_TESTS, OWN_TESTS)
+        assert (row["verdict"], row["interpretation"], row["interpretations_possible"]) == (
+            "agrees",
+            OWN_TESTS,
+            OWN_TESTS,
+        )
         row = account.answers(*Account.SUMS[ALL])
-        assert (row["verdict"], row["reading"], row["readings_possible"]) == ("differs", OWN_TESTS, OWN_TESTS)
+        assert (row["verdict"], row["interpretation"], row["interpretations_possible"]) == (
+            "differs",
+            OWN_TESTS,
+            OWN_TESTS,
+        )
 
     def test_has_to_fit_the_whole_account(self, books: WarehouseBuilder) -> None:
         """March fits with tests left out, April with tests counted: neither is right."""
@@ -359,21 +375,21 @@ class TestReading:
         of_april = {**totals(april, "APPROVED", "UNPAID", 2, "13", "120"), "period_to": READ_AT}
         rows = books.add("conversion_totals", march(1, "10", "100"), of_april).rows("control_totals")
         # Off by 1 + 2 + 20 in March with tests, by 1 + 3 + 20 in April without: with tests is nearer.
-        assert {row["reading"] for row in rows} == {OWN_TESTS}
+        assert {row["interpretation"] for row in rows} == {OWN_TESTS}
         assert [row["verdict"] for row in rows] == ["differs", "agrees"]
-        assert {(row["reading_fits"], row["reading_kept"], row["readings_possible"]) for row in rows} == {
-            (False, False, None)
-        }
+        assert {
+            (row["interpretation_fits"], row["interpretation_kept"], row["interpretations_possible"]) for row in rows
+        } == {(False, False, None)}
 
     def test_is_the_nearest_where_none_fits(self, account: Account) -> None:
         row = account.loads().answers(2, "11.01", "110")
-        assert (row["reading"], row["reading_fits"]) == (ALL, False)
+        assert (row["interpretation"], row["interpretation_fits"]) == (ALL, False)
         assert differences(row) == (0, D("-0.01"), D("0"))
 
     def test_never_takes_a_converting_server_for_one_that_fits(self, account: Account) -> None:
         # EUR 1.00 and 10.00 at 1.08.
         row = account.loads(tests=False).answers(2, "11.08", "110.80")
-        assert (row["verdict"], row["reading_fits"], row["reading_kept"]) == ("differs", False, False)
+        assert (row["verdict"], row["interpretation_fits"], row["interpretation_kept"]) == ("differs", False, False)
         assert "Refersion seems to convert" in row["remark"]
 
     def test_does_not_speak_of_converting_where_an_amount_of_its_own_currency_is_off(
@@ -410,14 +426,14 @@ class TestTolerance:
         row = only(
             books.conversions(order(1, "100", "10")).add("conversion_totals", march(*said)).rows("control_totals")
         )
-        assert (row["verdict"], row["reading_fits"]) == (verdict, verdict != "differs")
+        assert (row["verdict"], row["interpretation_fits"]) == (verdict, verdict != "differs")
 
     def test_prefers_a_reading_that_fits_exactly(self, database: Path) -> None:
         """The test's amounts are within the tolerance; without this, tests would be taken as left out for ever."""
         books = WarehouseBuilder(database, control_tolerance="5")
         books.conversions(order(1, "100", "10"), order(2, "4", "2", is_test_conversion=True))
         row = only(books.add("conversion_totals", march(2, "12", "104")).rows("control_totals"))
-        assert (row["reading"], row["verdict"]) == (OWN_TESTS, "agrees")
+        assert (row["interpretation"], row["verdict"]) == (OWN_TESTS, "agrees")
 
 
 class TestAcceptedDifferences:
@@ -438,7 +454,7 @@ class TestAcceptedDifferences:
     @pytest.mark.parametrize("named", [NAMED, "2025-03 APPROVED UNPAID USD -1 -3 -30.00"])
     def test_are_accepted_with_who_when_and_why(self, database: Path, named: str) -> None:
         row = self.judged(database, f"2025-01 PENDING UNPAID USD 0 1 2 by B on 2025-02-01: x; {named} {self.WHO}")
-        assert (row["verdict"], row["reading_fits"]) == ("accepted", True)
+        assert (row["verdict"], row["interpretation_fits"]) == ("accepted", True)
         assert row["remark"] == "Accepted by Ana Lee on 2025-04-02: order 77 = gone, see ticket 5"
 
     @pytest.mark.parametrize(
@@ -508,7 +524,7 @@ class TestCellsThatMoved:
             "APPROVED": "not settled",
             "PENDING": "agrees",
         }
-        assert {row["reading_fits"] for row in found.values()} == {True}
+        assert {row["interpretation_fits"] for row in found.values()} == {True}
         assert "the next refresh" in found["APPROVED"]["remark"]
         (proof,) = moved.rows("proof_coverage")
         assert (proof["proven_by_totals"], proof["not_proven"], proof["not_settled"]) == (D("5"), D("10"), D("10"))

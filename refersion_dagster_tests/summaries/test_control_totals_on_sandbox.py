@@ -72,12 +72,23 @@ class Proof:
     def built(self) -> dict[str, Any]:
         self.books.build("control_totals")
         found = self.warehouse.query(
-            "SELECT reading, readings_possible, reading_fits, reading_kept, count(*), "
+            "SELECT interpretation, interpretations_possible, interpretation_fits, interpretation_kept, count(*), "
             "sum(abs(count_difference) + abs(commission_difference) + abs(order_total_difference)), "
             "sum(loaded_count), count(CASE WHEN verdict = 'differs' THEN 1 END), max(remark) "
-            "FROM refersion_summaries.control_totals GROUP BY reading, readings_possible, reading_fits, reading_kept"
+            "FROM refersion_summaries.control_totals "
+            "GROUP BY interpretation, interpretations_possible, interpretation_fits, interpretation_kept"
         )
-        names = ("reading", "possible", "fits", "kept", "cells", "difference", "conversions", "differing", "remark")
+        names = (
+            "interpretation",
+            "possible",
+            "fits",
+            "kept",
+            "cells",
+            "difference",
+            "conversions",
+            "differing",
+            "remark",
+        )
         (row,) = found  # one reading for the whole account
         return dict(zip(names, row, strict=True))
 
@@ -99,12 +110,12 @@ def proof(sandbox: SandboxServer, loaded: Path, tmp_path: Path) -> Proof:
 )
 def test_the_reading_is_found_and_a_change_of_the_server_is_told(proof: Proof, way: Way, later: Way) -> None:
     first = proof.when(way)
-    assert (first["reading"], first["possible"]) == (reading_of(way), reading_of(way))
+    assert (first["interpretation"], first["possible"]) == (reading_of(way), reading_of(way))
     assert (first["fits"], first["kept"], first["difference"], first["remark"]) == (True, True, 0, None)
     assert first["conversions"] == len(counted(proof.sandbox, way))
 
     changed = proof.when(later)
-    assert (changed["reading"], changed["possible"]) == (reading_of(way), reading_of(way))
+    assert (changed["interpretation"], changed["possible"]) == (reading_of(way), reading_of(way))
     assert (changed["fits"], changed["kept"]) == (False, True)
     assert changed["difference"] > 0
     assert changed["differing"] > 0

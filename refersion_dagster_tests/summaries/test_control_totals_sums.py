@@ -111,12 +111,12 @@ def test_figures_are_those_of_the_rows(books: WarehouseBuilder, rows: list[Made]
     built: list[dict[str, Any]] = books.rows("control_totals")
     for row in built:
         cell = (row["month"], row["status"], row["payment_status"])
-        expected = sums(rows, row["reading"])[cell]
+        expected = sums(rows, row["interpretation"])[cell]
         assert (row["loaded_count"], row["loaded_commission"], row["loaded_order_total"]) == expected
         assert differences(row) == tuple(ours - theirs for ours, theirs in zip(expected, answers[cell], strict=True))
         assert (row["verdict"] == "agrees") == (differences(row) == (0, 0, 0))
     if off == "0":
         assert {row["verdict"] for row in built} <= {"agrees"}
-        assert all(reading in row["readings_possible"] for row in built)
+        assert all(reading in row["interpretations_possible"] for row in built)
     else:
         assert built

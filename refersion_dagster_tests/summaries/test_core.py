@@ -57,7 +57,7 @@ class TestKind:
         ),
     )
     def test_follows_the_definitions(self, books: WarehouseBuilder, row: dict[str, Any], kind: str) -> None:
-        assert books.conversions(row).row("conversions")["kind"] == kind
+        assert books.conversions(row).row("conversions")["conversion_kind"] == kind
 
     def test_a_sale_credited_by_hand_is_marked(self, books: WarehouseBuilder) -> None:
         rows = books.conversions(
@@ -167,7 +167,7 @@ class TestState:
         ],
     )
     def test_follows_the_definitions(self, books: WarehouseBuilder, row: dict[str, Any], state: str) -> None:
-        assert books.conversions(row).row("conversions")["state"] == state
+        assert books.conversions(row).row("conversions")["commission_state"] == state
 
 
 class TestWhichRowsCount:
@@ -209,7 +209,7 @@ class TestReportingTimeZone:
 
 def known(row: dict[str, Any]) -> tuple[Any, ...]:
     """What is known of an approval."""
-    return tuple(row[name] for name in ("approved_at", "approved_by", "approved_earliest", "approved_latest"))
+    return tuple(row[name] for name in ("approved_at", "approved_at_source", "approved_earliest", "approved_latest"))
 
 
 class TestWhenItBecameDue:
@@ -221,7 +221,7 @@ class TestWhenItBecameDue:
             history(1, day(12), "changed", "APPROVED", commission="2"),
         )
         row = books.conversions(order(1, "10", "2", updated=day(12))).row("conversions")
-        assert (row["approved_at"], row["approved_by"]) == (day(10), "history")
+        assert (row["approved_at"], row["approved_at_source"]) == (day(10), "history")
 
     def test_is_not_known_where_the_approval_was_never_seen_but_was_by_the_last_change(
         self, books: WarehouseBuilder
@@ -273,7 +273,7 @@ class TestWhenItBecameDue:
             history(1, day(20), "changed", "APPROVED"),
         )
         row = books.conversions(order(1, "10", "1", updated=day(20))).row("conversions")
-        assert (row["approved_at"], row["approved_by"], row["unapproved_at"]) == (day(20), "history", None)
+        assert (row["approved_at"], row["approved_at_source"], row["unapproved_at"]) == (day(20), "history", None)
 
     def test_is_seen_too_where_the_status_was_not_known_before(self, books: WarehouseBuilder) -> None:
         books.add(
@@ -282,7 +282,7 @@ class TestWhenItBecameDue:
             history(1, day(10), "changed", "APPROVED"),
         )
         row = books.conversions(order(1, "10", "1")).row("conversions")
-        assert (row["approved_at"], row["approved_by"]) == (day(10), "history")
+        assert (row["approved_at"], row["approved_at_source"]) == (day(10), "history")
 
     def test_is_never_after_the_payment(self, books: WarehouseBuilder) -> None:
         row = books.conversions(paid(1, "10", "1", updated=day(31))).row("conversions")
@@ -291,7 +291,7 @@ class TestWhenItBecameDue:
     @pytest.mark.parametrize("status", ["PENDING", "DENIED", "UNQUALIFIED"])
     def test_is_never_for_rows_that_were_not_approved(self, books: WarehouseBuilder, status: str) -> None:
         row = books.conversions(order(1, "10", "1", status, updated=day(5))).row("conversions")
-        assert (row["approved_at"], row["approved_by"], row["unapproved_at"]) == (None, None, None)
+        assert (row["approved_at"], row["approved_at_source"], row["unapproved_at"]) == (None, None, None)
 
     def test_ends_when_an_approval_is_taken_back(self, books: WarehouseBuilder) -> None:
         books.add(
@@ -301,7 +301,7 @@ class TestWhenItBecameDue:
             history(1, day(20), "changed", "DENIED"),
         )
         row = books.conversions(order(1, "10", "1", "DENIED", updated=day(20))).row("conversions")
-        assert (row["state"], row["approved_at"], row["unapproved_at"]) == ("denied", day(10), day(20))
+        assert (row["commission_state"], row["approved_at"], row["unapproved_at"]) == ("denied", day(10), day(20))
 
 
 class TestWhenItWasPaid:
@@ -336,7 +336,7 @@ class TestWhenItWasPaid:
 
     def test_is_kept_by_a_row_that_was_denied_afterwards(self, books: WarehouseBuilder) -> None:
         row = books.conversions(paid(1, "10", "1", status="DENIED")).row("conversions")
-        assert (row["state"], row["paid_at"], row["payment_id"]) == ("denied", day(30), "900")
+        assert (row["commission_state"], row["paid_at"], row["payment_id"]) == ("denied", day(30), "900")
 
 
 class TestOriginalOfACancellation:

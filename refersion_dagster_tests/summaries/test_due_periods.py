@@ -29,7 +29,7 @@ from refersion_dagster_tests.summaries.definitions import FOUND_AS_IT_IS
 from refersion_dagster_tests.summaries.strategies import ZONES, Life, many_lives, month_of
 
 NAME = "due_periods"
-STRETCH = ("amount", "came_as", "due_from_latest", "left_as", "due_until_latest", "still_due")
+STRETCH = ("amount", "entry_reason", "due_from_latest", "exit_reason", "due_until_latest", "still_due")
 
 
 def stretches(books: WarehouseBuilder) -> dict[str, list[tuple[Any, ...]]]:
@@ -40,12 +40,12 @@ def stretches(books: WarehouseBuilder) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-def still(amount: str, came_as: str, due_from: datetime) -> tuple[Any, ...]:
-    return (D(amount), came_as, due_from, None, None, D(amount))
+def still(amount: str, entry_reason: str, due_from: datetime) -> tuple[Any, ...]:
+    return (D(amount), entry_reason, due_from, None, None, D(amount))
 
 
-def ended(amount: str, came_as: str, due_from: datetime, left_as: str, due_until: datetime) -> tuple[Any, ...]:
-    return (D(amount), came_as, due_from, left_as, due_until, D("0"))
+def ended(amount: str, entry_reason: str, due_from: datetime, exit_reason: str, due_until: datetime) -> tuple[Any, ...]:
+    return (D(amount), entry_reason, due_from, exit_reason, due_until, D("0"))
 
 
 def test_every_column_of_a_conversion_that_was_corrected_while_it_was_due(books: WarehouseBuilder) -> None:
@@ -61,15 +61,15 @@ def test_every_column_of_a_conversion_that_was_corrected_while_it_was_due(books:
         "step": 2,  # pending, approved, corrected
         "affiliate_id": "1",
         "currency": "USD",
-        "kind": "order",
+        "conversion_kind": "order",
         "amount": D("10"),
         "amount_before": None,
-        "came_as": "approved",
+        "entry_reason": "approved",
         "due_from": day(20, 1, hour=8),
         "due_from_earliest": day(20, 1, hour=8),
         "due_from_latest": day(20, 1, hour=8),
         "from_month": date(2025, 1, 1),
-        "left_as": "corrected",
+        "exit_reason": "corrected",
         "due_until": day(10, 2),
         # It was still as before at the reading of the day before.
         "due_until_earliest": day(9, 2),
@@ -82,12 +82,12 @@ def test_every_column_of_a_conversion_that_was_corrected_while_it_was_due(books:
         "step": 3,
         "amount": D("12"),
         "amount_before": D("10"),
-        "came_as": "corrected",
+        "entry_reason": "corrected",
         "due_from": day(10, 2),
         "due_from_earliest": day(9, 2),
         "due_from_latest": day(10, 2),
         "from_month": date(2025, 2, 1),
-        "left_as": None,
+        "exit_reason": None,
         "due_until": None,
         "due_until_earliest": None,
         "due_until_latest": None,
@@ -209,7 +209,7 @@ def test_another_currency_is_a_reversal_in_the_one_and_an_approval_in_the_other(
         history(1, day(5, 3), "changed", "APPROVED", "15"),
     )
     rows = books.conversions(order(1, "10", "15", created=day(1, 2))).rows(NAME)
-    names = ("currency", "amount", "amount_before", "came_as", "left_as", "still_due")
+    names = ("currency", "amount", "amount_before", "entry_reason", "exit_reason", "still_due")
     assert [tuple(row[name] for name in names) for row in rows] == [
         ("EUR", D("15"), None, "approved", "reversed", D("0")),
         ("USD", D("15"), None, "approved", None, D("15")),
@@ -333,11 +333,11 @@ def test_however_seldom_the_account_was_read_stretches_follow_each_other_and_end
     for life in lives:
         found = by_life(rows, life)
         assert sum((row["still_due"] for row in found), Decimal(0)) == (life.now.due or 0)
-        assert [row["left_as"] is None for row in found] == [False] * (len(found) - 1) + (
+        assert [row["exit_reason"] is None for row in found] == [False] * (len(found) - 1) + (
             [life.now.due is not None] if found else []
         )
         for row in found:
-            assert (row["due_until_latest"] is None) is (row["left_as"] is None)
+            assert (row["due_until_latest"] is None) is (row["exit_reason"] is None)
             assert row["due_until_latest"] is None or row["due_from_latest"] <= row["due_until_latest"]
         for row, after in pairwise(found):
             assert row["due_until_latest"] <= after["due_from_latest"]

@@ -41,7 +41,7 @@ def of_january(affiliate_id: str | None = "1") -> dict[str, Any]:
 
 
 def stretches(books: WarehouseBuilder) -> list[tuple[Any, ...]]:
-    columns = ("affiliate_id", "amount", "came_as", "from_month", "left_as", "until_month")
+    columns = ("affiliate_id", "amount", "entry_reason", "from_month", "exit_reason", "until_month")
     return [tuple(row.values()) for row in books.rows("due_periods", *columns, order="step")]
 
 

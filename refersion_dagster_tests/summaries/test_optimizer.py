@@ -94,7 +94,7 @@ def figures(books: WarehouseBuilder) -> dict[str, object]:
 def test_a_balance_is_held_against_the_minimum_where_nothing_was_taken_back(books: WarehouseBuilder) -> None:
     books.settings = books.settings.model_copy(update={"minimum_payout": "50"})
     books.add("affiliates", affiliate(1)).conversions(order(1, "100", "20"), credit(2, "-5", affiliate_id="3"))
-    found = books.rows("commission_liability", "affiliate_id", "due", "blocked_by")
+    found = books.rows("commission_liability", "affiliate_id", "due", "block_reason")
     assert [tuple(row.values()) for row in found] == [
         ("1", D("20"), "below the minimum payout"),
         ("3", D("-5"), "negative balance; affiliate not listed by Refersion"),

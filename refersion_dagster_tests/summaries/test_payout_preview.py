@@ -19,7 +19,7 @@ from refersion_dagster_tests.summaries.builders import (
 
 NAME = "payout_preview"
 NO_WAY = "no PayPal e-mail and no other way to be paid known"
-SPLIT = ("affiliate_id", "currency", "due", "payable_now", "held_back", "held_back_because", "missing_to_minimum")
+SPLIT = ("affiliate_id", "currency", "due", "payable_now", "held_back", "block_reason", "missing_to_minimum")
 
 
 def test_every_column_of_an_affiliate(database: Path) -> None:
@@ -46,7 +46,7 @@ def test_every_column_of_an_affiliate(database: Path) -> None:
         "due": D("60"),  # 40 + 30 - 10
         "payable_now": D("60"),
         "held_back": D("0"),
-        "held_back_because": None,
+        "block_reason": None,
         "held_back_paid_before": D("0"),
         "payment_method": None,
         "not_known": None,
@@ -137,7 +137,7 @@ def test_what_was_paid_once_is_held_back_until_a_person_decides(
         history(3, day(25), "changed", "APPROVED"),
     )
     row = books.conversions(order(1, "10", "10"), order(2, "10", "100"), order(3, "10", "5")).row(NAME)
-    assert (row["due"], row["payable_now"], row["held_back_because"]) == (D("115"), D(payable), because)
+    assert (row["due"], row["payable_now"], row["block_reason"]) == (D("115"), D(payable), because)
     assert row["held_back"] == row["held_back_paid_before"] == D("115") - D(payable)
 
 

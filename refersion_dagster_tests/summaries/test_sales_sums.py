@@ -69,8 +69,25 @@ def test_whatever_the_rows(books: WarehouseBuilder, conversions: list[dict[str, 
     start_again(books, conversions)
     books.build(*NAMES)
     assert_sums_are_preserved(books, NAMES, conversions)
+    assert_conversions_are_as_defined(books, conversions)
     assert_affiliates_are_as_defined(books, conversions)
     assert_concentration_is_as_defined(books, conversions)
+
+
+def assert_conversions_are_as_defined(books: WarehouseBuilder, conversions: list[dict[str, Any]]) -> None:
+    raw = {row["id"]: row for row in filter(counts, conversions)}
+    built = {row["conversion_id"]: row for row in books.built("conversions")}
+    assert built.keys() == raw.keys()
+    by_link = (None, "AFFILIATE_SITE_CONVERSION", "CANCELLATION_AFFILIATE_SITE_CONVERSION")
+    for id_, found in built.items():
+        row = raw[id_]
+        assert found["is_earned"] == (state(row) in SOLD)
+        assert found["is_approved"] == (state(row) in APPROVED)
+        assert found["is_decided"] == (state(row) in (*APPROVED, "denied"))
+        assert found["is_sale"] == is_sale(row)
+        assert found["is_net"] == is_net(row)
+        assert found["is_from_click"] == (row["type"] in by_link and not row["is_recurring"])
+        assert found["commission_at_stake"] == (0 if found["is_cancelled"] else found["net_commission"])
 
 
 def assert_affiliates_are_as_defined(books: WarehouseBuilder, conversions: list[dict[str, Any]]) -> None:

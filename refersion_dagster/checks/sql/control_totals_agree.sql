@@ -21,7 +21,7 @@ SELECT
   commission_difference,
   order_total_difference,
   difference,
-  reading,
+  interpretation,
   remark
 FROM refersion_summaries.control_totals
 WHERE verdict = 'differs'

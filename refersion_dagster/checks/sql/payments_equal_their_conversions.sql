@@ -1,5 +1,6 @@
 /*
 asset: summaries/payment_proof
+macros: [payment_and_proof]
 description: >
   No payment differs from the sum and the number of the conversions that name it. The check payments_proven
   lists payments that cannot be compared.
@@ -8,13 +9,7 @@ meaning: >
   months of these conversions again (job refersion_backfill). If a difference remains, ask Refersion.
 */
 SELECT
-  payment_id,
-  currency,
-  affiliate_name,
-  paid_at,
-  proof,
-  amount,
-  conversions_commission,
+  payment_and_proof(),
   commission_difference,
   conversions_paid,
   conversions_named,

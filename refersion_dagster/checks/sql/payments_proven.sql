@@ -1,5 +1,6 @@
 /*
 asset: summaries/payment_proof
+macros: [payment_and_proof]
 description: Every payment is proven by the conversions it paid.
 meaning: >
   These payments are neither proven nor wrong. If one was taken back or deleted in Refersion, its conversions may be
@@ -8,13 +9,7 @@ meaning: >
 severity: warning
 */
 SELECT
-  payment_id,
-  currency,
-  affiliate_name,
-  paid_at,
-  proof,
-  amount,
-  conversions_commission,
+  payment_and_proof(),
   conversions_left,
   commission_left,
   remark

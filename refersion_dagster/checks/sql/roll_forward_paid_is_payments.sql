@@ -36,12 +36,12 @@ unproven AS (
   SELECT d.currency, d.until_month AS month
   FROM refersion_summaries.due_periods AS d
   JOIN refersion_summaries.due_periods AS b
-    ON b.conversion_id = d.conversion_id AND b.step > d.step AND b.came_as = 'payment taken back'
-  WHERE d.left_as = 'paid'
+    ON b.conversion_id = d.conversion_id AND b.step > d.step AND b.entry_reason = 'payment taken back'
+  WHERE d.exit_reason = 'paid'
   UNION
   SELECT currency, from_month AS month
   FROM refersion_summaries.due_periods
-  WHERE came_as = 'payment taken back'
+  WHERE entry_reason = 'payment taken back'
 )
 
 SELECT

@@ -17,7 +17,7 @@ from refersion_dagster.ingest.control_totals.unsettled import Sides, TotalsCell,
 from refersion_dagster.ingest.late_arrivals.months import UNACCOUNTED_PAYMENTS
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.summaries.build import KEPT_READING, NOT_SETTLED, kept_reading
+from refersion_dagster.summaries.build import KEPT_INTERPRETATION, NOT_SETTLED, kept_interpretation
 from refersion_dagster.summaries.knowledge import load_gaps, unknown_columns
 from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster.warehouse.session import Session, UndefinedTable
@@ -46,9 +46,10 @@ def differing(session: Session) -> dict[TotalsCell, Sides]:
     (summary,) = load_summaries("control_totals")
     if "verdict" in unknown_columns(summary, load_gaps(session)):
         return {}
-    kept = kept_reading(session)
+    kept = kept_interpretation(session)
     tree = bind(
-        summary.file.tree, {"control_tolerance": 0, "accepted_differences": ";", KEPT_READING: kept, NOT_SETTLED: ""}
+        summary.file.tree,
+        {"control_tolerance": 0, "accepted_differences": ";", KEPT_INTERPRETATION: kept, NOT_SETTLED: ""},
     )
     found = exp.Subquery(this=tree, alias=exp.TableAlias(this=exp.to_identifier("found")))
     try:

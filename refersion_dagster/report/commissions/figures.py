@@ -108,10 +108,10 @@ class Owed:
     currency: str
     affiliates: int
     due: Decimal | None
-    due_0_30: Decimal | None
-    due_31_60: Decimal | None
-    due_61_90: Decimal | None
-    due_over_90: Decimal | None
+    due_0_30_days: Decimal | None
+    due_31_60_days: Decimal | None
+    due_61_90_days: Decimal | None
+    due_over_90_days: Decimal | None
     credits_not_set_off: Decimal | None
     affiliates_0_30: int
     affiliates_31_60: int
@@ -137,9 +137,9 @@ class Creditor:
     affiliate_id: str
     name: str | None
     due: Decimal | None
-    due_over_90: Decimal | None
+    due_over_90_days: Decimal | None
     oldest_unpaid_days: int | None
-    blocked_by: str | None
+    block_reason: str | None
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class State:
     """Orders' conversions that are in a state now: pending, due, paid, denied, unqualified or unknown."""
 
     currency: str
-    state: str
+    commission_state: str
     conversions: int
     commission: Decimal | None
 
@@ -194,7 +194,7 @@ class ControlTotal:
     refersion_order_total: Decimal | None
     loaded_order_total: Decimal | None
     totals_currency: str | None
-    reading: str | None
+    interpretation: str | None
     totals_read_at: datetime | None
     remark: str | None
 

@@ -6,28 +6,19 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
 from refersion_dagster.resources import SUMMARIES
+from refersion_dagster.summaries.macros import MACROS
 from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.sql import Value, bind
-from refersion_dagster.warehouse.sql_file import SqlFile, read_folder
+from refersion_dagster.warehouse.sql_file import SqlFile, SqlHeader, read_folder
 
 Row = TypeVar("Row")
 
 
-class QueryHeader(BaseModel):
-    """What a file says of its query."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    description: str
-
-
 @cache
-def queries() -> dict[str, SqlFile[QueryHeader]]:
+def queries() -> dict[str, SqlFile[SqlHeader]]:
     """The queries by name. Raises SqlFileError at the first mistake."""
-    return {file.name: file for file in read_folder("refersion_dagster.report.commissions", QueryHeader)}
+    return {file.name: file for file in read_folder("refersion_dagster.report.commissions", SqlHeader, MACROS)}
 
 
 def summaries_read(known: Collection[str]) -> tuple[str, ...]:

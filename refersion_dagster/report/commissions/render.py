@@ -156,10 +156,10 @@ def ages(of: OfCurrency) -> list[Share]:
     if owed is None:
         return []
     lines = [
-        ("0 to 30 days", owed.affiliates_0_30, owed.due_0_30),
-        ("31 to 60 days", owed.affiliates_31_60, owed.due_31_60),
-        ("61 to 90 days", owed.affiliates_61_90, owed.due_61_90),
-        ("Over 90 days", owed.affiliates_over_90, owed.due_over_90),
+        ("0 to 30 days", owed.affiliates_0_30, owed.due_0_30_days),
+        ("31 to 60 days", owed.affiliates_31_60, owed.due_31_60_days),
+        ("61 to 90 days", owed.affiliates_61_90, owed.due_61_90_days),
+        ("Over 90 days", owed.affiliates_over_90, owed.due_over_90_days),
     ]
     if owed.credits_not_set_off:
         lines.append(("Credits not set off yet", owed.affiliates_credits, owed.credits_not_set_off))
@@ -173,8 +173,8 @@ def ages(of: OfCurrency) -> list[Share]:
 
 def funnel(of: OfCurrency) -> list[Share]:
     """Orders by status, from all to approved to paid, with shares of all orders."""
-    number = {state.state: state.conversions for state in of.states}
-    amount = {state.state: state.commission for state in of.states}
+    number = {state.commission_state: state.conversions for state in of.states}
+    amount = {state.commission_state: state.commission for state in of.states}
 
     def line(name: str, *states: str, part: bool = False) -> Share:
         conversions = sum(number.get(state, 0) for state in states)
@@ -205,7 +205,7 @@ def quality_rate(of: OfCurrency) -> Decimal | None:
 
 
 def _approved(of: OfCurrency, *rejections: str) -> Decimal | None:
-    number = {state.state: state.conversions for state in of.states}
+    number = {state.commission_state: state.conversions for state in of.states}
     approved, rejected = (sum(number.get(state, 0) for state in states) for states in (("due", "paid"), rejections))
     return Decimal(approved) / (approved + rejected) if approved + rejected else None
 

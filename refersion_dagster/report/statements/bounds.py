@@ -84,7 +84,7 @@ balances AS (
   SELECT c.affiliate_id, c.currency, 0, 0, c.commission, c.commission
   FROM refersion_summaries.conversions AS c
   CROSS JOIN now AS n
-  WHERE c.state = 'due' AND n.month = $month
+  WHERE c.commission_state = 'due' AND n.month = $month
 )
 {by_affiliate("balances", ("opening_lowest", "opening_highest", "closing_lowest", "closing_highest"))}
 """  # noqa: S608 - all parts are ours

@@ -18,7 +18,7 @@ periods AS (
       ), l.month
     ) AS came_in,
     CASE
-      WHEN p.left_as IS NOT NULL
+      WHEN p.exit_reason IS NOT NULL
         THEN least(
           coalesce(
             p.until_month, CAST(date_trunc('month', p.due_until_latest AT TIME ZONE l.timezone) AS DATE)
@@ -38,27 +38,27 @@ effects AS (
     CASE WHEN came_in < $month AND (left_in IS NULL OR left_in >= $month) THEN amount ELSE 0 END AS opening,
     CASE WHEN came_in <= $month AND (left_in IS NULL OR left_in > $month) THEN amount ELSE 0 END AS closing,
     CASE
-      WHEN came_in <> $month OR kind IN ('manual credit', 'cancellation') THEN 0
-      WHEN came_as = 'approved' THEN amount
-      WHEN came_as IN ('corrected', 'moved') AND amount > amount_before THEN amount - amount_before
+      WHEN came_in <> $month OR conversion_kind IN ('manual credit', 'cancellation') THEN 0
+      WHEN entry_reason = 'approved' THEN amount
+      WHEN entry_reason IN ('corrected', 'moved') AND amount > amount_before THEN amount - amount_before
       ELSE 0
     END AS approved,
     CASE
-      WHEN came_in = $month AND kind = 'manual credit' AND came_as <> 'payment taken back'
+      WHEN came_in = $month AND conversion_kind = 'manual credit' AND entry_reason <> 'payment taken back'
         THEN amount - coalesce(amount_before, 0)
       ELSE 0
     END
-    + CASE WHEN came_in = $month AND came_as = 'moved' THEN amount_before ELSE 0 END
-    - CASE WHEN left_in = $month AND left_as = 'moved' THEN amount ELSE 0 END AS adjustments,
+    + CASE WHEN came_in = $month AND entry_reason = 'moved' THEN amount_before ELSE 0 END
+    - CASE WHEN left_in = $month AND exit_reason = 'moved' THEN amount ELSE 0 END AS adjustments,
     CASE
-      WHEN came_in <> $month OR kind = 'manual credit' OR came_as = 'payment taken back' THEN 0
-      WHEN kind = 'cancellation' THEN coalesce(amount_before, 0) - amount
-      WHEN came_as IN ('corrected', 'moved') AND amount < amount_before THEN amount_before - amount
+      WHEN came_in <> $month OR conversion_kind = 'manual credit' OR entry_reason = 'payment taken back' THEN 0
+      WHEN conversion_kind = 'cancellation' THEN coalesce(amount_before, 0) - amount
+      WHEN entry_reason IN ('corrected', 'moved') AND amount < amount_before THEN amount_before - amount
       ELSE 0
     END
-    + CASE WHEN left_in = $month AND left_as = 'reversed' THEN amount ELSE 0 END AS reversed,
-    CASE WHEN left_in = $month AND left_as = 'paid' THEN amount ELSE 0 END
-    - CASE WHEN came_in = $month AND came_as = 'payment taken back' THEN amount ELSE 0 END AS paid
+    + CASE WHEN left_in = $month AND exit_reason = 'reversed' THEN amount ELSE 0 END AS reversed,
+    CASE WHEN left_in = $month AND exit_reason = 'paid' THEN amount ELSE 0 END
+    - CASE WHEN came_in = $month AND entry_reason = 'payment taken back' THEN amount ELSE 0 END AS paid
   FROM periods
   WHERE came_in = $month
     OR left_in = $month
@@ -69,7 +69,7 @@ booked AS (
   SELECT
     c.conversion_id,
     c.currency,
-    CASE WHEN c.kind = 'order' AND c.state IN ('pending', 'due', 'paid') THEN c.commission ELSE 0 END AS earned,
+    CASE WHEN c.is_sale THEN c.commission ELSE 0 END AS earned,
     coalesce(s.affiliate_id, c.affiliate_id) AS affiliate_id,
     -- The last affiliate that the month shows; the first one that is known, where it was read later.
     row_number() OVER (

@@ -97,8 +97,8 @@ SELECT
   x.conversion_id,
   c.order_id,
   c.booked_day,
-  c.kind,
-  c.state,
+  c.conversion_kind,
+  c.commission_state,
   c.commission,
   CAST(x.earned AS DECIMAL(38, 4)) AS earned,
   CAST(x.approved AS DECIMAL(38, 4)) AS approved,
@@ -206,7 +206,7 @@ class StatementConversion(NamedTuple):
 
     Args:
         made_on: day in the reporting time zone.
-        state: what it is now, as of the last reading.
+        commission_state: what it is now, as of the last reading.
         commission: what it is now; the four movements are those of the month.
     """
 
@@ -215,8 +215,8 @@ class StatementConversion(NamedTuple):
     conversion_id: str
     order_id: str | None
     made_on: date
-    kind: str
-    state: str
+    conversion_kind: str
+    commission_state: str
     commission: Decimal
     earned: Decimal
     approved: Decimal

@@ -50,10 +50,10 @@ WITH orders AS (
     count(DISTINCT CASE WHEN booked_day > d.today - 30 THEN purchase_key END) AS orders_30,
     min(booked_day) AS first_order_day,
     max(booked_day) AS last_order_day,
-    max(CASE WHEN state IN ('due', 'paid') THEN booked_day END) AS last_approved_day
+    max(CASE WHEN is_approved THEN booked_day END) AS last_approved_day
   FROM refersion_summaries.conversions
   LEFT JOIN refersion_summaries.data_as_of AS d ON TRUE
-  WHERE kind = 'order' AND state IN ('pending', 'due', 'paid')
+  WHERE is_sale
   GROUP BY affiliate_id
 ),
 

@@ -6,6 +6,7 @@ description: >
 grain: one row, or none before the first load
 primary_key: [today]
 owners: [team:data]
+macros: [share]
 questions:
   - Which part of the affiliates is active?
   - How many stopped selling or never began?
@@ -50,9 +51,9 @@ SELECT
   c.affiliates,
   c.affiliates_active,
   c.active_30,
-  CAST(CAST(c.active_30 / nullif(c.affiliates_active, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS active_rate_30,
+  share(c.active_30, c.affiliates_active) AS active_rate_30,
   c.active_90,
-  CAST(CAST(c.active_90 / nullif(c.affiliates_active, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS active_rate_90,
+  share(c.active_90, c.affiliates_active) AS active_rate_90,
   c.rising,
   c.falling,
   c.selling,

@@ -7,6 +7,7 @@ description: >
 grain: one row per currency, month of the first sale and month since
 primary_key: [currency, cohort_month, months_since]
 owners: [team:data]
+macros: [share, average]
 questions:
   - Do affiliates go on selling after their first month?
   - Which year's or season's newcomers were worth most?
@@ -38,10 +39,10 @@ WITH conversions AS (
     booked_month,
     total,
     commission,
-    kind = 'order' AS is_sale,
+    is_sale,
     counts_for_affiliate
   FROM refersion_summaries.conversions
-  WHERE state IN ('pending', 'due', 'paid')
+  WHERE is_earned
 ),
 
 first_sales AS (
@@ -124,11 +125,10 @@ SELECT
   a.month < CAST(date_trunc('month', now.today) AS DATE) AS is_complete,
   a.affiliates,
   a.affiliates_active,
-  CAST(CAST(a.affiliates_active / nullif(a.affiliates, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS active_share,
+  share(a.affiliates_active, a.affiliates) AS active_share,
   a.sales,
-  CAST(CAST(a.sales / nullif(a.affiliates, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)) AS sales_per_affiliate,
-  CAST(CAST(a.cumulative_sales / nullif(a.affiliates, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4))
-    AS cumulative_sales_per_affiliate,
+  average(a.sales, a.affiliates) AS sales_per_affiliate,
+  average(a.cumulative_sales, a.affiliates) AS cumulative_sales_per_affiliate,
   a.commission,
   a.cumulative_commission
 FROM added_up AS a

@@ -7,6 +7,7 @@ description: >
 grain: one row per affiliate and currency with an order
 primary_key: [affiliate_id, currency]
 owners: [team:data]
+macros: [rate]
 questions:
   - Whose sales rise, and by how much?
   - Whose fall, so that it is worth asking why?
@@ -51,7 +52,7 @@ per_affiliate AS (
     max(s.before_from) AS before_from
   FROM refersion_summaries.conversions AS c
   LEFT JOIN spans AS s ON TRUE
-  WHERE c.kind = 'order' AND c.state IN ('pending', 'due', 'paid') AND c.counts_for_affiliate
+  WHERE c.is_sale AND c.counts_for_affiliate
   GROUP BY c.affiliate_id, c.currency
 )
 
@@ -63,9 +64,7 @@ SELECT
   CAST(p.sales_recent AS DECIMAL(38, 4)) AS sales_recent,
   CAST(p.sales_before AS DECIMAL(38, 4)) AS sales_before,
   CAST(p.sales_recent - p.sales_before AS DECIMAL(38, 4)) AS sales_change,
-  CAST(
-    CAST((p.sales_recent - p.sales_before) / nullif(p.sales_before, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)
-  ) AS sales_change_rate,
+  rate(p.sales_recent - p.sales_before, p.sales_before) AS sales_change_rate,
   CASE
     WHEN p.sales_recent > p.sales_before THEN 'rising'
     WHEN p.sales_recent < p.sales_before THEN 'falling'

@@ -7,6 +7,7 @@ description: >
 grain: one row per currency and month of the order, for the programme as a whole
 primary_key: [currency, month]
 owners: [team:data]
+macros: [share]
 questions:
   - Which share of orders, and of their commission, is approved in the end?
   - Are we denying more than we used to?
@@ -39,22 +40,22 @@ WITH per_month AS (
   SELECT
     currency,
     booked_month AS month,
-    sum(CASE WHEN counts_once AND state IN ('pending', 'due', 'paid') THEN total ELSE 0 END) AS sales,
+    sum(CASE WHEN counts_once AND is_sale THEN total ELSE 0 END) AS sales,
     count(*) AS conversions,
-    count(CASE WHEN state IN ('due', 'paid') THEN 1 END) AS approved,
-    count(CASE WHEN state = 'denied' THEN 1 END) AS denied,
-    count(CASE WHEN state = 'unqualified' THEN 1 END) AS unqualified,
-    count(CASE WHEN state = 'pending' THEN 1 END) AS pending,
-    count(CASE WHEN state = 'unknown' THEN 1 END) AS unknown,
-    sum(CASE WHEN state IN ('due', 'paid') THEN commission ELSE 0 END) AS commission_approved,
-    sum(CASE WHEN state = 'denied' THEN commission ELSE 0 END) AS commission_denied,
-    sum(CASE WHEN state = 'unqualified' THEN commission ELSE 0 END) AS commission_unqualified,
-    sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
-    sum(CASE WHEN state IN ('due', 'paid') AND commission > 0 THEN commission ELSE 0 END) AS value_approved,
-    sum(CASE WHEN state IN ('due', 'paid', 'denied') AND commission > 0 THEN commission ELSE 0 END) AS value_decided,
-    sum(CASE WHEN state = 'unqualified' AND commission > 0 THEN commission ELSE 0 END) AS value_unqualified
+    count(CASE WHEN is_approved THEN 1 END) AS approved,
+    count(CASE WHEN is_decided AND NOT is_approved THEN 1 END) AS denied,
+    count(CASE WHEN commission_state = 'unqualified' THEN 1 END) AS unqualified,
+    count(CASE WHEN commission_state = 'pending' THEN 1 END) AS pending,
+    count(CASE WHEN commission_state = 'unknown' THEN 1 END) AS unknown,
+    sum(CASE WHEN is_approved THEN commission ELSE 0 END) AS commission_approved,
+    sum(CASE WHEN commission_state = 'denied' THEN commission ELSE 0 END) AS commission_denied,
+    sum(CASE WHEN commission_state = 'unqualified' THEN commission ELSE 0 END) AS commission_unqualified,
+    sum(CASE WHEN commission_state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
+    sum(CASE WHEN is_approved AND commission > 0 THEN commission ELSE 0 END) AS value_approved,
+    sum(CASE WHEN is_decided AND commission > 0 THEN commission ELSE 0 END) AS value_decided,
+    sum(CASE WHEN commission_state = 'unqualified' AND commission > 0 THEN commission ELSE 0 END) AS value_unqualified
   FROM refersion_summaries.conversions
-  WHERE kind = 'order'
+  WHERE conversion_kind = 'order'
   GROUP BY currency, booked_month
 )
 
@@ -72,14 +73,10 @@ SELECT
   CAST(commission_denied AS DECIMAL(38, 4)) AS commission_denied,
   CAST(commission_unqualified AS DECIMAL(38, 4)) AS commission_unqualified,
   CAST(commission_pending AS DECIMAL(38, 4)) AS commission_pending,
-  CAST(CAST(approved / nullif(approved + denied, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS approval_rate,
-  CAST(CAST(value_approved / nullif(value_decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS approval_rate_by_value,
-  CAST(
-    CAST(approved / nullif(approved + denied + unqualified, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)
-  ) AS quality_rate,
-  CAST(
-    CAST(value_approved / nullif(value_decided + value_unqualified, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)
-  ) AS quality_rate_by_value,
-  CAST(CAST(pending / nullif(conversions, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS pending_share
+  share(approved, approved + denied) AS approval_rate,
+  share(value_approved, value_decided) AS approval_rate_by_value,
+  share(approved, approved + denied + unqualified) AS quality_rate,
+  share(value_approved, value_decided + value_unqualified) AS quality_rate_by_value,
+  share(pending, conversions) AS pending_share
 FROM per_month
 ORDER BY month DESC, currency

@@ -41,7 +41,7 @@ WITH pending AS (
     d.as_of
   FROM refersion_summaries.conversions AS c
   CROSS JOIN refersion_summaries.data_as_of AS d
-  WHERE c.state = 'pending'
+  WHERE c.commission_state = 'pending'
 ),
 
 watched AS (

@@ -10,6 +10,7 @@ description: >
 grain: one row per currency and month
 primary_key: [currency, month]
 owners: [team:data]
+macros: [share, rate, months_of]
 questions:
   - What does a dollar of affiliate sales cost, everything included?
   - What does the channel return on what is spent?
@@ -84,17 +85,17 @@ charged AS (
   SELECT c.currency, c.booked_month AS month, sum(c.total * f.percent) AS percents
   FROM refersion_summaries.conversions AS c
   JOIN fees AS f ON c.booked_day >= f.held_from AND c.booked_day < f.held_until
-  WHERE c.kind = 'order' AND c.counts_once AND c.state IN ('pending', 'due', 'paid')
+  WHERE c.counts_once AND c.is_sale
   GROUP BY c.currency, c.booked_month
 ),
 
 decided AS (
   SELECT
     currency,
-    sum(CASE WHEN state IN ('due', 'paid') THEN commission ELSE 0 END) AS approved,
-    sum(CASE WHEN state IN ('due', 'paid', 'denied') THEN commission ELSE 0 END) AS decided
+    sum(CASE WHEN is_approved THEN commission ELSE 0 END) AS approved,
+    sum(CASE WHEN is_decided THEN commission ELSE 0 END) AS decided
   FROM refersion_summaries.conversions
-  WHERE kind = 'order' AND commission > 0
+  WHERE conversion_kind = 'order' AND commission > 0
   GROUP BY currency
 ),
 
@@ -102,33 +103,17 @@ per_month AS (
   SELECT
     currency,
     booked_month AS month,
-    sum(CASE WHEN kind = 'order' AND counts_once AND state IN ('pending', 'due', 'paid') THEN total ELSE 0 END) AS sales,
-    sum(CASE WHEN kind = 'order' AND counts_once AND state = 'pending' THEN total ELSE 0 END) AS sales_pending,
-    sum(
-      CASE WHEN kind IN ('order', 'cancellation') AND counts_once AND state IN ('due', 'paid') THEN total ELSE 0 END
-    ) AS net_sales,
-    sum(CASE WHEN state IN ('due', 'paid') THEN commission ELSE 0 END) AS commission,
-    sum(CASE WHEN kind = 'manual credit' AND state IN ('due', 'paid') THEN commission ELSE 0 END) AS manual_credits,
-    sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending
+    sum(CASE WHEN counts_once AND is_sale THEN total ELSE 0 END) AS sales,
+    sum(CASE WHEN counts_once AND is_sale AND commission_state = 'pending' THEN total ELSE 0 END) AS sales_pending,
+    sum(CASE WHEN counts_once AND is_net THEN total ELSE 0 END) AS net_sales,
+    sum(CASE WHEN is_approved THEN commission ELSE 0 END) AS commission,
+    sum(CASE WHEN conversion_kind = 'manual credit' AND is_approved THEN commission ELSE 0 END) AS manual_credits,
+    sum(CASE WHEN commission_state = 'pending' THEN commission ELSE 0 END) AS commission_pending
   FROM refersion_summaries.conversions
   GROUP BY currency, booked_month
 ),
 
-spans AS (
-  SELECT
-    p.currency,
-    CAST(min(p.month) AS TIMESTAMP) AS first_month,
-    CAST(greatest(max(p.month), CAST(date_trunc('month', max(d.today)) AS DATE)) AS TIMESTAMP) AS last_month
-  FROM per_month AS p
-  LEFT JOIN refersion_summaries.data_as_of AS d ON TRUE
-  GROUP BY p.currency
-),
-
-months AS (
-  SELECT s.currency, CAST(series.moment AS DATE) AS month
-  FROM spans AS s
-  CROSS JOIN LATERAL generate_series(s.first_month, s.last_month, INTERVAL '1' MONTH) AS series(moment)
-),
+months_of(per_month),
 
 costed AS (
   SELECT
@@ -142,7 +127,7 @@ costed AS (
     CAST(coalesce(p.commission_pending, 0) AS DECIMAL(38, 4)) AS commission_pending,
     CAST(coalesce(f.percents, 0) * 0.01 AS DECIMAL(38, 4)) AS platform_fee,
     CAST(c.amount AS DECIMAL(38, 4)) AS subscription,
-    CAST(CAST(d.approved / nullif(d.decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS approval_rate
+    share(d.approved, d.decided) AS approval_rate
   FROM months AS m
   JOIN subscriptions AS c ON c.currency = m.currency AND m.month >= c.held_from AND m.month < c.held_until
   LEFT JOIN charged AS f ON f.currency = m.currency AND f.month = m.month
@@ -183,16 +168,13 @@ SELECT
   a.platform_fee,
   a.subscription,
   a.all_in_cost,
-  CAST(CAST(a.all_in_cost / nullif(greatest(a.net_sales, 0), 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
-    AS all_in_cost_rate,
-  CAST(CAST(a.net_sales / nullif(greatest(a.all_in_cost, 0), 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS roas,
-  CAST(CAST(a.sales_pending / nullif(a.sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS pending_share,
+  rate(a.all_in_cost, greatest(a.net_sales, 0)) AS all_in_cost_rate,
+  rate(a.net_sales, greatest(a.all_in_cost, 0)) AS roas,
+  share(a.sales_pending, a.sales) AS pending_share,
   a.approval_rate,
   a.expected_net_sales,
   a.expected_all_in_cost,
-  CAST(
-    CAST(a.expected_all_in_cost / nullif(greatest(a.expected_net_sales, 0), 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)
-  ) AS expected_all_in_cost_rate
+  rate(a.expected_all_in_cost, greatest(a.expected_net_sales, 0)) AS expected_all_in_cost_rate
 FROM expected AS a
 LEFT JOIN refersion_summaries.data_as_of AS now ON TRUE
 ORDER BY a.month DESC, a.currency

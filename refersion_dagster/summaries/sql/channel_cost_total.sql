@@ -6,6 +6,7 @@ description: >
 grain: one row per currency
 primary_key: [currency]
 owners: [team:data]
+macros: [rate]
 questions:
   - What did the channel cost and return since the first conversion?
 columns:
@@ -62,7 +63,7 @@ SELECT
   platform_fee,
   subscription,
   all_in_cost,
-  CAST(CAST(all_in_cost / nullif(greatest(net_sales, 0), 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS all_in_cost_rate,
-  CAST(CAST(net_sales / nullif(greatest(all_in_cost, 0), 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS roas
+  rate(all_in_cost, greatest(net_sales, 0)) AS all_in_cost_rate,
+  rate(net_sales, greatest(all_in_cost, 0)) AS roas
 FROM added_up
 ORDER BY months DESC, currency

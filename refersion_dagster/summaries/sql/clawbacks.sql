@@ -23,7 +23,7 @@ columns:
   denied_after_payment: Commission that was paid and is denied now; NULL in rows of another kind.
   negative_balance: >
     What the affiliate's commission due in this currency is below 0, as a positive amount; NULL in rows of another kind.
-  standing: >
+  repayment_status: >
     What became of it: set off (the cancellation was part of a later payment), lowers the balance, waits for approval,
     or nothing lowers the balance (Refersion makes no row that would).
   order_id: The shop's order.
@@ -34,6 +34,8 @@ columns:
   days_after_payment: Days between the two, in the reporting time zone.
   order_month: First day of the month in which the conversion that was paid was made, in the reporting time zone.
   reversal_month: First day of the month of taken_back_at, in the reporting time zone.
+renamed:
+  repayment_status: standing
 needs:
   subject:
     - conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
@@ -42,7 +44,7 @@ needs:
   negative_balance: &balance
     - conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
     - conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
-  standing: *balance
+  repayment_status: *balance
   affiliate_name: []
   affiliate_email: []
 */
@@ -57,11 +59,11 @@ WITH found AS (
     -c.commission AS cancelled,
     CAST(NULL AS DECIMAL(38, 4)) AS denied,
     CAST(NULL AS DECIMAL(38, 4)) AS negative,
-    CASE c.state
+    CASE c.commission_state
       WHEN 'paid' THEN 'set off'
       WHEN 'due' THEN 'lowers the balance'
       ELSE 'waits for approval'
-    END AS standing,
+    END AS repayment_status,
     c.order_id,
     c.original_id,
     o.payment_id,
@@ -70,7 +72,7 @@ WITH found AS (
     o.booked_month AS order_month
   FROM refersion_summaries.conversions AS c
   JOIN refersion_summaries.conversions AS o ON o.conversion_id = c.original_id
-  WHERE c.kind = 'cancellation' AND c.state IN ('pending', 'due', 'paid') AND c.created_at > o.paid_at
+  WHERE c.conversion_kind = 'cancellation' AND c.is_earned AND c.created_at > o.paid_at
   UNION ALL
   SELECT
     'denied after payment' AS kind,
@@ -82,7 +84,7 @@ WITH found AS (
     CAST(NULL AS DECIMAL(38, 4)) AS cancelled,
     commission AS denied,
     CAST(NULL AS DECIMAL(38, 4)) AS negative,
-    'nothing lowers the balance' AS standing,
+    'nothing lowers the balance' AS repayment_status,
     order_id,
     conversion_id AS original_id,
     payment_id,
@@ -90,7 +92,8 @@ WITH found AS (
     unapproved_at AS taken_back_at,
     booked_month AS order_month
   FROM refersion_summaries.conversions
-  WHERE state IN ('denied', 'unqualified') AND (payment_id IS NOT NULL OR paid_at IS NOT NULL) AND commission > 0
+  WHERE commission_state IN ('denied', 'unqualified')
+    AND (payment_id IS NOT NULL OR paid_at IS NOT NULL) AND commission > 0
   UNION ALL
   SELECT
     'negative balance' AS kind,
@@ -102,7 +105,7 @@ WITH found AS (
     CAST(NULL AS DECIMAL(38, 4)) AS cancelled,
     CAST(NULL AS DECIMAL(38, 4)) AS denied,
     -due AS negative,
-    'lowers the balance' AS standing,
+    'lowers the balance' AS repayment_status,
     CAST(NULL AS VARCHAR) AS order_id,
     CAST(NULL AS VARCHAR) AS original_id,
     CAST(NULL AS VARCHAR) AS payment_id,
@@ -123,7 +126,7 @@ SELECT
   CAST(f.cancelled AS DECIMAL(38, 4)) AS cancelled_after_payment,
   CAST(f.denied AS DECIMAL(38, 4)) AS denied_after_payment,
   CAST(f.negative AS DECIMAL(38, 4)) AS negative_balance,
-  f.standing,
+  f.repayment_status,
   f.order_id,
   f.original_id,
   f.payment_id,
@@ -139,7 +142,7 @@ FROM found AS f
 LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = f.affiliate_id
 ORDER BY
   f.kind DESC,
-  CASE WHEN f.standing = 'set off' THEN 1 ELSE 0 END,
+  CASE WHEN f.repayment_status = 'set off' THEN 1 ELSE 0 END,
   coalesce(f.cancelled, f.denied, f.negative) DESC,
   f.subject,
   f.currency

@@ -6,6 +6,7 @@ description: >
 grain: one row per affiliate and currency
 primary_key: [affiliate_id, currency]
 owners: [team:data]
+macros: [share, rate, average, sales_measures, commission_by_state, commission_columns, orders_by_state, click_results]
 questions:
   - Who drove the sales?
   - What do we owe to whom, and what is still pending?
@@ -83,57 +84,20 @@ needs:
     - conversions.order_id
   epc: [*made, *whose, *type, *renewal, *affiliate]
 */
-WITH conversions AS (
+WITH per_affiliate AS (
   SELECT
     affiliate_id,
     currency,
-    counts_for_affiliate,
-    kind,
-    state,
-    total,
-    commission,
-    created_at,
-    coalesce(type, 'AFFILIATE_SITE_CONVERSION')
-      IN ('AFFILIATE_SITE_CONVERSION', 'CANCELLATION_AFFILIATE_SITE_CONVERSION')
-      AND NOT coalesce(is_recurring, FALSE) AS is_led_to,
-    kind = 'order' AND state IN ('pending', 'due', 'paid') AS is_sale,
-    kind IN ('order', 'cancellation') AND state IN ('due', 'paid') AS is_net,
-    kind = 'order' AND state IN ('due', 'paid') AS is_approved,
-    kind = 'order' AND state = 'denied' AS is_denied
-  FROM refersion_summaries.conversions
-),
-
-per_affiliate AS (
-  SELECT
-    affiliate_id,
-    currency,
-    count(CASE WHEN is_sale AND counts_for_affiliate THEN 1 END) AS orders,
-    sum(CASE WHEN is_sale AND counts_for_affiliate THEN total ELSE 0 END) AS sales,
-    sum(CASE WHEN is_sale AND counts_for_affiliate AND state = 'pending' THEN total ELSE 0 END) AS sales_pending,
-    sum(CASE WHEN is_net AND counts_for_affiliate THEN total ELSE 0 END) AS net_sales,
-    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_totals,
-    sum(CASE WHEN is_net THEN commission ELSE 0 END) AS net_commission,
-    count(CASE WHEN is_net AND kind = 'cancellation' THEN 1 END) AS cancellations,
-    sum(CASE WHEN is_net AND counts_for_affiliate AND kind = 'cancellation' THEN total ELSE 0 END) AS cancelled_sales,
-    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission,
-    sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
-    sum(CASE WHEN state = 'due' THEN commission ELSE 0 END) AS commission_due,
-    sum(CASE WHEN state = 'paid' THEN commission ELSE 0 END) AS commission_paid,
-    sum(CASE WHEN state = 'denied' THEN commission ELSE 0 END) AS commission_denied,
-    sum(CASE WHEN state = 'unqualified' THEN commission ELSE 0 END) AS commission_unqualified,
-    sum(CASE WHEN state = 'unknown' THEN commission ELSE 0 END) AS commission_unknown,
-    sum(
-      CASE WHEN kind = 'manual credit' AND state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END
-    ) AS manual_credits,
-    count(CASE WHEN is_sale AND state = 'pending' THEN 1 END) AS conversions_pending,
-    count(CASE WHEN is_approved THEN 1 END) AS conversions_approved,
-    count(CASE WHEN is_denied THEN 1 END) AS conversions_denied,
-    count(CASE WHEN kind = 'order' AND state = 'unqualified' THEN 1 END) AS conversions_unqualified,
-    sum(CASE WHEN is_approved AND commission > 0 THEN commission ELSE 0 END) AS approved,
-    sum(CASE WHEN (is_approved OR is_denied) AND commission > 0 THEN commission ELSE 0 END) AS decided,
+    sales_measures(counts_for_affiliate),
+    sum(CASE WHEN is_sale AND counts_for_affiliate AND commission_state = 'pending' THEN total ELSE 0 END) AS sales_pending,
+    sum(CASE WHEN is_net AND counts_for_affiliate AND conversion_kind = 'cancellation' THEN total ELSE 0 END)
+      AS cancelled_sales,
+    commission_by_state(),
+    sum(CASE WHEN conversion_kind = 'manual credit' AND is_earned THEN commission ELSE 0 END) AS manual_credits,
+    orders_by_state(),
     min(CASE WHEN is_sale THEN created_at END) AS first_order_at,
     max(CASE WHEN is_sale THEN created_at END) AS last_order_at
-  FROM conversions
+  FROM refersion_summaries.conversions
   GROUP BY affiliate_id, currency
 ),
 
@@ -148,41 +112,7 @@ unlisted AS (
   WHERE a.name IS NULL OR a.email IS NULL
 ),
 
--- A click has no currency. Clicks are known from the first one on, and only where they say whose they are.
-known_clicks AS (
-  SELECT min(created) AS since
-  FROM refersion_data.clicks
-  WHERE vanished_at IS NULL AND affiliate_id IS NOT NULL
-),
-
-clicks AS (
-  SELECT affiliate_id, count(created) AS clicks
-  FROM refersion_data.clicks
-  WHERE vanished_at IS NULL AND affiliate_id IS NOT NULL
-  GROUP BY affiliate_id
-),
-
-led_to AS (
-  SELECT c.*, k.since
-  FROM conversions AS c
-  INNER JOIN known_clicks AS k ON c.created_at >= k.since
-  WHERE c.is_led_to
-),
-
-orders_of_clicks AS (
-  SELECT affiliate_id, count(CASE WHEN is_sale AND counts_for_affiliate THEN 1 END) AS orders
-  FROM led_to
-  GROUP BY affiliate_id
-),
-
-earned_of_clicks AS (
-  SELECT
-    affiliate_id,
-    currency,
-    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission
-  FROM led_to
-  GROUP BY affiliate_id, currency
-),
+click_results(affiliate_id, refersion_summaries.conversions, counts_for_affiliate),
 
 compared AS (
   SELECT
@@ -190,8 +120,7 @@ compared AS (
     rank() OVER (PARTITION BY currency ORDER BY sales DESC) AS sales_rank,
     rank() OVER (PARTITION BY currency ORDER BY commission DESC) AS commission_rank,
     sum(sales) OVER (PARTITION BY currency) AS all_sales,
-    sum(commission) OVER (PARTITION BY currency) AS all_commission,
-    CAST(sales / nullif(orders, 0) AS DECIMAL(38, 4)) AS near_aov
+    sum(commission) OVER (PARTITION BY currency) AS all_commission
   FROM per_affiliate AS p
 )
 
@@ -204,48 +133,29 @@ SELECT
   c.commission_rank,
   c.orders,
   CAST(c.sales AS DECIMAL(38, 4)) AS sales,
-  CAST(CAST(c.sales / nullif(c.all_sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS sales_share,
+  share(c.sales, c.all_sales) AS sales_share,
   CAST(c.sales_pending AS DECIMAL(38, 4)) AS sales_pending,
   c.cancellations,
   CAST(c.cancelled_sales AS DECIMAL(38, 4)) AS cancelled_sales,
   CAST(c.net_sales AS DECIMAL(38, 4)) AS net_sales,
-  -- DuckDB divides in floating point; dividing what that left over makes the average exact.
-  CAST(
-    c.near_aov + CAST((c.sales - c.near_aov * c.orders) / nullif(c.orders, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)
-  ) AS aov,
+  average(c.sales, c.orders) AS aov,
   CAST(c.commission AS DECIMAL(38, 4)) AS commission,
-  CAST(CAST(c.commission / nullif(greatest(c.all_commission, 0), 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
-    AS commission_share,
-  CAST(c.commission_pending AS DECIMAL(38, 4)) AS commission_pending,
-  CAST(c.commission_due AS DECIMAL(38, 4)) AS commission_due,
-  CAST(c.commission_paid AS DECIMAL(38, 4)) AS commission_paid,
-  CAST(c.commission_denied AS DECIMAL(38, 4)) AS commission_denied,
-  CAST(c.commission_unqualified AS DECIMAL(38, 4)) AS commission_unqualified,
-  CAST(c.commission_unknown AS DECIMAL(38, 4)) AS commission_unknown,
+  rate(c.commission, greatest(c.all_commission, 0)) AS commission_share,
+  commission_columns(c),
   CAST(c.manual_credits AS DECIMAL(38, 4)) AS manual_credits,
-  CAST(
-    CAST(c.net_commission / nullif(c.net_totals, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)
-  ) AS effective_commission_rate,
+  rate(c.net_commission, c.net_totals) AS effective_commission_rate,
   c.conversions_pending,
   c.conversions_approved,
   c.conversions_denied,
   c.conversions_unqualified,
-  CAST(
-    CAST(c.conversions_approved / nullif(c.conversions_approved + c.conversions_denied, 0) AS DECIMAL(38, 12))
-    AS DECIMAL(18, 6)
-  ) AS approval_rate,
-  CAST(CAST(c.approved / nullif(c.decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS approval_rate_by_value,
-  CAST(
-    CAST(
-      c.conversions_approved / nullif(c.conversions_approved + c.conversions_denied + c.conversions_unqualified, 0)
-      AS DECIMAL(38, 12)
-    ) AS DECIMAL(18, 6)
-  ) AS quality_rate,
+  share(c.conversions_approved, c.conversions_approved + c.conversions_denied) AS approval_rate,
+  share(c.approved, c.decided) AS approval_rate_by_value,
+  share(c.conversions_approved, c.conversions_approved + c.conversions_denied + c.conversions_unqualified) AS quality_rate,
   CASE
     WHEN k.since IS NOT NULL AND (a.affiliate_id IS NOT NULL OR n.clicks IS NOT NULL) THEN coalesce(n.clicks, 0)
   END AS clicks,
-  CAST(CAST(coalesce(w.orders, 0) / nullif(n.clicks, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS conversion_rate,
-  CAST(CAST(coalesce(e.commission, 0) / nullif(n.clicks, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 4)) AS epc,
+  rate(coalesce(w.orders, 0), n.clicks) AS conversion_rate,
+  average(coalesce(e.commission, 0), n.clicks) AS epc,
   c.first_order_at,
   c.last_order_at
 FROM compared AS c

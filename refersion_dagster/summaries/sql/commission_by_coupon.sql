@@ -7,6 +7,7 @@ description: >
 grain: one row per coupon and currency
 primary_key: [coupon_code, currency]
 owners: [team:data]
+macros: [share, rate, average, sales_measures, commission_by_state, commission_columns]
 questions:
   - Which coupons sell, and whose are they?
   - How much of the sales comes without a coupon?
@@ -55,13 +56,14 @@ WITH conversions AS (
     c.affiliate_name,
     c.currency,
     c.counts_once,
-    c.kind,
-    c.state,
+    c.conversion_kind,
+    c.commission_state,
     c.total,
     c.commission,
     c.created_at,
-    c.kind = 'order' AND c.state IN ('pending', 'due', 'paid') AS is_sale,
-    c.kind IN ('order', 'cancellation') AND c.state IN ('due', 'paid') AS is_net
+    c.is_earned,
+    c.is_sale,
+    c.is_net
   FROM refersion_summaries.conversions AS c
   -- A cancellation that names no coupon belongs where its order was.
   LEFT JOIN refersion_summaries.conversions AS o ON o.conversion_id = c.original_id
@@ -74,19 +76,8 @@ per_coupon AS (
     count(DISTINCT affiliate_id) AS affiliates,
     min(affiliate_id) AS affiliate_id,
     max(affiliate_name) AS affiliate_name,
-    count(CASE WHEN is_sale AND counts_once THEN 1 END) AS orders,
-    sum(CASE WHEN is_sale AND counts_once THEN total ELSE 0 END) AS sales,
-    count(CASE WHEN is_net AND kind = 'cancellation' THEN 1 END) AS cancellations,
-    sum(CASE WHEN is_net AND counts_once THEN total ELSE 0 END) AS net_sales,
-    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_totals,
-    sum(CASE WHEN is_net THEN commission ELSE 0 END) AS net_commission,
-    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission,
-    sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
-    sum(CASE WHEN state = 'due' THEN commission ELSE 0 END) AS commission_due,
-    sum(CASE WHEN state = 'paid' THEN commission ELSE 0 END) AS commission_paid,
-    sum(CASE WHEN state = 'denied' THEN commission ELSE 0 END) AS commission_denied,
-    sum(CASE WHEN state = 'unqualified' THEN commission ELSE 0 END) AS commission_unqualified,
-    sum(CASE WHEN state = 'unknown' THEN commission ELSE 0 END) AS commission_unknown,
+    sales_measures(counts_once),
+    commission_by_state(),
     min(CASE WHEN is_sale THEN created_at END) AS first_order_at,
     max(CASE WHEN is_sale THEN created_at END) AS last_order_at
   FROM conversions
@@ -96,8 +87,7 @@ per_coupon AS (
 compared AS (
   SELECT
     p.*,
-    sum(sales) OVER (PARTITION BY currency) AS all_sales,
-    CAST(sales / nullif(orders, 0) AS DECIMAL(38, 4)) AS near_aov
+    sum(sales) OVER (PARTITION BY currency) AS all_sales
   FROM per_coupon AS p
 )
 
@@ -109,23 +99,13 @@ SELECT
   CASE WHEN c.affiliates = 1 THEN coalesce(a.name, c.affiliate_name) END AS affiliate_name,
   c.orders,
   CAST(c.sales AS DECIMAL(38, 4)) AS sales,
-  CAST(CAST(c.sales / nullif(c.all_sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS sales_share,
+  share(c.sales, c.all_sales) AS sales_share,
   c.cancellations,
   CAST(c.net_sales AS DECIMAL(38, 4)) AS net_sales,
-  -- DuckDB divides in floating point; dividing what that left over makes the average exact.
-  CAST(
-    c.near_aov + CAST((c.sales - c.near_aov * c.orders) / nullif(c.orders, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)
-  ) AS aov,
+  average(c.sales, c.orders) AS aov,
   CAST(c.commission AS DECIMAL(38, 4)) AS commission,
-  CAST(c.commission_pending AS DECIMAL(38, 4)) AS commission_pending,
-  CAST(c.commission_due AS DECIMAL(38, 4)) AS commission_due,
-  CAST(c.commission_paid AS DECIMAL(38, 4)) AS commission_paid,
-  CAST(c.commission_denied AS DECIMAL(38, 4)) AS commission_denied,
-  CAST(c.commission_unqualified AS DECIMAL(38, 4)) AS commission_unqualified,
-  CAST(c.commission_unknown AS DECIMAL(38, 4)) AS commission_unknown,
-  CAST(
-    CAST(c.net_commission / nullif(c.net_totals, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)
-  ) AS effective_commission_rate,
+  commission_columns(c),
+  rate(c.net_commission, c.net_totals) AS effective_commission_rate,
   c.first_order_at,
   c.last_order_at
 FROM compared AS c

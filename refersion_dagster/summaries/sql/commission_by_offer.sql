@@ -6,6 +6,7 @@ description: >
 grain: one row per offer and currency
 primary_key: [offer_id, currency]
 owners: [team:data]
+macros: [share, rate, average, sales_measures, commission_by_state, commission_columns, orders_by_state, click_results]
 questions:
   - Which offers sell?
   - What do we really pay under an offer, and what did it promise?
@@ -88,19 +89,18 @@ WITH conversions AS (
     c.affiliate_id,
     c.currency,
     c.counts_once,
-    c.kind,
-    c.state,
+    c.conversion_kind,
+    c.commission_state,
     c.total,
     c.commission,
     c.created_at,
-    coalesce(c.type, 'AFFILIATE_SITE_CONVERSION')
-      IN ('AFFILIATE_SITE_CONVERSION', 'CANCELLATION_AFFILIATE_SITE_CONVERSION')
-      AND NOT coalesce(c.is_recurring, FALSE) AS is_led_to,
-    c.kind = 'order' AND c.state IN ('pending', 'due', 'paid') AS is_sale,
-    c.kind IN ('order', 'cancellation') AND c.state IN ('due', 'paid') AS is_net,
-    c.kind = 'order' AND c.state IN ('due', 'paid') AS is_approved,
-    c.kind = 'order' AND c.state = 'denied' AS is_denied,
-    c.kind = 'order' AND c.state IN ('due', 'paid')
+    c.is_from_click,
+    c.is_sale,
+    c.is_net,
+    c.is_earned,
+    c.is_approved,
+    c.is_decided,
+    c.conversion_kind = 'order' AND c.is_approved
       AND c.offer_type = 'PERCENT_OF_SALE' AND c.offer_amount IS NOT NULL AS is_at_a_rate
   FROM refersion_summaries.conversions AS c
   -- A cancellation that names no offer belongs where its order was.
@@ -112,30 +112,12 @@ per_offer AS (
     offer_id,
     currency,
     count(DISTINCT CASE WHEN is_sale THEN affiliate_id END) AS affiliates,
-    count(CASE WHEN is_sale AND counts_once THEN 1 END) AS orders,
-    sum(CASE WHEN is_sale AND counts_once THEN total ELSE 0 END) AS sales,
-    sum(CASE WHEN is_net AND counts_once THEN total ELSE 0 END) AS net_sales,
-    sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_totals,
-    sum(CASE WHEN is_net THEN commission ELSE 0 END) AS net_commission,
-    count(CASE WHEN is_net AND kind = 'cancellation' THEN 1 END) AS cancellations,
+    sales_measures(counts_once),
     sum(CASE WHEN is_at_a_rate THEN total ELSE 0 END) AS sales_at_a_rate,
     sum(CASE WHEN is_at_a_rate THEN total * offer_amount ELSE 0 END) AS promised_percent,
-    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission,
-    sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
-    sum(CASE WHEN state = 'due' THEN commission ELSE 0 END) AS commission_due,
-    sum(CASE WHEN state = 'paid' THEN commission ELSE 0 END) AS commission_paid,
-    sum(CASE WHEN state = 'denied' THEN commission ELSE 0 END) AS commission_denied,
-    sum(CASE WHEN state = 'unqualified' THEN commission ELSE 0 END) AS commission_unqualified,
-    sum(CASE WHEN state = 'unknown' THEN commission ELSE 0 END) AS commission_unknown,
-    sum(
-      CASE WHEN kind = 'manual credit' AND state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END
-    ) AS manual_credits,
-    count(CASE WHEN is_sale AND state = 'pending' THEN 1 END) AS conversions_pending,
-    count(CASE WHEN is_approved THEN 1 END) AS conversions_approved,
-    count(CASE WHEN is_denied THEN 1 END) AS conversions_denied,
-    count(CASE WHEN kind = 'order' AND state = 'unqualified' THEN 1 END) AS conversions_unqualified,
-    sum(CASE WHEN is_approved AND commission > 0 THEN commission ELSE 0 END) AS approved,
-    sum(CASE WHEN (is_approved OR is_denied) AND commission > 0 THEN commission ELSE 0 END) AS decided
+    commission_by_state(),
+    sum(CASE WHEN conversion_kind = 'manual credit' AND is_earned THEN commission ELSE 0 END) AS manual_credits,
+    orders_by_state()
   FROM conversions
   GROUP BY offer_id, currency
 ),
@@ -152,47 +134,12 @@ unlisted AS (
   WHERE o.id IS NULL AND (c.offer_name IS NOT NULL OR c.offer_type IS NOT NULL)
 ),
 
--- A click has no currency. Clicks are known from the first one on, and only where they say whose they are.
-known_clicks AS (
-  SELECT min(created) AS since
-  FROM refersion_data.clicks
-  WHERE vanished_at IS NULL AND offer_id IS NOT NULL
-),
-
-clicks AS (
-  SELECT offer_id, count(created) AS clicks
-  FROM refersion_data.clicks
-  WHERE vanished_at IS NULL AND offer_id IS NOT NULL
-  GROUP BY offer_id
-),
-
-led_to AS (
-  SELECT c.*, k.since
-  FROM conversions AS c
-  INNER JOIN known_clicks AS k ON c.created_at >= k.since
-  WHERE c.is_led_to
-),
-
-orders_of_clicks AS (
-  SELECT offer_id, count(CASE WHEN is_sale AND counts_once THEN 1 END) AS orders
-  FROM led_to
-  GROUP BY offer_id
-),
-
-earned_of_clicks AS (
-  SELECT
-    offer_id,
-    currency,
-    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission
-  FROM led_to
-  GROUP BY offer_id, currency
-),
+click_results(offer_id, conversions, counts_once),
 
 compared AS (
   SELECT
     p.*,
-    sum(sales) OVER (PARTITION BY currency) AS all_sales,
-    CAST(sales / nullif(orders, 0) AS DECIMAL(38, 4)) AS near_aov
+    sum(sales) OVER (PARTITION BY currency) AS all_sales
   FROM per_offer AS p
 ),
 
@@ -214,41 +161,26 @@ SELECT
   t.currency,
   offer_type,
   CAST(CASE WHEN offer_type = 'PERCENT_OF_SALE' THEN terms * 0.01 END AS DECIMAL(38, 6)) AS nominal_rate,
-  CAST(CAST(promised_percent / nullif(sales_at_a_rate * 100, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
-    AS nominal_rate_at_order,
+  rate(promised_percent, sales_at_a_rate * 100) AS nominal_rate_at_order,
   CAST(CASE WHEN offer_type = 'FLAT_RATE' THEN terms END AS DECIMAL(18, 4)) AS nominal_amount,
-  CAST(CAST(net_commission / nullif(net_totals, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS effective_commission_rate,
+  rate(net_commission, net_totals) AS effective_commission_rate,
   affiliates,
   t.orders,
   CAST(sales AS DECIMAL(38, 4)) AS sales,
-  CAST(CAST(sales / nullif(all_sales, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS sales_share,
+  share(sales, all_sales) AS sales_share,
   cancellations,
   CAST(net_sales AS DECIMAL(38, 4)) AS net_sales,
-  -- DuckDB divides in floating point; dividing what that left over makes the average exact.
-  CAST(near_aov + CAST((sales - near_aov * t.orders) / nullif(t.orders, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)) AS aov,
+  average(sales, t.orders) AS aov,
   CAST(t.commission AS DECIMAL(38, 4)) AS commission,
-  CAST(commission_pending AS DECIMAL(38, 4)) AS commission_pending,
-  CAST(commission_due AS DECIMAL(38, 4)) AS commission_due,
-  CAST(commission_paid AS DECIMAL(38, 4)) AS commission_paid,
-  CAST(commission_denied AS DECIMAL(38, 4)) AS commission_denied,
-  CAST(commission_unqualified AS DECIMAL(38, 4)) AS commission_unqualified,
-  CAST(commission_unknown AS DECIMAL(38, 4)) AS commission_unknown,
+  commission_columns(t),
   CAST(manual_credits AS DECIMAL(38, 4)) AS manual_credits,
   CASE WHEN k.since IS NOT NULL AND (is_listed OR n.clicks IS NOT NULL) THEN coalesce(n.clicks, 0) END AS clicks,
-  CAST(CAST(coalesce(w.orders, 0) / nullif(n.clicks, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS conversion_rate,
-  CAST(CAST(coalesce(e.commission, 0) / nullif(n.clicks, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 4)) AS epc,
+  rate(coalesce(w.orders, 0), n.clicks) AS conversion_rate,
+  average(coalesce(e.commission, 0), n.clicks) AS epc,
   conversions_pending,
-  CAST(
-    CAST(conversions_approved / nullif(conversions_approved + conversions_denied, 0) AS DECIMAL(38, 12))
-    AS DECIMAL(18, 6)
-  ) AS approval_rate,
-  CAST(CAST(approved / nullif(decided, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS approval_rate_by_value,
-  CAST(
-    CAST(
-      conversions_approved / nullif(conversions_approved + conversions_denied + conversions_unqualified, 0)
-      AS DECIMAL(38, 12)
-    ) AS DECIMAL(18, 6)
-  ) AS quality_rate
+  share(conversions_approved, conversions_approved + conversions_denied) AS approval_rate,
+  share(approved, decided) AS approval_rate_by_value,
+  share(conversions_approved, conversions_approved + conversions_denied + conversions_unqualified) AS quality_rate
 FROM termed AS t
 LEFT JOIN known_clicks AS k ON TRUE
 LEFT JOIN clicks AS n ON n.offer_id = t.offer_id

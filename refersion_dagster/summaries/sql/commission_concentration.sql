@@ -7,6 +7,7 @@ description: >
 grain: one row per currency
 primary_key: [currency]
 owners: [team:data]
+macros: [share]
 questions:
   - How much of the commission goes to the first, the first five and the first ten?
   - How many affiliates make 80 % of it?
@@ -31,7 +32,7 @@ needs:
 WITH per_affiliate AS (
   SELECT currency, affiliate_id, max(affiliate_name) AS affiliate_name, sum(commission) AS commission
   FROM refersion_summaries.conversions
-  WHERE state IN ('pending', 'due', 'paid')
+  WHERE is_earned
   GROUP BY currency, affiliate_id
   HAVING sum(commission) > 0
 ),
@@ -78,9 +79,9 @@ SELECT
   CAST(m.commission AS DECIMAL(38, 4)) AS commission,
   m.top_affiliate_id,
   coalesce(a.name, m.top_affiliate_name) AS top_affiliate_name,
-  CAST(CAST(m.top_1 / nullif(m.commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS top_1_share,
-  CAST(CAST(m.top_5 / nullif(m.commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS top_5_share,
-  CAST(CAST(m.top_10 / nullif(m.commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS top_10_share,
+  share(m.top_1, m.commission) AS top_1_share,
+  share(m.top_5, m.commission) AS top_5_share,
+  share(m.top_10, m.commission) AS top_10_share,
   m.affiliates_for_80_percent,
   CAST(m.hhi AS DECIMAL(18, 6)) AS hhi
 FROM measured AS m

@@ -19,12 +19,12 @@ columns:
   affiliate_status: PENDING, ACTIVE, DENIED or DISABLED; NULL where Refersion does not list the affiliate.
   currency: Currency of every amount of the row.
   due: Commission approved and not paid, the sum of the four buckets and credits_not_set_off.
-  due_0_30: >
+  due_0_30_days: >
     Commission due of rows above 0, approved up to 30 days ago, counted to the day of the last reading in the reporting
     time zone. Where the approval is not known, its last change counts instead, else its creation (conversions.aged_since).
-  due_31_60: Commission due, approved 31 to 60 days ago.
-  due_61_90: Commission due, approved 61 to 90 days ago.
-  due_over_90: Commission due, approved more than 90 days ago.
+  due_31_60_days: Commission due, approved 31 to 60 days ago.
+  due_61_90_days: Commission due, approved 61 to 90 days ago.
+  due_over_90_days: Commission due, approved more than 90 days ago.
   credits_not_set_off: Cancellations and negative credits that are due, 0 or less, whatever their age.
   due_conversions: Number of conversions due.
   oldest_unpaid_at: When the oldest conversion due was approved, UTC (conversions.aged_since); those that lower the balance are left out.
@@ -50,12 +50,18 @@ columns:
   due_paid_before: >
     The part of due that was paid once and taken back (payments_taken_back), unless REFERSION_PAY_AGAIN names it.
   paid_before_by: Ids of the payments that paid it, separated by commas; conversion:<id> where no reading said which.
-  blocked_by: >
+  block_reason: >
     Why the rest of what is due cannot be paid now, reasons separated by semicolons; NULL where nothing is in the way. A
     missing PayPal e-mail counts where the affiliate is paid by PayPal, or where no other way is known. It is told where
     commission is only pending, too.
   not_known: >
     What keeps from saying whether it can be paid: PayPal e-mails are not shown by Refersion. NULL where it is known.
+renamed:
+  due_0_30_days: due_0_30
+  due_31_60_days: due_31_60
+  due_61_90_days: due_61_90
+  due_over_90_days: due_over_90
+  block_reason: blocked_by
 sums:
   due: due
   pending: pending
@@ -69,7 +75,7 @@ needs:
   due_paid_before: &paid >-
     conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   paid_before_by: *paid
-  blocked_by: &payable
+  block_reason: &payable
     - *paid
     - affiliates.id | affiliate_get.id | affiliate_list.id
     - affiliates.paypal_email | payments.payment_method
@@ -81,17 +87,14 @@ WITH aged AS (
     c.affiliate_name,
     c.affiliate_email,
     c.currency,
-    c.state,
+    c.commission_state,
     c.commission,
     c.aged_since,
     d.today - CAST(c.aged_since AT TIME ZONE $report_timezone AS DATE) AS days,
-    CASE
-      WHEN c.kind = 'order' AND c.state IN ('due', 'paid', 'denied') AND c.commission > 0
-        THEN c.commission
-      ELSE 0
-    END AS decided,
+    c.is_approved,
+    CASE WHEN c.conversion_kind = 'order' AND c.is_decided AND c.commission > 0 THEN c.commission ELSE 0 END AS decided,
     b.payment_id AS paid_before_by,
-    c.state = 'due' AND NOT coalesce(b.is_released, TRUE) AS was_paid_before,
+    c.commission_state = 'due' AND NOT coalesce(b.is_released, TRUE) AS was_paid_before,
     c.conversion_id
   FROM refersion_summaries.conversions AS c
   CROSS JOIN refersion_summaries.data_as_of AS d
@@ -129,23 +132,25 @@ per_affiliate AS (
     currency,
     max(affiliate_name) AS name,
     max(affiliate_email) AS email,
-    sum(CASE WHEN state = 'due' THEN commission ELSE 0 END) AS due,
-    sum(CASE WHEN state = 'due' AND commission > 0 AND days <= 30 THEN commission ELSE 0 END) AS due_0_30,
-    sum(CASE WHEN state = 'due' AND commission > 0 AND days BETWEEN 31 AND 60 THEN commission ELSE 0 END)
-      AS due_31_60,
-    sum(CASE WHEN state = 'due' AND commission > 0 AND days BETWEEN 61 AND 90 THEN commission ELSE 0 END)
-      AS due_61_90,
-    sum(CASE WHEN state = 'due' AND commission > 0 AND days > 90 THEN commission ELSE 0 END) AS due_over_90,
-    sum(CASE WHEN state = 'due' AND commission < 0 THEN commission ELSE 0 END) AS credits_not_set_off,
+    sum(CASE WHEN commission_state = 'due' THEN commission ELSE 0 END) AS due,
+    sum(CASE WHEN commission_state = 'due' AND commission > 0 AND days <= 30 THEN commission ELSE 0 END)
+      AS due_0_30_days,
+    sum(CASE WHEN commission_state = 'due' AND commission > 0 AND days BETWEEN 31 AND 60 THEN commission ELSE 0 END)
+      AS due_31_60_days,
+    sum(CASE WHEN commission_state = 'due' AND commission > 0 AND days BETWEEN 61 AND 90 THEN commission ELSE 0 END)
+      AS due_61_90_days,
+    sum(CASE WHEN commission_state = 'due' AND commission > 0 AND days > 90 THEN commission ELSE 0 END)
+      AS due_over_90_days,
+    sum(CASE WHEN commission_state = 'due' AND commission < 0 THEN commission ELSE 0 END) AS credits_not_set_off,
     sum(CASE WHEN was_paid_before THEN commission ELSE 0 END) AS due_paid_before,
-    count(CASE WHEN state = 'due' AND NOT was_paid_before THEN 1 END) AS due_first_time,
+    count(CASE WHEN commission_state = 'due' AND NOT was_paid_before THEN 1 END) AS due_first_time,
     count(CASE WHEN decided > 0 THEN 1 END) AS decided_orders,
-    count(CASE WHEN state = 'due' THEN 1 END) AS due_conversions,
-    min(CASE WHEN state = 'due' AND commission > 0 THEN aged_since END) AS oldest_unpaid_at,
-    max(CASE WHEN state = 'due' AND commission > 0 THEN days END) AS oldest_unpaid_days,
-    sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS pending,
-    count(CASE WHEN state = 'pending' THEN 1 END) AS pending_conversions,
-    sum(CASE WHEN state IN ('due', 'paid') THEN decided ELSE 0 END) AS approved,
+    count(CASE WHEN commission_state = 'due' THEN 1 END) AS due_conversions,
+    min(CASE WHEN commission_state = 'due' AND commission > 0 THEN aged_since END) AS oldest_unpaid_at,
+    max(CASE WHEN commission_state = 'due' AND commission > 0 THEN days END) AS oldest_unpaid_days,
+    sum(CASE WHEN commission_state = 'pending' THEN commission ELSE 0 END) AS pending,
+    count(CASE WHEN commission_state = 'pending' THEN 1 END) AS pending_conversions,
+    sum(CASE WHEN is_approved THEN decided ELSE 0 END) AS approved,
     sum(decided) AS decided
   FROM aged
   GROUP BY affiliate_id, currency
@@ -214,10 +219,10 @@ SELECT
   r.status AS affiliate_status,
   r.currency,
   CAST(r.due AS DECIMAL(38, 4)) AS due,
-  CAST(r.due_0_30 AS DECIMAL(38, 4)) AS due_0_30,
-  CAST(r.due_31_60 AS DECIMAL(38, 4)) AS due_31_60,
-  CAST(r.due_61_90 AS DECIMAL(38, 4)) AS due_61_90,
-  CAST(r.due_over_90 AS DECIMAL(38, 4)) AS due_over_90,
+  CAST(r.due_0_30_days AS DECIMAL(38, 4)) AS due_0_30_days,
+  CAST(r.due_31_60_days AS DECIMAL(38, 4)) AS due_31_60_days,
+  CAST(r.due_61_90_days AS DECIMAL(38, 4)) AS due_61_90_days,
+  CAST(r.due_over_90_days AS DECIMAL(38, 4)) AS due_over_90_days,
   CAST(r.credits_not_set_off AS DECIMAL(38, 4)) AS credits_not_set_off,
   r.due_conversions,
   r.oldest_unpaid_at,
@@ -249,7 +254,7 @@ SELECT
       END
     ),
     ''
-  ) AS blocked_by,
+  ) AS block_reason,
   CASE
     WHEN r.is_listed AND r.vanished_at IS NULL AND r.has_paypal_email IS NULL AND r.paid_by <> 'other'
       THEN 'PayPal e-mail not shown by Refersion'

@@ -7,6 +7,7 @@ description: >
 grain: one row per month and currency
 primary_key: [month, currency]
 owners: [team:data]
+macros: [rate, average, sales_measures, commission_by_state, of_orders_made, months_of]
 questions:
   - How do sales and commission go, month by month?
   - Is the programme growing, and does it win new affiliates?
@@ -41,13 +42,14 @@ columns:
   commission_denied_of_orders_made: Commission of denied conversions made in the month.
   commission_unqualified_of_orders_made: Commission of unqualified ones.
   commission_unknown_of_orders_made: Commission of those whose status Refersion never documented.
-  commission: Old name of commission_of_orders_made, dropped in the next release.
-  commission_pending: Old name of commission_pending_of_orders_made.
-  commission_due: Old name of commission_due_of_orders_made.
-  commission_paid: Old name of commission_paid_of_orders_made.
-  commission_denied: Old name of commission_denied_of_orders_made.
-  commission_unqualified: Old name of commission_unqualified_of_orders_made.
-  commission_unknown: Old name of commission_unknown_of_orders_made.
+renamed:
+  commission_of_orders_made: commission
+  commission_pending_of_orders_made: commission_pending
+  commission_due_of_orders_made: commission_due
+  commission_paid_of_orders_made: commission_paid
+  commission_denied_of_orders_made: commission_denied
+  commission_unqualified_of_orders_made: commission_unqualified
+  commission_unknown_of_orders_made: commission_unknown
 sums:
   conversions: rows
   sales: programme_sales
@@ -62,45 +64,21 @@ plot: {x: month, y: sales, by: currency}
 needs:
   new_affiliates: conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
 */
-WITH conversions AS (
-  SELECT
-    booked_month,
-    currency,
-    affiliate_id,
-    counts_once,
-    kind,
-    state,
-    total,
-    commission,
-    kind = 'order' AND state IN ('pending', 'due', 'paid') AS is_sale,
-    kind IN ('order', 'cancellation') AND state IN ('due', 'paid') AS is_net
-  FROM refersion_summaries.conversions
-),
-
-per_month AS (
+WITH per_month AS (
   SELECT
     booked_month AS month,
     currency,
     count(*) AS conversions,
     count(DISTINCT CASE WHEN is_sale THEN affiliate_id END) AS affiliates,
-    count(CASE WHEN is_sale AND counts_once THEN 1 END) AS orders,
-    sum(CASE WHEN is_sale AND counts_once THEN total ELSE 0 END) AS sales,
-    sum(CASE WHEN is_net AND counts_once THEN total ELSE 0 END) AS net_sales,
-    count(CASE WHEN is_net AND kind = 'cancellation' THEN 1 END) AS cancellations,
-    sum(CASE WHEN state IN ('pending', 'due', 'paid') THEN commission ELSE 0 END) AS commission,
-    sum(CASE WHEN state = 'pending' THEN commission ELSE 0 END) AS commission_pending,
-    sum(CASE WHEN state = 'due' THEN commission ELSE 0 END) AS commission_due,
-    sum(CASE WHEN state = 'paid' THEN commission ELSE 0 END) AS commission_paid,
-    sum(CASE WHEN state = 'denied' THEN commission ELSE 0 END) AS commission_denied,
-    sum(CASE WHEN state = 'unqualified' THEN commission ELSE 0 END) AS commission_unqualified,
-    sum(CASE WHEN state = 'unknown' THEN commission ELSE 0 END) AS commission_unknown
-  FROM conversions
+    sales_measures(counts_once),
+    commission_by_state()
+  FROM refersion_summaries.conversions
   GROUP BY booked_month, currency
 ),
 
 first_sales AS (
   SELECT currency, affiliate_id, min(booked_month) AS month
-  FROM conversions
+  FROM refersion_summaries.conversions
   WHERE is_sale
   GROUP BY currency, affiliate_id
 ),
@@ -111,21 +89,7 @@ newcomers AS (
   GROUP BY month, currency
 ),
 
-spans AS (
-  SELECT
-    p.currency,
-    CAST(min(p.month) AS TIMESTAMP) AS first_month,
-    CAST(greatest(max(p.month), CAST(date_trunc('month', max(d.today)) AS DATE)) AS TIMESTAMP) AS last_month
-  FROM per_month AS p
-  LEFT JOIN refersion_summaries.data_as_of AS d ON TRUE
-  GROUP BY p.currency
-),
-
-months AS (
-  SELECT s.currency, CAST(series.moment AS DATE) AS month
-  FROM spans AS s
-  CROSS JOIN LATERAL generate_series(s.first_month, s.last_month, INTERVAL '1' MONTH) AS series(moment)
-),
+months_of(per_month),
 
 filled AS (
   SELECT
@@ -140,12 +104,7 @@ filled AS (
     CAST(coalesce(p.net_sales, 0) AS DECIMAL(38, 4)) AS net_sales,
     coalesce(p.cancellations, 0) AS cancellations,
     CAST(coalesce(p.commission, 0) AS DECIMAL(38, 4)) AS commission,
-    CAST(coalesce(p.commission_pending, 0) AS DECIMAL(38, 4)) AS commission_pending,
-    CAST(coalesce(p.commission_due, 0) AS DECIMAL(38, 4)) AS commission_due,
-    CAST(coalesce(p.commission_paid, 0) AS DECIMAL(38, 4)) AS commission_paid,
-    CAST(coalesce(p.commission_denied, 0) AS DECIMAL(38, 4)) AS commission_denied,
-    CAST(coalesce(p.commission_unqualified, 0) AS DECIMAL(38, 4)) AS commission_unqualified,
-    CAST(coalesce(p.commission_unknown, 0) AS DECIMAL(38, 4)) AS commission_unknown
+    of_orders_made(p)
   FROM months AS m
   LEFT JOIN refersion_summaries.data_as_of AS now ON TRUE
   LEFT JOIN per_month AS p ON p.month = m.month AND p.currency = m.currency
@@ -156,8 +115,7 @@ compared AS (
   SELECT
     f.*,
     CASE WHEN is_complete THEN lag(sales) OVER (PARTITION BY currency ORDER BY month) END AS sales_before,
-    CASE WHEN is_complete THEN lag(commission) OVER (PARTITION BY currency ORDER BY month) END AS commission_before,
-    CAST(sales / nullif(orders, 0) AS DECIMAL(38, 4)) AS near_aov
+    CASE WHEN is_complete THEN lag(commission) OVER (PARTITION BY currency ORDER BY month) END AS commission_before
   FROM filled AS f
 )
 
@@ -171,30 +129,18 @@ SELECT
   orders,
   sales,
   CAST(sales - sales_before AS DECIMAL(38, 4)) AS sales_change,
-  CAST(CAST((sales - sales_before) / nullif(sales_before, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6))
-    AS sales_change_rate,
+  rate(sales - sales_before, sales_before) AS sales_change_rate,
   net_sales,
-  -- DuckDB divides in floating point; dividing what that left over makes the average exact.
-  CAST(near_aov + CAST((sales - near_aov * orders) / nullif(orders, 0) AS DECIMAL(38, 8)) AS DECIMAL(38, 4)) AS aov,
+  average(sales, orders) AS aov,
   cancellations,
   commission AS commission_of_orders_made,
   CAST(commission - commission_before AS DECIMAL(38, 4)) AS commission_change,
-  CAST(
-    CAST((commission - commission_before) / nullif(greatest(commission_before, 0), 0) AS DECIMAL(38, 12))
-    AS DECIMAL(38, 6)
-  ) AS commission_change_rate,
-  commission_pending AS commission_pending_of_orders_made,
-  commission_due AS commission_due_of_orders_made,
-  commission_paid AS commission_paid_of_orders_made,
-  commission_denied AS commission_denied_of_orders_made,
-  commission_unqualified AS commission_unqualified_of_orders_made,
-  commission_unknown AS commission_unknown_of_orders_made,
-  commission,
-  commission_pending,
-  commission_due,
-  commission_paid,
-  commission_denied,
-  commission_unqualified,
-  commission_unknown
+  rate(commission - commission_before, greatest(commission_before, 0)) AS commission_change_rate,
+  commission_pending_of_orders_made,
+  commission_due_of_orders_made,
+  commission_paid_of_orders_made,
+  commission_denied_of_orders_made,
+  commission_unqualified_of_orders_made,
+  commission_unknown_of_orders_made
 FROM compared
 ORDER BY month DESC, currency

@@ -61,18 +61,19 @@ stretches_of_rows AS (
   SELECT
     d.*,
     -- A commission that was changed, moved and paid between two readings counts as changed when it was paid.
-    CASE WHEN came_as = 'moved' AND due_from_latest = due_until_latest THEN until_month ELSE from_month END AS came_month
+    CASE WHEN entry_reason = 'moved' AND due_from_latest = due_until_latest THEN until_month ELSE from_month END
+      AS came_month
   FROM refersion_summaries.due_periods AS d
 ),
 
 periods AS (
   SELECT
     p.currency,
-    p.kind,
+    p.conversion_kind,
     p.amount,
     p.amount_before,
-    p.came_as,
-    p.left_as,
+    p.entry_reason,
+    p.exit_reason,
     -- Dates after the last reading belong to its month; what is still due has no month of leaving. What came in a month
     -- that is not known is in none.
     CASE WHEN p.came_month > n.month THEN n.month ELSE p.came_month END AS from_month,
@@ -87,28 +88,29 @@ came AS (
     from_month AS month,
     sum(
       CASE
-        WHEN kind IN ('manual credit', 'cancellation') THEN 0
-        WHEN came_as = 'approved' THEN amount
+        WHEN conversion_kind IN ('manual credit', 'cancellation') THEN 0
+        WHEN entry_reason = 'approved' THEN amount
         -- What moves between affiliates leaves and comes within the currency: only what was changed with it counts.
-        WHEN came_as IN ('corrected', 'moved') AND amount > amount_before THEN amount - amount_before
+        WHEN entry_reason IN ('corrected', 'moved') AND amount > amount_before THEN amount - amount_before
         ELSE 0
       END
     ) AS newly_due,
     sum(
       CASE
-        WHEN kind = 'manual credit' AND came_as <> 'payment taken back' THEN amount - coalesce(amount_before, 0)
+        WHEN conversion_kind = 'manual credit' AND entry_reason <> 'payment taken back'
+          THEN amount - coalesce(amount_before, 0)
         ELSE 0
       END
     ) AS manual_credits,
     sum(
       CASE
-        WHEN kind = 'manual credit' OR came_as = 'payment taken back' THEN 0
-        WHEN kind = 'cancellation' THEN coalesce(amount_before, 0) - amount
-        WHEN came_as IN ('corrected', 'moved') AND amount < amount_before THEN amount_before - amount
+        WHEN conversion_kind = 'manual credit' OR entry_reason = 'payment taken back' THEN 0
+        WHEN conversion_kind = 'cancellation' THEN coalesce(amount_before, 0) - amount
+        WHEN entry_reason IN ('corrected', 'moved') AND amount < amount_before THEN amount_before - amount
         ELSE 0
       END
     ) AS reversed,
-    sum(CASE WHEN came_as = 'payment taken back' THEN amount ELSE 0 END) AS payments_back
+    sum(CASE WHEN entry_reason = 'payment taken back' THEN amount ELSE 0 END) AS payments_back
   FROM periods
   WHERE from_month IS NOT NULL
   GROUP BY currency, from_month
@@ -118,8 +120,8 @@ went AS (
   SELECT
     currency,
     until_month AS month,
-    sum(CASE WHEN left_as = 'paid' THEN amount ELSE 0 END) AS paid,
-    sum(CASE WHEN left_as = 'reversed' THEN amount ELSE 0 END) AS reversed
+    sum(CASE WHEN exit_reason = 'paid' THEN amount ELSE 0 END) AS paid,
+    sum(CASE WHEN exit_reason = 'reversed' THEN amount ELSE 0 END) AS reversed
   FROM periods
   WHERE until_month IS NOT NULL
   GROUP BY currency, until_month
@@ -183,7 +185,7 @@ standing AS (
 due_now AS (
   SELECT currency, sum(commission) AS amount
   FROM refersion_summaries.conversions
-  WHERE state = 'due'
+  WHERE commission_state = 'due'
   GROUP BY currency
 ),
 
@@ -267,14 +269,14 @@ payments_unknown AS (
       CAST(date_trunc('month', due_until_earliest AT TIME ZONE $report_timezone) AS DATE) AS from_month,
       CAST(date_trunc('month', due_until_latest AT TIME ZONE $report_timezone) AS DATE) AS until_month
     FROM refersion_summaries.due_periods
-    WHERE left_as = 'paid' AND until_month IS NULL
+    WHERE exit_reason = 'paid' AND until_month IS NULL
     UNION
     SELECT
       currency,
       CAST(date_trunc('month', due_from_earliest AT TIME ZONE $report_timezone) AS DATE) AS from_month,
       CAST(date_trunc('month', due_from_latest AT TIME ZONE $report_timezone) AS DATE) AS until_month
     FROM refersion_summaries.due_periods
-    WHERE came_as = 'payment taken back' AND from_month IS NULL
+    WHERE entry_reason = 'payment taken back' AND from_month IS NULL
     UNION
     -- Paid when it was seen, and paid by a later payment now: when the first one was taken back is not known.
     SELECT

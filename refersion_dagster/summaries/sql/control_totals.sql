@@ -10,12 +10,13 @@ description: >
   in one currency and says neither whether conversions of other currencies are left out or counted
   in, nor whether tests are. So the loaded rows are added up in each of these ways, and the one that fits every month,
   status and payment status is taken, and kept to from then on: should Refersion count otherwise one day, that shows as
-  a difference. To find the reading anew, drop this table and build it again.
+  a difference. To find the interpretation anew, drop this table and build it again.
 grain: >
   one row per month, status and payment status in which Refersion or the warehouse has conversions, and per currency that
   Refersion was asked for
 primary_key: [month, status, payment_status, totals_currency]
 owners: [team:data]
+macros: [compared_payment_status]
 questions:
   - Is every conversion of Refersion here, with its status and its amounts, and nothing else?
   - In which month and status is the difference, and how much is it?
@@ -34,44 +35,50 @@ columns:
     The difference as REFERSION_ACCEPTED_DIFFERENCES names it: month, status, payment status and currency, and by how much
     count, commission and order total are more than Refersion's. NULL where there is none.
   refersion_count: Conversions that Refersion counts; NULL where it was not asked.
-  loaded_count: Conversions loaded, of those that the reading counts.
+  loaded_count: Conversions loaded, of those that the interpretation counts.
   count_difference: Loaded less Refersion's.
   refersion_commission: Commission that Refersion adds up, in totals_currency.
-  loaded_commission: Commission loaded; under a reading of all currencies added up as they are, as Refersion would have.
+  loaded_commission: >
+    Commission loaded; under an interpretation of all currencies added up as they are, as Refersion would have.
   commission_difference: Loaded less Refersion's.
   refersion_order_total: Order amounts that Refersion adds up, in totals_currency.
   loaded_order_total: Order amounts loaded.
   order_total_difference: Loaded less Refersion's.
   rows_left_out: >
-    Loaded conversions of the month and status that were not compared: of other currencies or tests where the reading
-    leaves these out, or made outside of period_from to period_to.
+    Loaded conversions of the month and status that were not compared: of other currencies or tests where the
+    interpretation leaves these out, or made outside of period_from to period_to.
   totals_currency: >
     Currency of Refersion's totals: the one that it names or, where each is asked for, the one that was; (none) where
     neither is known.
   currency_asked: >
     Whether Refersion was asked for this currency, so that its totals are of this one alone. Where it was not, they are
-    of the account's own currency, and others are proven only by a reading that adds them up.
+    of the account's own currency, and others are proven only by an interpretation that adds them up.
   period_from: First second that was compared, UTC.
   period_to: Last second that was compared, UTC.
   totals_read_at: When Refersion was asked, UTC.
-  reading: >
+  interpretation: >
     How Refersion's totals are read: its currency only or all currencies added up, tests left out or tests counted.
     Where several fit alike, the first of these; where none fits, the nearest.
-  reading_fits: Whether it fits the whole account; NULL where there is nothing to compare.
-  reading_kept: >
-    Whether the next build keeps to readings_possible. Not before the account has conversions by which readings can be
-    told apart.
-  readings_possible: >
-    The readings that have fitted in every build so far. Once none fits any more, those that did before.
+  interpretation_fits: Whether it fits the whole account; NULL where there is nothing to compare.
+  interpretation_kept: >
+    Whether the next build keeps to interpretations_possible. Not before the account has conversions by which
+    interpretations can be told apart.
+  interpretations_possible: >
+    The interpretations that have fitted in every build so far. Once none fits any more, those that did before.
+renamed:
+  interpretation: reading
+  interpretation_fits: reading_fits
+  interpretation_kept: reading_kept
+  interpretations_possible: readings_possible
 needs:
   payment_status: &paid >-
     conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   verdict: &compared [conversion_totals.conversions_count, *paid]
   remark: *compared
   difference: *compared
-  reading_fits: *compared
-  reading_kept: *compared
-  readings_possible: *compared
+  interpretation_fits: *compared
+  interpretation_kept: *compared
+  interpretations_possible: *compared
   rows_left_out: *compared
   loaded_count: *compared
   loaded_commission: *compared
@@ -80,10 +87,10 @@ needs:
   commission_difference: *compared
   order_total_difference: *compared
 */
-WITH readings AS (
+WITH interpretations AS (
   -- In order of preference. Adding up different currencies is not a figure of ours: it is what a server would answer
   -- that pays no heed to the currency, and is only held against that answer.
-  SELECT 1 AS preference, 'its currency only, tests left out' AS reading, FALSE AS all_currencies, FALSE AS with_tests
+  SELECT 1 AS preference, 'its currency only, tests left out' AS interpretation, FALSE AS all_currencies, FALSE AS with_tests
   UNION ALL
   SELECT 2, 'its currency only, tests counted', FALSE, TRUE
   UNION ALL
@@ -143,8 +150,8 @@ account AS (
     (SELECT max(read_at) FROM asked WHERE month = (SELECT max(month) FROM asked)) AS totals_read_at,
     (
       SELECT count(*)
-      FROM readings
-      WHERE position(reading IN CAST($control_reading AS TEXT)) > 0
+      FROM interpretations
+      WHERE position(interpretation IN CAST($control_interpretation AS TEXT)) > 0
         AND NOT (all_currencies AND (SELECT by_currency FROM mode))
     ) AS kept
   FROM refersion_data.conversions
@@ -154,12 +161,7 @@ conversions AS (
   SELECT
     CAST(date_trunc('month', c.created AT TIME ZONE 'UTC') AS DATE) AS month,
     coalesce(nullif(c.status, ''), '(none)') AS status,
-    CASE
-      WHEN c.payment_status <> '' THEN c.payment_status
-      WHEN a.unpaid > 0 THEN '(none)'
-      WHEN coalesce(c.payment_id, c.payment__id) IS NOT NULL OR c.payment__created IS NOT NULL THEN 'PAID'
-      ELSE 'UNPAID'
-    END AS payment_status,
+    compared_payment_status(c, a.unpaid) AS payment_status,
     c.currency,
     coalesce(c.is_test_conversion, FALSE) AS is_test,
     c.created,
@@ -255,25 +257,25 @@ loaded AS (
     c.status,
     c.payment_status,
     c.currency,
-    r.reading,
+    r.interpretation,
     coalesce(sum(g.conversions), 0) AS conversions,
     coalesce(sum(g.commission), 0) AS commission,
     coalesce(sum(g.order_total), 0) AS order_total,
     coalesce(sum(CASE WHEN g.currency <> c.currency THEN g.conversions END), 0) AS foreign_conversions
   FROM cells AS c
-  CROSS JOIN readings AS r
+  CROSS JOIN interpretations AS r
   LEFT JOIN grouped AS g
     ON g.month = c.month AND g.status = c.status AND g.payment_status = c.payment_status
     AND g.in_period AND NOT g.vanished
     AND ((r.all_currencies AND NOT c.by_currency) OR g.currency = c.currency)
     AND (r.with_tests OR NOT g.is_test)
-  GROUP BY c.month, c.status, c.payment_status, c.currency, r.reading
+  GROUP BY c.month, c.status, c.payment_status, c.currency, r.interpretation
 ),
 
 compared AS (
   SELECT
     c.*,
-    l.reading,
+    l.interpretation,
     l.foreign_conversions,
     CAST(l.conversions AS BIGINT) AS loaded_count,
     CAST(l.commission AS DECIMAL(38, 4)) AS loaded_commission,
@@ -330,10 +332,10 @@ weighed AS (
 
 judged AS (
   SELECT
-    r.reading,
+    r.interpretation,
     r.preference,
     NOT (r.all_currencies AND a.by_currency)
-      AND (a.kept = 0 OR position(r.reading IN CAST($control_reading AS TEXT)) > 0) AS is_candidate,
+      AND (a.kept = 0 OR position(r.interpretation IN CAST($control_interpretation AS TEXT)) > 0) AS is_candidate,
     count(w.month) AS cells,
     count(CASE WHEN NOT (w.count_fits AND w.amounts_fit) THEN 1 END) AS misfits,
     coalesce(
@@ -343,15 +345,15 @@ judged AS (
     r.all_currencies
       AND count(CASE WHEN NOT w.count_fits OR (w.foreign_conversions = 0 AND NOT w.amounts_fit) THEN 1 END) = 0
       AND count(CASE WHEN w.foreign_conversions > 0 AND NOT w.amounts_fit THEN 1 END) > 0 AS looks_converted
-  FROM readings AS r
+  FROM interpretations AS r
   CROSS JOIN account AS a
-  LEFT JOIN weighed AS w ON w.reading = r.reading AND w.comparable
-  GROUP BY r.reading, r.preference, r.all_currencies, a.kept, a.by_currency
+  LEFT JOIN weighed AS w ON w.interpretation = r.interpretation AND w.comparable
+  GROUP BY r.interpretation, r.preference, r.all_currencies, a.kept, a.by_currency
 ),
 
 choice AS (
   SELECT
-    reading,
+    interpretation,
     cells > 0 AND misfits = 0 AS fits,
     row_number() OVER (ORDER BY CASE WHEN misfits = 0 THEN 0 ELSE 1 END, distance, preference) AS place
   FROM judged
@@ -362,8 +364,10 @@ conclusion AS (
   SELECT
     max(cells) AS cells,
     count(CASE WHEN is_candidate AND misfits = 0 THEN 1 END) AS fitting,
-    string_agg(CASE WHEN is_candidate AND misfits = 0 THEN reading END, ' or ' ORDER BY preference) AS fitting_names,
-    string_agg(CASE WHEN NOT is_candidate AND misfits = 0 THEN reading END, ' or ' ORDER BY preference) AS other_names,
+    string_agg(CASE WHEN is_candidate AND misfits = 0 THEN interpretation END, ' or ' ORDER BY preference)
+      AS fitting_names,
+    string_agg(CASE WHEN NOT is_candidate AND misfits = 0 THEN interpretation END, ' or ' ORDER BY preference)
+      AS other_names,
     max(CASE WHEN looks_converted THEN 1 ELSE 0 END) AS looks_converted
   FROM judged
 )
@@ -426,15 +430,16 @@ SELECT
   w.period_from,
   w.period_to,
   w.read_at AS totals_read_at,
-  k.reading,
-  CASE WHEN n.cells > 0 THEN k.fits END AS reading_fits,
-  account.kept > 0 OR (n.cells > 0 AND n.fitting BETWEEN 1 AND CASE WHEN w.by_currency THEN 1 ELSE 3 END) AS reading_kept,
+  k.interpretation,
+  CASE WHEN n.cells > 0 THEN k.fits END AS interpretation_fits,
+  account.kept > 0 OR (n.cells > 0 AND n.fitting BETWEEN 1 AND CASE WHEN w.by_currency THEN 1 ELSE 3 END)
+    AS interpretation_kept,
   CASE
     WHEN n.cells > 0 AND n.fitting > 0 THEN n.fitting_names
-    WHEN account.kept > 0 THEN CAST($control_reading AS TEXT)
-  END AS readings_possible
+    WHEN account.kept > 0 THEN CAST($control_interpretation AS TEXT)
+  END AS interpretations_possible
 FROM weighed AS w
-JOIN choice AS k ON k.reading = w.reading AND k.place = 1
+JOIN choice AS k ON k.interpretation = w.interpretation AND k.place = 1
 CROSS JOIN conclusion AS n
 CROSS JOIN account
 WHERE w.conversions > 0 OR w.conversions_count <> 0 OR w.commission_total <> 0 OR w.order_total <> 0

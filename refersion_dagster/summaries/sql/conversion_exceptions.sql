@@ -36,7 +36,9 @@ columns:
     up.
   amount_unpaid: The part of it that was not paid out yet, and can still be stopped.
   evidence: What was found, with the figures and the threshold.
-  look_at: What to compare or ask.
+  suggested_action: What to compare or ask.
+renamed:
+  suggested_action: look_at
 needs:
   conversion_id: []
   affiliate_name: []
@@ -64,7 +66,7 @@ WITH orders AS (
     c.net_total,
     c.commission,
     c.currency,
-    c.state,
+    c.is_approved,
     c.created_at,
     c.booked_day,
     c.clicked_at,
@@ -72,10 +74,10 @@ WITH orders AS (
     c.offer_type,
     c.offer_amount,
     c.is_cancelled,
-    CASE WHEN c.is_cancelled THEN 0 ELSE c.net_commission END AS at_stake,
-    CASE WHEN c.is_cancelled OR c.state = 'paid' THEN 0 ELSE c.net_commission END AS unpaid
+    c.commission_at_stake AS at_stake,
+    CASE WHEN c.commission_state = 'paid' THEN 0 ELSE c.commission_at_stake END AS unpaid
   FROM refersion_summaries.conversions AS c
-  WHERE c.kind = 'order' AND c.state IN ('pending', 'due', 'paid')
+  WHERE c.is_sale
 ),
 
 credited AS (
@@ -124,7 +126,7 @@ unrewarded AS (
       ELSE ''
     END AS terms
   FROM orders AS o
-  WHERE state IN ('due', 'paid') AND total > 0 AND commission = 0 AND NOT (is_cancelled AND net_total <= 0)
+  WHERE is_approved AND total > 0 AND commission = 0 AND NOT (is_cancelled AND net_total <= 0)
 ),
 
 single_findings AS (
@@ -138,7 +140,7 @@ single_findings AS (
     o.at_stake,
     o.unpaid,
     concat('The customer''s e-mail is the affiliate''s own ', s.same_as, '.') AS evidence,
-    'Your terms say whether affiliates may buy through their own link.' AS look_at
+    'Your terms say whether affiliates may buy through their own link.' AS suggested_action
   FROM orders AS o
   JOIN refersion_summaries.self_referrals AS s ON s.conversion_id = o.conversion_id
   WHERE NOT o.is_cancelled
@@ -257,7 +259,7 @@ findings AS (
     at_stake,
     unpaid,
     evidence,
-    look_at
+    suggested_action
   FROM single_findings
   UNION ALL
   SELECT
@@ -348,7 +350,7 @@ SELECT
   CAST(f.at_stake AS DECIMAL(38, 4)) AS amount_at_stake,
   CAST(f.unpaid AS DECIMAL(38, 4)) AS amount_unpaid,
   f.evidence,
-  f.look_at
+  f.suggested_action
 FROM findings AS f
 LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = f.affiliate_id
 LEFT JOIN names AS n ON n.affiliate_id = f.affiliate_id

@@ -30,11 +30,13 @@ columns:
   is_close: >
     Whether the readings before and after the change lie two days apart or less, so that there was one change; of a first
     state, the conversion's creation and the reading.
-  approved_by: >
+  approved_latest: >
     Of a conversion that was paid when the reading showed it first as paid, when it was due already, as its last change
     came before its payment, UTC; else NULL.
   held_until: When it was last seen in this state, UTC.
   next_began_by: began_by of the state after it; NULL of the last.
+renamed:
+  approved_latest: approved_by
 # Where payments have no dates, readings show when they were made.
 needs:
   state: &paid >-
@@ -48,7 +50,7 @@ needs:
   is_dated: *paid
   is_dated_by_payment: *paid
   is_close: *paid
-  approved_by: *paid
+  approved_latest: *paid
   held_until: *paid
   next_began_by: *paid
 */
@@ -97,9 +99,9 @@ now AS (
     c.changed_at,
     c.paid_at,
     CASE
-      WHEN c.state = 'due' THEN 'due'
+      WHEN c.commission_state = 'due' THEN 'due'
       WHEN c.is_paid THEN 'paid'
-      WHEN c.state = 'pending' THEN 'pending'
+      WHEN c.commission_state = 'pending' THEN 'pending'
       ELSE 'neither'
     END AS state,
     c.commission AS amount,
@@ -222,7 +224,7 @@ SELECT
   coalesce(o.paid_at, o.updated_at) IS NOT NULL AS is_dated,
   coalesce(o.paid_at = o.began_by, FALSE) AS is_dated_by_payment,
   o.seen_at <= CASE WHEN o.state_before IS NULL THEN o.created_at ELSE o.seen_before END + INTERVAL '48' HOUR AS is_close,
-  CASE WHEN o.paid_at IS NOT NULL AND o.updated_at < o.began_by THEN o.updated_at END AS approved_by,
+  CASE WHEN o.paid_at IS NOT NULL AND o.updated_at < o.began_by THEN o.updated_at END AS approved_latest,
   least(coalesce(o.next_seen_before, o.read_at), o.next_began_by) AS held_until,
   o.next_began_by
 FROM ordered AS o

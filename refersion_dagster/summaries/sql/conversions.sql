@@ -21,7 +21,7 @@ columns:
     What counts as one purchase. Orders with the same order id are one, however many affiliates are credited with it;
     each renewal is another. Renewals of one order within 24 hours are one. An order id that more than 200 orders share
     stands for none.
-  kind: >
+  conversion_kind: >
     cancellation (type CANCELLATION_…, or a negative total, or a negative commission on an order id under another type
     than manual credit), order (total above 0; also total 0 with commission under a tracking type, which is a free order
     on a flat rate; also a manual credit with an order id and a total above 0), manual credit (its type, or no type and
@@ -32,9 +32,17 @@ columns:
     pending before others, one that stands before one whose total was cancelled, then the largest total, then the
     first), with its own cancellations.
   counts_for_affiliate: The same among the rows of one affiliate; sales by affiliate count these.
-  state: >
+  commission_state: >
     pending, due (approved and not paid), paid (approved and paid), denied, unqualified, or unknown for a status never
     heard of. On an account that tells nothing of payments approved rows are due here, and no figure stands on it.
+  is_earned: Whether its commission counts as earned, which is pending, due or paid.
+  is_approved: Whether its commission is approved, due or paid.
+  is_decided: Whether it was approved or denied; what approval rates are made of.
+  is_sale: Whether gross sales count it, if counts_once or counts_for_affiliate does; an order pending or approved.
+  is_net: Whether net sales count it, if these do; an order or a cancellation that is approved.
+  is_from_click: >
+    Whether a click led to it or, of a cancellation, to its order. Coupons and renewals need none. Where Refersion names
+    no type it counts as from a click.
   status: Status as Refersion has it.
   type: How the conversion was attributed.
   total: Order amount the commission is reckoned on.
@@ -46,8 +54,8 @@ columns:
   booked_month: First day of the month in the reporting time zone.
   approved_at: >
     When commission became due, UTC, the last time where it was approved more than once; NULL for rows that never were,
-    and where it is not known to two days. See approved_by and the two bounds.
-  approved_by: >
+    and where it is not known to two days. See approved_at_source and the two bounds.
+  approved_at_source: >
     How approval is known: history (readings before and after it), updated (approved when first seen, by its last change
     at the latest), payment (first seen when it was paid, so approved by then) or reading (by the first one); else NULL.
   approved_earliest: It was approved at this moment or later, UTC.
@@ -71,6 +79,7 @@ columns:
   net_commission: Commission and the commissions of those cancellations.
   is_cancelled: >
     Whether cancellations leave no commission of it (net_commission is 0 or less). One that is cancelled in part is not.
+  commission_at_stake: What denying it would save, net_commission, or 0 where it is cancelled.
   offer_id: Offer at the time.
   offer_name: Name of that offer.
   offer_type: PERCENT_OF_SALE or FLAT_RATE.
@@ -82,6 +91,10 @@ columns:
   is_recurring: Whether it is a renewal.
   changed_at: When Refersion changed the row for the last time, UTC; NULL where it does not say.
   read_at: When the row was last read, UTC.
+renamed:
+  conversion_kind: kind
+  commission_state: state
+  approved_at_source: approved_by
 needs:
   affiliate_id: &who conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
   order_key: &order conversions.order_id
@@ -93,11 +106,19 @@ needs:
   net_total: *order
   net_commission: *order
   is_cancelled: *order
-  kind: []
-  state: &paid >-
+  commission_at_stake: *order
+  conversion_kind: []
+  # Of an approved row it does not matter whether it is paid.
+  is_earned: []
+  is_approved: []
+  is_decided: []
+  is_sale: []
+  is_net: []
+  is_from_click: [conversions.type, conversions.is_recurring]
+  commission_state: &paid >-
     conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   approved_at: *paid
-  approved_by: *paid
+  approved_at_source: *paid
   approved_earliest: *paid
   approved_latest: *paid
   aged_since: *paid
@@ -112,7 +133,7 @@ needs:
   payment_id: conversions.payment_id | conversions.payment__id
   original_id: *order
   customer_ip: conversions.customer__browser_ip | conversions.click__ip
-kept: [affiliate_id, order_key, purchase_key, counts_once, counts_for_affiliate, is_cancelled, state]
+kept: [affiliate_id, order_key, purchase_key, counts_once, counts_for_affiliate, is_cancelled, commission_state]
 */
 WITH emails AS (
   SELECT lower(email) AS email, min(affiliate_id) AS affiliate_id
@@ -203,7 +224,7 @@ decided AS (
       -- Without a total: tracked, as the type or, on accounts that show no type, the order id says.
       WHEN type_or_none <> '' OR order_id IS NOT NULL THEN 'order'
       ELSE 'manual credit'
-    END AS kind,
+    END AS conversion_kind,
     CASE
       WHEN status = 'PENDING' THEN 'pending'
       WHEN status = 'APPROVED'
@@ -212,16 +233,25 @@ decided AS (
       WHEN status = 'DENIED' THEN 'denied'
       WHEN status = 'UNQUALIFIED' THEN 'unqualified'
       ELSE 'unknown'
-    END AS state
+    END AS commission_state
   FROM typed AS t
+),
+
+grouped AS (
+  SELECT
+    d.*,
+    commission_state IN ('pending', 'due', 'paid') AS is_earned,
+    commission_state IN ('due', 'paid') AS is_approved
+  FROM decided AS d
 ),
 
 paid_rows AS (
   SELECT
-    d.*,
-    state = 'paid'
-      OR (state <> 'due' AND (payment_dated_at IS NOT NULL OR coalesce(payment_status, '') = 'PAID')) AS is_paid
-  FROM decided AS d
+    g.*,
+    commission_state = 'paid'
+      OR (commission_state <> 'due' AND (payment_dated_at IS NOT NULL OR coalesce(payment_status, '') = 'PAID'))
+      AS is_paid
+  FROM grouped AS g
 ),
 
 dated AS (
@@ -229,7 +259,7 @@ dated AS (
     p.*,
     CASE WHEN is_paid THEN coalesce(payment_dated_at, seen_paid_after, created) END AS paid_earliest,
     CASE WHEN is_paid THEN coalesce(payment_dated_at, seen_paid_at, last_changed_at, first_seen_at) END AS paid_latest,
-    state IN ('due', 'paid') OR seen_unapproved_at IS NOT NULL AS was_due
+    is_approved OR seen_unapproved_at IS NOT NULL AS was_due
   FROM paid_rows AS p
 ),
 
@@ -250,15 +280,16 @@ bounded AS (
 ),
 
 cancellations AS (
-  SELECT id, order_id, currency, whose, total, created, kind, state, commission_total
-  FROM decided
-  WHERE order_id IS NOT NULL AND (kind = 'cancellation' OR (kind = 'manual credit' AND commission_total < 0))
+  SELECT id, order_id, currency, whose, total, created, conversion_kind, is_earned, commission_total
+  FROM grouped
+  WHERE order_id IS NOT NULL
+    AND (conversion_kind = 'cancellation' OR (conversion_kind = 'manual credit' AND commission_total < 0))
 ),
 
 cancelled_orders AS (
-  SELECT o.id, o.order_id, o.currency, o.whose, o.total, o.created, o.state
-  FROM decided AS o
-  WHERE o.kind = 'order' AND o.order_id IN (SELECT c.order_id FROM cancellations AS c)
+  SELECT o.id, o.order_id, o.currency, o.whose, o.total, o.created, o.commission_state
+  FROM grouped AS o
+  WHERE o.conversion_kind = 'order' AND o.order_id IN (SELECT c.order_id FROM cancellations AS c)
 ),
 
 -- An order id that hundreds share is none: matching each of them with each cancellation would never end.
@@ -272,8 +303,8 @@ matchable AS (
 originals AS (
   SELECT
     c.id,
-    c.kind,
-    c.state,
+    c.conversion_kind,
+    c.is_earned,
     c.total,
     c.commission_total,
     o.id AS original_id,
@@ -282,7 +313,7 @@ originals AS (
       PARTITION BY c.id
       ORDER BY
         CASE WHEN o.whose = c.whose THEN 0 ELSE 1 END,
-        CASE WHEN o.state IN ('denied', 'unqualified') THEN 1 ELSE 0 END,
+        CASE WHEN o.commission_state IN ('denied', 'unqualified') THEN 1 ELSE 0 END,
         CASE WHEN o.total = -c.total THEN 0 ELSE 1 END,
         CASE WHEN o.created <= c.created THEN 0 ELSE 1 END,
         o.created DESC,
@@ -296,7 +327,7 @@ originals AS (
 taken_back AS (
   SELECT original_id, count(*) AS cancellations, sum(total) AS total, sum(commission_total) AS commission
   FROM originals
-  WHERE place = 1 AND kind = 'cancellation' AND state IN ('pending', 'due', 'paid')
+  WHERE place = 1 AND conversion_kind = 'cancellation' AND is_earned
   GROUP BY original_id
 ),
 
@@ -309,11 +340,11 @@ sold AS (
     d.total,
     d.created,
     coalesce(d.is_recurring, FALSE) AS is_renewal,
-    CASE WHEN d.state IN ('due', 'paid') THEN 0 WHEN d.state = 'pending' THEN 1 ELSE 2 END AS state_place,
+    CASE WHEN d.is_approved THEN 0 WHEN d.commission_state = 'pending' THEN 1 ELSE 2 END AS state_place,
     CASE WHEN d.total + t.total <= 0 THEN 1 ELSE 0 END AS cancelled_place
-  FROM decided AS d
+  FROM grouped AS d
   LEFT JOIN taken_back AS t ON t.original_id = d.id
-  WHERE d.kind = 'order' AND d.order_id IS NOT NULL
+  WHERE d.conversion_kind = 'order' AND d.order_id IS NOT NULL
 ),
 
 repeated AS (
@@ -383,12 +414,20 @@ SELECT
       ELSE d.order_id
     END
   ) AS purchase_key,
-  d.kind,
-  d.kind = 'order' AND d.is_by_hand AS is_credited_by_hand,
+  d.conversion_kind,
+  d.conversion_kind = 'order' AND d.is_by_hand AS is_credited_by_hand,
   coalesce(p.place, po.place, 1) = 1 AS counts_once,
   coalesce(p.place_of_affiliate, CASE WHEN o.is_of_same_affiliate THEN po.place_of_affiliate END, 1) = 1
     AS counts_for_affiliate,
-  d.state,
+  d.commission_state,
+  d.is_earned,
+  d.is_approved,
+  d.is_approved OR d.commission_state = 'denied' AS is_decided,
+  d.conversion_kind = 'order' AND d.is_earned AS is_sale,
+  d.conversion_kind IN ('order', 'cancellation') AND d.is_approved AS is_net,
+  coalesce(d.type, 'AFFILIATE_SITE_CONVERSION')
+    IN ('AFFILIATE_SITE_CONVERSION', 'CANCELLATION_AFFILIATE_SITE_CONVERSION')
+    AND NOT coalesce(d.is_recurring, FALSE) AS is_from_click,
   d.status,
   d.type,
   d.total,
@@ -401,15 +440,15 @@ SELECT
   CASE
     WHEN d.after_at >= d.by_at OR (d.known_by <> 'payment' AND d.by_at <= d.after_at + INTERVAL '48' HOUR) THEN d.by_at
   END AS approved_at,
-  d.known_by AS approved_by,
+  d.known_by AS approved_at_source,
   least(d.after_at, d.by_at) AS approved_earliest,
   d.by_at AS approved_latest,
   CASE
-    WHEN d.state = 'due' AND d.known_by = 'reading' THEN d.created
-    WHEN d.state = 'due' THEN d.by_at
+    WHEN d.commission_state = 'due' AND d.known_by = 'reading' THEN d.created
+    WHEN d.commission_state = 'due' THEN d.by_at
     WHEN d.after_at >= d.by_at OR (d.known_by <> 'payment' AND d.by_at <= d.after_at + INTERVAL '48' HOUR) THEN d.by_at
   END AS aged_since,
-  CASE WHEN d.state NOT IN ('due', 'paid') THEN d.seen_unapproved_at END AS unapproved_at,
+  CASE WHEN NOT d.is_approved THEN d.seen_unapproved_at END AS unapproved_at,
   CASE
     WHEN d.paid_latest <= coalesce(d.payment_dated_at, d.seen_paid_after) + INTERVAL '48' HOUR THEN d.paid_latest
   END AS paid_at,
@@ -422,6 +461,12 @@ SELECT
   CAST(d.total + coalesce(t.total, 0) AS DECIMAL(38, 4)) AS net_total,
   CAST(d.commission_total + coalesce(t.commission, 0) AS DECIMAL(38, 4)) AS net_commission,
   t.cancellations IS NOT NULL AND d.commission_total + t.commission <= 0 AS is_cancelled,
+  CAST(
+    CASE
+      WHEN t.cancellations IS NOT NULL AND d.commission_total + t.commission <= 0 THEN 0
+      ELSE d.commission_total + coalesce(t.commission, 0)
+    END AS DECIMAL(38, 4)
+  ) AS commission_at_stake,
   d.offer__id AS offer_id,
   d.offer__name AS offer_name,
   d.offer__type AS offer_type,
@@ -438,4 +483,4 @@ FROM bounded AS d
 LEFT JOIN originals AS o ON o.id = d.id AND o.place = 1
 LEFT JOIN taken_back AS t ON t.original_id = d.id
 LEFT JOIN purchases AS p ON p.id = d.id
-LEFT JOIN purchases AS po ON po.id = o.original_id AND o.kind = 'cancellation'
+LEFT JOIN purchases AS po ON po.id = o.original_id AND o.conversion_kind = 'cancellation'

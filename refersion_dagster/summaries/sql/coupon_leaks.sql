@@ -36,11 +36,11 @@ WITH uses AS (
     CAST(date_trunc('week', CAST(booked_day AS TIMESTAMP)) AS DATE) AS week,
     order_key,
     currency,
-    CASE WHEN is_cancelled THEN 0 ELSE net_commission END AS at_stake,
-    state,
+    commission_at_stake AS at_stake,
+    commission_state,
     created_at
   FROM refersion_summaries.conversions
-  WHERE kind = 'order' AND state IN ('pending', 'due', 'paid') AND NOT is_recurring
+  WHERE is_sale AND NOT is_recurring
     AND coupon_code IS NOT NULL AND clicked_at IS NULL
 ),
 
@@ -90,7 +90,7 @@ SELECT
   min(u.created_at) AS first_at,
   max(u.created_at) AS last_at,
   CAST(sum(u.at_stake) AS DECIMAL(38, 4)) AS amount_at_stake,
-  CAST(sum(CASE WHEN u.state <> 'paid' THEN u.at_stake ELSE 0 END) AS DECIMAL(38, 4)) AS amount_unpaid
+  CAST(sum(CASE WHEN u.commission_state <> 'paid' THEN u.at_stake ELSE 0 END) AS DECIMAL(38, 4)) AS amount_unpaid
 FROM leaks AS k
 JOIN uses AS u ON u.coupon_code = k.coupon_code AND u.affiliate_id = k.affiliate_id AND u.week = k.week
 GROUP BY k.coupon_code, k.affiliate_id, k.week, k.orders, k.orders_before, k.days_before, u.currency

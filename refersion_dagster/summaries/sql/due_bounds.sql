@@ -183,7 +183,7 @@ between_readings AS (
       WHEN state_before IS NULL THEN 'before the first reading'
       ELSE 'between two readings'
     END AS reason,
-    coalesce(approved_by, began_by) AS until_at,
+    coalesce(approved_latest, began_by) AS until_at,
     -- It was due, and moved by the one change there was. The date of a payment is none of a move before it.
     is_moved AND is_one_change AND state_before = 'due' AND state <> 'paid' AS is_known_move,
     is_moved AND (state_before = 'due' OR NOT is_close) AS may_be_of_before,
@@ -247,9 +247,9 @@ stretches AS (
   WHERE currency <> currency_before
   UNION ALL
   -- Approved by its last change, and paid later.
-  SELECT conversion_id, affiliate_id, currency, amount, amount, 'due', approved_by, began_by
+  SELECT conversion_id, affiliate_id, currency, amount, amount, 'due', approved_latest, began_by
   FROM states
-  WHERE approved_by IS NOT NULL
+  WHERE approved_latest IS NOT NULL
   UNION ALL
   -- Paid when it was seen, by another payment than the one it has now.
   SELECT conversion_id, affiliate_id, currency, low, high, 'between two readings', seen_at, paid_at

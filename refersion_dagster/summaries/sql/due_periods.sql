@@ -3,7 +3,7 @@ group: owed
 description: >
   When the commission of each conversion was due: the stretch of time from its approval until it was paid or the
   approval was taken back. commission_roll_forward adds these up, so the conversions behind each of its figures are
-  found here by from_month and came_as, or by until_month and left_as. Most conversions have one stretch; another begins
+  found here by from_month and entry_reason, or by until_month and exit_reason. Most conversions have one stretch; another begins
   where one was approved again, where a payment was taken back, where Refersion changed the commission, or where it moved
   to another affiliate: it leaves the one and comes to the other, each in the month of the move. What was
   approved and paid between two readings, or before the first one, was due for an unknown time until its payment.
@@ -20,17 +20,17 @@ columns:
     Affiliate that the conversion had then; before the first reading, the one that it was read with first. Of what was
     paid, the one whom the payment paid, where the account says so.
   currency: Currency of the amounts, as the conversion had it then.
-  kind: What the conversion is (order, cancellation, manual credit or empty).
+  conversion_kind: What the conversion is (order, cancellation, manual credit or empty).
   amount: Commission that was due, as the conversion had it then.
   amount_before: Commission before it was corrected or moved; NULL where the stretch began otherwise.
-  came_as: >
+  entry_reason: >
     approved, corrected (Refersion changed the commission while it was due), moved (from another affiliate while it was
     due) or payment taken back.
   due_from: When it became due, UTC; NULL where it is not known to two days, see the two bounds.
   due_from_earliest: It became due at this moment or later, UTC.
   due_from_latest: It was due by this moment, UTC.
   from_month: First day of that month in the reporting time zone; NULL where the bounds lie in different months.
-  left_as: paid, reversed (approved no more), corrected or moved (to another affiliate); NULL while it is still due.
+  exit_reason: paid, reversed (approved no more), corrected or moved (to another affiliate); NULL while it is still due.
   due_until: When it was due no more, UTC; NULL while it is, and where it is not known to two days.
   due_until_earliest: It was still due at this moment, UTC; NULL while it is.
   due_until_latest: It was due no more by this moment, UTC; NULL while it is.
@@ -38,6 +38,10 @@ columns:
     First day of that month in the reporting time zone; NULL while it is due, and where the bounds lie in different
     months.
   still_due: The amount while it is due, else 0.
+renamed:
+  conversion_kind: kind
+  entry_reason: came_as
+  exit_reason: left_as
 sums:
   still_due: due
 needs:
@@ -55,7 +59,7 @@ needs:
 WITH changes AS (
   SELECT
     s.*,
-    c.kind,
+    c.conversion_kind,
     coalesce(s.state_before, 'neither') AS before,
     coalesce(s.state_before = 'due' AND s.currency = s.currency_before AND s.affiliate_id = s.affiliate_before, FALSE)
       AS goes_on,
@@ -100,7 +104,7 @@ periods AS (
     step,
     affiliate_id,
     currency,
-    kind,
+    conversion_kind,
     amount,
     CASE WHEN goes_on OR is_move THEN amount_before END AS amount_before,
     CASE
@@ -108,12 +112,12 @@ periods AS (
       WHEN is_move THEN 'moved'
       WHEN state = 'due' AND before = 'paid' THEN 'payment taken back'
       ELSE 'approved'
-    END AS came_as,
+    END AS entry_reason,
     CASE
       WHEN state = 'due' OR goes_on OR is_move THEN came_after
       ELSE began_after
     END AS from_earliest,
-    CASE WHEN state = 'paid' AND NOT is_move THEN coalesce(approved_by, began_by) ELSE began_by END AS from_latest,
+    CASE WHEN state = 'paid' AND NOT is_move THEN coalesce(approved_latest, began_by) ELSE began_by END AS from_latest,
     -- Approved and paid between two readings: not by one change.
     is_close AND (state = 'due' OR goes_on OR is_move) AS is_from_close,
     CASE
@@ -123,7 +127,7 @@ periods AS (
       WHEN next_state IN ('neither', 'pending') OR NOT next_goes_on THEN 'reversed'
       WHEN next_state = 'paid' AND next_amount = amount THEN 'paid'
       ELSE 'corrected'
-    END AS left_as,
+    END AS exit_reason,
     CASE WHEN state = 'paid' THEN changed_after ELSE next_after END AS until_earliest,
     CASE WHEN state = 'paid' THEN began_by ELSE next_began_by END AS until_latest,
     CASE WHEN state = 'paid' THEN is_close ELSE next_is_close END AS is_until_close
@@ -148,19 +152,19 @@ SELECT
   step,
   affiliate_id,
   currency,
-  kind,
+  conversion_kind,
   CAST(amount AS DECIMAL(18, 4)) AS amount,
   CAST(amount_before AS DECIMAL(18, 4)) AS amount_before,
-  came_as,
+  entry_reason,
   CASE WHEN from_earliest >= from_latest OR is_from_close THEN from_latest END AS due_from,
   least(from_earliest, from_latest) AS due_from_earliest,
   from_latest AS due_from_latest,
   CASE WHEN month_from_earliest >= month_from_latest THEN month_from_latest END AS from_month,
-  left_as,
+  exit_reason,
   CASE WHEN until_earliest >= until_latest OR is_until_close THEN until_latest END AS due_until,
   least(until_earliest, until_latest) AS due_until_earliest,
   until_latest AS due_until_latest,
   CASE WHEN month_until_earliest >= month_until_latest THEN month_until_latest END AS until_month,
-  CAST(CASE WHEN left_as IS NULL THEN amount ELSE 0 END AS DECIMAL(18, 4)) AS still_due
+  CAST(CASE WHEN exit_reason IS NULL THEN amount ELSE 0 END AS DECIMAL(18, 4)) AS still_due
 FROM known
 ORDER BY due_from_latest DESC, conversion_id, step

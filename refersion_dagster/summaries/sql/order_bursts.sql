@@ -49,11 +49,11 @@ credited AS (
     order_key,
     affiliate_id,
     currency,
-    CASE WHEN is_cancelled THEN 0 ELSE net_commission END AS at_stake,
-    state,
+    commission_at_stake AS at_stake,
+    commission_state,
     created_at
   FROM conversions
-  WHERE kind = 'order' AND state IN ('pending', 'due', 'paid') AND NOT is_recurring
+  WHERE is_sale AND NOT is_recurring
 ),
 
 -- Few customers order as often as this in all their life: the rest of the work is on these alone.
@@ -144,7 +144,7 @@ found AS (
     min(m.created_at) AS first_at,
     max(m.created_at) AS last_at,
     sum(m.at_stake) AS amount_at_stake,
-    sum(CASE WHEN m.state <> 'paid' THEN m.at_stake ELSE 0 END) AS amount_unpaid
+    sum(CASE WHEN m.commission_state <> 'paid' THEN m.at_stake ELSE 0 END) AS amount_unpaid
   FROM members AS m
   JOIN bursts AS b ON b.source = m.source AND b.traced_by = m.traced_by AND b.burst = m.burst
   GROUP BY b.source, b.traced_by, b.burst, b.orders, b.burst_from, b.burst_to, m.affiliate_id, m.currency

@@ -96,7 +96,7 @@ unpaid AS (
   SELECT c.affiliate_id, c.currency, min(r.read_at) AS oldest_read_at
   FROM refersion_summaries.conversions AS c
   JOIN refersion_data.conversions AS r ON r.id = c.conversion_id
-  WHERE c.state IN ('pending', 'due')
+  WHERE c.commission_state IN ('pending', 'due')
   GROUP BY c.affiliate_id, c.currency
 ),
 

@@ -14,7 +14,7 @@ columns:
   conversion_id: Conversion id.
   affiliate_id: Affiliate who gets the commission now.
   currency: Currency of the commission.
-  state: due or pending.
+  commission_state: due or pending.
   commission: Its commission now.
   payment_id: >
     Payment that paid it; NULL where the reading that showed it paid did not say which.
@@ -24,14 +24,16 @@ columns:
   seen_paid_at: Last reading that showed it paid, UTC.
   seen_taken_back_at: First reading after that, UTC.
   is_released: Whether REFERSION_PAY_AGAIN says that it may be paid again.
+renamed:
+  commission_state: state
 needs:
   "*": &paid conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
   conversion_id: *paid
 */
 WITH again AS (
-  SELECT conversion_id, affiliate_id, currency, state, commission
+  SELECT conversion_id, affiliate_id, currency, commission_state, commission
   FROM refersion_summaries.conversions
-  WHERE state IN ('due', 'pending')
+  WHERE commission_state IN ('due', 'pending')
 ),
 
 readings AS (
@@ -66,7 +68,7 @@ SELECT
   a.conversion_id,
   a.affiliate_id,
   a.currency,
-  a.state,
+  a.commission_state,
   a.commission,
   d.payment_id,
   CASE

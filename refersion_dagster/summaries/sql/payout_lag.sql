@@ -30,7 +30,8 @@ columns:
 WITH orders AS (
   SELECT
     c.currency,
-    c.state,
+    c.commission_state,
+    c.is_approved,
     c.approved_at IS NOT NULL AND (c.paid_latest IS NULL OR c.approved_at < c.paid_latest) AS is_seen,
     c.paid_at IS NOT NULL AS is_payment_known,
     c.booked_day AS created_day,
@@ -39,30 +40,30 @@ WITH orders AS (
     d.today
   FROM refersion_summaries.conversions AS c
   CROSS JOIN refersion_summaries.data_as_of AS d
-  WHERE c.kind = 'order' AND c.state IN ('pending', 'due', 'paid')
+  WHERE c.is_sale
 ),
 
 measured AS (
   SELECT currency, 'created to approved' AS stage, approved_day AS ended, approved_day - created_day AS days, is_seen
   FROM orders
-  WHERE state IN ('due', 'paid')
+  WHERE is_approved
   UNION ALL
   SELECT currency, 'approved to paid' AS stage, paid_day AS ended, paid_day - approved_day AS days, is_seen AND is_payment_known AS is_seen
   FROM orders
-  WHERE state = 'paid'
+  WHERE commission_state = 'paid'
   UNION ALL
   SELECT currency, 'created to paid' AS stage, paid_day AS ended, paid_day - created_day AS days, is_payment_known AS is_seen
   FROM orders
-  WHERE state = 'paid'
+  WHERE commission_state = 'paid'
   UNION ALL
   SELECT currency, 'waiting for approval' AS stage, today AS ended, today - created_day AS days, TRUE AS is_seen
   FROM orders
-  WHERE state = 'pending'
+  WHERE commission_state = 'pending'
   UNION ALL
   -- What is not known by a reading is an estimate, but nothing unpaid may be left out.
   SELECT currency, 'waiting for payment' AS stage, today AS ended, today - approved_day AS days, TRUE AS is_seen
   FROM orders
-  WHERE state = 'due'
+  WHERE commission_state = 'due'
 )
 
 SELECT

@@ -22,13 +22,15 @@ columns:
   due: Commission due, payable_now + held_back.
   payable_now: What would be paid out now; NULL where that is not known (see not_known).
   held_back: What would not; negative where the affiliate owes. NULL where it is not known.
-  held_back_because: Why, reasons separated by semicolons; NULL where all of it would be paid.
+  block_reason: Why, reasons separated by semicolons; NULL where all of it would be paid.
   held_back_paid_before: The part of held_back that was paid once and taken back (payments_taken_back).
   payment_method: How the affiliate was paid last, or all others are; NULL where it is not known.
   not_known: Why it is not known whether the affiliate can be paid; NULL where it is known.
   minimum_payout: Commission below this is not paid out yet (REFERSION_MINIMUM_PAYOUT).
   missing_to_minimum: How much more has to become due to reach it; 0 where it is reached.
   oldest_unpaid_days: Days since the oldest conversion due was approved; NULL where nothing due is above 0.
+renamed:
+  block_reason: held_back_because
 sums:
   due: due
 needs:
@@ -42,7 +44,7 @@ needs:
     - affiliates.id | affiliate_get.id | affiliate_list.id
     - affiliates.paypal_email | payments.payment_method
   held_back: *payable
-  held_back_because: *payable
+  block_reason: *payable
   not_known: *payable
 */
 SELECT
@@ -54,18 +56,18 @@ SELECT
   due_conversions AS conversions,
   due,
   CAST(
-    CASE WHEN blocked_by IS NOT NULL THEN 0 WHEN not_known IS NULL THEN due - due_paid_before END AS DECIMAL(38, 4)
+    CASE WHEN block_reason IS NOT NULL THEN 0 WHEN not_known IS NULL THEN due - due_paid_before END AS DECIMAL(38, 4)
   ) AS payable_now,
-  CAST(CASE WHEN blocked_by IS NOT NULL THEN due WHEN not_known IS NULL THEN due_paid_before END AS DECIMAL(38, 4))
+  CAST(CASE WHEN block_reason IS NOT NULL THEN due WHEN not_known IS NULL THEN due_paid_before END AS DECIMAL(38, 4))
     AS held_back,
   nullif(
     concat_ws(
       '; ',
-      blocked_by,
+      block_reason,
       CASE WHEN paid_before_by IS NOT NULL THEN concat('paid once before and taken back: ', paid_before_by) END
     ),
     ''
-  ) AS held_back_because,
+  ) AS block_reason,
   due_paid_before AS held_back_paid_before,
   payment_method,
   not_known,

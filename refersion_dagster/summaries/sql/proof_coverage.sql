@@ -11,6 +11,7 @@ description: >
 grain: one row per currency and month
 primary_key: [currency, month]
 owners: [team:data]
+macros: [share, compared_payment_status]
 questions:
   - Which share of the commission is proven, by what?
   - In which currencies and months does nothing prove the figures?
@@ -52,13 +53,7 @@ counted AS (
     c.created,
     c.currency,
     c.status,
-    -- As in control_totals.
-    CASE
-      WHEN c.payment_status <> '' THEN c.payment_status
-      WHEN a.unpaid > 0 THEN '(none)'
-      WHEN coalesce(c.payment_id, c.payment__id) IS NOT NULL OR c.payment__created IS NOT NULL THEN 'PAID'
-      ELSE 'UNPAID'
-    END AS payment_status,
+    compared_payment_status(c, a.unpaid) AS payment_status,
     coalesce(c.payment_id, c.payment__id) AS payment_id,
     abs(c.commission_total) AS commission,
     c.read_at
@@ -86,7 +81,7 @@ judged AS (
     AND c.created >= t.period_from AND c.created < t.period_to + INTERVAL '1' SECOND
     AND (
       t.totals_currency = c.currency
-      OR (NOT t.currency_asked AND position('all currencies' IN t.reading) > 0)
+      OR (NOT t.currency_asked AND position('all currencies' IN t.interpretation) > 0)
     )
   LEFT JOIN refersion_summaries.payment_proof AS p
     ON p.payment_id = c.payment_id AND p.currency = c.currency AND p.proof = 'agrees'
@@ -118,9 +113,9 @@ SELECT
   proven_by_payments,
   not_proven,
   not_settled,
-  CAST(CAST(proven_by_totals / nullif(commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS share_by_totals,
-  CAST(CAST(proven_by_payments / nullif(commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS share_by_payments,
-  CAST(CAST(not_proven / nullif(commission, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6)) AS share_not_proven,
+  share(proven_by_totals, commission) AS share_by_totals,
+  share(proven_by_payments, commission) AS share_by_payments,
+  share(not_proven, commission) AS share_not_proven,
   oldest_read_at,
   nullif(CAST($not_offered AS VARCHAR), '') AS not_offered
 FROM summed

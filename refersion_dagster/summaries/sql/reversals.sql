@@ -9,6 +9,7 @@ description: >
 grain: one row per currency and month
 primary_key: [currency, month]
 owners: [team:data]
+macros: [rate]
 questions:
   - Which share of commission is taken back because orders are cancelled or refunded?
   - Were the orders of some month worse than others?
@@ -44,31 +45,22 @@ columns:
   unmatched_credits_against: >
     Commission that approved negative manual credits of the month take back that name no order, or one that is not known.
 needs:
-  approved_conversions: &paid >-
-    conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
-  approved_commission: *paid
-  cancellations_of_orders_made: &of_orders [conversions.order_id, *paid]
-  reversed_of_orders_made: *of_orders
-  credits_against_of_orders_made: [conversions.order_id, conversions.type, *paid]
-  reversal_rate_of_orders_made: *of_orders
-  rate_with_credits_of_orders_made: *of_orders
-  pending_cancellations_of_orders_made: *of_orders
-  pending_commission_of_orders_made: *of_orders
-  cancellations_in_month: *paid
-  reversed_in_month: *paid
-  credits_against_in_month: [conversions.type, *paid]
-  reversal_rate_in_month: *paid
-  rate_with_credits_in_month: *paid
-  pending_cancellations_in_month: *paid
-  pending_commission_in_month: *paid
-  unmatched_cancellations: *of_orders
-  unmatched_commission: *of_orders
-  unmatched_credits_against: [conversions.order_id, conversions.type, *paid]
+  cancellations_of_orders_made: &order conversions.order_id
+  reversed_of_orders_made: *order
+  credits_against_of_orders_made: &credit [*order, conversions.type]
+  reversal_rate_of_orders_made: *order
+  rate_with_credits_of_orders_made: *order
+  pending_cancellations_of_orders_made: *order
+  pending_commission_of_orders_made: *order
+  credits_against_in_month: conversions.type
+  unmatched_cancellations: *order
+  unmatched_commission: *order
+  unmatched_credits_against: *credit
 */
 WITH approved AS (
   SELECT currency, booked_month AS month, count(*) AS conversions, sum(commission) AS commission
   FROM refersion_summaries.conversions
-  WHERE kind = 'order' AND state IN ('due', 'paid')
+  WHERE conversion_kind = 'order' AND is_approved
   GROUP BY currency, booked_month
 ),
 
@@ -77,12 +69,12 @@ found AS (
     c.currency,
     c.booked_month AS reversal_month,
     o.booked_month AS order_month,
-    CASE WHEN c.state = 'pending' THEN 'pending' ELSE c.kind END AS what,
+    CASE WHEN c.is_approved THEN c.conversion_kind ELSE 'pending' END AS what,
     -c.commission AS amount
   FROM refersion_summaries.conversions AS c
   LEFT JOIN refersion_summaries.conversions AS o ON o.conversion_id = c.original_id
-  WHERE (c.kind = 'cancellation' AND c.state IN ('pending', 'due', 'paid'))
-    OR (c.kind = 'manual credit' AND c.commission < 0 AND c.state IN ('due', 'paid'))
+  WHERE (c.conversion_kind = 'cancellation' AND c.is_earned)
+    OR (c.conversion_kind = 'manual credit' AND c.commission < 0 AND c.is_approved)
 ),
 
 taken_back AS (
@@ -170,15 +162,15 @@ SELECT
   CAST(o_cancellations AS BIGINT) AS cancellations_of_orders_made,
   CAST(o_reversed AS DECIMAL(38, 4)) AS reversed_of_orders_made,
   CAST(o_credited AS DECIMAL(38, 4)) AS credits_against_of_orders_made,
-  CAST(CAST(o_reversed / base AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS reversal_rate_of_orders_made,
-  CAST(CAST((o_reversed + o_credited) / base AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS rate_with_credits_of_orders_made,
+  rate(o_reversed, base) AS reversal_rate_of_orders_made,
+  rate(o_reversed + o_credited, base) AS rate_with_credits_of_orders_made,
   CAST(o_pending_cancellations AS BIGINT) AS pending_cancellations_of_orders_made,
   CAST(o_pending AS DECIMAL(38, 4)) AS pending_commission_of_orders_made,
   CAST(i_cancellations AS BIGINT) AS cancellations_in_month,
   CAST(i_reversed AS DECIMAL(38, 4)) AS reversed_in_month,
   CAST(i_credited AS DECIMAL(38, 4)) AS credits_against_in_month,
-  CAST(CAST(i_reversed / base AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS reversal_rate_in_month,
-  CAST(CAST((i_reversed + i_credited) / base AS DECIMAL(38, 12)) AS DECIMAL(38, 6)) AS rate_with_credits_in_month,
+  rate(i_reversed, base) AS reversal_rate_in_month,
+  rate(i_reversed + i_credited, base) AS rate_with_credits_in_month,
   CAST(i_pending_cancellations AS BIGINT) AS pending_cancellations_in_month,
   CAST(i_pending AS DECIMAL(38, 4)) AS pending_commission_in_month,
   CAST(unmatched_cancellations AS BIGINT) AS unmatched_cancellations,

@@ -13,10 +13,12 @@ columns:
   affiliate_id: Affiliate who gets the commission.
   same_as: Which e-mail of the affiliate is the customer's (e-mail, PayPal e-mail, or e-mail and PayPal e-mail).
   order_id: The shop's order.
-  state: pending, due or paid.
+  commission_state: pending, due or paid.
   commission: Commission of the order, less what cancellations took back.
   currency: Currency of the commission.
   created_at: When the conversion was made, UTC.
+renamed:
+  commission_state: state
 needs:
   conversion_id:
     - conversions.customer__email
@@ -31,12 +33,12 @@ WITH orders AS (
     affiliate_email,
     customer_email,
     order_id,
-    state,
+    commission_state,
     net_commission AS commission,
     currency,
     created_at
   FROM refersion_summaries.conversions
-  WHERE kind = 'order' AND state IN ('pending', 'due', 'paid') AND customer_email IS NOT NULL
+  WHERE is_sale AND customer_email IS NOT NULL
 ),
 
 -- Customers' e-mails are hashes that compare with the affiliates' hashes. Where REFERSION_PII keeps them as they are,
@@ -105,7 +107,7 @@ SELECT
     ELSE 'e-mail and PayPal e-mail'
   END AS same_as,
   o.order_id,
-  o.state,
+  o.commission_state,
   o.commission,
   o.currency,
   o.created_at

@@ -126,9 +126,9 @@ class TestFigures:
         *named, everyone = table(reported, f"Top affiliates of June 2025 by sales, {currency}")
         sold = ask(
             reported,
-            "SELECT sum(total) FROM refersion_summaries.conversions WHERE kind = 'order' "
-            f"AND state IN ('pending', 'due', 'paid') AND currency = '{currency}' AND booked_month = DATE '{MONTH}' "
-            "GROUP BY affiliate_id ORDER BY 1 DESC",
+            "SELECT sum(total) FROM refersion_summaries.conversions WHERE conversion_kind = 'order' "
+            f"AND commission_state IN ('pending', 'due', 'paid') AND currency = '{currency}' "
+            f"AND booked_month = DATE '{MONTH}' GROUP BY affiliate_id ORDER BY 1 DESC",
         )
         shown = [row[1] for row in named if not row[0].startswith("All others")]
         assert shown == [value for (value,) in sold[:10]]
@@ -143,7 +143,7 @@ class TestFigures:
     @pytest.mark.parametrize("currency", CURRENCIES)
     def test_what_is_owed_is_the_liability_by_age(self, reported: ReportHarness, currency: str) -> None:
         found = table(reported, f"Commission due now by days since approval, {currency}")
-        ages = ("due_0_30", "due_31_60", "due_61_90", "due_over_90", "credits_not_set_off", "due")
+        ages = ("due_0_30_days", "due_31_60_days", "due_61_90_days", "due_over_90_days", "credits_not_set_off", "due")
         (sums,) = ask(
             reported,
             f"SELECT {', '.join(f'sum({age})' for age in ages)} FROM refersion_summaries.commission_liability "
@@ -173,7 +173,7 @@ class TestFigures:
         found = table(reported, f"Orders of the last 12 months by current state, {currency}")
         (counted,) = ask(
             reported,
-            "SELECT count(*), sum(commission) FROM refersion_summaries.conversions WHERE kind = 'order' "
+            "SELECT count(*), sum(commission) FROM refersion_summaries.conversions WHERE conversion_kind = 'order' "
             f"AND currency = '{currency}' AND booked_month <= DATE '{MONTH}'",
         )
         made, *states = [row for row in found if row[0] != "of which paid"]
@@ -191,7 +191,7 @@ class TestFigures:
             reported,
             "SELECT currency, count(CASE WHEN status = 'APPROVED' THEN 1 END), "
             f"count(CASE WHEN status IN ({rejections}) THEN 1 END) FROM refersion_summaries.conversions "
-            f"WHERE kind = 'order' AND booked_month <= DATE '{MONTH}' GROUP BY currency",
+            f"WHERE conversion_kind = 'order' AND booked_month <= DATE '{MONTH}' GROUP BY currency",
         )
         terms = [
             (text(term), figure(said))

@@ -72,7 +72,10 @@ def test_the_conversions_are_those_made_in_the_month_and_those_that_moved_the_ba
     books.build(*READ)
     found = conversions(books, FEBRUARY)
     assert list(found) == ["1", "5", "3", "4"]  # by the time they were made
-    told = {id_: (row.order_id, row.made_on, row.kind, row.state, row.commission) for id_, row in found.items()}
+    told = {
+        id_: (row.order_id, row.made_on, row.conversion_kind, row.commission_state, row.commission)
+        for id_, row in found.items()
+    }
     assert told == {
         "1": ("order-1", date(2025, 1, 10), "order", "paid", D("10")),
         "5": ("order-5", date(2025, 1, 28), "order", "due", D("50")),

@@ -15,7 +15,7 @@ SELECT
   CAST(sum(refersion_order_total) AS DECIMAL(38, 4)) AS refersion_order_total,
   CAST(sum(loaded_order_total) AS DECIMAL(38, 4)) AS loaded_order_total,
   max(totals_currency) AS totals_currency,
-  max(reading) AS reading,
+  max(interpretation) AS interpretation,
   max(totals_read_at) AS totals_read_at,
   min(remark) AS remark
 FROM refersion_summaries.control_totals

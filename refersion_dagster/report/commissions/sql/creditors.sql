@@ -12,16 +12,16 @@ SELECT
   affiliate_id,
   affiliate_name AS name,
   due,
-  due_over_90,
+  due_over_90_days,
   oldest_unpaid_days,
   nullif(
     concat_ws(
       '; ',
-      blocked_by,
+      block_reason,
       CASE WHEN paid_before_by IS NOT NULL THEN concat('paid once before and taken back: ', paid_before_by) END
     ),
     ''
-  ) AS blocked_by
+  ) AS block_reason
 FROM placed
 WHERE place <= $most
 ORDER BY currency, place

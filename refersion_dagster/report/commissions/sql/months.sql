@@ -11,7 +11,7 @@ SELECT
   sales,
   net_sales,
   aov,
-  commission
+  commission_of_orders_made AS commission
 FROM refersion_summaries.commission_monthly
 WHERE month >= $since
 ORDER BY currency, month

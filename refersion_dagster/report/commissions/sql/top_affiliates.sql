@@ -7,12 +7,12 @@ WITH sold AS (
   SELECT
     currency,
     affiliate_id,
-    sum(CASE WHEN booked_month = $month AND kind = 'order' AND counts_for_affiliate THEN total ELSE 0 END) AS sales,
-    sum(CASE WHEN booked_month = $before AND kind = 'order' AND counts_for_affiliate THEN total ELSE 0 END)
+    sum(CASE WHEN booked_month = $month AND is_sale AND counts_for_affiliate THEN total ELSE 0 END) AS sales,
+    sum(CASE WHEN booked_month = $before AND is_sale AND counts_for_affiliate THEN total ELSE 0 END)
       AS sales_before,
     sum(CASE WHEN booked_month = $month THEN commission ELSE 0 END) AS commission
   FROM refersion_summaries.conversions
-  WHERE booked_month IN ($month, $before) AND state IN ('pending', 'due', 'paid')
+  WHERE booked_month IN ($month, $before) AND is_earned
   GROUP BY currency, affiliate_id
 ),
 
