@@ -96,8 +96,12 @@ class TestFiles:
         ("select", "line", "said"),
         [
             (SELECT.replace("FROM per_currency", "FROM per_currency AS p\nJOIN nothing AS n ON TRUE"), 21, "nothing"),
-            (SELECT.replace("GROUP BY currency", "GROUP BY sum("), 17, "this is not SQL that can be read"),
-            (SELECT.replace("FROM per_currency", "FROM per_currency\nWHERE currency = AND"), 21, "this is not SQL"),
+            (SELECT.replace("GROUP BY currency", "GROUP BY sum("), 17, "this SQL cannot be parsed"),
+            (
+                SELECT.replace("FROM per_currency", "FROM per_currency\nWHERE currency = AND"),
+                21,
+                "this SQL cannot be parsed",
+            ),
             (SELECT.replace("commission_due, commission)", "commission_due)"), 19, "share(part, whole) is given 1"),
             (SELECT.replace("    commission_by_state()", "    1 AS commission"), 1, "does not call"),
         ],
