@@ -21,7 +21,7 @@ from refersion_dagster.ingest.history.conversions import TABLE, update_history
 from refersion_dagster.ingest.history.missing_rows import absent_conversions, mark_listed, mark_payments
 from refersion_dagster.ingest.history.readings import TABLE as READINGS
 from refersion_dagster.ingest.history.readings import keep_counted_months, keep_unchanged_months
-from refersion_dagster.ingest.late_arrivals.counts import Counts
+from refersion_dagster.ingest.late_arrivals.counts import NOT_COUNTED, Counts
 from refersion_dagster.ingest.late_arrivals.months import LateMonth, keep_first_totals, keep_totals, late_months, spans
 from refersion_dagster.ingest.late_arrivals.rotation import keep_position, next_slice
 from refersion_dagster.ingest.run_log import source_log_shown
@@ -38,6 +38,7 @@ from refersion_dagster.refersion.errors import (
 from refersion_dagster.refersion.extract.incremental import BEGINNING
 from refersion_dagster.refersion.extract.stats import ReadSpan
 from refersion_dagster.refersion.identity import remember_account
+from refersion_dagster.refersion.resources import TESTS_COUNT
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.refersion.windows import Window, apart_from, months, next_month, parse_moment, whole_second
 from refersion_dagster.resources import RefersionResource, Warehouse
@@ -222,7 +223,10 @@ class Loader:
         Whole months, as far as they were read, so that a month is the same one each night.
         """
         earliest, upto = self._earliest(), max(span.end for span in self.read)
-        if earliest >= before or not self.counts.are_right(self.read):
+        if earliest >= before:
+            return {}
+        if not self.counts.are_right(self.read):
+            self.report.table(CONVERSIONS).warnings.append(NOT_COUNTED)
             return {}
         window = Window(earliest, min(next_month(before), upto))
         differ = self.counts.differing([window], upto)
@@ -277,7 +281,9 @@ class Loader:
             unknown = tell_tests_apart(self.warehouse, account.rest, upto, self.context.log.info)
         finally:
             account.close()
-        report.warnings = [f"This account does not say which conversions are tests. {unknown}"] if unknown else []
+        report.warnings = [warning for warning in report.warnings if warning != TESTS_COUNT]
+        if unknown:
+            report.warnings.append(f"This account does not say which conversions are tests. {unknown}")
 
     def _settle(self, tables: set[str]) -> None:
         """Reads again what disagrees because the shop went on, before it is called a difference."""
