@@ -41,8 +41,8 @@ PROVEN_ON = 2
 BY_MONTHS = timedelta(days=730)
 # What of an old row shows nowhere else is found in turn, see rotation.py.
 NOT_COUNTED = (
-    "This account offers neither correct counts of conversions nor access by offset: a deletion outside the look-back, in "
-    f"a currency that the totals do not cover, is found within {NIGHTS} refreshes instead of two."
+    "This account offers neither correct counts of conversions nor access by offset: a deletion outside the look-back, "
+    f"in a currency that the totals do not cover, is found within {NIGHTS} refreshes instead of two."
 )
 
 CREATE = f"""

@@ -1,0 +1,147 @@
+"""What a load reads again: late months, rows that are missing where they were, and totals that disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from refersion_dagster.ingest.control_totals.hidden_tests import tell_tests_apart
+from refersion_dagster.ingest.control_totals.settlement import has_new_payments, paid_meanwhile, settle_totals
+from refersion_dagster.ingest.history.conversions import TABLE, update_history
+from refersion_dagster.ingest.history.missing_rows import absent_conversions
+from refersion_dagster.ingest.history.readings import keep_counted_months
+from refersion_dagster.ingest.late_arrivals.counts import NOT_COUNTED, Counts
+from refersion_dagster.ingest.late_arrivals.months import LateMonth, late_months, spans
+from refersion_dagster.ingest.table_loads import CONVERSIONS, PAYMENTS, TOTALS, TableLoads
+from refersion_dagster.refersion import ReadReport
+from refersion_dagster.refersion.resources import TESTS_COUNT
+from refersion_dagster.refersion.windows import Window, apart_from, months, next_month
+
+# A row that was found can leave a gap elsewhere, which shows where the next one is.
+MOST_SEARCHES = 3
+# Dates can be edited to the future too.
+AHEAD = timedelta(days=365)
+
+
+class FollowUp:
+    """What follows the loads of a run, in the same run."""
+
+    def __init__(self, loads: TableLoads) -> None:
+        self.loads = loads
+        self.warehouse = loads.warehouse
+        self.log = loads.context.log
+        self.counts = Counts(loads.refersion, loads.warehouse)
+        self.late: list[LateMonth] = []
+
+    def load_late_months(self, with_totals: bool) -> None:
+        """Reads months from before the look-back again that must have changed, and their totals once more.
+
+        Without it a light refresh, of a few days, would have Refersion's latest totals of a month and only the last
+        days of that month to compare with them.
+        """
+        upto = self.loads.report.table(CONVERSIONS).read_to
+        if upto is None:
+            return
+        before = upto - self.loads.lookback
+        differ = self._other_counts(before) if self.loads.is_refresh else {}
+        late = late_months(self.warehouse, before, differ)
+        if not late:
+            return
+        self.log.info(f"Changes outside the look-back window; reloading {', '.join(map(str, late))}")
+        again = spans(late, self.loads.earliest(), upto)
+        for table in (CONVERSIONS, TOTALS) if with_totals else (CONVERSIONS,):
+            self.loads.load_spans(table, again)
+        self.late = late
+        if differ:
+            self.counts.keep(list(differ))
+
+    def settle_absent(self) -> None:
+        """Looks for conversions that were absent from where they were read, and marks those that are nowhere.
+
+        Where counts are right they show where rows are to be found that moved to another time. Without them, all that
+        was not read in this run has to be; a light refresh or one of a span leaves that to the next whole one.
+        """
+        absent = absent_conversions(self.warehouse, self.loads.read)
+        if not absent:
+            return
+        end = max(span.end for span in self.loads.read)
+        for _ in range(MOST_SEARCHES):
+            everything = Window(self.loads.earliest(), end + AHEAD)
+            elsewhere = apart_from(everything, (span.window for span in self.loads.read))
+            if self.counts.are_right(self.loads.read):
+                windows = list(self.counts.differing(elsewhere, end))
+            elif self.loads.is_refresh or self.loads.options.get("full_reload"):
+                windows = elsewhere
+            else:
+                self.log.info(f"{absent:,} conversions are missing where they were; the next refresh searches for them")
+                return
+            if not windows:
+                break
+            self.log.info(f"Searching elsewhere for {absent:,} conversions that are missing where they were")
+            self.loads.load_spans(CONVERSIONS, windows)
+            absent = absent_conversions(self.warehouse, self.loads.read)
+            if not absent:
+                return
+        gone = update_history(self.warehouse, self.loads.read)
+        self.log.info(f"{TABLE}: {gone:,} changes added for deleted conversions")
+
+    def tell_tests_apart(self) -> None:
+        """Finds the tests of an account that does not say which conversions are tests."""
+        report = self.loads.report.table(CONVERSIONS)
+        lacks = "is_test_conversion" in report.fields_missing and not self.loads.report.table(TOTALS).not_offered
+        if not lacks or not self.loads.read:
+            return
+        account = self.loads.refersion.account()
+        try:
+            upto = max(min(span.end, span.read_at) for span in self.loads.read)
+            unknown = tell_tests_apart(self.warehouse, account.rest, upto, self.log.info)
+        finally:
+            account.close()
+        report.warnings = [warning for warning in report.warnings if warning != TESTS_COUNT]
+        if unknown:
+            report.warnings.append(f"This account does not say which conversions are tests. {unknown}")
+
+    def settle(self, tables: set[str]) -> None:
+        """Reads again what disagrees because the shop went on, before it is called a difference."""
+        upto = max((span.end for span in self.loads.read), default=None)
+        if upto is None:
+            return
+        earliest = self.loads.earliest()
+        read = {month.start.date().replace(day=1) for span in self.loads.read for month in months(span.window)}
+
+        def read_again(starts: Sequence[datetime]) -> None:
+            again = spans([LateMonth(start) for start in starts], earliest, upto)
+            for table in (CONVERSIONS, TOTALS):
+                if again and table in tables:
+                    self.loads.load_spans(table, again)
+            self.settle_absent()
+
+        payments_read_at = self.loads.report.table(PAYMENTS).asked_at
+        if PAYMENTS in tables and payments_read_at and self.loads.is_refresh:
+            if has_new_payments(self.warehouse, payments_read_at):
+                self.log.info("Payments were made while conversions were read: reading payments again")
+                self.loads.load([PAYMENTS], ReadReport())
+            if months_paid := paid_meanwhile(self.warehouse, upto):
+                self.log.info("Payments were made since conversions were read: reading conversions again")
+                read_again(months_paid)
+        if TOTALS in tables:
+            settle_totals(self.warehouse, self.log.info, read_again, None if self.loads.is_refresh else read)
+
+    def _other_counts(self, before: datetime) -> dict[Window, int]:
+        """Months from before the look-back of which Refersion counts other conversions than are loaded.
+
+        Whole months, as far as they were read, so that a month is the same one each night.
+        """
+        earliest, upto = self.loads.earliest(), max(span.end for span in self.loads.read)
+        if earliest >= before:
+            return {}
+        if not self.counts.are_right(self.loads.read):
+            self.loads.report.table(CONVERSIONS).warnings.append(NOT_COUNTED)
+            return {}
+        window = Window(earliest, min(next_month(before), upto))
+        differ = self.counts.differing([window], upto)
+        if self.counts.by_status:
+            others = {month.start for month in differ}
+            keep_counted_months(self.warehouse, [one for one in months(window) if one.start not in others], upto)
+        self.log.info(f"Compared counts of conversions outside the look-back window, {self.counts.requests:,} requests")
+        return differ
