@@ -10,11 +10,10 @@ from refersion_dagster.ingest.control_totals.settlement import has_new_payments,
 from refersion_dagster.ingest.history.conversions import TABLE, update_history
 from refersion_dagster.ingest.history.missing_rows import absent_conversions
 from refersion_dagster.ingest.history.readings import keep_counted_months
-from refersion_dagster.ingest.late_arrivals.counts import NOT_COUNTED, Counts
+from refersion_dagster.ingest.late_arrivals.counts import Counts
 from refersion_dagster.ingest.late_arrivals.months import LateMonth, late_months, spans
 from refersion_dagster.ingest.table_loads import CONVERSIONS, PAYMENTS, TOTALS, TableLoads
 from refersion_dagster.refersion import ReadReport
-from refersion_dagster.refersion.resources import TESTS_COUNT
 from refersion_dagster.refersion.windows import Window, apart_from, months, next_month
 
 # A row that was found can leave a gap elsewhere, which shows where the next one is.
@@ -97,9 +96,7 @@ class FollowUp:
             unknown = tell_tests_apart(self.warehouse, account.rest, upto, self.log.info)
         finally:
             account.close()
-        report.warnings = [warning for warning in report.warnings if warning != TESTS_COUNT]
-        if unknown:
-            report.warnings.append(f"This account does not say which conversions are tests. {unknown}")
+        report.warnings = [f"This account does not say which conversions are tests. {unknown}"] if unknown else []
 
     def settle(self, tables: set[str]) -> None:
         """Reads again what disagrees because the shop went on, before it is called a difference."""
@@ -133,10 +130,7 @@ class FollowUp:
         Whole months, as far as they were read, so that a month is the same one each night.
         """
         earliest, upto = self.loads.earliest(), max(span.end for span in self.loads.read)
-        if earliest >= before:
-            return {}
-        if not self.counts.are_right(self.loads.read):
-            self.loads.report.table(CONVERSIONS).warnings.append(NOT_COUNTED)
+        if earliest >= before or not self.counts.are_right(self.loads.read):
             return {}
         window = Window(earliest, min(next_month(before), upto))
         differ = self.counts.differing([window], upto)

@@ -46,7 +46,6 @@ from refersion_dagster.refersion.windows import Window, days, month_start, month
 logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 5
-TESTS_COUNT = "This account does not say which conversions are tests, so tests are included in every figure."
 
 
 @dataclass(frozen=True)
@@ -274,7 +273,9 @@ class ResourceFactory:
         client = self.account.graphql
         selection = client.select(entity)
         if any(column.name == "is_test_conversion" for column in selection.missing):
-            report.warnings = [TESTS_COUNT]
+            report.warnings = [
+                "This account does not say which conversions are tests, so tests are included in every figure."
+            ]
         reading = plan_window(self.options.span_of(entity), state, self.account.now, resume_at=report.begin_load())
         builder = self._builder(entity, selection.extras)
         reader = EntityReader(client, selection, builder, report)

@@ -203,6 +203,13 @@ class TestFields:
         with pytest.raises(FieldNotOffered, match="without created_from and created_to"):
             read(sandbox, "conversions")
 
+    def test_conversions_without_pages_are_refused_and_never_read_short(
+        self, sandbox: SandboxServer, introspection: str
+    ) -> None:
+        sandbox.configure(introspection=introspection, remove_arguments=["conversions.offset"])
+        with pytest.raises(FieldNotOffered, match="conversions without first and offset"):
+            read(sandbox, "conversions")
+
     @pytest.mark.parametrize(
         "removed",
         heart(

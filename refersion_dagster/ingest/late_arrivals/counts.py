@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from refersion_dagster.ingest.late_arrivals.rotation import NIGHTS
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import RefersionError
@@ -39,11 +38,6 @@ TABLE = "_counts_when_read"
 PROVEN_ON = 2
 # What is older is counted by years first, as less happens to it.
 BY_MONTHS = timedelta(days=730)
-# What of an old row shows nowhere else is found in turn, see rotation.py.
-NOT_COUNTED = (
-    "This account offers neither correct counts of conversions nor access by offset: a deletion outside the look-back, "
-    f"in a currency that the totals do not cover, is found within {NIGHTS} refreshes instead of two."
-)
 
 CREATE = f"""
 CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (

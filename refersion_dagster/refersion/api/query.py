@@ -260,6 +260,12 @@ def _checked(selection: FieldSelection) -> FieldSelection:
             f"this account's GraphQL API offers {selection.entity.name} without created_from and created_to.",
             operation=f"graphql {selection.entity.name}",
         )
+    if selection.entity.windowed and selection.by_window and not (selection.pages or selection.entity.may_be_listed):
+        raise FieldNotOffered(
+            f"this account's GraphQL API offers {selection.entity.name} without first and offset, so that a list "
+            "longer than a page cannot be read completely.",
+            operation=f"graphql {selection.entity.name}",
+        )
     return selection
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.ingest.late_arrivals.counts import NOT_COUNTED
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.ingest.late_arrivals.late_account import LateAccount
@@ -187,19 +186,6 @@ def test_late_changes_in_other_currencies_are_found_within_a_month(made: Made, s
         made.refresh("payments", "conversions", "conversion_history", seconds=5 * 86_400)
     assert made.stale() == {}
     assert moved(made) == {(str(rows["moved", currency]), str(second)) for currency in ("EUR", "JPY")}
-
-
-def test_where_no_count_shows_a_deletion_each_refresh_says_how_long_it_may_take(made: Made) -> None:
-    made.order(LAST_YEAR, "EUR")
-    made.order(RECENT)
-    begin(made, total_results="absent", remove_arguments=["conversions.offset"])
-    made.sandbox.advance(seconds=60)
-    done = made.run()
-    assert done.success, done.failure
-    assert done.metadata["refersion/conversions"]["warnings"] == [NOT_COUNTED]
-    made.sandbox.configure(remove_arguments=[])
-    made.sandbox.advance(seconds=60)
-    assert "warnings" not in made.run().metadata["refersion/conversions"]
 
 
 def moved(made: Made) -> set[tuple[str, str]]:
