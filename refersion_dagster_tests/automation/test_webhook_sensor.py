@@ -59,7 +59,7 @@ def test_events_that_wait_start_one_run_of_the_job_whatever_their_number(
 def test_without_an_inbox_it_says_what_makes_one_and_makes_none(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     started, reason = tick(instance, tmp_path / "none.sqlite")
     assert not started
-    assert "The webhook inbox" in reason
+    assert f"The webhook inbox {tmp_path / 'none.sqlite'} does not exist" in reason
     assert "`refersion-dagster webhooks`" in reason
     assert list(tmp_path.iterdir()) == []
 

@@ -102,7 +102,7 @@ class TestSpace:
             file.truncate(8 * 10**12)
         (check,) = check_space(database)
         assert check.status is Status.WARNING
-        assert "8000.0 GB at least" in (check.remedy or "")
+        assert "Free at least 8000.0 GB" in (check.remedy or "")
 
 
 class TestDagster:

@@ -92,7 +92,7 @@ class TestDuckDB:
             connection.execute("DROP TABLE refersion_data.offers")
         examined = loaded.examined()
         assert examined.not_well() == {"tables": WARNING}
-        assert examined["tables"].message == "payments, offers are not there"
+        assert examined["tables"].message == "payments, offers do not exist"
         assert "refersion_refresh" in (examined["tables"].remedy or "")
         assert examined.ok
 

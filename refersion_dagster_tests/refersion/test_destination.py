@@ -132,6 +132,6 @@ def test_a_resource_is_one_account_whatever_the_variables_say(
 ) -> None:
     del variables
     resource = RefersionResource(public_key=sandbox.public_key, api_key=sandbox.secret_key, rest_url=sandbox.rest_url)
-    with pytest.raises(Exception, match="no token set") as caught:
+    with pytest.raises(Exception, match="requires a token") as caught:
         list(resource.source(ReadReport()).with_resources("conversions"))
     assert isinstance(underlying(caught.value), MissingCredentials)

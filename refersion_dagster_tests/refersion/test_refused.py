@@ -18,7 +18,7 @@ ADDRESS = "REFERSION_REST_URL and REFERSION_GRAPHQL_URL"
         (404, {"error": ["Offer does not exists on the database."]}, "Offer does not exists on the database.", None),
         (404, {"error": "Not Found"}, "Not Found", f"Check {ADDRESS}."),
         (404, None, None, f"Check {ADDRESS}."),
-        (403, {"message": "Forbidden"}, "Forbidden", f"check {ADDRESS}, and whether a proxy"),
+        (403, {"message": "Forbidden"}, "Forbidden", f"Check {ADDRESS}, and whether a proxy"),
         (422, {"errors": ["Affiliate not found."]}, "Affiliate not found.", None),
     ],
 )

@@ -133,7 +133,7 @@ def test_before_the_first_day_there_is_no_fee(database: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("3; 2026-13-01: 2", "2026-13-01 is none"),
+        ("3; 2026-13-01: 2", "2026-13-01 is not a date"),
         ("3; 2026-01-01: 2; 2025-01-01: 1", "later ones with the date"),
         ("3; 2", "later ones with the date"),
         ("3; 2026-01-01: two", "a number of 0 or more"),

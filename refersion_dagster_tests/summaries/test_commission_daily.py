@@ -49,7 +49,6 @@ def test_a_day_with_every_kind_of_row(books: WarehouseBuilder) -> None:
         "net_sales": D("80"),  # 80 + 20 - 20
         "aov": D("66.6667"),  # 200 / 3
         "cancellations": 1,
-        **commission,
         **{f"{name}_of_orders_made": amount for name, amount in commission.items()},
     }
 

@@ -43,7 +43,7 @@ def test_on_purpose_it_has_bounds_and_says_what_is_not_known(
             assert (row["closing"], row["approved"], row["adjustments"], row["reversed"]) == ("", "", "", "")
             assert (row["earned"], row["paid"], row["not_known"]) == (most, "0.00", SAID)
         page = Page(folder / f"{whose}.html")
-        assert page.row("Owed at the end of the month") == [f"$0.00 to ${most}"]
+        assert page.row("Owed at the end of February 2025") == [f"$0.00 to ${most}"]
         assert page.row("Approved, adjusted, reversed") == ["not known"]
         assert any(SAID in text for text in page.texts)
     assert any(SAID in text for text in Page(folder / "index.html").texts)
