@@ -52,32 +52,21 @@ def load_tables(
 ) -> Iterator[dg.MaterializeResult]:
     """Loads the tables within one run, while nobody else writes; see Loader."""
     with warehouse.exclusive(context.log.info), source_log_shown(context.log):
-        yield from Loader(context, refersion, warehouse, dlt_resource, options).load(tables)
+        yield from Loader(TableLoads(context, refersion, warehouse, dlt_resource, options)).load(tables)
         with warehouse.session() as session:
             for table in tables:
                 session.comment(DATASET, table, *descriptions(table))
 
 
 class Loader:
-    """Loads tables of one account into one warehouse, within one run.
+    """Loads tables of one account into one warehouse, within one run."""
 
-    Args:
-        options: further arguments of `refersion_source`, such as look-back or span.
-    """
-
-    def __init__(
-        self,
-        context: dg.AssetExecutionContext | dg.OpExecutionContext,
-        refersion: RefersionResource,
-        warehouse: Warehouse,
-        dlt_resource: DagsterDltResource,
-        options: Mapping[str, Any],
-    ) -> None:
-        self.context = context
-        self.refersion = refersion
-        self.warehouse = warehouse
-        self.loads = TableLoads(context, refersion, warehouse, dlt_resource, options)
-        self.follow_up = FollowUp(self.loads)
+    def __init__(self, loads: TableLoads) -> None:
+        self.context = loads.context
+        self.refersion = loads.refersion
+        self.warehouse = loads.warehouse
+        self.loads = loads
+        self.follow_up = FollowUp(loads)
 
     def load(self, tables: Sequence[str]) -> Iterator[dg.MaterializeResult]:
         """Loads the tables, group by group, each one's result as soon as it is in.
