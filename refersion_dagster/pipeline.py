@@ -122,7 +122,7 @@ def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
 
     def load_there(tables: list[str]) -> None:
         try:
-            load(pipeline, tables, warehouse.adapted)
+            load(pipeline, tables, warehouse.prepare)
         except PipelineStepFailed as error:
             raise warehouse.classify_error(error) or error from None
 
@@ -135,12 +135,12 @@ def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
 
 
 def load(
-    pipeline: Pipeline, tables: list[str], adapted: Callable[[DltSource], DltSource] = lambda source: source
+    pipeline: Pipeline, tables: list[str], prepare: Callable[[DltSource], DltSource] = lambda source: source
 ) -> None:
     """Loads the tables, in as many commits as their size takes, and prints dlt's account of each.
 
     Args:
-        adapted: makes the source fit for the database.
+        prepare: makes the source fit for the database.
 
     Raises the source's own RefersionError, out of the errors that dlt wraps around it.
     """
@@ -150,7 +150,7 @@ def load(
     with pipeline.sql_client() as client:
         check_account(account, lambda sql: client.execute_sql(sql) or ())
     while True:
-        source = adapted(refersion_source(**given, report=report))
+        source = prepare(refersion_source(**given, report=report))
         try:
             click.echo(pipeline.run(source.with_resources(*tables), loader_file_format="parquet"))
         except PipelineStepFailed as error:

@@ -173,7 +173,7 @@ BROKEN: dict[str, Broken] = {
     "tests cannot be identified": (
         switch(remove_fields=["Conversion.is_test_conversion"]),
         {"fields_conversions": WARNING},
-        "lacks is_test_conversion",
+        "missing: is_test_conversion",
         "count in every figure",
     ),
     "no amounts": (

@@ -221,12 +221,12 @@ import os, signal, sys
 from pathlib import Path
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.webhooks.inbox import Inbox
-from refersion_dagster_tests.ingest.inboxes import Drained
+from refersion_dagster_tests.ingest.webhook_inbox import WebhookWarehouse
 from refersion_dagster_tests.location import SMALL
 
 Inbox.acknowledge = lambda inbox, up_to: os.kill(os.getpid(), signal.SIGKILL)
 with SandboxServer(SMALL) as sandbox:
-    Drained(sandbox, Path(sys.argv[1])).drain()
+    WebhookWarehouse(sandbox, Path(sys.argv[1])).drain()
 """
 
 

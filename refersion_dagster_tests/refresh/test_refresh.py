@@ -207,7 +207,7 @@ def test_a_run_that_waits_for_the_warehouse_in_vain_gives_up_once(account: Sandb
     with location.records() as instance:
         (run,) = instance.get_runs()
         retries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_UP_FOR_RETRY)
-        waits = [entry for entry in instance.all_logs(run.run_id) if "waiting for it" in entry.user_message]
+        waits = [entry for entry in instance.all_logs(run.run_id) if "for it to be closed" in entry.user_message]
     assert (list(retries), len(waits)) == ([], 1)
 
 

@@ -161,7 +161,7 @@ from refersion_dagster_tests.summaries.test_runs import FOREVER, numbers
 
 resources = {"warehouse": Warehouse(duckdb_path=sys.argv[1]), "settings": ReportSettings()}
 try:
-    with fresh_instance() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         dg.materialize(summary_assets(numbers(forever=FOREVER)), resources=resources, instance=instance)
 except BaseException as error:
     print("ended by", type(error).__name__)

@@ -282,7 +282,7 @@ class TestChoosing:
             ({"month": "2025-13"}, "month is '2025-13'; it has to be YYYY-MM"),
             ({"month": "2025-05"}, "last read on 2025-04-01 (UTC), before 2025-05 began. Run refersion_refresh"),
             ({"month": "2025-04"}, "before 2025-04 had ended, so its statements would still change."),
-            ({"month": "2024-12"}, "nothing of 2024-12: the first conversion is from 2025-01."),
+            ({"month": "2024-12"}, "There is no data for 2024-12: the first conversion is from 2025-01."),
             ({"affiliate": "../1"}, "Affiliate '../1' has no statement of 2025-03"),
         ],
     )
