@@ -1,8 +1,8 @@
 """The journal of actions: what was about to be sent, and its outcome.
 
 A table in the warehouse, a row for each attempt at an item, written and committed before the call and again after its
-answer. Whoever sends holds the right to write (Warehouse.exclusive), so a row without an answer that another run finds is
-one whose run died. The primary key holds even where that right was lost with a connection: of two that are about to
+answer. Whoever sends holds the right to write (Warehouse.exclusive), so a row without an answer that another run finds
+is one whose run died. The primary key holds even where that right was lost with a connection: of two that are about to
 send the same, one fails before it sends.
 """
 
