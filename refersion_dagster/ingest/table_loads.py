@@ -128,13 +128,13 @@ class TableLoads:
             if not any(report.table(table).more for table in tables):
                 break
         self.requests.update({table: report.table(table).requests for table in tables})
-        self._keep_what_became(tables, report)
+        self._record_changes(tables, report)
 
     def load_spans(self, table: str, windows: Sequence[Window]) -> None:
         given = [(window.start.isoformat(), window.end.isoformat()) for window in windows]
         self.load([table], ReadReport(), read_spans=given, all_payments=False)
 
-    def _keep_what_became(self, tables: Sequence[str], report: ReadReport) -> None:
+    def _record_changes(self, tables: Sequence[str], report: ReadReport) -> None:
         """What the rows just read say about the previous ones: changes, totals, deletions from a complete list."""
         for table in tables:
             one = report.table(table)
