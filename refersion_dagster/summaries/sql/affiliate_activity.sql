@@ -13,7 +13,7 @@ questions:
 columns:
   affiliate_id: Affiliate id.
   affiliate_name: Name, as conversions have it where the affiliate is not in the list.
-  affiliate_email: E-mail, found like the name.
+  affiliate_email: E-mail address, from the same source as the name.
   status: PENDING, ACTIVE, DENIED or DISABLED; NULL for an affiliate that only conversions name.
   activity: >
     never sold (no order pending or approved), lapsed (none for REFERSION_LAPSED_DAYS), rising or falling (sales of the

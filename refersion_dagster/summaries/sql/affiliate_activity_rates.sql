@@ -12,7 +12,7 @@ questions:
   - How many stopped selling or never began?
 columns:
   today: The day of the last reading, in the reporting time zone, on which every span of days ends.
-  affiliates: All affiliates, whatever their status.
+  affiliates: All affiliates in any status.
   affiliates_active: Those with status ACTIVE; the base of both rates.
   active_30: Those of them with an approved order of the last 30 days.
   active_rate_30: That by all ACTIVE affiliates, a fraction; NULL where there are none.

@@ -1,7 +1,7 @@
 /*
 group: sales
 description: >
-  How affiliates go on selling after their first sale. Affiliates whose first order in a currency was in the same month
+  How affiliates keep selling after their first sale. Affiliates whose first order in a currency was in the same month
   make a cohort, as Refersion publishes no sign-up date; each month since has a row, also when nobody sold. Months are
   those of the reporting time zone. Amounts of different currencies are never added up.
 grain: one row per currency, month of the first sale and month since
@@ -9,8 +9,8 @@ primary_key: [currency, cohort_month, months_since]
 owners: [team:data]
 macros: [share, average]
 questions:
-  - Do affiliates go on selling after their first month?
-  - Which year's or season's newcomers were worth most?
+  - Do affiliates keep selling after their first month?
+  - Which year's or season's new affiliates were most valuable?
 columns:
   currency: Currency of every amount of the row.
   cohort_month: First day of the month of the first order, pending or approved, in this currency.

@@ -2,15 +2,15 @@
 group: sales
 description: >
   Whether each affiliate's sales rise or fall: the last REFERSION_RISING_DAYS whole days, the day of the last reading
-  left out as it is not over, against as many days before. Days are those of the reporting time zone. Amounts of
-  different currencies are never added up.
+  left out as it is not over, compared with the same number of days before. Days are those of the reporting time
+  zone. Amounts of different currencies are never added up.
 grain: one row per affiliate and currency with an order
 primary_key: [affiliate_id, currency]
 owners: [team:data]
 macros: [rate]
 questions:
   - Whose sales rise, and by how much?
-  - Whose fall, so that it is worth asking why?
+  - Whose sales fall, and should be asked why?
 columns:
   affiliate_id: Affiliate id; (unknown) where conversions name nobody.
   affiliate_name: Name, as conversions have it where the affiliate is not in the list.

@@ -15,7 +15,7 @@ columns:
   currency: Currency of every amount of the row.
   month: First day of the month the orders were made in, in the reporting time zone.
   sales: Gross affiliate sales, the sum of totals of orders pending or approved, each purchase once.
-  conversions: Number of orders' conversions, whatever their status. Cancellations and manual credits are no orders.
+  conversions: Number of orders' conversions in any status. Cancellations and manual credits are not orders.
   conversions_approved: Number of those approved.
   conversions_denied: Number of those denied.
   conversions_unqualified: Number of those unqualified.

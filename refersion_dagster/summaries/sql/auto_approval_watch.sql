@@ -1,15 +1,15 @@
 /*
 group: review
 description: >
-  Pending commission that Refersion is about to approve by itself, which Enterprise accounts have it do after 90 days
-  (REFERSION_AUTO_APPROVAL_DAYS): what comes up within the next 15 days, and what is past the limit already. Where
-  amounts past the limit stay pending, the account does not approve by itself.
+  Pending commission that Refersion is about to approve automatically, which Enterprise accounts have it do after 90
+  days (REFERSION_AUTO_APPROVAL_DAYS): what comes up within the next 15 days, and what is past the limit already.
+  Where amounts past the limit stay pending, the account does not approve automatically.
 grain: one row per affiliate and currency with commission that is about to be approved, or is past the limit
 primary_key: [affiliate_id, currency]
 owners: [team:data]
 questions:
-  - Which pending conversions have to be decided on now, before they are approved without anybody looking at them?
-  - How much commission becomes due by itself in the next days?
+  - Which pending conversions have to be decided on now, before they are approved without a review?
+  - How much commission becomes due automatically in the next days?
 columns:
   affiliate_id: Affiliate.
   affiliate_name: Affiliate's name.
@@ -17,11 +17,11 @@ columns:
   conversions: Pending conversions that are approved by themselves within 15 days, cancellations and credits included.
   commission: Their commission; cancellations lower it.
   order_total: Their order amounts.
-  next_approval_at: When the first of them is approved by itself, UTC.
+  next_approval_at: When the first of them is approved automatically, UTC.
   next_approval_day: The same as a day in the reporting time zone.
   next_7_days_conversions: Those of them that are approved within 7 days.
   next_7_days_commission: Commission of these.
-  exceptions: How many of them are in summaries/conversion_exceptions, each by itself or as the first of several.
+  exceptions: How many of them are in summaries/conversion_exceptions, individually or as the first of several.
   overdue_conversions: Pending conversions past the limit, in none of the columns before.
   overdue_commission: Their commission.
   overdue_since: When the oldest of these would have been approved, UTC.

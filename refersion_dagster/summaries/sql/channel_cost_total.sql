@@ -14,7 +14,7 @@ columns:
   first_month: First month with a conversion.
   last_month: Month in which the account was last read, which is not over yet.
   months: Number of months, the last one included.
-  sales: Gross affiliate sales, orders pending or approved; what the platform fee is reckoned on.
+  sales: Gross affiliate sales, pending or approved orders; base of the platform fee.
   sales_pending: The part of sales that waits for approval and is not in net sales yet.
   net_sales: Sum of totals of approved orders and cancellations.
   commission: Commission approved, with manual credits and less cancellations.
@@ -24,7 +24,7 @@ columns:
   subscription: Subscription of all months.
   all_in_cost: Commission, platform fee and subscription.
   all_in_cost_rate: All-in cost by net sales, a fraction; NULL where net sales are not above 0.
-  roas: Net sales by all-in cost, return on advertising spend; NULL where the cost is not above 0.
+  roas: Net sales divided by all-in cost (return on advertising spend); NULL where the cost is not above 0.
 sums:
   sales: programme_sales
   net_sales: programme_net_sales

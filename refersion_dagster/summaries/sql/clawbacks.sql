@@ -22,9 +22,9 @@ columns:
     Commission that the cancellation takes back, as a positive amount; NULL in rows of another kind.
   denied_after_payment: Commission that was paid and is denied now; NULL in rows of another kind.
   negative_balance: >
-    What the affiliate's commission due in this currency is below 0, as a positive amount; NULL in rows of another kind.
+    The affiliate's negative commission due in this currency, as a positive amount; NULL in rows of another kind.
   repayment_status: >
-    What became of it: set off (the cancellation was part of a later payment), lowers the balance, waits for approval,
+    Status: set off (the cancellation was part of a later payment), lowers the balance, waits for approval,
     or nothing lowers the balance (Refersion makes no row that would).
   order_id: The shop's order.
   original_id: The conversion that was paid.

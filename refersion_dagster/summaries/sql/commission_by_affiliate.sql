@@ -16,10 +16,10 @@ columns:
     Numeric affiliate id; the affiliate's e-mail where the account offers no id, (unknown) where a conversion names
     nobody.
   affiliate_name: Name, as the latest conversion has it where the affiliate is not in the list.
-  affiliate_email: E-mail, found like the name.
+  affiliate_email: E-mail address, from the same source as the name.
   currency: Currency of every amount of the row.
-  sales_rank: Place by sales among the affiliates of this currency, 1 being the most; equal sales share a place.
-  commission_rank: Place by commission, likewise.
+  sales_rank: Rank by sales among the affiliates of this currency, 1 being the highest; equal sales share a rank.
+  commission_rank: Rank by commission; equal commission shares a rank.
   orders: Purchases, pending or approved; each renewal is one.
   sales: >
     Gross affiliate sales, the sum of totals of orders pending or approved. A purchase that the affiliate is credited
@@ -52,7 +52,7 @@ columns:
   approval_rate_by_value: The same by their commission, where it is above 0.
   quality_rate: Approved divided by approved, denied and unqualified conversions.
   clicks: >
-    Clicks on the affiliate's links that are known, whatever the currency, as a click has none: not to be added up
+    Known clicks on the affiliate's links in all currencies, because a click has no currency: not to be added up
     across currencies. NULL where the account offers no clicks, or none that say whose they are.
   conversion_rate: >
     Orders that a click led to (no renewals, no coupons; pending or approved, in all currencies) since the first known

@@ -14,8 +14,8 @@ questions:
 columns:
   coupon_code: Coupon in capitals; (none) for conversions without one.
   currency: Currency of every amount of the row.
-  affiliates: Affiliates credited by the coupon, whatever became of it. More than one is unusual.
-  affiliate_id: The affiliate, where there is only one.
+  affiliates: Affiliates credited by the coupon, in any state. More than one is unusual.
+  affiliate_id: The affiliate, if there is only one.
   affiliate_name: That affiliate's name.
   orders: Purchases, pending or approved, that count with the coupon; each renewal is one.
   sales: >

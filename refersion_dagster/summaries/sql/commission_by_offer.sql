@@ -9,12 +9,12 @@ owners: [team:data]
 macros: [share, rate, average, sales_measures, commission_by_state, commission_columns, orders_by_state, click_results]
 questions:
   - Which offers sell?
-  - What do we really pay under an offer, and what did it promise?
+  - What do we actually pay under an offer, compared with its nominal rate?
 columns:
   offer_id: Offer id; its name where the account offers no id, (none) where a conversion names no offer.
-  offer_name: Name now; of an offer that is no longer listed, as the latest conversion has it.
+  offer_name: Current name; for an offer that is no longer listed, the name in its latest conversion.
   currency: Currency of every amount of the row.
-  offer_type: PERCENT_OF_SALE or FLAT_RATE; found like the name.
+  offer_type: PERCENT_OF_SALE or FLAT_RATE; from the same source as the name.
   nominal_rate: The offer's rate now, a fraction (0.1 is 10 %); NULL for a flat rate. Found like the name.
   nominal_rate_at_order: >
     Its rate at the time of each order, a fraction weighted by the totals of the approved orders; differs from
@@ -41,7 +41,7 @@ columns:
   commission_unknown: Commission of conversions whose status Refersion never documented.
   manual_credits: The part of commission that manual credits make.
   clicks: >
-    Clicks on the offer's links that are known, whatever the currency, as a click has none: not to be added up across
+    Known clicks on the offer's links in all currencies, because a click has no currency: not to be added up across
     currencies. NULL where the account offers no clicks, or none that say whose they are.
   conversion_rate: >
     Orders that a click led to (no renewals, no coupons; pending or approved, in all currencies) since the first known

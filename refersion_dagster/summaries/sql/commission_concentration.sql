@@ -12,14 +12,14 @@ questions:
   - How much of the commission goes to the first, the first five and the first ten?
   - How many affiliates make 80 % of it?
 columns:
-  currency: Currency the shares are reckoned in.
+  currency: Currency of the shares.
   affiliates: Affiliates with commission above 0.
   commission: Their commission.
   top_affiliate_id: The one with the most.
   top_affiliate_name: That affiliate's name.
   top_1_share: Share of the one with the most, a fraction.
   top_5_share: Share of the first five, or of all where there are fewer.
-  top_10_share: Share of the first ten, likewise.
+  top_10_share: Share of the first ten, or of all where there are fewer.
   affiliates_for_80_percent: The smallest number of affiliates that have 80 % of the commission.
   hhi: >
     Herfindahl-Hirschman index, the sum of the squared shares: 1 where one affiliate has everything, 0.1 for ten equal

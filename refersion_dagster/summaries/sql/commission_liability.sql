@@ -3,8 +3,8 @@ group: owed
 description: >
   What is owed to each affiliate: commission due by age, commission that waits for approval, and how much of that is
   likely to become due. Only affiliates with something due or pending have a row. Negative rows (cancellations,
-  commission taken back by hand) lower what is due; until they are set off by a payment they stand in a column of their
-  own, so that no age is negative because of them.
+  commission taken back by hand) lower what is due; until they are set off by a payment they are shown in a column of
+  their own, so that no age is negative because of them.
 grain: one row per affiliate and currency with commission due or pending
 primary_key: [affiliate_id, currency]
 owners: [team:data]
@@ -25,7 +25,7 @@ columns:
   due_31_60_days: Commission due, approved 31 to 60 days ago.
   due_61_90_days: Commission due, approved 61 to 90 days ago.
   due_over_90_days: Commission due, approved more than 90 days ago.
-  credits_not_set_off: Cancellations and negative credits that are due, 0 or less, whatever their age.
+  credits_not_set_off: Cancellations and negative credits that are due, of any age; 0 or less.
   due_conversions: Number of conversions due.
   oldest_unpaid_at: When the oldest conversion due was approved, UTC (conversions.aged_since); those that lower the balance are left out.
   oldest_unpaid_days: Its age in days; NULL where nothing due is above 0.

@@ -22,7 +22,7 @@ columns:
   newly_due: >
     Commission of orders that were approved in the month, and what Refersion added to it while it was due; NULL where
     opening or closing are not known.
-  manual_credits: Manual credits that were approved in the month, less negative ones; NULL likewise.
+  manual_credits: Manual credits that were approved in the month, less negative ones; NULL if not known.
   paid: >
     Commission paid in the month, of all kinds of conversions, less payments taken back. Conversions that were denied
     after they were paid count too, as the money went out. Payments have dates, so it is known of months before the

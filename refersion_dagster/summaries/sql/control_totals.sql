@@ -10,7 +10,7 @@ description: >
   in one currency and says neither whether conversions of other currencies are left out or counted
   in, nor whether tests are. So the loaded rows are added up in each of these ways, and the one that fits every month,
   status and payment status is taken, and kept to from then on: should Refersion count otherwise one day, that shows as
-  a difference. To find the interpretation anew, drop this table and build it again.
+  a difference. To determine the interpretation again, drop this table and rebuild it.
 grain: >
   one row per month, status and payment status in which Refersion or the warehouse has conversions, and per currency that
   Refersion was asked for
@@ -21,7 +21,9 @@ questions:
   - Is every conversion of Refersion here, with its status and its amounts, and nothing else?
   - In which month and status is the difference, and how much is it?
 columns:
-  month: First day of the month of creation, in UTC whatever the reporting time zone, as that is how Refersion is asked.
+  month: >
+    First day of the month of creation, in UTC regardless of the reporting time zone, because Refersion's totals are
+    requested that way.
   status: Conversion status; (none) for loaded conversions without any.
   payment_status: >
     PAID or UNPAID; (none) for loaded conversions without any. On an account that never says UNPAID, conversions without
@@ -62,7 +64,7 @@ columns:
   interpretation_fits: Whether it fits the whole account; NULL where there is nothing to compare.
   interpretation_kept: >
     Whether the next build keeps to interpretations_possible. Not before the account has conversions by which
-    interpretations can be told apart.
+    interpretations can be distinguished.
   interpretations_possible: >
     The interpretations that have fitted in every build so far. Once none fits any more, those that did before.
 renamed:

@@ -1,17 +1,17 @@
 /*
 group: review
 description: >
-  What a person should look at before it is approved or paid: findings with their evidence and the commission at stake.
+  What a person should review before it is approved or paid: findings with their evidence and the commission at stake.
   None of them is a verdict, and nothing is denied because of them. Only conversions whose commission is pending, due or
-  paid are looked at; what Refersion denied or found unqualified needs no review.
+  paid are examined; what Refersion denied or found unqualified needs no review.
 grain: >
   one row per finding: a conversion and a kind or, where it is about many conversions (bursts, leaked coupons,
   cancellations), an affiliate, a currency and a kind
 primary_key: [exception_id]
 owners: [team:data]
 questions:
-  - Which conversions look wrong, why, and how much commission is at stake?
-  - Which affiliates are worth a closer look?
+  - Which conversions look suspicious, why, and how much commission is at stake?
+  - Which affiliates need a closer review?
 columns:
   exception_id: The kind and what it is about.
   kind: >
@@ -36,7 +36,7 @@ columns:
     up.
   amount_unpaid: The part of it that was not paid out yet, and can still be stopped.
   evidence: What was found, with the figures and the threshold.
-  suggested_action: What to compare or ask.
+  suggested_action: What to compare or to ask the affiliate.
 renamed:
   suggested_action: look_at
 needs:

@@ -8,7 +8,7 @@ grain: one row per conversion and state known from a reading
 primary_key: [conversion_id, step]
 owners: [team:data]
 questions:
-  - What was known of a conversion, and from when on?
+  - What was known about a conversion, and since when?
 columns:
   conversion_id: Conversion id.
   step: Number of the state; ascending in time.

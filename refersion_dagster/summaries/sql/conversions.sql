@@ -45,7 +45,7 @@ columns:
     no type it counts as from a click.
   status: Status as Refersion has it.
   type: How the conversion was attributed.
-  total: Order amount the commission is reckoned on.
+  total: Order amount on which the commission is calculated.
   commission: Commission.
   currency: Currency of both amounts.
   created_at: When the conversion was made, UTC.
@@ -69,8 +69,8 @@ columns:
     that was denied after it was paid keeps it.
   paid_earliest: It was paid at this moment or later, UTC; NULL while unpaid.
   paid_latest: It was paid by this moment, UTC; NULL while unpaid.
-  is_paid: Whether it was paid, whatever became of it since.
-  payment_id: Payment that paid it, whatever became of the row since.
+  is_paid: Whether it was ever paid, regardless of later changes.
+  payment_id: Payment that paid it, regardless of later changes.
   original_id: >
     Of a cancellation, the conversion of the same order and currency that it takes back; of a negative manual credit
     with an order id, the one that it lowers. Empty where more than 200 orders share the id.
@@ -86,7 +86,7 @@ columns:
   offer_amount: The offer's nominal rate in percent, or its flat amount.
   coupon_code: Coupon that attributed it.
   customer_email: Customer's e-mail, hashed unless REFERSION_PII says otherwise.
-  customer_ip: Customer's ip, hashed likewise; the click's where the conversion has none.
+  customer_ip: Customer's IP address, also hashed; the click's where the conversion has none.
   clicked_at: When the referring click was made, UTC.
   is_recurring: Whether it is a renewal.
   changed_at: When Refersion changed the row for the last time, UTC; NULL where it does not say.

@@ -6,7 +6,7 @@ grain: one row per currency
 primary_key: [currency]
 owners: [team:data]
 questions:
-  - Which minimum payout and which costs are the figures reckoned with?
+  - Which minimum payout and costs do the figures use?
 columns:
   currency: Currency.
   minimum_payout: Commission below this is not paid out yet (REFERSION_MINIMUM_PAYOUT).

@@ -29,8 +29,8 @@ columns:
     and after, with more than two days between the readings) or not read since.
   held_from: Begin of the stretch, UTC.
   from_month: First day of that month in the reporting time zone.
-  held_until: End of the stretch, UTC; NULL where it goes on.
-  until_month: First day of that month in the reporting time zone; NULL where it goes on.
+  held_until: End of the stretch, UTC; NULL if it is still open.
+  until_month: First day of that month in the reporting time zone; NULL if it is still open.
 needs:
   stretch: &paid >-
     conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created

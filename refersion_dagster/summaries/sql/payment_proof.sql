@@ -37,7 +37,7 @@ columns:
   conversions_vanished: Number of those that vanished from Refersion since.
   conversions_denied: Number of those that are not approved any more.
   test_conversions: Number of test conversions that name it, which count nowhere.
-  remark: What may explain a difference, in words; NULL where there is nothing to say.
+  remark: Possible explanation of a difference; NULL if there is none.
 sums:
   commission_paid: paid
 needs:

@@ -2,9 +2,9 @@
 group: owed
 description: >
   How long affiliates wait for their money: from the order to its approval, from the approval to the payment, and from
-  the order to the payment; and how old what waits now is. What has to do with approval is measured only where readings
-  showed when that was, as an estimate would be no measure. Orders only; days are calendar days in the reporting time
-  zone.
+  the order to the payment; and how long open conversions have been waiting. What has to do with approval is measured
+  only where readings showed when that was, as an estimate would be no measure. Orders only; days are calendar days
+  in the reporting time zone.
 grain: one row per currency, stage and month in which the stage ended
 primary_key: [currency, stage, month]
 owners: [team:data]
@@ -25,7 +25,7 @@ columns:
   not_measured: >
     Conversions of the month left out because it is not known when they were approved or paid: those approved before the
     first reading, between two readings that lie more than two days apart, or between the same two as they were paid.
-    They stand in the month by which it had happened.
+    They are counted in the month by which it had happened.
 */
 WITH orders AS (
   SELECT

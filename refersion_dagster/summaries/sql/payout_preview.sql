@@ -1,11 +1,11 @@
 /*
 group: owed
 description: >
-  What would be paid out if everybody were paid now, and what is held back and why. Paid out is a balance above 0 that
-  reaches the minimum payout, to an affiliate who can be paid: by PayPal with a PayPal e-mail, or in the way they were
-  paid before. Commission that was paid once and taken back is held back with the payment's number until
-  REFERSION_PAY_AGAIN names it. Refersion pays nothing by itself; whether an affiliate who is not ACTIVE is paid is for
-  the merchant to decide, so that does not hold anything back here.
+  What would be paid out if all affiliates were paid now, and what is held back and why. Paid out is a balance above
+  0 that reaches the minimum payout, to an affiliate who can be paid: by PayPal with a PayPal e-mail, or in the way
+  they were paid before. Commission that was paid once and taken back is held back with the payment's number until
+  REFERSION_PAY_AGAIN names it. Refersion never pays automatically; whether an affiliate who is not ACTIVE is paid is
+  for the merchant to decide, so that does not hold anything back here.
 grain: one row per affiliate and currency with commission due
 primary_key: [affiliate_id, currency]
 owners: [team:data]

@@ -3,7 +3,7 @@ group: proof
 description: >
   How much of the commission is proven, and by what: by Refersion's own totals (the conversion's month, status and
   payment status agree in control_totals, under a reading that counts its currency), else by a payment that agrees with
-  its conversions (payment_proof), else by nothing. A load without an error is no proof.
+  its conversions (payment_proof), else by nothing. A load without errors is not a proof.
 
 
   Of pending and approved conversions. Amounts are added up without their signs, as a cancellation has to be proven as
@@ -23,14 +23,14 @@ columns:
   proven_by_totals: Of that, commission in cells of control_totals that agree and count the conversion's currency.
   accepted: Of that, commission in cells whose difference was accepted.
   proven_by_payments: Of the rest, commission of conversions whose payment agrees with all that name it.
-  not_proven: What is left.
+  not_proven: Commission that is proven by neither.
   not_settled: >
     Of that, commission in cells that kept moving while they were read: the next refresh compares them again.
   share_by_totals: Proven by totals, a fraction of commission; NULL without any.
   share_by_payments: Proven by payments, a fraction of commission; NULL without any.
   share_not_proven: Not proven, a fraction of commission; NULL without any.
   oldest_read_at: When the row that was read longest ago was read.
-  not_offered: Tables and fields that the account does not offer, so that they prove nothing; NULL where there are none.
+  not_offered: Tables and fields that the account does not offer, so that they prove nothing; NULL if there are none.
 # What an account does not offer proves nothing: that is known, and no gap.
 needs:
   proven_by_totals: []

@@ -22,7 +22,7 @@ columns:
   reversed_of_orders_made: Commission that they take back, as a positive amount.
   credits_against_of_orders_made: >
     Commission that approved negative manual credits take back of orders that were made in the month, as a positive
-    amount. It is how Refersion tells merchants to take back the commission of a partial refund.
+    amount. Refersion recommends it for taking back the commission of a partial refund.
   reversal_rate_of_orders_made: >
     Reversed divided by approved commission, a fraction; NULL without approved commission.
   rate_with_credits_of_orders_made: The same for cancellations and credits together.
