@@ -1,15 +1,15 @@
 /*
 group: sales
 description: >
-  Every affiliate with one word for how they sell, over all currencies and so without amounts; those are in
-  affiliate_trends. Days are those of the reporting time zone and end with the day the account was last read. The rates
-  over all ACTIVE affiliates are in affiliate_activity_rates.
+  Classifies each affiliate by sales activity, across all currencies and therefore without amounts; those are in
+  affiliate_trends. Days are those of the reporting time zone and end with the day of the last load. The
+  rates over all ACTIVE affiliates are in affiliate_activity_rates.
 grain: one row per affiliate
 primary_key: [affiliate_id]
 owners: [team:data]
 questions:
   - Who sells, who stopped selling, and who never did?
-  - Whom to write to, to win them back or to help them start?
+  - Who should be contacted, to win them back or to help them start?
 columns:
   affiliate_id: Affiliate id.
   affiliate_name: Name, as conversions have it where the affiliate is not in the list.
@@ -17,21 +17,21 @@ columns:
   status: PENDING, ACTIVE, DENIED or DISABLED; NULL for an affiliate that only conversions name.
   activity: >
     never sold (no order pending or approved), lapsed (none for REFERSION_LAPSED_DAYS), rising or falling (sales of the
-    last REFERSION_RISING_DAYS whole days against as many before, in every currency that changed), or selling (the same
-    sales, or up in one currency and down in another).
-  active_30: Whether an ACTIVE affiliate has an approved order of the last 30 days.
-  active_90: Whether an ACTIVE affiliate has an approved order of the last 90 days.
+    last REFERSION_RISING_DAYS whole days compared with as many before, in every currency that changed), or selling (the
+    same sales, or up in one currency and down in another).
+  active_30: Whether the affiliate is ACTIVE and has an approved order in the last 30 days.
+  active_90: Whether the affiliate is ACTIVE and has an approved order in the last 90 days.
   lapsed: Whether there were orders, but none for REFERSION_LAPSED_DAYS.
   rising: Whether sales rise in a currency and fall in none.
   falling: Whether sales fall in a currency and rise in none.
   rising_in: Currencies in which sales rise.
   falling_in: Currencies in which sales fall.
-  never_sold: Whether there never was an order pending or approved.
+  never_sold: Whether there was never a pending or approved order.
   orders: Purchases, pending or approved, in all currencies; each renewal is one.
   orders_30: Those of the last 30 days.
   first_order_day: Day of the first of them.
   last_order_day: Day of the last of them.
-  days_since_last_order: Days from then to the day of the last reading.
+  days_since_last_order: Days from last_order_day to the day of the last load.
 needs:
   "*": &who conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
   affiliate_id: *who

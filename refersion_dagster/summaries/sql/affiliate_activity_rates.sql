@@ -1,23 +1,23 @@
 /*
 group: sales
 description: >
-  How many of the affiliates that may sell (status ACTIVE) do, in one row. The words are those of affiliate_activity;
-  each ACTIVE affiliate has one of them.
+  How many of the affiliates that may sell (status ACTIVE) do sell, in one row. The classes are those of
+  affiliate_activity; each ACTIVE affiliate is in one of them.
 grain: one row, or none before the first load
 primary_key: [today]
 owners: [team:data]
 macros: [share]
 questions:
-  - Which part of the affiliates is active?
+  - What share of the affiliates is active?
   - How many stopped selling or never began?
 columns:
-  today: The day of the last reading, in the reporting time zone, on which every span of days ends.
+  today: Day of the last load, in the reporting time zone. Every span of days ends on it.
   affiliates: All affiliates in any status.
   affiliates_active: Those with status ACTIVE; the base of both rates.
   active_30: Those of them with an approved order of the last 30 days.
-  active_rate_30: That by all ACTIVE affiliates, a fraction; NULL where there are none.
+  active_rate_30: active_30 divided by affiliates_active, a fraction; NULL where there are none.
   active_90: Those of them with an approved order of the last 90 days.
-  active_rate_90: That by all ACTIVE affiliates.
+  active_rate_90: active_90 divided by affiliates_active, a fraction.
   rising: ACTIVE affiliates whose sales rise.
   falling: ACTIVE affiliates whose sales fall.
   selling: ACTIVE affiliates that sell as much as before, or more in one currency and less in another.

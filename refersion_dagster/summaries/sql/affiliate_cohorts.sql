@@ -2,8 +2,8 @@
 group: sales
 description: >
   How affiliates keep selling after their first sale. Affiliates whose first order in a currency was in the same month
-  make a cohort, as Refersion publishes no sign-up date; each month since has a row, also when nobody sold. Months are
-  those of the reporting time zone. Amounts of different currencies are never added up.
+  form a cohort, because Refersion publishes no sign-up date; each later month has a row, even if nobody sold. Months
+  are those of the reporting time zone. Amounts of different currencies are never added up.
 grain: one row per currency, month of the first sale and month since
 primary_key: [currency, cohort_month, months_since]
 owners: [team:data]
@@ -14,18 +14,18 @@ questions:
 columns:
   currency: Currency of every amount of the row.
   cohort_month: First day of the month of the first order, pending or approved, in this currency.
-  months_since: Whole months after that one; 0 is the month of the first sale.
+  months_since: Whole months after cohort_month; 0 is the month of the first sale.
   month: First day of the month the figures are of.
-  is_complete: Whether that month was over when the account was last read; the figures of one that was not still grow.
+  is_complete: Whether the month was over at the last load; figures of a month that was not over still grow.
   affiliates: Affiliates in the cohort, the same in each of its rows.
   affiliates_active: Those with an order, pending or approved, in the month.
-  active_share: That by the affiliates in the cohort, a fraction.
+  active_share: affiliates_active divided by affiliates, a fraction.
   sales: Their gross sales in the month; a purchase that several affiliates are credited with counts for each.
-  sales_per_affiliate: That by all affiliates in the cohort, active or not.
+  sales_per_affiliate: sales divided by all affiliates in the cohort, active or not.
   cumulative_sales_per_affiliate: The same for all months from the first sale to this one.
   commission: >
-    Their commission in the month, pending, due or paid, with manual credits and less cancellations. What came before
-    the first sale counts in its month.
+    Their commission in the month, pending, due or paid, with manual credits and less cancellations. Commission from
+    before the first sale counts in the month of that sale.
   cumulative_commission: The same for all months from the first sale to this one.
 sums:
   sales: affiliate_sales

@@ -1,9 +1,9 @@
 /*
 group: sales
 description: >
-  Whether each affiliate's sales rise or fall: the last REFERSION_RISING_DAYS whole days, the day of the last reading
-  left out as it is not over, compared with the same number of days before. Days are those of the reporting time
-  zone. Amounts of different currencies are never added up.
+  Whether each affiliate's sales rise or fall: the last REFERSION_RISING_DAYS whole days (without the day of the last
+  load, which is not over) compared with the same number of days before. Days are those of the reporting time zone.
+  Amounts of different currencies are never added up.
 grain: one row per affiliate and currency with an order
 primary_key: [affiliate_id, currency]
 owners: [team:data]
@@ -19,9 +19,9 @@ columns:
     Gross sales of all time, the sum of totals of orders pending or approved. A purchase that the affiliate is credited
     with twice counts once.
   sales_recent: Those of the last days.
-  sales_before: Those of as many days before.
+  sales_before: Sales of the same number of days before.
   sales_change: Difference of the two.
-  sales_change_rate: That by the sales of the days before, a fraction (0.1 is 10 % more); NULL where there were none.
+  sales_change_rate: sales_change divided by sales_before, a fraction (0.1 is 10 % more); NULL where there were none.
   trend: rising, falling, steady (the same and not 0), or quiet (no sales in either span).
   recent_from: First of the last days.
   before_from: First of the days before.

@@ -1,8 +1,8 @@
 /*
 group: core
 description: >
-  Every affiliate once, whichever way Refersion names it: the numeric id and the code of the referral link are bridged
-  by GraphQL's rfsn_parameter and by REST's details, and the REST list is joined to them.
+  Every affiliate once, however Refersion identifies it: GraphQL's rfsn_parameter and REST's details connect the
+  numeric id to the code of the referral link, and the REST list is joined by that code.
 grain: one row per affiliate
 primary_key: [affiliate_id]
 owners: [team:data]
@@ -16,13 +16,13 @@ columns:
   email: E-mail.
   company: Company.
   status: >
-    PENDING, ACTIVE, DENIED or DISABLED; the list's word first, as it is read most often. NULL for an affiliate that
-    Refersion no longer shows.
+    PENDING, ACTIVE, DENIED or DISABLED; taken from the list where possible, because it is loaded most often. NULL
+    for an affiliate that Refersion no longer shows.
   country: Country.
   offer_id: Offer the affiliate is in now.
   paypal_email: PayPal e-mail.
   has_paypal_email: Whether there is a PayPal e-mail to pay to; NULL where the account does not show any.
-  email_hash: Hash of the e-mail in the form that customers' e-mails have, for comparing.
+  email_hash: Hash of the e-mail, made like the hashes of customers' e-mails, so that they can be compared.
   paypal_email_hash: Hash of the PayPal e-mail.
   in_list: Whether REST /affiliate/list shows the affiliate.
   vanished_at: When a reading no longer showed the affiliate, UTC; NULL while Refersion shows it.

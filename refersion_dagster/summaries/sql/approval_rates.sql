@@ -1,15 +1,15 @@
 /*
 group: owed
 description: >
-  How much of the programme's orders is approved in the end, by the month they were made in. Rates are over decided
-  orders only; what is pending stands beside them, as the rate of a month with much of it can still change. The rates of
-  each affiliate are in commission_by_affiliate.
+  Share of the programme's orders that is finally approved, by the month of the order. Rates are over decided
+  orders only; pending orders are shown next to them, because the rate of a month with many of them can still change.
+  The rates of each affiliate are in commission_by_affiliate.
 grain: one row per currency and month of the order, for the programme as a whole
 primary_key: [currency, month]
 owners: [team:data]
 macros: [share]
 questions:
-  - Which share of orders, and of their commission, is approved in the end?
+  - What share of orders, and of their commission, is finally approved?
   - Are we denying more than we used to?
 columns:
   currency: Currency of every amount of the row.
@@ -19,8 +19,8 @@ columns:
   conversions_approved: Number of those approved.
   conversions_denied: Number of those denied.
   conversions_unqualified: Number of those unqualified.
-  conversions_pending: Number of those that wait for approval, which no rate counts.
-  conversions_unknown: Number of those in a status that Refersion never documented, which no rate counts either.
+  conversions_pending: Number of those that wait for approval; not part of any rate.
+  conversions_unknown: Number of those in an undocumented status; not part of any rate.
   commission_approved: Commission of those approved.
   commission_denied: Commission of those denied.
   commission_unqualified: Commission of those unqualified.
@@ -31,7 +31,8 @@ columns:
   approval_rate_by_value: The same by their commission, where it is above 0.
   quality_rate: Approved divided by approved, denied and unqualified conversions.
   quality_rate_by_value: The same by their commission, where it is above 0.
-  pending_share: Conversions pending divided by all of them, a fraction; the nearer to 0, the more final are the rates.
+  pending_share: >
+    Pending conversions divided by all conversions, a fraction; the closer to 0, the more final the rates.
 sums:
   sales: programme_sales
 plot: {x: month, y: approval_rate_by_value, by: currency}

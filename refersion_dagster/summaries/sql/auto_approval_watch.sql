@@ -2,8 +2,8 @@
 group: review
 description: >
   Pending commission that Refersion is about to approve automatically, which Enterprise accounts have it do after 90
-  days (REFERSION_AUTO_APPROVAL_DAYS): what comes up within the next 15 days, and what is past the limit already.
-  Where amounts past the limit stay pending, the account does not approve automatically.
+  days (REFERSION_AUTO_APPROVAL_DAYS): what is due for approval within the next 15 days, and what is already past the
+  limit. Where amounts past the limit stay pending, the account does not approve automatically.
 grain: one row per affiliate and currency with commission that is about to be approved, or is past the limit
 primary_key: [affiliate_id, currency]
 owners: [team:data]
@@ -14,7 +14,7 @@ columns:
   affiliate_id: Affiliate.
   affiliate_name: Affiliate's name.
   currency: Currency of the amounts.
-  conversions: Pending conversions that are approved by themselves within 15 days, cancellations and credits included.
+  conversions: Pending conversions that are approved automatically within 15 days, cancellations and credits included.
   commission: Their commission; cancellations lower it.
   order_total: Their order amounts.
   next_approval_at: When the first of them is approved automatically, UTC.
@@ -22,7 +22,7 @@ columns:
   next_7_days_conversions: Those of them that are approved within 7 days.
   next_7_days_commission: Commission of these.
   exceptions: How many of them are in summaries/conversion_exceptions, individually or as the first of several.
-  overdue_conversions: Pending conversions past the limit, in none of the columns before.
+  overdue_conversions: Pending conversions past the limit, not counted in the columns above.
   overdue_commission: Their commission.
   overdue_since: When the oldest of these would have been approved, UTC.
 needs:

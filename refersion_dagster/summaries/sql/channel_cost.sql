@@ -2,37 +2,37 @@
 group: sales
 description: >
   What the affiliate channel costs and what it brings, month by month in the reporting time zone: commission with manual
-  credits, Refersion's fee on sales (REFERSION_PLATFORM_FEE_PERCENT) and its subscription (REFERSION_SUBSCRIPTION), over
-  net sales. A fee counts for the sales of the days on which it held, a subscription for the months that began while it
-  held. Commission and net sales are those approved; where more than a tenth of a month's sales waits for approval, cost
-  and expected net sales are shown beside them. channel_cost_total has all months together. Amounts of different
-  currencies are never added up.
+  credits, Refersion's fee on sales (REFERSION_PLATFORM_FEE_PERCENT) and its subscription (REFERSION_SUBSCRIPTION),
+  divided by net sales. A fee applies to the sales of the days on which it was valid, a subscription to the months
+  that began while it was valid. Commission and net sales are those approved; where more than a tenth of a month's
+  sales waits for approval, cost and expected net sales are shown beside them. channel_cost_total has all months
+  together. Amounts of different currencies are never added up.
 grain: one row per currency and month
 primary_key: [currency, month]
 owners: [team:data]
 macros: [share, rate, months_of]
 questions:
   - What is the total cost of a dollar of affiliate sales?
-  - What does the channel return on what is spent?
+  - What is the return on what the channel costs?
 columns:
   currency: Currency of every amount of the row.
   month: First day of the month of the conversions, in the reporting time zone.
-  is_complete: Whether the month was over when the account was last read; the subscription is that of a whole month.
+  is_complete: Whether the month was over at the last load; the subscription is that of a whole month.
   sales: Gross affiliate sales, pending or approved orders; base of the platform fee.
   sales_pending: The part of sales that waits for approval and is not in net sales yet.
   net_sales: Sum of totals of approved orders and cancellations.
   commission: Commission approved, with manual credits and less cancellations.
-  manual_credits: The part of commission that manual credits make.
+  manual_credits: Part of commission that comes from manual credits.
   commission_pending: Commission that waits for approval; not in the cost yet.
   platform_fee: Fee percentage of sales, at the rate of each day.
   subscription: Subscription of the month.
   all_in_cost: Commission, platform fee and subscription.
-  all_in_cost_rate: All-in cost by net sales, a fraction; NULL where net sales are not above 0.
+  all_in_cost_rate: All-in cost divided by net sales, a fraction; NULL where net sales are not above 0.
   roas: Net sales divided by all-in cost (return on advertising spend); NULL where the cost is not above 0.
   pending_share: Sales pending divided by sales, a fraction; NULL without any.
   approval_rate: >
-    Approved divided by approved and denied commission of the currency's orders, where it is above 0, of all months; what
-    pending is weighed by. NULL before any order was decided.
+    Approved divided by approved and denied commission of the currency's orders, where it is above 0, of all months;
+    used to weight what is pending. NULL before any order was decided.
   expected_net_sales: >
     Net sales and sales pending x approval rate. This column and the next two are NULL where no more than a tenth of the
     month's sales is pending, or where there is no rate.

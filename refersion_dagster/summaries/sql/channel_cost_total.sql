@@ -18,12 +18,12 @@ columns:
   sales_pending: The part of sales that waits for approval and is not in net sales yet.
   net_sales: Sum of totals of approved orders and cancellations.
   commission: Commission approved, with manual credits and less cancellations.
-  manual_credits: The part of commission that manual credits make.
+  manual_credits: Part of commission that comes from manual credits.
   commission_pending: Commission that waits for approval; not in the cost yet.
-  platform_fee: Fee percent of sales, rounded month by month.
+  platform_fee: Fee percentage of sales, rounded month by month.
   subscription: Subscription of all months.
   all_in_cost: Commission, platform fee and subscription.
-  all_in_cost_rate: All-in cost by net sales, a fraction; NULL where net sales are not above 0.
+  all_in_cost_rate: All-in cost divided by net sales, a fraction; NULL where net sales are not above 0.
   roas: Net sales divided by all-in cost (return on advertising spend); NULL where the cost is not above 0.
 sums:
   sales: programme_sales

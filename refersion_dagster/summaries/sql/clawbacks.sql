@@ -1,10 +1,10 @@
 /*
 group: owed
 description: >
-  Money that was paid out and is not owed any more: cancellations of orders whose commission had been paid by then,
-  conversions that were denied after they were paid, and affiliates whose balance is below 0. Each of the three has an
-  amount of its own, as they overlap: a cancellation may be what makes a balance negative. Each of these columns can be
-  added up, by the month of the order or by the month of the reversal; never add one to another.
+  Money that was paid out and is no longer owed: cancellations of orders whose commission had been paid by then,
+  conversions that were denied after they were paid, and affiliates whose balance is below 0. Each of the three has
+  its own amount column, because they overlap: a cancellation can be the cause of a negative balance. Each column can
+  be added up by the month of the order or of the reversal; never add one column to another.
 grain: one row per kind and conversion, or per kind, affiliate and currency for balances
 primary_key: [kind, subject, currency]
 owners: [team:data]
@@ -25,7 +25,7 @@ columns:
     The affiliate's negative commission due in this currency, as a positive amount; NULL in rows of another kind.
   repayment_status: >
     Status: set off (the cancellation was part of a later payment), lowers the balance, waits for approval,
-    or nothing lowers the balance (Refersion makes no row that would).
+    or nothing lowers the balance (Refersion creates no row that would).
   order_id: The shop's order.
   original_id: The conversion that was paid.
   payment_id: Payment that paid it.

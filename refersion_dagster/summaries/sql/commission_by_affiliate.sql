@@ -40,7 +40,7 @@ columns:
   commission_denied: Commission of denied conversions.
   commission_unqualified: Commission of unqualified conversions.
   commission_unknown: Commission of conversions whose status Refersion never documented; 0 on most accounts.
-  manual_credits: The part of commission that manual credits make.
+  manual_credits: Part of commission that comes from manual credits.
   effective_commission_rate: >
     Commission divided by totals of approved orders and cancellations, each credit counted, a fraction (0.1 is 10 %);
     NULL without any.
@@ -59,7 +59,7 @@ columns:
     click, divided by clicks, a fraction. NULL where clicks are not known, or without any.
   epc: >
     Earnings per click, the commission of those orders in this currency, less their cancellations, divided by clicks.
-    NULL likewise.
+    NULL if not known.
   first_order_at: First order pending or approved, UTC.
   last_order_at: Last order pending or approved, UTC.
 sums:

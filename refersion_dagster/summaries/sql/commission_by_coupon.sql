@@ -1,9 +1,9 @@
 /*
 group: sales
 description: >
-  What was sold and earned with each coupon, and whose it is. Letter case does not count, as shops take SAVE10 and
-  save10 for the same. Everything without a coupon is one row, so that sums are those of the account. Amounts of
-  different currencies are never added up.
+  Sales and commission of each coupon, and the affiliate it belongs to. Letter case is ignored, because shops treat
+  SAVE10 and save10 as the same coupon. Conversions without a coupon form one row, so that the sums equal those of
+  the account. Amounts of different currencies are never added up.
 grain: one row per coupon and currency
 primary_key: [coupon_code, currency]
 owners: [team:data]

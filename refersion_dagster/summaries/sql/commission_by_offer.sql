@@ -1,8 +1,9 @@
 /*
 group: sales
 description: >
-  What was sold and earned under each offer, and what the commission comes to beside what the offer promises. An order
-  counts under the offer of its time, wherever its affiliate is now. Amounts of different currencies are never added up.
+  Sales and commission of each offer, and the effective commission rate next to the offer's nominal rate. An order
+  counts for the offer that was valid at its time, even if its affiliate has another offer now. Amounts of different
+  currencies are never added up.
 grain: one row per offer and currency
 primary_key: [offer_id, currency]
 owners: [team:data]
@@ -15,7 +16,8 @@ columns:
   offer_name: Current name; for an offer that is no longer listed, the name in its latest conversion.
   currency: Currency of every amount of the row.
   offer_type: PERCENT_OF_SALE or FLAT_RATE; from the same source as the name.
-  nominal_rate: The offer's rate now, a fraction (0.1 is 10 %); NULL for a flat rate. Found like the name.
+  nominal_rate: >
+    The offer's current rate, a fraction (0.1 is 10 %); NULL for a flat rate. From the same source as the name.
   nominal_rate_at_order: >
     Its rate at the time of each order, a fraction weighted by the totals of the approved orders; differs from
     nominal_rate where terms changed. NULL for a flat rate.
@@ -39,7 +41,7 @@ columns:
   commission_denied: Commission of denied conversions.
   commission_unqualified: Commission of unqualified conversions.
   commission_unknown: Commission of conversions whose status Refersion never documented.
-  manual_credits: The part of commission that manual credits make.
+  manual_credits: Part of commission that comes from manual credits.
   clicks: >
     Known clicks on the offer's links in all currencies, because a click has no currency: not to be added up across
     currencies. NULL where the account offers no clicks, or none that say whose they are.
@@ -48,7 +50,7 @@ columns:
     click, divided by clicks, a fraction. NULL where clicks are not known, or without any.
   epc: >
     Earnings per click, the commission of those orders in this currency, less their cancellations, divided by clicks.
-    NULL likewise.
+    NULL if not known.
   conversions_pending: Number of orders' conversions that wait for approval; what the approval rates leave out.
   approval_rate: Approved divided by approved and denied conversions, a fraction; NULL before any was decided.
   approval_rate_by_value: The same by their commission, where it is above 0.

@@ -1,23 +1,23 @@
 /*
 group: sales
 description: >
-  How much the programme depends on few affiliates, by commission pending, due or paid, with manual credits and less
-  cancellations. Affiliates that come to nothing or less are left out, as they would make the others' shares exceed the
-  whole.
+  How much the programme depends on a few affiliates, by commission pending, due or paid, with manual credits and less
+  cancellations. Affiliates whose commission is 0 or less are left out, because they would push the others' shares
+  above the whole.
 grain: one row per currency
 primary_key: [currency]
 owners: [team:data]
 macros: [share]
 questions:
-  - How much of the commission goes to the first, the first five and the first ten?
+  - How much of the commission goes to the top affiliate, the top five and the top ten?
   - How many affiliates make 80 % of it?
 columns:
   currency: Currency of the shares.
   affiliates: Affiliates with commission above 0.
   commission: Their commission.
-  top_affiliate_id: The one with the most.
+  top_affiliate_id: Affiliate with the most commission.
   top_affiliate_name: That affiliate's name.
-  top_1_share: Share of the one with the most, a fraction.
+  top_1_share: Share of the affiliate with the most commission, a fraction.
   top_5_share: Share of the first five, or of all where there are fewer.
   top_10_share: Share of the first ten, or of all where there are fewer.
   affiliates_for_80_percent: The smallest number of affiliates that have 80 % of the commission.

@@ -1,21 +1,21 @@
 /*
 group: sales
 description: >
-  What was sold and earned on each day, by the day of the conversion in the reporting time zone. A day without any has a
-  row of zeros, from the first conversion in a currency to the day the account was last read, which is not over yet.
-  Amounts of different currencies are never added up.
+  Sales and commission of each day, by the day of the conversion in the reporting time zone. A day without
+  conversions has a row of zeros, from the first conversion in a currency to the day of the last load, which is not
+  over yet. Amounts of different currencies are never added up.
 grain: one row per day and currency
 primary_key: [day, currency]
 owners: [team:data]
 macros: [average, sales_measures, commission_by_state, of_orders_made]
 questions:
-  - How do sales go, day by day?
+  - How do sales develop day by day?
   - Was there a day without orders?
 columns:
   day: Day in the reporting time zone.
   currency: Currency of every amount of the row.
-  is_complete: Whether the day was over when the account was last read.
-  conversions: Number of conversions of any kind and state.
+  is_complete: Whether the day was over at the last load.
+  conversions: Number of conversions of every kind and state.
   affiliates: Affiliates with an order pending or approved.
   orders: >
     Purchases, pending or approved: an order is one, however many affiliates are credited with it, and each renewal is

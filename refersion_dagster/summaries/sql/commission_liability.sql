@@ -27,15 +27,17 @@ columns:
   due_over_90_days: Commission due, approved more than 90 days ago.
   credits_not_set_off: Cancellations and negative credits that are due, of any age; 0 or less.
   due_conversions: Number of conversions due.
-  oldest_unpaid_at: When the oldest conversion due was approved, UTC (conversions.aged_since); those that lower the balance are left out.
+  oldest_unpaid_at: >
+    When the oldest conversion due was approved, UTC (conversions.aged_since); those that lower the balance are left
+    out.
   oldest_unpaid_days: Its age in days; NULL where nothing due is above 0.
   pending: Commission that waits for approval.
   pending_conversions: Number of conversions that wait for approval.
   approval_rate: >
     Share of decided orders' commission that was approved, a fraction; NULL where nothing was decided yet. Orders with
-    commission above 0 are counted that are approved or denied; unqualified ones never were pending. The affiliate's own
-    rate is weighed with the programme's in this currency by decided_orders: as many as REFERSION_CREDIBILITY_ORDERS
-    says count as much as the programme.
+    commission above 0 are counted that are approved or denied; unqualified ones never were pending. The affiliate's
+    own rate is combined with the programme's rate in this currency, weighted by decided_orders:
+    REFERSION_CREDIBILITY_ORDERS orders weigh as much as the programme.
   decided_orders: Number of the affiliate's orders that are counted.
   approval_rate_of: >
     Whose rate it is, affiliate and programme or, where nothing of the affiliate's was decided yet, programme; nobody
@@ -45,17 +47,17 @@ columns:
   accrued_if_all_approved: The accrual if all of it is.
   minimum_payout: Commission below this is not paid out yet (REFERSION_MINIMUM_PAYOUT).
   payment_method: >
-    How the affiliate was paid last; where there was no such payment, how all others are if that is one way. NULL where
-    it is not known.
+    Method of the affiliate's last payment; without one, the method of all other affiliates if there is only one.
+    NULL where it is not known.
   due_paid_before: >
     The part of due that was paid once and taken back (payments_taken_back), unless REFERSION_PAY_AGAIN names it.
   paid_before_by: Ids of the payments that paid it, separated by commas; conversion:<id> where no reading said which.
   block_reason: >
     Why the rest of what is due cannot be paid now, reasons separated by semicolons; NULL where nothing is in the way. A
-    missing PayPal e-mail counts where the affiliate is paid by PayPal, or where no other way is known. It is told where
-    commission is only pending, too.
+    missing PayPal e-mail counts where the affiliate is paid by PayPal, or where no other way is known. Given for
+    affiliates whose commission is only pending, too.
   not_known: >
-    What keeps from saying whether it can be paid: PayPal e-mails are not shown by Refersion. NULL where it is known.
+    Why it is not known whether it can be paid: PayPal e-mails are not shown by Refersion. NULL where it is known.
 renamed:
   due_0_30_days: due_0_30
   due_31_60_days: due_31_60

@@ -1,23 +1,23 @@
 /*
 group: sales
 description: >
-  What was sold and earned in each month, by the month of the conversion in the reporting time zone, and how that
-  compares with the month before. A month without any has a row of zeros, from the first conversion in a currency to the
-  month in which the account was last read, which is not over yet. Amounts of different currencies are never added up.
+  Sales and commission of each month, by the month of the conversion in the reporting time zone, compared with the
+  month before. A month without conversions has a row of zeros, from the first conversion in a currency to the month
+  of the last load, which is not over yet. Amounts of different currencies are never added up.
 grain: one row per month and currency
 primary_key: [month, currency]
 owners: [team:data]
 macros: [rate, average, sales_measures, commission_by_state, of_orders_made, months_of]
 questions:
-  - How do sales and commission go, month by month?
+  - How do sales and commission develop month by month?
   - Is the programme growing, and does it win new affiliates?
 columns:
   month: First day of the month in the reporting time zone.
   currency: Currency of every amount of the row.
-  is_complete: Whether the month was over when the account was last read.
-  conversions: Number of conversions of any kind and state.
+  is_complete: Whether the month was over at the last load.
+  conversions: Number of conversions of every kind and state.
   affiliates: Affiliates with an order pending or approved.
-  new_affiliates: Those of them whose first order in this currency it was.
+  new_affiliates: Those whose first order in this currency was in the month.
   orders: >
     Purchases, pending or approved: an order is one, however many affiliates are credited with it, and each renewal is
     another.
@@ -25,7 +25,7 @@ columns:
     Gross affiliate sales, the sum of totals of orders pending or approved. A purchase counts once, however many
     affiliates are credited with it.
   sales_change: Sales less those of the month before; NULL for the first month and for one that is not over.
-  sales_change_rate: That by the sales of the month before, a fraction (0.1 is 10 % more).
+  sales_change_rate: sales_change divided by the sales of the month before, a fraction (0.1 is 10 % more).
   net_sales: >
     Sum of totals of approved orders and cancellations; cancellations count in their own month. It still grows while
     orders wait for approval.
@@ -34,8 +34,9 @@ columns:
   commission_of_orders_made: >
     Commission pending, due or paid now, of the conversions made in the month, with manual credits and less
     cancellations. What became due or was paid in the month is in commission_roll_forward.
-  commission_change: That less the one of the month before, as with sales.
-  commission_change_rate: That by the commission of the month before; NULL where that is not above 0.
+  commission_change: commission_of_orders_made less that of the month before, as with sales_change.
+  commission_change_rate: >
+    commission_change divided by the commission of the month before; NULL where that is not above 0.
   commission_pending_of_orders_made: The part of commission_of_orders_made that waits for approval.
   commission_due_of_orders_made: The part of it that is approved and not paid.
   commission_paid_of_orders_made: The part of it that is paid, whenever it was.

@@ -1,14 +1,14 @@
 /*
 group: owed
 description: >
-  How what we owe moved from month to month: what was due when the month began, what came, what went, and what was due
-  when it ended. The closing is no sum of the movements, which come from due_periods; it is counted from due_bounds.
-  A closing is known where conversions were read within a day after the month's end, no two readings about the month lie
-  more than two days apart, and they leave open of no conversion whether it was due. Otherwise closing_due is NULL and
-  the truth lies from closing_lowest to closing_highest; what stands on it is NULL too. Of what changed twice between two
-  readings only the outcome is known: what was approved and denied in between is in no figure, and a commission that was
-  corrected and paid is the one that was read.
-  Rows that vanished from Refersion are out of every month, earlier ones too.
+  How what we owe moved from month to month: what was due when the month began, what was added, what was removed, and
+  what was due when it ended. The closing is not calculated from the movements, which come from due_periods; it is
+  counted independently from due_bounds. A closing is known where conversions were read within a day after the
+  month's end, no two readings about the month lie more than two days apart, and they decide for every conversion
+  whether it was due. Otherwise closing_due is NULL and the truth lies from closing_lowest to closing_highest;
+  everything calculated from it is NULL too. Of what changed twice between two readings only the outcome is known:
+  what was approved and denied in between is in no figure, and a commission that was corrected and paid is the one
+  that was read. Rows that vanished from Refersion are removed from every month, including earlier ones.
 grain: one row per currency and month, without gaps, from the first conversion to the month of the last reading
 primary_key: [currency, month]
 owners: [team:data]
@@ -25,8 +25,8 @@ columns:
   manual_credits: Manual credits that were approved in the month, less negative ones; NULL if not known.
   paid: >
     Commission paid in the month, of all kinds of conversions, less payments taken back. Conversions that were denied
-    after they were paid count too, as the money went out. Payments have dates, so it is known of months before the
-    first reading as well; NULL where conversions were paid that month or another.
+    after they were paid count too, as the money went out. Payments have dates, so this is known for months before
+    the first reading as well; NULL where it is not known in which month conversions were paid.
   reversed: >
     Cancellations that were approved in the month and approvals that were taken back, and what Refersion took off
     commission that was due; a positive amount lowers what is due. NULL where opening or closing are not known.
@@ -37,11 +37,11 @@ columns:
   closing_highest: The most that may have been due when the month ended; closing_due where that is known.
   change_in_due: Closing less opening; NULL where one of them is not known.
   difference: >
-    opening_due + newly_due + manual_credits - paid - reversed - closing_due; has to be 0. NULL where one of them is not
-    known.
+    opening_due + newly_due + manual_credits - paid - reversed - closing_due; must be 0. NULL where one of them is
+    not known.
   vanished_due: >
-    Beside the sum, commission due of rows that vanished from Refersion in the month. A closing that was reported before
-    was higher by as much.
+    Not part of the sum: commission due of rows that vanished from Refersion in the month. A closing reported earlier
+    was higher by this amount.
   basis: >
     How the closing is known: seen, running (the month goes on, and it is what is due now), or why it is not: before the
     first reading; no reading between two days, which are named; no reading within a day after the month; or seen, but

@@ -2,24 +2,24 @@
 group: proof
 description: >
   The proof that what was loaded is what Refersion has: the sums of the loaded conversions against Refersion's own by
-  REST /conversion/totals, to the cent. Both are of the same seconds: months of UTC, from the first load to the moment
-  up to which the last run read.
+  REST /conversion/totals, to the cent. Both cover the same seconds: months in UTC, from the first load to the end of
+  the period that the last run read.
 
 
-  Where the account takes a currency in the request, each currency is compared for itself. Elsewhere Refersion answers
-  in one currency and says neither whether conversions of other currencies are left out or counted
-  in, nor whether tests are. So the loaded rows are added up in each of these ways, and the one that fits every month,
-  status and payment status is taken, and kept to from then on: should Refersion count otherwise one day, that shows as
-  a difference. To determine the interpretation again, drop this table and rebuild it.
+  Where the account takes a currency in the request, each currency is compared separately. Otherwise Refersion
+  answers in one currency and does not say whether conversions in other currencies, or tests, are included. So the
+  loaded rows are added up in each of these ways. The interpretation that fits every month, status and payment status
+  is chosen and kept from then on: if Refersion starts to count differently, it shows as a difference. To determine
+  the interpretation again, drop this table and rebuild it.
 grain: >
-  one row per month, status and payment status in which Refersion or the warehouse has conversions, and per currency that
-  Refersion was asked for
+  one row per month, status and payment status in which Refersion or the warehouse has conversions, and per currency
+  that was requested
 primary_key: [month, status, payment_status, totals_currency]
 owners: [team:data]
 macros: [compared_payment_status]
 questions:
-  - Is every conversion of Refersion here, with its status and its amounts, and nothing else?
-  - In which month and status is the difference, and how much is it?
+  - Does the warehouse have every conversion of Refersion, with its status and amounts, and nothing else?
+  - In which month and status is there a difference, and how large is it?
 columns:
   month: >
     First day of the month of creation, in UTC regardless of the reporting time zone, because Refersion's totals are
@@ -30,20 +30,20 @@ columns:
     a payment count as UNPAID.
   verdict: >
     agrees, accepted (a difference named by REFERSION_ACCEPTED_DIFFERENCES, or within REFERSION_CONTROL_TOLERANCE in
-    each of count, commission and order total), differs, not settled (it moved while it was read, several times in a row: the next refresh compares it again), or
-    not compared (there is nothing to compare with; see remark).
-  remark: What a difference may come from and what to do about it, or who accepted it, when and why.
+    each of count, commission and order total), differs, not settled (it changed while it was read, several times in
+    a row: the next refresh compares it again), or not compared (there is nothing to compare it with; see remark).
+  remark: Possible cause of a difference and what to do about it, or who accepted it, when and why.
   difference: >
     The difference as REFERSION_ACCEPTED_DIFFERENCES names it: month, status, payment status and currency, and by how much
     count, commission and order total are more than Refersion's. NULL where there is none.
-  refersion_count: Conversions that Refersion counts; NULL where it was not asked.
+  refersion_count: Refersion's number of conversions; NULL where it was not requested.
   loaded_count: Conversions loaded, of those that the interpretation counts.
   count_difference: Loaded less Refersion's.
-  refersion_commission: Commission that Refersion adds up, in totals_currency.
+  refersion_commission: Refersion's total commission, in totals_currency.
   loaded_commission: >
     Commission loaded; under an interpretation of all currencies added up as they are, as Refersion would have.
   commission_difference: Loaded less Refersion's.
-  refersion_order_total: Order amounts that Refersion adds up, in totals_currency.
+  refersion_order_total: Refersion's total order amount, in totals_currency.
   loaded_order_total: Order amounts loaded.
   order_total_difference: Loaded less Refersion's.
   rows_left_out: >
@@ -53,15 +53,15 @@ columns:
     Currency of Refersion's totals: the one that it names or, where each is asked for, the one that was; (none) where
     neither is known.
   currency_asked: >
-    Whether Refersion was asked for this currency, so that its totals are of this one alone. Where it was not, they are
-    of the account's own currency, and others are proven only by an interpretation that adds them up.
+    Whether this currency was named in the request, so that the totals cover it alone. Otherwise they are in the
+    account's own currency, and other currencies are proven only by an interpretation that includes them.
   period_from: First second that was compared, UTC.
   period_to: Last second that was compared, UTC.
-  totals_read_at: When Refersion was asked, UTC.
+  totals_read_at: When the totals were requested, UTC.
   interpretation: >
-    How Refersion's totals are read: its currency only or all currencies added up, tests left out or tests counted.
-    Where several fit alike, the first of these; where none fits, the nearest.
-  interpretation_fits: Whether it fits the whole account; NULL where there is nothing to compare.
+    What Refersion's totals include: its currency only or all currencies added up, tests left out or tests counted.
+    Where several fit equally well, the first of these; where none fits, the closest.
+  interpretation_fits: Whether the interpretation fits the whole account; NULL where there is nothing to compare.
   interpretation_kept: >
     Whether the next build keeps to interpretations_possible. Not before the account has conversions by which
     interpretations can be distinguished.

@@ -32,8 +32,8 @@ columns:
   last_at: When the last of them was made, UTC.
   amount_at_stake: >
     Their commission as far as it is pending, due or paid, less what cancellations took back; of an order cancelled in
-    part, the part that is left. Of no commission, what the offer's nominal rate would give. A conversion may be in several findings, so amounts of different kinds do not add
-    up.
+    part, the part that is left. Of no commission, what the offer's nominal rate would give. A conversion may be in
+    several findings, so amounts of different kinds must not be added up.
   amount_unpaid: The part of it that was not paid out yet, and can still be stopped.
   evidence: What was found, with the figures and the threshold.
   suggested_action: What to compare or to ask the affiliate.

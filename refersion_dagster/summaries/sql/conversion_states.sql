@@ -1,22 +1,22 @@
 /*
 group: owed
 description: >
-  What readings showed of each conversion: its states in order, and between which moments each began. due_periods and
-  due_bounds are made from it. A change between two readings is dated where Refersion says when it was, or where it was
-  a payment with a date. The first reading shows a state that began at an unknown time before.
+  The states of each conversion that readings showed, in order, and the two moments between which each began.
+  due_periods and due_bounds are built from it. A change between two readings is dated where Refersion says when it
+  was, or where it was a payment with a date. The first reading shows a state that began at an unknown time before.
 grain: one row per conversion and state known from a reading
 primary_key: [conversion_id, step]
 owners: [team:data]
 questions:
-  - What was known about a conversion, and since when?
+  - What is known about a conversion, and since when?
 columns:
   conversion_id: Conversion id.
-  step: Number of the state; ascending in time.
+  step: Number of the state, in order of time.
   state: pending, due, paid (also where it was denied afterwards) or neither.
   state_before: The state before; NULL of the first.
   affiliate_id: >
     Affiliate then: of what was paid, the one whom the payment paid, where the account says so; else the one that the
-    reading showed. Moves of what is paid already are no states.
+    reading showed. A move of what is already paid is not a state.
   affiliate_before: Affiliate in the state before; NULL of the first.
   amount: Commission then.
   amount_before: Commission in the state before.

@@ -18,7 +18,7 @@ columns:
   order_id: The shop's order; not unique, as renewals, cancellations and duplicates repeat it.
   order_key: The order id or, without one, the conversion id.
   purchase_key: >
-    What counts as one purchase. Orders with the same order id are one, however many affiliates are credited with it;
+    Identifies one purchase. Orders with the same order id are one, however many affiliates are credited with it;
     each renewal is another. Renewals of one order within 24 hours are one. An order id that more than 200 orders share
     stands for none.
   conversion_kind: >
@@ -33,13 +33,14 @@ columns:
     first), with its own cancellations.
   counts_for_affiliate: The same among the rows of one affiliate; sales by affiliate count these.
   commission_state: >
-    pending, due (approved and not paid), paid (approved and paid), denied, unqualified, or unknown for a status never
-    heard of. On an account that tells nothing of payments approved rows are due here, and no figure stands on it.
+    pending, due (approved and not paid), paid (approved and paid), denied, unqualified, or unknown for an
+    undocumented status. On an account without payment data, approved rows are due here, and no figure uses that.
   is_earned: Whether its commission counts as earned, which is pending, due or paid.
   is_approved: Whether its commission is approved, due or paid.
-  is_decided: Whether it was approved or denied; what approval rates are made of.
-  is_sale: Whether gross sales count it, if counts_once or counts_for_affiliate does; an order pending or approved.
-  is_net: Whether net sales count it, if these do; an order or a cancellation that is approved.
+  is_decided: Whether it was approved or denied; the base of approval rates.
+  is_sale: >
+    Whether it counts in gross sales (together with counts_once or counts_for_affiliate), a pending or approved order.
+  is_net: Whether it counts in net sales (together with the same columns), an approved order or cancellation.
   is_from_click: >
     Whether a click led to it or, of a cancellation, to its order. Coupons and renewals need none. Where Refersion names
     no type it counts as from a click.
@@ -61,9 +62,9 @@ columns:
   approved_earliest: It was approved at this moment or later, UTC.
   approved_latest: It was approved by this moment, UTC.
   aged_since: >
-    From when on the age of commission that is due counts, UTC: its approval, else its last change, else its creation.
+    Start of the age of commission that is due, UTC: its approval, else its last change, else its creation.
     NULL where it was paid and the approval is not known.
-  unapproved_at: When an approved row was approved no more, UTC; else NULL.
+  unapproved_at: When an approved row stopped being approved, UTC; otherwise NULL.
   paid_at: >
     When it was paid, UTC; NULL while unpaid, and where neither its payment nor readings two days apart say it. A row
     that was denied after it was paid keeps it.

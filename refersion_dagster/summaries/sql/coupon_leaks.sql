@@ -1,15 +1,15 @@
 /*
 group: review
 description: >
-  Coupons that were used without a click far more often in a week than in the 12 weeks before: as happens when a coupon
-  that an affiliate gave to own followers turns up on coupon sites. Far above is 5 times as often and 10 orders or more,
-  and a coupon has to be 4 weeks old to have a baseline. Renewals are left out; what Refersion denied or found
-  unqualified needs no review.
+  Coupons that were used without a click far more often in a week than in the 12 weeks before: which happens when a
+  coupon that an affiliate gave to their own followers appears on coupon sites. The threshold is 5 times as often and
+  at least 10 orders; a coupon needs to be 4 weeks old to have a baseline. Renewals are left out; what Refersion
+  denied or found unqualified needs no review.
 grain: one row per coupon, affiliate, week and currency
 primary_key: [coupon_code, affiliate_id, week, currency]
 owners: [team:data]
 questions:
-  - Which coupons leaked, when, and what does it cost?
+  - Which coupons leaked, when, and what did it cost?
 columns:
   coupon_code: Coupon, in capitals.
   affiliate_id: Affiliate whose coupon it is.
@@ -18,7 +18,7 @@ columns:
   orders: Orders without a click that the coupon brought in the week, in all currencies.
   orders_before: Such orders of the 12 weeks before, or of as many as the coupon is old.
   weeks_before: How many weeks those are.
-  baseline: Such orders a week before, orders_before by weeks_before.
+  baseline: Average of such orders per week before, orders_before divided by weeks_before.
   first_conversion_id: First of the conversions of this currency, by its id.
   conversions: Conversions of this currency.
   first_at: When the first of them was made, UTC.

@@ -10,7 +10,9 @@ questions:
 columns:
   currency: Currency.
   minimum_payout: Commission below this is not paid out yet (REFERSION_MINIMUM_PAYOUT).
-  subscription: Refersion's subscription per month (REFERSION_SUBSCRIPTION); of several with dates, the last one. An amount given without a currency counts in the currency of the most conversions.
+  subscription: >
+    Refersion's subscription per month (REFERSION_SUBSCRIPTION); of several with dates, the last one. An amount without a
+    currency counts in the currency of the most conversions.
   conversions: Number of conversions.
   place: >
     Place in every list of currencies: 1 for the account's own, which Refersion's totals name (without them, the one of

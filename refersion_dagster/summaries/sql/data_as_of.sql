@@ -1,7 +1,7 @@
 /*
 group: core
 description: >
-  When the account was last read. Every age and every "now" of the other summaries refers to this time, not from the
+  When the account was last read. Every age and every "now" in the other summaries refers to this time and not to the
   computer's clock, so that the same data always give the same figures.
 grain: one row, or none before the first load
 primary_key: [as_of]

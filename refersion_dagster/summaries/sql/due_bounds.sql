@@ -1,35 +1,35 @@
 /*
 group: owed
 description: >
-  What was due of each conversion at the ends of months, as far as it is known: stretches of time with the lowest and the
-  highest commission that may have been due. Where readings show it, both are the same; where they do not, the truth lies
-  between them. Of a correction of the commission before the first reading nothing is known: amounts are those that were
-  read. Stretches within one month, and those in which nothing can have been due, are left out. commission_roll_forward
-  adds these up to its closings.
-grain: one row per conversion and stretch of time over the end of a month
+  What was due of each conversion at the ends of months, as far as it is known: periods with the lowest and the
+  highest commission that may have been due. Where readings show it, both are equal; where they do not, the truth is
+  between them. Corrections of the commission before the first reading are not known: amounts are those that were
+  read. Periods within one month, and periods in which nothing can have been due, are left out.
+  commission_roll_forward adds these up to its closings.
+grain: one row per conversion and period that includes the end of a month
 primary_key: [conversion_id, stretch]
 owners: [team:data]
 questions:
-  - Of which conversions is not known whether they were due when a month ended, and why?
+  - For which conversions is it not known whether they were due when a month ended, and why?
 columns:
   conversion_id: Conversion id.
-  stretch: Number of the stretch.
+  stretch: Number of the period.
   affiliate_id: >
-    Affiliate that the conversion had then. Where it is not known when it moved from one to another, each has a stretch of
-    the same time; of what no reading shows, it is the one that it was read with first.
+    Affiliate that the conversion had then. Where it is not known when it moved from one to another, each has a period
+    of the same time; of what no reading shows, it is the one that it was read with first.
   currency: Currency of the amounts.
   lowest: The lowest amount that may have been due to the affiliate; of cancellations and negative credits below 0.
   highest: The highest amount that may have been due to the affiliate.
   lowest_of_all: >
-    The same, whoever had it: a conversion that moved is due to one of two affiliates, so that add up this one over all
-    of them.
-  highest_of_all: The highest amount, whoever had it.
+    The lowest amount, regardless of the affiliate: a conversion that moved is due to only one of two affiliates, so
+    sums over all affiliates use this column.
+  highest_of_all: The highest amount, regardless of the affiliate.
   reason: >
     due (known), or why it is not known: before the first reading, between two readings, not read in between (due before
     and after, with more than two days between the readings) or not read since.
-  held_from: Begin of the stretch, UTC.
+  held_from: Start of the period, UTC.
   from_month: First day of that month in the reporting time zone.
-  held_until: End of the stretch, UTC; NULL if it is still open.
+  held_until: End of the period, UTC; NULL while it is open.
   until_month: First day of that month in the reporting time zone; NULL if it is still open.
 needs:
   stretch: &paid >-

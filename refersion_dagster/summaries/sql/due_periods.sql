@@ -1,13 +1,13 @@
 /*
 group: owed
 description: >
-  When the commission of each conversion was due: the stretch of time from its approval until it was paid or the
-  approval was taken back. commission_roll_forward adds these up, so the conversions behind each of its figures are
-  found here by from_month and entry_reason, or by until_month and exit_reason. Most conversions have one stretch; another begins
-  where one was approved again, where a payment was taken back, where Refersion changed the commission, or where it moved
-  to another affiliate: it leaves the one and comes to the other, each in the month of the move. What was
-  approved and paid between two readings, or before the first one, was due for an unknown time until its payment.
-grain: one row per conversion and stretch of time
+  When the commission of each conversion was due: the period from its approval until it was paid or the approval was
+  withdrawn. commission_roll_forward adds these up, so the conversions behind each of its figures are found here by
+  from_month and entry_reason, or by until_month and exit_reason. Most conversions have one period; another begins
+  where a conversion was approved again, where a payment was taken back, where Refersion changed the commission, or
+  where it moved to another affiliate: it leaves the first and enters the second, both in the month of the move. What
+  was approved and paid between two readings, or before the first one, was due for an unknown time before its payment.
+grain: one row per conversion and period
 primary_key: [conversion_id, step]
 owners: [team:data]
 questions:
@@ -22,7 +22,7 @@ columns:
   currency: Currency of the amounts, as the conversion had it then.
   conversion_kind: What the conversion is (order, cancellation, manual credit or empty).
   amount: Commission that was due, as the conversion had it then.
-  amount_before: Commission before it was corrected or moved; NULL where the stretch began otherwise.
+  amount_before: Commission before it was corrected or moved; NULL where the period began for another reason.
   entry_reason: >
     approved, corrected (Refersion changed the commission while it was due), moved (from another affiliate while it was
     due) or payment taken back.
@@ -30,10 +30,11 @@ columns:
   due_from_earliest: It became due at this moment or later, UTC.
   due_from_latest: It was due by this moment, UTC.
   from_month: First day of that month in the reporting time zone; NULL where the bounds lie in different months.
-  exit_reason: paid, reversed (approved no more), corrected or moved (to another affiliate); NULL while it is still due.
-  due_until: When it was due no more, UTC; NULL while it is, and where it is not known to two days.
+  exit_reason: >
+    paid, reversed (no longer approved), corrected or moved (to another affiliate); NULL while it is still due.
+  due_until: When it stopped being due, UTC; NULL while it is, and where it is not known to two days.
   due_until_earliest: It was still due at this moment, UTC; NULL while it is.
-  due_until_latest: It was due no more by this moment, UTC; NULL while it is.
+  due_until_latest: It had stopped being due by this moment, UTC; NULL while it is.
   until_month: >
     First day of that month in the reporting time zone; NULL while it is due, and where the bounds lie in different
     months.

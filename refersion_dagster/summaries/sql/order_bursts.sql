@@ -1,10 +1,10 @@
 /*
 group: review
 description: >
-  Many orders from one customer or IP address within 24 hours, 5 of them or more: what self-made orders look like.
-  Renewals are left out, and an order that was credited twice counts once. What Refersion denied or found unqualified
-  needs no review. Nor do bursts that go on for more than 30 days or were credited to more than 10 affiliates: no
-  person's, but a shop's own server, a mobile network, or an e-mail put in where there is none.
+  Many orders from one customer or IP address within 24 hours, 5 of them or more: a typical pattern of orders that
+  affiliates place themselves. Renewals are left out, and an order that was credited twice counts once. What
+  Refersion denied or found unqualified needs no review. Bursts that last more than 30 days or were credited to more
+  than 10 affiliates are left out too: they come from a shop's own server, a mobile network, or a placeholder e-mail.
 grain: one row per burst, affiliate and currency that its orders were credited in
 primary_key: [source, first_conversion_id]
 owners: [team:data]

@@ -1,10 +1,11 @@
 /*
 group: owed
 description: >
-  Each payment against the conversions that name it: what Refersion says was paid, and for how many conversions, beside
-  the sum and the number of those loaded. Conversions that vanished or were denied since count, as they were paid; test
-  conversions do not, as nobody is paid for a test. What is paid by payments that are not loaded, or that no conversion
-  names, has rows of its own, so that commission_paid adds up to all commission paid.
+  Compares each payment with the conversions that name it: what Refersion says was paid, and for how many
+  conversions, next to the sum and the number of the loaded ones. Conversions that vanished or were denied since
+  count, as they were paid; test conversions do not, because nobody is paid for a test. What is paid by payments that
+  are not loaded, or that no conversion names, has rows of its own, so that commission_paid adds up to all commission
+  paid.
 grain: one row per payment and currency; a payment has one currency unless conversions of another name it
 primary_key: [payment_id, currency]
 owners: [team:data]
@@ -19,24 +20,24 @@ columns:
   paid_at: When it was paid, UTC.
   paid_month: First day of that month in the reporting time zone.
   proof: >
-    agrees (amount and number), which alone is a proof; differs; taken back (conversions that it paid, as readings
-    showed, are not paid by it any more); gone (Refersion no longer shows the payment); rows from before the first load
-    (fewer conversions than Refersion says, and every unpaid one of the affiliate's was read after the payment, so that
-    those missing were made, or deleted, before conversions were first loaded); no rows named (this account's
-    conversions do not say which payment paid them); payment not loaded (conversions name a payment that is not there);
-    no payment named.
+    agrees (amount and number), the only value that is a proof; differs; taken back (conversions that it paid, as
+    readings showed, are not paid by it any more); gone (Refersion no longer shows the payment); rows from before the
+    first load (fewer conversions than Refersion says, and every unpaid one of the affiliate's was read after the
+    payment, so that those missing were made, or deleted, before conversions were first loaded); no rows named (this
+    account's conversions do not say which payment paid them); payment not loaded (conversions name a payment that is
+    not there); no payment named.
   amount: What was paid, as the payment says; 0 where it is gone, not loaded or in another currency.
   conversions_commission: Commission of the conversions that name it.
-  commission_difference: Amount less that commission; has to be 0.
+  commission_difference: amount less conversions_commission; must be 0.
   conversions_paid: Number of conversions, as the payment says; NULL where it does not.
   conversions_named: Number of conversions that name it.
-  conversions_difference: The one less the other; has to be 0.
+  conversions_difference: conversions_paid less conversions_named; must be 0.
   commission_paid: Of their commission, that of conversions that count as paid today (approved, not vanished).
   conversions_left: Number of conversions that it paid, as a reading showed, and does not pay any more.
   commission_left: Commission of those, as it is now.
   conversions_vanished: Number of those that vanished from Refersion since.
   conversions_denied: Number of those that are not approved any more.
-  test_conversions: Number of test conversions that name it, which count nowhere.
+  test_conversions: Number of test conversions that name it; not counted in any figure.
   remark: Possible explanation of a difference; NULL if there is none.
 sums:
   commission_paid: paid

@@ -1,7 +1,7 @@
 /*
 group: core
 description: >
-  Every payment to an affiliate, with whom it went to and the day it was made. Payments that Refersion no longer shows
+  Every payment to an affiliate, with the recipient and the day. Payments that Refersion no longer shows
   are left out; payment_proof has them.
 grain: one row per payment
 primary_key: [payment_id]

@@ -2,7 +2,7 @@
 group: owed
 description: >
   Conversions that were paid once, as a reading showed, and are due or pending again, because their payment was undone
-  in Refersion. Paying them again pays twice where the money did go out: payout_preview holds them back until a person
+  in Refersion. Paying them again would pay twice if the money was sent: payout_preview holds them back until a person
   decides. A new payment in Refersion settles them automatically; otherwise name the payment, or the conversion as
   conversion:<id>, in REFERSION_PAY_AGAIN.
 grain: one row per conversion that was paid and is due or pending again

@@ -2,9 +2,9 @@
 group: owed
 description: >
   How long affiliates wait for their money: from the order to its approval, from the approval to the payment, and from
-  the order to the payment; and how long open conversions have been waiting. What has to do with approval is measured
-  only where readings showed when that was, as an estimate would be no measure. Orders only; days are calendar days
-  in the reporting time zone.
+  the order to the payment; and how long open conversions have been waiting. Stages that involve approval are
+  measured only where readings show when it happened; nothing is estimated. Orders only; days are calendar days in
+  the reporting time zone.
 grain: one row per currency, stage and month in which the stage ended
 primary_key: [currency, stage, month]
 owners: [team:data]

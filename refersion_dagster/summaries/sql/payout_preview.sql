@@ -1,17 +1,17 @@
 /*
 group: owed
 description: >
-  What would be paid out if all affiliates were paid now, and what is held back and why. Paid out is a balance above
-  0 that reaches the minimum payout, to an affiliate who can be paid: by PayPal with a PayPal e-mail, or in the way
-  they were paid before. Commission that was paid once and taken back is held back with the payment's number until
-  REFERSION_PAY_AGAIN names it. Refersion never pays automatically; whether an affiliate who is not ACTIVE is paid is
-  for the merchant to decide, so that does not hold anything back here.
+  What would be paid out if all affiliates were paid now, and what is held back and why. A balance is paid out if it
+  is above 0, reaches the minimum payout, and the affiliate can be paid: by PayPal with a PayPal e-mail, or in the
+  way they were paid before. Commission that was paid once and taken back is held back with the payment's number
+  until REFERSION_PAY_AGAIN names it. Refersion never pays automatically; whether an affiliate who is not ACTIVE is
+  paid is for the merchant to decide, so that does not hold anything back here.
 grain: one row per affiliate and currency with commission due
 primary_key: [affiliate_id, currency]
 owners: [team:data]
 questions:
   - How much money is needed for the next payout?
-  - What is held back, and what has to be done about it?
+  - What is held back, and what needs to be done about it?
 columns:
   affiliate_id: Affiliate.
   affiliate_name: Name.
@@ -21,10 +21,10 @@ columns:
   conversions: Number of conversions due.
   due: Commission due, payable_now + held_back.
   payable_now: What would be paid out now; NULL where that is not known (see not_known).
-  held_back: What would not; negative where the affiliate owes. NULL where it is not known.
-  block_reason: Why, reasons separated by semicolons; NULL where all of it would be paid.
+  held_back: What would not be paid out; negative where the affiliate owes money. NULL where it is not known.
+  block_reason: Why it is held back, reasons separated by semicolons; NULL where all of it would be paid.
   held_back_paid_before: The part of held_back that was paid once and taken back (payments_taken_back).
-  payment_method: How the affiliate was paid last, or all others are; NULL where it is not known.
+  payment_method: Method of the affiliate's last payment or, without one, of all others; NULL where it is not known.
   not_known: Why it is not known whether the affiliate can be paid; NULL where it is known.
   minimum_payout: Commission below this is not paid out yet (REFERSION_MINIMUM_PAYOUT).
   missing_to_minimum: How much more has to become due to reach it; 0 where it is reached.

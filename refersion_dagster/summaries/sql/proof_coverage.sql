@@ -2,34 +2,35 @@
 group: proof
 description: >
   How much of the commission is proven, and by what: by Refersion's own totals (the conversion's month, status and
-  payment status agree in control_totals, under a reading that counts its currency), else by a payment that agrees with
-  its conversions (payment_proof), else by nothing. A load without errors is not a proof.
+  payment status agree in control_totals, under an interpretation that includes its currency), else by a payment that
+  agrees with its conversions (payment_proof), or not at all. A load without errors is not a proof.
 
 
-  Of pending and approved conversions. Amounts are added up without their signs, as a cancellation has to be proven as
-  the order has, and shares stay between 0 and 1. Months are those of UTC, as in control_totals.
+  Covers pending and approved conversions. Amounts are added up as absolute values, because a cancellation needs a
+  proof as much as an order does, and so that shares stay between 0 and 1. Months are those of UTC, as in
+  control_totals.
 grain: one row per currency and month
 primary_key: [currency, month]
 owners: [team:data]
 macros: [share, compared_payment_status]
 questions:
-  - Which share of the commission is proven, by what?
-  - In which currencies and months does nothing prove the figures?
+  - What share of the commission is proven, and by what?
+  - For which currencies and months is there no proof?
 columns:
   currency: Currency of every amount of the row.
   month: First day of the month of creation, in UTC.
   conversions: Number of pending and approved conversions.
-  commission: Their commission, added up without its sign.
+  commission: Their commission, added up as absolute values.
   proven_by_totals: Of that, commission in cells of control_totals that agree and count the conversion's currency.
   accepted: Of that, commission in cells whose difference was accepted.
   proven_by_payments: Of the rest, commission of conversions whose payment agrees with all that name it.
   not_proven: Commission that is proven by neither.
   not_settled: >
-    Of that, commission in cells that kept moving while they were read: the next refresh compares them again.
+    Of that, commission in cells that kept changing while they were read: the next refresh compares them again.
   share_by_totals: Proven by totals, a fraction of commission; NULL without any.
   share_by_payments: Proven by payments, a fraction of commission; NULL without any.
   share_not_proven: Not proven, a fraction of commission; NULL without any.
-  oldest_read_at: When the row that was read longest ago was read.
+  oldest_read_at: When the least recently read row was read.
   not_offered: Tables and fields that the account does not offer, so that they prove nothing; NULL if there are none.
 # What an account does not offer proves nothing: that is known, and no gap.
 needs:

@@ -2,17 +2,17 @@
 group: owed
 description: >
   How much commission of approved orders is taken back, by cancellations and by negative manual credits, in two sets of
-  columns. Those that end in _of_orders_made count each reversal in the month in which its order was made, which says how
-  good that month's orders were; they keep changing while reversals come in. Those that end in _in_month count each in
-  the month in which it came, which is what the books show. Both sets have each reversal once, so that each column can be
+  columns. Those that end in _of_orders_made count each reversal in the month of its order, which shows the quality
+  of that month's orders; they keep changing while reversals arrive. Those that end in _in_month count each reversal
+  in the month in which it arrived, as in accounting. Each set contains every reversal once, so each column can be
   added up over months; never add a column of one set to one of the other. Only approved reversals count.
 grain: one row per currency and month
 primary_key: [currency, month]
 owners: [team:data]
 macros: [rate]
 questions:
-  - Which share of commission is taken back because orders are cancelled or refunded?
-  - Were the orders of some month worse than others?
+  - What share of commission is taken back because orders are cancelled or refunded?
+  - Were the orders of some months worse than those of others?
 columns:
   currency: Currency of every amount of the row.
   month: First day of the month in the reporting time zone.
@@ -22,12 +22,12 @@ columns:
   reversed_of_orders_made: Commission that they take back, as a positive amount.
   credits_against_of_orders_made: >
     Commission that approved negative manual credits take back of orders that were made in the month, as a positive
-    amount. Refersion recommends it for taking back the commission of a partial refund.
+    amount. Refersion recommends such credits for the commission of a partial refund.
   reversal_rate_of_orders_made: >
     Reversed divided by approved commission, a fraction; NULL without approved commission.
   rate_with_credits_of_orders_made: The same for cancellations and credits together.
   pending_cancellations_of_orders_made: >
-    Number of cancellations of orders that were made in the month that wait for approval, which no rate counts.
+    Number of cancellations of orders that were made in the month that wait for approval; not part of any rate.
   pending_commission_of_orders_made: Commission that those would take back.
   cancellations_in_month: Number of approved cancellations that came in the month, whenever the order was made.
   reversed_in_month: Commission that they take back, as a positive amount.

@@ -2,7 +2,7 @@
 group: review
 description: >
   Orders whose customer has the e-mail or the PayPal e-mail of the affiliate who gets the commission. What Refersion
-  denied or found unqualified, as it does with those it sees, is left out.
+  denied or found unqualified, as it does with those it detects, is left out.
 grain: one row per conversion
 primary_key: [conversion_id]
 owners: [team:data]
