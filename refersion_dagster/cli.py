@@ -111,7 +111,7 @@ def accept_account(yes: bool) -> None:
             session.create_schema(DATASET)
             remember_account([keys.public_key, keys.graphql_token], session.native)
     except WarehouseError as error:
-        raise click.ClickException(str(error.description)) from None
+        raise click.ClickException(str(error)) from None
     click.echo("Accepted. The next run will load.")
 
 

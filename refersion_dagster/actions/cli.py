@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import click
 from pydantic import ValidationError
 
+from refersion_dagster.errors import ReportedError
+
 if TYPE_CHECKING:
     from refersion_dagster.actions.journal.journal import Entry
     from refersion_dagster.actions.reconciliation.evidence import Evidence
@@ -184,14 +186,10 @@ def resources_of_settings() -> tuple[Warehouse, RefersionResource]:
 @contextmanager
 def _told() -> Iterator[None]:
     """Errors that say what to do, in a line instead of a traceback."""
-    from refersion_dagster.actions.reconciliation.resolve import CannotSettle
-    from refersion_dagster.refersion.errors import RefersionError
-    from refersion_dagster.warehouse.errors import WarehouseError
-
     try:
         yield
-    except (CannotSettle, RefersionError, WarehouseError) as error:
-        raise click.ClickException(str(getattr(error, "description", None) or error)) from error
+    except ReportedError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _say(words: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 
+from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.assets import RefreshConfig
 from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.refersion.windows import month_start, parse_moment
@@ -35,6 +36,7 @@ def month_config(start: datetime, end: datetime) -> dict[str, Any]:
 
 # An op, as Dagster's page of an asset job offers only the partitions of the assets themselves, which have none.
 @dg.op
+@report_errors
 def read_month(
     context: dg.OpExecutionContext,
     config: RefreshConfig,

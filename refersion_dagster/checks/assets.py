@@ -8,6 +8,7 @@ from dlt.destinations.exceptions import DatabaseException
 from refersion_dagster.checks.outcome import Found, not_compared, offending, result
 from refersion_dagster.checks.query import SqlCheck, load_checks
 from refersion_dagster.checks.raw import KEYS, raw_checks
+from refersion_dagster.failures import report_errors
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key, setting_values
@@ -37,6 +38,7 @@ def file_check(check: SqlCheck, summaries: Sequence[Summary] = ()) -> dg.AssetCh
         additional_deps=[key for table in check.depends_on if (key := asset_key(*table)) != asset],
         metadata={"query": dg.MetadataValue.md(f"```sql\n{file.select}\n```")},
     )
+    @report_errors
     def run_check(
         context: dg.AssetCheckExecutionContext, warehouse: Warehouse, settings: ReportSettings
     ) -> dg.AssetCheckResult:
@@ -80,6 +82,7 @@ def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
         blocking=True,
         additional_deps=[asset_key(DATASET, "conversions")],
     )
+    @report_errors
     def run_check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
         found = Found(0, ("column", "currency", "raw_conversions", "summary"), [])
         with warehouse.exclusive(context.log.info), warehouse.session() as session:

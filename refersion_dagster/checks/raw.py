@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from refersion_dagster.checks.outcome import Found, offending, result
+from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.history import conversions, readings
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, ENTITIES, PAYMENT_STATUSES
@@ -88,6 +89,7 @@ def raw_checks(table: str) -> dg.AssetChecksDefinition:
         ],
         can_subset=True,
     )
+    @report_errors
     def run_checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         # A reader too has to wait for a run of another process that has the DuckDB file open.
         with warehouse.exclusive(context.log.info), warehouse.session() as session:

@@ -173,7 +173,7 @@ def _said_by(attempt: Callable[[], object]) -> str | None:
     try:
         attempt()
     except WarehouseNotSet as error:
-        return str(error.description)
+        return str(error)
     except UnusableSetting as error:
         return error.what
     except ValueError as error:

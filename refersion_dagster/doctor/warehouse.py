@@ -33,7 +33,7 @@ def check_warehouse(warehouse: Warehouse) -> Iterator[DoctorCheck]:
     try:
         database = warehouse.database
     except WarehouseError as error:
-        yield failed("warehouse", str(error.description), "Correct REFERSION_DESTINATION.")
+        yield failed("warehouse", str(error), "Correct REFERSION_DESTINATION.")
         yield from (skipped(name, "no warehouse configured") for name in NAMES[1:])
         return
     if isinstance(database, DuckDBDatabase):
@@ -120,7 +120,7 @@ def _look_at_server(warehouse: Warehouse, database: object) -> Iterator[DoctorCh
             holder = writer(session) if isinstance(database, PostgresDatabase) else ""
             tables = _tables(session)
     except WarehouseError as error:
-        yield failed("warehouse", str(error.description), "Correct the settings, or check the server.")
+        yield failed("warehouse", str(error), "Correct the settings, or check the server.")
         yield from (skipped(name, "the database cannot be reached") for name in NAMES[1:])
         return
     if may_write:

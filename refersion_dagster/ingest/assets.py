@@ -7,6 +7,7 @@ import dagster as dg
 from dagster_dlt import DagsterDltResource
 from pydantic import Field
 
+from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.ingest.specs import asset_spec, history_spec, readings_spec
 from refersion_dagster.refersion.tables.catalog import ENTITIES
@@ -64,6 +65,7 @@ class RefreshConfig(dg.Config):
     # For what outlasts the retries of single requests; final errors say that a retry cannot help.
     retry_policy=dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS),
 )
+@report_errors
 def refersion_tables(
     context: dg.AssetExecutionContext,
     config: RefreshConfig,

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 
+from refersion_dagster.errors import ReportedError
 from refersion_dagster.ingest.account_guard import refuse_another_account
 from refersion_dagster.ingest.control_totals.settlement import settle_totals
 from refersion_dagster.ingest.follow_up import FollowUp
@@ -20,12 +21,7 @@ from refersion_dagster.ingest.specs import asset_key, column_schema, description
 from refersion_dagster.ingest.table_loads import CONVERSIONS, TOTALS, TableLoads
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.refersion.errors import (
-    MissingCredentials,
-    RefersionError,
-    ServerUnavailable,
-    WindowNotSettled,
-)
+from refersion_dagster.refersion.errors import MissingCredentials, RefersionError
 from refersion_dagster.refersion.identity import remember_account
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import RefersionResource, Warehouse
@@ -58,6 +54,18 @@ def load_tables(
                 session.comment(DATASET, table, *descriptions(table))
 
 
+class TablesNotLoaded(ReportedError):
+    """Some of the tables of a run could not be loaded; the others were.
+
+    Args:
+        failures: why, by table.
+    """
+
+    def __init__(self, failures: Mapping[str, RefersionError]) -> None:
+        super().__init__("\n\n".join(dict.fromkeys(map(str, failures.values()))))
+        self.may_pass = all(error.may_pass for error in failures.values())
+
+
 class Loader:
     """Loads tables of one account into one warehouse, within one run."""
 
@@ -71,7 +79,7 @@ class Loader:
     def load(self, tables: Sequence[str]) -> Iterator[dg.MaterializeResult]:
         """Loads the tables, group by group, each one's result as soon as it is in.
 
-        Raises dg.Failure after the last group when any failed, with every reason.
+        Raises TablesNotLoaded after the last group when any failed, with every reason.
         """
         failures: dict[str, RefersionError] = {}
         refuse_another_account(self.refersion, self.warehouse)
@@ -106,8 +114,7 @@ class Loader:
             yield self._result_of_ours(READINGS)
         self._remember_account([table for table in tables if table in ENTITIES and table not in failures])
         if failures:
-            may_pass = all(isinstance(error, ServerUnavailable | WindowNotSettled) for error in failures.values())
-            raise dg.Failure("\n\n".join(dict.fromkeys(map(str, failures.values()))), allow_retries=may_pass)
+            raise TablesNotLoaded(failures)
 
     def _remember_account(self, loaded: Sequence[str]) -> None:
         keys = self.refersion.account().credentials

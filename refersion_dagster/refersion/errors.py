@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from refersion_dagster.errors import ReportedError
 
-class RefersionError(Exception):
+
+class RefersionError(ReportedError):
     """Base of every error this source raises on purpose.
 
     Args:
@@ -94,6 +96,8 @@ class QueryError(RequestRefused):
 class ServerUnavailable(RefersionError):
     """The API stayed unreachable or overloaded for as long as the retry budget lasted. Trying later may help."""
 
+    may_pass = True
+
 
 class AnswerLost(RefersionError):
     """A request that changes something may have been carried out, and its answer is not known. It was not repeated."""
@@ -136,6 +140,8 @@ class UnreadableValue(RefersionError):
 
 class WindowNotSettled(RefersionError):
     """Rows kept moving between pages while one time window was read, so it was not loaded rather than loaded short."""
+
+    may_pass = True
 
 
 def underlying(error: BaseException) -> RefersionError | None:

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from refersion_dagster.failures import report_errors
 from refersion_dagster.report.publish import CURRENT, DATABASE, publish
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
@@ -40,6 +41,7 @@ incomplete set and never wait for the warehouse's lock. `manifest.json` lists th
 **Answers**
 - Where do I point my notebook or BI tool?""",
     )
+    @report_errors
     def published_summaries(
         context: dg.AssetExecutionContext, warehouse: Warehouse, publishing: Publishing
     ) -> dg.MaterializeResult:

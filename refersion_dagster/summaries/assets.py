@@ -8,10 +8,11 @@ import dagster as dg
 from sqlglot.errors import SqlglotError
 
 from refersion_dagster.documentation import answers
+from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.specs import asset_key as raw_key
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
-from refersion_dagster.summaries.build import KeyNotUnique, SummaryFailed, build
+from refersion_dagster.summaries.build import KeyNotUnique, build
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.markdown import markdown_table
 from refersion_dagster.summaries.plot import plot
@@ -77,6 +78,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
             "query": dg.MetadataValue.md(f"```sql\n{summary.file.select}\n```"),
         },
     )
+    @report_errors
     def build_summary(
         context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
@@ -90,9 +92,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
             except KeyNotUnique as error:
                 rows = dg.MetadataValue.md(markdown_table([*header.primary_key, "rows"], error.rows))
                 yield dg.AssetCheckResult(passed=False, check_name=PRIMARY_KEY, metadata={"offending_keys": rows})
-                raise dg.Failure(str(error), allow_retries=False) from error
-            except SummaryFailed as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
+                raise
         metadata: dict[str, Any] = {
             "dagster/row_count": built.rows,
             "dagster/column_schema": dg.TableSchema(

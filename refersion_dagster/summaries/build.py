@@ -8,6 +8,7 @@ from typing import Any
 
 from dlt.destinations.exceptions import DatabaseException
 
+from refersion_dagster.errors import ReportedError
 from refersion_dagster.ingest.control_totals.unsettled import not_settled
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
@@ -31,7 +32,7 @@ NOT_SETTLED = "not_settled"
 FIRST_ROWS = 10
 
 
-class SummaryFailed(Exception):
+class SummaryFailed(ReportedError):
     """A summary could not be built; the table is unchanged."""
 
 

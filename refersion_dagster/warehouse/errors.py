@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import dagster as dg
+from refersion_dagster.errors import ReportedError
 
 
-class WarehouseError(dg.Failure):
-    """Base class. No load or summary is left incomplete: tables are unchanged.
-
-    A run that ends by one shows these words, and is tried again only where the same run `may_pass` later without
-    anybody changing anything.
-    """
-
-    may_pass = False
-
-    def __init__(self, what: str) -> None:
-        super().__init__(what, allow_retries=self.may_pass)
+class WarehouseError(ReportedError):
+    """Base class. No load or summary is left incomplete: tables are unchanged."""
 
 
 class WarehouseNotSet(WarehouseError):

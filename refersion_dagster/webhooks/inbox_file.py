@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from refersion_dagster.errors import ReportedError
+
 INBOX_VARIABLE = "REFERSION_WEBHOOK_INBOX"
 INBOX_FILE = "refersion_webhooks.sqlite"
 
@@ -33,7 +35,7 @@ SCHEMA = (
 )
 
 
-class InboxError(Exception):
+class InboxError(ReportedError):
     """The inbox cannot be used: says why and what to do. Nothing was added, and nothing is lost."""
 
 

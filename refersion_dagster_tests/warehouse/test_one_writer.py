@@ -72,7 +72,7 @@ def test_a_run_that_waits_in_vain_says_for_whom(warehouse: Warehouse, other: Oth
     ):
         pytest.fail("two writers at once")
     assert warehouse.location in str(busy.value)
-    assert not busy.value.allow_retries
+    assert not busy.value.may_pass
     if warehouse.destination == "postgres":
         assert "of loader from 127.0.0.1, another run, connected since " in str(busy.value)
     else:
@@ -145,7 +145,7 @@ class TestPostgres:
             warehouse.exclusive(pytest.fail),
         ):
             postgres.query("SELECT pg_terminate_backend(%s, 5000)", self.holder(postgres))
-        assert lost.value.allow_retries
+        assert lost.value.may_pass
 
     def test_the_runs_own_error_is_told_even_then(self, warehouse: Warehouse, postgres: PostgresDatabase) -> None:
         def fail() -> None:

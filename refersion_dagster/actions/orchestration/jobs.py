@@ -6,6 +6,7 @@ from dagster_dlt import DagsterDltResource
 from refersion_dagster.actions.operations.catalog import ENDPOINTS, Endpoint
 from refersion_dagster.actions.orchestration.config import config_class
 from refersion_dagster.actions.orchestration.run import carry_out
+from refersion_dagster.failures import report_errors
 from refersion_dagster.resources import RefersionResource, Warehouse
 
 
@@ -14,6 +15,7 @@ def action_job(endpoint: Endpoint) -> dg.JobDefinition:
     configuration = config_class(endpoint)
 
     @dg.op(name=endpoint.name, description=endpoint.description)
+    @report_errors
     def act(
         context: dg.OpExecutionContext,
         config: configuration,  # pyright: ignore[reportInvalidTypeForm] - made for the operation

@@ -22,6 +22,7 @@ from refersion_dagster.actions.planning.input_errors import InputError, InputErr
 from refersion_dagster.actions.planning.input_files import from_configuration, from_file
 from refersion_dagster.actions.planning.plan import MOST_IN_A_CALL, Order, Plan
 from refersion_dagster.actions.planning.preflight import AmountLimits
+from refersion_dagster.errors import ReportedError
 from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.refersion.errors import RefersionError
@@ -136,11 +137,11 @@ def _read_before(
     preview(order, warehouse, lambda _: None)
     try:
         _read(context, reading, refersion, warehouse, dlt)
-    except dg.Failure as failure:
+    except ReportedError as error:
         raise dg.Failure(
-            f"Nothing was sent, because it could not be checked whether it was sent before: {failure.description}",
+            f"Nothing was sent, because it could not be checked whether it was sent before: {error}",
             allow_retries=False,
-        ) from failure
+        ) from error
 
 
 def _read_again(
@@ -160,10 +161,10 @@ def _read_again(
         context.log.warning(f"Changed rows are not read again: {reading.why_not}")
     try:
         _read(context, reading, refersion, warehouse, dlt)
-    except dg.Failure as failure:
+    except ReportedError as error:
         return [
             "The items were sent and recorded, but the changed rows could not be read again; the next refresh "
-            f"reads them: {failure.description}"
+            f"reads them: {error}"
         ]
     return []
 
@@ -175,7 +176,7 @@ def _read(
     warehouse: Warehouse,
     dlt: DagsterDltResource,
 ) -> None:
-    """Reads raw tables, and records it on their pages. Raises dg.Failure."""
+    """Reads raw tables, and records it on their pages. Raises ReportedError."""
     if not reading.tables:
         return
     for loaded in load_tables(context, refersion, warehouse, dlt, reading.options, reading.tables):

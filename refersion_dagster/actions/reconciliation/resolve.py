@@ -12,6 +12,7 @@ from refersion_dagster.actions.journal.result_tables import load_results
 from refersion_dagster.actions.operations.outcomes import OPEN, Outcome, Result
 from refersion_dagster.actions.reconciliation import affiliates, conversions
 from refersion_dagster.actions.reconciliation.evidence import Evidence, Inquiry, Verdict
+from refersion_dagster.errors import ReportedError
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.warehouse.session import Session, UndefinedTable
@@ -31,7 +32,7 @@ LOOKS: dict[str, Callable[[Inquiry], Evidence]] = {
 }
 
 
-class CannotSettle(Exception):
+class CannotSettle(ReportedError):
     """Something keeps an item from being settled: which, why, and what to do."""
 
 

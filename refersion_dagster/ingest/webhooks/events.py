@@ -11,6 +11,8 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from pydantic import Field
 
 from refersion_dagster.documentation import answers
+from refersion_dagster.errors import ReportedError
+from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.account_guard import refuse_another_account
 from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.ingest.specs import OWNERS, asset_key, column_schema
@@ -66,6 +68,7 @@ class WebhookConfig(dg.Config):
     },
     output_required=False,
 )
+@report_errors
 def webhook_events(
     context: dg.AssetExecutionContext,
     config: WebhookConfig,
@@ -90,8 +93,8 @@ def webhook_events(
         if config.read_again:
             try:
                 readings = read_again(context, refersion, warehouse, dlt, drain.concerned)
-            except dg.Failure as failure:
-                if not failure.allow_retries:
+            except ReportedError as error:
+                if not error.may_pass:
                     # A refresh meets the same error and reports it, so the events need not wait for it.
                     inbox.acknowledge(drain.last)
                 raise
@@ -123,7 +126,7 @@ class Drain:
     def run(self) -> None:
         """Loads what waits now; what comes meanwhile is for the next run.
 
-        Raises dg.Failure before the first row where the warehouse holds another account's rows; all events then wait.
+        Raises AnotherAccount before the first row, and all events then wait.
         """
         newest = self.inbox.state().newest
         with self.warehouse.exclusive(self.context.log.info):
@@ -186,7 +189,7 @@ def read_again(
 ) -> list[Reload]:
     """Reads what events concern, of the tables that there are and that keys are given for; the high-water mark stays.
 
-    Returns what was read. Raises dg.Failure as load_tables does.
+    Returns what was read. Raises what load_tables raises.
     """
     read: list[Reload] = []
     readings = concerned.readings()

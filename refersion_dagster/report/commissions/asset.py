@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from refersion_dagster.failures import report_errors
 from refersion_dagster.report.commissions.checks import check_states
 from refersion_dagster.report.commissions.figures import Figures, report_figures
 from refersion_dagster.report.commissions.queries import summaries_read
@@ -56,6 +57,7 @@ Refersion's own totals and the last result of every check follow. One file is ke
 - How did last month compare with the month before?
 - Can I rely on these figures?""",
     )
+    @report_errors
     def report_commissions(
         context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings, reports: Reports
     ) -> dg.MaterializeResult:

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from refersion_dagster.failures import report_errors
 from refersion_dagster.report.commissions.checks import check_states
 from refersion_dagster.report.file_sets import swapped_in
 from refersion_dagster.report.merchant import NOT_NAMED, Merchant
@@ -124,6 +125,7 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
         ],
         description=DESCRIPTION,
     )
+    @report_errors
     def report_statements(
         context: dg.AssetExecutionContext, config: StatementsConfig, warehouse: Warehouse, reports: Reports
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
@@ -134,7 +136,7 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
             with warehouse.exclusive(context.log.info), warehouse.session() as session:
                 yield make(session, config, reports.path / FOLDER, context.run.run_id, reports.merchant)
         except StatementsDoNotTie as error:
-            yield dg.AssetCheckResult(passed=False, check_name=TIES, description=error.description)
+            yield dg.AssetCheckResult(passed=False, check_name=TIES, description=str(error))
             raise
         except OSError as error:
             raise FolderNotWritable(

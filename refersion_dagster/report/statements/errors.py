@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dagster as dg
+from refersion_dagster.errors import ReportedError
 
 
-class StatementsNotMade(dg.Failure):
+class StatementsNotMade(ReportedError):
     """Base class. None of them is temporary, so the run is not retried."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what} No statement was written.", allow_retries=False)
+        super().__init__(f"{what} No statement was written.")
 
 
 class NothingToState(StatementsNotMade):
