@@ -11,7 +11,7 @@ from refersion_dagster.automation import activity
 from refersion_dagster.automation.activity import ActivityCursor, refersion_activity
 from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.location import SMALL, account_of
+from refersion_dagster_tests.location import SMALL, account_of, fresh_instance
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def sandbox() -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def instance() -> Any:
-    with dg.instance_for_test() as instance:
+    with fresh_instance() as instance:
         yield instance
 
 

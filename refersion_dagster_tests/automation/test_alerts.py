@@ -14,6 +14,7 @@ from refersion_dagster.automation import incidents
 from refersion_dagster.automation.alerts import AlertsCursor, late_after, refersion_alerts
 from refersion_dagster.automation.channels import channels
 from refersion_dagster.settings import InvalidSetting
+from refersion_dagster_tests.location import fresh_instance
 
 
 class Post:
@@ -97,7 +98,7 @@ class Watched:
 def watched(post: Post, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     monkeypatch.setenv("REFERSION_ALERT_URLS", post.url)
     monkeypatch.setenv("REFERSION_DAGSTER_URL", "https://dagster.example.com/")
-    with dg.instance_for_test() as instance:
+    with fresh_instance() as instance:
         yield Watched(instance)
 
 

@@ -1,5 +1,6 @@
 """Schedules: when they tick, what a tick starts, and when it starts nothing."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,10 +25,18 @@ def tick(name: str, instance: dg.DagsterInstance, **environment: str) -> Any:
         return named(name, **environment).evaluate_tick(context)
 
 
-@pytest.fixture
-def instance() -> Any:
+@pytest.fixture(scope="module")
+def instance_on_disk() -> Iterator[dg.DagsterInstance]:
+    """Schedules are given a reference to their instance, which one in memory does not have."""
     with dg.instance_for_test() as instance:
         yield instance
+
+
+@pytest.fixture
+def instance(instance_on_disk: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
+    """Dagster without records."""
+    yield instance_on_disk
+    instance_on_disk.wipe()
 
 
 class TestDefaults:

@@ -8,6 +8,7 @@ from dagster._core.errors import ScheduleExecutionError
 
 from refersion_dagster.automation.statements import month_before, statements_schedule
 from refersion_dagster.definitions import defs
+from refersion_dagster_tests.location import fresh_instance
 
 
 def test_it_is_off_until_it_is_switched_on_and_ticks_on_the_day_after_the_month() -> None:
@@ -40,7 +41,7 @@ def test_a_setting_that_makes_no_sense_is_told_by_its_name(variable: str, value:
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_tick_asks_for_the_month_that_ended_even_while_another_run_goes_on(busy: bool) -> None:
     job = defs.resolve_job_def("refersion_statements")
-    with dg.instance_for_test() as instance:
+    with fresh_instance() as instance:
         if busy:
             status = dg.DagsterRunStatus.STARTED
             instance.create_run_for_job(defs.resolve_job_def("refersion_refresh"), status=status)
