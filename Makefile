@@ -33,7 +33,7 @@ dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
 	@$(BIN)/refersion-dagster dev $(if $(SANDBOX),--sandbox)
 
 test: $(STAMP) ## the tests of every module, without processes, waits, a browser or matrices
-	$(BIN)/python -m pytest -m "$(QUICK)" --numprocesses auto
+	$(BIN)/python -m pytest -m "$(QUICK)" --hypothesis-profile quick --numprocesses auto
 
 test-all: $(STAMP) ## all tests, and the wheel in clean environments for each installed Python from 3.11 to 3.13
 	$(BIN)/python -m pytest -m "not installs" --numprocesses auto

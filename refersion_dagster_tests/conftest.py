@@ -31,6 +31,7 @@ os.environ.update(DAGSTER_DISABLE_TELEMETRY="1", RUNTIME__DLTHUB_TELEMETRY="fals
 
 # No example fails for the time it takes: other tests run beside it.
 settings.register_profile("suite", deadline=None)
+settings.register_profile("quick", settings.get_profile("suite"), max_examples=33)
 settings.load_profile("suite")
 
 

@@ -1,4 +1,4 @@
-"""Which cases of a matrix `make test` takes."""
+"""What `make test` takes of matrices and of generated examples."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 
 def heart(cases: Iterable[Any], kept: int = 1) -> list[Any]:
@@ -23,3 +24,8 @@ def heart(cases: Iterable[Any], kept: int = 1) -> list[Any]:
 
 
 EXHAUSTIVE = pytest.mark.exhaustive
+
+
+def examples(number: int) -> int:
+    """How many examples Hypothesis tries: all in `make test-all`, a third in `make test`, whose profile says so."""
+    return number * settings.get_profile(settings.get_current_profile_name()).max_examples // 100

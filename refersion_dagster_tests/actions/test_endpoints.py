@@ -67,6 +67,7 @@ def test_affiliate_status_change(actions: ActionsHarness) -> None:
     assert actions.writes() == {"rest:/affiliate/status_change": 1}
 
 
+@pytest.mark.exhaustive
 def test_affiliate_edit_out_of_a_file(actions: ActionsHarness, tmp_path: Path) -> None:
     one, other = actions.affiliate(0), actions.affiliate(1)
     file = csv_file(
@@ -90,6 +91,7 @@ def test_affiliate_edit_out_of_a_file(actions: ActionsHarness, tmp_path: Path) -
     assert actions.query(f"SELECT email FROM refersion_data.affiliates WHERE id = '{other.id}'") == [(other.email,)]
 
 
+@pytest.mark.exhaustive
 def test_affiliate_trigger_and_trigger_delete(actions: ActionsHarness) -> None:
     person, other = actions.affiliate(0), actions.affiliate(1)
     items = [{"affiliate_code": person.code, "type": "COUPON", "trigger": f"save{number}"} for number in range(2)]

@@ -85,6 +85,7 @@ def test_a_run_killed_after_the_answer_is_made_up_for_by_the_next(
     assert actions.query("SELECT count(*), min(outcome) FROM refersion_data.conversion_manual_credit") == [(1, "done")]
 
 
+@pytest.mark.exhaustive
 def test_killed_again_and_again_a_file_is_sent_once(actions: ActionsHarness) -> None:
     """Each run is killed in its second call; what it left open is settled by nobody and sent by nobody."""
     credits = [credit_of(actions.affiliate(number), commission=f"{number + 1}.00") for number in range(8)]

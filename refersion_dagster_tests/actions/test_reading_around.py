@@ -15,6 +15,7 @@ from refersion_dagster_tests.actions.test_dry_run import items_of
 ROUTE = "rest:/conversion/manual_credit"
 
 
+@pytest.mark.exhaustive
 def test_a_credit_of_another_warehouse_is_seen_before_it_is_sent_again(actions: ActionsHarness, tmp_path: Path) -> None:
     """Two warehouses of one account, and so two journals."""
     (tmp_path / "other").mkdir()

@@ -54,6 +54,7 @@ def test_fields_that_are_gone_are_null_and_told(sandbox: SandboxServer, database
     assert query(database, "SELECT count(coupon_code) FROM refersion_data.conversions") == [(0,)]
 
 
+@pytest.mark.exhaustive
 def test_statuses_that_are_gone_are_filled_by_one_pass_a_value(sandbox: SandboxServer, database: Path) -> None:
     sandbox.configure(remove_fields=["Conversion.status", "Conversion.payment_status"])
     told = of_conversions(loaded(sandbox, database))

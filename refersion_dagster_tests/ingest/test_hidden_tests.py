@@ -92,6 +92,7 @@ def test_what_time_and_amounts_do_not_tell_apart_is_a_warning(sandbox: SandboxSe
     assert not any(line.startswith("Test conversions: ") for line in refresh(sandbox, warehouse).log)
 
 
+@pytest.mark.exhaustive
 def test_other_currencies_stay_unknown_where_totals_leave_them_out(
     sandbox: SandboxServer, warehouse: Warehouse
 ) -> None:

@@ -193,6 +193,7 @@ def test_changes_that_a_run_did_not_get_to_write_are_made_up_for_by_the_next(loa
     assert {row[0] for row in loaded.history("change = 'changed'")} == changed
 
 
+@pytest.mark.exhaustive
 @in_one_database
 def test_each_entry_says_when_refersion_changed_the_row(loaded: Loaded) -> None:
     (id_,) = loaded.query("SELECT id FROM refersion_data.conversions WHERE status = 'PENDING' ORDER BY id LIMIT 1")[0]

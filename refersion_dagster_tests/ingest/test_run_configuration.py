@@ -78,6 +78,7 @@ class TestLookBack:
         account.load("conversions", lookback_days=90)
         assert [account.status(row) for row in rows] == ["DENIED", "DENIED"]
 
+    @pytest.mark.exhaustive
     def test_covers_a_time_in_which_no_run_was_made(self, loaded: Account) -> None:
         row = loaded.sandbox.insert_conversion()
         loaded.sandbox.advance(days=50)
@@ -115,6 +116,7 @@ class TestSpan:
         start, end = window(account.load("conversions", read_to="2025-03-01"))
         assert (start, end) == (account.sandbox.start.replace(hour=0, minute=0, second=0), moment("2025-03-01"))
 
+    @pytest.mark.exhaustive
     def test_can_be_one_of_the_totals_too(self, account: Account) -> None:
         told = account.load("conversion_totals", read_from="2025-03-10", read_to="2025-04-01")
         assert window(told) == (moment("2025-03-01"), moment("2025-04-01"))

@@ -16,7 +16,7 @@ from refersion_dagster.refersion.errors import UnreadableValue
 from refersion_dagster.refersion.tables.catalog import Column, Kind
 from refersion_dagster.refersion.tables.coerce import ARROW_TYPES, InexactNumber, raw_array, read_chunks, read_column
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import examples, heart
 from refersion_dagster_tests.refersion.plain_dlt import NOW, Warehouse, read
 
 
@@ -265,13 +265,13 @@ SPELLINGS = {
 
 class TestMoney:
     @given(amount=AMOUNTS, spelling=st.sampled_from(sorted(SPELLINGS)))
-    @settings(max_examples=300)
+    @settings(max_examples=examples(300))
     def test_every_amount_comes_back_exactly_in_every_spelling(self, amount: Decimal, spelling: str) -> None:
         spelt = SPELLINGS[spelling](amount.quantize(Decimal("0.0001")))
         assert read_value(spelt, Kind.MONEY) == amount
 
     @given(amount=AMOUNTS)
-    @settings(max_examples=300)
+    @settings(max_examples=examples(300))
     def test_a_json_number_is_read_exactly_or_asked_for_again(self, amount: Decimal) -> None:
         """Binary floating point holds 15 digits for certain. Beyond, the answer has to be parsed exactly."""
         parsed = json.loads(f"{amount:f}")
@@ -330,7 +330,7 @@ SHAPES: dict[Kind, st.SearchStrategy[Any]] = {
 
 
 @given(data=st.data(), kind=st.sampled_from(sorted(SHAPES)), cut=st.integers(0, 8))
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_a_column_read_whole_is_the_same_as_value_by_value(data: st.DataObject, kind: Kind, cut: int) -> None:
     """Columns of one shape are converted by Arrow; one odd value must not change how the others are read."""
     one_shape = data.draw(st.booleans())

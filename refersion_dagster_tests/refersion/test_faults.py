@@ -1,5 +1,6 @@
 """Trouble on the way: what passes costs no row, what does not is a typed error and leaves the warehouse as it was."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from refersion_dagster.refersion.errors import (
 )
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.refersion.plain_dlt import SMALL, Row, Warehouse, read, rows
 
 ROUTES = {
@@ -136,16 +138,20 @@ def troubled(shared: tuple[SandboxServer, Warehouse]) -> Iterator[tuple[SandboxS
 
 # Pauses that are told in whole seconds are made in whole seconds: once for either API.
 PAUSED_FOR_A_SECOND = {"429 with Retry-After as a date", "429 with X-Quota-Reset"}
+NOT_PAUSED = [fault for fault in TRANSIENT if fault not in PAUSED_FOR_A_SECOND]
+ONE_OF_EACH_API = ("affiliate_list", "conversions")
 
 
 @pytest.mark.parametrize(
     ("table", "fault"),
-    [
-        (table, fault)
-        for table in ROUTES
-        for fault in TRANSIENT
-        if fault not in PAUSED_FOR_A_SECOND or table in ("affiliate_list", "conversions")
-    ],
+    # One table of REST and one of GraphQL, each with every fault, come first.
+    heart(
+        [
+            *itertools.product(ONE_OF_EACH_API, TRANSIENT),
+            *itertools.product([one for one in ROUTES if one not in ONE_OF_EACH_API], NOT_PAUSED),
+        ],
+        2 * len(TRANSIENT),
+    ),
 )
 def test_what_passes_costs_no_row(
     troubled: tuple[SandboxServer, Warehouse], pristine: dict[str, list[Row]], table: str, fault: str
@@ -156,7 +162,7 @@ def test_what_passes_costs_no_row(
     assert sandbox.faults.waiting() == []
 
 
-@pytest.mark.parametrize("table", ROUTES)
+@pytest.mark.parametrize("table", heart(ROUTES, 2))
 def test_trouble_of_many_kinds_in_one_run_costs_no_row(
     sandbox: SandboxServer, warehouse: Warehouse, table: str
 ) -> None:

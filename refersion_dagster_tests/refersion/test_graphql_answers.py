@@ -41,6 +41,7 @@ class TestTypes:
         sandbox.configure(types=types)
         assert rows(read(sandbox, table)) == pristine[table]
 
+    @pytest.mark.exhaustive
     def test_types_that_change_between_two_runs_change_nothing_in_the_warehouse(
         self, sandbox: SandboxServer, warehouse: Warehouse
     ) -> None:
@@ -89,7 +90,7 @@ class TestRefusals:
         with pytest.raises(RefersionError, match=r"REFERSION_GRAPHQL_(URL|TOKEN)"):
             read(sandbox, "offers", graphql_url=f"{sandbox.url}{path}")
 
-    @pytest.mark.parametrize("message", ["Too many requests", "Rate limit exceeded", "Internal error"])
+    @pytest.mark.parametrize("message", heart(["Too many requests", "Rate limit exceeded", "Internal error"]))
     def test_an_error_in_a_200_that_may_pass_is_tried_again(
         self, sandbox: SandboxServer, pristine: dict[str, list[Row]], message: str
     ) -> None:

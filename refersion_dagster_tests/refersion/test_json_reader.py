@@ -17,6 +17,7 @@ from refersion_dagster.refersion.tables.catalog import AFFILIATES, CONVERSIONS, 
 from refersion_dagster.refersion.tables.coerce import InexactNumber
 from refersion_dagster.refersion.tables.json_reader import ArrowJsonReader, in_columns
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
+from refersion_dagster_tests.marks import examples
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampled_from(
@@ -108,7 +109,7 @@ def outcome(make: Any) -> Any:
 
 
 @pytest.mark.exhaustive
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(two=two_pages(), policy=st.sampled_from(PersonalData))
 def test_what_goes_straight_into_columns_is_what_parsing_gives(
     two: tuple[list[Any], list[Any]], policy: PersonalData

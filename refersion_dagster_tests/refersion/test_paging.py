@@ -17,7 +17,7 @@ from refersion_dagster.refersion.extract.page_assembler import Page, Slice
 from refersion_dagster.refersion.extract.paging import fetch_slices
 from refersion_dagster.refersion.windows import Window, parse_moment
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import examples, heart
 from refersion_dagster_tests.refersion.plain_dlt import NOW, read
 
 PAGES = SandboxSettings(affiliates=5, orders=250, days=28, now=NOW, clicks_per_order=0)
@@ -252,7 +252,7 @@ HINTS: dict[str, Callable[[int, int], Callable[[int, int], int | None]]] = {
 }
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(0, 400),
     cap=st.one_of(st.integers(1, 12), st.integers(1, 200)),
@@ -268,7 +268,7 @@ def test_every_row_comes_once_and_in_order_for_any_page_cap_hint_and_concurrency
     assert server.read(concurrency, page_size) == list(range(count))
 
 
-@settings(max_examples=75)
+@settings(max_examples=examples(75))
 @given(
     count=st.integers(0, 300),
     cap=st.integers(1, 40),
@@ -283,7 +283,7 @@ def test_pages_cut_short_at_whim_cost_no_row(
     assert server.read(concurrency) == list(range(count))
 
 
-@settings(max_examples=75)
+@settings(max_examples=examples(75))
 @given(
     count=st.integers(0, 300),
     cap=st.integers(1, 200),
@@ -298,7 +298,7 @@ def test_an_empty_page_wherever_it_comes_costs_no_row(
     assert server.read(concurrency) == list(range(count))
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(0, 400),
     cap=st.integers(1, 200),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy, normalise, normalised
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.refersion.plain_dlt import NOW, Warehouse, read
 
 PERSONAL = [column.name for column in CONVERSIONS.columns if column.personal]
@@ -122,7 +123,7 @@ class TestPolicies:
         found = read(account, "conversions", pii="drop")
         assert all(found.column(name).null_count == found.num_rows for name in PERSONAL)
 
-    @pytest.mark.parametrize("policy", ["hash", "drop"])
+    @pytest.mark.parametrize("policy", heart(["hash", "drop"]))
     def test_no_customers_value_is_anywhere_in_the_warehouse(
         self, account: SandboxServer, warehouse: Warehouse, policy: str
     ) -> None:
@@ -179,6 +180,7 @@ class TestSalt:
         assert first.equals(second)
         assert not first.equals(read(account, "conversions", pii_salt="t", **LATE).column(column))
 
+    @pytest.mark.exhaustive
     def test_without_one_hashes_of_affiliates_stay_the_same_too(
         self, sandbox: SandboxServer, warehouse: Warehouse
     ) -> None:

@@ -231,6 +231,7 @@ class TestLoadingAgain:
         assert inside in landed
         assert outside not in landed
 
+    @pytest.mark.exhaustive
     def test_a_fresh_machine_goes_on_from_the_warehouse(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
         warehouse.load(sandbox, "conversions", "affiliate_get", machine="first")
         sandbox.forget_requests()

@@ -19,6 +19,7 @@ from refersion_dagster.refersion.api.responses import ApiResponse, asked_pause, 
 from refersion_dagster.refersion.api.throttle import PauseTooLong, Throttle
 from refersion_dagster.refersion.api.transport import Transport
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, UnexpectedAnswer
+from refersion_dagster_tests.marks import heart
 
 Reply = tuple[int, dict[str, str], bytes]
 OK: Reply = (200, {}, b"{}")
@@ -222,7 +223,7 @@ class TestPauses:
         ):
             assert asked_pause(headers) == pytest.approx(60, abs=3)
 
-    @pytest.mark.parametrize("header", ["Retry-After", "X-Quota-Reset"])
+    @pytest.mark.parametrize("header", heart(["Retry-After", "X-Quota-Reset"]))
     def test_nobody_sends_until_it_is_over(
         self, clerk: Clerk, transports: Callable[..., Transport], header: str
     ) -> None:

@@ -157,6 +157,7 @@ class TestReplacing:
         publish_from(books, folder)
         assert json.loads((folder / CURRENT / "manifest.json").read_text("utf-8"))["as_of"] is None
 
+    @pytest.mark.exhaustive
     def test_the_last_sets_are_kept_and_older_ones_go(self, books: WarehouseBuilder, folder: Path) -> None:
         done = [publish_from(books, folder) for _ in range(KEPT + 2)]
         assert sorted((folder / "versions").iterdir()) == done[-KEPT:]

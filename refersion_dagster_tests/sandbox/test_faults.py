@@ -17,6 +17,7 @@ def ask(client: Client) -> requests.Response:
     return client.rest(LIST, {"limit": "1"})
 
 
+@pytest.mark.exhaustive
 def test_latency_delays_one_request_and_no_other(client: Client) -> None:
     client.sandbox.fault(LIST_ROUTE, "latency", seconds=3.0)
     answered: list[str] = []

@@ -73,6 +73,7 @@ def test_a_commission_that_is_changed_with_the_move_is_a_correction_for_the_new_
     }
 
 
+@pytest.mark.exhaustive
 def test_what_was_paid_stays_with_whom_it_was_paid_to(books: WarehouseBuilder) -> None:
     settled = {"payment_status": "PAID", "payment_id": "900"}
     books.add("payments", payment(900, "10", 1, created=day(5, 2), affiliate__id="1"))

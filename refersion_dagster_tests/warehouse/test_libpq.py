@@ -12,6 +12,7 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.warehouse.errors import WarehouseUnreachable
 from refersion_dagster_tests.location import SMALL, account_of, materialise
+from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.postgres import (
     ADMIN,
     CREDENTIALS,
@@ -115,7 +116,7 @@ def test_the_port_comes_from_the_environment_unless_it_is_named(
     assert warehouse.query("SELECT current_database()") == [(postgres.name,)]
 
 
-@pytest.mark.parametrize("in_address", [True, False])
+@pytest.mark.parametrize("in_address", heart([True, False]))
 def test_host_port_and_user_may_be_those_of_a_service(
     at: PostgresWarehouse, postgres: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_address: bool
 ) -> None:
@@ -132,6 +133,7 @@ def test_host_port_and_user_may_be_those_of_a_service(
     assert postgres.counts()["offers"] > 0
 
 
+@pytest.mark.exhaustive
 def test_a_folder_of_sockets_may_be_in_dlts_own_files(
     postgres: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +144,7 @@ def test_a_folder_of_sockets_may_be_in_dlts_own_files(
     assert Warehouse(destination="postgres").query("SELECT current_user") == [(USER,)]
 
 
+@pytest.mark.exhaustive
 def test_pgpass_is_read_with_every_connection_so_that_its_password_may_be_short_lived(
     at: PostgresWarehouse, postgres: PostgresDatabase, write_passwords: Callable[..., Path]
 ) -> None:

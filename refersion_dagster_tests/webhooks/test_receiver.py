@@ -170,6 +170,7 @@ def test_both_secrets_count_while_one_takes_over_from_the_other(tmp_path: Path) 
     assert answers == [200, 200, 401]
 
 
+@pytest.mark.exhaustive
 def test_two_receivers_share_an_inbox_and_their_counts_outlive_them(tmp_path: Path) -> None:
     inbox = tmp_path / "inbox.sqlite"
     with receiving(inbox) as one, receiving(inbox) as two:

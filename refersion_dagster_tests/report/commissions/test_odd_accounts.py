@@ -105,6 +105,7 @@ def test_amounts_have_the_decimals_of_their_currency(books: WarehouseBuilder) ->
     }
 
 
+@pytest.mark.exhaustive
 def test_changes_are_against_the_month_before_and_dashes_where_there_is_none(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     books.conversions(
@@ -118,6 +119,7 @@ def test_changes_are_against_the_month_before_and_dashes_where_there_is_none(boo
     assert found == {"USD": "+50.0%", "EUR": "–"}
 
 
+@pytest.mark.exhaustive
 def test_months_are_those_of_the_reporting_time_zone(books: WarehouseBuilder) -> None:
     """An order of 2 in the night of 1 April, UTC, is one of 31 March in New York."""
     new_york = WarehouseBuilder(Path(books.warehouse.duckdb_path), report_timezone="America/New_York")
@@ -127,6 +129,7 @@ def test_months_are_those_of_the_reporting_time_zone(books: WarehouseBuilder) ->
     assert text(rows(tables(read(html))["Top affiliates of March 2025 by sales, USD"])[0][1]) == "100.00"
 
 
+@pytest.mark.exhaustive
 def test_credits_cancellations_and_negative_balances_are_in_the_sums(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1), affiliate(2, paypal_email=None), affiliate(3))
     books.conversions(
@@ -147,6 +150,7 @@ def test_credits_cancellations_and_negative_balances_are_in_the_sums(books: Ware
     assert sum(figure(row[4]) or 0 for row in named) == 15
 
 
+@pytest.mark.exhaustive
 def test_what_nobody_knows_how_to_pay_is_said_with_its_amount(books: WarehouseBuilder) -> None:
     books.add("affiliates", *(affiliate(number, paypal_email=None) for number in (1, 2, 3)))
     books.conversions(
@@ -266,6 +270,7 @@ def test_what_the_account_does_not_offer_is_named_and_tests_that_count_are_said_
     assert "This account does not offer is_test_conversion, order_id." in page
 
 
+@pytest.mark.exhaustive
 def test_tests_that_stay_unknown_are_in_the_first_lines_with_the_amount(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     books.conversions(order(1, "100", "10"))
