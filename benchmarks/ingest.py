@@ -23,8 +23,8 @@ from rich.table import Table
 
 from benchmarks.bars import Bar, Figures, bars
 from benchmarks.measure import CONTENDERS, Usage
+from benchmarks.processes import PROJECT, running
 
-_PROJECT = Path(__file__).resolve().parent.parent
 _PLAIN = ("b", "c")
 _PLAIN_LIMIT_ROWS = 200_000
 _WIDTH_IN_FILES = 132
@@ -73,19 +73,8 @@ class Server:
 @contextmanager
 def running_server(rows: int) -> Iterator[Server]:
     """A server with `rows` conversions; it stops when the block is left, and also when this process is killed."""
-    command = [sys.executable, "-m", "benchmarks.server", "--rows", str(rows), "--until-stdin-closes"]
-    with subprocess.Popen(
-        command, cwd=_PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError("the benchmark's server did not start; its message is above")
-        try:
-            yield Server(json.loads(line))
-        finally:
-            process.terminate()
+    with running("benchmarks.server", "--rows", str(rows), "--until-stdin-closes") as address:
+        yield Server(address)
 
 
 def run_contender(name: str, server: Server, latency_ms: float, concurrency: int, directory: Path) -> Result:
@@ -95,7 +84,7 @@ def run_contender(name: str, server: Server, latency_ms: float, concurrency: int
     command += ["--directory", str(directory), "--concurrency", str(concurrency)]
     command += ["--commission-total", server.commission_total]
     environment = os.environ | {
-        "PYTHONPATH": str(_PROJECT),
+        "PYTHONPATH": str(PROJECT),
         "DLT_DATA_DIR": str(directory / "dlt"),
         "TMPDIR": str(directory),
         "RUNTIME__DLTHUB_TELEMETRY": "false",

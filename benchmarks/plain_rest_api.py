@@ -1,11 +1,13 @@
 """What dlt's documentation leads to: its REST API source, POST paging, merge on the id, DuckDB, nothing tuned."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import dlt
 from dlt.sources.rest_api import rest_api_source
-from dlt.sources.rest_api.typing import RESTAPIConfig
+from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
 
 from benchmarks.contract import CONVERSIONS_QUERY, PAGE_SIZE
 from benchmarks.database import DATASET, database_path
@@ -34,30 +36,37 @@ def _pipeline(directory: Path) -> dlt.Pipeline:
 
 def _configuration(graphql_url: str) -> RESTAPIConfig:
     address = urlsplit(graphql_url)
+    span = {"created_from": SPAN_START, "created_to": SPAN_END}
     return {
         "client": {"base_url": f"{address.scheme}://{address.netloc}"},
-        "resources": [
-            {
-                "name": "conversions",
-                "primary_key": "id",
-                "write_disposition": "merge",
-                "endpoint": {
-                    "path": address.path,
-                    "method": "POST",
-                    "json": {
-                        # The source formats strings of the body: doubled braces come out as single ones.
-                        "query": CONVERSIONS_QUERY.replace("{", "{{").replace("}", "}}"),
-                        "variables": {"created_from": SPAN_START, "created_to": SPAN_END},
-                    },
-                    "data_selector": "data.conversions",
-                    "paginator": {
-                        "type": "offset",
-                        "limit": PAGE_SIZE,
-                        "offset_body_path": "variables.offset",
-                        "limit_body_path": "variables.first",
-                        "total_path": "data.pageInfo.total_results.conversions",
-                    },
-                },
-            }
-        ],
+        "resources": [graphql_resource(address.path, "conversions", CONVERSIONS_QUERY, span)],
+    }
+
+
+def graphql_resource(path: str, name: str, query: str, variables: Mapping[str, Any] | None = None) -> EndpointResource:
+    """A root field as a resource: POST paging by offset, merge on the id.
+
+    Paging ends at the total if the query selects pageInfo, otherwise at the first empty page.
+    """
+    return {
+        "name": name,
+        "primary_key": "id",
+        "write_disposition": "merge",
+        "endpoint": {
+            "path": path,
+            "method": "POST",
+            "json": {
+                # The source formats strings of the body: doubled braces come out as single ones.
+                "query": query.replace("{", "{{").replace("}", "}}"),
+                "variables": dict(variables or {}),
+            },
+            "data_selector": f"data.{name}",
+            "paginator": {
+                "type": "offset",
+                "limit": PAGE_SIZE,
+                "offset_body_path": "variables.offset",
+                "limit_body_path": "variables.first",
+                "total_path": f"data.pageInfo.total_results.{name}" if "pageInfo" in query else None,
+            },
+        },
     }

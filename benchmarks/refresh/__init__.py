@@ -1,0 +1,1 @@
+"""A whole refresh by this project, against a plain dlt load and dbt."""
