@@ -99,6 +99,8 @@ def _write(
     table = f'{SUMMARIES}."{summary.name}"'
     columns = dict(session.columns(SUMMARIES, summary.name))
     declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+    # One transaction for each table, as each commit waits for the disk.
+    copy.begin()
     copy.execute(f"CREATE TABLE {table} ({declared})")
     for chunk in session.arrow(f"SELECT * FROM {SUMMARIES}.{summary.name}", ROWS_AT_ONCE):  # noqa: S608 - names of ours
         copy.register("chunk", chunk)
@@ -108,6 +110,7 @@ def _write(
     texts = {name: text for name, text in summary.header.columns.items() if name in columns}
     for statement in comment_statements(SUMMARIES, summary.name, summary.header.description, texts):
         copy.execute(statement)
+    copy.commit()
     parquet, csv = folder / "parquet" / f"{summary.name}.parquet", folder / "csv" / f"{summary.name}.csv"
     by_currency = ""
     if "currency" in columns and currencies:
