@@ -1,4 +1,4 @@
-"""A made-up account of any size, written by DuckDB straight into raw tables: two years, currencies, every state."""
+"""A generated account of any size, written directly into raw tables by DuckDB: two years, currencies, every state."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from refersion_dagster.refersion.tables.catalog import ENTITIES
 DATASET = "refersion_data"
 DAYS = 730
 
-# A die with that many sides, which falls alike on every machine.
+# A hash used as a die with that many sides, so the account is the same on every machine.
 DIE = "CREATE TEMP MACRO die(i, salt, sides) AS CAST(hash(i, salt) % sides AS BIGINT)"
 CONVERSIONS = """
 WITH numbered AS (
@@ -19,7 +19,7 @@ WITH numbered AS (
     i,
     TIMESTAMPTZ '2024-01-01 00:00:00+00' + INTERVAL (CAST(i * ({days} * 86400.0 / {rows}) AS BIGINT)) SECOND AS created,
     die(i, 1, 100) AS fate,
-    -- Few affiliates sell most.
+    -- A few affiliates make most sales.
     CAST(floor(power((die(i, 2, 1000000)) / 1000000.0, 3) * {affiliates}) AS BIGINT) AS affiliate,
     CAST(10 + die(i, 3, 30000) / 100.0 AS DECIMAL(18, 4)) AS amount,
     ['USD', 'USD', 'USD', 'EUR', 'GBP'][1 + die(i, 4, 5)] AS currency
@@ -72,7 +72,7 @@ FROM typed
 """
 
 STATEMENTS = (
-    # A month's approved rows of an affiliate and currency are paid in the month after the next, unless they are few.
+    # Approved rows are paid in the second month after theirs, except for those of one affiliate in ten.
     """
     CREATE TABLE paying AS
     SELECT

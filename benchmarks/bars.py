@@ -1,4 +1,4 @@
-"""The ratios that the ingest has to meet, and whether it does."""
+"""The demands on the ingest, and whether they are met."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def ratio(above: float | None, below: float | None) -> float | None:
 
 
 def bars(measured: Measured, latency_ms: float, concurrency: int) -> list[Bar]:
-    """All demands; those for another latency or number of rows stay unmeasured."""
+    """All demands; those for another latency or number of rows are not measured."""
 
     def seconds(contender: str, rows: int) -> float | None:
         figures = measured.get((contender, rows))

@@ -1,9 +1,9 @@
-"""The part of Refersion's GraphQL contract that the benchmark's server speaks and its simple clients ask for."""
+"""The part of Refersion's GraphQL schema that the benchmark's server implements and its simple clients query."""
 
 from graphql import build_schema
 
 PAGE_SIZE = 200
-"""Rows a page: the most that Refersion hands out."""
+"""Rows per page: Refersion's maximum."""
 
 SCHEMA = build_schema("""
 type Query {

@@ -1,4 +1,4 @@
-"""Where contenders leave their rows, and the proof that all of them are there."""
+"""The databases of the contenders, and the proof that they contain all rows."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +14,7 @@ def database_path(directory: Path) -> Path:
 
 
 def verify(directory: Path, rows: int, commission_total: Decimal) -> None:
-    """Raise RuntimeError unless `conversions` holds exactly `rows` ids whose commissions sum up to the cent."""
+    """Raise RuntimeError unless `conversions` holds exactly `rows` ids whose commissions add up to the cent."""
     with duckdb.connect(str(database_path(directory)), read_only=True) as connection:
         found = connection.execute(
             "SELECT count(*), count(DISTINCT id), sum(CAST(commission_total AS DECIMAL(18, 4))) "

@@ -1,4 +1,4 @@
-"""The floor under any client: the same pages one after the other, parsed and thrown away."""
+"""The minimum for any client: downloads the same pages sequentially, parses and discards them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Ingest benchmark: our conversions resource against the plain way and against the floor, on one server."""
+"""Ingest benchmark: our conversions resource against dlt's REST API source and the minimum, on one server."""
 
 import argparse
 import json
@@ -36,7 +36,7 @@ class Result:
     """One contender at one number of rows.
 
     process_seconds: wall time from the start of its process to its end, without the check of its result.
-    requests, peak_in_flight: as the server counted them. error: why there is no usage.
+    requests, peak_in_flight: as counted by the server. error: why there is no usage.
     """
 
     contender: str
@@ -50,7 +50,7 @@ class Result:
 
 
 class Server:
-    """The server process, seen from here."""
+    """A client of the server process."""
 
     def __init__(self, address: dict[str, Any]) -> None:
         self.url: str = address["url"]
@@ -61,7 +61,7 @@ class Server:
         return self._call(Request(f"{self.url}/stats"))  # noqa: S310
 
     def set_latency(self, latency_ms: float) -> None:
-        """Delay each answer by milliseconds from now on, and count from zero."""
+        """Delay each response by milliseconds from now on, and reset the counters."""
         body = json.dumps({"latency_ms": latency_ms}).encode()
         self._call(Request(f"{self.url}/settings", data=body, method="PUT"))  # noqa: S310
 
@@ -78,7 +78,7 @@ def running_server(rows: int) -> Iterator[Server]:
 
 
 def run_contender(name: str, server: Server, latency_ms: float, concurrency: int, directory: Path) -> Result:
-    """Start the contender in a process and working directory of its own and wait for its figures."""
+    """Run the contender in its own process and working directory, and return its figures."""
     server.set_latency(latency_ms)
     command = [sys.executable, "-m", "benchmarks.measure", name, f"{server.url}/graphql", "--rows", str(server.rows)]
     command += ["--directory", str(directory), "--concurrency", str(concurrency)]
@@ -113,7 +113,7 @@ def run_contender(name: str, server: Server, latency_ms: float, concurrency: int
 
 
 def medians(results: list[Result]) -> dict[tuple[str, int], Figures]:
-    """Median seconds and largest peak over the rounds, for what never failed."""
+    """Median seconds and largest peak over the rounds, for contenders that never failed."""
     rounds: dict[tuple[str, int], list[Result]] = {}
     for result in results:
         rounds.setdefault((result.contender, result.rows), []).append(result)
@@ -129,7 +129,7 @@ def medians(results: list[Result]) -> dict[tuple[str, int], Figures]:
 def measure_round(
     server: Server, names: list[str], latency_ms: float, concurrency: int, console: Console
 ) -> list[Result]:
-    """The contenders one after the other on one server; (a) and (a2) share a folder, the floor has no latency."""
+    """The contenders one after the other on one server; (a) and (a2) share a folder, (d) has no latency."""
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="refersion-benchmark-") as scratch:
         for name in names:
@@ -199,9 +199,11 @@ def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     unknown = [name for name in names if name not in CONTENDERS]
     if unknown:
-        raise argparse.ArgumentTypeError(f"no contender {', '.join(unknown)}; there are {', '.join(CONTENDERS)}")
+        raise argparse.ArgumentTypeError(
+            f"unknown contender {', '.join(unknown)}; available are {', '.join(CONTENDERS)}"
+        )
     if "a2" in names and "a" not in names:
-        raise argparse.ArgumentTypeError("a2 continues where a ended: ask for a,a2")
+        raise argparse.ArgumentTypeError("a2 continues the run of a: use a,a2")
     return [name for name in CONTENDERS if name in names]
 
 
@@ -210,20 +212,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--rows", type=int, nargs="+", default=[100_000], help="one or more sizes, for ratios between sizes"
     )
-    parser.add_argument("--latency-ms", type=float, default=0, help="milliseconds before each answer; never for d")
-    parser.add_argument("--concurrency", type=int, default=8, help="requests at once that (a) may have")
+    parser.add_argument("--latency-ms", type=float, default=0, help="milliseconds before each response, except for d")
+    parser.add_argument("--concurrency", type=int, default=8, help="maximum number of parallel requests of (a)")
     parser.add_argument(
         "--only",
         type=_names,
         help=f"of {','.join(CONTENDERS)}; default all, without b and c above {_PLAIN_LIMIT_ROWS:,} rows",
     )
     parser.add_argument("--repeat", type=int, default=1, help="rounds; demands are judged by the median of the seconds")
-    parser.add_argument("--json", type=Path, help="keep the results in this file")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
     return parser.parse_args()
 
 
 def main() -> int:
-    """0 when every contender loaded what it had to and no demand is missed, else 1."""
+    """0 if every contender loaded the right rows and all demands are met, else 1."""
     options = _options()
     console = Console()
     if not console.is_terminal:

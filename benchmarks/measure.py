@@ -35,18 +35,18 @@ CONTENDERS = {
     "a2": Contender("ours, second run, nothing new", "benchmarks.ours:run_again"),
     "b": Contender("dlt rest_api, default format", "benchmarks.plain_rest_api:run_default_format"),
     "c": Contender("dlt rest_api, Parquet", "benchmarks.plain_rest_api:run_parquet"),
-    "d": Contender("floor: download and parse", "benchmarks.floor:run", fills_database=False),
+    "d": Contender("minimum: download and parse", "benchmarks.floor:run", fills_database=False),
 }
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a contender took.
+    """The resources that a contender used.
 
     seconds: wall time of the work, from after the imports to its return.
     cpu_seconds: processor time, user and system, of the whole process and its children, imports included.
     peak_bytes: largest resident set of the process, plus that of its largest child if it had any.
-    check_seconds: wall time of verifying the result, in none of the other figures.
+    check_seconds: wall time of verifying the result, not included in the other figures.
     """
 
     seconds: float
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--concurrency", type=int, required=True)
-    parser.add_argument("--commission-total", type=Decimal, required=True, help="what the rows must sum up to")
+    parser.add_argument("--commission-total", type=Decimal, required=True, help="the sum that the rows must have")
     options = parser.parse_args()
     usage = measure(
         CONTENDERS[options.contender],

@@ -1,7 +1,7 @@
-"""Nights benchmark: what a refresh with nothing new asks and takes, by how the account tells of old changes.
+"""Nights benchmark: requests and seconds of a refresh without new data, by how the account shows old changes.
 
-The account is the sandbox in this process, so seconds are those of client and server together. Afterwards the summaries
-of what is owed are built on the same warehouse, each by itself.
+The account is a sandbox in this process, so seconds include client and server. Afterwards the summaries of what is owed
+are built separately on the same warehouse.
 """
 
 import argparse
@@ -24,17 +24,17 @@ from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster.summaries.settings import ReportSettings
 
 AFFILIATES, DAYS = 300, 800
-# How an account tells of what changed before the look-back, beside totals and payments.
+# How an account shows changes outside the look-back window, in addition to totals and payments.
 WAYS = {
     "counts of pageInfo": {"total_results": "exact", "remove_arguments": []},
-    "places, by status": {"total_results": "absent", "remove_arguments": []},
-    "places, without status": {"total_results": "absent", "remove_arguments": ["conversions.status"]},
+    "positions, by status": {"total_results": "absent", "remove_arguments": []},
+    "positions, without status": {"total_results": "absent", "remove_arguments": ["conversions.status"]},
 }
 OWED = ("conversion_states", "due_periods", "due_bounds", "commission_roll_forward")
 
 
 def refresh(sandbox: SandboxServer, warehouse: Warehouse) -> tuple[float, Counter[str]]:
-    """One refresh a day later; its seconds, and the requests by path or root field."""
+    """One refresh; returns its seconds and the requests by path or root field."""
     account = RefersionResource(
         public_key=sandbox.public_key,
         api_key=sandbox.secret_key,
@@ -57,7 +57,7 @@ def refresh(sandbox: SandboxServer, warehouse: Warehouse) -> tuple[float, Counte
 
 
 def built(warehouse: Warehouse) -> dict[str, float]:
-    """Seconds of each summary, all of those before it being there."""
+    """Builds all summaries in their order; returns the seconds of each."""
     values = ReportSettings().parameters()
     seconds: dict[str, float] = {}
     with warehouse.session() as session:
@@ -73,7 +73,7 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=30_000)
     options = parser.parse_args()
     console = Console(width=100)
-    table = Table("a night, by", "conversions asked", "totals asked", "in all", "seconds")
+    table = Table("changes shown by", "requests for conversions", "for totals", "in all", "seconds")
     with tempfile.TemporaryDirectory(prefix="refersion-benchmark-") as scratch:
         warehouse = Warehouse(duckdb_path=str(Path(scratch) / "warehouse.duckdb"))
         with SandboxServer(SandboxSettings(affiliates=AFFILIATES, orders=options.orders, days=DAYS)) as sandbox:
@@ -93,7 +93,7 @@ def main() -> int:
         ((readings,),) = warehouse.query("SELECT count(*) FROM refersion_data.conversion_readings")
         with console.status("building summaries"):
             seconds = built(warehouse)
-    console.print(f"{rows:,} conversions, {readings:,} readings kept")
+    console.print(f"{rows:,} conversions, {readings:,} readings")
     console.print(table)
     owed = ", ".join(f"{name} {seconds[name]:.2f}" for name in OWED)
     console.print(f"summaries: {owed}; all {len(seconds)}: {sum(seconds.values()):.1f} seconds")

@@ -1,4 +1,4 @@
-"""What dlt's documentation leads to: its REST API source, POST paging, merge on the id, DuckDB, nothing tuned."""
+"""The way of dlt's documentation: its REST API source, POST paging, merge on the id, DuckDB, no tuning."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ def run_default_format(graphql_url: str, rows: int, directory: Path, concurrency
 
 
 def run_parquet(graphql_url: str, rows: int, directory: Path, concurrency: int) -> None:
-    """The same, asking for Parquet."""
+    """The same with Parquet files."""
     source = rest_api_source(_configuration(graphql_url))
     _pipeline(directory).run(source, loader_file_format="parquet").raise_on_failed_jobs()
 

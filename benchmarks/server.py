@@ -2,7 +2,7 @@
 
 Two simplifications keep it fast. A conversions query gets every field whatever it selects, under the fields' own
 names (no aliases, no validation), and its filters on status are ignored. Any other query (introspection, the other root
-fields, which are empty) is executed by graphql-core. The key header is not looked at.
+fields, which are empty) is executed by graphql-core. The key header is ignored.
 """
 
 import argparse
@@ -46,8 +46,8 @@ class _Selection:
         name = self.variables.get(argument)
         if name is None:
             return self.literals.get(argument)
-        given = variables.get(name)
-        return self.defaults.get(name) if given is None else int(given)
+        value = variables.get(name)
+        return self.defaults.get(name) if value is None else int(value)
 
 
 @lru_cache(maxsize=256)
@@ -72,12 +72,12 @@ def _date(seconds: int) -> bytes:
 
 
 class Desk:
-    """The rows, the answers made of them, and the counters that all connections share."""
+    """The rows, the responses made of them, and the counters that all connections share."""
 
     def __init__(self, rows: Rows, latency_ms: float) -> None:
         self.rows = rows
         self.latency_ms = latency_ms
-        # Its clock begins at the end of the rows, so that reading up to now takes the same requests on every day.
+        # The clock starts at the end of the rows, so that reading up to now takes the same requests on every day.
         self.opened = time.monotonic()
         self.connections = 0
         self.in_flight = 0
@@ -105,7 +105,7 @@ class Desk:
         return 404, [orjson.dumps({"errors": [{"message": "POST /graphql, GET /stats or PUT /settings"}]})]
 
     def stats(self) -> dict[str, Any]:
-        """Counters since the last change of settings; in flight means received whole and not yet answered."""
+        """Counters since the last change of settings; in flight means completely received and not yet answered."""
         return {
             "requests": self.requests,
             "peak_in_flight": self.peak_in_flight,
@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
         self.body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's.
+        # uvloop's transports are not subclasses of asyncio's.
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=_SEND_BUFFER_BYTES)
         self.desk.connections += 1
@@ -205,7 +205,7 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(desk: Desk, port: int, until_stdin_closes: bool, started: float) -> None:
-    """Listen on the loopback interface; write one line of JSON with the address once requests are welcome."""
+    """Listen on the loopback interface; write one line of JSON with the address once requests are accepted."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(desk), "127.0.0.1", port)
     address = {
@@ -227,9 +227,9 @@ async def serve(desk: Desk, port: int, until_stdin_closes: bool, started: float)
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--latency-ms", type=float, default=0, help="milliseconds before each answer")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--until-stdin-closes", action="store_true", help="stop when the starting process is gone")
+    parser.add_argument("--latency-ms", type=float, default=0, help="milliseconds before each response")
+    parser.add_argument("--port", type=int, default=0, help="0 uses a free port")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="stop when the parent process has ended")
     options = parser.parse_args()
     started = time.perf_counter()
     desk = Desk(generate(options.rows), options.latency_ms)

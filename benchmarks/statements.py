@@ -1,4 +1,4 @@
-"""Statements benchmark: 20,000 affiliates and a month of 300,000 conversions, as the asset writes them."""
+"""Statements benchmark: the asset for 20,000 affiliates and a month of 300,000 conversions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parent.parent
 AFFILIATES, CONVERSIONS, MONTH = 20_000, 300_000, "2025-12"
 SECONDS_DEMAND, MEMORY_DEMAND = 60, 1_000_000_000
-# The two years of the made-up account are pressed into 41 days, of which the month is 31.
+# The two years of the generated account are compressed to 41 days, of which the month has 31.
 DAYS, OF_MONTH = 41, 31
-PRESSED = """
+COMPRESSED = """
 TIMESTAMPTZ '2026-01-01 00:00:00+00'
 - to_microseconds(CAST(epoch_us(TIMESTAMPTZ '2026-01-01 00:00:00+00' - {column}) * {days} / 731.0 AS BIGINT))
 """
@@ -29,7 +29,7 @@ TIMES = {
 
 
 def make(database: Path) -> None:
-    """An account of which the last month has so many conversions, with the summaries that statements read."""
+    """Generates an account with so many conversions in the last month, and the summaries that statements read."""
     import duckdb
 
     from benchmarks.account import make_account
@@ -43,7 +43,7 @@ def make(database: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for table, columns in TIMES.items():
-            changes = ", ".join(f"{column} = {PRESSED.format(column=column, days=DAYS)}" for column in columns)
+            changes = ", ".join(f"{column} = {COMPRESSED.format(column=column, days=DAYS)}" for column in columns)
             connection.execute(f"UPDATE refersion_data.{table} SET {changes}")
     wanted = {*READS, "payments", "currencies"}
     with Warehouse(duckdb_path=str(database)).session() as session:
@@ -53,7 +53,7 @@ def make(database: Path) -> None:
 
 
 def measured(database: Path, folder: Path) -> dict[str, Any]:
-    """Makes the statements once, with Dagster's records in files as for any user."""
+    """Generates the statements once, with Dagster's records in files as for any user."""
     import dagster as dg
 
     from refersion_dagster.report.resource import Reports
@@ -73,10 +73,10 @@ def measured(database: Path, folder: Path) -> dict[str, Any]:
         seconds = time.perf_counter() - started
     assert result.success
     (event,) = result.asset_materializations_for_node("report__statements")
-    told = {name: event.metadata[name].value for name in ("affiliates", "statements", "conversions")}
+    counts = {name: event.metadata[name].value for name in ("affiliates", "statements", "conversions")}
     files = list((folder / "statements" / MONTH).iterdir())
     return {
-        **told,
+        **counts,
         "files": len(files),
         "bytes": sum(file.stat().st_size for file in files),
         "seconds": seconds,
@@ -94,11 +94,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="refersion-benchmark-") as scratch:
         database = Path(scratch) / "warehouse.duckdb"
         make(database)
-        # In a process of its own, so that making the account counts for nothing.
+        # In its own process, so that generating the account is not counted.
         command = [sys.executable, "-m", "benchmarks.statements", "--database", str(database)]
         ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     if ended.returncode:
-        sys.exit(f"It failed:\n{ended.stderr[-4000:]}")
+        sys.exit(f"The benchmark failed:\n{ended.stderr[-4000:]}")
     found = json.loads(ended.stdout.splitlines()[-1])
     for name, value in found.items():
         print(f"{name}: {value:,.1f}" if isinstance(value, float) else f"{name}: {value:,}")

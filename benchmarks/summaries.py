@@ -1,4 +1,4 @@
-"""Summaries benchmark: all of them as Dagster assets, against the same SELECTs run by hand in one connection."""
+"""Summaries benchmark: all summaries as Dagster assets, against the same SELECTs run by hand in one connection."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ MEMORY_DEMAND, GROWTH_DEMAND = 2_000_000_000, 1.2
 
 
 def as_assets(database: Path) -> dict[str, float]:
-    """Materialises every summary in one run, with Dagster's records in files as for any user; seconds in all."""
+    """Materialises every summary in one run, with Dagster's records in files as for any user; returns its seconds."""
     import dagster as dg
 
     from refersion_dagster.resources import Warehouse
@@ -44,7 +44,7 @@ def as_assets(database: Path) -> dict[str, float]:
 
 
 def by_hand(database: Path) -> dict[str, float]:
-    """Runs every SELECT in one connection; seconds of each, and of closing it, which brings all into the file."""
+    """Runs every SELECT in one connection; returns the seconds of each, and of closing it, which writes the file."""
     import duckdb
 
     from refersion_dagster.summaries.build import FOUND_OUT
@@ -71,7 +71,7 @@ WAYS = {"assets": as_assets, "hand": by_hand}
 
 
 def measured(way: str, account: Path) -> dict[str, float]:
-    """One way in a process of its own, on a copy of the account; its seconds, and `peak_bytes`."""
+    """Runs one way in its own process on a copy of the account; returns its seconds and `peak_bytes`."""
     with tempfile.TemporaryDirectory(prefix="refersion-benchmark-", dir=account.parent) as folder:
         database = Path(folder) / "warehouse.duckdb"
         shutil.copy(account, database)
@@ -103,13 +103,13 @@ def main() -> int:
 
 
 def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
-    """Of each figure, over the rounds; of the peak the largest."""
+    """The median of each figure over the rounds, and the largest peak."""
     found = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
     return found | {"peak_bytes": max(one["peak_bytes"] for one in rounds)}
 
 
 def report(sizes: list[int], repeat: int) -> int:
-    """Measures each size and prints the figures; 1 where a demand is missed."""
+    """Measures each size and prints the figures; returns 1 if a demand is not met."""
     from benchmarks.account import make_account
 
     console = Console(width=100)
@@ -118,7 +118,7 @@ def report(sizes: list[int], repeat: int) -> int:
     with tempfile.TemporaryDirectory(prefix="refersion-benchmark-") as scratch:
         for rows in sizes:
             account = Path(scratch) / f"account_{rows}.duckdb"
-            with console.status(f"making an account of {rows:,} conversions"):
+            with console.status(f"generating an account of {rows:,} conversions"):
                 make_account(account, rows, AFFILIATES)
             with console.status(f"{rows:,} conversions"):
                 rounds = [{way: measured(way, account) for way in ("hand", "assets")} for _ in range(repeat)]

@@ -1,4 +1,4 @@
-"""A process that sends events as Refersion does, and notes what it was told."""
+"""A process that sends events as Refersion does, and records the responses."""
 
 import http.client
 import json
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 
 from refersion_dagster.webhooks.signature import sign
 
-# Requests that one process has under way at most.
+# Maximum number of parallel requests of one process.
 THREADS = 16
 PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
 class Sent:
-    """One event's fate.
+    """One event after it was sent.
 
     Args:
-        number: which one.
-        acknowledged_at: Unix time of the 200, None where none came.
-        answer_seconds: from the last attempt's first byte to its answer.
+        number: the number of the event.
+        acknowledged_at: Unix time of the 200, None if there was none.
+        answer_seconds: from the first byte of the last attempt to its response.
     """
 
     number: int
@@ -68,7 +68,7 @@ def body_of(number: int) -> bytes:
 
 
 def send_events(port: int, secret: str, numbers: Sequence[int], rate: int, begin: float, patience: float) -> list[Sent]:
-    """Sends event n at `begin` + n / `rate`, again until it is acknowledged or `patience` seconds are over."""
+    """Sends event n at `begin` + n / `rate`, and repeats it until it is acknowledged or `patience` seconds are over."""
     due: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     for number in (*numbers, *[None] * THREADS):
         due.put(number)

@@ -1,9 +1,9 @@
 """The webhook receiver under load, killed in the middle: `python -m benchmarks.webhooks`, or `make load-test`.
 
-Client processes send signed events at a steady rate, each event at its own time however long others take, and send one
-again until it is acknowledged, as a caller with retries does. Half way the receiver gets SIGKILL and is started anew.
-Then the inbox is held against what the clients were told: every acknowledged event is there, none twice, and none that
-nobody sent. Ends with 1 where that fails, or where an event took longer than allowed.
+Client processes send signed events at a steady rate, independent of how long others take, and repeat each event until
+it is acknowledged, as a caller with retries does. In the middle of the test, the receiver is killed with SIGKILL and
+restarted. Then the inbox is compared with the acknowledgements: every acknowledged event is there, no event is there
+twice, and each was sent. The exit code is 1 if that is not so, or if an event took longer than allowed.
 """
 
 import argparse
@@ -24,26 +24,26 @@ from benchmarks.webhook_client import Sent, send_events
 from refersion_dagster.webhooks.inbox import Inbox
 
 SECRET = "a signing secret of this run alone"  # noqa: S105
-# From an event's time to its acknowledgement, the receiver's restart included.
+# From the time of an event to its acknowledgement, including the restart of the receiver.
 MOST_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What came out.
+    """The result of a run.
 
     Args:
-        sent: events that clients had to send.
+        sent: events that the clients sent.
         acknowledged: events that were answered by 200.
         stored: events in the inbox, each counted once.
         lost: acknowledged events that are not in the inbox.
         twice: events that are in the inbox more than once.
         foreign: events in the inbox that nobody sent.
-        repeated: events that came again, their acknowledgement lost with the receiver, and were not stored again.
+        repeated: events that were sent again because their acknowledgement was lost, and not stored again.
         seconds: from the first event's time to the last acknowledgement.
         down_seconds: from the kill to the first acknowledgement after it.
-        worst_seconds: the longest that an event waited for its acknowledgement, retries and restart included.
-        p50_ms, p99_ms: answers of the receiver, without attempts that failed.
+        worst_seconds: longest wait of an event for its acknowledgement, including retries and the restart.
+        p50_ms, p99_ms: response times of the receiver, without failed attempts.
     """
 
     sent: int
@@ -60,12 +60,12 @@ class Figures:
     p99_ms: float
 
     def faults(self) -> list[str]:
-        """What is not as it has to be, in words."""
+        """The demands that are not met, in words."""
         demands = {
             f"{self.sent - self.acknowledged} events were never acknowledged": self.acknowledged == self.sent,
             f"{self.lost} acknowledged events are lost": not self.lost,
             f"{self.twice} events are stored twice": not self.twice,
-            f"{self.foreign} events are stored that nobody sent": not self.foreign,
+            f"{self.foreign} stored events were never sent": not self.foreign,
             f"an event waited {self.worst_seconds:.1f} s, more than {MOST_SECONDS} s": self.worst_seconds
             <= MOST_SECONDS,
         }
@@ -73,7 +73,7 @@ class Figures:
 
 
 class Receiver:
-    """`refersion-dagster webhooks` as a process, on one port over its restarts."""
+    """`refersion-dagster webhooks` as a process, on the same port after a restart."""
 
     def __init__(self, folder: Path) -> None:
         self.inbox = folder / "inbox.sqlite"
@@ -110,7 +110,7 @@ def run(rate: int, seconds: float, clients: int, folder: Path) -> Figures:
 
     Args:
         rate: events a second of all clients together.
-        seconds: for how long they come in.
+        seconds: duration of the test.
         clients: processes that send them.
     """
     receiver = Receiver(folder)
@@ -169,7 +169,7 @@ def figures(sent: list[Sent], stored: Counter[int], repeated: int, rate: int, be
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rate", type=int, default=1_000, help="events a second (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=30, help="how long (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=30, help="duration in seconds (default: %(default)s)")
     parser.add_argument("--clients", type=int, default=3, help="client processes (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="refersion-load-") as folder:

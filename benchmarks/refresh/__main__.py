@@ -27,6 +27,8 @@ from benchmarks.refresh.dbt_project import dbt_environment, packages, write_proj
 from refersion_dagster.summaries.query import load_summaries
 
 SideName = Literal["ours", "dlt and dbt"]
+# The demand is on large accounts: with few rows most of the time is the start of Dagster and dbt.
+JUDGED_ROWS = 1_000_000
 # What dlt's page on performance advises for large loads: files of a limited size, normalised by a process each.
 TUNED = {
     "EXTRACT__DATA_WRITER__FILE_MAX_ITEMS": "100000",
@@ -60,7 +62,11 @@ class SideResult:
 
 def environment_of(folder: Path, account: Mapping[str, str]) -> dict[str, str]:
     """The environment of a side: the account and its own folders, and no other setting of the user."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("REFERSION_", "DAGSTER_"))}
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("REFERSION_", "DAGSTER_", "SOURCES__", "DESTINATION__"))
+    }
     return {
         **own,
         **account,
@@ -160,7 +166,7 @@ def _figures(used: list[StageUsage]) -> list[str]:
 
 
 def main() -> int:
-    """0 when both sides built the same tables and ours was the faster one, else 1."""
+    """0 if both sides built the same tables and, from 1,000,000 conversions on, ours was the faster one, else 1."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.refresh", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="conversions, approximately")
     parser.add_argument("--repeat", type=int, default=2, help="rounds; the order of the sides alternates")
@@ -182,12 +188,14 @@ def main() -> int:
     ratio = print_results(results, rows, console)
     versions = machine() | packages(dbt_python)
     console.print(", ".join(f"{name} {value}" for name, value in versions.items()), style="dim", highlight=False)
-    passed = ratio > 1
-    console.print(f"{'pass' if passed else 'FAIL'}: dlt and dbt take {ratio:.2f} times as long (must be above 1)")
+    is_judged = options.rows >= JUDGED_ROWS
+    verdict = "not judged" if not is_judged else "pass" if ratio > 1 else "FAIL"
+    demand = f"must be above 1 from {JUDGED_ROWS:,} conversions on"
+    print_flushed(console, f"{verdict}: dlt and dbt take {ratio:.2f} times as long as ours ({demand})")
     if options.json:
         report = {"machine": versions, "rows": rows, "results": [asdict(one) for one in results]}
         options.json.write_text(json.dumps(report, indent=2, default=str) + "\n", encoding="utf-8")
-    return 0 if passed else 1
+    return 1 if verdict == "FAIL" else 0
 
 
 if __name__ == "__main__":
