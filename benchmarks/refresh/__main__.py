@@ -169,7 +169,7 @@ def main() -> int:
     """0 if both sides built the same tables and, from 1,000,000 conversions on, ours was the faster one, else 1."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.refresh", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="conversions, approximately")
-    parser.add_argument("--repeat", type=int, default=2, help="rounds; the order of the sides alternates")
+    parser.add_argument("--repeat", type=int, default=1, help="rounds; the order of the sides alternates")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     options = parser.parse_args()
     console = Console() if sys.stdout.isatty() else Console(width=100)
