@@ -66,6 +66,10 @@ class AnotherAccount(RefersionError):
     """The keys belong to another account than the rows that are in the warehouse. Nothing was written."""
 
 
+class AnotherSalt(RefersionError):
+    """Personal data in the warehouse are hashed with another salt. Nothing was written."""
+
+
 class CannotMerge(RefersionError):
     """The destination would add all rows that are read again to those that are there. Nothing was read or loaded."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from refersion_dagster.refersion.extract.control_totals import changed_years, ea
 from refersion_dagster.refersion.extract.entity_reader import EntityReader
 from refersion_dagster.refersion.extract.incremental import BEGINNING, IncrementalWindow, SpanRequest, plan_window
 from refersion_dagster.refersion.extract.stats import ReadReport, TableReport
+from refersion_dagster.refersion.personal_data import privacy_of
 from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, Row, dlt_columns
 from refersion_dagster.refersion.tables.catalog import (
     AFFILIATE_GET,
@@ -40,7 +40,7 @@ from refersion_dagster.refersion.tables.catalog import (
     FieldSource,
 )
 from refersion_dagster.refersion.tables.coerce import read_text
-from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
+from refersion_dagster.refersion.tables.privacy import PersonalData
 from refersion_dagster.refersion.windows import Window, days, month_start, months, parse_moment, whole_second, years
 
 logger = logging.getLogger(__name__)
@@ -96,10 +96,7 @@ class ResourceFactory:
         self.report = report
 
     def _builder(self, entity: Entity, extras: Sequence[str] = ()) -> ArrowTableBuilder:
-        salt = self.options.salt
-        if not salt and self.options.personal is PersonalData.HASH:
-            salt = dlt.current.source_state().setdefault("pii_salt", secrets.token_hex(16))
-        privacy = Privacy(self.options.personal, salt or "")
+        privacy = privacy_of(self.options.personal, self.options.salt)
         return ArrowTableBuilder(entity, read_at=self.account.now, privacy=privacy, extras=extras)
 
     def _counted(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> Iterator[pa.Table]:

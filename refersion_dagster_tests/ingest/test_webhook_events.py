@@ -327,6 +327,16 @@ def test_events_wait_where_the_warehouse_holds_another_accounts_rows(
         assert drained.waiting() == 3
 
 
+def test_events_wait_where_customers_are_hashed_with_another_salt(drained: WebhookWarehouse) -> None:
+    drained.receive(drained.conversion(next(iter(drained.sandbox.account.conversions)), updated=LATER))
+    done = drained.drain(pii_salt="given")
+    assert "REFERSION_PII_SALT is not the salt with which personal data in this warehouse are hashed" in done.failure
+    assert drained.waiting() == 1
+    done = drained.drain()
+    assert done.success, done.failure
+    assert drained.waiting() == 0
+
+
 def test_without_an_inbox_nothing_happens_and_none_is_made(drained: WebhookWarehouse) -> None:
     done = drained.drain(read_again=True)
     assert done.success

@@ -67,7 +67,7 @@ class WebhookWarehouse:
     def drain(self, read_again: bool = False, **account: Any) -> Outcome:
         """Materialises the asset in this process."""
         resources = {
-            "refersion": account_of(self.sandbox, pii_salt=None, retry_seconds=0, **account),
+            "refersion": account_of(self.sandbox, **{"pii_salt": None, "retry_seconds": 0, **account}),
             "warehouse": self.warehouse,
             "webhook_inbox": WebhookInbox(path=str(self.inbox)),
             "dlt": DagsterDltResource(),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refersion_dagster.refersion.errors import AnotherSalt
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy, normalise, normalised
 from refersion_dagster.sandbox import SandboxServer
@@ -188,3 +189,40 @@ class TestSalt:
         before = warehouse.rows("affiliates", "id", "email_hash")
         warehouse.load(sandbox, "affiliates", pii_salt=None, machine="another")
         assert warehouse.rows("affiliates", "id", "email_hash") == before
+
+    @pytest.mark.parametrize(
+        ("before", "after", "said"),
+        [
+            (None, "given", "REFERSION_PII_SALT is not the salt .* Remove the variable"),
+            ("given", "another", "REFERSION_PII_SALT is not the salt .* Set that salt"),
+            ("given", None, "REFERSION_PII_SALT is not set, but .* Set that salt"),
+        ],
+    )
+    def test_another_than_before_is_refused_before_the_first_row(
+        self, sandbox: SandboxServer, warehouse: Warehouse, before: str | None, after: str | None, said: str
+    ) -> None:
+        warehouse.load(sandbox, "conversions", pii_salt=before, **LATE)
+        hashes = self.hashes(warehouse)
+        sandbox.insert_conversion()
+        for machine in ("this", "another"):
+            with pytest.raises(AnotherSalt, match=said) as error:
+                warehouse.load(sandbox, "conversions", pii_salt=after, machine=machine, **LATE)
+            assert "given" not in str(error.value)
+            assert "another" not in str(error.value).replace("To use another salt", "")
+        assert self.hashes(warehouse) == hashes
+        # The refused one is not what counts from then on.
+        warehouse.load(sandbox, "conversions", "affiliates", pii_salt=before, **LATE)
+        assert len(self.hashes(warehouse)) == len(hashes) + 1
+
+    def test_of_a_warehouse_that_an_earlier_release_loaded_counts_too(
+        self, sandbox: SandboxServer, warehouse: Warehouse
+    ) -> None:
+        """Its state has the random salt without a fingerprint."""
+        warehouse.load(sandbox, "affiliates", pii_salt=None)
+        pipeline = warehouse.pipeline()
+        with pipeline.managed_state(extract_state=True) as state:
+            del state.get("sources", {})["refersion_source"]["pii_salt_fingerprint"]
+        pipeline.normalize()
+        pipeline.load()
+        with pytest.raises(AnotherSalt, match="Remove the variable"):
+            warehouse.load(sandbox, "affiliates", pii_salt="given")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import pyarrow as pa
 from dlt.extract.resource import DltResource
 
 from refersion_dagster.refersion.errors import UnreadableValue
+from refersion_dagster.refersion.personal_data import privacy_of
 from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, dlt_columns
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS, Column, Entity, FieldSource, Kind
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
@@ -103,22 +103,16 @@ def webhook_source(batch: EventBatch, pii: str, pii_salt: str | None) -> Sequenc
     except ValueError:
         raise ValueError(f"pii (REFERSION_PII) is {pii!r}; it can be hash, keep or drop.") from None
 
-    def privacy() -> Privacy:
-        salt = pii_salt
-        if not salt and policy is PersonalData.HASH:
-            salt = dlt.current.source_state().setdefault("pii_salt", secrets.token_hex(16))
-        return Privacy(policy, salt or "")
-
     return [
         dlt.resource(
-            lambda: iter([events_table(batch, privacy())]),
+            lambda: iter([events_table(batch, privacy_of(policy, pii_salt))]),
             name=WEBHOOK_EVENTS.name,
             primary_key=list(WEBHOOK_EVENTS.primary_key),
             write_disposition={"disposition": "merge", "strategy": "delete-insert"},
             columns=dlt_columns(WEBHOOK_EVENTS),
         ),
         dlt.resource(
-            lambda: iter([conversions_table(batch, privacy())]),
+            lambda: iter([conversions_table(batch, privacy_of(policy, pii_salt))]),
             name=STAGED,
             write_disposition="replace",
             columns=dlt_columns(WEBHOOK_CONVERSIONS),
