@@ -48,11 +48,20 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first, so that the workers end together: those that wait for minutes to pass, those that start
-    processes, then by number of tests."""
+    """What is used of dlt's internals first, as loads stand on it. Then long files, so that the workers end together:
+    those that wait for minutes to pass, those that start processes, then by number of tests."""
     tests = Counter(item.path for item in items)
     waiting, long = ({item.path for item in items if item.get_closest_marker(one)} for one in ("waits", "processes"))
-    items.sort(key=lambda item: (item.path not in waiting, item.path not in long, -tests[item.path], str(item.path)))
+    first = "test_dlt_internals.py"
+    items.sort(
+        key=lambda item: (
+            item.path.name != first,
+            item.path not in waiting,
+            item.path not in long,
+            -tests[item.path],
+            str(item.path),
+        )
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

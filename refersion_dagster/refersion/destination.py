@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import dlt
-from dlt.common.configuration.container import Container
-from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.destination.exceptions import DestinationCapabilitiesException
-from dlt.common.destination.utils import resolve_merge_strategy
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 
 from refersion_dagster.refersion.errors import CannotMerge
@@ -27,23 +23,29 @@ def check_merge() -> None:
         dlt.current.load_package_state()
     except CurrentLoadPackageStateNotAvailable:
         return  # read alone, regardless of the pipeline used before
-    if DestinationCapabilitiesContext not in Container():
-        return  # no destination is known yet
+    destination = dlt.current.pipeline().destination
+    if destination is None:
+        return  # none is known yet
     resource = dlt.current.resource()
     table = resource.compute_table_schema()
-    name = table.get("name") or resource.name
     if table.get("write_disposition") != "merge":
         return
-    where = dlt.current.pipeline().destination.destination_name
-    try:
-        if resolve_merge_strategy({name: table}, table):
-            return
-    except DestinationCapabilitiesException as error:
+    capabilities = destination.capabilities()
+    strategies = capabilities.supported_merge_strategies
+    if select := capabilities.merge_strategies_selector:
+        strategies = select(strategies, table_schema=table)
+    wanted = resource.write_disposition
+    # Without one dlt chooses the first that there is.
+    strategy = wanted.get("strategy") if isinstance(wanted, dict) else None
+    if strategies and strategy in (None, *strategies):
+        return
+    name, where = table.get("name") or resource.name, destination.destination_name
+    if strategies:
         raise CannotMerge(
-            f"the destination {where} cannot merge with the strategy delete-insert.",
+            f"the destination {where} cannot merge with the strategy {strategy}.",
             operation=name,
-            advice=f"{error}. {UPSERT}",
-        ) from None
+            advice=f"It supports {', '.join(strategies)}. {UPSERT}",
+        )
     raise CannotMerge(
         f"the destination {where} cannot merge: each run would append all rows that it reads again, and "
         "commission would be counted more than once.",

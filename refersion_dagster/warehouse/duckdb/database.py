@@ -8,20 +8,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import dlt
 import duckdb
-from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.extract.source import DltSource
 from filelock import FileLock, Timeout
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.disk import disk_is_full
-from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, file_credentials, loading_into
+from refersion_dagster.warehouse.dlt_internals.duckdb import file_client
+from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, loading_into
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull
 from refersion_dagster.warehouse.session import Session
 
@@ -53,11 +50,7 @@ class DuckDBDatabase:
     def session(self, read_only: bool = False) -> Iterator[Session]:
         if not read_only:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Made here and not by dlt's destination, which looks for settings in every place there is, ten times as long as
-        # opening the file takes.
-        credentials = file_credentials(str(self.path), read_only=read_only)
-        credentials.resolve()
-        with DuckDbSqlClient(DATASET, "", credentials, _capabilities()) as client:
+        with file_client(str(self.path), DATASET, read_only=read_only) as client:
             yield Session(client)
 
     @contextmanager
@@ -125,9 +118,3 @@ class DuckDBDatabase:
                 f"{MEMORY_VARIABLE} (such as 1GB) and run again."
             )
         return None
-
-
-@cache
-def _capabilities() -> DestinationCapabilitiesContext:
-    """What dlt knows of DuckDB."""
-    return dlt.destinations.duckdb().capabilities()

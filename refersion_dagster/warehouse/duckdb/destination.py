@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import duckdb
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from refersion_dagster.refersion.collector import seldom_collected
 from refersion_dagster.refersion.environment import DESTINATION_NAME
 from refersion_dagster.refersion.errors import UnusableSetting
-from refersion_dagster.warehouse.duckdb.merge import DirectMergeDuckDb
+from refersion_dagster.warehouse.dlt_internals.duckdb import direct_merge_destination, file_credentials
 
 # How much DuckDB may take during a load. Rows that hold more than 100 KB of text each, by the thousand, need more.
 MEMORY_VARIABLE = "REFERSION_DUCKDB_MEMORY"
@@ -43,7 +42,7 @@ def loading_into(path: str, *, stays_open: bool = False) -> Iterator[Any]:
         for name, value in settings.items():
             connection.execute(f"SET GLOBAL {name} = ?", [value])
         try:
-            yield DirectMergeDuckDb(file_credentials(path, statements=[CHECKPOINTS]), destination_name=DESTINATION_NAME)
+            yield direct_merge_destination(file_credentials(path, statements=[CHECKPOINTS]), DESTINATION_NAME)
         finally:
             if stays_open:
                 for name in ("memory_limit", *settings):
@@ -63,14 +62,3 @@ def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
             f"{MEMORY_VARIABLE} is {memory!r}, which is not a valid size.",
             advice="Use a value such as 1GB. Nothing was loaded.",
         ) from None
-
-
-def file_credentials(path: str, **settings: Any) -> DuckDbCredentials:
-    """dlt's credentials for a file.
-
-    The path is set and not handed over, as dlt would import SQLAlchemy to see whether it is a URL, which takes longer
-    than a small load.
-    """
-    credentials = DuckDbCredentials(**settings)
-    credentials.database = path
-    return credentials

@@ -10,19 +10,9 @@ that was cut short is made up for as with dlt's own merge.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import dlt
-from dlt.common.configuration import configspec
-from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.destination.client import FollowupJobRequest, LoadJob
-from dlt.common.destination.configuration import ParquetFormatConfiguration
-from dlt.common.destination.exceptions import DestinationTerminalException
-from dlt.common.destination.typing import PreparedTableSchema
-from dlt.common.normalizers.naming import NamingConvention
-from dlt.common.schema.utils import get_columns_names_with_prop, get_nested_tables
-from dlt.common.storages.load_package import ParsedLoadJobFileName
-from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
-from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
+from dlt.destinations.sql_client import SqlClientBase
 
 from refersion_dagster.refersion.tables.catalog import READ_AT
 
@@ -34,20 +24,32 @@ FOUND, CHANGED = "temp.main.found", "temp.main.changed"
 VALUES_AT_ONCE, COMPARISONS = 750_000, 2
 
 
-class MergeFile(DuckDbCopyJob):
-    """Merges one Parquet file, whose keys are distinct, on the table's primary key."""
+class FileMerge:
+    """Merges one Parquet file, whose keys are distinct, into a table.
 
-    def run(self) -> None:
-        client = self._job_client.sql_client
+    Args:
+        client: connected to the file of the database.
+        table: the table's name.
+        keys: the columns of its primary key.
+        columns: all of its columns.
+        file: the path of the Parquet file.
+    """
+
+    def __init__(
+        self, client: SqlClientBase[Any], table: str, keys: Sequence[str], columns: Sequence[str], file: str
+    ) -> None:
         quoted = client.escape_column_name
-        of_table = self._schema.get_table(self.load_table_name)
-        self._table = client.make_qualified_table_name(self.load_table_name)
-        self._file = f"read_parquet({client.capabilities.escape_literal(self._file_path)})"
-        self._keys = [*map(quoted, get_columns_names_with_prop(of_table, "primary_key"))]
+        self._client = client
+        self._table = client.make_qualified_table_name(table)
+        self._file = f"read_parquet({client.capabilities.escape_literal(file)})"
+        self._keys = [*map(quoted, keys)]
+        self._columns = [*map(quoted, columns)]
+        self._read_at = quoted(READ_AT.name)
         self._new_keys = f"SELECT {', '.join(f'new.{key}' for key in self._keys)} FROM {self._file} AS new"  # noqa: S608
         self._on_key = f"JOIN {self._table} AS old ON {self._same_key('new', 'old')}"
-        columns = [*map(quoted, self._schema.get_table_columns(self.load_table_name))]
-        read_at = quoted(READ_AT.name)
+
+    def run(self) -> None:
+        client, columns, read_at = self._client, self._columns, self._read_at
         with client.begin_transaction():
             client.execute_sql(f"CREATE OR REPLACE TEMP TABLE {FOUND} AS {self._new_keys} {self._on_key}")
             if not client.execute_sql(f"FROM {FOUND} LIMIT 1"):
@@ -70,7 +72,7 @@ class MergeFile(DuckDbCopyJob):
 
     def _find_changed(self, compared: Sequence[str]) -> None:
         """Fills CHANGED, given the columns to compare."""
-        client = self._job_client.sql_client
+        client = self._client
         # A row that somebody doubled is no longer the one that it was, so it is mended.
         client.execute_sql(
             f"CREATE OR REPLACE TEMP TABLE {CHANGED} AS "  # noqa: S608 - quoted names
@@ -85,74 +87,3 @@ class MergeFile(DuckDbCopyJob):
             differing.append(f"{self._new_keys} {self._on_key} WHERE {differ}")
         for at in range(0, len(differing), COMPARISONS):
             client.execute_sql(f"INSERT INTO {CHANGED} {' UNION ALL '.join(differing[at : at + COMPARISONS])}")
-
-
-class DirectMergeClient(DuckDbClient):
-    """dlt's client for DuckDB, but for tables that MergeFile can do."""
-
-    def _merges_files(self, name: str) -> bool:
-        """Whether the table is merged on a key, in rows said to be distinct, and has no nested tables."""
-        table = self.schema.get_table(name)
-        return bool(
-            table.get("write_disposition") == "merge"
-            and table.get("x-merge-strategy") == "delete-insert"
-            and table.get("x-stage-data-deduplicated")
-            and get_columns_names_with_prop(table, "primary_key")
-            and not get_columns_names_with_prop(table, "hard_delete")
-            and not get_columns_names_with_prop(table, "merge_key")
-            and len(get_nested_tables(self.schema.tables, name)) == 1
-        )
-
-    def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
-        return super().should_load_data_to_staging_dataset(table_name) and not self._merges_files(table_name)
-
-    def create_load_job(
-        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
-    ) -> LoadJob:
-        name = ParsedLoadJobFileName.parse(file_path).table_name
-        if not self._merges_files(name):
-            return super().create_load_job(table, file_path, load_id, restore)
-        if not file_path.endswith(".parquet"):
-            raise DestinationTerminalException(f"{name} has to be loaded with loader_file_format='parquet'.")
-        return MergeFile(file_path)
-
-    def _create_merge_followup_jobs(self, table_chain: Sequence[PreparedTableSchema]) -> list[FollowupJobRequest]:
-        if self._merges_files(table_chain[0].get("name") or ""):
-            return []
-        return super()._create_merge_followup_jobs(table_chain)
-
-
-@configspec(init=False)
-class FileConfiguration(DuckDbClientConfiguration):
-    """dlt's configuration, which says where it is without SQLAlchemy: importing that takes longer than a small load."""
-
-    def __str__(self) -> str:
-        return f"duckdb:///{self.credentials.database}"
-
-
-class DirectMergeDuckDb(dlt.destinations.duckdb):
-    """dlt's DuckDB destination with the client above; to everybody else the same destination.
-
-    Its load files are gone within seconds, so time spent on compressing them is lost.
-    """
-
-    spec = FileConfiguration
-
-    @property
-    def destination_type(self) -> str:
-        return "dlt.destinations.duckdb"
-
-    def capabilities(
-        self, config: DuckDbClientConfiguration | None = None, naming: NamingConvention | None = None
-    ) -> DestinationCapabilitiesContext:
-        # dlt searches for settings in every provider, ten times per load. DuckDB's capabilities need none.
-        return super().capabilities(config or self.spec(), naming)
-
-    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-        capabilities = super()._raw_capabilities()
-        capabilities.parquet_format = ParquetFormatConfiguration(compression="none")
-        return capabilities
-
-    @property
-    def client_class(self) -> type[DuckDbClient]:
-        return DirectMergeClient

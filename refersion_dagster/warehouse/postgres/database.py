@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from dlt.common.schema import Schema
 from dlt.destinations.exceptions import DatabaseException
 from dlt.extract.source import DltSource
 
 from refersion_dagster.refersion.collector import seldom_collected
-from refersion_dagster.refersion.environment import DATASET, PIPELINE
+from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull, WarehouseUnreachable
 from refersion_dagster.warehouse.postgres.credentials import postgres_credentials
@@ -56,8 +55,11 @@ class PostgresDatabase:
 
     @contextmanager
     def loading(self) -> Iterator[Any]:
+        credentials = postgres_credentials()
+        from refersion_dagster.warehouse.dlt_internals.postgres import row_group_destination
+
         with seldom_collected():
-            yield _destination()
+            yield row_group_destination(credentials)
 
     def prepare(self, source: DltSource) -> DltSource:
         """dlt repeats a copy whose answer was lost, so that rows may be there twice before they are merged."""
@@ -68,8 +70,11 @@ class PostgresDatabase:
     @contextmanager
     def session(self, read_only: bool = False) -> Iterator[PostgresSession]:
         """Raises WarehouseUnreachable and WarehouseForbidden."""
-        destination = _destination()
-        client = destination.client(Schema(PIPELINE), destination.spec()._bind_dataset_name(DATASET)).sql_client
+        credentials = postgres_credentials()
+        # Here and not above, as everywhere: it imports psycopg2, which comes with the extra `postgres` only.
+        from refersion_dagster.warehouse.dlt_internals.postgres import server_client
+
+        client = server_client(credentials, DATASET)
         try:
             client.open_connection()
         except Exception as error:
@@ -131,15 +136,6 @@ class PostgresDatabase:
                 "unchanged. Free disk space and run again."
             )
         return None
-
-
-def _destination() -> Any:
-    """dlt's destination. Raises WarehouseNotSet, also where the drivers are not installed."""
-    credentials = postgres_credentials()
-    # Here and not above: it imports psycopg2, which comes with the extra `postgres` only.
-    from refersion_dagster.warehouse.postgres.destination import postgres_loading
-
-    return postgres_loading(credentials)
 
 
 def writer(session: Session) -> str:

@@ -88,7 +88,7 @@ class PostgresSession(Session):
     def __init__(self, client: SqlClientBase[Any]) -> None:
         super().__init__(client)
         # Of the server's own collations this one changes capitals as DuckDB does; that of the database mostly does.
-        self.dialect = ("postgres", "pg_c_utf8" if client.server_version >= 170_000 else "default")
+        self.dialect = ("postgres", "pg_c_utf8" if client.native_connection.server_version >= 170_000 else "default")
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
         # A named cursor is a server-side one, which sends rows in parts instead of all together.

@@ -1,19 +1,17 @@
-"""dlt's PostgreSQL destination, set for loads of any number of rows."""
+"""dlt's PostgreSQL destination, set for loads of any number of rows. Importing it needs psycopg2."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.destinations.impl.postgres.factory import PostgresTypeMapper, postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParquetCopyJob
+from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 
-from refersion_dagster.warehouse.postgres.credentials import Configuration, EncodedCredentials
+from refersion_dagster.warehouse.dlt_internals.postgres_settings import EncodedCredentials, ServerConfiguration
 
 
-class _Client(PostgresClient):
+class RowGroupClient(PostgresClient):
     """Copies a file by its row groups. Otherwise it is in memory as a whole, and one without rows is an error."""
 
     def create_load_job(
@@ -25,31 +23,31 @@ class _Client(PostgresClient):
         return job
 
 
-class _Types(PostgresTypeMapper):
-    """Texts are compared by code point, as in DuckDB; see sql.py."""
+class CodePointTypes(PostgresTypeMapper):
+    """Texts are compared by code point, as in DuckDB; see warehouse/sql.py."""
 
     sct_to_unbound_dbt = {**PostgresTypeMapper.sct_to_unbound_dbt, "text": 'varchar COLLATE "C"'}  # noqa: RUF012
 
 
-class _Destination(postgres):
-    """dlt's PostgreSQL destination with what is above; to everybody else the same destination."""
+class RowGroupPostgres(postgres):
+    """dlt's PostgreSQL destination with the client above; to everybody else the same destination."""
 
-    spec = Configuration
+    spec = ServerConfiguration
 
     @property
     def destination_type(self) -> str:
         return "dlt.destinations.postgres"
 
-    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-        capabilities = super()._raw_capabilities()
-        capabilities.type_mapper = _Types
-        return capabilities
-
     @property
     def client_class(self) -> type[PostgresClient]:
-        return _Client
+        return RowGroupClient
 
 
-def postgres_loading(credentials: EncodedCredentials) -> Any:
+def row_group_destination(credentials: EncodedCredentials) -> RowGroupPostgres:
     """The destination for loading Parquet files, which dlt copies through ADBC."""
-    return _Destination(credentials=credentials, destination_name="postgres")
+    return RowGroupPostgres(credentials, destination_name="postgres", type_mapper=CodePointTypes)
+
+
+def server_client(credentials: EncodedCredentials, dataset: str) -> Psycopg2SqlClient:
+    """dlt's SQL client for a server, made without a pipeline."""
+    return Psycopg2SqlClient(dataset, "", credentials, row_group_destination(credentials).capabilities())
