@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -57,7 +58,7 @@ class ActionsHarness:
         **config: Any,
     ) -> Outcome:
         """Runs the job of an operation, for real unless `dry_run` says otherwise."""
-        given = {"requested_by": "Ada", "dry_run": False, **config, **({"items": items} if items else {})}
+        given = {**by_hand(), "dry_run": False, **config, **({"items": items} if items else {})}
         with fresh_instance() as instance, writes_allowed(allowed):
             result = job_of(ENDPOINTS[endpoint]).execute_in_process(
                 instance=instance,
@@ -118,6 +119,11 @@ class ActionsHarness:
         with self.sandbox.account.lock:
             rows = list(self.sandbox.account.conversions.values())
         return [row.commission_total for row in rows if row.type == "MANUAL_CREDIT_BY_CLIENT" and "[ref " in row.notes]
+
+
+def by_hand() -> dict[str, Any]:
+    """What a person states of themselves when they launch a run."""
+    return {"requested_by": "Ada", "launched_on": f"{datetime.now(UTC):%Y-%m-%d}"}
 
 
 @contextmanager

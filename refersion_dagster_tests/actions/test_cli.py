@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -52,7 +53,8 @@ def test_a_run_that_is_killed_in_a_call_is_settled_and_gone_on_with(actions: Act
     lines = [f"{actions.affiliate(number).id},{number + 1}.00,USD,PENDING,Bonus" for number in range(4)]
     csv_file(folder / "credits.csv", "affiliate_id,commission,currency,status,notes", *lines)
     (folder / "credits.yaml").write_text(
-        "ops: {conversion_manual_credit: {config: {requested_by: Ada, file: credits.csv, dry_run: false}}}"
+        f"ops: {{conversion_manual_credit: {{config: {{requested_by: Ada, launched_on: {datetime.now(UTC):%Y-%m-%d}, "
+        "file: credits.csv, dry_run: false}}}"
     )
     location = Location.of(folder, actions.sandbox).with_settings(
         REFERSION_DUCKDB_PATH=str(actions.database), REFERSION_ALLOW_WRITES="true"

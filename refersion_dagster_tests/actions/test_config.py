@@ -38,9 +38,9 @@ def test_each_field_explains_itself(endpoint: Endpoint) -> None:
 
 
 @BY_NAME
-def test_only_who_asks_has_to_be_said_and_a_dry_run_is_the_default(endpoint: Endpoint) -> None:
+def test_who_asks_and_the_date_are_required_and_a_dry_run_is_the_default(endpoint: Endpoint) -> None:
     shown = config_class(endpoint).to_fields_dict()
-    assert [name for name, field in shown.items() if field.is_required] == ["requested_by"]
+    assert [name for name, field in shown.items() if field.is_required] == ["requested_by", "launched_on"]
     assert shown["dry_run"].default_value is True
 
 
@@ -72,9 +72,9 @@ def test_limits_are_shown_where_they_hold() -> None:
     ids=["a word outside of the list", "an amount that is no text", "a field missing", "a field unknown"],
 )
 def test_the_launchpad_refuses_what_has_the_wrong_form(item: dict[str, Any], why: str) -> None:
-    from refersion_dagster_tests.actions.actions_harness import CREDIT, job_of
+    from refersion_dagster_tests.actions.actions_harness import CREDIT, by_hand, job_of
 
-    config = {"ops": {CREDIT: {"config": {"requested_by": "Ada", "items": [item]}}}}
+    config = {"ops": {CREDIT: {"config": {**by_hand(), "items": [item]}}}}
     with pytest.raises(dg.DagsterInvalidConfigError, match=why):
         dg.validate_run_config(job_of(ENDPOINTS[CREDIT]), config)
 

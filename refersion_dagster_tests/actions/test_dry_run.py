@@ -11,7 +11,14 @@ import pytest
 from refersion_dagster.actions.execution.executor import preview
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.refersion.api.rest import encoded
-from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of, job_of, writes_allowed
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    ActionsHarness,
+    by_hand,
+    credit_of,
+    job_of,
+    writes_allowed,
+)
 from refersion_dagster_tests.location import fresh_instance, resources
 
 
@@ -78,7 +85,7 @@ def expected(actions: ActionsHarness) -> dict[str, dict[str, Any]]:
 
 def shown(actions: ActionsHarness, endpoint: str, *, allowed: bool = True, **config: Any) -> dict[str, Any]:
     """What a run without a word on dry_run shows on the asset's page."""
-    given = {"requested_by": "Ada", "items": items_of(actions)[endpoint], **config}
+    given = {**by_hand(), "items": items_of(actions)[endpoint], **config}
     with fresh_instance() as instance, writes_allowed(allowed):
         ended = job_of(ENDPOINTS[endpoint]).execute_in_process(
             instance=instance,

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.storage import tags
 
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
-from refersion_dagster.actions.orchestration.run import AUTOMATIC
+from refersion_dagster.actions.orchestration.run import launched_by_a_person
 from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.actions.actions_harness import CREDIT, WRITES, ActionsHarness, credit_of, writes_allowed
-from refersion_dagster_tests.location import account_of, fresh_instance
+from refersion_dagster_tests.actions.actions_harness import (
+    CREDIT,
+    WRITES,
+    ActionsHarness,
+    by_hand,
+    credit_of,
+    writes_allowed,
+)
+from refersion_dagster_tests.location import account_of, fresh_instance, outcome
 
 KEYS = {dg.AssetKey(["actions", name]) for name in ENDPOINTS}
 JOBS = {f"actions_{name}" for name in ENDPOINTS}
 REPOSITORY = defs.get_repository_def()
+
+
+def job_of_a_credit() -> dg.JobDefinition:
+    return defs.resolve_job_def(f"actions_{CREDIT}")
 
 
 class TestTheDefinitions:
@@ -58,30 +71,84 @@ class TestTheDefinitions:
             defs.resolve_job_def(name).execute_in_process()
 
 
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+def request_of_a_schedule(config: dict[str, Any]) -> dg.RunRequest:
+    """What Dagster launches for a schedule that somebody adds for the job all the same."""
+    schedule = dg.ScheduleDefinition("nightly", cron_schedule="0 3 * * *", job=job_of_a_credit(), run_config=config)
+    of = dg.Definitions(schedules=[schedule]).get_repository_def()
+    context = dg.build_schedule_context(scheduled_execution_time=NOW, repository_def=of)
+    (request,) = schedule.evaluate_tick(context).run_requests or ()
+    return request
+
+
+def request_of_a_sensor(config: dict[str, Any]) -> dg.RunRequest:
+    @dg.sensor(job=job_of_a_credit())
+    def often() -> dg.RunRequest:
+        return dg.RunRequest(run_config=config)
+
+    of = dg.Definitions(sensors=[often]).get_repository_def()
+    (request,) = often.evaluate_tick(dg.build_sensor_context(repository_def=of)).run_requests or ()
+    return request
+
+
+REQUESTS = {"a schedule": request_of_a_schedule, "a sensor": request_of_a_sensor}
+
+
+@pytest.mark.parametrize("of", REQUESTS)
+def test_a_configuration_that_was_stored_is_refused_on_another_day(actions: ActionsHarness, of: str) -> None:
+    """By the date alone: the tags that Dagster gives to such a run are left out."""
+    stored = {"ops": {CREDIT: {"config": {**by_hand(), "launched_on": "2026-06-30"}}}}
+    request = REQUESTS[of](stored)
+    ended = actions.launch(CREDIT, [credit_of(actions.affiliate())], **request.run_config["ops"][CREDIT]["config"])
+    assert "Nothing was sent: launched_on is '2026-06-30', which is not today's date." in ended.failure
+    assert actions.sandbox.requests() == {}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("of", REQUESTS)
+def test_a_run_that_dagster_starts_is_refused_though_it_fills_in_the_date(
+    actions: ActionsHarness, of: str, dry_run: bool
+) -> None:
+    request = REQUESTS[of]({"ops": {CREDIT: {"config": by_hand()}}})
+    ended = actions.launch(CREDIT, [credit_of(actions.affiliate())], tags=request.tags, dry_run=dry_run)
+    assert f"Nothing was sent: this run was started by {of}. Use the Launchpad or a shell." in ended.failure
+    assert actions.sandbox.requests() == {}
+
+
 @pytest.mark.parametrize(
     ("tag", "what"),
-    [
-        ("dagster/schedule_name", "a schedule"),
-        ("dagster/sensor_name", "a sensor"),
-        ("dagster/backfill", "a backfill"),
-        ("dagster/from_automation_condition", "an automation condition"),
-    ],
+    [("dagster/backfill", "a backfill"), ("dagster/from_automation_condition", "an automation condition")],
 )
-def test_a_run_that_something_else_started_is_refused(actions: ActionsHarness, tag: str, what: str) -> None:
-    """Whoever adds a schedule for one of the jobs all the same."""
+def test_a_run_of_a_backfill_or_a_condition_is_refused(actions: ActionsHarness, tag: str, what: str) -> None:
     ended = actions.launch(CREDIT, [credit_of(actions.affiliate())], tags={tag: "nightly"})
     assert f"Nothing was sent: this run was started by {what}" in ended.failure
     assert actions.sandbox.requests() == {}
 
 
-def test_the_tags_are_those_that_dagster_sets() -> None:
-    assert set(AUTOMATIC) == {
-        tags.SCHEDULE_NAME_TAG,
-        tags.SENSOR_NAME_TAG,
-        tags.BACKFILL_ID_TAG,
-        tags.AUTO_MATERIALIZE_TAG,
-        tags.AUTOMATION_CONDITION_TAG,
-    }
+def test_a_run_that_repeats_another_is_refused(actions: ActionsHarness) -> None:
+    """A retry by Dagster and a re-execution in its UI, which both copy the configuration."""
+    config = {"ops": {CREDIT: {"config": {**by_hand(), "dry_run": False, "items": [credit_of(actions.affiliate())]}}}}
+    job = dg.reconstructable(job_of_a_credit)
+    with dg.DagsterInstance.ephemeral() as instance, writes_allowed(False):
+        first = dg.execute_job(job, instance, run_config=config, raise_on_error=False)
+        options = dg.ReexecutionOptions(first.run_id)
+        with writes_allowed():
+            again = dg.execute_job(job, instance, run_config=config, raise_on_error=False, reexecution_options=options)
+        failed = outcome(instance, again.run_id).failure
+    assert f"Nothing was sent: this run repeats run {first.run_id}." in failed
+    assert actions.sandbox.requests() == {}
+
+
+@pytest.mark.parametrize(
+    ("launched_on", "fits"),
+    [("2026-07-01", True), ("2026-07-02", True), ("2026-06-30", False), ("2026-07-03", False), ("", False)],
+)
+def test_the_date_is_todays_wherever_the_person_is(launched_on: str, fits: bool) -> None:
+    run = dg.DagsterRun("actions_conversion_manual_credit")
+    with nullcontext() if fits else pytest.raises(dg.Failure, match="is not today's date"):
+        launched_by_a_person(run, launched_on, NOW)
 
 
 @pytest.mark.exhaustive

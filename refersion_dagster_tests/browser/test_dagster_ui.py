@@ -189,7 +189,7 @@ def test_what_is_launched_by_hand_ends_in_success(ui: Ui) -> None:
     [
         ("refersion_refresh", "No errors"),
         ("refersion_backfill", "No errors"),
-        # A person has to say who asks before anything can be sent.
+        # A person has to say who asks, and the date, before anything can be sent.
         ("actions_conversion_manual_credit", re.compile('Missing required config entry "requested_by"')),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,8 @@ def test_a_real_run_sends_nothing_unless_both_allow_it(
     location = Location.of(tmp_path, sandbox).with_settings(REFERSION_ALLOW_WRITES=exported)
     (tmp_path / ".env").write_text(f"REFERSION_ALLOW_WRITES={in_file}\n")
     (tmp_path / "credits.yaml").write_text(
-        "ops: {conversion_manual_credit: {config: {requested_by: Ada, dry_run: false, "
+        f"ops: {{conversion_manual_credit: {{config: {{requested_by: Ada, launched_on: {datetime.now(UTC):%Y-%m-%d}, "
+        "dry_run: false, "
         "items: [{affiliate_id: 1, commission: '1.00', currency: USD, status: PENDING, notes: Bonus}]}}}"
     )
     job = ("-m", "refersion_dagster.definitions", "-j", "actions_conversion_manual_credit", "-c", "credits.yaml")

@@ -23,6 +23,10 @@ class ActionConfig(dg.Config):
     """What every operation takes."""
 
     requested_by: str = Field(description="The person who requests this; recorded with each item.")
+    launched_on: str = Field(
+        description="Today's date, such as 2026-07-01: shows that a person launches this run now. A run with another "
+        "date is refused, so a configuration that is stored in a schedule does not send anything."
+    )
     dry_run: bool = Field(
         default=True, description="Show exactly what would be sent without sending it. Set to false to send."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -29,14 +29,15 @@ from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.settings import ALLOW_WRITES, InvalidSetting, writes_allowed
 
-# Tags of runs that nobody launched by hand, and what started them.
+# A second line behind launched_on, for a schedule that fills in the date: what Dagster says of runs that it starts.
 AUTOMATIC = {
     "dagster/schedule_name": "a schedule",
     "dagster/sensor_name": "a sensor",
     "dagster/backfill": "a backfill",
-    "dagster/auto_materialize": "an automation condition",
     "dagster/from_automation_condition": "an automation condition",
 }
+# Somewhere on Earth it is still yesterday, or already tomorrow.
+WEST, EAST = timedelta(hours=-12), timedelta(hours=14)
 
 
 def carry_out(
@@ -48,7 +49,7 @@ def carry_out(
     dlt: DagsterDltResource,
 ) -> None:
     """Does what the configuration asks for. Raises dg.Failure for what a person has to look at."""
-    _launched_by_hand(context.run.tags)
+    launched_by_a_person(context.run, config.launched_on)
     if not config.dry_run:
         allowed()
     try:
@@ -71,13 +72,25 @@ def carry_out(
         raise dg.Failure("\n\n".join(words), allow_retries=False)
 
 
-def _launched_by_hand(tags: Mapping[str, str]) -> None:
-    if found := [what for tag, what in AUTOMATIC.items() if tag in tags]:
-        raise dg.Failure(
-            f"Nothing was sent: this run was started by {found[0]}, and a run that writes to Refersion has to be "
-            "launched by a person.",
-            allow_retries=False,
-        )
+def launched_by_a_person(run: dg.DagsterRun, launched_on: str, now: datetime | None = None) -> None:
+    """Raises dg.Failure unless a person stated today's date for this very run.
+
+    A configuration that was stored, in a schedule or in the run that a retry repeats, has the date of another day.
+    """
+    now = now or datetime.now(UTC)
+    today = {f"{now + offset:%Y-%m-%d}" for offset in (WEST, timedelta(), EAST)}
+    if run.parent_run_id:
+        why = f"this run repeats run {run.parent_run_id}. Open that run in the Launchpad instead"
+    elif found := [what for tag, what in AUTOMATIC.items() if tag in run.tags]:
+        why = f"this run was started by {found[0]}. Use the Launchpad or a shell"
+    elif launched_on.strip() not in today:
+        why = f"launched_on is {launched_on!r}, which is not today's date. Set it to {now:%Y-%m-%d}"
+    else:
+        return
+    raise dg.Failure(
+        f"Nothing was sent: {why}. A run that writes to Refersion has to be launched by a person.",
+        allow_retries=False,
+    )
 
 
 def allowed() -> None:
