@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,15 +19,11 @@ import click
 from dagster import DagsterInstance, RunsFilter
 
 from refersion_dagster.automation.active_runs import IN_PROGRESS
-from refersion_dagster.demo.environment import DATABASE, sandboxed
+from refersion_dagster.demo.environment import DATABASE, INSTANCE, sandboxed
 
 # How long a run may take to stop when asked to.
 END_SECONDS = 5
 UNFINISHED = RunsFilter(statuses=IN_PROGRESS)
-# An instance of our making: without the dialog that asks for an e-mail address before it shows a page.
-NO_DIALOG = "nux:\n  enabled: false\n"
-# Dagster's variable keeps it from sending, but not from its announcement; this does both.
-NO_TELEMETRY, TELEMETRY_VARIABLE = "telemetry:\n  enabled: false\n", "DAGSTER_DISABLE_TELEMETRY"
 # `dagster dev` recommends a command of a package that this project does not need, each time it starts.
 SUPERSEDED = "ignore:Function `dev_command`"
 WORKSPACE, LOCATION_NAME = Path(__file__).with_name("workspace.yaml"), "refersion_dagster"
@@ -67,7 +64,7 @@ def dagster_home() -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "dagster.yaml").exists():
-            (home / "dagster.yaml").write_text(NO_DIALOG + (NO_TELEMETRY if TELEMETRY_VARIABLE in os.environ else ""))
+            shutil.copyfile(INSTANCE, home / "dagster.yaml")
     except OSError as error:
         raise click.ClickException(f"DAGSTER_HOME ({home}) cannot be used: {error.strerror or error}.") from None
     return home

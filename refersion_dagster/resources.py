@@ -18,9 +18,9 @@ from refersion_dagster.refersion.api.rest import URL as REST_URL
 from refersion_dagster.refersion.environment import INTEGERS, ROWS_PER_LOAD, from_dlt
 from refersion_dagster.refersion.extract.incremental import LOOKBACK_DAYS
 from refersion_dagster.warehouse.errors import WarehouseBusy
-from refersion_dagster.warehouse.resource import SUMMARIES, Warehouse
+from refersion_dagster.warehouse.resource import POOL, SUMMARIES, Warehouse
 
-__all__ = ["SUMMARIES", "RefersionResource", "Warehouse", "WarehouseBusy", "from_environment"]
+__all__ = ["POOL", "SUMMARIES", "RefersionResource", "Warehouse", "WarehouseBusy", "from_environment"]
 
 
 class RefersionResource(dg.ConfigurableResource):

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.definitions import defs
+from refersion_dagster.resources import POOL
 from refersion_dagster_tests.location import KEYS, REPOSITORY, TABLES, Location
 
 pytestmark = pytest.mark.processes
@@ -178,6 +179,13 @@ class TestRefersionRefresh:
 
     def test_it_runs_in_one_process_as_duckdb_takes_one_writer(self) -> None:
         assert defs.resolve_job_def("refersion_refresh").executor_def is dg.in_process_executor
+
+
+class TestThePool:
+    @pytest.mark.parametrize("job", defs.resolve_all_job_defs(), ids=lambda job: job.name)
+    def test_each_step_has_it_as_each_takes_the_warehouse(self, job: dg.JobDefinition) -> None:
+        assert {node.definition.pool for node in job.nodes if isinstance(node.definition, dg.OpDefinition)} == {POOL}
+        assert all(isinstance(node.definition, dg.OpDefinition) for node in job.nodes)
 
 
 class TestLoading:

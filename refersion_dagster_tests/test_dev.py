@@ -13,8 +13,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
+from refersion_dagster.demo.environment import DATABASE
 from refersion_dagster.dev import dagster_home
+from refersion_dagster.warehouse.resource import Warehouse
 from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.processes import soon, with_variable
 from refersion_dagster_tests.web_page import ask, free_port
@@ -34,8 +37,8 @@ class Dev:
     port: int
     process: subprocess.Popen[str]
 
-    def ask(self, query: str) -> dict[str, Any]:
-        return ask(self.port, query)
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        return ask(self.port, query, **variables)
 
 
 @contextmanager
@@ -85,6 +88,33 @@ def test_it_runs_in_the_demos_folder_and_not_in_the_users(dev: Dev) -> None:
     assert [path.name for path in (dev.location.folder / "dagster").iterdir()] == ["dagster.yaml"]
 
 
+LAUNCH = """mutation($job: String!) {
+  launchRun(executionParams: {runConfigData: {}, selector: {
+    repositoryLocationName: "refersion_dagster", repositoryName: "__repository__", jobName: $job
+  }}) { __typename ... on LaunchRunSuccess { run { runId } } }
+}"""
+STATE = """query($run: ID!) { runOrError(runId: $run) { ... on Run { status allPools } } }"""
+
+
+def test_of_two_runs_the_second_waits_in_the_queue_until_the_warehouse_is_free(dev: Dev) -> None:
+    """Of the run that holds the warehouse every step has the pool too, and none of them waits for itself."""
+
+    def launch(job: str) -> str:
+        return dev.ask(LAUNCH, job=job)["launchRun"]["run"]["runId"]
+
+    def state(run: str) -> str:
+        return dev.ask(STATE, run=run)["runOrError"]["status"]
+
+    with Warehouse(duckdb_path=str(dev.folder / DATABASE)).exclusive(print):
+        first = launch("refersion_refresh")
+        assert soon(lambda: state(first) == "STARTED", 120, every=0.5)
+        second = launch("refersion_reconcile")
+        assert not soon(lambda: state(second) != "QUEUED", 12, every=1)
+        assert dev.ask(STATE, run=second)["runOrError"] == {"status": "QUEUED", "allPools": ["refersion_warehouse"]}
+    assert soon(lambda: state(first) == "SUCCESS", 300, every=1)
+    assert soon(lambda: state(second) == "SUCCESS", 120, every=1)
+
+
 def test_ctrl_c_stops_it_and_every_process_it_started(dev: Dev) -> None:
     """As a terminal does: to the whole foreground group."""
     assert len(with_variable("HOME", dev.location.environment["HOME"])) > 1
@@ -100,14 +130,19 @@ def test_so_does_a_signal_to_it_alone(tmp_path: Path) -> None:
         stops(dev)
 
 
-@pytest.mark.parametrize("disabled", [True, False])
-def test_records_of_our_making_announce_no_usage_statistics_where_these_are_switched_off(
-    disabled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_records_of_our_making_let_one_run_write_and_send_no_usage_statistics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "records"))
-    monkeypatch.delenv("DAGSTER_DISABLE_TELEMETRY", raising=False)
-    if disabled:
-        monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
     with dg.DagsterInstance.from_config(str(dagster_home())) as instance:
-        assert instance.telemetry_enabled is not disabled
-        assert not instance.nux_enabled
+        settings = yaml.safe_load(instance.info_str())
+    assert settings["concurrency"] == {"pools": {"granularity": "run", "default_limit": 1}}
+    assert settings["run_monitoring"] == {"enabled": True, "max_runtime_seconds": 43_200}
+    assert settings["telemetry"] == settings["nux"] == {"enabled": False}
+
+
+def test_settings_of_records_that_are_there_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text("nux: {enabled: true}")
+    assert dagster_home() == tmp_path
+    assert (tmp_path / "dagster.yaml").read_text() == "nux: {enabled: true}"

@@ -12,7 +12,7 @@ from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.assets import RefreshConfig
 from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.refersion.windows import month_start, parse_moment
-from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.resources import POOL, RefersionResource, Warehouse
 
 TABLES = ("payments", "conversions", "conversion_history", "conversion_totals")
 # Months that are offered where REFERSION_START_DATE says nothing.
@@ -35,7 +35,7 @@ def month_config(start: datetime, end: datetime) -> dict[str, Any]:
 
 
 # An op, as Dagster's page of an asset job offers only the partitions of the assets themselves, which have none.
-@dg.op
+@dg.op(pool=POOL)
 @report_errors
 def read_month(
     context: dg.OpExecutionContext,

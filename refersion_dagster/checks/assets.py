@@ -10,7 +10,7 @@ from refersion_dagster.checks.query import SqlCheck, load_checks
 from refersion_dagster.checks.raw import KEYS, raw_checks
 from refersion_dagster.failures import report_errors
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key, setting_values
 from refersion_dagster.summaries.knowledge import Gaps, load_gaps, unknown_columns
 from refersion_dagster.summaries.lineage import deciding_sources
@@ -37,6 +37,7 @@ def file_check(check: SqlCheck, summaries: Sequence[Summary] = ()) -> dg.AssetCh
         blocking=header.blocking,
         additional_deps=[key for table in check.depends_on if (key := asset_key(*table)) != asset],
         metadata={"query": dg.MetadataValue.md(f"```sql\n{file.select}\n```")},
+        pool=POOL,
     )
     @report_errors
     def run_check(
@@ -81,6 +82,7 @@ def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
         description=f"{description} Otherwise: {meaning}",
         blocking=True,
         additional_deps=[asset_key(DATASET, "conversions")],
+        pool=POOL,
     )
     @report_errors
     def run_check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:

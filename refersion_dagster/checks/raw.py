@@ -9,7 +9,7 @@ from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.history import conversions, readings
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, ENTITIES, PAYMENT_STATUSES
-from refersion_dagster.resources import Warehouse
+from refersion_dagster.resources import POOL, Warehouse
 from refersion_dagster.summaries.assets import asset_key
 
 AFFILIATE_STATUSES = ("PENDING", "ACTIVE", "DENIED", "DISABLED")
@@ -88,6 +88,7 @@ def raw_checks(table: str) -> dg.AssetChecksDefinition:
             for name, _, holds, broken, blocking in checks
         ],
         can_subset=True,
+        pool=POOL,
     )
     @report_errors
     def run_checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:

@@ -18,8 +18,8 @@ from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import env_file_ignored
 
 DATABASE, CLOCK, LOG = "refersion.duckdb", "clock.txt", "dagster.log"
-# Of Dagster's instance: it reports nothing, and asks for no e-mail address before it shows a page.
-INSTANCE = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+# The settings of every instance of Dagster that this package creates.
+INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def sandboxed(folder: Path) -> Iterator[SandboxServer]:
     """
     folder = folder.resolve()
     (folder / "dagster").mkdir(parents=True, exist_ok=True)
-    (folder / "dagster" / "dagster.yaml").write_text(INSTANCE)
+    shutil.copyfile(INSTANCE, folder / "dagster" / "dagster.yaml")
     with SandboxServer() as sandbox, only_these_settings(environment(sandbox, folder)):
         if (folder / CLOCK).exists():
             sandbox.advance(to=(folder / CLOCK).read_text().strip())

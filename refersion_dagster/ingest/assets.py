@@ -12,7 +12,7 @@ from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.ingest.specs import asset_spec, history_spec, readings_spec
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.refersion.windows import parse_moment
-from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.resources import POOL, RefersionResource, Warehouse
 
 
 class RefreshConfig(dg.Config):
@@ -62,6 +62,7 @@ class RefreshConfig(dg.Config):
     name="refersion_tables",
     specs=[*map(asset_spec, ENTITIES.values()), history_spec(), readings_spec()],
     can_subset=True,
+    pool=POOL,
     # For what outlasts the retries of single requests; final errors say that a retry cannot help.
     retry_policy=dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS),
 )

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from refersion_dagster.failures import report_errors
 from refersion_dagster.report.publish import CURRENT, DATABASE, publish
-from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.query import Summary
 
@@ -31,6 +31,7 @@ def published_assets(summaries: Sequence[Summary]) -> list[dg.AssetsDefinition]:
         group_name=GROUP,
         kinds={"duckdb", "parquet"},
         owners=["team:data"],
+        pool=POOL,
         deps=[asset_key(SUMMARIES, summary.name) for summary in summaries],
         description="""All summaries as files for notebooks, BI tools and spreadsheets: Parquet, CSV and one read-only \
 DuckDB file. Written after every summary has passed its blocking checks.

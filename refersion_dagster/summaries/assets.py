@@ -11,7 +11,7 @@ from refersion_dagster.documentation import answers
 from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.specs import asset_key as raw_key
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.summaries.build import KeyNotUnique, build
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.markdown import markdown_table
@@ -55,6 +55,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
         group_name=header.group,
         kinds={"sql"},
         owners=header.owners,
+        pool=POOL,
         # A release that changes the SELECT shows the table as not of this version until it is built again.
         code_version=sha256(summary.file.select.encode()).hexdigest()[:12],
         deps=[asset_key(schema, table) for schema, table in summary.depends_on],

@@ -20,6 +20,9 @@ from refersion_dagster.warehouse.session import Row, Session, UndefinedTable
 from refersion_dagster.warehouse.sql import Value
 
 SUMMARIES = "refersion_summaries"
+# Every step that takes the right to write has this pool. Where its limit is 1, runs wait in Dagster's queue for their
+# turn instead of in `exclusive`.
+POOL = "refersion_warehouse"
 
 
 class Warehouse(dg.ConfigurableResource):

@@ -79,8 +79,9 @@ def request_of_a_schedule(config: dict[str, Any]) -> dg.RunRequest:
     schedule = dg.ScheduleDefinition("nightly", cron_schedule="0 3 * * *", job=job_of_a_credit(), run_config=config)
     of = dg.Definitions(schedules=[schedule]).get_repository_def()
     context = dg.build_schedule_context(scheduled_execution_time=NOW, repository_def=of)
-    (request,) = schedule.evaluate_tick(context).run_requests or ()
-    return request
+    requests = schedule.evaluate_tick(context).run_requests
+    assert requests
+    return requests[0]
 
 
 def request_of_a_sensor(config: dict[str, Any]) -> dg.RunRequest:
@@ -89,8 +90,9 @@ def request_of_a_sensor(config: dict[str, Any]) -> dg.RunRequest:
         return dg.RunRequest(run_config=config)
 
     of = dg.Definitions(sensors=[often]).get_repository_def()
-    (request,) = often.evaluate_tick(dg.build_sensor_context(repository_def=of)).run_requests or ()
-    return request
+    requests = often.evaluate_tick(dg.build_sensor_context(repository_def=of)).run_requests
+    assert requests
+    return requests[0]
 
 
 REQUESTS = {"a schedule": request_of_a_schedule, "a sensor": request_of_a_sensor}

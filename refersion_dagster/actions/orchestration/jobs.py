@@ -7,14 +7,14 @@ from refersion_dagster.actions.operations.catalog import ENDPOINTS, Endpoint
 from refersion_dagster.actions.orchestration.config import config_class
 from refersion_dagster.actions.orchestration.run import carry_out
 from refersion_dagster.failures import report_errors
-from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.resources import POOL, RefersionResource, Warehouse
 
 
 def action_job(endpoint: Endpoint) -> dg.JobDefinition:
     """The job that alone writes by this operation. Its configuration has no default that would do anything."""
     configuration = config_class(endpoint)
 
-    @dg.op(name=endpoint.name, description=endpoint.description)
+    @dg.op(name=endpoint.name, description=endpoint.description, pool=POOL)
     @report_errors
     def act(
         context: dg.OpExecutionContext,

@@ -22,7 +22,7 @@ from refersion_dagster.ingest.webhooks.tables import WEBHOOK_EVENTS, EventBatch,
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import underlying
 from refersion_dagster.refersion.tables.catalog import ENTITIES
-from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.resources import POOL, RefersionResource, Warehouse
 from refersion_dagster.webhooks.inbox import Inbox
 from refersion_dagster.webhooks.inbox_file import INBOX_FILE, INBOX_VARIABLE, NoInbox
 
@@ -61,6 +61,7 @@ class WebhookConfig(dg.Config):
     group_name=GROUP,
     kinds={"dlt", "webhook"},
     owners=OWNERS,
+    pool=POOL,
     metadata={
         "dagster/column_schema": column_schema(WEBHOOK_EVENTS),
         "dagster/table_name": f"{DATASET}.{WEBHOOK_EVENTS.name}",

@@ -15,7 +15,7 @@ from refersion_dagster.report.commissions.figures import Figures, report_figures
 from refersion_dagster.report.commissions.queries import summaries_read
 from refersion_dagster.report.daily_files import keep
 from refersion_dagster.report.resource import Reports
-from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key, setting_values
 from refersion_dagster.summaries.markdown import harmless, markdown_table
 from refersion_dagster.summaries.query import Summary
@@ -40,6 +40,7 @@ def commissions_report(summaries: Sequence[Summary], checks: Sequence[dg.AssetCh
         group_name=GROUP,
         kinds={"html"},
         owners=["team:data"],
+        pool=POOL,
         deps=[asset_key(SUMMARIES, name) for name in summaries_read({summary.name for summary in summaries})],
         # Of all steps that are ready, this is the last, so that it shows the results of its own run's checks.
         op_tags={"dagster/priority": "-1000"},

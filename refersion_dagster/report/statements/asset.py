@@ -33,7 +33,7 @@ from refersion_dagster.report.statements.figures import (
 from refersion_dagster.report.statements.file_names import file_name
 from refersion_dagster.report.statements.reconciliation import SHARED, by_currency, from_roll_forward, in_themselves
 from refersion_dagster.report.statements.request import StatementRequest, chosen_month
-from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.markdown import markdown_table
 from refersion_dagster.warehouse.session import Session
@@ -112,6 +112,7 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
         group_name=GROUP,
         kinds={"html", "csv"},
         owners=["team:data"],
+        pool=POOL,
         deps=reads,
         check_specs=[
             dg.AssetCheckSpec(
