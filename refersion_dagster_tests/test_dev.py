@@ -36,6 +36,7 @@ class Dev:
     folder: Path
     port: int
     process: subprocess.Popen[str]
+    printed: Path
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         return ask(self.port, query, **variables)
@@ -45,13 +46,17 @@ class Dev:
 def running(base: Path) -> Iterator[Dev]:
     location = Location.of(base / "user").with_settings(REFERSION_SECRET_KEY="sec_of_the_user")
     port, folder = free_port(), base / "shown"
-    process = location.start("refersion-dagster", "dev", "--sandbox", "--port", str(port), "--folder", str(folder))
+    command = ("refersion-dagster", "dev", "--sandbox", "--port", str(port), "--folder", str(folder))
+    printed = base / "printed.txt"
+    # A file, as a pipe that nobody reads is full after a run or two, and then stops everything.
+    with printed.open("w") as output:
+        process = location.start(*command, output=output)
     try:
-        yield Dev(location, folder, port, process)
+        yield Dev(location, folder, port, process, printed)
     finally:
         if process.poll() is None:
             process.terminate()
-        process.communicate(timeout=60)
+        process.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +67,8 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
 
 def stops(dev: Dev) -> None:
     """It ends by itself, and every process that it started ends with it."""
-    output, _ = dev.process.communicate(timeout=60)
-    assert dev.process.returncode == 0, output
-    assert "Traceback" not in output
+    assert dev.process.wait(timeout=60) == 0, dev.printed.read_text()
+    assert "Traceback" not in dev.printed.read_text()
     home = dev.location.environment["HOME"]
     assert soon(lambda: not with_variable("HOME", home)), with_variable("HOME", home)
     with socket.socket() as probe:

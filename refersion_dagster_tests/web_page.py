@@ -19,7 +19,7 @@ def free_port() -> int:
 def ask(port: int, query: str, **variables: Any) -> dict[str, Any]:
     """The answer of Dagster's GraphQL, once it answers."""
     session = requests.Session()
-    patience = Retry(total=80, backoff_factor=0.1, backoff_max=0.5, allowed_methods=None, status_forcelist=[502, 503])
+    patience = Retry(total=300, backoff_factor=0.1, backoff_max=0.5, allowed_methods=None, status_forcelist=[502, 503])
     session.mount("http://", HTTPAdapter(max_retries=patience))
     with session:
         body = {"query": query, "variables": variables}
