@@ -20,6 +20,7 @@ from dagster import DagsterInstance, RunsFilter
 
 from refersion_dagster.automation.active_runs import IN_PROGRESS
 from refersion_dagster.demo.environment import DATABASE, INSTANCE, sandboxed
+from refersion_dagster.records import cancel_run
 
 # How long a run may take to stop when asked to.
 END_SECONDS = 5
@@ -135,7 +136,7 @@ def dagster_dev(
 def end_runs_of(group: int) -> None:
     """Ends runs that go on: Dagster lets them outlive `dagster dev`, and they would ask a sandbox that is gone."""
     with DagsterInstance.get() as instance:
-        if not instance.get_runs(UNFINISHED):
+        if not instance.get_run_records(UNFINISHED):
             return
         # Not as Dagster itself stops a run, which fills the screen with where each thread was.
         with suppress(ProcessLookupError):
@@ -145,5 +146,5 @@ def end_runs_of(group: int) -> None:
                 os.killpg(group, 0)
                 time.sleep(0.1)
             os.killpg(group, signal.SIGKILL)
-        for run in instance.get_runs(UNFINISHED):
-            instance.report_run_canceled(run, "Stopped because the sandbox stopped.")
+        for record in instance.get_run_records(UNFINISHED):
+            cancel_run(instance, record.dagster_run, "Stopped because the sandbox stopped.")

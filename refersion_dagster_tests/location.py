@@ -16,7 +16,6 @@ from typing import IO, Any
 
 import dagster as dg
 import duckdb
-from dagster._core.events import StepMaterializationData
 from dagster_dlt import DagsterDltResource
 
 from refersion_dagster.checks.assets import all_checks
@@ -232,8 +231,7 @@ def outcome(instance: dg.DagsterInstance, run_id: str) -> Outcome:
         event = entry.dagster_event
         if event is None:
             continue
-        if isinstance(event.event_specific_data, StepMaterializationData):
-            of_asset = event.event_specific_data.materialization
+        if of_asset := entry.asset_materialization:
             metadata[of_asset.asset_key.to_user_string()] = {k: v.value for k, v in of_asset.metadata.items()}
         elif event.is_step_failure:
             said = event.step_failure_data.user_failure_data

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from refersion_dagster.records import last_logged
+
 # Names of the jobs that write to the warehouse; runs that were started from assets or by automation have Dagster's own.
 JOBS = ("refersion_refresh", "refersion_reconcile", "refersion_backfill", "refersion_webhooks", "refersion_statements")
 PREFIXES = ("refersion", "summaries", "published", "report", "actions")
@@ -30,7 +32,7 @@ LOST_AFTER = timedelta(hours=6)
 
 def going_on(instance: dg.DagsterInstance, now: datetime | None = None) -> str | None:
     """A run that writes to the warehouse and has not ended, in words; None where there is none."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS)):
+    for run in (record.dagster_run for record in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS))):
         if is_ours(run) and not is_lost(instance, run, now or datetime.now(UTC)):
             return f"run {run.run_id} ({run.job_name}) is still {run.status.value.lower().replace('_', ' ')}"
     return None
@@ -40,5 +42,5 @@ def is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun, now: datetime) -> 
     """Whether a run that began was silent for so long that its process must be gone."""
     if run.status in (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED):
         return False
-    told = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
-    return bool(told) and datetime.fromtimestamp(told[0].timestamp, UTC) < now - LOST_AFTER
+    logged = last_logged(instance, run.run_id)
+    return logged is not None and logged < now - LOST_AFTER

@@ -11,6 +11,7 @@ from dagster import DagsterEventType
 
 from refersion_dagster.automation.active_runs import is_ours
 from refersion_dagster.ingest.specs import asset_key
+from refersion_dagster.records import error_of, run_log
 
 # What a person reads first; the rest is behind the link.
 LONGEST_REASON = 600
@@ -58,29 +59,22 @@ def incidents_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunInciden
 
 def _reasons(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
     """Why steps failed, in the words of the errors themselves."""
-    for entry in instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE):
+    for entry in run_log(instance, run.run_id, DagsterEventType.STEP_FAILURE):
         yield f"{entry.step_key or 'step'}: {reason_of(entry)}"
 
 
 def reason_of(entry: dg.EventLogEntry) -> str:
     """Why a step failed or is tried again, in the words of the error itself."""
-    event, words, error = entry.dagster_event, None, None
-    if event and event.is_step_failure:
-        data = event.step_failure_data.user_failure_data
-        words, error = data.description if data else None, event.step_failure_data.error
-    elif event and event.is_step_up_for_retry:
-        error = event.step_retry_data.error
-    cause = error.cause if error and error.cause else error
-    return _short(words or (cause.message if cause else "") or entry.user_message)
+    error = error_of(entry)
+    return _short(error.reason if error else entry.user_message)
 
 
 def _checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[list[Incident], set[str]]:
     """Checks of a run that failed with an error, and the keys of those that passed."""
     failing, passing = [], set()
-    for entry in instance.all_logs(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION):
-        if not (event := entry.dagster_event):
+    for entry in run_log(instance, run.run_id, DagsterEventType.ASSET_CHECK_EVALUATION):
+        if not (found := entry.asset_check_evaluation):
             continue
-        found = event.asset_check_evaluation_data
         asset = found.asset_key.to_user_string()
         key = f"check {found.check_name} of {asset}"
         if found.passed:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 
-import dagster as dg
 import yaml
 from packaging.requirements import Requirement
 
@@ -20,6 +19,7 @@ from refersion_dagster.automation.active_runs import is_ours
 from refersion_dagster.dev import LOCATION_NAME
 from refersion_dagster.doctor.findings import DoctorCheck, Status, failed, passed, skipped, warned
 from refersion_dagster.installation import PACKAGE
+from refersion_dagster.records import daemon_states, location_names, open_records
 
 VERSIONS, SPACE, DAGSTER = ("versions",), ("disk_space",), ("dagster_home", "daemon", "code_locations")
 # Named in the message; all others are in the details.
@@ -150,12 +150,12 @@ def _daemon(home: DoctorCheck) -> DoctorCheck:
     # An instance that nobody used yet is not made by looking at it.
     if home.status is not Status.OK or not any(path.is_dir() for path in folder.iterdir()):
         return never
-    with dg.DagsterInstance.from_config(str(folder)) as instance:
-        statuses = [status for status in instance.get_daemon_statuses().values() if status.required]
-    beats = [status.last_heartbeat.timestamp for status in statuses if status.last_heartbeat]
-    stopped = sorted(status.daemon_type for status in statuses if not status.healthy)
+    with open_records(folder) as instance:
+        states = daemon_states(instance)
+    beats = [state.beat for state in states if state.beat]
+    stopped = sorted(state.name for state in states if not state.is_healthy)
     details = {"stopped": stopped, "last_heartbeat": max(beats, default=None)}
-    if len(stopped) == len(statuses):
+    if len(stopped) == len(states):
         return warned(never.name, never.message, START_DAEMON, **details)
     if stopped:
         return warned(
@@ -172,8 +172,8 @@ def _locations(home: DoctorCheck) -> DoctorCheck:
     folder = Path(str(home.details.get("folder", "")))
     if home.status is not Status.OK or not any(path.is_dir() for path in folder.iterdir()):
         return passed("code_locations", "none was active yet", names=[])
-    with dg.DagsterInstance.from_config(str(folder)) as instance:
-        names = sorted(location_names(instance, datetime.now(UTC) - LATELY))
+    with open_records(folder) as instance:
+        names = sorted(location_names(instance, datetime.now(UTC) - LATELY, OURS, is_ours))
     if len(names) < 2:
         return passed("code_locations", f"one: {names[0]}" if names else "none was active yet", names=names)
     return warned(
@@ -185,17 +185,3 @@ def _locations(home: DoctorCheck) -> DoctorCheck:
         "dev`, and switch schedules and sensors on there.",
         names=names,
     )
-
-
-def location_names(instance: dg.DagsterInstance, since: datetime) -> set[str]:
-    """Names of code locations whose schedules, sensors or runs, of those that are ours, were at work since then."""
-    found = set()
-    for state in instance.all_instigator_state():
-        if state.instigator_name.startswith(OURS) and instance.get_ticks(
-            state.instigator_origin_id, state.selector_id, after=since.timestamp(), limit=1
-        ):
-            found.add(state.origin.repository_origin.code_location_origin.location_name)
-    for run in instance.get_runs(dg.RunsFilter(created_after=since)):
-        if is_ours(run) and (origin := run.remote_job_origin):
-            found.add(origin.repository_origin.code_location_origin.location_name)
-    return found

@@ -14,13 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Column
 
 from refersion_dagster.automation.incidents import reason_of
+from refersion_dagster.records import new_log, seconds_to_retry
 from refersion_dagster.terminal import Sign, print_signed
 
 if TYPE_CHECKING:
     import dagster as dg
 
 POLL_SECONDS = 0.3
-RECORDS = 500
 # For the table being read, which the bar shows and the next line ends.
 READING = "Reading "
 # Dagster's own words of steps that were not run, which the summary counts.
@@ -70,15 +70,9 @@ class _Shown:
         self.catch_up()
 
     def catch_up(self) -> None:
-        if not self.instance.has_run(self.run_id):
-            return
-        while True:
-            found = self.instance.get_records_for_run(self.run_id, cursor=self.cursor, limit=RECORDS)
-            for record in found.records:
-                self.tell(record.event_log_entry)
-            self.cursor = found.cursor
-            if not found.has_more:
-                return
+        entries, self.cursor = new_log(self.instance, self.run_id, self.cursor)
+        for entry in entries:
+            self.tell(entry)
 
     def tell(self, entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
@@ -87,7 +81,7 @@ class _Shown:
         elif event.event_type is DagsterEventType.STEP_START:
             self.describe(str(event.step_key).replace("__", "/"))
         elif event.event_type is DagsterEventType.STEP_UP_FOR_RETRY:
-            wait = event.step_retry_data.seconds_to_wait
+            wait = seconds_to_retry(entry)
             again = f"retried in {wait:.0f} s" if wait else "retried"
             print_signed(self.console, Sign.DOUBT, f"{event.step_key}: {again}. {reason_of(entry)}")
         elif event.event_type in ENDED:

@@ -73,7 +73,9 @@ class FromShell:
         self.console.show_cursor(True)
         self.console.print(f"\n{STOPPED}", soft_wrap=True)
         if self._instance and self._run_id and (run := self._instance.get_run_by_id(self._run_id)):
-            self._instance.report_run_canceled(run, "Stopped from the shell that started it.")
+            from refersion_dagster.records import cancel_run
+
+            cancel_run(self._instance, run, "Stopped from the shell that started it.")
 
 
 class StatementsFromShell(FromShell):

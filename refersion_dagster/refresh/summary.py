@@ -17,6 +17,7 @@ from rich.text import Text
 from refersion_dagster.automation.incidents import reason_of
 from refersion_dagster.checks.outcome import NOT_COMPARED
 from refersion_dagster.ingest.specs import asset_key
+from refersion_dagster.records import error_of, run_log
 from refersion_dagster.report.commissions.asset import KEY as REPORT
 from refersion_dagster.report.statements.asset import KEY as STATEMENTS
 from refersion_dagster.terminal import Sign, figure_tables, number_of, print_signed, wrapped
@@ -72,25 +73,24 @@ def what_happened(instance: dg.DagsterInstance, run_id: str) -> Happened:
     run = instance.get_run_by_id(run_id)
     happened = Happened(run_id, run is not None and run.is_success)
     planned: set[str] = set()
-    for entry in instance.all_logs(run_id):
+    for entry in run_log(instance, run_id):
         event = entry.dagster_event
         if event is None:
             continue
-        if event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
-            of = event.step_materialization_data.materialization
+        if of := entry.asset_materialization:
             happened.tables[of.asset_key.to_user_string()] = {name: one.value for name, one in of.metadata.items()}
-        elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
-            happened.checks.append(evaluated(event.asset_check_evaluation_data))
-        elif event.event_type is DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
-            planned.add(event.asset_materialization_planned_data.asset_key.to_user_string())
+        elif found := entry.asset_check_evaluation:
+            happened.checks.append(evaluated(found))
+        elif event.is_asset_materialization_planned and event.asset_key:
+            planned.add(event.asset_key.to_user_string())
         elif event.event_type is DagsterEventType.RUN_FAILURE:
             # Beside the steps: a resource that cannot be made.
-            error = event.job_failure_data.error
-            if error and not happened.failures and CHECK_FAILED not in error.to_string():
-                happened.failures.append((error.cause or error).message.strip())
+            error = error_of(entry)
+            if error and not happened.failures and CHECK_FAILED not in error.text:
+                happened.failures.append(error.reason.strip())
         elif event.event_type is DagsterEventType.STEP_FAILURE:
-            error = event.step_failure_data.error
-            if error is None or CHECK_FAILED not in (error.cls_name, error.cause and error.cause.cls_name):
+            error = error_of(entry)
+            if error is None or CHECK_FAILED not in error.text:
                 happened.failures.append(f"{str(event.step_key).replace('__', '/')}: {reason_of(entry)}")
     happened.not_run = len(planned - happened.tables.keys())
     return happened

@@ -6,7 +6,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.errors import ScheduleExecutionError
 
 from refersion_dagster.automation.active_runs import LOST_AFTER, going_on
 from refersion_dagster.automation.schedules import schedules
@@ -96,7 +95,7 @@ class TestSettings:
         wrong = [one for one in schedules({variable: value}) if (one.description or "").startswith(variable)]
         assert len(wrong) == (3 if "TIMEZONE" in variable else 1)
         for one in wrong:
-            with pytest.raises(ScheduleExecutionError) as error:
+            with pytest.raises(dg.DagsterError) as error:
                 one.evaluate_tick(dg.build_schedule_context())
             assert str(error.value.__cause__) == one.description
             assert "; it has to be" in str(one.description)

@@ -1,12 +1,11 @@
 import shutil
-import time
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._daemon.types import DaemonHeartbeat
 
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.doctor.daemon_records import beat
 from refersion_dagster_tests.doctor.doctor_fixture import DoctorFixture, environment_of
 from refersion_dagster_tests.location import TABLES, MakeOnce, load_small
 
@@ -27,12 +26,6 @@ def dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with dg.DagsterInstance.from_config(str(home)) as instance:
         beat(instance)
     return home
-
-
-def beat(instance: dg.DagsterInstance, seconds_ago: float = 0) -> None:
-    """What a daemon at work tells the records every half minute."""
-    for kind in instance.get_required_daemon_types():
-        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - seconds_ago, kind, "tested"))
 
 
 @pytest.fixture

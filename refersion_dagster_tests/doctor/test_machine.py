@@ -5,31 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import (
-    ManagedGrpcPythonEnvCodeLocationOrigin,
-    RemoteInstigatorOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.scheduler.instigation import (
-    InstigatorState,
-    InstigatorStatus,
-    InstigatorType,
-    ScheduleInstigatorData,
-    TickData,
-    TickStatus,
-)
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-from dagster._daemon.types import DaemonHeartbeat
 
 from refersion_dagster.doctor.findings import Status
 from refersion_dagster.doctor.machine import check_space
-from refersion_dagster_tests.doctor.conftest import beat
+from refersion_dagster_tests.doctor.daemon_records import beat, tick_of
 from refersion_dagster_tests.doctor.doctor_fixture import FAILED, WARNING, DoctorFixture
 
 
@@ -157,25 +141,15 @@ class TestDagster:
 
     def test_a_part_of_the_daemon_that_stopped_is_named(self, patient: DoctorFixture) -> None:
         with dg.DagsterInstance.from_config(str(patient.home)) as instance:
-            instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 3600, "SENSOR", "tested"))
+            beat(instance, "SENSOR", seconds_ago=3600)
         assert patient.examined()["daemon"].message == "sensor of the daemon is not running"
 
 
 class TestCodeLocations:
     def at_work(self, patient: DoctorFixture, location: str, instigator: str, days_ago: float) -> None:
         """A schedule of a code location that ticked, as the daemon records it."""
-        target = LoadableTargetOrigin(module_name="refersion_dagster.definitions")
-        place = ManagedGrpcPythonEnvCodeLocationOrigin(target, location)
-        origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(place, "__repository__"), instigator)
-        state = InstigatorState(
-            origin, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, ScheduleInstigatorData("0 3 * * *")
-        )
-        ids = (state.instigator_origin_id, instigator, InstigatorType.SCHEDULE)
-        moment = time.time() - 86_400 * days_ago
         with dg.DagsterInstance.from_config(str(patient.home)) as instance:
-            instance.add_instigator_state(state)
-            tick = TickData(*ids, TickStatus.SKIPPED, moment, selector_id=state.selector_id)
-            instance.create_tick(tick)
+            tick_of(instance, location, instigator, days_ago)
 
     def test_two_names_of_one_location_are_told(self, patient: DoctorFixture) -> None:
         for location in ("refersion_dagster", "definitions.py"):

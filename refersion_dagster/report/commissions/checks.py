@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from datetime import datetime
+from typing import Literal
 
 import dagster as dg
 
 from refersion_dagster.checks.outcome import NOT_COMPARED
-
-if TYPE_CHECKING:
-    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+from refersion_dagster.records import CheckRecord, check_records
 
 # In the order in which a reader wants to see them.
 Verdict = Literal["failed", "warning", "not finished", "outdated", "never run", "passed"]
@@ -54,11 +52,8 @@ class CheckGroup:
 
 def check_states(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> list[CheckState]:
     """Last result of each check, those to be looked at first."""
-    last = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
-    records = instance.get_asset_records(list({key.asset_key for key in keys}))
-    entries = [record.asset_entry for record in records]
-    materialised = {entry.asset_key: entry.last_materialization_storage_id for entry in entries}
-    states = [_state(key, last.get(key), materialised.get(key.asset_key)) for key in keys]
+    last = check_records(instance, keys)
+    states = [_state(key, last.get(key)) for key in keys]
     return sorted(states, key=lambda state: (VERDICTS.index(state.verdict), state.name, state.asset))
 
 
@@ -70,23 +65,19 @@ def grouped(states: Iterable[CheckState]) -> list[CheckGroup]:
     return [CheckGroup(name, verdict, tuple(found)) for (name, verdict), found in groups.items()]
 
 
-def _state(key: dg.AssetCheckKey, record: AssetCheckExecutionRecord | None, materialised: int | None) -> CheckState:
+def _state(key: dg.AssetCheckKey, record: CheckRecord | None) -> CheckState:
     asset = key.asset_key.to_user_string()
     if record is None:
         return CheckState(key.name, asset, "never run", None, None)
-    event = record.event.dagster_event if record.event else None
-    evaluation = record.evaluation
-    # A check that a run has not come to, or broke off in, is only planned; Dagster gives its plan for an evaluation.
-    if evaluation is None or event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+    evaluation, at = record.evaluation, record.at
+    if evaluation is None:
         said = "It was started but has no result; the run's log says why."
         return CheckState(key.name, asset, "not finished", said, None)
-    at = datetime.fromtimestamp(record.event.timestamp, UTC) if record.event else None
     if not evaluation.passed:
         verdict = "warning" if evaluation.severity == dg.AssetCheckSeverity.WARN else "failed"
         return CheckState(key.name, asset, verdict, evaluation.description, at)
     if NOT_COMPARED in evaluation.metadata:
         return CheckState(key.name, asset, "warning", evaluation.description, at)
-    of = evaluation.target_materialization_data
-    if of is not None and materialised is not None and of.storage_id < materialised:
+    if record.is_outdated:
         return CheckState(key.name, asset, "outdated", "It passed before the table was rebuilt.", at)
     return CheckState(key.name, asset, "passed", None, at)

@@ -1,0 +1,126 @@
+"""Every name of Dagster's that records.py stands on and that Dagster does not document."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import refersion_dagster
+from refersion_dagster.records import (
+    CheckRecord,
+    DaemonState,
+    LoggedError,
+    cancel_run,
+    check_records,
+    daemon_states,
+    error_of,
+    last_logged,
+    location_names,
+    new_log,
+    open_records,
+    run_log,
+    seconds_to_retry,
+)
+from refersion_dagster_tests.location import fresh_instance
+
+CHANGED = f"Dagster {dg.__version__} changed what refersion_dagster/records.py stands on; adjust it there."
+METHODS = {
+    "all_logs": ("run_id", "of_type"),
+    "get_records_for_run": ("run_id", "cursor", "limit", "ascending"),
+    "report_run_canceled": ("dagster_run", "message"),
+    "get_daemon_statuses": (),
+    "all_instigator_state": (),
+    "get_ticks": ("origin_id", "selector_id", "after", "limit"),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_records_have_the_method_with_these_arguments(name: str) -> None:
+    method = getattr(dg.DagsterInstance, name, None)
+    assert method, f"DagsterInstance.{name} is gone. {CHANGED}"
+    assert set(METHODS[name]) <= set(inspect.signature(method).parameters), f"DagsterInstance.{name}: {CHANGED}"
+    needed = [
+        parameter.name
+        for parameter in inspect.signature(method).parameters.values()
+        if parameter.default is parameter.empty and parameter.name not in ("self", *METHODS[name])
+    ]
+    assert needed == [], f"DagsterInstance.{name} needs {needed}. {CHANGED}"
+
+
+def test_the_log_of_a_run_its_errors_and_its_checks_are_what_this_package_reads() -> None:
+    """On a run that fails after a retry, with a check that passed and one that never began."""
+
+    @dg.asset(
+        check_specs=[dg.AssetCheckSpec("done", asset="made"), dg.AssetCheckSpec("never", asset="made")],
+        retry_policy=dg.RetryPolicy(max_retries=1, delay=0),
+    )
+    def made(context: dg.AssetExecutionContext) -> None:
+        raise dg.Failure(f"attempt {context.retry_number}")
+
+    @dg.asset_check(asset=made, name="done_apart")
+    def apart() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    with fresh_instance() as instance:
+        run = dg.materialize([made], instance=instance, raise_on_error=False).dagster_run
+        (retry,) = run_log(instance, run.run_id, dg.DagsterEventType.STEP_UP_FOR_RETRY)
+        (failure,) = run_log(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)
+        assert seconds_to_retry(retry) is None
+        assert "attempt 0" in (error_of(retry) or LoggedError("", "")).reason
+        assert (error_of(failure) or LoggedError("", "")).reason == "attempt 1"
+        (start, *_) = run_log(instance, run.run_id, dg.DagsterEventType.STEP_START)
+        assert error_of(start) is None
+        entries, cursor = new_log(instance, run.run_id, None)
+        assert len(entries) == len(run_log(instance, run.run_id))
+        assert new_log(instance, run.run_id, cursor) == ([], cursor)
+        assert new_log(instance, "no such run", None) == ([], None)
+        last = last_logged(instance, run.run_id)
+        assert last
+        assert last.timestamp() == max(entry.timestamp for entry in entries)
+        assert last_logged(instance, "no such run") is None
+        dg.materialize([apart], instance=instance, raise_on_error=False)
+        keys = [dg.AssetCheckKey(dg.AssetKey("made"), name) for name in ("done", "done_apart", "unheard_of")]
+        found = check_records(instance, keys)
+        assert found[keys[0]] == CheckRecord(None, None, False)
+        assert keys[2] not in found
+
+
+def test_a_run_that_is_cancelled_ends() -> None:
+    with fresh_instance() as instance:
+        run = instance.create_run_for_job(dg.JobDefinition(graph_def=dg.GraphDefinition(name="nothing")))
+        cancel_run(instance, run, "stopped")
+        ended = instance.get_run_by_id(run.run_id)
+        assert ended
+        assert ended.status is dg.DagsterRunStatus.CANCELED
+
+
+def test_new_records_know_of_no_daemon_and_of_no_code_location(tmp_path: Path) -> None:
+    with open_records(tmp_path) as instance:
+        states = daemon_states(instance)
+        assert DaemonState("SENSOR", False, None) in states
+        assert location_names(instance, datetime(2025, 1, 1, tzinfo=UTC), "", lambda run: True) == set()
+
+
+def test_nothing_else_imports_what_dagster_keeps_to_itself() -> None:
+    """One module of the tests does: it writes records that only Dagster's daemon writes."""
+    (package,) = refersion_dagster.__path__
+    found = {
+        path.name
+        for folder in (Path(package), Path(__file__).parent)
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for name in imported(node)
+        if name.startswith(("dagster._", "dagster_dlt._", "dagster_graphql._", "dagster_shared"))
+    }
+    assert found == {"daemon_records.py"}
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or ""]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
