@@ -22,6 +22,8 @@ from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse.sql import bind, to_dialect
 
 REQUIREMENTS = Path(__file__).with_name("dbt_requirements.txt")
+# Of DuckDB, for dlt and dbt: beside the sandbox it has to fit into 8 GB.
+MEMORY_LIMIT = "4GB"
 TABLE = re.compile(rf"(?<=FROM |JOIN )({DATASET}|{SUMMARIES})\.(\w+)")
 PROJECT = """
 name: refersion
@@ -68,7 +70,7 @@ def write_project(folder: Path, database: Path) -> None:
         "path": str(database),
         "schema": SUMMARIES,
         "threads": os.cpu_count(),
-        "settings": {"TimeZone": "UTC"},
+        "settings": {"TimeZone": "UTC", "memory_limit": MEMORY_LIMIT},
     }
     # JSON is YAML.
     (folder / "profiles.yml").write_text(json.dumps({"refersion": {"target": "dev", "outputs": {"dev": output}}}))

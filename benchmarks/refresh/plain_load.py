@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 from dlt.extract.resource import DltResource
 from dlt.sources.helpers import requests
 from dlt.sources.rest_api import rest_api_source
@@ -22,6 +23,7 @@ from dlt.sources.rest_api.typing import EndpointResource
 from benchmarks.contract import CONVERSIONS_QUERY
 from benchmarks.database import DATASET
 from benchmarks.plain_rest_api import graphql_resource
+from benchmarks.refresh.dbt_project import MEMORY_LIMIT
 from refersion_dagster.refersion.tables.arrow import dlt_columns
 from refersion_dagster.refersion.tables.catalog import (
     CONVERSION_STATUSES,
@@ -224,12 +226,6 @@ def load(database: Path, folder: Path) -> None:
         {"client": {"base_url": account.rest_url, "headers": account.rest_headers}, "resources": rest_resources()},
         name="refersion_rest",
     )
-    pipeline = dlt.pipeline(
-        "plain_refersion",
-        pipelines_dir=str(folder / "pipelines"),
-        destination=dlt.destinations.duckdb(str(database)),
-        dataset_name=DATASET,
-    )
     tables = {**graphql.resources, **rest.resources, "conversion_totals": totals_resource(account)}
     for name, resource in tables.items():
         entity = ENTITIES[name]
@@ -238,10 +234,16 @@ def load(database: Path, folder: Path) -> None:
         resource.apply_hints(
             primary_key=list(entity.primary_key), write_disposition="merge", columns=dlt_columns(entity)
         )
-    pipeline.run([*tables.values()], loader_file_format="parquet").raise_on_failed_jobs()
-    with pipeline.sql_client() as client:
-        client.execute_sql(HISTORY)
-        client.execute_sql(READINGS.format(start=account.start.isoformat()))
+    with duckdb.connect(str(database), config={"memory_limit": MEMORY_LIMIT}) as connection:
+        pipeline = dlt.pipeline(
+            "plain_refersion",
+            pipelines_dir=str(folder / "pipelines"),
+            destination=dlt.destinations.duckdb(connection),
+            dataset_name=DATASET,
+        )
+        pipeline.run([*tables.values()], loader_file_format="parquet").raise_on_failed_jobs()
+        connection.execute(HISTORY)
+        connection.execute(READINGS.format(start=account.start.isoformat()))
 
 
 if __name__ == "__main__":
