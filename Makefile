@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 QUICK := not installs and not waits and not processes and not exhaustive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all load-test screenshots lint format clean
+.PHONY: help setup demo dev test test-all load-test screenshots docs lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ load-test: $(STAMP) ## the webhook receiver: 1,000 events a second for 30 s, kil
 
 screenshots: $(STAMP) ## the pictures of README.md and docs; needs a browser
 	$(BIN)/python -m docs.screenshots
+
+docs: $(STAMP) ## the tables of docs/settings.md and .env.example, from the settings
+	$(BIN)/python -m refersion_dagster.settings
 
 lint: $(STAMP) ## ruff, pyright, and the layers of the imports
 	$(BIN)/ruff check .

@@ -8,7 +8,8 @@ import dlt
 from benchmarks.database import DATASET, database_path
 from benchmarks.rows import SPAN_START
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.environment import PIPELINE, ROWS_PER_LOAD
+from refersion_dagster.refersion.environment import PIPELINE
+from refersion_dagster.settings import AccountSettings
 from refersion_dagster.warehouse.duckdb.destination import loading_into
 
 
@@ -37,7 +38,7 @@ def _load(graphql_url: str, directory: Path, concurrency: int) -> None:
                 graphql_url=graphql_url,
                 start_date=datetime.fromtimestamp(SPAN_START, UTC).isoformat(),
                 max_concurrency=concurrency,
-                rows_per_load=ROWS_PER_LOAD,
+                rows_per_load=AccountSettings.default("rows_per_load"),
                 report=report,
             )
             pipeline.run(source.with_resources("conversions"), loader_file_format="parquet")

@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 import dlt
@@ -24,22 +23,13 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.api import graphql, rest
 from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.api.client import RefersionClient
-from refersion_dagster.refersion.environment import (
-    DATASET,
-    DUCKDB_PATH,
-    PIPELINE,
-    ROWS_PER_LOAD,
-    VARIABLES,
-    from_dlt,
-    from_environment,
-)
+from refersion_dagster.refersion.environment import DATASET, PIPELINE, from_dlt
 from refersion_dagster.refersion.errors import MissingCredentials, RefersionError, underlying
 from refersion_dagster.refersion.identity import check_account, remember_account
 from refersion_dagster.refersion.tables.catalog import ENTITIES
-from refersion_dagster.settings import load_settings
+from refersion_dagster.settings import AccountSettings, InvalidSetting, Settings, WarehouseSettings, load_settings
 from refersion_dagster.warehouse.duckdb.destination import loading_into
 
 DUCKDB = "duckdb"
@@ -66,9 +56,14 @@ def _stop() -> None:
 def main() -> int:
     """Loads everything; returns the exit code."""
     try:
-        load_settings()
-        from_environment()  # before anything is made
-        with opened(os.environ.get("REFERSION_DESTINATION") or DUCKDB) as load:
+        settings = load_settings()
+        # Before anything is made.
+        settings.check([*AccountSettings.variables().values(), *WarehouseSettings.variables().values()])
+    except InvalidSetting as error:
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        return 1
+    try:
+        with opened(settings) as load:
             load([entity.name for entity in ENTITIES.values() if not entity.is_graphql])
             try:
                 load([entity.name for entity in ENTITIES.values() if entity.is_graphql])
@@ -76,7 +71,7 @@ def main() -> int:
                 click.echo(f"Skipped: {error}", err=True)
     except duckdb.IOException as error:
         click.echo(
-            f"{duckdb_path()} cannot be opened for writing: {error}\nNothing was loaded. Close it in the other "
+            f"{duckdb_path(settings)} cannot be opened for writing: {error}\nNothing was loaded. Close it in the other "
             "program, or set another file in REFERSION_DUCKDB_PATH, and run this again.",
             err=True,
         )
@@ -90,39 +85,35 @@ def main() -> int:
     return 0
 
 
-def duckdb_path() -> str:
+def duckdb_path(settings: Settings) -> str:
     """The DuckDB file to load into, as the settings say.
 
     Its whole path: dlt would look for any other from the folder in which this pipeline was first run.
     """
-    return str(Path(os.environ.get("REFERSION_DUCKDB_PATH") or DUCKDB_PATH).expanduser().resolve())
+    return str(Path(settings.warehouse.duckdb_path).expanduser().resolve())
 
 
 @contextmanager
-def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
-    """What loads tables into a database, while nobody else writes to it.
+def opened(settings: Settings) -> Iterator[Callable[[list[str]], None]]:
+    """What loads tables into the database of the settings, while nobody else writes to it.
 
     Raises duckdb.IOException for a DuckDB file that another program has open, and ClickException for
     any error of another database.
     """
-    if destination == DUCKDB:
-        with loading_into(duckdb_path()) as file:
+    if settings.warehouse.destination == DUCKDB:
+        with loading_into(duckdb_path(settings), settings.warehouse.duckdb_memory) as file:
             pipeline = dlt.pipeline(PIPELINE, destination=file, dataset_name=DATASET)
-            yield lambda tables: load(pipeline, tables)
+            yield lambda tables: load(pipeline, settings.account, tables)
         return
     # Here and not above: Dagster comes with it, for which a load into a file need not wait.
-    from refersion_dagster.resources import WAREHOUSE_VARIABLES
     from refersion_dagster.warehouse.errors import WarehouseError
     from refersion_dagster.warehouse.resource import Warehouse
 
-    settings: dict[str, Any] = {
-        name: os.environ[variable] for name, variable in WAREHOUSE_VARIABLES.items() if os.environ.get(variable)
-    }
-    warehouse = Warehouse(**settings)
+    warehouse = Warehouse.of(settings.warehouse)
 
     def load_there(tables: list[str]) -> None:
         try:
-            load(pipeline, tables, warehouse.prepare)
+            load(pipeline, settings.account, tables, warehouse.prepare)
         except PipelineStepFailed as error:
             raise warehouse.classify_error(error) or error from None
 
@@ -135,7 +126,10 @@ def opened(destination: str) -> Iterator[Callable[[list[str]], None]]:
 
 
 def load(
-    pipeline: Pipeline, tables: list[str], prepare: Callable[[DltSource], DltSource] = lambda source: source
+    pipeline: Pipeline,
+    settings: AccountSettings,
+    tables: list[str],
+    prepare: Callable[[DltSource], DltSource] = lambda source: source,
 ) -> None:
     """Loads the tables, in as many commits as their size takes, and prints dlt's account of each.
 
@@ -144,9 +138,9 @@ def load(
 
     Raises the source's own RefersionError, out of the errors that dlt wraps around it.
     """
-    given: dict[str, Any] = {"rows_per_load": ROWS_PER_LOAD, **from_environment()}
+    given = {"rows_per_load": settings.rows_per_load, **settings.given()}
     report = ReadReport()
-    account = account_of(given)
+    account = account_of(settings)
     with pipeline.sql_client() as client:
         check_account(account, lambda sql: client.execute_sql(sql) or ())
     while True:
@@ -162,13 +156,14 @@ def load(
         remember_account([used], lambda sql: client.execute_sql(sql) or ())
 
 
-def account_of(given: Mapping[str, Any]) -> RefersionClient:
-    """The account that these arguments of the source and dlt's configuration name, for single requests."""
-    found = {name: given.get(name) or from_dlt(name) for name in VARIABLES}
+def account_of(settings: AccountSettings) -> RefersionClient:
+    """The account that these settings and dlt's configuration name, for single requests."""
+    given = settings.given()
+    found = {name: given.get(name) or from_dlt(name) for name in AccountSettings.model_fields}
     return RefersionClient(
         Credentials(found["public_key"], found["api_key"], found["graphql_token"]),
-        found["rest_url"] or rest.URL,
-        found["graphql_url"] or graphql.URL,
+        found["rest_url"] or settings.rest_url,
+        found["graphql_url"] or settings.graphql_url,
     )
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 from dlt.extract.source import DltSource
-from pydantic import Field
 
 from refersion_dagster.refersion import ReadReport, refersion_source
 from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.api.client import RefersionClient
-from refersion_dagster.refersion.api.graphql import URL as GRAPHQL_URL
-from refersion_dagster.refersion.api.rest import URL as REST_URL
-from refersion_dagster.refersion.environment import INTEGERS, ROWS_PER_LOAD, from_dlt
-from refersion_dagster.refersion.extract.incremental import LOOKBACK_DAYS
+from refersion_dagster.refersion.environment import from_dlt
+from refersion_dagster.settings import AccountSettings, Settings
+from refersion_dagster.settings.part import SettingsPart, like
 from refersion_dagster.warehouse.errors import WarehouseBusy
 from refersion_dagster.warehouse.resource import POOL, SUMMARIES, Warehouse
 
-__all__ = ["POOL", "SUMMARIES", "RefersionResource", "Warehouse", "WarehouseBusy", "from_environment"]
+__all__ = ["POOL", "SUMMARIES", "RefersionResource", "Warehouse", "WarehouseBusy", "resource_of"]
 
 
 class RefersionResource(dg.ConfigurableResource):
@@ -30,28 +26,24 @@ class RefersionResource(dg.ConfigurableResource):
     with the pair alone the REST tables load and the others fail with a sentence that says what to set.
     """
 
-    public_key: str | None = Field(default=None, description="REST public key (pub_…).")
-    api_key: str | None = Field(default=None, description="REST secret key (sec_…), or the pair public.secret.")
-    graphql_token: str | None = Field(default=None, description="GraphQL token.")
-    rest_url: str = Field(default=REST_URL, description="Base URL of REST v2.")
-    graphql_url: str = Field(default=GRAPHQL_URL, description="URL of GraphQL.")
-    start_date: str | None = Field(
-        default=None,
-        description="First date to load (YYYY-MM-DD, UTC). Default: the account's beginning.",
-    )
-    lookback_days: int = Field(
-        default=LOOKBACK_DAYS,
-        ge=0,
-        description="Days before the last run to read again. Refersion approves pending conversions after 90 days.",
-    )
-    pii: str = Field(default="hash", description="Customers' e-mail, name and IP address: hash, keep or drop.")
-    pii_salt: str | None = Field(default=None, description="Salt of the hash. Default: a random one per warehouse.")
+    public_key: str | None = like(AccountSettings, "public_key")
+    api_key: str | None = like(AccountSettings, "api_key")
+    graphql_token: str | None = like(AccountSettings, "graphql_token")
+    rest_url: str = like(AccountSettings, "rest_url")
+    graphql_url: str = like(AccountSettings, "graphql_url")
+    start_date: str | None = like(AccountSettings, "start_date")
     # An EnvVar counts as 0 until a run begins, so bounds are checked there, by refersion_source.
-    max_concurrency: int = Field(default=8, description="Maximum number of parallel requests per API.")
-    retry_seconds: int = Field(default=300, ge=0, description="Maximum time in seconds for retrying one request.")
-    rows_per_load: int = Field(
-        default=ROWS_PER_LOAD, description="Commit after whole months that contain about this many rows."
-    )
+    lookback_days: int = like(AccountSettings, "lookback_days", ge=0)
+    pii: str = like(AccountSettings, "pii")
+    pii_salt: str | None = like(AccountSettings, "pii_salt")
+    max_concurrency: int = like(AccountSettings, "max_concurrency")
+    retry_seconds: int = like(AccountSettings, "retry_seconds", ge=0)
+    rows_per_load: int = like(AccountSettings, "rows_per_load")
+
+    @classmethod
+    def of(cls, account: AccountSettings) -> RefersionResource:
+        """The account that the settings name, for use outside of Dagster: it holds the keys."""
+        return cls(**account.given())
 
     def account(self, retry_seconds: int | None = None) -> RefersionClient:
         """The account's clients, for single requests; `close` it afterwards.
@@ -94,23 +86,29 @@ class RefersionResource(dg.ConfigurableResource):
         )
 
 
-# Fields of resources that are whole numbers.
-NUMBERS = frozenset({*INTEGERS, "lock_timeout_seconds"})
-WAREHOUSE_VARIABLES = {
-    "destination": "REFERSION_DESTINATION",
-    "duckdb_path": "REFERSION_DUCKDB_PATH",
-    "lock_timeout_seconds": "REFERSION_LOCK_TIMEOUT_SECONDS",
-}
+Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 
 
-def from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
-    """Resource fields as EnvVars, for the variables that are set.
+def resource_of(kind: type[Resource], settings: Settings, part: type[SettingsPart], **renamed: str) -> Resource:
+    """A resource for definitions, with what is set of a part of the settings.
 
-    Dagster reads them when a run begins, so secrets are in no definition; a variable that is not set leaves the field
-    to its default instead of keeping the code location from loading.
+    Secrets are EnvVars, which Dagster reads when a run begins, so that no definition holds them. So are numbers that
+    are not valid: the run that needs one fails and names the variable.
+
+    Args:
+        renamed: the part's fields, by those of the resource that have other names.
     """
-    return {
-        field: dg.EnvVar.int(name) if field in NUMBERS else dg.EnvVar(name)
-        for field, name in variables.items()
-        if os.environ.get(name)
-    }
+    values: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        setting = renamed.get(name, name)
+        variable, is_number = part.variable(setting), isinstance(field.default, int)
+        text = settings.variables.get(variable)
+        if text is None:
+            continue
+        if setting in part.secrets():
+            values[name] = dg.EnvVar(variable)
+        elif is_number and variable in settings.problems:
+            values[name] = dg.EnvVar.int(variable)
+        else:
+            values[name] = int(text) if is_number else text
+    return kind(**values)

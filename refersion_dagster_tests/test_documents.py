@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster.doctor.settings import KNOWN
 from refersion_dagster.refersion.tables.catalog import ENTITIES
+from refersion_dagster.settings import VARIABLES
+from refersion_dagster.settings.reference import example, written_page
 from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster_tests.location import REPOSITORY
 
@@ -58,8 +59,15 @@ def test_every_module_and_folder_named_in_the_architecture_exists() -> None:
     assert sorted(name for name in named - others if not (package / name).exists()) == []
 
 
-def test_the_settings_page_lists_every_variable_and_no_other() -> None:
-    assert set(re.findall(r"`(REFERSION_\w+)`", read("docs/settings.md"))) == KNOWN
+def test_the_settings_page_and_the_example_are_what_the_settings_say() -> None:
+    """`make docs` writes both."""
+    page = read("docs/settings.md")
+    assert page == written_page(page)
+    listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert len(listed) == len(VARIABLES)
+    assert set(listed) == VARIABLES
+    assert set(re.findall(r"REFERSION_[A-Z_]*[A-Z]", page)) <= VARIABLES
+    assert read(".env.example") == example()
 
 
 def test_the_tables_page_lists_every_raw_table_and_summary() -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from refersion_dagster.refersion.environment import VARIABLES
-from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse, from_environment
+from refersion_dagster.resources import RefersionResource, Warehouse, resource_of
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.settings import AccountSettings, FigureSettings, Settings, WarehouseSettings
+from refersion_dagster.settings.part import SettingsPart
+from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse.session import UndefinedTable
 from refersion_dagster_tests.location import account_of, materialise
 
@@ -37,29 +39,30 @@ class TestTemporaryFolders:
 
 
 class TestSettings:
-    def test_only_variables_that_are_set_become_settings(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("REFERSION_SECRET_KEY", "sec_1")
-        monkeypatch.setenv("REFERSION_LOOKBACK_DAYS", "30")
-        monkeypatch.setenv("REFERSION_START_DATE", "")
-        found = from_environment(VARIABLES)
-        assert found == {
-            "api_key": dg.EnvVar("REFERSION_SECRET_KEY"),
-            "lookback_days": dg.EnvVar.int("REFERSION_LOOKBACK_DAYS"),
+    def test_only_variables_that_are_set_become_settings_and_secrets_stay_in_the_environment(self) -> None:
+        given = {"REFERSION_SECRET_KEY": "sec_1", "REFERSION_LOOKBACK_DAYS": "30", "REFERSION_START_DATE": ""}
+        refersion = resource_of(RefersionResource, Settings.of(given), AccountSettings)
+        assert refersion.api_key == dg.EnvVar("REFERSION_SECRET_KEY")
+        assert refersion.model_dump(exclude={"api_key"}) == {
+            **RefersionResource().model_dump(exclude={"api_key"}),
+            "lookback_days": 30,
         }
-        assert "sec_1" not in repr(found)
+        assert "sec_1" not in repr(refersion)
 
-    def test_each_variable_is_a_field_of_its_resource(self) -> None:
-        assert VARIABLES.keys() <= RefersionResource.model_fields.keys()
-        assert WAREHOUSE_VARIABLES.keys() <= Warehouse.model_fields.keys()
-
-    def test_each_field_can_be_set_by_a_variable_and_says_what_it_is(self) -> None:
-        assert set(RefersionResource.model_fields) == set(VARIABLES)
-        fields = {**RefersionResource.model_fields, **Warehouse.model_fields}
-        assert [name for name, field in fields.items() if not field.description] == []
+    @pytest.mark.parametrize(
+        ("kind", "part"),
+        [(RefersionResource, AccountSettings), (Warehouse, WarehouseSettings), (ReportSettings, FigureSettings)],
+    )
+    def test_each_field_is_a_setting_with_its_default_and_says_what_it_is(
+        self, kind: type[dg.ConfigurableResource], part: type[SettingsPart]
+    ) -> None:
+        fields = {name: (field.default, field.description) for name, field in kind.model_fields.items()}
+        assert fields == {name: (part.default(name), part.description(name)) for name in fields}
+        assert part.model_fields.keys() - fields.keys() <= {"postgres_credentials"}
 
     def test_a_number_that_is_none_names_its_variable(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("REFERSION_LOOKBACK_DAYS", "many")
-        refersion = RefersionResource(**from_environment(VARIABLES))
+        refersion = resource_of(RefersionResource, Settings.of(), AccountSettings)
         with pytest.raises(Exception, match="REFERSION_LOOKBACK_DAYS"):
             materialise(refersion, Warehouse(duckdb_path=str(tmp_path / "w.duckdb")), "refersion/offers")
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
-from pydantic import ValidationError
 
 from refersion_dagster.errors import ReportedError
 
@@ -161,26 +160,16 @@ def fields(endpoint: str | None) -> None:
 
 
 def resources_of_settings() -> tuple[Warehouse, RefersionResource]:
-    """The warehouse and the account that the environment names."""
-    from refersion_dagster.refersion.environment import VARIABLES
-    from refersion_dagster.resources import NUMBERS, WAREHOUSE_VARIABLES, RefersionResource, Warehouse
-    from refersion_dagster.settings import InvalidSetting, whole_number
+    """The warehouse and the account that the settings name. Raises ClickException for those that are wrong."""
+    from refersion_dagster.resources import RefersionResource, Warehouse
+    from refersion_dagster.settings import AccountSettings, InvalidSetting, WarehouseSettings, load_settings
 
-    def given(variables: Mapping[str, str]) -> dict[str, Any]:
-        return {
-            field: whole_number(name, os.environ[name]) if field in NUMBERS else os.environ[name]
-            for field, name in variables.items()
-            if os.environ.get(name)
-        }
-
+    settings = load_settings()
     try:
-        return Warehouse(**given(WAREHOUSE_VARIABLES)), RefersionResource(**given(VARIABLES))
+        settings.check([*WarehouseSettings.variables().values(), *AccountSettings.variables().values()])
     except InvalidSetting as error:
         raise click.ClickException(str(error)) from None
-    except ValidationError as error:
-        names = WAREHOUSE_VARIABLES | VARIABLES
-        wrong = "; ".join(f"{names.get(str(one['loc'][0]), one['loc'])}: {one['msg']}" for one in error.errors())
-        raise click.ClickException(f"A setting is invalid: {wrong}") from error
+    return Warehouse.of(settings.warehouse), RefersionResource.of(settings.account)
 
 
 @contextmanager

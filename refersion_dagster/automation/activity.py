@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,9 +13,9 @@ from refersion_dagster.automation.active_runs import going_on
 from refersion_dagster.automation.jobs import refersion_refresh
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource
-from refersion_dagster.settings import InvalidSetting, whole_number
+from refersion_dagster.settings import ScheduleSettings, Settings
 
-INTERVAL_VARIABLE, INTERVAL = "REFERSION_ACTIVITY_SECONDS", "300"
+INTERVAL_VARIABLE = ScheduleSettings.variable("activity_seconds")
 # The answer has to come within Dagster's time limit of a sensor, which is 60 s.
 RETRY_SECONDS = 10
 # Conversions of these days are summed up for comparison, and read again when something changed.
@@ -73,19 +71,6 @@ class ActivityCursor:
         return json.dumps(asdict(self))
 
 
-def interval(environment: Mapping[str, str] = os.environ) -> int:
-    """Seconds between two checks. Raises InvalidSetting if it is not a number."""
-    return whole_number(INTERVAL_VARIABLE, environment.get(INTERVAL_VARIABLE) or INTERVAL, 1)
-
-
-def _interval_of_definition() -> int:
-    """The interval to define the sensor with: an invalid setting is reported at each tick, not here."""
-    try:
-        return interval()
-    except InvalidSetting:
-        return int(INTERVAL)
-
-
 def look(refersion: RefersionResource) -> ActivitySnapshot:
     """Asks: one row of /affiliate/list and one call of /conversion/totals. Raises RefersionError.
 
@@ -109,25 +94,37 @@ def look(refersion: RefersionResource) -> ActivitySnapshot:
     return ActivitySnapshot(f"{since:%Y-%m-%d}", count, commission, total)
 
 
-@dg.sensor(
-    job=refersion_refresh,
-    minimum_interval_seconds=_interval_of_definition(),
-    description="Checks regularly, with two small requests, whether conversions or affiliates changed, and "
-    "refreshes the last days only if they did.",
-)
-def refersion_activity(
-    context: dg.SensorEvaluationContext, refersion: RefersionResource
+def activity_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor `refersion_activity`; if its interval is wrong, it says so at each tick."""
+    seconds = settings.schedules.activity_seconds
+
+    @dg.sensor(
+        job=refersion_refresh,
+        minimum_interval_seconds=seconds,
+        description="Checks regularly, with two small requests, whether conversions or affiliates changed, and "
+        "refreshes the last days only if they did.",
+    )
+    def refersion_activity(
+        context: dg.SensorEvaluationContext, refersion: RefersionResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        settings.check([INTERVAL_VARIABLE])
+        return compare(context, refersion, seconds)
+
+    return refersion_activity
+
+
+def compare(
+    context: dg.SensorEvaluationContext, refersion: RefersionResource, seconds: int
 ) -> dg.SensorResult | dg.SkipReason:
     """Compares Refersion's current values with the previous ones; skip reasons contain them."""
     cursor, now = ActivityCursor.read(context.cursor), datetime.now(UTC)
-    interval()
     if cursor.not_before and now < datetime.fromisoformat(cursor.not_before):
         return dg.SkipReason(f"Refersion did not answer {cursor.failures} times; waiting until {cursor.not_before}.")
     try:
         seen = look(refersion)
     except RefersionError as error:
         failures = cursor.failures + 1
-        wait = min(timedelta(seconds=interval() * 2 ** min(failures, 10)), LONGEST_WAIT)
+        wait = min(timedelta(seconds=seconds * 2 ** min(failures, 10)), LONGEST_WAIT)
         failed = replace(cursor, failures=failures, not_before=(now + wait).isoformat(timespec="seconds"))
         return dg.SensorResult(
             skip_reason=dg.SkipReason(f"Refersion did not answer; asking again after {wait}. {error}"),

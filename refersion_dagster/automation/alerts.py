@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -12,12 +11,10 @@ import dagster as dg
 
 from refersion_dagster.automation.channels import URLS_VARIABLE, Channel, channels, send
 from refersion_dagster.automation.incidents import Incident, ended_runs, incidents_of, late
-from refersion_dagster.settings import whole_number
+from refersion_dagster.settings import AlertSettings, Settings
 
 INTERVAL_SECONDS = 30
 RUNS_A_TICK = 50
-LATE_VARIABLE, LATE_HOURS = "REFERSION_LATE_HOURS", "30"
-PAGE_VARIABLE, PAGE = "REFERSION_DAGSTER_URL", "http://localhost:3000"
 
 
 @dataclass
@@ -46,21 +43,28 @@ class AlertsCursor:
         return json.dumps(asdict(self))
 
 
-@dg.sensor(
-    minimum_interval_seconds=INTERVAL_SECONDS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description=f"Reports failed runs, failed checks and late data to the channels in {URLS_VARIABLE}: each "
-    "problem once, until it is solved.",
-)
-def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor `refersion_alerts`."""
+
+    @dg.sensor(
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Reports failed runs, failed checks and late data to the channels in {URLS_VARIABLE}: each "
+        "problem once, until it is solved.",
+    )
+    def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        if wrong := settings.problem(AlertSettings.variables().values()):
+            return dg.SkipReason(wrong)
+        return report(context, settings.alerts)
+
+    return refersion_alerts
+
+
+def report(context: dg.SensorEvaluationContext, settings: AlertSettings) -> dg.SensorResult:
     """Looks at the runs that ended since the last tick, and at how old the data are."""
     now = datetime.now(UTC)
     cursor = AlertsCursor.read(context.cursor, now)
-    try:
-        allowed = late_after(os.environ)
-    except ValueError as error:
-        return dg.SkipReason(str(error))
-    to = channels()
+    to = channels(settings)
     if not to:
         return dg.SensorResult(
             skip_reason=dg.SkipReason(f"{URLS_VARIABLE} is not set: no alerts are sent."),
@@ -72,15 +76,15 @@ def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
         cursor.open = [key for key in cursor.open if key not in found.solved]
         for problem in found.problems:
             if problem.key not in cursor.open:
-                unreached += tell(problem, to)
+                unreached += tell(problem, to, settings.dagster_url)
                 cursor.open.append(problem.key)
                 told += 1
         cursor.after = ended.replace(tzinfo=ended.tzinfo or UTC).isoformat()
-    problem = late(context.instance, now, allowed)
+    problem = late(context.instance, now, timedelta(hours=settings.late_hours))
     if problem is None:
         cursor.open = [key for key in cursor.open if key != "late"]
     elif problem.key not in cursor.open:
-        unreached += tell(problem, to)
+        unreached += tell(problem, to, settings.dagster_url)
         cursor.open.append(problem.key)
         told += 1
     for channel in dict.fromkeys(unreached):
@@ -94,13 +98,8 @@ def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     )
 
 
-def tell(problem: Incident, to: Sequence[Channel]) -> list[Channel]:
+def tell(problem: Incident, to: Sequence[Channel], dagster_url: str) -> list[Channel]:
     """Sends one problem; gives the channels that it did not reach."""
-    page = (os.environ.get(PAGE_VARIABLE) or PAGE).rstrip("/")
+    page = dagster_url.rstrip("/")
     link = f"\n\n{page}/runs/{problem.run_id}" if problem.run_id else f"\n\n{page}"
     return send(to, f"Refersion: {problem.title}", problem.text + link)
-
-
-def late_after(environment: Mapping[str, str]) -> timedelta:
-    """How old the data may be. Raises InvalidSetting if it is not a number."""
-    return timedelta(hours=whole_number(LATE_VARIABLE, environment.get(LATE_VARIABLE) or LATE_HOURS, 1))

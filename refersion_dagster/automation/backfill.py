@@ -1,7 +1,5 @@
 """The job that reads chosen months again: select them on its page in the UI; each is a separate run."""
 
-import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,25 +11,27 @@ from refersion_dagster.ingest.assets import RefreshConfig
 from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.refersion.windows import month_start, parse_moment
 from refersion_dagster.resources import POOL, RefersionResource, Warehouse
+from refersion_dagster.settings import AccountSettings, Settings
 
 TABLES = ("payments", "conversions", "conversion_history", "conversion_totals")
 # Months that are offered where REFERSION_START_DATE says nothing.
 EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 
 
-def first_month(environment: Mapping[str, str] = os.environ) -> datetime:
+def first_month(account: AccountSettings) -> datetime:
     """The first month on offer: that of REFERSION_START_DATE. An invalid date is reported by the run, not here."""
-    try:
-        return month_start(parse_moment(environment["REFERSION_START_DATE"]))
-    except (KeyError, ValueError):
-        return EARLIEST
+    return month_start(parse_moment(account.start_date)) if account.start_date else EARLIEST
 
 
-@dg.monthly_partitioned_config(start_date=first_month(), end_offset=1)
-def month_config(start: datetime, end: datetime) -> dict[str, Any]:
+def month_config(account: AccountSettings) -> dg.PartitionedConfig:
     """Run configuration that reads one month, and leaves the high-water mark alone."""
-    span = {"read_from": start.isoformat(), "read_to": end.isoformat()}
-    return {"ops": {"read_month": {"config": span}}}
+
+    @dg.monthly_partitioned_config(start_date=first_month(account), end_offset=1)
+    def one_month(start: datetime, end: datetime) -> dict[str, Any]:
+        span = {"read_from": start.isoformat(), "read_to": end.isoformat()}
+        return {"ops": {"read_month": {"config": span}}}
+
+    return one_month
 
 
 # An op, as Dagster's page of an asset job offers only the partitions of the assets themselves, which have none.
@@ -50,10 +50,15 @@ def read_month(
         context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))
 
 
-@dg.job(config=month_config)
-def refersion_backfill() -> None:
-    """Reads selected months of conversions, payments and totals again, each month in a separate run.
+def backfill_job(settings: Settings) -> dg.JobDefinition:
+    """The job `refersion_backfill`."""
 
-    The high-water mark stays where it is. The summaries follow with the next refresh.
-    """
-    read_month()
+    @dg.job(config=month_config(settings.account))
+    def refersion_backfill() -> None:
+        """Reads selected months of conversions, payments and totals again, each month in a separate run.
+
+        The high-water mark stays where it is. The summaries follow with the next refresh.
+        """
+        read_month()
+
+    return refersion_backfill

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from refersion_dagster.settings import AlertSettings
 
 log = logging.getLogger(__name__)
 
-URLS_VARIABLE = "REFERSION_ALERT_URLS"
+URLS_VARIABLE = AlertSettings.variable("alert_urls")
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,19 @@ class Channel:
     __repr__ = __str__
 
 
-def channels(environment: Mapping[str, str] = os.environ) -> list[Channel]:
+def channels(settings: AlertSettings) -> list[Channel]:
     """The channels of REFERSION_ALERT_URLS, which are separated by spaces or lines."""
-    return [Channel(number, url) for number, url in enumerate(environment.get(URLS_VARIABLE, "").split(), start=1)]
+    urls = settings.alert_urls.get_secret_value() if settings.alert_urls else ""
+    return [Channel(number, url) for number, url in enumerate(urls.split(), start=1)]
 
 
-def unusable(environment: Mapping[str, str] = os.environ) -> list[str]:
+def unusable(settings: AlertSettings) -> list[str]:
     """What is wrong with each channel that nothing can be sent to, in words without its address."""
     import apprise
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
     found = []
-    for channel in channels(environment):
+    for channel in channels(settings):
         try:
             known = apprise.Apprise().add(channel.url)
         except Exception:  # noqa: BLE001 - any error of a service's code, as in send

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from functools import partial
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from refersion_dagster.automation.jobs import refersion_statements
-from refersion_dagster.automation.schedules import cron_of, or_telling, timezone_of
-
-CRON_VARIABLE, CRON = "REFERSION_STATEMENTS_CRON", "0 6 1 * *"
-ZONE_VARIABLE = "REFERSION_REPORT_TIMEZONE"
+from refersion_dagster.settings import FigureSettings, InvalidSetting, ScheduleSettings, Settings
 
 
-def statements_schedule(environment: Mapping[str, str] = os.environ) -> dg.ScheduleDefinition:
-    """The schedule, as the environment sets it; one that it sets wrong says so at each tick."""
-    return or_telling("refersion_statements", refersion_statements, CRON, partial(_statements_schedule, environment))
-
-
-def _statements_schedule(environment: Mapping[str, str]) -> dg.ScheduleDefinition:
+def statements_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """The schedule, as the settings say; if they are wrong, it says so at each tick."""
     # Not that of the other schedules: months end in the reporting time zone.
-    zone = timezone_of(ZONE_VARIABLE, environment)
+    zone = settings.figures.report_timezone
+    wrong = settings.problem([ScheduleSettings.variable("statements_cron"), FigureSettings.variable("report_timezone")])
 
     @dg.schedule(
         name="refersion_statements",
         job=refersion_statements,
-        cron_schedule=cron_of(CRON_VARIABLE, CRON, environment),
+        cron_schedule=settings.schedules.statements_cron,
         execution_timezone=zone,
-        description="Generates the statements of the previous month on the first of the month, after the nightly "
-        "refresh has read its last day.",
+        description=wrong
+        or "Generates the statements of the previous month on the first of the month, after the nightly refresh has "
+        "read its last day.",
         default_status=dg.DefaultScheduleStatus.STOPPED,
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        if wrong:
+            raise InvalidSetting(wrong)
         # Not skipped while another run is in progress, as the next tick is a month away: the run waits for its turn.
         month = month_before(context.scheduled_execution_time, zone)
         return dg.RunRequest(

@@ -11,7 +11,7 @@ from refersion_dagster.checks.raw import KEYS, raw_checks
 from refersion_dagster.failures import report_errors
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
-from refersion_dagster.summaries.assets import asset_key, setting_values
+from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.knowledge import Gaps, load_gaps, unknown_columns
 from refersion_dagster.summaries.lineage import deciding_sources
 from refersion_dagster.summaries.measures import described, measure_sql
@@ -43,7 +43,7 @@ def file_check(check: SqlCheck, summaries: Sequence[Summary] = ()) -> dg.AssetCh
     def run_check(
         context: dg.AssetCheckExecutionContext, warehouse: Warehouse, settings: ReportSettings
     ) -> dg.AssetCheckResult:
-        values = setting_values(settings)
+        values = settings.parameters()
         with warehouse.exclusive(context.log.info), warehouse.session() as session:
             if unknown := unknown_to(check, summaries, load_gaps(session)):
                 return not_compared(file.name, asset, unknown, context.log.warning)

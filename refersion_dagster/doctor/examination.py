@@ -41,6 +41,6 @@ def examine(loaded: Settings) -> DoctorReport:
         Probe(totals.NAMES, lambda: totals.check_totals(account, tables, given.values.get("start_date"))),
         Probe(machine.SPACE, lambda: machine.check_space(path)),
         Probe(machine.VERSIONS, machine.check_versions),
-        Probe(machine.DAGSTER, lambda: machine.check_dagster(given.environment)),
+        Probe(machine.DAGSTER, machine.check_dagster),
     ]
     return DoctorReport(run_probes(probes, SECONDS)).without(given.secrets)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from refersion_dagster.automation.channels import URLS_VARIABLE
+from refersion_dagster.automation.channels import unusable
 from refersion_dagster.refersion.api.client import RefersionClient
-from refersion_dagster.refersion.environment import VARIABLES, from_dlt
-from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse
-from refersion_dagster.settings import Settings
-from refersion_dagster.webhooks.signature import SECRET_VARIABLE
+from refersion_dagster.refersion.environment import from_dlt
+from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.settings import SECRET_VARIABLES, AccountSettings, Settings, WarehouseSettings
+from refersion_dagster.settings.part import PREFIX
 
 KEYS = ("public_key", "api_key", "graphql_token")
-SECRET_VARIABLES = (*(VARIABLES[name] for name in (*KEYS, "pii_salt")), URLS_VARIABLE, SECRET_VARIABLE)
 # Long enough for a slow answer, short enough to wait for.
 ANSWER_SECONDS = 6.0
 RETRY_SECONDS = 2
@@ -28,19 +26,24 @@ class DoctorInputs:
     """The account and the warehouse that the settings name.
 
     Args:
-        environment: all variables, those of .env included.
-        settings: where each variable comes from.
-        values: arguments of the account that are set, in the environment or in dlt's configuration.
+        settings: what is set in the environment and in .env.
+        values: arguments of the account that are set, there or in dlt's configuration.
     """
 
-    environment: Mapping[str, str]
     settings: Settings
     values: Mapping[str, str]
 
     @property
     def ours(self) -> list[str]:
         """The variables of ours that are set."""
-        return [name for name in self.settings.sources if name.startswith("REFERSION_") and self.environment.get(name)]
+        return [name for name in self.settings.sources if name.startswith(PREFIX) and name in self.settings.variables]
+
+    @property
+    def problems(self) -> list[str]:
+        """Each setting that a run would stumble over, in the words of the run; what dlt's configuration says, too."""
+        variables = {AccountSettings.variable(name): value for name, value in self.values.items()}
+        settings = Settings.of({**self.settings.variables, **variables})
+        return [*settings.problems.values(), *unusable(settings.alerts)]
 
     def account(self) -> RefersionClient:
         """Clients that wait for seconds only. Settings that make no sense are left at their default."""
@@ -51,28 +54,28 @@ class DoctorInputs:
         return replace(account, answer_seconds=ANSWER_SECONDS)
 
     def warehouse(self) -> Warehouse:
-        """The warehouse, with its lock's timeout left at the default where it makes no sense."""
-        given: dict[str, Any] = {
-            field: value for field, name in WAREHOUSE_VARIABLES.items() if (value := self.environment.get(name))
-        }
-        timeout = given.pop("lock_timeout_seconds", "").strip()
-        if timeout.isdigit():
-            given["lock_timeout_seconds"] = int(timeout)
-        return Warehouse(**given)
+        """The warehouse. Settings that make no sense are left at their default, but for the destination."""
+        variable = WarehouseSettings.variable("destination")
+        if variable in self.settings.problems:
+            return Warehouse(destination=self.settings.variables[variable])
+        return Warehouse.of(self.settings.warehouse)
 
     @property
     def secrets(self) -> list[str]:
         """Every secret there is, the parts of pairs and lists included, longest first."""
-        texts = [self.environment.get(name, "") for name in SECRET_VARIABLES]
-        texts += [value for name, value in self.values.items() if name in (*KEYS, "pii_salt")]
+        # The address of PostgreSQL is none in whole: the warehouse shows it without the password.
+        ours = {name for name in SECRET_VARIABLES if name.startswith(PREFIX)}
+        texts = [text for name, text in self.settings.variables.items() if name in ours]
+        texts += [value for name, value in self.values.items() if name in AccountSettings.secrets()]
         parts = {part for text in texts for part in (text, *text.replace(".", " ").replace(",", " ").split())}
         return sorted((part for part in parts if len(part) >= SHORTEST_SECRET), key=len, reverse=True)
 
 
 def find_inputs(settings: Settings) -> DoctorInputs:
-    """What is set now. The settings are those that were put into the environment, where dlt and Dagster look."""
-    values = {name: value for name, variable in VARIABLES.items() if (value := os.environ.get(variable))}
-    for name in VARIABLES.keys() - values.keys():
+    """What is set now, in the environment or in dlt's configuration."""
+    variables = AccountSettings.variables()
+    values = {name: value for name, variable in variables.items() if (value := settings.variables.get(variable))}
+    for name in variables.keys() - values.keys():
         if (found := from_dlt(name)) is not None:
             values[name] = found
-    return DoctorInputs(dict(os.environ), settings, values)
+    return DoctorInputs(settings, values)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -93,9 +94,9 @@ def _size(count: int) -> str:
     return f"{count / GIGABYTE:.1f} GB" if count >= GIGABYTE / 10 else f"{count / 1_000_000:.0f} MB"
 
 
-def check_dagster(environment: Mapping[str, str]) -> Iterator[DoctorCheck]:
+def check_dagster() -> Iterator[DoctorCheck]:
     """Where Dagster keeps its records, and whether its daemon is at work."""
-    home = _home(environment.get(HOME_VARIABLE))
+    home = _home(os.environ.get(HOME_VARIABLE))
     yield home
     home = home if home.status is not Status.WARNING else _home_of_ours()
     yield _daemon(home)

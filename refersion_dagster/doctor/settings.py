@@ -4,75 +4,34 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
-from typing import Any
-from urllib.parse import urlsplit
 
-import duckdb
-
-from refersion_dagster.automation.activity import INTERVAL_VARIABLE, interval
-from refersion_dagster.automation.alerts import LATE_VARIABLE, PAGE_VARIABLE, late_after
-from refersion_dagster.automation.channels import URLS_VARIABLE, unusable
-from refersion_dagster.automation.schedules import CADENCES, TIMEZONE_VARIABLE, cron_of, schedule
-from refersion_dagster.automation.statements import CRON, CRON_VARIABLE
 from refersion_dagster.doctor.costs import cost_of
 from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, warned
 from refersion_dagster.doctor.inputs import DoctorInputs
 from refersion_dagster.documentation import page
-from refersion_dagster.ingest.webhooks.events import INBOX_VARIABLES
-from refersion_dagster.refersion import refersion_source
 from refersion_dagster.refersion.api.auth import Credentials
-from refersion_dagster.refersion.environment import INTEGERS, VARIABLES
-from refersion_dagster.refersion.errors import MissingCredentials, RefersionError, UnusableSetting
+from refersion_dagster.refersion.errors import MissingCredentials, RefersionError
 from refersion_dagster.refersion.tables.catalog import ENTITIES
-from refersion_dagster.report.assets import PUBLISHING_VARIABLES
-from refersion_dagster.report.resource import REPORTS_VARIABLES
-from refersion_dagster.resources import WAREHOUSE_VARIABLES
-from refersion_dagster.settings import ALLOW_WRITES, is_template, said_of_templates, whole_number, writes_allowed
-from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSettings
-from refersion_dagster.warehouse.database import database
-from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, limit_memory
-from refersion_dagster.warehouse.errors import WarehouseNotSet
-from refersion_dagster.webhooks.signature import SECRET_VARIABLE
+from refersion_dagster.settings import ALLOW_WRITES, VARIABLES, AccountSettings, Settings
+from refersion_dagster.settings.part import PREFIX
 
 NAMES = ("settings", "setting_sources", "setting_names", "key_pair", "token", "code_location")
-KNOWN = frozenset(
-    {
-        *VARIABLES.values(),
-        *WAREHOUSE_VARIABLES.values(),
-        *SETTINGS_VARIABLES.values(),
-        *INBOX_VARIABLES.values(),
-        *PUBLISHING_VARIABLES.values(),
-        *REPORTS_VARIABLES.values(),
-        INTERVAL_VARIABLE,
-        *(cadence.cron_variable for cadence in CADENCES),
-        *(cadence.lookback_variable for cadence in CADENCES if cadence.lookback_variable),
-        CRON_VARIABLE,
-        *(TIMEZONE_VARIABLE, MEMORY_VARIABLE, URLS_VARIABLE, LATE_VARIABLE, PAGE_VARIABLE, ALLOW_WRITES),
-        SECRET_VARIABLE,
-    }
-)
-PREFIX = "REFERSION_"
 SETTINGS_PAGE = "docs/settings.md"
 # Similarity from which an unknown name counts as a misspelt one, from 0 to 1.
 CLOSE, CLOSEST = 0.7, 0.9
 # Names that other programs have for the same, and that nobody finds by likeness.
 OTHER_NAMES = {
-    "REFERSION_API_KEY": VARIABLES["api_key"],
-    "REFERSION_API_SECRET": VARIABLES["api_key"],
-    "REFERSION_PRIVATE_KEY": VARIABLES["api_key"],
-    "REFERSION_KEY": VARIABLES["public_key"],
-    "REFERSION_TOKEN": VARIABLES["graphql_token"],
-    "REFERSION_ACCESS_TOKEN": VARIABLES["graphql_token"],
-    "REFERSION_DATABASE": WAREHOUSE_VARIABLES["duckdb_path"],
-    "REFERSION_TIMEZONE": SETTINGS_VARIABLES["report_timezone"],
+    "REFERSION_API_KEY": "REFERSION_SECRET_KEY",
+    "REFERSION_API_SECRET": "REFERSION_SECRET_KEY",
+    "REFERSION_PRIVATE_KEY": "REFERSION_SECRET_KEY",
+    "REFERSION_KEY": "REFERSION_PUBLIC_KEY",
+    "REFERSION_TOKEN": "REFERSION_GRAPHQL_TOKEN",
+    "REFERSION_ACCESS_TOKEN": "REFERSION_GRAPHQL_TOKEN",
+    "REFERSION_DATABASE": "REFERSION_DUCKDB_PATH",
+    "REFERSION_TIMEZONE": "REFERSION_REPORT_TIMEZONE",
 }
 REST_TABLES = [entity.name for entity in ENTITIES.values() if not entity.is_graphql]
 GRAPHQL_TABLES = [entity.name for entity in ENTITIES.values() if entity.is_graphql]
-# Settings that the source validates.
-CHECKED_BY_SOURCE = ("start_date", "pii", *sorted(INTEGERS))
-# Keys have their own checks.
-OTHER_SECRETS = (VARIABLES["pii_salt"], SECRET_VARIABLE, URLS_VARIABLE, "DESTINATION__POSTGRES__CREDENTIALS")
-LOCK_TIMEOUT = WAREHOUSE_VARIABLES["lock_timeout_seconds"]
 WHERE_SET = "Correct it in .env or in the environment."
 
 
@@ -81,11 +40,11 @@ def check_variables(given: DoctorInputs) -> Iterator[DoctorCheck]:
     yield _sources(given)
     yield _names(given)
     yield from _keys(given)
-    yield _code_location()
+    yield _code_location(given.settings)
 
 
 def _values(given: DoctorInputs) -> DoctorCheck:
-    wrong = list(wrong_values(given))
+    wrong = given.problems
     if wrong:
         return failed("settings", " ".join(wrong), WHERE_SET, wrong=wrong)
     return passed("settings", "valid" if given.ours else "valid: none is set", set=given.ours)
@@ -96,9 +55,9 @@ def _sources(given: DoctorInputs) -> DoctorCheck:
     settings = given.settings
     places: dict[str, list[str]] = {}
     for name, place in settings.sources.items():
-        if given.environment.get(name):
+        if name in settings.variables:
             places.setdefault(place, []).append(name)
-    in_dlt = [name for name in given.values if not given.environment.get(VARIABLES[name])]
+    in_dlt = [name for name in given.values if AccountSettings.variable(name) not in settings.variables]
     if in_dlt:
         places["dlt's configuration"] = [f"[sources.refersion_source] {name}" for name in in_dlt]
     told = "; ".join(f"{place}: {', '.join(names)}" for place, names in places.items()) or "nothing is set"
@@ -120,77 +79,8 @@ def _sources(given: DoctorInputs) -> DoctorCheck:
     return passed("setting_sources", told, sources=places, overruled=[], unreadable=[])
 
 
-def wrong_values(given: DoctorInputs) -> Iterator[str]:
-    """Each setting that a run would stumble over, in the words of the run."""
-    for name in CHECKED_BY_SOURCE:
-        value = given.values.get(name)
-        if value is None:
-            continue
-        variable = VARIABLES[name]
-        if said := _said_by(lambda name=name, value=value: _try_source(name, value)):
-            yield said if variable in said else f"{variable}: {said}."
-    for name in ("rest_url", "graphql_url"):
-        value = given.values.get(name)
-        if value is not None and not _is_address(value):
-            yield f"{VARIABLES[name]} is not a valid URL; it has to begin with https:// and contain a host."
-    environment = given.environment
-    attempts: list[Callable[[], object]] = [
-        lambda: database(
-            environment.get(WAREHOUSE_VARIABLES["destination"]) or "duckdb",
-            environment.get(WAREHOUSE_VARIABLES["duckdb_path"]) or "x",
-        ),
-        lambda: whole_number(LOCK_TIMEOUT, environment.get(LOCK_TIMEOUT) or "0"),
-        _try_memory,
-        lambda: late_after(environment),
-        lambda: interval(environment),
-        writes_allowed,
-        *(lambda cadence=cadence: schedule(cadence, environment) for cadence in CADENCES),
-        lambda: cron_of(CRON_VARIABLE, CRON, environment),
-    ]
-    for field, name in SETTINGS_VARIABLES.items():
-        if value := environment.get(name):
-            attempts.append(ReportSettings(**{field: value}).parameters)
-    yield from dict.fromkeys(said for attempt in attempts if (said := _said_by(attempt)))
-    for name in OTHER_SECRETS:
-        if is_template(environment.get(name) or ""):
-            yield said_of_templates([name])
-    yield from unusable(environment)
-
-
-def _try_source(name: str, value: str) -> None:
-    # Alone: the other settings of the environment are tried separately.
-    argument: dict[str, Any] = {name: whole_number(VARIABLES[name], value) if name in INTEGERS else value}
-    refersion_source(**argument, use_environment=False)
-
-
-def _try_memory() -> None:
-    with duckdb.connect(":memory:") as connection:
-        limit_memory(connection)
-
-
-def _said_by(attempt: Callable[[], object]) -> str | None:
-    """The words of the error that an attempt ends by; None when it works."""
-    try:
-        attempt()
-    except WarehouseNotSet as error:
-        return str(error)
-    except UnusableSetting as error:
-        return error.what
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def _is_address(value: str) -> bool:
-    try:
-        address = urlsplit(value)
-        return address.scheme in ("http", "https") and bool(address.hostname)
-    except ValueError:
-        return False
-
-
 def _names(given: DoctorInputs) -> DoctorCheck:
-    unknown = [name for name in given.ours if name not in KNOWN]
+    unknown = [name for name in given.ours if name not in VARIABLES]
     unknown += [name for name in given.settings.file if not name.startswith(PREFIX) and _meant_by(name)]
     if not unknown:
         return passed("setting_names", "every REFERSION_ variable is known")
@@ -210,8 +100,8 @@ def _meant_by(name: str) -> str | None:
     if name in OTHER_NAMES:
         return OTHER_NAMES[name]
     if not name.startswith(PREFIX):
-        return next(iter(difflib.get_close_matches(name.upper(), KNOWN, 1, CLOSEST)), None)
-    endings = [known.removeprefix(PREFIX) for known in KNOWN]
+        return next(iter(difflib.get_close_matches(name.upper(), VARIABLES, 1, CLOSEST)), None)
+    endings = [known.removeprefix(PREFIX) for known in VARIABLES]
     matches = difflib.get_close_matches(name.removeprefix(PREFIX), endings, 1, CLOSE)
     return f"{PREFIX}{matches[0]}" if matches else None
 
@@ -246,15 +136,16 @@ def _given(name: str, take: Callable[[], object], well: str, lost: str = "") -> 
     return passed(name, well)
 
 
-def _code_location() -> DoctorCheck:
+def _code_location(settings: Settings) -> DoctorCheck:
     """Whether Dagster can load the code location with these settings."""
+    from refersion_dagster.code_location import build_definitions
+
     try:
-        from refersion_dagster.definitions import defs
+        specs = list(build_definitions(settings).resolve_all_asset_specs())
     except Exception as error:  # noqa: BLE001 - any error that prevents loading is the result here
         return failed(
             "code_location",
             f"Dagster cannot load it: {type(error).__name__}: {error}",
             "Fix the cause named in the message; nothing runs without the code location.",
         )
-    assets = len(list(defs.resolve_all_asset_specs()))
-    return passed("code_location", f"loads, with {assets} assets", assets=assets)
+    return passed("code_location", f"loads, with {len(specs)} assets", assets=len(specs))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing
 from refersion_dagster.report.publish import CURRENT, DATABASE, MANIFEST
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.rounding import grouped
+from refersion_dagster.settings import OutputSettings, load_settings
 
 Row = dict[str, Any]
 
@@ -74,7 +72,7 @@ def what_is_missing(folder: Path) -> str | None:
         return None
     return (
         f"Nothing is published in {folder.resolve()} yet. Run the job refersion_refresh (or `refersion-dagster "
-        f"demo` for a generated account), or set {PUBLISHING_VARIABLES['folder']} to the folder of the copies."
+        f"demo` for a generated account), or set {OutputSettings.variable('publish_path')} to the folder of the copies."
     )
 
 
@@ -139,9 +137,9 @@ class PublishedCopies:
         return list(by_month.values())
 
 
-def published_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the settings have the copies."""
-    return Path(environment.get(PUBLISHING_VARIABLES["folder"]) or Publishing().folder).expanduser()
+def published_folder(outputs: OutputSettings | None = None) -> Path:
+    """Where the settings have the copies: those of this process for None, as in the notebook."""
+    return Path((outputs or load_settings().outputs).publish_path).expanduser()
 
 
 def without_links(text: str) -> str:

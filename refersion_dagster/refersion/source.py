@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import dlt
 from dlt.common.typing import TSecretStrValue
 from dlt.extract.resource import DltResource
 
-from refersion_dagster.refersion.api import graphql as graphql_api
-from refersion_dagster.refersion.api import rest as rest_api
 from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.api.client import RefersionClient
-from refersion_dagster.refersion.environment import from_environment
-from refersion_dagster.refersion.extract.incremental import BEGINNING, LOOKBACK_DAYS, SpanRequest
+from refersion_dagster.refersion.extract.incremental import BEGINNING, SpanRequest
 from refersion_dagster.refersion.extract.stats import ReadReport
 from refersion_dagster.refersion.resources import ReadOptions, ResourceFactory
 from refersion_dagster.refersion.tables.catalog import (
@@ -30,9 +26,7 @@ from refersion_dagster.refersion.tables.catalog import (
 )
 from refersion_dagster.refersion.tables.privacy import PersonalData
 from refersion_dagster.refersion.windows import Window, parse_moment
-
-MAX_CONCURRENCY = 8
-RETRY_SECONDS = 300
+from refersion_dagster.settings import AccountSettings, Settings
 
 
 def build_resources(account: RefersionClient, options: ReadOptions, report: ReadReport) -> Iterable[DltResource]:
@@ -46,18 +40,6 @@ def build_resources(account: RefersionClient, options: ReadOptions, report: Read
     for entity in (PAYMENTS, CONVERSIONS):
         yield tables.resource(entity, lambda report, entity=entity: tables.windowed(entity, report))
     yield tables.resource(CLICKS, tables.clicks)
-
-
-def first_moment(start_date: str) -> datetime:
-    """Where the first load begins. Raises ValueError for an invalid date and for one in the future."""
-    try:
-        start = parse_moment(start_date)
-    except ValueError as error:
-        raise ValueError(f"start_date or REFERSION_START_DATE: {error}") from None
-    # Clocks differ, and days begin at different times.
-    if start > datetime.now(UTC) + timedelta(days=1):
-        raise ValueError(f"start_date (REFERSION_START_DATE) is {start_date!r}, which is in the future.")
-    return start
 
 
 @dlt.source(name="refersion_source", section="refersion_source", max_table_nesting=0)
@@ -130,46 +112,39 @@ def refersion_source(
         use_environment: whether this project's own variables count.
 
     Raises (when the tables are read):
-        refersion.errors.RefersionError and its subclasses; ValueError for an unknown setting.
+        refersion.errors.RefersionError and its subclasses; ValueError, which names all settings that are wrong.
     """
-    variables = from_environment() if use_environment else {}
-    # rows_per_load is not among them: who does not look at `report.more` would stop after the first months.
+    variables = dict(Settings.of().variables) if use_environment else {}
     if "." in (api_key or ""):
-        variables.pop("public_key", None)  # the pair has its own
-
-    def chosen(name: str, value: Any, default: Any = None) -> Any:
-        return variables.get(name, default) if value in (None, "") else value
-
-    start, how = chosen("start_date", start_date), chosen("pii", pii, PersonalData.HASH)
-    lookback: int = chosen("lookback_days", lookback_days, LOOKBACK_DAYS)
-    concurrency: int = chosen("max_concurrency", max_concurrency, MAX_CONCURRENCY)
-    retrying: int = chosen("retry_seconds", retry_seconds, RETRY_SECONDS)
+        variables.pop(AccountSettings.variable("public_key"), None)  # the pair has its own
+    given = AccountSettings.of(
+        variables,
+        public_key=public_key or None,
+        api_key=api_key or None,
+        graphql_token=graphql_token or None,
+        start_date=start_date or None,
+        lookback_days=lookback_days,
+        pii=pii or None,
+        pii_salt=pii_salt or None,
+        max_concurrency=max_concurrency,
+        retry_seconds=retry_seconds,
+        rows_per_load=rows_per_load,
+        rest_url=rest_url or None,
+        graphql_url=graphql_url or None,
+    )
+    secrets = {name: given.given().get(name) for name in given.secrets()}
     if totals_by not in ("month", "day"):
         raise ValueError(f"totals_by is {totals_by!r}; it can be month or day.")
-    try:
-        personal = PersonalData(how.strip().lower())
-    except ValueError:
-        raise ValueError(f"pii (REFERSION_PII) is {how!r}; it can be hash, keep or drop.") from None
-    for name, value, least in (
-        ("lookback_days (REFERSION_LOOKBACK_DAYS)", lookback, 0),
-        ("max_concurrency (REFERSION_MAX_CONCURRENCY)", concurrency, 1),
-        ("retry_seconds (REFERSION_RETRY_SECONDS)", retrying, 0),
-        ("rows_per_load (REFERSION_ROWS_PER_LOAD)", rows_per_load, 1),
-    ):
-        if value is not None and value < least:
-            raise ValueError(f"{name} is {value}; it has to be {least} or more.")
     account = RefersionClient(
-        Credentials(
-            chosen("public_key", public_key), chosen("api_key", api_key), chosen("graphql_token", graphql_token)
-        ),
-        chosen("rest_url", rest_url, rest_api.URL),
-        chosen("graphql_url", graphql_url, graphql_api.URL),
-        concurrency,
-        retrying,
+        Credentials(secrets["public_key"], secrets["api_key"], secrets["graphql_token"]),
+        given.rest_url,
+        given.graphql_url,
+        given.max_concurrency,
+        given.retry_seconds,
     )
     span = SpanRequest(
-        start=first_moment(start) if start else BEGINNING,
-        lookback=timedelta(days=lookback),
+        start=parse_moment(given.start_date) if given.start_date else BEGINNING,
+        lookback=timedelta(days=given.lookback_days),
         read_from=parse_moment(read_from) if read_from else None,
         read_to=parse_moment(read_to) if read_to else None,
         full=full_reload,
@@ -179,11 +154,12 @@ def refersion_source(
         span = span.for_windows(Window(parse_moment(start), parse_moment(end)) for start, end in read_spans)
     options = ReadOptions(
         span,
-        personal,
-        chosen("pii_salt", pii_salt),
+        PersonalData(given.pii),
+        secrets["pii_salt"],
         all_details,
         totals_by,
         totals_of_loaded,
+        # Not the variable's: who does not look at `report.more` would stop after the first months.
         rows_per_load,
         frozenset(details_of),
         older_totals,

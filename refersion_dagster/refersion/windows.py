@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+from refersion_dagster.settings.values import parse_moment as parse_moment
 
 
 @dataclass(frozen=True, order=True)
@@ -92,15 +94,3 @@ def next_month(moment: datetime) -> datetime:
 
 def whole_second(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(microsecond=0)
-
-
-def parse_moment(value: str | date | datetime) -> datetime:
-    """A date (its first second) or time, UTC where it names no zone. Raises ValueError with what is accepted."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            raise ValueError(f"{value!r} is not a date (2024-01-31) or time (2024-01-31T08:00:00Z)") from None
-    elif not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001
-    return whole_second(value.replace(tzinfo=UTC) if value.tzinfo is None else value)

@@ -104,11 +104,11 @@ def execute(
     console: Console, instance: dg.DagsterInstance, run_id: str, job_name: str = JOB, config: Mapping[str, Any] = {}
 ) -> None:
     """Runs a job to its end, and shows its progress meanwhile."""
-    # Resources look at the environment when the code location is loaded, so not before it is set.
-    from refersion_dagster.definitions import defs
+    from refersion_dagster.code_location import build_definitions
     from refersion_dagster.refresh.progress import followed
+    from refersion_dagster.settings import load_settings
 
-    job = defs.resolve_job_def(job_name)
+    job = build_definitions(load_settings()).resolve_job_def(job_name)
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
@@ -119,11 +119,11 @@ def execute(
 def check_values() -> DoctorInputs:
     """The settings. Raises ClickException for those that a run would stumble over, before there is a run."""
     from refersion_dagster.doctor.inputs import find_inputs
-    from refersion_dagster.doctor.settings import WHERE_SET, wrong_values
+    from refersion_dagster.doctor.settings import WHERE_SET
     from refersion_dagster.settings import load_settings
 
     given = find_inputs(load_settings())
-    if wrong := list(wrong_values(given)):
+    if wrong := given.problems:
         raise click.ClickException("\n".join([*wrong, WHERE_SET]))
     return given
 

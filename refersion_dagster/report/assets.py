@@ -5,22 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from refersion_dagster.failures import report_errors
 from refersion_dagster.report.publish import CURRENT, DATABASE, publish
 from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
+from refersion_dagster.settings import OutputSettings
+from refersion_dagster.settings.part import like
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.query import Summary
 
 GROUP = "published"
-PUBLISHING_VARIABLES = {"folder": "REFERSION_PUBLISH_PATH"}
 
 
 class Publishing(dg.ConfigurableResource):
     """Where published copies go."""
 
-    folder: str = Field(default="refersion_published", description="Folder of the published copies.")
+    folder: str = like(OutputSettings, "publish_path")
 
 
 def published_assets(summaries: Sequence[Summary]) -> list[dg.AssetsDefinition]:

@@ -17,8 +17,7 @@ from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.markdown import markdown_table
 from refersion_dagster.summaries.plot import plot
 from refersion_dagster.summaries.query import Summary
-from refersion_dagster.summaries.settings import InvalidSetting, ReportSettings
-from refersion_dagster.warehouse.sql import Value
+from refersion_dagster.summaries.settings import ReportSettings
 
 PRIMARY_KEY = "primary_key"
 
@@ -26,14 +25,6 @@ PRIMARY_KEY = "primary_key"
 def asset_key(schema: str, table: str) -> dg.AssetKey:
     """The asset of a raw table or of a summary."""
     return raw_key(table) if schema == DATASET else dg.AssetKey(["summaries", table])
-
-
-def setting_values(settings: ReportSettings) -> dict[str, Value]:
-    """The settings as values for SQL. Raises dg.Failure for one that cannot be read."""
-    try:
-        return settings.parameters()
-    except InvalidSetting as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
 
 
 def summary_assets(summaries: Sequence[Summary]) -> list[dg.AssetsDefinition]:
@@ -83,7 +74,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
     def build_summary(
         context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        values = setting_values(settings)
+        values = settings.parameters()
         with warehouse.exclusive(context.log.info):
             try:
                 with warehouse.session() as session:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from dlt.extract.source import DltSource
 
+from refersion_dagster.settings import InvalidSetting, WarehouseSettings
 from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
 from refersion_dagster.warehouse.errors import WarehouseError, WarehouseNotSet
 from refersion_dagster.warehouse.postgres.database import PostgresDatabase
@@ -44,12 +45,12 @@ class Database(Protocol):
         ...
 
 
-def database(name: str, duckdb_path: str) -> Database:
-    """The database that REFERSION_DESTINATION names. Raises WarehouseNotSet for any other name."""
-    match name.strip().lower():
-        case "duckdb":
-            return DuckDBDatabase(Path(duckdb_path).expanduser().resolve())
-        case "postgres" | "postgresql":
-            return PostgresDatabase()
-        case _:
-            raise WarehouseNotSet(f"REFERSION_DESTINATION is {name!r}; it has to be duckdb or postgres.")
+def database(destination: str, duckdb_path: str, duckdb_memory: str) -> Database:
+    """The database of these settings. Raises WarehouseNotSet for a destination that there is not."""
+    try:
+        settings = WarehouseSettings.of({WarehouseSettings.variable("destination"): destination})
+    except InvalidSetting as error:
+        raise WarehouseNotSet(str(error)) from None
+    if settings.destination == "duckdb":
+        return DuckDBDatabase(Path(duckdb_path).expanduser().resolve(), duckdb_memory)
+    return PostgresDatabase()

@@ -11,9 +11,11 @@ import dagster as dg
 import dlt
 from dlt.extract.source import DltSource
 from dlt.pipeline.pipeline import Pipeline
-from pydantic import Field, PrivateAttr
+from pydantic import PrivateAttr
 
-from refersion_dagster.refersion.environment import DATASET, DUCKDB_PATH, PIPELINE
+from refersion_dagster.refersion.environment import DATASET, PIPELINE
+from refersion_dagster.settings import WarehouseSettings
+from refersion_dagster.settings.part import like
 from refersion_dagster.warehouse.database import Database, database
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError
 from refersion_dagster.warehouse.session import Row, Session, UndefinedTable
@@ -32,18 +34,20 @@ class Warehouse(dg.ConfigurableResource):
     WarehouseNotSet where the settings make no sense.
     """
 
-    destination: str = Field(default="duckdb", description="The database: duckdb or postgres.")
-    duckdb_path: str = Field(default=DUCKDB_PATH, description="The DuckDB file; PostgreSQL ignores it.")
-    lock_timeout_seconds: int = Field(
-        default=3600,
-        ge=0,
-        description="How long to wait for another run that writes to the same warehouse, in seconds.",
-    )
+    destination: str = like(WarehouseSettings, "destination")
+    duckdb_path: str = like(WarehouseSettings, "duckdb_path")
+    duckdb_memory: str = like(WarehouseSettings, "duckdb_memory")
+    lock_timeout_seconds: int = like(WarehouseSettings, "lock_timeout_seconds", ge=0)
 
     # What a run in progress holds to its end; None outside of runs.
     _run: ExitStack | None = PrivateAttr(default=None)
     _is_held: bool = PrivateAttr(default=False)
     _busy: WarehouseBusy | None = PrivateAttr(default=None)
+
+    @classmethod
+    def of(cls, warehouse: WarehouseSettings) -> Warehouse:
+        """The warehouse that the settings name."""
+        return cls(**warehouse.model_dump(exclude={"postgres_credentials"}))
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Warehouse]:
@@ -62,7 +66,7 @@ class Warehouse(dg.ConfigurableResource):
 
     @property
     def database(self) -> Database:
-        return database(self.destination, self.duckdb_path)
+        return database(self.destination, self.duckdb_path, self.duckdb_memory)
 
     @property
     def location(self) -> str:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import errno
 import functools
 import logging
-import os
 import socket
 from pathlib import Path
 
 import click
 import uvicorn
 
-from refersion_dagster.settings import is_template, said_of_templates
+from refersion_dagster.settings import InvalidSetting, WebhookSettings, load_settings
 from refersion_dagster.webhooks.app import HEALTH_PATH, MAX_BODY_BYTES, PATH, ReceiverLimits, build_app
 from refersion_dagster.webhooks.inbox import Inbox
-from refersion_dagster.webhooks.inbox_file import INBOX_FILE, INBOX_VARIABLE, InboxError
+from refersion_dagster.webhooks.inbox_file import InboxError
 from refersion_dagster.webhooks.protocol import BoundedProtocol
 from refersion_dagster.webhooks.refusals import Refusals
-from refersion_dagster.webhooks.signature import SECRET_VARIABLE, secrets_of
+from refersion_dagster.webhooks.signature import secrets_of
 
+SECRET_VARIABLE = WebhookSettings.variable("webhook_secret")
 MEGABYTE = 1_000_000
 RECEIVE_SECONDS = 10.0
 STOP_SECONDS = 10
@@ -38,8 +38,8 @@ STOP_SECONDS = 10
     "--inbox",
     "path",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=INBOX_FILE,
-    envvar=INBOX_VARIABLE,
+    default=WebhookSettings.default("webhook_inbox"),
+    envvar=WebhookSettings.variable("webhook_inbox"),
     show_default=True,
     show_envvar=True,
     help="File in which events wait; created if it does not exist. Dagster needs the same path.",
@@ -75,14 +75,18 @@ def webhooks(
     """
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are counted and logged here
-    secrets = secrets_of(os.environ.get(SECRET_VARIABLE))
+    settings = load_settings()
+    try:
+        settings.check([SECRET_VARIABLE])
+    except InvalidSetting as error:
+        raise click.ClickException(str(error)) from None
+    secret = settings.webhooks.webhook_secret
+    secrets = secrets_of(secret.get_secret_value() if secret else None)
     if not secrets:
         raise click.ClickException(
             f"{SECRET_VARIABLE} is not set, so forged events could not be detected. Set it to the signing secret "
             "that Refersion shows under Account > Settings > Webhooks."
         )
-    if any(map(is_template, secrets)):
-        raise click.ClickException(said_of_templates([SECRET_VARIABLE]))
     try:
         inbox = Inbox(path, create=True, max_bytes=inbox_megabytes * MEGABYTE)
     except InboxError as error:

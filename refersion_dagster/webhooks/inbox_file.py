@@ -10,9 +10,6 @@ from pathlib import Path
 
 from refersion_dagster.errors import ReportedError
 
-INBOX_VARIABLE = "REFERSION_WEBHOOK_INBOX"
-INBOX_FILE = "refersion_webhooks.sqlite"
-
 # "rfsn", in the place that SQLite has for what kind of file it is.
 APPLICATION = 0x7266736E
 VERSION = 1

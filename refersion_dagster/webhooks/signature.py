@@ -7,8 +7,6 @@ import hmac
 from base64 import b64encode
 from collections.abc import Sequence
 
-SECRET_VARIABLE = "REFERSION_WEBHOOK_SECRET"  # noqa: S105 - its name
-
 
 def sign(body: bytes, secret: str) -> str:
     """The signature of a body."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,11 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
+import dagster as dg
 
 from refersion_dagster.actions.execution.executor import perform, send_ordered
 from refersion_dagster.actions.journal.journal import Entry, Journal, RequestContext
-from refersion_dagster.actions.operations.catalog import ENDPOINTS
+from refersion_dagster.actions.operations.catalog import ENDPOINTS, Endpoint
 from refersion_dagster.actions.orchestration.jobs import action_job
 from refersion_dagster.actions.planning.input_files import from_configuration
 from refersion_dagster.actions.planning.plan import Order
@@ -23,13 +22,19 @@ from refersion_dagster.actions.planning.preflight import AmountLimits
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.model import Affiliate, Conversion
-from refersion_dagster.settings import ALLOW_WRITES
+from refersion_dagster.settings import ALLOW_WRITES, Settings
 from refersion_dagster_tests.location import Outcome, account_of, fresh_instance, outcome, resources
 
 CREDIT = "conversion_manual_credit"
 WRITES = tuple(f"rest:{endpoint.path}" for endpoint in ENDPOINTS.values())
 
-job_of = cache(action_job)
+WRITES_ALLOWED = Settings.of({ALLOW_WRITES: "true"})
+WRITES_OFF = Settings.of({})
+
+
+@cache
+def job_of(endpoint: Endpoint, allowed: bool = True) -> dg.JobDefinition:
+    return action_job(endpoint, WRITES_ALLOWED if allowed else WRITES_OFF)
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,8 @@ class ActionsHarness:
     ) -> Outcome:
         """Runs the job of an operation, for real unless `dry_run` says otherwise."""
         given = {**by_hand(), "dry_run": False, **config, **({"items": items} if items else {})}
-        with fresh_instance() as instance, writes_allowed(allowed):
-            result = job_of(ENDPOINTS[endpoint]).execute_in_process(
+        with fresh_instance() as instance:
+            result = job_of(ENDPOINTS[endpoint], allowed).execute_in_process(
                 instance=instance,
                 run_config={"ops": {endpoint: {"config": given}}},
                 resources=resources(account or self.account(), self.warehouse),
@@ -124,15 +129,6 @@ class ActionsHarness:
 def by_hand() -> dict[str, Any]:
     """What a person states of themselves when they launch a run."""
     return {"requested_by": "Ada", "launched_on": f"{datetime.now(UTC):%Y-%m-%d}"}
-
-
-@contextmanager
-def writes_allowed(allowed: bool = True) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.delenv(ALLOW_WRITES, raising=False)
-        if allowed:
-            monkeypatch.setenv(ALLOW_WRITES, "true")
-        yield
 
 
 def credit_of(affiliate: Affiliate, commission: str = "12.50", **changes: Any) -> dict[str, Any]:

@@ -10,15 +10,10 @@ import pytest
 
 from refersion_dagster.actions.execution.executor import preview
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
+from refersion_dagster.actions.orchestration.run import check_writes_allowed
 from refersion_dagster.refersion.api.rest import encoded
-from refersion_dagster_tests.actions.actions_harness import (
-    CREDIT,
-    ActionsHarness,
-    by_hand,
-    credit_of,
-    job_of,
-    writes_allowed,
-)
+from refersion_dagster.settings import ALLOW_WRITES, Settings
+from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, by_hand, credit_of, job_of
 from refersion_dagster_tests.location import fresh_instance, resources
 
 
@@ -86,8 +81,8 @@ def expected(actions: ActionsHarness) -> dict[str, dict[str, Any]]:
 def shown(actions: ActionsHarness, endpoint: str, *, allowed: bool = True, **config: Any) -> dict[str, Any]:
     """What a run without a word on dry_run shows on the asset's page."""
     given = {**by_hand(), "items": items_of(actions)[endpoint], **config}
-    with fresh_instance() as instance, writes_allowed(allowed):
-        ended = job_of(ENDPOINTS[endpoint]).execute_in_process(
+    with fresh_instance() as instance:
+        ended = job_of(ENDPOINTS[endpoint], allowed).execute_in_process(
             instance=instance,
             run_config={"ops": {endpoint: {"config": given}}},
             resources=resources(actions.account(), actions.warehouse),
@@ -193,17 +188,10 @@ def test_it_warns_of_what_is_open_and_counts_what_was_done(actions: ActionsHarne
 
 
 @pytest.mark.parametrize("value", [None, "", "false", "0", "yes", "1", "TRUE!"])
-def test_without_the_permission_of_the_environment_nothing_is_sent(
-    actions: ActionsHarness, value: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from refersion_dagster.actions.orchestration.run import allowed
-    from refersion_dagster.settings import ALLOW_WRITES
-
-    monkeypatch.delenv(ALLOW_WRITES, raising=False)
-    if value is not None:
-        monkeypatch.setenv(ALLOW_WRITES, value)
+def test_without_the_permission_of_the_settings_nothing_is_sent(value: str | None) -> None:
+    given = {} if value is None else {ALLOW_WRITES: value}
     with pytest.raises(dg.Failure, match="writing to Refersion is off"):
-        allowed()
+        check_writes_allowed(Settings.of(given))
 
 
 def test_the_job_asks_for_that_permission(actions: ActionsHarness) -> None:

@@ -12,15 +12,16 @@ import pytest
 
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.actions.orchestration.run import launched_by_a_person
+from refersion_dagster.code_location import build_definitions
 from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.actions.actions_harness import (
     CREDIT,
     WRITES,
+    WRITES_ALLOWED,
     ActionsHarness,
     by_hand,
     credit_of,
-    writes_allowed,
 )
 from refersion_dagster_tests.location import account_of, fresh_instance, outcome
 
@@ -31,6 +32,10 @@ REPOSITORY = defs.get_repository_def()
 
 def job_of_a_credit() -> dg.JobDefinition:
     return defs.resolve_job_def(f"actions_{CREDIT}")
+
+
+def job_where_writing_is_allowed() -> dg.JobDefinition:
+    return build_definitions(WRITES_ALLOWED).resolve_job_def(f"actions_{CREDIT}")
 
 
 class TestTheDefinitions:
@@ -132,12 +137,11 @@ def test_a_run_of_a_backfill_or_a_condition_is_refused(actions: ActionsHarness, 
 def test_a_run_that_repeats_another_is_refused(actions: ActionsHarness) -> None:
     """A retry by Dagster and a re-execution in its UI, which both copy the configuration."""
     config = {"ops": {CREDIT: {"config": {**by_hand(), "dry_run": False, "items": [credit_of(actions.affiliate())]}}}}
-    job = dg.reconstructable(job_of_a_credit)
-    with dg.DagsterInstance.ephemeral() as instance, writes_allowed(False):
-        first = dg.execute_job(job, instance, run_config=config, raise_on_error=False)
+    off, on = dg.reconstructable(job_of_a_credit), dg.reconstructable(job_where_writing_is_allowed)
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = dg.execute_job(off, instance, run_config=config, raise_on_error=False)
         options = dg.ReexecutionOptions(first.run_id)
-        with writes_allowed():
-            again = dg.execute_job(job, instance, run_config=config, raise_on_error=False, reexecution_options=options)
+        again = dg.execute_job(on, instance, run_config=config, raise_on_error=False, reexecution_options=options)
         failed = outcome(instance, again.run_id).failure
     assert f"Nothing was sent: this run repeats run {first.run_id}." in failed
     assert actions.sandbox.requests() == {}
@@ -164,8 +168,8 @@ def test_materialise_all_begins_everything_else_and_writes_nothing(
     monkeypatch.chdir(tmp_path)
     account = account_of(sandbox, graphql_token=None).model_dump(exclude_none=True)
     database = {"duckdb_path": str(tmp_path / "warehouse.duckdb")}
-    job = defs.resolve_implicit_global_asset_job_def()
-    with fresh_instance() as instance, writes_allowed():
+    job = build_definitions(WRITES_ALLOWED).resolve_implicit_global_asset_job_def()
+    with fresh_instance() as instance:
         ended = job.execute_in_process(
             instance=instance,
             raise_on_error=False,

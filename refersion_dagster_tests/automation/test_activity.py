@@ -8,9 +8,10 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.automation import activity
-from refersion_dagster.automation.activity import ActivityCursor, refersion_activity
+from refersion_dagster.automation.activity import ActivityCursor, activity_sensor
 from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.settings import Settings
 from refersion_dagster_tests.location import SMALL, account_of, fresh_instance
 
 
@@ -37,7 +38,7 @@ class Sensor:
     def tick(self) -> tuple[list[dg.RunRequest], str]:
         """What it asks to start, and its reason to start nothing."""
         with dg.build_sensor_context(self.instance, cursor=self.cursor, resources=self.resources) as context:
-            data = refersion_activity.evaluate_tick(context)
+            data = activity_sensor(Settings.of({})).evaluate_tick(context)
         self.cursor = data.cursor or self.cursor
         return list(data.run_requests or []), data.skip_message or ""
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from refersion_dagster.automation.backfill import EARLIEST, first_month, month_config, refersion_backfill
+from refersion_dagster.automation.backfill import EARLIEST, backfill_job, first_month, month_config
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.settings import Settings
 from refersion_dagster_tests.location import (
     Location,
     Outcome,
@@ -41,7 +42,7 @@ def database(tmp_path: Path) -> Path:
 def backfill(sandbox: SandboxServer, database: Path, month: str) -> Outcome:
     """The job for one month, in this process."""
     given = resources(account_of(sandbox), Warehouse(duckdb_path=str(database)))
-    job = dg.Definitions(jobs=[refersion_backfill], resources=given).resolve_job_def("refersion_backfill")
+    job = dg.Definitions(jobs=[backfill_job(Settings.of({}))], resources=given).resolve_job_def("refersion_backfill")
     with fresh_instance() as instance:
         run = job.execute_in_process(partition_key=month, instance=instance, raise_on_error=False)
         return outcome(instance, run.run_id)
@@ -64,13 +65,17 @@ def rows_by_month(database: Path) -> dict[str, int]:
 
 
 def test_the_months_on_offer_begin_with_the_start_date() -> None:
-    assert first_month({"REFERSION_START_DATE": "2024-03-17"}) == datetime(2024, 3, 1, tzinfo=UTC)
-    assert first_month({}) == EARLIEST
-    assert first_month({"REFERSION_START_DATE": "last spring"}) == EARLIEST
+    def first(**variables: str) -> datetime:
+        return first_month(Settings.of(variables).account)
+
+    assert first(REFERSION_START_DATE="2024-03-17") == datetime(2024, 3, 1, tzinfo=UTC)
+    assert first() == EARLIEST
+    assert first(REFERSION_START_DATE="last spring") == EARLIEST
 
 
 def test_the_month_under_way_is_on_offer_too() -> None:
-    assert month_config.partitions_def.get_last_partition_key() == f"{datetime.now(UTC):%Y-%m}-01"
+    months = month_config(Settings.of({}).account)
+    assert months.partitions_def.get_last_partition_key() == f"{datetime.now(UTC):%Y-%m}-01"
 
 
 def test_a_months_run_reads_that_month_and_no_other(sandbox: SandboxServer, tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ import pytest
 from refersion_dagster.automation.active_runs import LOST_AFTER, going_on
 from refersion_dagster.automation.schedules import schedules
 from refersion_dagster.definitions import defs
+from refersion_dagster.settings import Settings
 
 AT = datetime(2026, 3, 29, 3, 0, tzinfo=UTC)
 
 
 def named(name: str, **environment: str) -> dg.ScheduleDefinition:
-    return next(schedule for schedule in schedules(environment) if schedule.name == name)
+    return next(schedule for schedule in schedules(Settings.of(environment)) if schedule.name == name)
 
 
 def tick(name: str, instance: dg.DagsterInstance, **environment: str) -> Any:
@@ -40,7 +41,9 @@ def instance(instance_on_disk: dg.DagsterInstance) -> Iterator[dg.DagsterInstanc
 
 class TestDefaults:
     def test_the_nightly_one_runs_and_the_others_wait_to_be_switched_on(self) -> None:
-        running = [one.name for one in schedules({}) if one.default_status == dg.DefaultScheduleStatus.RUNNING]
+        running = [
+            one.name for one in schedules(Settings.of({})) if one.default_status == dg.DefaultScheduleStatus.RUNNING
+        ]
         assert running == ["refersion_nightly"]
 
     def test_they_are_in_the_code_location(self) -> None:
@@ -65,7 +68,7 @@ class TestDefaults:
 
 
 class TestSettings:
-    def test_times_zone_and_look_backs_come_from_the_environment(self, instance: dg.DagsterInstance) -> None:
+    def test_times_zone_and_look_backs_come_from_the_settings(self, instance: dg.DagsterInstance) -> None:
         given = {
             "REFERSION_HOURLY_CRON": "*/20 6-22 * * 1-5",
             "REFERSION_HOURLY_LOOKBACK_DAYS": "7",
@@ -92,7 +95,9 @@ class TestSettings:
     )
     def test_one_that_makes_no_sense_is_told_by_its_name(self, variable: str, value: str) -> None:
         """At its ticks: whatever else there is loads and works."""
-        wrong = [one for one in schedules({variable: value}) if (one.description or "").startswith(variable)]
+        wrong = [
+            one for one in schedules(Settings.of({variable: value})) if (one.description or "").startswith(variable)
+        ]
         assert len(wrong) == (3 if "TIMEZONE" in variable else 1)
         for one in wrong:
             with pytest.raises(dg.DagsterError) as error:

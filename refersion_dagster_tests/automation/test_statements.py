@@ -7,22 +7,23 @@ import pytest
 
 from refersion_dagster.automation.statements import month_before, statements_schedule
 from refersion_dagster.definitions import defs
+from refersion_dagster.settings import Settings
 from refersion_dagster_tests.location import fresh_instance
 
 
 def test_it_is_off_until_it_is_switched_on_and_ticks_on_the_day_after_the_month() -> None:
-    schedule = statements_schedule({})
+    schedule = statements_schedule(Settings.of({}))
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 6 1 * *", "UTC")
 
 
-def test_times_come_from_the_environment_and_months_end_in_the_reporting_time_zone() -> None:
+def test_times_come_from_the_settings_and_months_end_in_the_reporting_time_zone() -> None:
     given = {
         "REFERSION_STATEMENTS_CRON": "30 7 2 * *",
         "REFERSION_REPORT_TIMEZONE": "Asia/Tokyo",
         "REFERSION_SCHEDULE_TIMEZONE": "America/New_York",
     }
-    schedule = statements_schedule(given)
+    schedule = statements_schedule(Settings.of(given))
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 7 2 * *", "Asia/Tokyo")
 
 
@@ -31,7 +32,7 @@ def test_times_come_from_the_environment_and_months_end_in_the_reporting_time_zo
     [("REFERSION_STATEMENTS_CRON", "monthly"), ("REFERSION_REPORT_TIMEZONE", "Mars/Olympus")],
 )
 def test_a_setting_that_makes_no_sense_is_told_by_its_name(variable: str, value: str) -> None:
-    wrong = statements_schedule({variable: value})
+    wrong = statements_schedule(Settings.of({variable: value}))
     assert (wrong.description or "").startswith(f"{variable} is '{value}'; it has to be")
     with pytest.raises(dg.DagsterError):
         wrong.evaluate_tick(dg.build_schedule_context())
@@ -48,7 +49,7 @@ def test_a_tick_asks_for_the_month_that_ended_even_while_another_run_goes_on(bus
         with dg.build_schedule_context(
             instance, scheduled_execution_time=at, repository_def=defs.get_repository_def()
         ) as context:
-            requests = statements_schedule({}).evaluate_tick(context).run_requests
+            requests = statements_schedule(Settings.of({})).evaluate_tick(context).run_requests
     assert requests
     (request,) = requests
     assert request.run_config == {"ops": {"report__statements": {"config": {"month": "2025-12"}}}}

@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Page, expect
 
-from refersion_dagster.definitions import summaries
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster_tests.browser.browser_page import BrowserPage
 from refersion_dagster_tests.location import SMALL, Location
 from refersion_dagster_tests.processes import soon
@@ -87,7 +87,7 @@ def test_the_asset_graph_shows_every_group(ui: Ui) -> None:
 
 def test_an_assets_page_tells_what_it_answers_and_each_column(ui: Ui) -> None:
     seen = ui.open(ASSET)
-    (summary,) = [summary for summary in summaries if summary.name == "commission_by_affiliate"]
+    (summary,) = [summary for summary in load_summaries() if summary.name == "commission_by_affiliate"]
     for question in summary.header.questions:
         sees(seen.page, question)
     sees(seen.page, "Grain:")

@@ -16,6 +16,7 @@ import requests
 from refersion_dagster.explore.cli import NOTEBOOK
 from refersion_dagster.explore.published import NothingPublished, PublishedCopies, published_folder, without_links
 from refersion_dagster.report.publish import publish
+from refersion_dagster.settings import Settings
 from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.processes import soon, with_variable
 from refersion_dagster_tests.summaries.builders import (
@@ -112,8 +113,9 @@ class TestFigures:
             PublishedCopies(tmp_path)
 
     def test_come_from_the_folder_that_is_set(self) -> None:
-        assert published_folder({}) == Path("refersion_published")
-        assert published_folder({"REFERSION_PUBLISH_PATH": "/somewhere/else"}) == Path("/somewhere/else")
+        assert published_folder(Settings.of({}).outputs) == Path("refersion_published")
+        elsewhere = Settings.of({"REFERSION_PUBLISH_PATH": "/somewhere/else"}).outputs
+        assert published_folder(elsewhere) == Path("/somewhere/else")
 
 
 def test_an_address_in_a_name_is_no_link() -> None:

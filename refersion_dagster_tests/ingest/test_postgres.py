@@ -19,9 +19,10 @@ import psycopg2
 import pytest
 
 from refersion_dagster import pipeline
-from refersion_dagster.automation.backfill import refersion_backfill
+from refersion_dagster.automation.backfill import backfill_job
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.settings import Settings
 from refersion_dagster.warehouse.postgres.database import LOCK
 from refersion_dagster_tests.ingest.interruptions.interrupted_load import at_the_source
 from refersion_dagster_tests.location import (
@@ -242,7 +243,7 @@ class TestCutShort:
 def backfill(sandbox: SandboxServer, month: str) -> Outcome:
     """The job for one month, in this process; it is not tried again by itself."""
     given = resources(account_of(sandbox), Warehouse(destination="postgres"))
-    job = dg.Definitions(jobs=[refersion_backfill], resources=given).resolve_job_def("refersion_backfill")
+    job = dg.Definitions(jobs=[backfill_job(Settings.of({}))], resources=given).resolve_job_def("refersion_backfill")
     with fresh_instance() as instance:
         run = job.execute_in_process(partition_key=month, instance=instance, raise_on_error=False)
         return outcome(instance, run.run_id)

@@ -190,7 +190,7 @@ class TestWhatMakesNoSense:
         heart(
             [
                 ({"pii": "sometimes"}, "REFERSION_PII"),
-                ({"start_date": "last year"}, "'last year' is not a date"),
+                ({"start_date": "last year"}, "start_date (REFERSION_START_DATE) is 'last year'; it has to be a date"),
                 ({"max_concurrency": 0}, "max_concurrency (REFERSION_MAX_CONCURRENCY) is 0; it has to be 1 or more."),
                 ({"rows_per_load": 0}, "rows_per_load (REFERSION_ROWS_PER_LOAD) is 0; it has to be 1 or more."),
             ]

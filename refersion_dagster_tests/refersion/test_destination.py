@@ -9,10 +9,10 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.environment import VARIABLES
 from refersion_dagster.refersion.errors import CannotMerge, MissingCredentials, underlying
 from refersion_dagster.resources import RefersionResource
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.settings import AccountSettings
 from refersion_dagster_tests.refersion.plain_dlt import DltsWarehouse, Warehouse, arguments, read, source
 
 UPSERT = {"disposition": "merge", "strategy": "upsert"}
@@ -96,7 +96,7 @@ def test_money_stays_decimal_in_arrow_and_becomes_float_in_pandas(sandbox: Sandb
 def variables(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The sandbox in this project's variables."""
     for name, value in arguments(sandbox, retry_seconds=None).items():
-        monkeypatch.setenv(VARIABLES[name], value)
+        monkeypatch.setenv(AccountSettings.variable(name), value)
     return monkeypatch
 
 

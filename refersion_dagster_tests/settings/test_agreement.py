@@ -8,41 +8,46 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
 from click import ClickException
 from click.testing import CliRunner
+from dagster._core.errors import ScheduleExecutionError, SensorExecutionError
 
 from refersion_dagster.actions.cli import resources_of_settings
-from refersion_dagster.automation.activity import interval
-from refersion_dagster.automation.alerts import late_after
+from refersion_dagster.actions.orchestration.run import check_writes_allowed
+from refersion_dagster.automation.activity import activity_sensor
+from refersion_dagster.automation.alerts import alerts_sensor
 from refersion_dagster.automation.channels import unusable
-from refersion_dagster.automation.schedules import CADENCES, cron_of, schedule
-from refersion_dagster.automation.statements import CRON, CRON_VARIABLE
+from refersion_dagster.automation.schedules import schedules
+from refersion_dagster.automation.statements import statements_schedule
+from refersion_dagster.code_location import resources
 from refersion_dagster.doctor.inputs import DoctorInputs, find_inputs
-from refersion_dagster.doctor.settings import KNOWN, check_variables, wrong_values
-from refersion_dagster.ingest.webhooks.events import INBOX_VARIABLES, WebhookInbox
+from refersion_dagster.doctor.settings import check_variables
 from refersion_dagster.pipeline import account_of, duckdb_path
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.environment import VARIABLES
-from refersion_dagster.refersion.environment import from_environment as of_pipeline
 from refersion_dagster.refersion.errors import InvalidCredentials, UnusableSetting
 from refersion_dagster.refresh.run import check_settings
-from refersion_dagster.report.assets import PUBLISHING_VARIABLES, Publishing
-from refersion_dagster.report.resource import REPORTS_VARIABLES, Reports
-from refersion_dagster.resources import WAREHOUSE_VARIABLES, RefersionResource, Warehouse, from_environment
-from refersion_dagster.settings import load_settings, writes_allowed
-from refersion_dagster.summaries.settings import SETTINGS_VARIABLES, ReportSettings
-from refersion_dagster.warehouse.duckdb.destination import limit_memory
+from refersion_dagster.resources import RefersionResource
+from refersion_dagster.settings import (
+    ALLOW_WRITES,
+    VARIABLES,
+    AccountSettings,
+    FigureSettings,
+    OutputSettings,
+    Settings,
+    WarehouseSettings,
+    WebhookSettings,
+    load_settings,
+)
+from refersion_dagster.settings.part import SettingsPart
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 from refersion_dagster.webhooks.cli import webhooks
-from refersion_dagster.webhooks.inbox_file import INBOX_VARIABLE
-from refersion_dagster.webhooks.signature import SECRET_VARIABLE
-from refersion_dagster_tests.location import REPOSITORY
+from refersion_dagster_tests.location import REPOSITORY, fresh_instance
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,12 @@ TABLE: Mapping[str, Setting] = {
     "REFERSION_RETRY_SECONDS": Setting("20", "30", "1.5"),
     "REFERSION_ROWS_PER_LOAD": Setting("1000", "2000", "-1"),
     "REFERSION_DESTINATION": Setting("duckdb", "postgres", "oracle"),
+    "DESTINATION__POSTGRES__CREDENTIALS": Setting(
+        "postgresql://a@db.example.com/r", "postgresql://b@db.example.com/r", "postgresql://user:password@host/database"
+    ),
     "REFERSION_DUCKDB_PATH": Setting("/nowhere/a.duckdb", "/nowhere/b.duckdb"),
     "REFERSION_LOCK_TIMEOUT_SECONDS": Setting("7", "8", "soon"),
-    "REFERSION_DUCKDB_MEMORY": Setting("1GB", "2GB", "lots"),
+    "REFERSION_DUCKDB_MEMORY": Setting("1GB", "2GB", "1KB"),
     "REFERSION_REPORT_TIMEZONE": Setting("Europe/Berlin", "America/New_York", "Mars/Olympus"),
     "REFERSION_MINIMUM_PAYOUT": Setting("50", "USD=50,EUR=45", "a lot"),
     "REFERSION_PLATFORM_FEE_PERCENT": Setting("3", "2.5", "three"),
@@ -104,57 +112,71 @@ TABLE: Mapping[str, Setting] = {
     "REFERSION_ALLOW_WRITES": Setting("true", "false", "yes"),
 }
 PREFIX = "REFERSION_"
-RESOURCES: tuple[tuple[type[dg.ConfigurableResource], Mapping[str, str]], ...] = (
-    (RefersionResource, VARIABLES),
-    (Warehouse, WAREHOUSE_VARIABLES),
-    (ReportSettings, SETTINGS_VARIABLES),
-    (WebhookInbox, INBOX_VARIABLES),
-    (Publishing, PUBLISHING_VARIABLES),
-    (Reports, REPORTS_VARIABLES),
-)
+INBOX_VARIABLE, SECRET_VARIABLE = "REFERSION_WEBHOOK_INBOX", "REFERSION_WEBHOOK_SECRET"
+# The resources of the code location, with the part of the settings that each is made of and names that differ.
+RESOURCES: Mapping[str, tuple[type[SettingsPart], Mapping[str, str]]] = {
+    "refersion": (AccountSettings, {}),
+    "warehouse": (WarehouseSettings, {}),
+    "settings": (FigureSettings, {}),
+    "webhook_inbox": (WebhookSettings, {"path": "webhook_inbox"}),
+    "publishing": (OutputSettings, {"folder": "publish_path"}),
+    "reports": (OutputSettings, {"folder": "report_path"}),
+}
 Values = dict[str, Any]
 
 
-def of_run() -> Values:
+def of_run(settings: Settings) -> Values:
     """As the resources of the code location have them once a run begins."""
     values: Values = {}
-    for kind, variables in RESOURCES:
-        made = made_for_run(kind, variables)
-        values |= {variable: getattr(made, field) for field, variable in variables.items()}
+    for name, made in resources_of_run(settings).items():
+        part, names = RESOURCES[name]
+        values |= {part.variable(names.get(field, field)): getattr(made, field) for field in type(made).model_fields}
     return values
 
 
-def made_for_run(kind: type[dg.ConfigurableResource], variables: Mapping[str, str]) -> Any:
-    """A resource with the values that Dagster reads when a run begins."""
-    return kind(**{field: variable.get_value() for field, variable in from_environment(variables).items()})
+def resources_of_run(settings: Settings) -> dict[str, Any]:
+    """The resources with the values that Dagster reads when a run begins."""
+    return {name: begun(made) for name, made in resources(settings).items() if name in RESOURCES}
 
 
-def of_actions() -> Values:
+def begun(resource: dg.ConfigurableResource) -> Any:
+    values = {field: getattr(resource, field) for field in type(resource).model_fields}
+    return type(resource)(
+        **{name: one.get_value() if hasattr(one, "get_value") else one for name, one in values.items()}
+    )
+
+
+def of_actions(_settings: Settings) -> Values:
     """As `refersion-dagster actions` has them."""
     warehouse, refersion = resources_of_settings()
-    return {variable: getattr(refersion, field) for field, variable in VARIABLES.items()} | {
-        variable: getattr(warehouse, field) for field, variable in WAREHOUSE_VARIABLES.items()
+    return {AccountSettings.variable(field): getattr(refersion, field) for field in type(refersion).model_fields} | {
+        WarehouseSettings.variable(field): getattr(warehouse, field) for field in type(warehouse).model_fields
     }
 
 
-def of_plain_pipeline() -> Values:
+def of_plain_pipeline(settings: Settings) -> Values:
     """As `python -m refersion_dagster.pipeline` has them."""
-    given = {VARIABLES[field]: value for field, value in of_pipeline().items()}
-    return given | {"REFERSION_DUCKDB_PATH": duckdb_path()}
+    given = {AccountSettings.variable(field): value for field, value in settings.account.given().items()}
+    return given | {"REFERSION_DUCKDB_PATH": duckdb_path(settings)}
 
 
-def of_receiver() -> Values:
+def of_receiver(settings: Settings) -> Values:
     """As `refersion-dagster webhooks` has them."""
+    secret = settings.webhooks.webhook_secret
     with webhooks.make_context("webhooks", []) as context:
-        return {INBOX_VARIABLE: str(context.params["path"]), SECRET_VARIABLE: os.environ.get(SECRET_VARIABLE)}
+        return {
+            INBOX_VARIABLE: str(context.params["path"]),
+            SECRET_VARIABLE: secret.get_secret_value() if secret else None,
+        }
 
 
-def of_doctor() -> Values:
-    """As doctor looks at them."""
-    return {name: value for name, value in find_inputs(load_settings()).environment.items() if name in KNOWN}
+def of_doctor(settings: Settings) -> Values:
+    """As doctor looks at them; of REFERSION_ALLOW_WRITES the stricter holds."""
+    found = find_inputs(settings).settings.variables
+    return {name: value for name, value in found.items() if name in VARIABLES and name != ALLOW_WRITES}
 
 
-READERS: Mapping[str, Callable[[], Values]] = {
+READERS: Mapping[str, Callable[[Settings], Values]] = {
     "doctor": of_doctor,
     "run": of_run,
     "actions": of_actions,
@@ -167,7 +189,7 @@ READERS: Mapping[str, Callable[[], Values]] = {
 def empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty folder, and an environment that names nothing of ours; both are as before afterwards."""
     monkeypatch.chdir(tmp_path)
-    ours = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    ours = {name: value for name, value in os.environ.items() if name.startswith(PREFIX) or name in VARIABLES}
     forget_ours()
     yield
     forget_ours()
@@ -175,7 +197,7 @@ def empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 def forget_ours() -> None:
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+    for name in [name for name in os.environ if name.startswith(PREFIX) or name in VARIABLES]:
         del os.environ[name]
 
 
@@ -184,8 +206,8 @@ def write_env_file(values: Mapping[str, str]) -> None:
 
 
 def seen() -> dict[str, Values]:
-    load_settings()
-    return {reader: read() for reader, read in READERS.items()}
+    settings = load_settings()
+    return {reader: read(settings) for reader, read in READERS.items()}
 
 
 GOOD = {name: setting.good for name, setting in TABLE.items()}
@@ -193,7 +215,7 @@ OTHER = {name: setting.other for name, setting in TABLE.items()}
 
 
 def test_every_setting_is_in_the_table() -> None:
-    assert TABLE.keys() == KNOWN
+    assert TABLE.keys() == VARIABLES
 
 
 @pytest.mark.parametrize(
@@ -208,13 +230,15 @@ def test_all_have_the_value_that_is_set(environment: dict[str, str], file: dict[
         for name, value in values.items():
             assert str(value) == TABLE[name].good, f"{name} of the {reader}"
     # In the environment and in .env the stricter holds.
-    assert writes_allowed() is (OTHER["REFERSION_ALLOW_WRITES"] != file.get("REFERSION_ALLOW_WRITES"))
-    assert list(wrong_values(find_inputs(load_settings()))) == []
+    settings = load_settings()
+    assert settings.actions.allow_writes is (OTHER["REFERSION_ALLOW_WRITES"] != file.get("REFERSION_ALLOW_WRITES"))
+    assert find_inputs(settings).problems == []
 
 
 @pytest.mark.parametrize("misspelt", [False, True], ids=["absent", "misspelt"])
 def test_without_a_setting_all_have_the_same_default(misspelt: bool) -> None:
-    wrong = {f"{name}S": value for name, value in GOOD.items()} if misspelt else {}
+    names = [name for name in GOOD if name.startswith(PREFIX)] if misspelt else []
+    wrong = {f"{name}S": GOOD[name] for name in names}
     os.environ.update(wrong)
     found = seen()
     assert found["doctor"] == {}
@@ -223,7 +247,7 @@ def test_without_a_setting_all_have_the_same_default(misspelt: bool) -> None:
     assert found["plain pipeline"] == {
         "REFERSION_DUCKDB_PATH": str(Path(found["run"]["REFERSION_DUCKDB_PATH"]).resolve())
     }
-    assert writes_allowed() is False
+    assert load_settings().actions.allow_writes is False
     names = next(check for check in check_variables(find_inputs(load_settings())) if check.name == "setting_names")
     assert set(names.details.get("unknown", [])) == wrong.keys()
     # REFERSION_PUBLIC_KEYS may as well be another variable: what is told is one that is there.
@@ -248,9 +272,9 @@ def test_the_example_as_it_is_copied_is_refused_by_all_that_need_it() -> None:
         check_settings()
     _, refersion = resources_of_settings()
     for account in (
-        made_for_run(RefersionResource, VARIABLES).account(),
+        resources_of_run(load_settings())["refersion"].account(),
         refersion.account(),
-        account_of(of_pipeline()),
+        account_of(load_settings().account),
     ):
         with pytest.raises(InvalidCredentials, match=said):
             account.rest.call("/affiliate/list", {})
@@ -261,25 +285,30 @@ def test_the_example_as_it_is_copied_is_refused_by_all_that_need_it() -> None:
     assert not Path("refersion_webhooks.sqlite").exists()
 
 
-def refused_by_run() -> None:
+def refused_by_run(settings: Settings) -> None:
     """What a run, a schedule or a sensor does with a setting."""
-    account = made_for_run(RefersionResource, VARIABLES)
-    account.source(ReadReport())
-    warehouse = made_for_run(Warehouse, WAREHOUSE_VARIABLES)
-    assert warehouse.database
-    made_for_run(ReportSettings, SETTINGS_VARIABLES).parameters()
-    with duckdb.connect(":memory:") as connection:
-        limit_memory(connection)
-    for cadence in CADENCES:
-        schedule(cadence, os.environ)
-    cron_of(CRON_VARIABLE, CRON, os.environ)
-    late_after(os.environ)
-    interval(os.environ)
-    writes_allowed()
-    if found := list(unusable(os.environ)):
+    made = resources_of_run(settings)
+    made["refersion"].source(ReadReport())
+    with made["warehouse"].exclusive(print), made["warehouse"].pipeline():
+        pass
+    made["settings"].parameters()
+    check_writes_allowed(settings)
+    with fresh_instance() as instance:
+        for schedule in (*schedules(settings), statements_schedule(settings)):
+            at = datetime(2026, 1, 1, tzinfo=UTC)
+            with dg.build_schedule_context(instance, scheduled_execution_time=at) as context:
+                schedule.evaluate_tick(context)
+        with dg.build_sensor_context(instance, resources={"refersion": RefersionResource()}) as context:
+            activity_sensor(settings).evaluate_tick(context)
+        with dg.build_sensor_context(instance) as context:
+            said = alerts_sensor(settings).evaluate_tick(context).skip_message or ""
+    if said.startswith("REFERSION_") and "is not set" not in said:
+        raise ValueError(said)
+    if found := unusable(settings.alerts):
         raise ValueError(found[0])
 
 
+REFUSALS = (*(ValueError, UnusableSetting, WarehouseNotSet, ScheduleExecutionError, SensorExecutionError, dg.Failure),)
 # Addresses are found to be none by the first request.
 NOT_TRIED_BY_RUN = ("REFERSION_REST_URL", "REFERSION_GRAPHQL_URL")
 
@@ -292,12 +321,14 @@ def test_nonsense_is_refused_by_all_that_read_it(name: str, in_file: bool) -> No
         write_env_file({name: nonsense})
     else:
         os.environ[name] = nonsense
-    given: DoctorInputs = find_inputs(load_settings())
-    assert any(name in said for said in wrong_values(given))
+    settings = load_settings()
+    given: DoctorInputs = find_inputs(settings)
+    assert [said for said in given.problems if name in said] == given.problems != []
     if name not in NOT_TRIED_BY_RUN:
-        with pytest.raises((ValueError, UnusableSetting, WarehouseNotSet)):
-            refused_by_run()
-    if name in VARIABLES.values() and name not in NOT_TRIED_BY_RUN:
-        (field,) = (field for field, variable in VARIABLES.items() if variable == name)
-        with pytest.raises((ValueError, UnusableSetting), match=f"{name}|{field}"):
-            refersion_source(**of_pipeline())
+        with pytest.raises(
+            (ValueError, UnusableSetting, WarehouseNotSet, ScheduleExecutionError, SensorExecutionError, dg.Failure)
+        ):
+            refused_by_run(settings)
+    if name in AccountSettings.variables().values():
+        with pytest.raises(ValueError, match=name):
+            refersion_source()

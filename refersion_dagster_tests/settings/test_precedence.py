@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster.settings import InvalidSetting, read_env_file, settle, switch, whole_number, writes_allowed
+from refersion_dagster.settings import InvalidSetting, Settings, load_settings, settle
+from refersion_dagster.settings.env_file import read_env_file
 from refersion_dagster_tests.location import Location
 
 pytestmark = pytest.mark.processes
@@ -62,6 +62,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         ("true", "false", False),
         ("TRUE", " true ", True),
         ("true", "yes", None),
+        ("", "true", False),
     ],
 )
 def test_for_writes_the_stricter_holds(
@@ -73,24 +74,24 @@ def test_for_writes_the_stricter_holds(
         monkeypatch.setenv("REFERSION_ALLOW_WRITES", environment)
     if file is not None:
         Path(".env").write_text(f'REFERSION_ALLOW_WRITES="{file}"\n')
-    settle(os.environ, read_env_file(Path(".env"))[0], Path(".env"))
+    settings = load_settings()
+    assert settings.actions.allow_writes is bool(allowed)
     if allowed is None:
-        with pytest.raises(InvalidSetting, match="it has to be true or false"):
-            writes_allowed()
+        assert "it has to be true or false" in (settings.problem() or "")
     else:
-        assert writes_allowed() is allowed
+        assert settings.problem() is None
 
 
 @pytest.mark.parametrize("value", ["yes", "1", "on", "TRUE!"])
 def test_a_switch_is_true_or_false(value: str) -> None:
-    with pytest.raises(InvalidSetting, match="it has to be true or false"):
-        switch("REFERSION_ALLOW_WRITES", value)
+    with pytest.raises(InvalidSetting, match=r"REFERSION_ALLOW_WRITES is .*; it has to be true or false"):
+        Settings.of({"REFERSION_ALLOW_WRITES": value}).check()
 
 
-@pytest.mark.parametrize("value", ["many", "1.5", "", "-1", "1e3"])
+@pytest.mark.parametrize("value", ["many", "1.5", " ", "-1", "1e3"])
 def test_a_whole_number_is_one(value: str) -> None:
-    with pytest.raises(InvalidSetting, match=r"it has to be (a whole number|0 or more)"):
-        whole_number(NAME, value)
+    with pytest.raises(InvalidSetting, match=rf"{NAME} is .*; it has to be (a whole number|0 or more)"):
+        Settings.of({NAME: value}).check()
 
 
 JOB = """

@@ -10,7 +10,7 @@ import pytest
 from refersion_dagster import pipeline
 from refersion_dagster.refersion.errors import UnusableSetting
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, loading_into
+from refersion_dagster.warehouse.duckdb.destination import loading_into
 
 SETTINGS = """
 SELECT current_setting('memory_limit'), current_setting('threads'), current_setting('preserve_insertion_order')
@@ -45,14 +45,28 @@ def test_a_file_that_nobody_else_has_open_keeps_them_to_its_closing(tmp_path: Pa
         assert watching.execute(SETTINGS).fetchone() == ("143.0 MiB", 2, False)
 
 
-def test_memory_that_is_no_size_is_told_with_the_variable_and_what_to_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("memory", ["lots", "-1", "0MB", "1KB", "15MB", "0%", "1000", "9999999999TB"])
+def test_memory_that_no_load_can_do_with_is_told_with_the_variable_and_what_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], memory: str
 ) -> None:
     path = str(tmp_path / "warehouse.duckdb")
-    monkeypatch.setenv(MEMORY_VARIABLE, "lots")
-    said = "REFERSION_DUCKDB_MEMORY is 'lots', which is not a valid size. Use a value such as 1GB. Nothing was loaded."
-    with pytest.raises(UnusableSetting, match=said), Warehouse(duckdb_path=path).pipeline():
+    said = f"REFERSION_DUCKDB_MEMORY is '{memory}'; it has to be a size of at least 16MB, such as 1GB."
+    with (
+        pytest.raises(UnusableSetting, match=f"{said} Nothing was loaded."),
+        Warehouse(duckdb_path=path, duckdb_memory=memory).pipeline(),
+    ):
         pass
+    monkeypatch.setenv("REFERSION_DUCKDB_MEMORY", memory)
     monkeypatch.setenv("REFERSION_DUCKDB_PATH", path)
     assert pipeline.main() == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("memory", ["16MB", "143.0 MiB", "1gb", "1.5G", " 2GB ", "50%", "1TiB"])
+def test_memory_is_written_as_duckdb_writes_it(tmp_path: Path, memory: str) -> None:
+    warehouse = Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"), duckdb_memory=memory)
+    with duckdb.connect() as connection:
+        connection.execute("SET GLOBAL memory_limit = ?", [memory])
+        expected = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    with warehouse.exclusive(print), warehouse.pipeline():
+        assert warehouse.query("SELECT current_setting('memory_limit')") == expected

@@ -8,9 +8,10 @@ from refersion_dagster.actions.orchestration.config import config_class
 from refersion_dagster.actions.orchestration.run import carry_out
 from refersion_dagster.failures import report_errors
 from refersion_dagster.resources import POOL, RefersionResource, Warehouse
+from refersion_dagster.settings import Settings
 
 
-def action_job(endpoint: Endpoint) -> dg.JobDefinition:
+def action_job(endpoint: Endpoint, settings: Settings) -> dg.JobDefinition:
     """The job that alone writes by this operation. Its configuration has no default that would do anything."""
     configuration = config_class(endpoint)
 
@@ -23,7 +24,7 @@ def action_job(endpoint: Endpoint) -> dg.JobDefinition:
         warehouse: Warehouse,
         dlt: DagsterDltResource,
     ) -> None:
-        carry_out(context, endpoint, config, refersion, warehouse, dlt)
+        carry_out(context, endpoint, config, settings, refersion, warehouse, dlt)
 
     @dg.job(
         name=endpoint.job,
@@ -36,6 +37,6 @@ def action_job(endpoint: Endpoint) -> dg.JobDefinition:
     return job
 
 
-def action_jobs() -> list[dg.JobDefinition]:
+def action_jobs(settings: Settings) -> list[dg.JobDefinition]:
     """The job of each operation."""
-    return [action_job(endpoint) for endpoint in ENDPOINTS.values()]
+    return [action_job(endpoint, settings) for endpoint in ENDPOINTS.values()]

@@ -27,7 +27,7 @@ from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource, Warehouse
-from refersion_dagster.settings import ALLOW_WRITES, InvalidSetting, writes_allowed
+from refersion_dagster.settings import ALLOW_WRITES, Settings
 
 # A second line behind launched_on, for a schedule that fills in the date: what Dagster says of runs that it starts.
 AUTOMATIC = {
@@ -44,6 +44,7 @@ def carry_out(
     context: dg.OpExecutionContext,
     endpoint: Endpoint,
     config: ActionConfig,
+    settings: Settings,
     refersion: RefersionResource,
     warehouse: Warehouse,
     dlt: DagsterDltResource,
@@ -51,7 +52,7 @@ def carry_out(
     """Does what the configuration asks for. Raises dg.Failure for what a person has to look at."""
     launched_by_a_person(context.run, config.launched_on)
     if not config.dry_run:
-        allowed()
+        check_writes_allowed(settings)
     try:
         order = _order(endpoint, config, context.run_id)
         if config.dry_run:
@@ -93,17 +94,16 @@ def launched_by_a_person(run: dg.DagsterRun, launched_on: str, now: datetime | N
     )
 
 
-def allowed() -> None:
+def check_writes_allowed(settings: Settings) -> None:
     """Raises dg.Failure unless the settings allow what writes to Refersion."""
-    try:
-        if writes_allowed():
-            return
-    except InvalidSetting as error:
-        raise dg.Failure(f"Nothing was sent: writing to Refersion is off. {error}", allow_retries=False) from None
+    if settings.actions.allow_writes:
+        return
+    off = "Nothing was sent: writing to Refersion is off."
+    if wrong := settings.problem([ALLOW_WRITES]):
+        raise dg.Failure(f"{off} {wrong}", allow_retries=False)
     raise dg.Failure(
-        f"Nothing was sent: writing to Refersion is off. Set {ALLOW_WRITES}=true where Dagster runs (.env), or "
-        "leave dry_run at true to see what would be sent. If both the environment and .env set it, both have to "
-        "be true.",
+        f"{off} Set {ALLOW_WRITES}=true where Dagster runs (.env), or leave dry_run at true to see what would be "
+        "sent. If both the environment and .env set it, both have to be true.",
         allow_retries=False,
     )
 

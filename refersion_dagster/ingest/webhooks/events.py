@@ -23,20 +23,21 @@ from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import underlying
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import POOL, RefersionResource, Warehouse
+from refersion_dagster.settings import WebhookSettings
+from refersion_dagster.settings.part import like
 from refersion_dagster.webhooks.inbox import Inbox
-from refersion_dagster.webhooks.inbox_file import INBOX_FILE, INBOX_VARIABLE, NoInbox
+from refersion_dagster.webhooks.inbox_file import NoInbox
 
 GROUP = "webhooks"
 EVENTS_PER_LOAD = 10_000
 # Of events that could not be applied, in log and metadata.
 MOST_TOLD = 20
-INBOX_VARIABLES = {"path": INBOX_VARIABLE}
 
 
 class WebhookInbox(dg.ConfigurableResource):
     """The inbox that `refersion-dagster webhooks` puts events into."""
 
-    path: str = Field(default=INBOX_FILE, description="Path of the inbox file.")
+    path: str = like(WebhookSettings, "webhook_inbox")
 
     def open(self) -> Inbox:
         """Raises NoInbox where there is none, InboxError for a file that is none."""

@@ -20,6 +20,7 @@ from refersion_dagster.refersion.personal_data import privacy_of
 from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, dlt_columns
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS, Column, Entity, FieldSource, Kind
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
+from refersion_dagster.settings import AccountSettings
 from refersion_dagster.webhooks.events import Subject, WebhookEvent, conversion_row, read_event
 from refersion_dagster.webhooks.inbox import StoredEvent
 from refersion_dagster.webhooks.personal import protected
@@ -98,10 +99,7 @@ def webhook_source(batch: EventBatch, pii: str, pii_salt: str | None) -> Sequenc
     Args:
         pii, pii_salt: as of refersion_source; the same customer has the same hash in every table.
     """
-    try:
-        policy = PersonalData(pii.strip().lower())
-    except ValueError:
-        raise ValueError(f"pii (REFERSION_PII) is {pii!r}; it can be hash, keep or drop.") from None
+    policy = PersonalData(AccountSettings.of({}, pii=pii).pii)
 
     return [
         dlt.resource(

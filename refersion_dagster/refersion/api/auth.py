@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from refersion_dagster.refersion.errors import InvalidCredentials, MissingCredentials
-from refersion_dagster.settings import is_template, said_of_templates
+from refersion_dagster.settings import describe_templates, is_template
 
 WHERE_KEYS = "Find them in Refersion under Account > Settings > Refersion API."
 WHERE_TOKEN = "Find it in Refersion under Account > Settings > Refersion API > GraphQL."  # noqa: S105
@@ -107,7 +107,7 @@ class Credentials:
 def _check(keys: dict[str, str], where: str) -> None:
     """Raises InvalidCredentials for a key that cannot be one: what is copied along does not always show."""
     if templates := [name for name, key in keys.items() if is_template(key)]:
-        raise InvalidCredentials(said_of_templates(templates), advice=where)
+        raise InvalidCredentials(describe_templates(templates), advice=where)
     for name, key in keys.items():
         if not (key.isascii() and key.isprintable() and " " not in key):
             raise InvalidCredentials(

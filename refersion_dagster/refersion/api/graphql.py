@@ -38,10 +38,11 @@ from refersion_dagster.refersion.errors import (
 )
 from refersion_dagster.refersion.extract.page_assembler import Page, Slice
 from refersion_dagster.refersion.tables.catalog import Entity
+from refersion_dagster.settings import AccountSettings
 
 logger = logging.getLogger(__name__)
 
-URL = "https://graphql.refersion.com"
+URL: str = AccountSettings.default("graphql_url")
 # The most rows that one answer holds (documented for conversions).
 PAGE_SIZE = 200
 

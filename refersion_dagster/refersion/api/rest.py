@@ -27,10 +27,11 @@ from refersion_dagster.refersion.errors import (
 from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES
 from refersion_dagster.refersion.tables.coerce import read_text
 from refersion_dagster.refersion.windows import Window
+from refersion_dagster.settings import AccountSettings
 
 logger = logging.getLogger(__name__)
 
-URL = "https://api.refersion.com/v2"
+URL: str = AccountSettings.default("rest_url")
 # Documented for the list.
 PAGE_SIZE = 100
 ATTEMPTS = 5

@@ -21,11 +21,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from refersion_dagster.refersion.windows import Window, parse_moment
+from refersion_dagster.settings import AccountSettings
 
 # Before Refersion existed: nothing can be older.
 BEGINNING = datetime(2010, 1, 1, tzinfo=UTC)
-# Longer than the 90 days after which Refersion approves pending conversions automatically (documented).
-LOOKBACK_DAYS = 120
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class SpanRequest:
     """
 
     start: datetime = BEGINNING
-    lookback: timedelta = timedelta(days=LOOKBACK_DAYS)
+    lookback: timedelta = timedelta(days=AccountSettings.default("lookback_days"))
     read_from: datetime | None = None
     read_to: datetime | None = None
     full: bool = False

@@ -16,7 +16,7 @@ from refersion_dagster.report.commissions.queries import summaries_read
 from refersion_dagster.report.daily_files import keep
 from refersion_dagster.report.resource import Reports
 from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
-from refersion_dagster.summaries.assets import asset_key, setting_values
+from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.markdown import harmless, markdown_table
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import ReportSettings
@@ -64,7 +64,7 @@ Refersion's own totals and the last result of every check follow. One file is ke
     ) -> dg.MaterializeResult:
         from refersion_dagster.report.commissions.render import Origin, report_page
 
-        zone = ZoneInfo(str(setting_values(settings)["report_timezone"]))
+        zone = ZoneInfo(str(settings.parameters()["report_timezone"]))
         try:
             with warehouse.exclusive(context.log.info), warehouse.session() as session:
                 figures = report_figures(session)

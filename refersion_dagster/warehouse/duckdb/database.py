@@ -16,6 +16,7 @@ from dlt.extract.source import DltSource
 from filelock import FileLock, Timeout
 
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.settings import WarehouseSettings
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.dlt_internals.duckdb import file_client
 from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, loading_into
@@ -29,9 +30,14 @@ LOCK_HOLDER = re.compile(r"Conflicting lock is held in (.+?\(PID \d+\))")
 
 @dataclass(frozen=True)
 class DuckDBDatabase:
-    """A DuckDB file."""
+    """A DuckDB file.
+
+    Args:
+        memory: how much DuckDB may take during a load.
+    """
 
     path: Path
+    memory: str = WarehouseSettings.default("duckdb_memory")
 
     @property
     def location(self) -> str:
@@ -40,7 +46,7 @@ class DuckDBDatabase:
     @contextmanager
     def loading(self) -> Iterator[Any]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with loading_into(str(self.path), stays_open=True) as destination:
+        with loading_into(str(self.path), self.memory, stays_open=True) as destination:
             yield destination
 
     def prepare(self, source: DltSource) -> DltSource:

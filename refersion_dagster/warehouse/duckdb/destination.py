@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,17 +11,18 @@ import duckdb
 from refersion_dagster.refersion.collector import seldom_collected
 from refersion_dagster.refersion.environment import DESTINATION_NAME
 from refersion_dagster.refersion.errors import UnusableSetting
+from refersion_dagster.settings import InvalidSetting, WarehouseSettings
 from refersion_dagster.warehouse.dlt_internals.duckdb import direct_merge_destination, file_credentials
 
-# How much DuckDB may take during a load. Rows that hold more than 100 KB of text each, by the thousand, need more.
-MEMORY_VARIABLE = "REFERSION_DUCKDB_MEMORY"
-MEMORY = "150MB"
+MEMORY_VARIABLE = WarehouseSettings.variable("duckdb_memory")
 # dlt sets 1 GB, up to which every row is written to the log first and to the file later.
 CHECKPOINTS = "SET GLOBAL checkpoint_threshold = '16MB'"
 
 
 @contextmanager
-def loading_into(path: str, *, stays_open: bool = False) -> Iterator[Any]:
+def loading_into(
+    path: str, memory: str = WarehouseSettings.default("duckdb_memory"), *, stays_open: bool = False
+) -> Iterator[Any]:
     """A file as dlt's destination for the loads within.
 
     dlt opens and closes it five times per load, and at each closing DuckDB writes everything back, which takes
@@ -31,14 +31,16 @@ def loading_into(path: str, *, stays_open: bool = False) -> Iterator[Any]:
     any order. These settings are those of the file while it is open, for whoever uses it.
 
     Args:
+        memory: how much DuckDB may take meanwhile.
         stays_open: whether this process has it open beyond the loads, so that they have to end with these. Otherwise
             they hold for writing everything back, too.
 
-    Raises duckdb.IOException where another process has it open, and UnusableSetting for an invalid MEMORY_VARIABLE.
+    Raises duckdb.IOException where another process has it open, and UnusableSetting for an invalid amount of
+    memory.
     """
     settings = {"threads": 2, "preserve_insertion_order": False}
     with duckdb.connect(path) as connection, seldom_collected():
-        limit_memory(connection)
+        limit_memory(connection, memory)
         for name, value in settings.items():
             connection.execute(f"SET GLOBAL {name} = ?", [value])
         try:
@@ -49,16 +51,10 @@ def loading_into(path: str, *, stays_open: bool = False) -> Iterator[Any]:
                     connection.execute(f"RESET GLOBAL {name}")
 
 
-def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
-    """Sets DuckDB's limits. Raises UnusableSetting if MEMORY_VARIABLE is not a valid size."""
-    memory = os.environ.get(MEMORY_VARIABLE) or MEMORY
+def limit_memory(connection: duckdb.DuckDBPyConnection, memory: str) -> None:
+    """Sets DuckDB's limit. Raises UnusableSetting for what is not an amount, or too little for any load."""
     try:
-        # DuckDB takes -1 for all that there is.
-        if not memory.strip()[:1].isdigit():
-            raise ValueError
-        connection.execute("SET GLOBAL memory_limit = ?", [memory])
-    except (ValueError, duckdb.Error):
-        raise UnusableSetting(
-            f"{MEMORY_VARIABLE} is {memory!r}, which is not a valid size.",
-            advice="Use a value such as 1GB. Nothing was loaded.",
-        ) from None
+        WarehouseSettings.of({MEMORY_VARIABLE: memory})
+    except InvalidSetting as error:
+        raise UnusableSetting(str(error), advice="Nothing was loaded.") from None
+    connection.execute("SET GLOBAL memory_limit = ?", [memory])

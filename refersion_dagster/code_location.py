@@ -1,0 +1,120 @@
+"""The code location: every asset, job and resource, put together in one place, as the settings say."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dlt import DagsterDltResource
+
+from refersion_dagster.actions.orchestration.jobs import action_jobs
+from refersion_dagster.actions.orchestration.specs import action_specs
+from refersion_dagster.automation.activity import activity_sensor
+from refersion_dagster.automation.alerts import alerts_sensor
+from refersion_dagster.automation.backfill import backfill_job
+from refersion_dagster.automation.conditions import FOLLOW_PARENTS, refersion_automation
+from refersion_dagster.automation.jobs import refersion_reconcile, refersion_refresh, refersion_statements
+from refersion_dagster.automation.schedules import schedules
+from refersion_dagster.automation.statements import statements_schedule
+from refersion_dagster.automation.webhook_sensor import refersion_webhook_inbox, refersion_webhooks
+from refersion_dagster.checks.assets import all_checks
+from refersion_dagster.documentation import documented
+from refersion_dagster.ingest.assets import refersion_tables
+from refersion_dagster.ingest.webhooks.events import WebhookInbox, webhook_events
+from refersion_dagster.report.assets import Publishing, published_assets
+from refersion_dagster.report.commissions.asset import KEY as COMMISSIONS_REPORT
+from refersion_dagster.report.commissions.asset import commissions_report
+from refersion_dagster.report.resource import Reports
+from refersion_dagster.report.statements.asset import statements_asset
+from refersion_dagster.resources import RefersionResource, Warehouse, resource_of
+from refersion_dagster.settings import (
+    AccountSettings,
+    FigureSettings,
+    OutputSettings,
+    Settings,
+    WarehouseSettings,
+    WebhookSettings,
+)
+from refersion_dagster.summaries.assets import summary_assets
+from refersion_dagster.summaries.query import load_summaries
+from refersion_dagster.summaries.settings import ReportSettings
+
+# The nightly refresh has a day, and some hours to end in.
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+
+OWN = Path(__file__).with_name("defs")
+
+
+def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """Policies for every asset of a kind, in one place."""
+    if spec.key.path[0] in ("summaries", "published") or spec.key == COMMISSIONS_REPORT:
+        spec = spec.replace_attributes(automation_condition=FOLLOW_PARENTS)
+    return spec.replace_attributes(freshness_policy=FRESH)
+
+
+def with_own(shipped: dg.Definitions) -> dg.Definitions:
+    """Adds what `dg scaffold defs` wrote to the folder defs of a checkout, if it wrote anything."""
+    if not any(path.suffix in (".py", ".yaml") for path in OWN.rglob("[!_]*")):
+        return shipped
+    return dg.Definitions.merge(shipped, dg.load_from_defs_folder(path_within_project=OWN))
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """The code location with these settings. A setting that is wrong is reported by what needs it, when it runs.
+
+    Needs no key and no network, and writes no file. Keys are found in the environment when a run begins.
+    """
+    summaries = load_summaries()
+    summary_tables = summary_assets(summaries)
+    checks = all_checks(summaries)
+    check_specs = [spec for checked in (*summary_tables, *checks) for spec in checked.check_specs]
+    refreshed = [
+        refersion_tables,
+        *summary_tables,
+        *published_assets(summaries),
+        commissions_report(summaries, [spec.key for spec in check_specs]),
+    ]
+    others = [
+        # Fresh whenever nothing waits.
+        webhook_events,
+        # Made once a month, or when a person asks for them.
+        statements_asset(check_specs),
+        # External ones: nothing but their jobs, launched by a person, ever writes to Refersion.
+        *action_specs(),
+    ]
+    return with_own(
+        dg.Definitions(
+            assets=dg.map_asset_specs(documented, [*dg.map_asset_specs(with_policies, refreshed), *others]),
+            asset_checks=checks,
+            jobs=[
+                *(refersion_refresh, refersion_reconcile, refersion_webhooks, refersion_statements),
+                backfill_job(settings),
+                *action_jobs(settings),
+            ],
+            schedules=[*schedules(settings), statements_schedule(settings)],
+            sensors=[
+                activity_sensor(settings),
+                refersion_automation,
+                alerts_sensor(settings),
+                refersion_webhook_inbox,
+            ],
+            resources=resources(settings),
+            # DuckDB takes one writing process, and a process a step costs seconds each.
+            executor=dg.in_process_executor,
+        )
+    )
+
+
+def resources(settings: Settings) -> dict[str, Any]:
+    """What assets and jobs need from outside, as the settings say."""
+    return {
+        "refersion": resource_of(RefersionResource, settings, AccountSettings),
+        "warehouse": resource_of(Warehouse, settings, WarehouseSettings),
+        "settings": resource_of(ReportSettings, settings, FigureSettings),
+        "webhook_inbox": resource_of(WebhookInbox, settings, WebhookSettings, path="webhook_inbox"),
+        "publishing": resource_of(Publishing, settings, OutputSettings, folder="publish_path"),
+        "reports": resource_of(Reports, settings, OutputSettings, folder="report_path"),
+        "dlt": DagsterDltResource(),
+    }

@@ -1,0 +1,45 @@
+"""Every setting: declared once, read in one place, and handed to whatever needs it."""
+
+from refersion_dagster.settings.environment import (
+    ALLOW_WRITES,
+    ENVIRONMENT,
+    SECRET_VARIABLES,
+    VARIABLES,
+    Settings,
+    env_file_ignored,
+    load_settings,
+    settle,
+)
+from refersion_dagster.settings.figures import FigureSettings
+from refersion_dagster.settings.parts import (
+    AccountSettings,
+    ActionSettings,
+    AlertSettings,
+    OutputSettings,
+    ScheduleSettings,
+    WarehouseSettings,
+    WebhookSettings,
+)
+from refersion_dagster.settings.values import InvalidSetting, describe_templates, is_template
+
+__all__ = [
+    "ALLOW_WRITES",
+    "ENVIRONMENT",
+    "SECRET_VARIABLES",
+    "VARIABLES",
+    "AccountSettings",
+    "ActionSettings",
+    "AlertSettings",
+    "FigureSettings",
+    "InvalidSetting",
+    "OutputSettings",
+    "ScheduleSettings",
+    "Settings",
+    "WarehouseSettings",
+    "WebhookSettings",
+    "describe_templates",
+    "env_file_ignored",
+    "is_template",
+    "load_settings",
+    "settle",
+]

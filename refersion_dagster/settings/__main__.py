@@ -1,0 +1,5 @@
+"""`python -m refersion_dagster.settings`: writes what is generated from the settings into this checkout."""
+
+from refersion_dagster.settings.reference import write
+
+write()

@@ -1,0 +1,166 @@
+"""All settings of a process: the environment, then `.env` of the working directory, then defaults.
+
+Every process calls `load_settings` first: the commands, the plain pipeline, the code location. Whatever needs settings
+is given them. `os.environ` then holds what counts, too: for Dagster's EnvVar, for dlt, and for processes that start.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from refersion_dagster.settings.env_file import read_env_file, started_with
+from refersion_dagster.settings.figures import FigureSettings
+from refersion_dagster.settings.part import PREFIX, SettingsPart
+from refersion_dagster.settings.parts import (
+    AccountSettings,
+    ActionSettings,
+    AlertSettings,
+    OutputSettings,
+    ScheduleSettings,
+    WarehouseSettings,
+    WebhookSettings,
+)
+from refersion_dagster.settings.values import InvalidSetting
+
+ENV_FILE = ".env"
+ENVIRONMENT = "environment"
+# Dagster has acted on its own variables by the time the code location is loaded.
+DAGSTER = "DAGSTER_"
+PARTS: Mapping[str, type[SettingsPart]] = {
+    "account": AccountSettings,
+    "warehouse": WarehouseSettings,
+    "figures": FigureSettings,
+    "schedules": ScheduleSettings,
+    "alerts": AlertSettings,
+    "webhooks": WebhookSettings,
+    "outputs": OutputSettings,
+    "actions": ActionSettings,
+}
+# Every variable there is; one of them is dlt's.
+VARIABLES = frozenset(variable for part in PARTS.values() for variable in part.variables().values())
+SECRET_VARIABLES = frozenset(part.variable(field) for part in PARTS.values() for field in part.secrets())
+ALLOW_WRITES = ActionSettings.variable("allow_writes")
+
+_is_read = True
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One configuration. There may be several in a process.
+
+    Args:
+        variables: those that are set to something, known or not.
+        problems: what is wrong, by variable. The parts have the default in its place.
+        file: what .env says.
+        path: that file.
+        sources: where each variable of .env and each REFERSION_ variable comes from: "environment" or the file.
+        overruled: variables of .env of which the environment says something else.
+        unreadable: descriptions of lines of .env that are not settings.
+    """
+
+    account: AccountSettings
+    warehouse: WarehouseSettings
+    figures: FigureSettings
+    schedules: ScheduleSettings
+    alerts: AlertSettings
+    webhooks: WebhookSettings
+    outputs: OutputSettings
+    actions: ActionSettings
+    variables: Mapping[str, str] = field(repr=False)
+    problems: Mapping[str, str]
+    file: Mapping[str, str] = field(default_factory=dict, repr=False)
+    path: Path = Path(ENV_FILE)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    overruled: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str] | None = None) -> Settings:
+        """The settings that these variables name, those of this process's environment if None is given.
+
+        One that is set to nothing is not set. Nothing else is looked at, and no file.
+        """
+        given = os.environ if variables is None else variables
+        ours = {name: value for name, value in given.items() if name.startswith(PREFIX) or name in VARIABLES}
+        named = {name: value for name, value in ours.items() if value}
+        problems: dict[str, str] = {}
+        parts: dict[str, Any] = {}
+        for name, part in PARTS.items():
+            parts[name], wrong = part.valid(named)
+            problems |= wrong
+        return cls(**parts, variables=named, problems=problems)
+
+    def problem(self, variables: Iterable[str] = VARIABLES) -> str | None:
+        """Everything that is wrong with these variables, a line each; None where nothing is."""
+        named = set(variables)
+        return "\n".join(said for variable, said in self.problems.items() if variable in named) or None
+
+    def check(self, variables: Iterable[str] = VARIABLES) -> None:
+        """Raises InvalidSetting, which names everything that is wrong with these variables."""
+        if wrong := self.problem(variables):
+            raise InvalidSetting(wrong)
+
+
+@contextmanager
+def env_file_ignored() -> Iterator[None]:
+    """Meanwhile `.env` counts for nothing in this process, so that a demonstration meets no settings of the user's."""
+    global _is_read
+    before, _is_read = _is_read, False
+    try:
+        yield
+    finally:
+        _is_read = before
+
+
+def load_settings() -> Settings:
+    """The settings of this process, which are put into its environment. Raises InvalidSetting for an unreadable .env.
+
+    A value that is wrong is among the problems: who needs it checks.
+    """
+    path = Path(ENV_FILE).absolute()
+    file, unreadable = read_env_file(path) if _is_read else ({}, ())
+    return settle(os.environ, file, path, unreadable)
+
+
+def settle(
+    environment: MutableMapping[str, str], file: Mapping[str, str], path: Path, unreadable: tuple[str, ...] = ()
+) -> Settings:
+    """Completes an environment by what a file says, where the environment itself says nothing.
+
+    Writes are allowed only if REFERSION_ALLOW_WRITES is true wherever it is set.
+    """
+    sources, overruled = {}, []
+    for name, value in file.items():
+        if name.startswith(DAGSTER):
+            environment.setdefault(name, value)
+            continue
+        given = environment.get(name)
+        if given == value and environment is os.environ:
+            # Either said by both, or put there by Dagster.
+            given = started_with().get(name)
+        if given is None:
+            environment[name], sources[name] = value, str(path)
+        else:
+            environment[name], sources[name] = given, ENVIRONMENT
+            if given != value:
+                overruled.append(name)
+    for name in environment:
+        if name.startswith(PREFIX):
+            sources.setdefault(name, ENVIRONMENT)
+    allowed = [environment.get(ALLOW_WRITES, ""), file.get(ALLOW_WRITES)]
+    if allowed[0] and environment is os.environ and _is_read:
+        allowed.append(started_with().get(ALLOW_WRITES))
+    strictest = next((word for word in allowed if word is not None and word.strip().lower() != "true"), "true")
+    return replace(
+        Settings.of({**environment, ALLOW_WRITES: strictest}),
+        file=file,
+        path=path,
+        sources=dict(sorted(sources.items())),
+        overruled=tuple(overruled),
+        unreadable=unreadable,
+    )

@@ -1,0 +1,173 @@
+"""The parts of the settings: each variable with its type, its default, its bounds and what it does, declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from refersion_dagster.settings.part import SettingsPart, setting
+from refersion_dagster.settings.values import (
+    cron,
+    memory,
+    one_of,
+    own_secret,
+    past_date,
+    switch,
+    time_zone,
+    url,
+    whole_number,
+)
+
+Count = Annotated[int, BeforeValidator(whole_number())]
+PositiveCount = Annotated[int, BeforeValidator(whole_number(1))]
+Cron = Annotated[str, AfterValidator(cron)]
+OwnSecret = Annotated[SecretStr, AfterValidator(own_secret)]
+TimeZone = Annotated[str, AfterValidator(time_zone)]
+Url = Annotated[str, AfterValidator(url)]
+
+
+class AccountSettings(SettingsPart):
+    """The Refersion account: its keys and addresses, and how to read it."""
+
+    # What examples have in place of keys is found by Credentials, wherever the keys come from.
+    public_key: SecretStr | None = setting(None, "REST public key (pub_…).", example="pub_…")
+    api_key: SecretStr | None = setting(
+        None,
+        "REST secret key (sec_…), or the pair public.secret. For dlt this is api_key.",
+        variable="REFERSION_SECRET_KEY",
+        example="sec_…",
+    )
+    graphql_token: SecretStr | None = setting(
+        None,
+        "GraphQL token: a separate key on the same page, with which conversions, payments and offers are loaded.",
+        example="",
+    )
+    start_date: Annotated[str, AfterValidator(past_date)] | None = setting(
+        None, "First date to load (YYYY-MM-DD, UTC).", shown_default="the account's beginning", example="2024-01-01"
+    )
+    lookback_days: Count = setting(
+        # Longer than the 90 days after which Refersion approves pending conversions automatically (documented).
+        120,
+        "Days before the last run to read again. Refersion approves pending conversions after 90 days.",
+    )
+    pii: Annotated[str, AfterValidator(one_of("hash", "keep", "drop"))] = setting(
+        "hash", "Customers' e-mail, name and IP address: hash, keep or drop.", example="hash"
+    )
+    pii_salt: OwnSecret | None = setting(
+        None,
+        "Salt of the hash. With your own, hashes are comparable elsewhere. A warehouse keeps its first salt; another "
+        "one is refused.",
+        shown_default="random, kept in the warehouse",
+        example="",
+    )
+    max_concurrency: PositiveCount = setting(
+        8,
+        "Maximum number of parallel requests per API; reduced automatically when Refersion responds “too many "
+        "requests”.",
+    )
+    retry_seconds: Count = setting(300, "Maximum time in seconds for retrying one request.")
+    rows_per_load: PositiveCount = setting(200_000, "Commit after whole months that contain about this many rows.")
+    rest_url: Url = setting(
+        "https://api.refersion.com/v2", "Base URL of REST v2; another one for a sandbox.", shown_default="Refersion's"
+    )
+    graphql_url: Url = setting(
+        "https://graphql.refersion.com", "URL of GraphQL; another one for a sandbox.", shown_default="Refersion's"
+    )
+
+
+class WarehouseSettings(SettingsPart):
+    """The database that tables land in."""
+
+    destination: Annotated[str, AfterValidator(one_of("duckdb", "postgres", others=("postgresql",)))] = setting(
+        "duckdb",
+        "The database: duckdb or postgres (requires the extra postgres).",
+        example="postgres",
+        more="See [PostgreSQL](warehouse.md#postgresql).",
+    )
+    postgres_credentials: OwnSecret | None = setting(
+        None,
+        "Address of the PostgreSQL database. dlt reads it, and finds it in its own configuration too.",
+        variable="DESTINATION__POSTGRES__CREDENTIALS",
+        example="postgresql://user:password@host:5432/database",
+    )
+    # A file named like the dataset would fail.
+    duckdb_path: str = setting(
+        "refersion.duckdb", "The DuckDB file; PostgreSQL ignores it.", example="refersion.duckdb"
+    )
+    # Rows that hold more than 100 KB of text each, by the thousand, need more.
+    duckdb_memory: Annotated[str, AfterValidator(memory)] = setting(
+        "150MB", "Memory limit of DuckDB during a load. Increase it for rows with very long texts."
+    )
+    lock_timeout_seconds: Count = setting(
+        3600, "How long a run waits for another run that writes to the same warehouse, in seconds."
+    )
+
+
+class WebhookSettings(SettingsPart):
+    """Events that Refersion sends."""
+
+    webhook_inbox: str = setting(
+        "refersion_webhooks.sqlite",
+        "File in which webhook events wait until Dagster loads them; the receiver and Dagster need the same value.",
+        example="refersion_webhooks.sqlite",
+    )
+    webhook_secret: OwnSecret | None = setting(
+        None,
+        "Signing secret of webhooks, only for the receiver (Refersion > Account > Settings > Webhooks). To rotate it, "
+        "set several, separated by commas.",
+        example="",
+    )
+
+
+class ActionSettings(SettingsPart):
+    """Writing to Refersion."""
+
+    allow_writes: Annotated[bool, BeforeValidator(switch)] = setting(
+        False,
+        "Allows the jobs actions_… to write to Refersion. A person launches each one.",
+        example="true",
+        more="See [Write to Refersion](actions.md).",
+    )
+
+
+class OutputSettings(SettingsPart):
+    """Files for people to look at."""
+
+    publish_path: str = setting("refersion_published", "Folder of the published copies.")
+    report_path: str = setting(
+        "refersion_reports", "Folder of the HTML report and the statements.", example="refersion_reports"
+    )
+    merchant_name: str | None = setting(None, "Your name, printed at the top of each statement.", example="Acme Ltd")
+    merchant_address: str | None = setting(
+        None,
+        "Your address below the name; semicolons separate its lines.",
+        example="1 Main Street; Springfield 12345",
+    )
+
+
+class ScheduleSettings(SettingsPart):
+    """When Dagster reads Refersion."""
+
+    nightly_cron: Cron = setting("0 3 * * *", "Times of the nightly refresh, which uses REFERSION_LOOKBACK_DAYS.")
+    hourly_cron: Cron = setting("15 * * * *", "Times of the hourly refresh.")
+    hourly_lookback_days: Count = setting(3, "Look-back of the hourly refresh in days.")
+    weekly_cron: Cron = setting("0 5 * * 0", "Times of the weekly refresh.")
+    weekly_lookback_days: Count = setting(730, "Look-back of the weekly refresh in days.")
+    schedule_timezone: TimeZone | None = setting(
+        None, "Time zone of these times.", shown_default="the reporting time zone"
+    )
+    statements_cron: Cron = setting(
+        "0 6 1 * *", "When the statements of the previous month are generated, in the reporting time zone."
+    )
+    activity_seconds: PositiveCount = setting(300, "How often the activity sensor polls Refersion, in seconds.")
+
+
+class AlertSettings(SettingsPart):
+    """What is reported, and where to."""
+
+    alert_urls: OwnSecret | None = setting(None, "Channels for alerts as apprise URLs, separated by spaces.")
+    late_hours: PositiveCount = setting(
+        30, "An alert is sent if conversions were not read for longer than this, in hours."
+    )
+    dagster_url: str = setting("http://localhost:3000", "Base URL for links in alerts.")
