@@ -13,15 +13,8 @@ SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_spec
 GRAPH = defs.get_repository_def().asset_graph
 CHECKS = {f"{key.asset_key.to_user_string()}: {key.name}": GRAPH.get_check_spec(key) for key in GRAPH.asset_check_keys}
 TABLES = [name for name in SPECS if name.split("/")[0] not in ("published", "report")]
-LINK = re.compile(r"\[([^]]+)\]\(/assets/([^)]+)\)")
 # Those that Dagster has a picture for, or that need none.
 KINDS = {"dlt", "rest", "graphql", "webhook", "sql", "duckdb", "parquet", "html", "csv"}
-
-
-def markdown(spec: dg.AssetSpec, name: str) -> str:
-    found = spec.metadata[name]
-    assert isinstance(found, dg.MarkdownMetadataValue)
-    return found.value or ""
 
 
 def test_there_are_assets_of_every_kind() -> None:
@@ -67,14 +60,6 @@ class TestEachAsset:
         # The file knows the asset, or at least what it is about.
         about = [name.split("/")[1], name.split("/")[0], SPECS[name].group_name or ""]
         assert any(word.lower() in path.read_text("utf-8").lower() for word in about)
-
-    def test_leads_to_other_assets_that_are_there(self, name: str) -> None:
-        links = LINK.findall(markdown(SPECS[name], "see_also"))
-        assert links
-        for shown, key in links:
-            assert shown == key
-            assert key in SPECS
-            assert key != name
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))

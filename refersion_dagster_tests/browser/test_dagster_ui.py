@@ -122,19 +122,6 @@ def test_a_plot_is_a_picture_and_no_markdown(ui: Ui) -> None:
     assert seen.errors == []
 
 
-def test_it_leads_on_to_other_assets(ui: Ui) -> None:
-    seen = ui.open(ASSET)
-    link = seen.page.get_by_role("row").filter(has_text="see_also").get_by_role("link").first
-    name = (link.text_content(timeout=PATIENCE) or "").rpartition("/")[2]
-    assert name
-    target = link.get_attribute("href") or ""
-    assert target.endswith(f"/{name}")
-    there = ui.open(target.lstrip("/"))
-    expect(there.page.get_by_text(name, exact=True).first).to_be_visible(timeout=PATIENCE)
-    sees(there.page, "Latest materialization")
-    assert seen.errors + there.errors == []
-
-
 def test_lineage_leads_from_what_it_reads_to_what_reads_it(ui: Ui) -> None:
     seen = ui.open(f"{ASSET}?view=lineage")
     for neighbour in ("affiliates", "conversions", "commission_by_affiliate", "summaries"):
