@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +42,14 @@ from refersion_dagster.summaries.assets import summary_assets
 from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster.summaries.settings import ReportSettings
 
-# The nightly refresh has a day, and some hours to end in.
-FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
-
 OWN = Path(__file__).with_name("defs")
 
 
-def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
+def with_policies(fresh: dg.FreshnessPolicy, spec: dg.AssetSpec) -> dg.AssetSpec:
     """Policies for every asset of a kind, in one place."""
     if spec.key.path[0] in ("summaries", "published") or spec.key == COMMISSIONS_REPORT:
         spec = spec.replace_attributes(automation_condition=FOLLOW_PARENTS)
-    return spec.replace_attributes(freshness_policy=FRESH)
+    return spec.replace_attributes(freshness_policy=fresh)
 
 
 def with_own(shipped: dg.Definitions) -> dg.Definitions:
@@ -84,9 +82,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         # External ones: nothing but their jobs, launched by a person, ever writes to Refersion.
         *action_specs(),
     ]
+    # Alerts go by the same limit.
+    fresh = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=settings.alerts.late_hours))
+    watched = dg.map_asset_specs(partial(with_policies, fresh), refreshed)
     return with_own(
         dg.Definitions(
-            assets=dg.map_asset_specs(documented, [*dg.map_asset_specs(with_policies, refreshed), *others]),
+            assets=dg.map_asset_specs(documented, [*watched, *others]),
             asset_checks=checks,
             jobs=[
                 *(refersion_refresh, refersion_reconcile, refersion_webhooks, refersion_statements),

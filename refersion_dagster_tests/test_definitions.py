@@ -2,13 +2,16 @@
 
 import re
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from refersion_dagster.code_location import build_definitions
 from refersion_dagster.definitions import defs
 from refersion_dagster.resources import POOL
+from refersion_dagster.settings import Settings
 from refersion_dagster_tests.location import KEYS, REPOSITORY, TABLES, Location
 
 pytestmark = pytest.mark.processes
@@ -123,6 +126,16 @@ class TestAssets:
     @pytest.mark.parametrize("key", SPECS)
     def test_each_is_watched_for_freshness_but_what_has_no_rhythm(self, key: str) -> None:
         assert (SPECS[key].freshness_policy is None) == (key in (WEBHOOKS, STATEMENTS))
+
+    @pytest.mark.parametrize(("value", "hours"), [("7", 7), ("", 30), ("soon", 30)])
+    def test_a_table_is_fresh_for_as_long_as_no_alert_is_sent(self, value: str, hours: int) -> None:
+        """A value that is wrong is reported by the alerts."""
+        location = build_definitions(Settings.of({"REFERSION_LATE_HOURS": value}))
+        expected = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours))
+        found = {
+            spec.freshness_policy for spec in location.resolve_all_asset_specs() if spec.key.path[0] == "refersion"
+        }
+        assert found == {expected, None}  # None: webhooks have no rhythm
 
     @pytest.mark.parametrize("key", SPECS)
     def test_summaries_and_copies_follow_their_parents(self, key: str) -> None:
