@@ -178,6 +178,15 @@ class TestAssets:
         assert "refersion_summaries.conversions" in SPECS[SUMMARY].metadata["query"].value
         assert "- Who drove the sales?" in (SPECS[SUMMARY].description or "")
 
+    @pytest.mark.parametrize("key", GROUP_OF)
+    def test_a_summary_leads_to_its_sql_file(self, key: str) -> None:
+        found = SPECS[key].metadata["dagster/code_references"]
+        assert isinstance(found, dg.CodeReferencesMetadataValue)
+        (reference,) = found.code_references
+        assert isinstance(reference, dg.LocalFileCodeReference)
+        header, _, select = Path(reference.file_path).read_text("utf-8").partition("*/")
+        assert reference.line_number == len(f"{header}*/{select[: -len(select.lstrip())]}".splitlines()) + 1
+
     def test_any_of_the_raw_tables_can_be_materialised_alone(self) -> None:
         tables = defs.resolve_assets_def(dg.AssetKey(["refersion", "conversions"]))
         assert tables.can_subset

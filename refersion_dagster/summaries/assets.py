@@ -1,7 +1,9 @@
 """Turns each summary into an asset `summaries/<name>`."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -68,6 +70,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
                 [dg.TableColumn(name, "", header.columns.get(name)) for name in summary.columns]
             ),
             "query": dg.MetadataValue.md(f"```sql\n{summary.file.select}\n```"),
+            "dagster/code_references": source_of(summary),
         },
     )
     @report_errors
@@ -114,6 +117,16 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
         )
 
     return build_summary
+
+
+def source_of(summary: Summary) -> dg.CodeReferencesMetadataValue:
+    """The SQL file, to which Dagster's page of the asset leads."""
+    file = Path(__file__).with_name("sql") / f"{summary.name}.sql"
+    with warnings.catch_warnings():
+        # Each of them would warn that it is in beta; pyproject.toml holds Dagster to a minor release.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        reference = dg.LocalFileCodeReference(file_path=str(file), line_number=summary.file.line, label=file.name)
+        return dg.CodeReferencesMetadataValue(code_references=[reference])
 
 
 def lineage(summary: Summary, others: Sequence[Summary]) -> dg.TableColumnLineage:
