@@ -169,7 +169,7 @@ class AlertSettings(SettingsPart):
     alert_urls: OwnSecret | None = setting(None, "Channels for alerts as apprise URLs, separated by spaces.")
     late_hours: PositiveCount = setting(
         30,
-        "An alert is sent if conversions were not read for longer than this, in hours, and Dagster shows a table as not "
-        "fresh that was not updated for longer.",
+        "An alert is sent if conversions were not read for longer than this, in hours, and Dagster shows tables that "
+        "were not updated for longer as not fresh.",
     )
     dagster_url: str = setting("http://localhost:3000", "Base URL for links in alerts.")

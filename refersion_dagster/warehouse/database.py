@@ -24,6 +24,11 @@ class Database(Protocol):
         """Where it is, in words and without credentials."""
         ...
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to read from."""
+        ...
+
     def loading(self) -> AbstractContextManager[Any]:
         """dlt's destination, for the loads within."""
         ...

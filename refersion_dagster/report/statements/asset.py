@@ -133,6 +133,8 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
         """Everything is read from one state of the warehouse, as no other run may write meanwhile."""
         if not config.despite_failed_checks:
             refuse_failed_checks(context.instance, blocking)
+        if not warehouse.database.exists:
+            raise NothingToState(f"{warehouse.location} does not exist. Run refersion_refresh first.")
         try:
             with warehouse.exclusive(context.log.info), warehouse.session() as session:
                 yield make(session, config, reports.path / FOLDER, context.run.run_id, reports.merchant)

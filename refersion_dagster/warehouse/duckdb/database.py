@@ -43,6 +43,10 @@ class DuckDBDatabase:
     def location(self) -> str:
         return str(self.path)
 
+    @property
+    def exists(self) -> bool:
+        return self.path.exists()
+
     @contextmanager
     def loading(self) -> Iterator[Any]:
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -53,6 +53,10 @@ class PostgresDatabase:
     def location(self) -> str:
         return postgres_credentials().location
 
+    @property
+    def exists(self) -> bool:
+        return True
+
     @contextmanager
     def loading(self) -> Iterator[Any]:
         credentials = postgres_credentials()

@@ -58,3 +58,4 @@ def test_nothing_to_state_is_told_before_a_file_is_made(tmp_path: Path) -> None:
     assert "Run refersion_refresh first" in ended.output
     assert "Traceback" not in ended.output
     assert not (tmp_path / "refersion_reports").exists()
+    assert not list(tmp_path.glob("warehouse.duckdb*"))
