@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import dagster as dg
 from dlt.extract.source import DltSource
 
-from refersion_dagster.refersion import ReadReport, refersion_source
+from refersion_dagster.refersion import LoadRequest, ReadReport, refersion_source
 from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.environment import from_dlt
@@ -61,28 +61,26 @@ class RefersionResource(dg.ConfigurableResource):
             self.retry_seconds if retry_seconds is None else retry_seconds,
         )
 
-    def source(self, report: ReadReport, **options: Any) -> DltSource:
-        """The account as a dlt source. `options` are further arguments of `refersion_source`, and win over this."""
+    def source(self, report: ReadReport, request: LoadRequest | None = None) -> DltSource:
+        """The account as a dlt source that reads what is requested; without a request, what a refresh reads."""
         return refersion_source(
-            **{
-                "api_key": self.api_key,
-                "public_key": self.public_key,
-                "graphql_token": self.graphql_token,
-                "rest_url": self.rest_url,
-                "graphql_url": self.graphql_url,
-                "start_date": self.start_date,
-                "lookback_days": self.lookback_days,
-                "pii": self.pii,
-                "pii_salt": self.pii_salt,
-                "max_concurrency": self.max_concurrency,
-                "retry_seconds": self.retry_seconds,
-                "rows_per_load": self.rows_per_load,
-                "report": report,
-                "totals_of_loaded": True,
-                # The resource is one account; variables may be another's.
-                "use_environment": False,
-                **{name: value for name, value in options.items() if value is not None},
-            }
+            api_key=self.api_key,
+            public_key=self.public_key,
+            graphql_token=self.graphql_token,
+            rest_url=self.rest_url,
+            graphql_url=self.graphql_url,
+            start_date=self.start_date,
+            lookback_days=self.lookback_days,
+            pii=self.pii,
+            pii_salt=self.pii_salt,
+            max_concurrency=self.max_concurrency,
+            retry_seconds=self.retry_seconds,
+            rows_per_load=self.rows_per_load,
+            report=report,
+            request=request,
+            totals_of_loaded=True,
+            # The resource is one account; variables may be another's.
+            use_environment=False,
         )
 
 

@@ -45,7 +45,7 @@ def read_month(
     dlt: DagsterDltResource,
 ) -> None:
     """Reads one span again, and records what it brought on the pages of the assets."""
-    for loaded in load_tables(context, refersion, warehouse, dlt, config.source_options(), TABLES):
+    for loaded in load_tables(context, refersion, warehouse, dlt, config.request(), TABLES):
         assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
         context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))
 

@@ -1,17 +1,17 @@
 """The raw tables `refersion/<table>`: one multi-asset of which any part can be materialised."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 from pydantic import Field
 
+from refersion_dagster.errors import ReportedError
 from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.ingest.specs import asset_spec, history_spec, readings_spec
+from refersion_dagster.refersion import LoadRequest
 from refersion_dagster.refersion.tables.catalog import ENTITIES
-from refersion_dagster.refersion.windows import parse_moment
 from refersion_dagster.resources import POOL, RefersionResource, Warehouse
 
 
@@ -38,24 +38,16 @@ class RefreshConfig(dg.Config):
         description="affiliate_get: read the details of every affiliate, not only of new and changed ones.",
     )
 
-    def source_options(self) -> dict[str, Any]:
-        """As arguments of refersion_source. Raises dg.Failure for what makes no sense, instead of reading nothing."""
+    def request(self) -> LoadRequest:
+        """What the run is asked to read. Raises InvalidRunConfiguration, instead of reading nothing."""
         try:
-            start, end = (parse_moment(moment) if moment else None for moment in (self.read_from, self.read_to))
+            return LoadRequest.of_texts(**self.model_dump())
         except ValueError as error:
-            raise dg.Failure(f"Run configuration: {error}.", allow_retries=False) from None
-        if start and end and start >= end:
-            raise dg.Failure(
-                f"Run configuration: read_from ({self.read_from}) has to be before read_to ({self.read_to}).",
-                allow_retries=False,
-            )
-        if self.full_reload and (start or end):
-            raise dg.Failure(
-                "Run configuration: full_reload reads everything, read_from and read_to read one range; use only "
-                "one of them.",
-                allow_retries=False,
-            )
-        return self.model_dump()
+            raise InvalidRunConfiguration(f"Run configuration: {error}.") from None
+
+
+class InvalidRunConfiguration(ReportedError):
+    """A run configuration that makes no sense. Nothing was read."""
 
 
 @dg.multi_asset(
@@ -76,4 +68,4 @@ def refersion_tables(
 ) -> Iterator[dg.MaterializeResult]:
     """Reads Refersion with dlt and merges what came into the warehouse."""
     tables = [key.path[-1] for key in context.selected_asset_keys]
-    yield from load_tables(context, refersion, warehouse, dlt, config.source_options(), tables)
+    yield from load_tables(context, refersion, warehouse, dlt, config.request(), tables)

@@ -49,7 +49,7 @@ class FollowUp:
         self.log.info(f"Changes outside the look-back window; reloading {', '.join(map(str, late))}")
         again = spans(late, self.loads.earliest(), upto)
         for table in (CONVERSIONS, TOTALS) if with_totals else (CONVERSIONS,):
-            self.loads.load_spans(table, again)
+            self.loads.load([table], ReadReport(), again)
         self.late = late
         if differ:
             self.counts.keep(list(differ))
@@ -69,7 +69,7 @@ class FollowUp:
             elsewhere = apart_from(everything, (span.window for span in self.loads.read))
             if self.counts.are_right(self.loads.read):
                 windows = list(self.counts.differing(elsewhere, end))
-            elif self.loads.is_refresh or self.loads.options.get("full_reload"):
+            elif self.loads.is_refresh or self.loads.request.full_reload:
                 windows = elsewhere
             else:
                 self.log.info(f"{absent:,} conversions are missing where they were; the next refresh searches for them")
@@ -77,7 +77,7 @@ class FollowUp:
             if not windows:
                 break
             self.log.info(f"Searching elsewhere for {absent:,} conversions that are missing where they were")
-            self.loads.load_spans(CONVERSIONS, windows)
+            self.loads.load([CONVERSIONS], ReadReport(), windows)
             absent = absent_conversions(self.warehouse, self.loads.read)
             if not absent:
                 return
@@ -110,7 +110,7 @@ class FollowUp:
             again = spans([LateMonth(start) for start in starts], earliest, upto)
             for table in (CONVERSIONS, TOTALS):
                 if again and table in tables:
-                    self.loads.load_spans(table, again)
+                    self.loads.load([table], ReadReport(), again)
             self.settle_absent()
 
         payments_read_at = self.loads.report.table(PAYMENTS).asked_at

@@ -19,7 +19,7 @@ from refersion_dagster.ingest.late_arrivals.months import keep_first_totals
 from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.ingest.specs import asset_key, column_schema, descriptions
 from refersion_dagster.ingest.table_loads import CONVERSIONS, TOTALS, TableLoads
-from refersion_dagster.refersion import ReadReport
+from refersion_dagster.refersion import LoadRequest, ReadReport
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import MissingCredentials, RefersionError
 from refersion_dagster.refersion.identity import remember_account
@@ -43,12 +43,12 @@ def load_tables(
     refersion: RefersionResource,
     warehouse: Warehouse,
     dlt_resource: DagsterDltResource,
-    options: Mapping[str, Any],
+    request: LoadRequest,
     tables: Sequence[str],
 ) -> Iterator[dg.MaterializeResult]:
     """Loads the tables within one run, while nobody else writes; see Loader."""
     with warehouse.exclusive(context.log.info), source_log_shown(context.log):
-        yield from Loader(TableLoads(context, refersion, warehouse, dlt_resource, options)).load(tables)
+        yield from Loader(TableLoads(context, refersion, warehouse, dlt_resource, request)).load(tables)
         with warehouse.session() as session:
             for table in tables:
                 session.comment(DATASET, table, *descriptions(table))
@@ -90,7 +90,7 @@ class Loader:
             if wanted and self._tried(wanted, failures, lambda wanted=wanted: self.loads.load(wanted, report)):
                 yield from self._results([table for table in wanted if table != CONVERSIONS])
         if CONVERSIONS in tables and CONVERSIONS not in failures:
-            if self.loads.looks_back:
+            if self.loads.request.looks_back:
                 with_totals = TOTALS in tables and TOTALS not in failures
                 self._tried([CONVERSIONS], failures, lambda: self.follow_up.load_late_months(with_totals))
             if CONVERSIONS not in failures:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
-from dlt.pipeline.exceptions import PipelineStepFailed
 
 from refersion_dagster.ingest.control_totals.currencies import totals_currencies
 from refersion_dagster.ingest.control_totals.hidden_tests import mark_known_tests
@@ -20,13 +20,14 @@ from refersion_dagster.ingest.history.missing_rows import mark_listed, mark_paym
 from refersion_dagster.ingest.late_arrivals.months import keep_totals
 from refersion_dagster.ingest.late_arrivals.rotation import keep_position, next_slice
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key
-from refersion_dagster.refersion import ReadReport
+from refersion_dagster.refersion import LoadRequest, ReadReport
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.refersion.errors import RefersionError, underlying
+from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.refersion.extract.incremental import BEGINNING
 from refersion_dagster.refersion.extract.stats import ReadSpan
 from refersion_dagster.refersion.windows import Window, parse_moment, whole_second
 from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.warehouse.load import FILE_FORMAT, load_errors
 
 CONVERSIONS, TOTALS, PAYMENTS, CLICKS = "conversions", "conversion_totals", "payments", "clicks"
 # Read completely each time, so that what is not among them is deleted.
@@ -37,7 +38,7 @@ class TableLoads:
     """The loads of one run.
 
     Args:
-        options: further arguments of `refersion_source`, such as look-back or span.
+        request: what the run is asked to read.
     """
 
     def __init__(
@@ -46,13 +47,13 @@ class TableLoads:
         refersion: RefersionResource,
         warehouse: Warehouse,
         dlt_resource: DagsterDltResource,
-        options: Mapping[str, Any],
+        request: LoadRequest,
     ) -> None:
         self.context = context
         self.refersion = refersion
         self.warehouse = warehouse
         self.dlt_resource = dlt_resource
-        self.options = options
+        self.request = request
         self.report = ReadReport()
         self.turn: list[Window] = []
         # Requests of this run by table, those of repeated reads included.
@@ -65,18 +66,11 @@ class TableLoads:
     @property
     def is_refresh(self) -> bool:
         """Whether the run looks back as far as the settings say or further: what is older is nobody else's task."""
-        lookback_days = self.options.get("lookback_days")
-        return self.looks_back and (lookback_days is None or lookback_days >= self.refersion.lookback_days)
-
-    @property
-    def looks_back(self) -> bool:
-        """Whether the run reads from a look-back on, its own or that of the settings, not just a configured range."""
-        return all(self.options.get(name) in (None, False) for name in ("read_from", "read_to", "full_reload"))
+        return self.request.looks_back and self.lookback >= timedelta(days=self.refersion.lookback_days)
 
     @property
     def lookback(self) -> timedelta:
-        days = self.options.get("lookback_days")
-        return timedelta(days=self.refersion.lookback_days if days is None else days)
+        return self.request.lookback(self.refersion.lookback_days)
 
     @property
     def _start(self) -> datetime:
@@ -87,36 +81,33 @@ class TableLoads:
         ((oldest,),) = self.warehouse.query(f"SELECT min(created) FROM {DATASET}.{CONVERSIONS}")  # noqa: S608
         return min(self._start, whole_second(oldest)) if oldest else self._start
 
-    def load(self, tables: Sequence[str], report: ReadReport, **options: Any) -> None:
+    def load(self, tables: Sequence[str], report: ReadReport, windows: Sequence[Window] = ()) -> None:
         """Loads until nothing is left, one commit after the other, and records the history of conversions.
 
         Args:
-            options: of the source, instead of the run's.
+            windows: read exactly these, instead of what the run is asked for.
         """
         self.context.log.info(f"Reading {', '.join(tables)}")
-        given = {"older_totals": self.is_refresh, "all_payments": self.is_refresh, **self.options, **options}
+        request = replace(self.request, older_totals=self.is_refresh, all_payments=self.is_refresh)
         if TOTALS in tables:
-            given["totals_currencies"] = self._totals_currencies()
-        if CONVERSIONS in tables and self.is_refresh and not options:
+            request = replace(request, totals_currencies=self._totals_currencies())
+        if windows:
+            request = request.of_windows(windows)
+        elif CONVERSIONS in tables and self.is_refresh:
             self.turn = next_slice(self.warehouse, self.lookback, self._start)
-            given["also_spans"] = [(window.start.isoformat(), window.end.isoformat()) for window in self.turn]
+            request = replace(request, earlier_windows=tuple(self.turn))
         of = {asset_key(table): table for table in tables}
         while True:
-            source = self.warehouse.prepare(self.refersion.source(report, **given))
-            with self.warehouse.pipeline() as pipeline:
+            source = self.warehouse.prepare(self.refersion.source(report, request))
+            with self.warehouse.pipeline() as pipeline, load_errors(self.warehouse.classify_error):
                 load = self.dlt_resource.run(
                     self.context,
                     source.with_resources(*tables),
                     pipeline,
                     RefersionTranslator(),
-                    loader_file_format=self.warehouse.file_format,
+                    loader_file_format=FILE_FORMAT,
                 )
-                try:
-                    self.metadata |= {of[one.asset_key]: one.metadata or {} for one in load if one.asset_key}
-                except (PipelineStepFailed, OSError) as error:
-                    if trouble := self.warehouse.classify_error(error):
-                        raise trouble from error
-                    raise underlying(error) or error from None
+                self.metadata |= {of[one.asset_key]: one.metadata or {} for one in load if one.asset_key}
             for table in tables:
                 one = report.table(table)
                 if one.not_offered:  # which is reported with the result
@@ -130,17 +121,13 @@ class TableLoads:
         self.requests.update({table: report.table(table).requests for table in tables})
         self._record_changes(tables, report)
 
-    def load_spans(self, table: str, windows: Sequence[Window]) -> None:
-        given = [(window.start.isoformat(), window.end.isoformat()) for window in windows]
-        self.load([table], ReadReport(), read_spans=given, all_payments=False)
-
     def _record_changes(self, tables: Sequence[str], report: ReadReport) -> None:
         """What the rows just read say about the previous ones: changes, totals, deletions from a complete list."""
         for table in tables:
             one = report.table(table)
             if table in LISTED and one.asked_at and not one.not_offered:
                 mark_listed(self.warehouse, table, one.asked_at)
-        if PAYMENTS in tables and (self.is_refresh or self.options.get("full_reload")):
+        if PAYMENTS in tables and (self.is_refresh or self.request.full_reload):
             mark_payments(self.warehouse, report.table(PAYMENTS).spans)
         if CLICKS in tables:
             mark_vanished(self.warehouse, report.table(CLICKS).spans)
@@ -155,11 +142,11 @@ class TableLoads:
                 keep_position(self.warehouse, self.turn, read)
             self.context.log.info(f"{TABLE}: {added:,} changes added")
 
-    def _totals_currencies(self) -> list[str]:
+    def _totals_currencies(self) -> tuple[str, ...]:
         account = self.refersion.account()
         try:
-            return totals_currencies(self.warehouse, account, self.context.log.info)
+            return tuple(totals_currencies(self.warehouse, account, self.context.log.info))
         except RefersionError:
-            return []  # reading the totals meets the same error and reports it
+            return ()  # reading the totals meets the same error and reports it
         finally:
             account.close()

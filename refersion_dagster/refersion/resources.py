@@ -20,13 +20,14 @@ from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.api.query import not_loaded_of
 from refersion_dagster.refersion.destination import check_merge
 from refersion_dagster.refersion.errors import NOT_OFFERED, MissingCredentials, RefersionError
-from refersion_dagster.refersion.extract.batches import YIELD_ROWS, frugally, in_passing
+from refersion_dagster.refersion.extract.batches import YIELD_ROWS, in_passing
 from refersion_dagster.refersion.extract.clicks import ANSWERED, CLICKS_LOOKBACK, ClickReader
 from refersion_dagster.refersion.extract.control_totals import changed_years, each_status, years_with_conversions
 from refersion_dagster.refersion.extract.entity_reader import EntityReader
 from refersion_dagster.refersion.extract.incremental import BEGINNING, IncrementalWindow, SpanRequest, plan_window
 from refersion_dagster.refersion.extract.stats import ReadReport, TableReport
 from refersion_dagster.refersion.personal_data import privacy_of
+from refersion_dagster.refersion.request import LoadRequest
 from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, Row, dlt_columns
 from refersion_dagster.refersion.tables.catalog import (
     AFFILIATE_GET,
@@ -48,42 +49,34 @@ logger = logging.getLogger(__name__)
 PROGRESS_SECONDS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReadOptions:
     """How to read.
 
     Args:
-        span: which conversions, payments and totals.
+        request: what the run is asked for.
+        span: which conversions, payments and totals that is, given the settings.
         personal: what becomes of customers' personal values.
         salt: key of their hash; without one a random one is made and kept in dlt's state, in the warehouse.
-        all_details: affiliate_get reads every affiliate, not only new and changed ones.
-        details_of: affiliate_get reads these in any case: ids as the list has them.
         totals_by: "month" or "day".
         totals_of_loaded: ask for totals only up to where conversions were read, not up to now.
-        older_totals: ask for the totals of months before the look-back too, where those of their year changed.
-        totals_currencies: ask for the totals of each of these, on accounts that take a field `currency`.
-        all_payments: read every payment again, regardless of the look-back.
         rows_per_load: a windowed table stops after whole months that hold this many rows, and says so in its report;
             None reads all in one load.
     """
 
+    request: LoadRequest
     span: SpanRequest
-    personal: PersonalData = PersonalData.HASH
-    salt: str | None = None
-    all_details: bool = False
-    totals_by: str = "month"
-    totals_of_loaded: bool = False
-    rows_per_load: int | None = None
-    details_of: frozenset[str] = frozenset()
-    older_totals: bool = False
-    totals_currencies: tuple[str, ...] = ()
-    all_payments: bool = False
+    personal: PersonalData
+    salt: str | None
+    totals_by: str
+    totals_of_loaded: bool
+    rows_per_load: int | None
 
     def span_of(self, entity: Entity) -> SpanRequest:
         """What to read of an entity. Windows before the look-back are of conversions alone."""
         if entity is CONVERSIONS:
             return self.span
-        whole = entity is PAYMENTS and self.all_payments and not self.span.explicit
+        whole = entity is PAYMENTS and self.request.all_payments and not self.span.explicit
         return replace(self.span, also=(), full=self.span.full or whole)
 
 
@@ -107,7 +100,7 @@ class ResourceFactory:
         empty: pa.Table | None = None
         try:
             told = time.monotonic()
-            for table in frugally(self._offered(entity, tables, report)):
+            for table in self._offered(entity, tables, report):
                 if not table.num_rows:
                     empty = table  # held back, because dlt needs 20 ms for each table, even if it is empty
                     continue
@@ -170,8 +163,8 @@ class ResourceFactory:
         changed = [
             row
             for row in self.account.affiliate_list
-            if self.options.all_details
-            or read_text(row["id"]) in self.options.details_of
+            if self.options.request.all_details
+            or read_text(row["id"]) in self.options.request.details_of
             or seen.get(read_text(row["id"])) != digests[read_text(row["id"])]
         ]
         found: list[Row] = []
@@ -191,7 +184,7 @@ class ResourceFactory:
 
     def conversion_totals(self, report: TableReport) -> Iterator[pa.Table]:
         state = dlt.current.resource_state(CONVERSION_TOTALS.name)
-        currencies = self.options.totals_currencies
+        currencies = self.options.request.totals_currencies
         beginning = Window(BEGINNING, whole_second(datetime.now(UTC)))
         # Years that once had conversions are always queried again, because all of them can be deleted.
         asked_before: list[str] = state.setdefault("asked", sorted({key[:4] for key in state.get("years", {})}))
@@ -250,10 +243,10 @@ class ResourceFactory:
     ) -> Iterable[Window]:
         """Years before the look-back, which begins at `start`, whose totals changed."""
         end = max(start, month_start(now - self.options.span.lookback))
-        if not self.options.older_totals or reading.state is None or reading.start >= end:
+        if not self.options.request.older_totals or reading.state is None or reading.start >= end:
             return ()
         window, known = Window(reading.start, end), state.setdefault("years", {})
-        return changed_years(self.account.rest, window, known, state["asked"], self.options.totals_currencies)
+        return changed_years(self.account.rest, window, known, state["asked"], self.options.request.totals_currencies)
 
     def listed(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
         """A GraphQL entity without windows."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Iterable
 
 import dlt
 from dlt.common.typing import TSecretStrValue
@@ -11,8 +10,9 @@ from dlt.extract.resource import DltResource
 
 from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.api.client import RefersionClient
-from refersion_dagster.refersion.extract.incremental import BEGINNING, SpanRequest
+from refersion_dagster.refersion.extract.incremental import BEGINNING
 from refersion_dagster.refersion.extract.stats import ReadReport
+from refersion_dagster.refersion.request import LoadRequest
 from refersion_dagster.refersion.resources import ReadOptions, ResourceFactory
 from refersion_dagster.refersion.tables.catalog import (
     AFFILIATE_GET,
@@ -25,7 +25,7 @@ from refersion_dagster.refersion.tables.catalog import (
     PAYMENTS,
 )
 from refersion_dagster.refersion.tables.privacy import PersonalData
-from refersion_dagster.refersion.windows import Window, parse_moment
+from refersion_dagster.refersion.windows import parse_moment
 from refersion_dagster.settings import AccountSettings, Settings
 
 
@@ -53,22 +53,17 @@ def refersion_source(
     lookback_days: int | None = None,
     read_from: str | None = None,
     read_to: str | None = None,
-    read_spans: Sequence[tuple[str, str]] = (),
-    also_spans: Sequence[tuple[str, str]] = (),
-    all_payments: bool = False,
     full_reload: bool = False,
     all_details: bool = False,
-    details_of: Sequence[str] = (),
     totals_by: str = "month",
     totals_of_loaded: bool = False,
-    older_totals: bool = False,
-    totals_currencies: Sequence[str] = (),
     pii: str | None = None,
     pii_salt: TSecretStrValue | None = None,
     max_concurrency: int | None = None,
     retry_seconds: int | None = None,
     rows_per_load: int | None = None,
     report: ReadReport | None = None,
+    request: LoadRequest | None = None,
     use_environment: bool = True,
 ) -> Iterable[DltResource]:
     """A Refersion account: affiliate_list, affiliate_get, conversion_totals (REST), affiliates, offers, payments,
@@ -90,18 +85,10 @@ def refersion_source(
             account's beginning.
         lookback_days: how many days to read again.
         read_from, read_to: an explicit span of `created`, half-open, which leaves the high-water mark alone.
-        read_spans: several of them, as (from, to), instead of read_from and read_to.
-        also_spans: of conversions, spans from before the look-back to read with it, as (from, to), in order.
-        all_payments: read every payment from start_date on again: few rows, of which one may be undone at any time.
         full_reload: read everything from start_date again.
         all_details: read the details of every affiliate, not only of new and changed ones.
-        details_of: affiliates whose details are read in any case, by id as the list has it: not every detail shows in
-            the list.
         totals_by: period of the control totals, "month" or "day".
         totals_of_loaded: ask for control totals only up to where conversions were read, in this run or the last one.
-        older_totals: ask for control totals of months before the look-back too, where those of their year changed.
-        totals_currencies: ask for control totals of each of these, on accounts where /conversion/totals takes a field
-            `currency`, which is not documented.
         pii: what becomes of customers' e-mail, name and ip: "hash", "keep" or "drop".
         pii_salt: key of the hash; without one, a random one that is kept in dlt's state.
         max_concurrency: maximum number of parallel requests per API.
@@ -109,10 +96,13 @@ def refersion_source(
         rows_per_load: stop each windowed table after whole months of about this many rows; `report.more` then tells to
             run again.
         report: filled with counts and findings.
+        request: what to read, instead of read_from, read_to, full_reload and all_details; it may also have a look-back.
         use_environment: whether this project's own variables count.
 
     Raises (when the tables are read):
-        refersion.errors.RefersionError and its subclasses; ValueError, which names all settings that are wrong.
+        refersion.errors.RefersionError and its subclasses.
+
+    Raises ValueError, which names all settings that are wrong, and for arguments that contradict each other.
     """
     variables = dict(Settings.of().variables) if use_environment else {}
     if "." in (api_key or ""):
@@ -142,28 +132,15 @@ def refersion_source(
         given.max_concurrency,
         given.retry_seconds,
     )
-    span = SpanRequest(
-        start=parse_moment(given.start_date) if given.start_date else BEGINNING,
-        lookback=timedelta(days=given.lookback_days),
-        read_from=parse_moment(read_from) if read_from else None,
-        read_to=parse_moment(read_to) if read_to else None,
-        full=full_reload,
-        also=tuple(Window(parse_moment(start), parse_moment(end)) for start, end in also_spans),
-    )
-    if read_spans:
-        span = span.for_windows(Window(parse_moment(start), parse_moment(end)) for start, end in read_spans)
+    request = request or LoadRequest.of_texts(read_from, read_to, full_reload=full_reload, all_details=all_details)
     options = ReadOptions(
-        span,
-        PersonalData(given.pii),
-        secrets["pii_salt"],
-        all_details,
-        totals_by,
-        totals_of_loaded,
+        request=request,
+        span=request.span(parse_moment(given.start_date) if given.start_date else BEGINNING, given.lookback_days),
+        personal=PersonalData(given.pii),
+        salt=secrets["pii_salt"],
+        totals_by=totals_by,
+        totals_of_loaded=totals_of_loaded,
         # Not the variable's: who does not look at `report.more` would stop after the first months.
-        rows_per_load,
-        frozenset(details_of),
-        older_totals,
-        tuple(totals_currencies),
-        all_payments,
+        rows_per_load=rows_per_load,
     )
     return list(build_resources(account, options, report if report is not None else ReadReport()))

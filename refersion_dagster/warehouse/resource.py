@@ -73,11 +73,6 @@ class Warehouse(dg.ConfigurableResource):
         """Where the tables are, in words and without credentials."""
         return self.database.location
 
-    @property
-    def file_format(self) -> str:
-        """Format of load files: many times faster than dlt's default, and exact."""
-        return "parquet"
-
     @contextmanager
     def exclusive(self, tell: Callable[[str], None]) -> Iterator[None]:
         """The right to write, for one run at a time.

@@ -90,6 +90,7 @@ class TestWhatIsReadAgain:
         order = actions.order("conversion_status_change", changes)
         with actions.warehouse.session() as session:
             (call,) = make_plan(order, session).calls
-        days = reading_again(order.endpoint, call, actions.account(), actions.warehouse).options["lookback_days"]
+        days = reading_again(order.endpoint, call, actions.account(), actions.warehouse).request.lookback_days
         age = (actions.sandbox.account.now - rows[0].created) / 86_400
+        assert days is not None
         assert age <= days < age + 1.01

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from refersion_dagster.refersion import ReadReport
+from refersion_dagster.refersion import LoadRequest, ReadReport
 from refersion_dagster.refersion.errors import RefersionError, UnexpectedAnswer, UnreadableValue
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.marks import heart
@@ -182,7 +182,9 @@ class TestAffiliateGet:
         warehouse.load(sandbox, "affiliate_get")
         person = next(iter(sandbox.account.affiliates.values()))
         sandbox.change_affiliate(person.id, company="Found only in the details")
-        report = warehouse.load(sandbox, "affiliate_get", details_of=[person.code, "not there"])
+        report = warehouse.load(
+            sandbox, "affiliate_get", request=LoadRequest(details_of=frozenset({person.code, "not there"}))
+        )
         assert report.table("affiliate_get").rows == 1
         assert dict(warehouse.rows("affiliate_get", "id", "company_name"))[str(person.id)] == person.company
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
-from refersion_dagster.refersion import ReadReport
+from refersion_dagster.refersion import LoadRequest, ReadReport
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.location import NOW, account_of
@@ -40,7 +40,7 @@ def load(refersion: RefersionResource, warehouse: Warehouse, *tables: str, **opt
     report = ReadReport()
     for table in tables:
         with warehouse.pipeline() as pipeline:
-            source = warehouse.prepare(refersion.source(report, **options)).with_resources(table)
+            source = warehouse.prepare(refersion.source(report, LoadRequest(**options))).with_resources(table)
             pipeline.run(source, loader_file_format="parquet")
 
 

@@ -87,6 +87,7 @@ NAMES: dict[type, tuple[str, ...]] = {
 DOCUMENTED = {
     "dlt",
     "dlt.common.configuration.exceptions",
+    "dlt.common.pipeline",
     "dlt.common.schema.typing",
     "dlt.common.storages.exceptions",
     "dlt.common.typing",

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import dlt
+from dlt.common.pipeline import LoadInfo
 
 from refersion_dagster.actions.journal.journal import Entry, Journal
 from refersion_dagster.actions.operations.catalog import ENDPOINTS, Endpoint
@@ -18,6 +19,7 @@ from refersion_dagster.actions.operations.outcomes import Outcome
 from refersion_dagster.actions.operations.types import plain_type
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import Warehouse
+from refersion_dagster.warehouse.load import run_load
 
 PIPELINE = "refersion_actions"
 
@@ -65,12 +67,12 @@ def load_results(warehouse: Warehouse, tell: Callable[[str], None]) -> None:
         waiting = [entry for entry in journal.entries() if not entry.loaded and entry.outcome is not Outcome.PENDING]
         for name in dict.fromkeys(entry.endpoint for entry in waiting):
             entries = [entry for entry in waiting if entry.endpoint == name]
-            _load(warehouse, ENDPOINTS[name], entries)
+            info = _load(warehouse, ENDPOINTS[name], entries)
             journal.mark_loaded(entries)
-            tell(f"{name}: {len(entries)} rows updated")
+            tell(f"{name}: {len(entries)} rows updated (load {', '.join(info.loads_ids)})")
 
 
-def _load(warehouse: Warehouse, endpoint: Endpoint, entries: list[Entry]) -> None:
+def _load(warehouse: Warehouse, endpoint: Endpoint, entries: list[Entry]) -> LoadInfo:
     kinds = {name: kind for name, kind, _ in columns(endpoint)}
     hints: Any = {
         name: {
@@ -95,7 +97,7 @@ def _load(warehouse: Warehouse, endpoint: Endpoint, entries: list[Entry]) -> Non
         pipeline = dlt.pipeline(
             PIPELINE, destination=loads.destination, dataset_name=DATASET, pipelines_dir=loads.pipelines_dir
         )
-        pipeline.run(resource, loader_file_format=warehouse.file_format)  # pyright: ignore[reportArgumentType]
+        return run_load(pipeline, resource, warehouse.classify_error)
 
 
 def _row(entry: Entry, kinds: dict[str, str]) -> dict[str, Any]:

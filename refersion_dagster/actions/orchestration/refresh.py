@@ -12,6 +12,7 @@ from sqlglot import exp
 from refersion_dagster.actions.operations.catalog import Endpoint, Touches
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.ingest.history.conversions import TABLE as HISTORY
+from refersion_dagster.refersion import LoadRequest
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import RefersionResource, Warehouse
 
@@ -24,12 +25,12 @@ class Refresh:
 
     Args:
         tables: raw tables; none where nothing is to be read.
-        options: arguments of `refersion_source`.
+        request: what to read of them.
         why_not: why nothing is read although something changed.
     """
 
     tables: Sequence[str] = ()
-    options: dict[str, Any] = field(default_factory=dict)
+    request: LoadRequest = field(default_factory=LoadRequest)
     why_not: str | None = None
 
 
@@ -41,7 +42,7 @@ def reading_before(endpoint: Endpoint, refersion: RefersionResource, warehouse: 
     if "notes" not in endpoint.item.model_fields or not refersion.graphql_token:
         return Refresh()
     loaded = warehouse.row_counts(CONVERSION_TABLES)
-    return Refresh([table for table in ("conversions", HISTORY) if table in loaded], {"lookback_days": 0})
+    return Refresh([table for table in ("conversions", HISTORY) if table in loaded], LoadRequest(lookback_days=0))
 
 
 def reading_again(
@@ -52,7 +53,7 @@ def reading_again(
         return Refresh()
     if endpoint.touches is Touches.AFFILIATES:
         tables = ["affiliate_list", "affiliate_get", *(["affiliates"] if refersion.graphql_token else [])]
-        return Refresh(tables, {"details_of": _codes(done, warehouse)})
+        return Refresh(tables, LoadRequest(details_of=_codes(done, warehouse)))
     if not refersion.graphql_token:
         return Refresh(why_not="conversions are read through GraphQL, and REFERSION_GRAPHQL_TOKEN is not set")
     loaded = [table for table in CONVERSION_TABLES if table in warehouse.row_counts(CONVERSION_TABLES)]
@@ -61,14 +62,14 @@ def reading_again(
     # From the last reading on, or from the oldest conversion concerned: all in between, so that Refersion's totals,
     # which are read along, count just what is loaded.
     days = _age_in_days(done, warehouse) if endpoint.touches is Touches.CONVERSIONS else 0
-    return Refresh(loaded, {"lookback_days": days})
+    return Refresh(loaded, LoadRequest(lookback_days=days))
 
 
-def _codes(done: Sequence[PlannedItem], warehouse: Warehouse) -> list[str]:
+def _codes(done: Sequence[PlannedItem], warehouse: Warehouse) -> frozenset[str]:
     """Ids of the affiliates concerned as the list may have them: numbers and codes."""
     numbers = {str(one.item.content()["affiliate_id"]) for one in done if "affiliate_id" in one.item.content()}
     rows = _of_ids(warehouse, "affiliate_get", "affiliate_code", numbers)
-    return sorted(numbers | {code for (code,) in rows if code})
+    return frozenset(numbers | {code for (code,) in rows if code})
 
 
 def _age_in_days(done: Sequence[PlannedItem], warehouse: Warehouse) -> int:

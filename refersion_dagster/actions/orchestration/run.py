@@ -192,6 +192,6 @@ def _read(
     """Reads raw tables, and records it on their pages. Raises ReportedError."""
     if not reading.tables:
         return
-    for loaded in load_tables(context, refersion, warehouse, dlt, reading.options, reading.tables):
+    for loaded in load_tables(context, refersion, warehouse, dlt, reading.request, reading.tables):
         assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
         context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))

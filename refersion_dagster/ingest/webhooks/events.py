@@ -1,13 +1,12 @@
 """The asset `refersion/webhook_events`: drains the inbox into the warehouse, and acts on what the events say."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
-from dlt.pipeline.exceptions import PipelineStepFailed
 from pydantic import Field
 
 from refersion_dagster.documentation import answers
@@ -19,12 +18,13 @@ from refersion_dagster.ingest.specs import OWNERS, asset_key, column_schema
 from refersion_dagster.ingest.webhooks.merge import apply_conversions
 from refersion_dagster.ingest.webhooks.scope import AffectedScope, Reload
 from refersion_dagster.ingest.webhooks.tables import WEBHOOK_EVENTS, EventBatch, webhook_source
+from refersion_dagster.refersion import LoadRequest
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.refersion.errors import underlying
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import POOL, RefersionResource, Warehouse
 from refersion_dagster.settings import WebhookSettings
 from refersion_dagster.settings.part import like
+from refersion_dagster.warehouse.load import run_load
 from refersion_dagster.webhooks.inbox import Inbox
 from refersion_dagster.webhooks.inbox_file import NoInbox
 
@@ -89,7 +89,7 @@ def webhook_events(
         context.log.info(f"{error} There is nothing to do.")
         return
     with inbox, inbox.draining():
-        drain = Drain(context, refersion, warehouse, inbox)
+        drain = Drain(context, refersion, warehouse, dlt, inbox)
         drain.run()
         readings: list[Reload] = []
         if config.read_again:
@@ -112,11 +112,17 @@ class Drain:
     """Brings the events that wait into the warehouse, within one run."""
 
     def __init__(
-        self, context: dg.AssetExecutionContext, refersion: RefersionResource, warehouse: Warehouse, inbox: Inbox
+        self,
+        context: dg.AssetExecutionContext,
+        refersion: RefersionResource,
+        warehouse: Warehouse,
+        dlt_resource: DagsterDltResource,
+        inbox: Inbox,
     ) -> None:
         self.context = context
         self.refersion = refersion
         self.warehouse = warehouse
+        self.dlt_resource = dlt_resource
         self.inbox = inbox
         self.concerned = AffectedScope()
         self.last = 0
@@ -124,6 +130,8 @@ class Drain:
         self.applied = 0
         self.unreadable: list[str] = []
         self.row_counts: dict[str, int] = {}
+        # What dagster-dlt reports of the last load, as of raw tables.
+        self.load_metadata: Mapping[str, Any] = {}
 
     def run(self) -> None:
         """Loads what waits now; what comes meanwhile is for the next run.
@@ -152,12 +160,10 @@ class Drain:
     def _load(self, batch: EventBatch) -> None:
         source = webhook_source(batch, self.refersion.pii, self.refersion.pii_salt)
         with self.warehouse.pipeline() as pipeline:
-            try:
-                pipeline.run(source, loader_file_format=self.warehouse.file_format)  # pyright: ignore[reportArgumentType]
-            except (PipelineStepFailed, OSError) as error:
-                if trouble := self.warehouse.classify_error(error):
-                    raise trouble from error
-                raise underlying(error) or error from None
+            info = run_load(pipeline, source, self.warehouse.classify_error)
+            self.load_metadata = self.dlt_resource.extract_resource_metadata(
+                self.context, source.resources[WEBHOOK_EVENTS.name], info, pipeline
+            )
 
     def _count(self, batch: EventBatch) -> None:
         self.topics.update(event.kept.topic or "(none)" for event in batch.events)
@@ -171,6 +177,7 @@ class Drain:
             kind: count for kind, count in self.inbox.state().counts.items() if kind not in ("stored", "repeated")
         }
         return {
+            **self.load_metadata,
             "dagster/row_count": self.row_counts.get(WEBHOOK_EVENTS.name, 0),
             "events": self.topics.total(),
             "topics": dict(self.topics),
@@ -203,11 +210,12 @@ def read_again(
         tables = [table for table in reading.tables if table in there and keys[ENTITIES[table].is_graphql]]
         if not tables:
             continue
-        options: dict[str, Any] = {"details_of": sorted(concerned.affiliates)}
-        if reading.span:
-            options |= {"read_from": reading.span.start.isoformat(), "read_to": reading.span.end.isoformat()}
+        span = reading.span
+        request = LoadRequest(
+            read_from=span and span.start, read_to=span and span.end, details_of=frozenset(concerned.affiliates)
+        )
         history = ["conversion_history"] if "conversions" in tables else []
-        for loaded in load_tables(context, refersion, warehouse, dlt, options, [*tables, *history]):
+        for loaded in load_tables(context, refersion, warehouse, dlt, request, [*tables, *history]):
             assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
             context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))
         read.append(Reload(tuple(tables), reading.span))
