@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dlt
+import pyarrow as pa
 
 from benchmarks.database import DATASET, database_path
 from benchmarks.rows import SPAN_START
@@ -24,6 +25,7 @@ def run_again(graphql_url: str, rows: int, directory: Path, concurrency: int) ->
 
 
 def _load(graphql_url: str, directory: Path, concurrency: int) -> None:
+    pa.set_memory_pool(pa.system_memory_pool())  # as the plain pipeline does
     report = ReadReport()
     with loading_into(str(database_path(directory))) as destination:
         pipeline = dlt.pipeline(

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refersion_dagster.refersion.collector import seldom_collected
 from refersion_dagster.refersion.extract.entity_reader import RowBatch
 from refersion_dagster.refersion.extract.incremental import IncrementalWindow
 from refersion_dagster.refersion.extract.stats import ReadSpan, TableReport
@@ -51,24 +50,6 @@ def in_passing(
         if part.start < position:
             report.spans.append(ReadSpan(part.start, min(part.end, position), read_at))
     reading.read_up_to(position, newest)
-
-
-def frugally(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same tables, made with Python's cycle collector held back and Arrow's memory given back when it is free.
-
-    Arrow's own memory pool keeps what was freed, which makes for a peak half as high again.
-    """
-    pool = pa.default_memory_pool()
-    try:
-        while True:
-            pa.set_memory_pool(pa.system_memory_pool())
-            with seldom_collected():
-                table = next(tables, None)
-            if table is None:
-                return
-            yield table
-    finally:
-        pa.set_memory_pool(pool)
 
 
 def _newest(table: pa.Table) -> datetime | None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import duckdb
 
-from refersion_dagster.refersion.collector import seldom_collected
 from refersion_dagster.refersion.environment import DESTINATION_NAME
 from refersion_dagster.refersion.errors import UnusableSetting
 from refersion_dagster.settings import InvalidSetting, WarehouseSettings
@@ -39,7 +38,7 @@ def loading_into(
     memory.
     """
     settings = {"threads": 2, "preserve_insertion_order": False}
-    with duckdb.connect(path) as connection, seldom_collected():
+    with duckdb.connect(path) as connection:
         limit_memory(connection, memory)
         for name, value in settings.items():
             connection.execute(f"SET GLOBAL {name} = ?", [value])

@@ -11,7 +11,6 @@ from typing import Any
 from dlt.destinations.exceptions import DatabaseException
 from dlt.extract.source import DltSource
 
-from refersion_dagster.refersion.collector import seldom_collected
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull, WarehouseUnreachable
@@ -62,8 +61,7 @@ class PostgresDatabase:
         credentials = postgres_credentials()
         from refersion_dagster.warehouse.dlt_internals.postgres import row_group_destination
 
-        with seldom_collected():
-            yield row_group_destination(credentials)
+        yield row_group_destination(credentials)
 
     def prepare(self, source: DltSource) -> DltSource:
         """dlt repeats a copy whose answer was lost, so that rows may be there twice before they are merged."""
