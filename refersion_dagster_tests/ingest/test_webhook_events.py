@@ -168,6 +168,10 @@ def test_an_event_that_cannot_be_read_is_kept_and_told_and_in_nobodys_way(scenar
 
 def test_the_metadata_tells_what_came_and_what_was_applied(scenario: Scenario) -> None:
     told = scenario.outcome.metadata[ASSET]
+    # What dagster-dlt reports of the load, as of other raw tables.
+    assert told["destination_type"] == "dlt.destinations.duckdb"
+    assert {job["table_name"] for job in told["jobs"]} == {"webhook_events"}
+    assert told["rows_loaded"] == told["events"]
     assert (told["events"], told["dagster/row_count"]) == (len(scenario.events), len(scenario.events))
     conversions = len(scenario.events) - 2
     assert told["topics"] == {"APPROVED_CONVERSION": conversions, "BONUS_TIER_MOVEMENT": 1, "SOMETHING_NEW": 1}

@@ -179,6 +179,9 @@ class Drain:
         return {
             **self.load_metadata,
             "dagster/row_count": self.row_counts.get(WEBHOOK_EVENTS.name, 0),
+            "dagster/column_schema": column_schema(WEBHOOK_EVENTS),
+            "dagster/table_name": f"{DATASET}.{WEBHOOK_EVENTS.name}",
+            "rows_loaded": self.topics.total(),
             "events": self.topics.total(),
             "topics": dict(self.topics),
             "conversions_applied": self.applied,
