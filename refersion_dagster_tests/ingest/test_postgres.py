@@ -318,17 +318,17 @@ class TestScript:
         assert not (tmp_path / "refersion.duckdb").exists()
 
     @pytest.mark.parametrize(
-        ("name", "told"),
+        ("name", "error", "told"),
         [
-            ("oracle", "REFERSION_DESTINATION is 'oracle'; it has to be duckdb or postgres."),
-            ("postgres", "its credentials lack database"),
+            ("oracle", "InvalidSetting", "REFERSION_DESTINATION is 'oracle'; it has to be duckdb or postgres."),
+            ("postgres", "WarehouseNotSet", "its credentials lack database"),
         ],
     )
     def test_what_is_not_set_right_is_one_line(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, told: str
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, error: str, told: str
     ) -> None:
         monkeypatch.setenv("REFERSION_DESTINATION", name)
         assert pipeline.main() == 1
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith("WarehouseNotSet: ")
+        assert line.startswith(f"{error}: ")
         assert told in line
