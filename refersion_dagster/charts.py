@@ -10,18 +10,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
+from itertools import groupby
 from math import ceil, floor
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 SVG = "http://www.w3.org/2000/svg"
-ElementTree.register_namespace("", SVG)
 
 # Pixels; texts are 11 and 14 high, so that a chart that is shown smaller than it is drawn is hard to read.
 WIDE, NARROW = (720, 220), (440, 200)
 PIXELS_PER_LABEL = 110  # along the x axis
-LEGEND_HEIGHT = 32
+PIXELS_PER_CHARACTER = 7  # of texts that are 11 high, at most
+TOP, LABEL_HEIGHT, LEGEND_HEIGHT = 36, 32, 24
+RIGHT_MARGIN = 36  # for the half of the last label
 MOST_STEPS = 5  # of the y axis, above and below 0 together
-FRACTION = re.compile(r"\d+\.\d+")
 # XML has no way to write these.
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -31,14 +36,14 @@ CSS = """
 max-width:100%;height:auto;font-family:system-ui,sans-serif}
 @media screen and (prefers-color-scheme:dark){.chart{--ground:#161b22;--ink:#f0f6fc;--quiet:#b1bac4;--grid:#3d444d;
 --a:#79c0ff;--b:#ffa657;--c:#7ee787;--d:#d2a8ff}}
-.chart .background{fill:none}.chart .graph>.background{fill:var(--ground)}
-.chart text{fill:var(--quiet);font-size:11px}.chart .title{fill:var(--ink);font-size:14px;text-anchor:middle}
-.chart .axis.x text{text-anchor:middle}.chart .axis.y text{text-anchor:end}
-.chart .axis path{fill:none;stroke:var(--grid)}.chart .axis.x path{stroke:none}
-.chart .series path{fill:none;stroke-width:2;stroke-linejoin:round}.chart circle,.chart .legends rect{stroke:none}
-.chart .color-0{stroke:var(--a);fill:var(--a)}.chart .color-1{stroke:var(--b);fill:var(--b);stroke-dasharray:7 3}
-.chart .color-2{stroke:var(--c);fill:var(--c);stroke-dasharray:2 3}
-.chart .color-3{stroke:var(--d);fill:var(--d);stroke-dasharray:9 3 2 3}
+.chart .ground{fill:var(--ground)}.chart text{fill:var(--quiet);font-size:11px}
+.chart .title{fill:var(--ink);font-size:14px;text-anchor:middle}
+.chart .x text{text-anchor:middle}.chart .y text{text-anchor:end}.chart .axis path{stroke:var(--grid)}
+.chart path{fill:none;stroke-width:2;stroke-linejoin:round}.chart .axis path{stroke-width:1}
+.chart .line-0 path{stroke:var(--a)}.chart .line-0 circle{fill:var(--a)}
+.chart .line-1 path{stroke:var(--b);stroke-dasharray:7 3}.chart .line-1 circle{fill:var(--b)}
+.chart .line-2 path{stroke:var(--c);stroke-dasharray:2 3}.chart .line-2 circle{fill:var(--c)}
+.chart .line-3 path{stroke:var(--d);stroke-dasharray:9 3 2 3}.chart .line-3 circle{fill:var(--d)}
 """.replace("\n", "")
 MOST_LINES = 4
 
@@ -73,42 +78,54 @@ def line_chart(
     """
     if not labels or len(lines) > MOST_LINES or any(len(line.values) != len(labels) for line in lines):
         raise ValueError(f"a chart has labels, and {MOST_LINES} lines at most with a value for each of them")
-    import pygal  # here, as loading the code location draws nothing
-
     width, height = size
-    most = width // PIXELS_PER_LABEL
-    dots = any(_stands_alone(line.values, at) for line in lines for at in range(len(labels)))
-    chart = pygal.Line(
+    marks = ticks([value for line in lines for value in line.values if value is not None])
+    left = 16 + PIXELS_PER_CHARACTER * max(len(number(mark)) for mark in marks)
+    right = width - RIGHT_MARGIN
+    bottom = height - LABEL_HEIGHT - (LEGEND_HEIGHT if len(lines) > 1 else 0)
+
+    def x(at: int) -> int:
+        return round(left + (right - left) * (at / (len(labels) - 1) if len(labels) > 1 else 0.5))
+
+    def y(value: float) -> int:
+        return round(bottom - (bottom - TOP) * (value - marks[0]) / (marks[-1] - marks[0]))
+
+    # Those are evenly spaced, and the last is among them.
+    step = max(1, -(-len(labels) // (width // PIXELS_PER_LABEL)))
+    shown = range(len(labels) - 1, -1, -step)
+    return _template().render(
+        namespace=SVG,
+        css=CSS,
+        name=name,
         title=written(title),
+        description=written(description),
         width=width,
         height=height,
-        margin=8,
-        margin_right=28,  # for the half of the last label
-        margin_bottom=LEGEND_HEIGHT if len(lines) > 1 else 8,
-        x_labels=[written(label) for label in labels],
-        # Those are evenly spaced, and the last is among them.
-        x_labels_major=[written(label) for label in labels[:: -max(1, -(-len(labels) // most))]],
-        show_minor_x_labels=False,
-        include_x_axis=True,
-        y_labels=ticks([value for line in lines for value in line.values if value is not None]),
-        value_formatter=number,
-        allow_interruptions=True,
-        # A value between two gaps cannot be drawn as a line.
-        show_dots=dots,
-        dots_size=3,
-        show_legend=len(lines) > 1,
-        legend_at_bottom=True,
-        legend_at_bottom_columns=MOST_LINES,
-        truncate_legend=-1,
-        truncate_label=-1,
-        no_prefix=True,
-        classes=("chart",),
-        css=[],
-        js=[],
+        left=left,
+        right=right,
+        bottom=bottom,
+        x_labels=[(written(labels[at]), x(at)) for at in reversed(shown)],
+        y_labels=[(number(mark), y(mark)) for mark in marks],
+        lines=[
+            {
+                "name": written(line.name),
+                "at": place * (right - left) // len(lines),
+                "pieces": [
+                    [(x(at), y(value)) for at, value in piece if value is not None]
+                    for there, piece in groupby(enumerate(line.values), key=lambda one: one[1] is not None)
+                    if there
+                ],
+            }
+            for place, line in enumerate(lines)
+        ],
     )
-    for line in lines:
-        chart.add(written(line.name), list(line.values))
-    return _finished(chart.render(is_unicode=True), description, name, size)
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader  # here, as loading the code location draws nothing
+
+    return Environment(loader=PackageLoader("refersion_dagster", ""), autoescape=True).get_template("chart.svg.j2")
 
 
 def ticks(values: Sequence[float]) -> list[float]:
@@ -135,47 +152,3 @@ def number(value: float) -> str:
 def written(text: str) -> str:
     """A text without what neither XML nor HTML can hold, such as control characters; names are what strangers typed."""
     return NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-def _stands_alone(values: Sequence[float | None], at: int) -> bool:
-    return values[at] is not None and not any(
-        0 <= beside < len(values) and values[beside] is not None for beside in (at - 1, at + 1)
-    )
-
-
-def _finished(svg: str, description: str, name: str, size: tuple[int, int]) -> str:
-    """pygal's chart without what its script needs, with our style and with what screen readers read."""
-    root = ElementTree.fromstring(svg)  # noqa: S314 - made here a moment ago
-    tag = f"{{{SVG}}}".__add__
-    title = root.find(tag("title"))
-    if title is None:
-        raise ValueError("pygal gave a chart without a title")
-    for parent in list(root.iter()):
-        for child in list(parent):
-            # Of the titles those of the numbers on the axes, which say no more than the numbers.
-            useless = child is not title and child.tag in {tag(name) for name in ("script", "defs", "desc", "title")}
-            if useless or "-overlay" in child.get("class", ""):
-                parent.remove(child)
-    for element in root.iter():
-        # An id of pygal's would be there again in the next chart of the page.
-        element.attrib.pop("id", None)
-        for attribute in ("d", "x", "y", "cx", "cy", "transform"):
-            if text := element.get(attribute):
-                element.set(attribute, FRACTION.sub(_whole, text))
-    title.set("id", f"{name}-title")
-    told = ElementTree.Element(tag("desc"), {"id": f"{name}-description"})
-    told.text = written(description)
-    style = ElementTree.Element(tag("style"))
-    style.text = CSS
-    root.insert(1, told)
-    root.insert(2, style)
-    root.set("role", "img")
-    root.set("aria-labelledby", f"{name}-title {name}-description")
-    for attribute, pixels in zip(("width", "height"), size, strict=True):
-        root.set(attribute, str(pixels))
-    return ElementTree.tostring(root, "unicode")
-
-
-def _whole(found: re.Match[str]) -> str:
-    """Whole pixels, half of the text."""
-    return f"{float(found[0]):.0f}"

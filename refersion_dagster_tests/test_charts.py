@@ -72,10 +72,10 @@ def test_the_axis_reaches_as_far_as_the_lines(values: list[float], wanted: list[
 
 def test_a_legend_names_the_lines_within_the_picture() -> None:
     chart = drawn(Line("Sales", [1, 2]), Line("Commission", [0, 1]))
-    (legends,) = [one for one in chart.iter(f"{{{SVG}}}g") if one.get("class") == "legends"]
-    top = float(re.findall(r"[\d.]+", legends.get("transform", ""))[1])
+    (legend,) = [one for one in chart.iter(f"{{{SVG}}}g") if one.get("class") == "legend"]
+    top = float(re.findall(r"[\d.]+", legend.get("transform", ""))[1])
     assert top + 16 < int(chart.get("height", "0"))
-    assert {"Sales", "Commission"} <= set(words(legends))
+    assert {"Sales", "Commission"} <= set(words(legend))
 
 
 @pytest.mark.parametrize("values", [[5], [0, 0], [-5, -7, 3], [1e15, 2e15], [0.0001, 0.0002], [None, None]])

@@ -60,7 +60,7 @@ def test_it_leaves_no_file(loading: dict[str, Any], folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["pandas", "uvicorn", "starlette", "pygal", "babel", "jinja2", "refersion_dagster.sandbox"]
+    "module", ["pandas", "uvicorn", "starlette", "babel", "jinja2", "refersion_dagster.sandbox"]
 )
 def test_it_does_not_import_what_only_runs_or_demonstrations_need(loading: dict[str, Any], module: str) -> None:
     assert module not in loading["modules"]
