@@ -38,6 +38,8 @@ GRAPHQL = ("affiliates", "conversions", "payments", "offers", "clicks")
 TABLES = (*REST, *GRAPHQL)
 # See the fixture made_once.
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+# One for all loads, as a warehouse that was loaded in this process may be loaded again by a command.
+SALT = "salt"
 # Of this process, for fresh_instance.
 IDLE_INSTANCES: list[dg.DagsterInstance] = []
 
@@ -66,7 +68,7 @@ class Location:
             "RUNTIME__DLTHUB_TELEMETRY": "false",
             "REFERSION_DUCKDB_PATH": str(folder / "warehouse.duckdb"),
             "REFERSION_RETRY_SECONDS": "20",
-            **(sandbox.environment() if sandbox else {}),
+            **(sandbox.environment() | {"REFERSION_PII_SALT": SALT} if sandbox else {}),
         }
         return cls(folder, environment)
 
@@ -155,7 +157,7 @@ def account_of(sandbox: SandboxServer, **changes: Any) -> RefersionResource:
         "rest_url": sandbox.rest_url,
         "graphql_url": sandbox.graphql_url,
         "start_date": f"{sandbox.start:%Y-%m-%d}",
-        "pii_salt": "salt",
+        "pii_salt": SALT,
         "retry_seconds": 20,
         **changes,
     }

@@ -59,8 +59,6 @@ def test_it_leaves_no_file(loading: dict[str, Any], folder: str) -> None:
     assert list(left.rglob("*")) == []
 
 
-@pytest.mark.parametrize(
-    "module", ["pandas", "uvicorn", "starlette", "babel", "jinja2", "refersion_dagster.sandbox"]
-)
+@pytest.mark.parametrize("module", ["pandas", "uvicorn", "starlette", "babel", "jinja2", "refersion_dagster.sandbox"])
 def test_it_does_not_import_what_only_runs_or_demonstrations_need(loading: dict[str, Any], module: str) -> None:
     assert module not in loading["modules"]

@@ -19,7 +19,7 @@ from refersion_dagster_tests.webhooks.receiver import SECRET, receiving
 def test_an_event_ends_as_a_changed_row(sandbox: SandboxServer, tmp_path: Path) -> None:
     location = Location.of(tmp_path, sandbox).with_settings(REFERSION_WEBHOOK_INBOX=str(tmp_path / "inbox.sqlite"))
     loaded = materialise(
-        account_of(sandbox, pii_salt=None),
+        account_of(sandbox),
         Warehouse(duckdb_path=str(location.database)),
         *("refersion/conversions", "refersion/conversion_history"),
     )

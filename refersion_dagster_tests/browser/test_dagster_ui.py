@@ -177,7 +177,7 @@ def test_what_is_launched_by_hand_ends_in_success(ui: Ui) -> None:
         ("refersion_refresh", "No errors"),
         ("refersion_backfill", "No errors"),
         # A person has to say who asks, and the date, before anything can be sent.
-        ("actions_conversion_manual_credit", re.compile('Missing required config entry "requested_by"')),
+        ("actions_conversion_manual_credit", re.compile("Missing required config entries .*launched_on.*requested_by")),
     ],
 )
 def test_a_launchpad_is_ready_or_says_what_is_missing(ui: Ui, job: str, says: str | re.Pattern[str]) -> None:

@@ -82,7 +82,7 @@ def test_gaps_stay_gaps_and_are_in_no_figure(session: Session) -> None:
     ((told, image),) = images(plotted(session, days(6, sales="CASE WHEN n <> 3 THEN n + 1 END")))
     assert "lowest 1 in 2025-01-01, highest 6 in" in told
     drawn = [path.get("d", "") for path in image.iter(f"{{{SVG}}}path") if "line" in path.get("class", "").split()]
-    assert len([path for path in drawn if path.count(" ") > 2]) == 2
+    assert len(drawn) == 2
 
 
 @pytest.mark.parametrize("select", [days(0), days(5, sales="CAST(NULL AS DECIMAL(38, 4))")])
