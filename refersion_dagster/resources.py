@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -11,6 +12,8 @@ from refersion_dagster.refersion import LoadRequest, ReadReport, refersion_sourc
 from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.environment import from_dlt
+from refersion_dagster.refersion.extract.incremental import BEGINNING
+from refersion_dagster.refersion.windows import parse_moment
 from refersion_dagster.settings import AccountSettings, Settings
 from refersion_dagster.settings.part import SettingsPart, like
 from refersion_dagster.warehouse.errors import WarehouseBusy
@@ -60,6 +63,11 @@ class RefersionResource(dg.ConfigurableResource):
             self.max_concurrency,
             self.retry_seconds if retry_seconds is None else retry_seconds,
         )
+
+    def first_moment(self) -> datetime:
+        """Where the first load begins. Raises InvalidSetting."""
+        start = AccountSettings.of({}, start_date=self.start_date or None).start_date
+        return parse_moment(start) if start else BEGINNING
 
     def source(self, report: ReadReport, request: LoadRequest | None = None) -> DltSource:
         """The account as a dlt source that reads what is requested; without a request, what a refresh reads."""

@@ -23,9 +23,8 @@ from refersion_dagster.ingest.specs import RefersionTranslator, asset_key
 from refersion_dagster.refersion import LoadRequest, ReadReport
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import RefersionError
-from refersion_dagster.refersion.extract.incremental import BEGINNING
 from refersion_dagster.refersion.extract.stats import ReadSpan
-from refersion_dagster.refersion.windows import Window, parse_moment, whole_second
+from refersion_dagster.refersion.windows import Window, whole_second
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.warehouse.load import FILE_FORMAT, load_errors
 
@@ -74,7 +73,7 @@ class TableLoads:
 
     @property
     def _start(self) -> datetime:
-        return parse_moment(self.refersion.start_date) if self.refersion.start_date else BEGINNING
+        return self.refersion.first_moment()
 
     def earliest(self) -> datetime:
         """Where the first load began, or before."""

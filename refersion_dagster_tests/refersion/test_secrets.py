@@ -14,6 +14,7 @@ from refersion_dagster.refersion import ReadReport, refersion_source
 from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.settings import InvalidSetting
 from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Warehouse, arguments
 
@@ -95,7 +96,7 @@ def leave(
         source = refersion_source(**given, report=report).with_resources(*tables)
         info = pipeline.run(source, loader_file_format="parquet")
         raised += [str(info), repr(info), str(source), repr(source)]
-    except PipelineStepFailed as failure:
+    except (PipelineStepFailed, InvalidSetting) as failure:
         error: BaseException | None = failure
         while error is not None:
             raised += [str(error), repr(error), str(vars(error)), str(error.args)]
@@ -143,7 +144,7 @@ def test_a_run_that_fails_leaves_no_key(
     given = arguments(sandbox, **{"pii_salt": SALT, "retry_seconds": 0, **changes})
     left = leave(warehouse, caplog, tables, ReadReport(), given)
     succeeds = "conversions" not in tables and failure in ("wrong keys, told in a 200", "no such field")
-    assert any("PipelineStepFailed" in text for text in left.raised) != succeeds
+    assert any("PipelineStepFailed" in text or "InvalidSetting" in text for text in left.raised) != succeeds
     assert {key: left.holding(key) for key in KEYS} == {key: [] for key in KEYS}
 
 
