@@ -41,3 +41,25 @@ def test_totals_of_another_currency_prove_nothing(old: WarehouseBuilder) -> None
     month = {"read_from": datetime(2025, 1, 1, tzinfo=UTC), "read_to": datetime(2025, 2, 1, tzinfo=UTC)}
     old.add("conversion_readings", {**reading(READ_AT), **month, "proven_by": "totals", "currency": "USD"})
     assert closings(old)[MARCH] == (None, D("0"), D("10"))
+
+
+def test_what_was_denied_when_it_was_first_read_may_have_been_due_before(books: WarehouseBuilder) -> None:
+    """Approved in January and denied in March, which nobody saw: the account was read from April on."""
+    read_at = datetime(2025, 4, 1, 12, tzinfo=UTC)
+    books.add("conversion_readings", reading(read_at))
+    books.conversions(order(1, "100", "10", "DENIED", created=day(10, 1), currency="JPY", read_at=read_at))
+    books.add(
+        "conversion_history",
+        {
+            "id": "1",
+            "seen_at": read_at,
+            "change": "first load",
+            "status": "DENIED",
+            "payment_status": "UNPAID",
+            "total": D("100"),
+            "commission_total": D("10"),
+            "currency": "JPY",
+        },
+    )
+    assert closings(books)[FEBRUARY] == (None, D("0"), D("10"))
+    assert closings(books)[date(2025, 4, 1)] == (D("0"), D("0"), D("0"))

@@ -197,7 +197,7 @@ between_readings AS (
       coalesce(state_before, 'pending') <> 'due' AND is_one_change AND state = 'due'
       AND amount = coalesce(amount_before, amount)
     )
-    OR (state_before = state AND state IN ('pending', 'neither'))
+    OR (coalesce(state_before, '') = state AND state IN ('pending', 'neither'))
   )
 ),
 
