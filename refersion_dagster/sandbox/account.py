@@ -5,7 +5,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
 from refersion_dagster.sandbox.clock import DAY, Clock, from_iso
@@ -13,13 +13,10 @@ from refersion_dagster.sandbox.event_log import AFFILIATE, CONVERSION, PAYMENT, 
 from refersion_dagster.sandbox.model import (
     ACTIVE,
     APPROVED,
-    CENT,
     DENIED,
     PAID,
     PENDING,
-    PERCENT_OF_SALE,
     UNPAID,
-    WHOLE_CURRENCIES,
     Affiliate,
     Click,
     Conversion,
@@ -301,23 +298,6 @@ class Account:
             self.due[row.id] = row
         else:
             self.due.pop(row.id, None)
-
-    def amount(self, cents: int, currency: str) -> Decimal:
-        """So many hundredths; in a currency without a minor unit so many whole units."""
-        return Decimal(cents) if currency in WHOLE_CURRENCIES else Decimal(cents).scaleb(-2)
-
-    def unit(self, currency: str) -> Decimal:
-        """The smallest amount."""
-        return Decimal(1) if currency in WHOLE_CURRENCIES else CENT
-
-    def commission(self, offer: Offer, commissionable: Decimal, currency: str) -> Decimal:
-        """What an order earns: a percentage of its commissionable total, or the flat amount in the row's currency."""
-        unit = self.unit(currency)
-        if not commissionable:
-            return Decimal(0).quantize(unit)
-        if offer.type == PERCENT_OF_SALE:
-            return (commissionable * offer.commission / 100).quantize(unit, ROUND_HALF_UP)
-        return offer.commission.quantize(unit)
 
     def sums(self) -> dict[str, Any]:
         """Per status, payment status and currency: rows, total and commission, test conversions apart."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from refersion_dagster.sandbox.account import Account
+from refersion_dagster.sandbox.amounts import commission_of
 from refersion_dagster.sandbox.model import (
     AUTO_CREDIT,
     CANCELLATION_PREFIX,
@@ -94,7 +95,7 @@ def credit_again(account: Account, first: Conversion, affiliate: Affiliate, stat
             offer_id=offer.id,
             type=AUTO_CREDIT,
             status=status,
-            commission_total=account.commission(offer, first.commissionable_total, first.currency),
+            commission_total=commission_of(offer, first.commissionable_total, first.currency),
             payment_status=UNPAID,
             payment_id=None,
             approved=None,

@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from refersion_dagster.sandbox.account import NEW_PAYMENT, Account
+from refersion_dagster.sandbox.amounts import unit_of
 from refersion_dagster.sandbox.api.graphql_filters import RowFilter, RowSelection
 from refersion_dagster.sandbox.api.rest_fields import whole_number
 from refersion_dagster.sandbox.clock import from_iso
@@ -85,7 +86,7 @@ def cancel_part(account: Account, conversion_id: int, values: Mapping[str, Any])
         if row.type.startswith(CANCELLATION_PREFIX) or not 0 < total <= left:
             raise ValueError(f"{total} cannot be taken back of conversion {row.id}: {left} {row.currency} are left")
         share = total / row.total
-        unit = account.unit(row.currency)
+        unit = unit_of(row.currency)
         commission = _money(values["commission"]) if "commission" in values else row.commission_total * share
         reversal = adjustments.cancel(
             account,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from refersion_dagster.sandbox.account import Account
+from refersion_dagster.sandbox.amounts import amount_of, commission_of
 from refersion_dagster.sandbox.clock import DAY
 from refersion_dagster.sandbox.lifecycle import adjustments, visitors
 from refersion_dagster.sandbox.model import (
@@ -59,10 +60,10 @@ class Orders:
         coupon = self._coupon_of(affiliate)
         kind = LINK if plan.kind == COUPON and not coupon else plan.kind
         currency = affiliate.currency if plan.home_currency else self._other_currency(plan.number)
-        total = account.amount(0 if plan.case == "free" else plan.cents, currency)
-        commissionable = total - account.amount(plan.shipping, currency) if total else total
+        total = amount_of(0 if plan.case == "free" else plan.cents, currency)
+        commissionable = total - amount_of(plan.shipping, currency) if total else total
         if plan.case == "no_commission":
-            commissionable = account.amount(0, currency)
+            commissionable = amount_of(0, currency)
         customer = visitors.customer(plan.customer, plan.ip)
         row = Conversion(
             id=account.new_id("conversion"),
@@ -75,7 +76,7 @@ class Orders:
             order_id=f"R-{plan.number:06d}/EU" if plan.number % 50 == 13 else str(450_000_000 + 7 * plan.number),
             total=total,
             commissionable_total=commissionable,
-            commission_total=account.commission(offer, commissionable, currency),
+            commission_total=commission_of(offer, commissionable, currency),
             currency=currency,
             total_items=plan.items,
             is_test_conversion=plan.case == "test",
@@ -107,9 +108,7 @@ class Orders:
             affiliate_id=second.id,
             offer_id=second.offer_id,
             type=COUPON,
-            commission_total=account.commission(
-                account.offers[second.offer_id], row.commissionable_total, row.currency
-            ),
+            commission_total=commission_of(account.offers[second.offer_id], row.commissionable_total, row.currency),
             coupon_code=self._coupon_of(second),
             click=None,
         )

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Sequence
 
 from refersion_dagster.sandbox.account import Account
+from refersion_dagster.sandbox.amounts import amount_of
 from refersion_dagster.sandbox.clock import DAY
 from refersion_dagster.sandbox.lifecycle import adjustments, visitors
 from refersion_dagster.sandbox.lifecycle.orders import Orders
@@ -95,7 +96,7 @@ class Timeline:
         affiliate = account.affiliates.get(plan.affiliate_id)
         if affiliate is None:
             return
-        amount = account.amount((25_00, -7_50, 10_00, -12_34, 150_00)[turn % 5], affiliate.currency)
+        amount = amount_of((25_00, -7_50, 10_00, -12_34, 150_00)[turn % 5], affiliate.currency)
         status = PENDING if turn % 4 == 3 else APPROVED
         adjustments.credit_manually(
             account, affiliate, amount, affiliate.currency, status, fixtures.MANUAL_NOTES[turn % 4]
