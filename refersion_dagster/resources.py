@@ -98,8 +98,8 @@ Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 def resource_of(kind: type[Resource], settings: Settings, part: type[SettingsPart], **renamed: str) -> Resource:
     """A resource for definitions, with what is set of a part of the settings.
 
-    Secrets are EnvVars, which Dagster reads when a run begins, so that no definition holds them. So are numbers that
-    are not valid: the run that needs one fails and names the variable.
+    Secrets and URLs are EnvVars, which Dagster reads when a run begins, so that no definition holds them. So are
+    numbers that are not valid: the run that needs one fails and names the variable.
 
     Args:
         renamed: the part's fields, by those of the resource that have other names.
@@ -111,7 +111,7 @@ def resource_of(kind: type[Resource], settings: Settings, part: type[SettingsPar
         text = settings.variables.get(variable)
         if text is None:
             continue
-        if setting in part.secrets():
+        if setting in part.private():
             values[name] = dg.EnvVar(variable)
         elif is_number and variable in settings.problems:
             values[name] = dg.EnvVar.int(variable)

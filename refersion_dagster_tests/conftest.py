@@ -16,7 +16,7 @@ from hypothesis import settings
 
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import env_file_ignored
-from refersion_dagster_tests.location import SMALL, MakeOnce
+from refersion_dagster_tests.location import SMALL, MakeOnce, fresh_instance
 from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
 from refersion_dagster_tests.summaries.builders import WarehouseBuilder, create_raw_tables
 
@@ -109,6 +109,8 @@ def temporary_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where temporary files of this test go, to see that none stays."""
     folder = tmp_path / "tmp"
     folder.mkdir()
+    with fresh_instance() as instance:
+        instance.storage_directory()  # Dagster's own is made when it is first asked for, and kept for other tests
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     return folder
 

@@ -40,14 +40,22 @@ class TestTemporaryFolders:
 
 class TestSettings:
     def test_only_variables_that_are_set_become_settings_and_secrets_stay_in_the_environment(self) -> None:
-        given = {"REFERSION_SECRET_KEY": "sec_1", "REFERSION_LOOKBACK_DAYS": "30", "REFERSION_START_DATE": ""}
+        given = {
+            "REFERSION_SECRET_KEY": "sec_1",
+            "REFERSION_REST_URL": "https://ada:hunter2@proxy.example/v2",
+            "REFERSION_LOOKBACK_DAYS": "30",
+            "REFERSION_START_DATE": "",
+        }
         refersion = resource_of(RefersionResource, Settings.of(given), AccountSettings)
         assert refersion.api_key == dg.EnvVar("REFERSION_SECRET_KEY")
-        assert refersion.model_dump(exclude={"api_key"}) == {
-            **RefersionResource().model_dump(exclude={"api_key"}),
+        assert refersion.rest_url == dg.EnvVar("REFERSION_REST_URL")
+        private = {"api_key", "rest_url"}
+        assert refersion.model_dump(exclude=private) == {
+            **RefersionResource().model_dump(exclude=private),
             "lookback_days": 30,
         }
         assert "sec_1" not in repr(refersion)
+        assert "hunter2" not in repr(refersion)
 
     @pytest.mark.parametrize(
         ("kind", "part"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from refersion_dagster.settings.values import InvalidSetting
+from refersion_dagster.settings.values import InvalidSetting, url
 
 PREFIX = "REFERSION_"
 
@@ -99,6 +99,12 @@ class SettingsPart(BaseSettings):
     def secrets(cls) -> list[str]:
         """The fields that hold secrets."""
         return [name for name, field in cls.model_fields.items() if "SecretStr" in str(field.annotation)]
+
+    @classmethod
+    def private(cls) -> list[str]:
+        """The fields whose values are shown nowhere: secrets, and URLs, which may hold a password."""
+        urls = [name for name, field in cls.model_fields.items() if AfterValidator(url) in field.metadata]
+        return [*cls.secrets(), *urls]
 
     @classmethod
     def of(cls, variables: Mapping[str, str], **arguments: Any) -> Self:
