@@ -50,7 +50,8 @@ def by_hand(database: Path) -> dict[str, float]:
     from refersion_dagster.summaries.build import FOUND_OUT
     from refersion_dagster.summaries.query import load_summaries
     from refersion_dagster.summaries.settings import ReportSettings
-    from refersion_dagster.warehouse.sql import bind, to_dialect
+    from refersion_dagster.warehouse.dialects.dialect import DUCKDB
+    from refersion_dagster.warehouse.sql import bind
 
     values = {**ReportSettings().parameters(), **dict.fromkeys(FOUND_OUT, "")}
     summaries = load_summaries()
@@ -58,7 +59,7 @@ def by_hand(database: Path) -> dict[str, float]:
     with duckdb.connect(str(database)) as connection:
         connection.execute("CREATE SCHEMA refersion_summaries")
         for summary in summaries:
-            select = to_dialect(bind(summary.file.tree, values), "duckdb")
+            select = DUCKDB.write(bind(summary.file.tree, values))
             started = time.perf_counter()
             connection.execute(f"CREATE TABLE refersion_summaries.{summary.name} AS {select}")
             seconds[summary.name] = time.perf_counter() - started

@@ -31,11 +31,9 @@ from refersion_dagster.refersion.identity import check_account, remember_account
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.settings import AccountSettings, InvalidSetting, Settings, WarehouseSettings, load_settings
 from refersion_dagster.warehouse.database import Database
-from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
 from refersion_dagster.warehouse.duckdb.destination import loading_into
 from refersion_dagster.warehouse.load import run_load
-
-DUCKDB = "duckdb"
+from refersion_dagster.warehouse.registry import open_database
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -101,19 +99,16 @@ def opened(settings: Settings) -> Iterator[Callable[[list[str]], None]]:
 
     Raises duckdb.IOException for a DuckDB file that another program has open, and WarehouseError for PostgreSQL.
     """
-    if settings.warehouse.destination == DUCKDB:
-        with loading_into(duckdb_path(settings), settings.warehouse.duckdb_memory) as file:
+    warehouse = settings.warehouse
+    database = open_database(warehouse.destination, warehouse.duckdb_path, warehouse.duckdb_memory)
+    if database.file is not None:
+        with loading_into(str(database.file), warehouse.duckdb_memory) as file:
             pipeline = dlt.pipeline(PIPELINE, destination=file, dataset_name=DATASET)
-            database = DuckDBDatabase(Path(duckdb_path(settings)))
             yield lambda tables: load(pipeline, settings.account, tables, database)
         return
-    # Here and not above: Dagster comes with it, for which a load into a file need not wait.
-    from refersion_dagster.warehouse.resource import Warehouse
-
-    warehouse = Warehouse.of(settings.warehouse)
-    with warehouse.exclusive(click.echo), warehouse.database.loading() as server:
+    with database.exclusive(warehouse.lock_timeout_seconds, click.echo), database.loading() as server:
         pipeline = dlt.pipeline(PIPELINE, destination=server, dataset_name=DATASET)
-        yield lambda tables: load(pipeline, settings.account, tables, warehouse.database)
+        yield lambda tables: load(pipeline, settings.account, tables, database)
 
 
 def load(pipeline: Pipeline, settings: AccountSettings, tables: list[str], database: Database) -> None:

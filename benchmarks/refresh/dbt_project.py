@@ -19,7 +19,8 @@ from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.build import FOUND_OUT
 from refersion_dagster.summaries.query import Summary, known_tables, load_summaries
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster.warehouse.sql import bind, to_dialect
+from refersion_dagster.warehouse.dialects.dialect import DUCKDB
+from refersion_dagster.warehouse.sql import bind
 
 REQUIREMENTS = Path(__file__).with_name("dbt_requirements.txt")
 # Of DuckDB, for dlt and dbt: beside the sandbox it has to fit into 8 GB.
@@ -85,7 +86,7 @@ def write_project(folder: Path, database: Path) -> None:
 
 
 def _written(tree: exp.Query) -> str:
-    return to_dialect(bind(tree, VALUES), "duckdb")
+    return DUCKDB.write(bind(tree, VALUES))
 
 
 def _referring(select: str) -> str:

@@ -9,7 +9,6 @@ from refersion_dagster.doctor.findings import DoctorReport
 from refersion_dagster.doctor.inputs import find_inputs
 from refersion_dagster.doctor.probes import Probe, run_probes
 from refersion_dagster.settings import Settings
-from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 
 # A request may be tried twice, each time for some seconds.
@@ -28,8 +27,7 @@ def examine(loaded: Settings) -> DoctorReport:
     given = find_inputs(loaded)
     account, tables = given.account(), given.warehouse()
     try:
-        database = tables.database
-        path = database.path if isinstance(database, DuckDBDatabase) else None
+        path = tables.database.file
     except WarehouseNotSet:  # reported by the check of the warehouse
         path = None
     probes = [

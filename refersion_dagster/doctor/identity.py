@@ -11,7 +11,6 @@ from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.errors import AnotherAccount, ServerUnavailable
 from refersion_dagster.refersion.identity import check_account
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
 from refersion_dagster.warehouse.errors import WarehouseError
 
 NAMES = ("account",)
@@ -19,8 +18,7 @@ NAMES = ("account",)
 
 def check_account_identity(account: RefersionClient, warehouse: Warehouse) -> Iterator[DoctorCheck]:
     try:
-        database = warehouse.database
-        if isinstance(database, DuckDBDatabase) and not database.path.exists():
+        if not warehouse.database.exists:
             yield passed("account", "nothing is loaded yet")
             return
         with warehouse.session(read_only=True) as session:

@@ -20,7 +20,6 @@ from refersion_dagster.refersion.tables.coerce import read_money
 from refersion_dagster.refersion.windows import Window, parse_moment, whole_second
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.rounding import grouped
-from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 
@@ -53,8 +52,7 @@ class Sum:
 def check_totals(account: RefersionClient, warehouse: Warehouse, start_date: str | None) -> Iterator[DoctorCheck]:
     """Both of the same time: from the first load to the moment at which conversions were last read."""
     try:
-        database = warehouse.database
-        if isinstance(database, DuckDBDatabase) and not database.path.exists():
+        if not warehouse.database.exists:
             yield passed("totals", "nothing is loaded yet")
             return
         with warehouse.session(read_only=True) as session:

@@ -14,19 +14,13 @@ from refersion_dagster.doctor.lock_owners import Holder, duckdb_holder, lock_hol
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.warehouse.duckdb.database import LOCK_HOLDER, DuckDBDatabase
+from refersion_dagster.warehouse.database import Database
+from refersion_dagster.warehouse.duckdb.database import LOCK_HOLDER
 from refersion_dagster.warehouse.errors import WarehouseError
-from refersion_dagster.warehouse.postgres.database import PostgresDatabase, writer
 from refersion_dagster.warehouse.session import Session
 
 NAMES = ("warehouse", "warehouse_writable", "warehouse_lock", "tables")
 REFRESH = "Run the job refersion_refresh."
-RIGHTS = """
-SELECT has_database_privilege(current_database(), 'CREATE')
-  OR (SELECT count(*) FROM pg_namespace
-      WHERE nspname IN ('refersion_data', 'refersion_data_staging', 'refersion_summaries')
-        AND has_schema_privilege(nspname, 'CREATE')) = 3
-"""
 
 
 def check_warehouse(warehouse: Warehouse) -> Iterator[DoctorCheck]:
@@ -36,8 +30,8 @@ def check_warehouse(warehouse: Warehouse) -> Iterator[DoctorCheck]:
         yield failed("warehouse", str(error), "Correct REFERSION_DESTINATION.")
         yield from (skipped(name, "no warehouse configured") for name in NAMES[1:])
         return
-    if isinstance(database, DuckDBDatabase):
-        yield from _look_at_file(warehouse, database.path)
+    if database.file is not None:
+        yield from _look_at_file(warehouse, database.file)
     else:
         yield from _look_at_server(warehouse, database)
 
@@ -111,30 +105,30 @@ def _lock(warehouse: Warehouse, path: Path, run: Holder | None, other: Holder | 
     return passed("warehouse_lock", "not locked", **details)
 
 
-def _look_at_server(warehouse: Warehouse, database: object) -> Iterator[DoctorCheck]:
+def _look_at_server(warehouse: Warehouse, database: Database) -> Iterator[DoctorCheck]:
     try:
         location = warehouse.location
         with warehouse.session(read_only=True) as session:
             yield passed("warehouse", location, location=location, exists=True)
-            may_write = session.native(RIGHTS) == [(True,)]
-            holder = writer(session) if isinstance(database, PostgresDatabase) else ""
+            access = database.write_access(session)
             tables = _tables(session)
     except WarehouseError as error:
         yield failed("warehouse", str(error), "Correct the settings, or check the server.")
         yield from (skipped(name, "the database cannot be reached") for name in NAMES[1:])
         return
-    if may_write:
+    if access.is_granted:
         yield passed("warehouse_writable", "its user has the required privileges")
     else:
         yield failed(
             "warehouse_writable",
             "its user may not create schemas",
-            "GRANT CREATE ON DATABASE … TO that user, or let it own refersion_data, refersion_data_staging and "
-            "refersion_summaries.",
+            access.how_to_grant,
         )
-    if holder:
+    if access.writer:
         patience = f"A refresh waits up to {warehouse.lock_timeout_seconds} s."
-        yield warned("warehouse_lock", f"a run is writing now: {holder}", patience, held_by={"words": holder})
+        yield warned(
+            "warehouse_lock", f"a run is writing now: {access.writer}", patience, held_by={"words": access.writer}
+        )
     else:
         yield passed("warehouse_lock", "not locked", held_by={})
     yield tables

@@ -18,8 +18,8 @@ def of_each_state(column: str) -> str:
 
 
 MACROS: Mapping[str, Macro] = {
-    # A part of a whole, 0 to 1; NULL where the whole is 0. DuckDB divides in floating point, see warehouse/sql.py: the
-    # first cast drops the digits that are wrong.
+    # A part of a whole, 0 to 1; NULL where the whole is 0. DuckDB divides in floating point: the first cast drops the
+    # digits that are wrong.
     "share": Macro(("part", "whole"), "CAST(CAST({part} / nullif({whole}, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6))"),
     # The same of amounts that may be of any size.
     "rate": Macro(("above", "below"), "CAST(CAST({above} / nullif({below}, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6))"),

@@ -1,23 +1,41 @@
-"""What every database that tables can land in offers, and which there are."""
+"""What every database that tables can land in offers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from dlt.extract.source import DltSource
 
-from refersion_dagster.settings import InvalidSetting, WarehouseSettings
-from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
-from refersion_dagster.warehouse.errors import WarehouseError, WarehouseNotSet
-from refersion_dagster.warehouse.postgres.database import PostgresDatabase
+from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.session import Session
 
 
+@dataclass(frozen=True)
+class WriteAccess:
+    """Who may write to a database, and who does.
+
+    Args:
+        is_granted: whether the user of the session may create what a refresh creates.
+        how_to_grant: what an administrator does about it.
+        writer: the run that writes now, in words; empty where none does.
+    """
+
+    is_granted: bool
+    how_to_grant: str
+    writer: str
+
+
 class Database(Protocol):
-    """A database. A further one is a class like these two, and an entry in `database`."""
+    """A database. A further one is a class, a dialect, and an entry in `registry`."""
+
+    @property
+    def file(self) -> Path | None:
+        """The file of this machine that holds all of it; None for a server."""
+        ...
 
     @property
     def location(self) -> str:
@@ -45,17 +63,10 @@ class Database(Protocol):
         """The right to write, for one run at a time. Raises WarehouseBusy after `timeout` seconds."""
         ...
 
+    def write_access(self, session: Session) -> WriteAccess:
+        """Who may write, and who does."""
+        ...
+
     def classify_error(self, error: BaseException) -> WarehouseError | None:
         """What an error of a load comes down to; None when it is none of the database's."""
         ...
-
-
-def database(destination: str, duckdb_path: str, duckdb_memory: str) -> Database:
-    """The database of these settings. Raises WarehouseNotSet for a destination that there is not."""
-    try:
-        settings = WarehouseSettings.of({WarehouseSettings.variable("destination"): destination})
-    except InvalidSetting as error:
-        raise WarehouseNotSet(str(error)) from None
-    if settings.destination == "duckdb":
-        return DuckDBDatabase(Path(duckdb_path).expanduser().resolve(), duckdb_memory)
-    return PostgresDatabase()

@@ -16,8 +16,9 @@ from pydantic import PrivateAttr
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.settings import WarehouseSettings
 from refersion_dagster.settings.part import like
-from refersion_dagster.warehouse.database import Database, database
+from refersion_dagster.warehouse.database import Database
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError
+from refersion_dagster.warehouse.registry import open_database
 from refersion_dagster.warehouse.session import Row, Session, UndefinedTable
 from refersion_dagster.warehouse.sql import Value
 
@@ -66,7 +67,7 @@ class Warehouse(dg.ConfigurableResource):
 
     @property
     def database(self) -> Database:
-        return database(self.destination, self.duckdb_path, self.duckdb_memory)
+        return open_database(self.destination, self.duckdb_path, self.duckdb_memory)
 
     @property
     def location(self) -> str:

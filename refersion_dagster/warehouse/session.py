@@ -11,7 +11,8 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation as UndefinedTa
 from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
 
-from refersion_dagster.warehouse.sql import DIALECT, Value, bind, to_dialect, written
+from refersion_dagster.warehouse.dialects.dialect import DUCKDB, Dialect
+from refersion_dagster.warehouse.sql import Value, bind, written
 
 __all__ = ["Session", "UndefinedTable"]
 
@@ -59,8 +60,7 @@ class Session:
     """
 
     _comments = COMMENTS
-    # The dialect that the database speaks, and the collation that changes capitals there; see to_dialect.
-    dialect: tuple[str, str] = (DIALECT, "default")
+    dialect: Dialect = DUCKDB
 
     def __init__(self, client: SqlClientBase[Any]) -> None:
         self._client = client
@@ -71,12 +71,12 @@ class Session:
         Raises UnknownParameter for a `$name` without a value.
         """
         if isinstance(sql, str):
-            return self.native(written(sql, parameters, *self.dialect))
+            return self.native(written(sql, parameters, self.dialect))
         return self.native(self.translated(bind(sql, parameters)))
 
     def translated(self, tree: exp.Expr) -> str:
         """A statement in the database's own dialect."""
-        return to_dialect(tree, *self.dialect)
+        return self.dialect.write(tree)
 
     def native(self, sql: str) -> list[Row]:
         """Runs a statement in the database's own dialect.
@@ -90,7 +90,7 @@ class Session:
 
         Raises UnknownParameter for a `$name` without a value.
         """
-        found = self._client.native_connection.sql(written(sql, parameters, *self.dialect))
+        found = self._client.native_connection.sql(written(sql, parameters, self.dialect))
         for batch in found.to_arrow_reader(rows):
             yield pa.Table.from_batches([batch])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 
 from refersion_dagster.actions.journal.journal import Entry, Journal
 from refersion_dagster.actions.journal.result_tables import load_results
@@ -42,7 +41,7 @@ def open_journal(warehouse: Warehouse, tell: Callable[[str], None]) -> Iterator[
 
     Raises CannotSettle if the warehouse does not exist, instead of creating it.
     """
-    if warehouse.destination == "duckdb" and not Path(warehouse.location).exists():
+    if not warehouse.database.exists:
         raise CannotSettle(
             f"The warehouse {warehouse.location} does not exist. Set REFERSION_DUCKDB_PATH, or run this in the "
             "folder in which Dagster runs."

@@ -24,7 +24,7 @@ class RowGroupClient(PostgresClient):
 
 
 class CodePointTypes(PostgresTypeMapper):
-    """Texts are compared by code point, as in DuckDB; see warehouse/sql.py."""
+    """Texts are compared by code point, as in DuckDB; see PostgresDialect."""
 
     sct_to_unbound_dbt = {**PostgresTypeMapper.sct_to_unbound_dbt, "text": 'varchar COLLATE "C"'}  # noqa: RUF012
 

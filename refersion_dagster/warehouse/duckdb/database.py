@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 import time
@@ -17,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.settings import WarehouseSettings
+from refersion_dagster.warehouse.database import WriteAccess
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.dlt_internals.duckdb import file_client
 from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, loading_into
@@ -42,6 +44,10 @@ class DuckDBDatabase:
     @property
     def location(self) -> str:
         return str(self.path)
+
+    @property
+    def file(self) -> Path:
+        return self.path
 
     @property
     def exists(self) -> bool:
@@ -115,6 +121,12 @@ class DuckDBDatabase:
             yield
         finally:
             connection.close()
+
+    def write_access(self, session: Session) -> WriteAccess:
+        """Nobody else has the file open for writing while there is a session."""
+        return WriteAccess(
+            os.access(self.path, os.W_OK), f"Give the user that runs Dagster write permission on {self.path}.", ""
+        )
 
     def classify_error(self, error: BaseException) -> WarehouseError | None:
         if disk_is_full(error):

@@ -12,6 +12,7 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.extract.source import DltSource
 
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.warehouse.database import WriteAccess
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull, WarehouseUnreachable
 from refersion_dagster.warehouse.postgres.credentials import postgres_credentials
@@ -33,6 +34,16 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.classid = {LOCK >> 32} AND l.objid = {LOCK & 0xFFFFFFFF}
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """  # noqa: S608 - numbers of ours
+MAY_WRITE = """
+SELECT has_database_privilege(current_database(), 'CREATE')
+  OR (SELECT count(*) FROM pg_namespace
+      WHERE nspname IN ('refersion_data', 'refersion_data_staging', 'refersion_summaries')
+        AND has_schema_privilege(nspname, 'CREATE')) = 3
+"""
+HOW_TO_GRANT = (
+    "GRANT CREATE ON DATABASE … TO that user, or let it own refersion_data, refersion_data_staging and "
+    "refersion_summaries."
+)
 # The connection that holds the lock is idle for as long as a load takes, and must not be closed for it. When its
 # machine is gone without a word, the server has to notice within a minute or two. Each where the server knows it.
 KEEP_LOCK = """
@@ -51,6 +62,10 @@ class PostgresDatabase:
     @property
     def location(self) -> str:
         return postgres_credentials().location
+
+    @property
+    def file(self) -> None:
+        return None
 
     @property
     def exists(self) -> bool:
@@ -128,6 +143,9 @@ class PostgresDatabase:
                 tell(f"Another run{writer(session)} is writing to {self.location}; waiting for it, up to {timeout} s.")
                 told = True
             time.sleep(POLL_SECONDS)
+
+    def write_access(self, session: Session) -> WriteAccess:
+        return WriteAccess(session.native(MAY_WRITE) == [(True,)], HOW_TO_GRANT, writer(session).strip(" ()"))
 
     def classify_error(self, error: BaseException) -> WarehouseError | None:
         if found := trouble_of(error):

@@ -9,6 +9,7 @@ import pyarrow as pa
 from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
 
+from refersion_dagster.warehouse.dialects.postgres import PostgresDialect
 from refersion_dagster.warehouse.errors import TableInUse
 from refersion_dagster.warehouse.postgres.errors import state_of, trouble_of
 from refersion_dagster.warehouse.session import Row, Session
@@ -88,12 +89,12 @@ class PostgresSession(Session):
     def __init__(self, client: SqlClientBase[Any]) -> None:
         super().__init__(client)
         # Of the server's own collations this one changes capitals as DuckDB does; that of the database mostly does.
-        self.dialect = ("postgres", "pg_c_utf8" if client.native_connection.server_version >= 170_000 else "default")
+        self.dialect = PostgresDialect("pg_c_utf8" if client.native_connection.server_version >= 170_000 else "default")
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
         # A named cursor is a server-side one, which sends rows in parts instead of all together.
         with self.transaction(), self._client.native_connection.cursor(name="rows_by_and_by") as cursor:
-            cursor.execute(written(sql, parameters, *self.dialect))
+            cursor.execute(written(sql, parameters, self.dialect))
             while chunk := cursor.fetchmany(rows):
                 kinds = map(_arrow_type, cursor.description)
                 arrays = [pa.array(values, kind) for values, kind in zip(zip(*chunk, strict=True), kinds, strict=True)]

@@ -1,0 +1,65 @@
+"""What a dialect is, and DuckDB's own, in which all SQL is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sqlglot import exp
+
+from refersion_dagster.errors import ReportedError
+
+
+class UntestedSql(ReportedError):
+    """SQL has a construct that was never executed in the dialect of the warehouse."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Writes SQL so that it has the same result in a database as in DuckDB.
+
+    sqlglot translates names, not meanings: much of what it writes for another database runs and gives other figures.
+    `fit` mends what is known to differ, and `constructs` refuses what no test of the dialect has executed.
+
+    Args:
+        name: sqlglot's name of the dialect.
+        constructs: the constructs that tests have executed, see `constructs_of`; None for any.
+    """
+
+    name: ClassVar[str]
+    constructs: ClassVar[frozenset[str] | None] = None
+
+    def write(self, tree: exp.Expr) -> str:
+        """The tree as SQL of the database. It may be changed. Raises UntestedSql."""
+        if self.constructs is not None and (untested := constructs_of(tree) - self.constructs):
+            raise UntestedSql(
+                f"This SQL uses {', '.join(sorted(untested))}, which was never tested in the dialect {self.name}: "
+                f"{tree.sql('duckdb', comments=False)[:500]}"
+            )
+        return self.fit(tree).sql(self.name, comments=False, copy=False)
+
+    def fit(self, tree: exp.Expr) -> exp.Expr:
+        """The tree with what means something else in the database put differently."""
+        return tree
+
+
+def constructs_of(tree: exp.Expr) -> frozenset[str]:
+    """What a statement is made of: sqlglot's name of each node, with the type of a cast and the name of a function."""
+    return frozenset(map(_construct, tree.walk()))
+
+
+def _construct(node: exp.Expr) -> str:
+    if isinstance(node, exp.Anonymous):
+        return f"{node.name.lower()}()"
+    if isinstance(node, exp.DataType):
+        return f"DataType {node.this.value if isinstance(node.this, exp.DType) else node.this}"
+    return type(node).__name__
+
+
+class DuckDBDialect(Dialect):
+    """DuckDB's: nothing is changed."""
+
+    name = "duckdb"
+
+
+DUCKDB = DuckDBDialect()

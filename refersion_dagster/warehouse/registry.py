@@ -1,0 +1,34 @@
+"""Which databases there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from refersion_dagster.settings import InvalidSetting, WarehouseSettings
+from refersion_dagster.warehouse.database import Database
+from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
+from refersion_dagster.warehouse.errors import WarehouseNotSet
+from refersion_dagster.warehouse.postgres.database import PostgresDatabase
+
+
+def _duckdb(settings: WarehouseSettings) -> Database:
+    return DuckDBDatabase(Path(settings.duckdb_path).expanduser().resolve(), settings.duckdb_memory)
+
+
+# By REFERSION_DESTINATION. What else a database needs to know, it finds in dlt's own configuration.
+DATABASES: Mapping[str, Callable[[WarehouseSettings], Database]] = {
+    "duckdb": _duckdb,
+    "postgres": lambda _: PostgresDatabase(),
+    "postgresql": lambda _: PostgresDatabase(),
+}
+
+
+def open_database(destination: str, duckdb_path: str, duckdb_memory: str) -> Database:
+    """The database of these settings. Raises WarehouseNotSet for a destination that there is not."""
+    fields = {"destination": destination, "duckdb_path": duckdb_path, "duckdb_memory": duckdb_memory}
+    try:
+        settings = WarehouseSettings.of({WarehouseSettings.variable(name): value for name, value in fields.items()})
+    except InvalidSetting as error:
+        raise WarehouseNotSet(str(error)) from None
+    return DATABASES[settings.destination](settings)
