@@ -16,7 +16,7 @@ from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse.database import Database
 from refersion_dagster.warehouse.duckdb.database import LOCK_HOLDER
-from refersion_dagster.warehouse.errors import WarehouseError
+from refersion_dagster.warehouse.errors import FileTooNew, WarehouseError
 from refersion_dagster.warehouse.session import Session
 
 NAMES = ("warehouse", "warehouse_writable", "warehouse_lock", "tables")
@@ -48,6 +48,11 @@ def _look_at_file(warehouse: Warehouse, path: Path) -> Iterator[DoctorCheck]:
     try:
         with warehouse.session(read_only=True) as session:
             tables = _tables(session)
+    except FileTooNew as error:
+        remedy = "Convert it as docs/warehouse.md describes (DuckDB 2)."
+        yield failed("warehouse", str(error), remedy, location=str(path), exists=True)
+        yield from (skipped(name, "the database cannot be read") for name in NAMES[1:])
+        return
     except (DatabaseException, DestinationConnectionError) as error:
         said = str(error).rpartition("The actual reason given is: ")[2].strip()
         if not LOCK_HOLDER.search(said):

@@ -30,6 +30,10 @@ class WarehouseForbidden(WarehouseError):
     """The database does not let its user do what is needed."""
 
 
+class FileTooNew(WarehouseError):
+    """A DuckDB file was written by a newer DuckDB than is installed, which cannot read it."""
+
+
 class WarehouseFull(WarehouseError):
     """The database, or the machine, has no space or memory left."""
 

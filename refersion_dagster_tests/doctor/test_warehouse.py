@@ -17,6 +17,7 @@ from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.doctor.doctor_fixture import FAILED, SKIPPED, WARNING, DoctorFixture
 from refersion_dagster_tests.location import SMALL, account_of, materialise
 from refersion_dagster_tests.postgres import CREDENTIALS, PostgresDatabase
+from refersion_dagster_tests.warehouse.newer_file import OF_DUCKDB_2
 
 WRITER = "held = duckdb.connect(sys.argv[1])"
 READER = "held = duckdb.connect(sys.argv[1], read_only=True)"
@@ -80,6 +81,13 @@ class TestDuckDB:
         assert examined["warehouse"].status is FAILED
         assert "not a valid DuckDB database file" in examined["warehouse"].message
         assert not examined.ok
+
+    def test_a_file_of_a_newer_duckdb_is_told_with_how_to_convert_it(self, loaded: DoctorFixture) -> None:
+        loaded.database.write_bytes(OF_DUCKDB_2)
+        examined = loaded.examined()
+        assert examined["warehouse"].status is FAILED
+        assert "was written by a newer DuckDB" in examined["warehouse"].message
+        assert "docs/warehouse.md" in (examined["warehouse"].remedy or "")
 
     def test_a_folder_in_the_place_of_the_file_is_told(self, loaded: DoctorFixture) -> None:
         loaded.database.unlink()

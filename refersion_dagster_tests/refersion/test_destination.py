@@ -87,8 +87,15 @@ def test_money_stays_decimal_in_arrow_and_becomes_float_in_pandas(sandbox: Sandb
     warehouse = DltsWarehouse(tmp_path)
     warehouse.load(sandbox, "conversions")
     pipeline = warehouse.pipeline()
-    assert table(pipeline, "conversions").schema.field("commission_total").type == pa.decimal128(18, 4)
-    assert pipeline.dataset().conversions.df()["commission_total"].dtype == "float64"
+    conversions = pipeline.dataset().conversions
+    arrow = conversions.arrow()
+    assert arrow.schema.field("commission_total").type == pa.decimal128(18, 4)
+    assert arrow.num_rows == sandbox.sums()["number_of_conversions"] == table(pipeline, "conversions").num_rows
+    commissions = [row.commission_total for row in sandbox.account.conversions.values()]
+    assert sum(arrow.column("commission_total").to_pylist()) == sum(commissions)
+    frame = conversions.df()
+    assert frame["commission_total"].dtype == "float64"
+    assert len(frame) == arrow.num_rows
     pipeline.deactivate()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import duckdb
 import pytest
 
 from refersion_dagster.resources import Warehouse, WarehouseBusy
+from refersion_dagster.warehouse.errors import FileTooNew
+from refersion_dagster_tests.warehouse.newer_file import OF_DUCKDB_2
 
 READER = """
 import sys, duckdb
@@ -85,3 +88,18 @@ def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
         Warehouse(duckdb_path=str(tmp_path / "notes.duckdb")).exclusive(print),
     ):
         pass
+
+
+@pytest.mark.parametrize("use", ["exclusive", "session", "loading"])
+def test_a_file_of_a_newer_duckdb_is_refused_and_stays_as_it_is(path: Path, use: str) -> None:
+    path.write_bytes(OF_DUCKDB_2)
+    warehouse = Warehouse(duckdb_path=str(path))
+    used = {
+        "exclusive": lambda: warehouse.exclusive(print),
+        "session": warehouse.session,
+        "loading": warehouse.pipeline,
+    }
+    said = f"{path} was written by a newer DuckDB; this installation has DuckDB {duckdb.__version__}"
+    with pytest.raises(FileTooNew, match=re.escape(said)), used[use]():
+        pytest.fail("it was opened")
+    assert path.read_bytes() == OF_DUCKDB_2

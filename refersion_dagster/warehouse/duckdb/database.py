@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.extract.source import DltSource
 from filelock import FileLock, Timeout
 
@@ -21,7 +22,7 @@ from refersion_dagster.settings import WarehouseSettings
 from refersion_dagster.warehouse.database import WriteAccess
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.dlt_internals.duckdb import file_client
-from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, loading_into
+from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, loading_into, open_file, too_new
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull
 from refersion_dagster.warehouse.session import Session
 
@@ -66,8 +67,17 @@ class DuckDBDatabase:
     def session(self, read_only: bool = False) -> Iterator[Session]:
         if not read_only:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        with file_client(str(self.path), DATASET, read_only=read_only) as client:
+        client = file_client(str(self.path), DATASET, read_only=read_only)
+        try:
+            client.open_connection()
+        except DestinationConnectionError as error:
+            if newer := too_new(self.location, error):
+                raise newer from None
+            raise
+        try:
             yield Session(client)
+        finally:
+            client.close_connection()
 
     @contextmanager
     def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
@@ -98,7 +108,7 @@ class DuckDBDatabase:
         told = False
         while True:
             try:
-                connection = duckdb.connect(str(self.path))
+                connection = open_file(str(self.path))
                 break
             except duckdb.IOException as error:
                 holder = LOCK_HOLDER.search(str(error))

@@ -12,10 +12,13 @@ from refersion_dagster.refersion.environment import DESTINATION_NAME
 from refersion_dagster.refersion.errors import UnusableSetting
 from refersion_dagster.settings import InvalidSetting, WarehouseSettings
 from refersion_dagster.warehouse.dlt_internals.duckdb import direct_merge_destination, file_credentials
+from refersion_dagster.warehouse.errors import FileTooNew
 
 MEMORY_VARIABLE = WarehouseSettings.variable("duckdb_memory")
 # dlt sets 1 GB, up to which every row is written to the log first and to the file later.
 CHECKPOINTS = "SET GLOBAL checkpoint_threshold = '16MB'"
+# DuckDB's words for a file of a later release.
+NEWER = "can only read versions between"
 
 
 @contextmanager
@@ -34,11 +37,11 @@ def loading_into(
         stays_open: whether this process has it open beyond the loads, so that they have to end with these. Otherwise
             they hold for writing everything back, too.
 
-    Raises duckdb.IOException where another process has it open, and UnusableSetting for an invalid amount of
-    memory.
+    Raises duckdb.IOException where another process has it open, FileTooNew, and UnusableSetting for an invalid amount
+    of memory.
     """
     settings = {"threads": 2, "preserve_insertion_order": False}
-    with duckdb.connect(path) as connection:
+    with open_file(path) as connection:
         limit_memory(connection, memory)
         for name, value in settings.items():
             connection.execute(f"SET GLOBAL {name} = ?", [value])
@@ -48,6 +51,27 @@ def loading_into(
             if stays_open:
                 for name in ("memory_limit", *settings):
                     connection.execute(f"RESET GLOBAL {name}")
+
+
+def open_file(path: str) -> duckdb.DuckDBPyConnection:
+    """The file, open for writing. Raises duckdb.IOException, and FileTooNew."""
+    try:
+        return duckdb.connect(path)
+    except duckdb.IOException as error:
+        if newer := too_new(path, error):
+            raise newer from None
+        raise
+
+
+def too_new(path: str, error: BaseException) -> FileTooNew | None:
+    """The error of a file that a later DuckDB wrote; None for every other."""
+    if NEWER not in str(error):
+        return None
+    return FileTooNew(
+        f"{path} was written by a newer DuckDB; this installation has DuckDB {duckdb.__version__}, which cannot read "
+        "it. The file is unchanged. Convert it as docs/warehouse.md describes (DuckDB 2), or set another file in "
+        "REFERSION_DUCKDB_PATH."
+    )
 
 
 def limit_memory(connection: duckdb.DuckDBPyConnection, memory: str) -> None:
