@@ -22,7 +22,6 @@ WORDS = {"true": True, "false": False}
 TEMPLATE = re.compile(r"…|\.{3}|<[^>]*>|\byour[-_ ]|//user:password@host\b", re.IGNORECASE)
 # As DuckDB writes sizes, and the least with which it loads anything.
 SIZE = re.compile(r"(\d+(?:\.\d+)?) *([KMGT]?)(I?)B?", re.IGNORECASE)
-SHARE = re.compile(r"(?!0+(?:\.0*)?%)\d{1,2}(?:\.\d+)?%|100%")
 LEAST_MEMORY, MOST_MEMORY = 16 * 10**6, 10**18
 # Clocks differ, and days begin at different times.
 TOLERANCE = timedelta(days=1)
@@ -142,8 +141,6 @@ def url(value: str) -> str:
 def memory(value: str) -> str:
     """An amount of memory, as DuckDB reads one."""
     text = value.strip()
-    if SHARE.fullmatch(text):
-        return value
     match = SIZE.fullmatch(text)
     if match and (match[2] or match[0].upper().endswith("B")):
         size = Decimal(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " ")

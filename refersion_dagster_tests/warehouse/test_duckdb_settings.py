@@ -45,7 +45,7 @@ def test_a_file_that_nobody_else_has_open_keeps_them_to_its_closing(tmp_path: Pa
         assert watching.execute(SETTINGS).fetchone() == ("143.0 MiB", 2, False)
 
 
-@pytest.mark.parametrize("memory", ["lots", "-1", "0MB", "1KB", "15MB", "0%", "1000", "9999999999TB"])
+@pytest.mark.parametrize("memory", ["lots", "-1", "0MB", "1KB", "15MB", "50%", "1000", "9999999999TB"])
 def test_memory_that_no_load_can_do_with_is_told_with_the_variable_and_what_to_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], memory: str
 ) -> None:
@@ -62,7 +62,7 @@ def test_memory_that_no_load_can_do_with_is_told_with_the_variable_and_what_to_w
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("memory", ["16MB", "143.0 MiB", "1gb", "1.5G", " 2GB ", "50%", "1TiB"])
+@pytest.mark.parametrize("memory", ["16MB", "143.0 MiB", "1gb", "1.5G", " 2GB ", "1TiB"])
 def test_memory_is_written_as_duckdb_writes_it(tmp_path: Path, memory: str) -> None:
     warehouse = Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"), duckdb_memory=memory)
     with duckdb.connect() as connection:
