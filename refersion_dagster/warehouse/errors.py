@@ -20,6 +20,12 @@ class WarehouseBusy(WarehouseError):
     """
 
 
+class LeaseLost(WarehouseError):
+    """Another run took over the right to write, as its holder was not heard of for too long."""
+
+    may_pass = True
+
+
 class WarehouseUnreachable(WarehouseError):
     """The database cannot be reached, or the connection to it broke."""
 
