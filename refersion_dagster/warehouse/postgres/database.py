@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract.source import DltSource
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.database import WriteAccess
-from refersion_dagster.warehouse.disk import disk_is_full
-from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull, WarehouseUnreachable
+from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseUnreachable
 from refersion_dagster.warehouse.postgres.credentials import postgres_credentials
 from refersion_dagster.warehouse.postgres.errors import trouble_of
 from refersion_dagster.warehouse.postgres.session import PostgresSession
+from refersion_dagster.warehouse.server.database import ServerDatabase
 from refersion_dagster.warehouse.session import Session
 
 POLL_SECONDS = 0.5
@@ -56,20 +56,12 @@ JOIN (
 """
 
 
-class PostgresDatabase:
-    """The PostgreSQL database that dlt's configuration names. Every use raises WarehouseNotSet where it names none."""
+class PostgresDatabase(ServerDatabase):
+    """The PostgreSQL database that dlt's configuration names."""
 
     @property
     def location(self) -> str:
         return postgres_credentials().location
-
-    @property
-    def file(self) -> None:
-        return None
-
-    @property
-    def exists(self) -> bool:
-        return True
 
     @contextmanager
     def loading(self) -> Iterator[Any]:
@@ -84,28 +76,21 @@ class PostgresDatabase:
             resource.apply_hints(write_disposition={"disposition": "merge", "strategy": "delete-insert"})
         return source
 
-    @contextmanager
-    def session(self, read_only: bool = False) -> Iterator[PostgresSession]:
-        """Raises WarehouseUnreachable and WarehouseForbidden."""
+    def client(self) -> SqlClientBase[Any]:
         credentials = postgres_credentials()
         # Here and not above, as everywhere: it imports psycopg2, which comes with the extra `postgres` only.
         from refersion_dagster.warehouse.dlt_internals.postgres import server_client
 
-        client = server_client(credentials, DATASET)
-        try:
-            client.open_connection()
-        except Exception as error:
-            trouble = trouble_of(error)
-            if trouble is None:
-                raise
-            raise trouble from None
-        try:
-            session = PostgresSession(client)
-            if read_only:
-                session.native("SET default_transaction_read_only = on")
-            yield session
-        finally:
-            client.close_connection()
+        return server_client(credentials, DATASET)
+
+    def session_of(self, client: SqlClientBase[Any], read_only: bool) -> PostgresSession:
+        session = PostgresSession(client)
+        if read_only:
+            session.native("SET default_transaction_read_only = on")
+        return session
+
+    def trouble_of(self, error: BaseException) -> WarehouseError | None:
+        return trouble_of(error)
 
     @contextmanager
     def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
@@ -146,16 +131,6 @@ class PostgresDatabase:
 
     def write_access(self, session: Session) -> WriteAccess:
         return WriteAccess(session.native(MAY_WRITE) == [(True,)], HOW_TO_GRANT, writer(session).strip(" ()"))
-
-    def classify_error(self, error: BaseException) -> WarehouseError | None:
-        if found := trouble_of(error):
-            return found
-        if disk_is_full(error):
-            return WarehouseFull(
-                f"There is no space left for temporary files in {tempfile.gettempdir()}. The tables are "
-                "unchanged. Free disk space and run again."
-            )
-        return None
 
 
 def writer(session: Session) -> str:

@@ -10,9 +10,9 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
 
 from refersion_dagster.warehouse.dialects.postgres import PostgresDialect
-from refersion_dagster.warehouse.errors import TableInUse
+from refersion_dagster.warehouse.errors import TableInUse, WarehouseError
 from refersion_dagster.warehouse.postgres.errors import state_of, trouble_of
-from refersion_dagster.warehouse.session import Row, Session
+from refersion_dagster.warehouse.server.session import ServerSession
 from refersion_dagster.warehouse.sql import Value, written
 
 # Names of types as PostgreSQL shows them, and as DuckDB does.
@@ -77,12 +77,8 @@ WHERE n.nspname = '{schema}' AND c.relname = '{table}' AND g.grantee <> c.relown
 """
 
 
-class PostgresSession(Session):
-    """One connection to PostgreSQL.
-
-    Raises WarehouseError for what is the server's trouble and not the statement's: a connection that breaks, a right
-    that is missing, a disk that is full.
-    """
+class PostgresSession(ServerSession):
+    """One connection to PostgreSQL."""
 
     _comments = COMMENTS
 
@@ -100,14 +96,8 @@ class PostgresSession(Session):
                 arrays = [pa.array(values, kind) for values, kind in zip(zip(*chunk, strict=True), kinds, strict=True)]
                 yield pa.Table.from_arrays(arrays, [column.name for column in cursor.description])
 
-    def native(self, sql: str) -> list[Row]:
-        try:
-            return super().native(sql)
-        except DatabaseException as error:
-            trouble = trouble_of(error)
-            if trouble is None:
-                raise
-            raise trouble from error
+    def trouble_of(self, error: BaseException) -> WarehouseError | None:
+        return trouble_of(error)
 
     def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
         return [(name, _type_name(kind)) for name, kind, _ in self.query(COLUMNS, schema=schema, table=table)]

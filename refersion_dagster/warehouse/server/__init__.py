@@ -1,0 +1,1 @@
+"""What databases have in common that are reached through dlt's SQL client over a network."""

@@ -1,0 +1,65 @@
+"""A database of a server."""
+
+from __future__ import annotations
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dlt.destinations.sql_client import SqlClientBase
+
+from refersion_dagster.warehouse.disk import disk_is_full
+from refersion_dagster.warehouse.errors import WarehouseError, WarehouseFull
+from refersion_dagster.warehouse.server.session import ServerSession
+
+
+class ServerDatabase(ABC):
+    """A database of a server, which dlt's configuration names. Every use raises WarehouseNotSet where it names none."""
+
+    @property
+    def file(self) -> None:
+        return None
+
+    @property
+    def exists(self) -> bool:
+        return True
+
+    @abstractmethod
+    def client(self) -> SqlClientBase[Any]:
+        """dlt's client for it, not connected yet."""
+
+    @abstractmethod
+    def session_of(self, client: SqlClientBase[Any], read_only: bool) -> ServerSession:
+        """The session of a client that is connected."""
+
+    @abstractmethod
+    def trouble_of(self, error: BaseException) -> WarehouseError | None:
+        """An error of the server or of the way to it, in words; None for one of the statement."""
+
+    @contextmanager
+    def session(self, read_only: bool = False) -> Iterator[ServerSession]:
+        """Raises WarehouseUnreachable and WarehouseForbidden."""
+        client = self.client()
+        try:
+            client.open_connection()
+        except Exception as error:
+            trouble = self.trouble_of(error)
+            if trouble is None:
+                raise
+            raise trouble from None
+        try:
+            yield self.session_of(client, read_only)
+        finally:
+            client.close_connection()
+
+    def classify_error(self, error: BaseException) -> WarehouseError | None:
+        if found := self.trouble_of(error):
+            return found
+        if disk_is_full(error):
+            return WarehouseFull(
+                f"There is no space left for temporary files in {tempfile.gettempdir()}. The tables are "
+                "unchanged. Free disk space and run again."
+            )
+        return None
