@@ -1,16 +1,17 @@
 """Checks of the raw tables: keys, column types, and values that Refersion is known to use."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import dagster as dg
 
-from refersion_dagster.checks.outcome import Found, offending, result
+from refersion_dagster.checks.outcome import ROWS_SHOWN, Found, offending, result
 from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.history import conversions, readings
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, ENTITIES, PAYMENT_STATUSES
 from refersion_dagster.resources import POOL, Warehouse
 from refersion_dagster.summaries.assets import asset_key
+from refersion_dagster.warehouse.session import Session
 
 AFFILIATE_STATUSES = ("PENDING", "ACTIVE", "DENIED", "DISABLED")
 OFFER_TYPES = ("PERCENT_OF_SALE", "FLAT_RATE")
@@ -29,6 +30,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     conversions.TABLE: ("id", "seen_at"),
     readings.TABLE: readings.KEY,
 }
+
+# In the name of such a column.
+VARIANT = "__v_"
 
 KEY_HOLDS = "Each {key} is unique and never empty."
 KEY_BROKEN = "Rows of {table} count twice or cannot be distinguished: every figure that reads the table would be wrong."
@@ -51,12 +55,10 @@ def duplicates(table: str) -> str:
     )
 
 
-def variants(table: str) -> str:
+def variants(session: Session, table: str) -> Found:
     """Columns that dlt made for values of another type than the column's."""
-    return (
-        "SELECT column_name FROM information_schema.columns "  # noqa: S608
-        f"WHERE table_schema = '{DATASET}' AND table_name = '{table}' AND position('__v_' IN column_name) > 0"
-    )
+    names = [(name,) for name, _ in session.columns(DATASET, table) if VARIANT in name]
+    return Found(len(names), ("column_name",), names[:ROWS_SHOWN])
 
 
 def unknown_values(table: str) -> str:
@@ -73,13 +75,27 @@ def raw_checks(table: str) -> dg.AssetChecksDefinition:
     asset = asset_key(DATASET, table)
     key = " and ".join(KEYS[table])
     values = "; ".join(f"{column}: {', '.join(known)}" for column, known in ACCEPTED.get(table, {}).items())
-    checks: list[tuple[str, str, str, str, bool]] = [
-        ("primary_key", duplicates(table), KEY_HOLDS.format(key=key), KEY_BROKEN.format(table=table), True),
-        ("no_variant_columns", variants(table), TYPES_HOLD, TYPES_BROKEN.format(table=table), True),
+    checks: list[tuple[str, Callable[[Session], Found], str, str, bool]] = [
+        (
+            "primary_key",
+            lambda session: offending(session, duplicates(table), {}),
+            KEY_HOLDS.format(key=key),
+            KEY_BROKEN.format(table=table),
+            True,
+        ),
+        (
+            "no_variant_columns",
+            lambda session: variants(session, table),
+            TYPES_HOLD,
+            TYPES_BROKEN.format(table=table),
+            True,
+        ),
     ]
     if values:
         holds, broken = VALUES_HOLD.format(values=values), VALUES_BROKEN.format(table=table)
-        checks.append(("accepted_values", unknown_values(table), holds, broken, False))
+        checks.append(
+            ("accepted_values", lambda session: offending(session, unknown_values(table), {}), holds, broken, False)
+        )
 
     @dg.multi_asset_check(
         name=f"check_{table}",
@@ -94,10 +110,11 @@ def raw_checks(table: str) -> dg.AssetChecksDefinition:
     def run_checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         # A reader too has to wait for a run of another process that has the DuckDB file open.
         with warehouse.exclusive(context.log.info), warehouse.session() as session:
-            for name, select, holds, broken, blocking in checks:
+            is_there = bool(session.columns(DATASET, table))
+            for name, find, holds, broken, blocking in checks:
                 if dg.AssetCheckKey(asset, name) not in context.selected_asset_check_keys:
                     continue
-                found = offending(session, select, {}) if session.columns(DATASET, table) else Found(0, (), [])
+                found = find(session) if is_there else Found(0, (), [])
                 severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
                 yield result(found, name, asset, holds, broken, severity)
 

@@ -141,12 +141,7 @@ def _look_at_server(warehouse: Warehouse, database: Database) -> Iterator[Doctor
 
 def _tables(session: Session) -> DoctorCheck:
     """The raw tables that are there, their rows, and when they were last read."""
-    found = {
-        str(name)
-        for (name,) in session.query(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = $schema", schema=DATASET
-        )
-    }
+    found = set(session.tables(DATASET))
     loaded = [name for name in ENTITIES if name in found]
     missing = [name for name in ENTITIES if name not in found]
     if not loaded:

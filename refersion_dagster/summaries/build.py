@@ -122,7 +122,7 @@ def _put_in_place(
         )
     rows, columns = session.count(SUMMARIES, fresh), session.columns(SUMMARIES, fresh)
     # Of the new table, which has the order of its SELECT; the old one may get the rows wherever there is room.
-    first_rows = session.native(f"SELECT * FROM {SUMMARIES}.{fresh} LIMIT {FIRST_ROWS}")  # noqa: S608 - names of ours
+    first_rows = session.first_rows(SUMMARIES, fresh, FIRST_ROWS)
     session.swap_in(SUMMARIES, summary.name, fresh)
     return rows, columns, first_rows
 

@@ -29,6 +29,7 @@ COLUMNS = """
 SELECT column_name, data_type FROM duckdb_columns()
 WHERE schema_name = $schema AND table_name = $table AND NOT internal ORDER BY column_index
 """
+TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = $schema ORDER BY table_name"
 # Of a table, under the empty name, and of each of its columns.
 COMMENTS = """
 SELECT '' AS name, comment FROM duckdb_tables()
@@ -100,6 +101,10 @@ class Session:
         with self._client.begin_transaction():
             yield
 
+    def tables(self, schema: str) -> list[str]:
+        """Names of a schema's tables, in order; none where there is no such schema."""
+        return [name for (name,) in self.query(TABLES, schema=schema)]
+
     def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
         """Names and types of a table's columns, in order and in DuckDB's words; none where there is no such table."""
         return [(name, kind.lower()) for name, kind in self.query(COLUMNS, schema=schema, table=table)]
@@ -109,12 +114,24 @@ class Session:
 
         Whoever looks at the table with another program, such as a BI tool, then reads what it means.
         """
-        stored = dict(self.query(self._comments, schema=schema, table=table))
+        stored = self.comments(schema, table)
         texts = {name: " ".join(text.split()) for name, text in columns.items() if name in stored}
         if stored == dict.fromkeys(stored) | {"": " ".join(description.split()), **texts}:
             return
+        self.store_comments(schema, table, " ".join(description.split()), texts)
+
+    def comments(self, schema: str, table: str) -> dict[str, str | None]:
+        """The descriptions that are stored: of a table, under the empty name, and of each of its columns."""
+        return dict(self.query(self._comments, schema=schema, table=table))
+
+    def store_comments(self, schema: str, table: str, description: str, columns: Mapping[str, str]) -> None:
+        """Stores descriptions in the place of those there are."""
         with self.transaction():
-            self.native(";\n".join(comment_statements(schema, table, description, texts)))
+            self.native(";\n".join(comment_statements(schema, table, description, columns)))
+
+    def first_rows(self, schema: str, table: str, rows: int) -> list[Row]:
+        """Some rows of a table, without reading all of it; the first ones where it was just built in an order."""
+        return self.native(f"SELECT * FROM {schema}.{table} LIMIT {rows}")  # noqa: S608
 
     def count(self, schema: str, table: str) -> int:
         """Rows of a table. Raises UndefinedTable."""
