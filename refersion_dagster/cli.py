@@ -109,7 +109,7 @@ def accept_account(yes: bool) -> None:
             click.confirm("Do these keys belong to the account whose rows are in this warehouse?", abort=True)
         with warehouse.exclusive(click.echo), warehouse.session() as session:
             session.create_schema(DATASET)
-            remember_account([keys.public_key, keys.graphql_token], session.native)
+            remember_account([keys.public_key, keys.graphql_token], session.query)
     except WarehouseError as error:
         raise click.ClickException(str(error)) from None
     click.echo("Accepted. The next run will load.")

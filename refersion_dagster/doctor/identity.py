@@ -22,7 +22,7 @@ def check_account_identity(account: RefersionClient, warehouse: Warehouse) -> It
             yield passed("account", "nothing is loaded yet")
             return
         with warehouse.session(read_only=True) as session:
-            check_account(account, session.native)
+            check_account(account, session.query)
     except AnotherAccount as error:
         yield failed("account", error.what, str(error.advice))
     except ServerUnavailable as error:

@@ -11,6 +11,6 @@ def refuse_another_account(refersion: RefersionResource, warehouse: Warehouse) -
     account = refersion.account()
     try:
         with warehouse.session() as session:
-            check_account(account, session.native)
+            check_account(account, session.query)
     finally:
         account.close()

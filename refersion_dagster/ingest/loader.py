@@ -121,7 +121,7 @@ class Loader:
         ways = {ENTITIES[table].is_graphql for table in loaded}
         with self.warehouse.session() as session:
             used = (keys.public_key if False in ways else None, keys.graphql_token if True in ways else None)
-            remember_account(used, session.native)
+            remember_account(used, session.query)
 
     def _tried(self, tables: Sequence[str], failures: dict[str, RefersionError], load: Callable[[], None]) -> bool:
         try:

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
   salt varchar NOT NULL, fingerprint varchar NOT NULL, seen_at timestamp with time zone NOT NULL
 )
 """
-# Runs one statement that every database understands.
+# Runs one statement in DuckDB's dialect.
 Run = Callable[[str], Sequence[Sequence[Any]]]
 
 
