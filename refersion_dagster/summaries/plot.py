@@ -35,7 +35,7 @@ def plot(session: Session, summary: Summary) -> str | None:
     plotted = summary.header.plot
     if plotted is None:
         return None
-    of_line = f"coalesce(CAST({plotted.by} AS TEXT), '')" if plotted.by else "''"
+    of_line = f"coalesce({plotted.by}, '')" if plotted.by else "''"
     table = (
         f"(SELECT CAST({plotted.x} AS DATE) AS period, {of_line} AS line, CAST({plotted.y} AS DOUBLE) AS amount "  # noqa: S608 - names of the file's own
         f"FROM {SUMMARIES}.{summary.name} {f'WHERE {IS_COMPLETE}' if IS_COMPLETE in summary.columns else ''}) AS t"
