@@ -1,9 +1,9 @@
 """The source as a plain dlt pipeline, without Dagster: `python -m refersion_dagster.pipeline`.
 
-Loads into `refersion.duckdb` of the working directory (or REFERSION_DUCKDB_PATH), or into the PostgreSQL database of
-dlt's configuration where REFERSION_DESTINATION is postgres; dataset `refersion_data`. Keys come from the environment
-(REFERSION_PUBLIC_KEY, …) or from dlt's own configuration (`[sources.refersion_source]` in `.dlt/secrets.toml`). Without
-a GraphQL token the REST tables are loaded and the script says what is left out.
+Loads into `refersion.duckdb` of the working directory (or REFERSION_DUCKDB_PATH), or into the database of dlt's
+configuration where REFERSION_DESTINATION is postgres or bigquery; dataset `refersion_data`. Keys come from the
+environment (REFERSION_PUBLIC_KEY, …) or from dlt's own configuration (`[sources.refersion_source]` in
+`.dlt/secrets.toml`). Without a GraphQL token the REST tables are loaded and the script says what is left out.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.settings import AccountSettings, InvalidSetting, Settings, WarehouseSettings, load_settings
 from refersion_dagster.warehouse.database import Database
 from refersion_dagster.warehouse.duckdb.destination import loading_into
-from refersion_dagster.warehouse.load import run_load
+from refersion_dagster.warehouse.load import check_merges, run_load
 from refersion_dagster.warehouse.registry import open_database
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Load a complete Refersion account into DuckDB or PostgreSQL, without Dagster.
+    """Load a complete Refersion account into the warehouse, without Dagster.
 
     The tables are written to refersion.duckdb in this folder, or as REFERSION_DUCKDB_PATH and REFERSION_DESTINATION
     say. Settings are read from the environment and from .env; keys may also be in dlt's own configuration.
@@ -107,6 +107,7 @@ def opened(settings: Settings) -> Iterator[Callable[[list[str]], None]]:
             yield lambda tables: load(pipeline, settings.account, tables, database)
         return
     with database.exclusive(warehouse.lock_timeout_seconds, click.echo), database.loading() as server:
+        check_merges(server)
         pipeline = dlt.pipeline(PIPELINE, destination=server, dataset_name=DATASET)
         yield lambda tables: load(pipeline, settings.account, tables, database)
 
@@ -119,16 +120,16 @@ def load(pipeline: Pipeline, settings: AccountSettings, tables: list[str], datab
     given = {"rows_per_load": settings.rows_per_load, **settings.given()}
     report = ReadReport()
     account = account_of(settings)
-    with pipeline.sql_client() as client:
-        check_account(account, lambda sql: client.execute_sql(sql) or ())
+    with database.session() as session:
+        check_account(account, session.query)
     while True:
         source = database.prepare(refersion_source(**given, report=report))
         click.echo(run_load(pipeline, source.with_resources(*tables), database.classify_error))
         if not report.more:
             break
     used = account.credentials.graphql_token if ENTITIES[tables[0]].is_graphql else account.credentials.public_key
-    with pipeline.sql_client() as client:
-        remember_account([used], lambda sql: client.execute_sql(sql) or ())
+    with database.session() as session:
+        remember_account([used], session.query)
 
 
 def account_of(settings: AccountSettings) -> RefersionClient:

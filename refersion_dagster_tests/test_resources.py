@@ -66,7 +66,7 @@ class TestSettings:
     ) -> None:
         fields = {name: (field.default, field.description) for name, field in kind.model_fields.items()}
         assert fields == {name: (part.default(name), part.description(name)) for name in fields}
-        assert part.model_fields.keys() - fields.keys() <= {"postgres_credentials"}
+        assert part.model_fields.keys() - fields.keys() <= {"postgres_credentials", "bigquery_credentials"}
 
     def test_a_number_that_is_none_names_its_variable(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("REFERSION_LOOKBACK_DAYS", "many")

@@ -38,6 +38,11 @@ class Database(Protocol):
         ...
 
     @property
+    def enforces_keys(self) -> bool:
+        """Whether it refuses a second row of the same primary key, whoever writes it."""
+        ...
+
+    @property
     def location(self) -> str:
         """Where it is, in words and without credentials."""
         ...

@@ -13,6 +13,14 @@ class WarehouseNotSet(WarehouseError):
     """The setting, the driver or the credentials of the database are missing or make no sense."""
 
 
+class KeysNotEnforced(WarehouseError):
+    """The database takes two rows of the same key, so it cannot hold what must not happen twice."""
+
+
+class AppendsOnly(WarehouseError):
+    """The destination cannot merge: rows that are read again would be there twice."""
+
+
 class WarehouseBusy(WarehouseError):
     """Another program went on using the warehouse for longer than this run was to wait.
 

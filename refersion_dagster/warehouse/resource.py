@@ -17,7 +17,8 @@ from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.settings import WarehouseSettings
 from refersion_dagster.settings.part import like
 from refersion_dagster.warehouse.database import Database
-from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError
+from refersion_dagster.warehouse.errors import KeysNotEnforced, WarehouseBusy, WarehouseError
+from refersion_dagster.warehouse.load import check_merges
 from refersion_dagster.warehouse.registry import open_database
 from refersion_dagster.warehouse.session import Row, Session, UndefinedTable
 from refersion_dagster.warehouse.sql import Value
@@ -31,7 +32,7 @@ POOL = "refersion_warehouse"
 class Warehouse(dg.ConfigurableResource):
     """Where tables land. Everything that reads or writes them goes through here.
 
-    DuckDB is the default; PostgreSQL takes its credentials from dlt's own configuration. The first use raises
+    DuckDB is the default; servers take their credentials from dlt's own configuration. The first use raises
     WarehouseNotSet where the settings make no sense.
     """
 
@@ -48,7 +49,7 @@ class Warehouse(dg.ConfigurableResource):
     @classmethod
     def of(cls, warehouse: WarehouseSettings) -> Warehouse:
         """The warehouse that the settings name."""
-        return cls(**warehouse.model_dump(exclude={"postgres_credentials"}))
+        return cls(**warehouse.model_dump(exclude={"postgres_credentials", "bigquery_credentials"}))
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Warehouse]:
@@ -73,6 +74,14 @@ class Warehouse(dg.ConfigurableResource):
     def location(self) -> str:
         """Where the tables are, in words and without credentials."""
         return self.database.location
+
+    def check_keys_enforced(self) -> None:
+        """Raises KeysNotEnforced where nothing may be sent to Refersion, as nothing keeps it from being sent twice."""
+        if not self.database.enforces_keys:
+            raise KeysNotEnforced(
+                f"Nothing was sent: {self.location} does not enforce primary keys, so two runs at once could send the "
+                "same item. Write to Refersion from a DuckDB or PostgreSQL warehouse of the same account."
+            )
 
     @contextmanager
     def exclusive(self, tell: Callable[[str], None]) -> Iterator[None]:
@@ -106,6 +115,7 @@ class Warehouse(dg.ConfigurableResource):
             tempfile.TemporaryDirectory(prefix="refersion-dlt-") as directory,
             self.database.loading() as destination,
         ):
+            check_merges(destination)
             yield dlt.pipeline(
                 PIPELINE,
                 destination=destination,

@@ -19,6 +19,8 @@ from dlt.common.schema.typing import TLoaderMergeStrategy
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations._adbc_jobs import AdbcParquetCopyJob
 from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.impl.bigquery.bigquery_adapter import PartitionTransformation
+from dlt.destinations.impl.bigquery.configuration import BigQueryClientConfiguration
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
@@ -62,6 +64,7 @@ METHODS: dict[Any, dict[str, tuple[str, ...]]] = {
         "begin_transaction": ("self",),
     },
     DestinationClientDwhConfiguration: {"_bind_dataset_name": ("self", "dataset_name", "default_schema_name")},
+    PartitionTransformation: {"__init__": ("self", "template", "column_name")},
     PostgresClientConfiguration: {"data_location": ("self",)},
     PostgresCredentials: {"to_native_representation": ("self",), "get_query": ("self",)},
     Container: {"injectable_context": ("self", "config", "lock_context_on_yield")},
@@ -79,6 +82,7 @@ NAMES: dict[type, tuple[str, ...]] = {
     SqlClientBase: ("native_connection",),
     PostgresTypeMapper: ("sct_to_unbound_dbt",),
     DestinationCapabilitiesContext: ("supported_merge_strategies", "merge_strategies_selector"),
+    BigQueryClientConfiguration: ("credentials", "location", "project_id", "http_timeout", "retry_deadline"),
     ConfigSectionContext: ("pipeline_name",),
     DuckDbCredentials: ("database", "statements", "read_only"),
     LoadClientJobException: ("client_exception",),
@@ -87,10 +91,12 @@ NAMES: dict[type, tuple[str, ...]] = {
 DOCUMENTED = {
     "dlt",
     "dlt.common.configuration.exceptions",
+    "dlt.common.destination",
     "dlt.common.pipeline",
     "dlt.common.schema.typing",
     "dlt.common.storages.exceptions",
     "dlt.common.typing",
+    "dlt.destinations.adapters",
     "dlt.destinations.exceptions",
     "dlt.destinations.sql_client",
     "dlt.extract.resource",

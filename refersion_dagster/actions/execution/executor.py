@@ -43,6 +43,7 @@ def perform(
 
     Raises Mistakes, and RefersionError before the first call; what happens later is in Sent.
     """
+    warehouse.check_keys_enforced()
     with warehouse.exclusive(tell):
         with warehouse.session() as session:
             plan, sent = send_ordered(order, refersion, session, tell)

@@ -53,6 +53,7 @@ def carry_out(
     launched_by_a_person(context.run, config.launched_on)
     if not config.dry_run:
         check_writes_allowed(settings)
+        warehouse.check_keys_enforced()
     try:
         order = _order(endpoint, config, context.run_id)
         if config.dry_run:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 from dlt.destinations.exceptions import DestinationConnectionError
@@ -41,6 +41,7 @@ class DuckDBDatabase:
 
     path: Path
     memory: str = WarehouseSettings.default("duckdb_memory")
+    enforces_keys: ClassVar[bool] = True
 
     @property
     def location(self) -> str:

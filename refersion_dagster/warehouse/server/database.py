@@ -18,6 +18,8 @@ from refersion_dagster.warehouse.server.session import ServerSession
 class ServerDatabase(ABC):
     """A database of a server, which dlt's configuration names. Every use raises WarehouseNotSet where it names none."""
 
+    enforces_keys: bool = True
+
     @property
     def file(self) -> None:
         return None
