@@ -121,14 +121,25 @@ FILL_SEEN_BEFORE = f"""
 UPDATE {DATASET}.{TABLE} AS h
 SET seen_before = f.seen_before
 FROM (
-  SELECT n.id, n.seen_at, greatest(max(e.seen_at), max(r.read_at)) AS seen_before
-  FROM {DATASET}.{TABLE} AS n
-  JOIN {DATASET}.conversions AS c ON c.id = n.id
-  JOIN {DATASET}.{TABLE} AS e ON e.id = n.id AND e.seen_at < n.seen_at
-  LEFT JOIN {DATASET}.{READINGS} AS r
-    ON r.read_from <= c.created AND r.read_to > c.created AND r.read_at < n.seen_at AND r.proven_by = 'read'
-  WHERE n.seen_before IS NULL AND n.change <> 'new'
-  GROUP BY n.id, n.seen_at
+  SELECT seen.id, seen.seen_at, greatest(seen.before, covered.read_at) AS seen_before
+  FROM (
+    SELECT n.id, n.seen_at, max(e.seen_at) AS before
+    FROM {DATASET}.{TABLE} AS n
+    JOIN {DATASET}.conversions AS c ON c.id = n.id
+    JOIN {DATASET}.{TABLE} AS e ON e.id = n.id AND e.seen_at < n.seen_at
+    WHERE n.seen_before IS NULL AND n.change <> 'new'
+    GROUP BY n.id, n.seen_at
+  ) AS seen
+  -- By itself, as not every database joins rows that it keeps in any case by comparisons alone.
+  LEFT JOIN (
+    SELECT n.id, n.seen_at, max(r.read_at) AS read_at
+    FROM {DATASET}.{TABLE} AS n
+    JOIN {DATASET}.conversions AS c ON c.id = n.id
+    JOIN {DATASET}.{READINGS} AS r
+      ON r.read_from <= c.created AND r.read_to > c.created AND r.read_at < n.seen_at AND r.proven_by = 'read'
+    WHERE n.seen_before IS NULL AND n.change <> 'new'
+    GROUP BY n.id, n.seen_at
+  ) AS covered ON covered.id = seen.id AND covered.seen_at = seen.seen_at
 ) AS f
 WHERE h.id = f.id AND h.seen_at = f.seen_at
 """  # noqa: S608 - names of ours
