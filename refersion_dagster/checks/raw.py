@@ -57,7 +57,7 @@ def duplicates(table: str) -> str:
 
 def variants(session: Session, table: str) -> Found:
     """Columns that dlt made for values of another type than the column's."""
-    names = [(name,) for name, _ in session.columns(DATASET, table) if VARIANT in name]
+    names: list[tuple[object, ...]] = [(name,) for name, _ in session.columns(DATASET, table) if VARIANT in name]
     return Found(len(names), ("column_name",), names[:ROWS_SHOWN])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import duckdb
 from dlt.destinations.exceptions import DestinationConnectionError
@@ -41,7 +41,6 @@ class DuckDBDatabase:
 
     path: Path
     memory: str = WarehouseSettings.default("duckdb_memory")
-    enforces_keys: ClassVar[bool] = True
 
     @property
     def location(self) -> str:
@@ -50,6 +49,10 @@ class DuckDBDatabase:
     @property
     def file(self) -> Path:
         return self.path
+
+    @property
+    def enforces_keys(self) -> bool:
+        return True
 
     @property
     def exists(self) -> bool:

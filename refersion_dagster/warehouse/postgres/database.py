@@ -116,7 +116,7 @@ class PostgresDatabase(ServerDatabase):
                 "writing. Start the run again, because another run may have written at the same time."
             )
 
-    def _take_lock(self, session: PostgresSession, timeout: float, tell: Callable[[str], None]) -> None:
+    def _take_lock(self, session: Session, timeout: float, tell: Callable[[str], None]) -> None:
         deadline, told = time.monotonic() + timeout, False
         while session.native(TAKE_LOCK) != [(True,)]:
             if time.monotonic() >= deadline:
