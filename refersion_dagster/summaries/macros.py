@@ -36,6 +36,8 @@ CAST(
   AS DECIMAL(38, 4)
 )""",
     ),
+    # A number without decimals as text. What becomes text says of which type it is, as databases write them otherwise.
+    "whole_number": Macro(("number",), "CAST(CAST({number} AS BIGINT) AS TEXT)"),
     # Of conversions: `counted` is counts_once or counts_for_affiliate.
     "sales_measures": Macro(
         ("counted",),

@@ -97,7 +97,7 @@ judged AS (
     coalesce(o.orders_30, 0) AS orders_30,
     o.first_order_day,
     o.last_order_day,
-    CAST(d.today - o.last_order_day AS BIGINT) AS days_since_last_order
+    date_diff('day', o.last_order_day, d.today) AS days_since_last_order
   FROM ids AS i
   LEFT JOIN refersion_summaries.affiliates AS a ON a.affiliate_id = i.affiliate_id
   LEFT JOIN named AS n ON n.affiliate_id = i.affiliate_id

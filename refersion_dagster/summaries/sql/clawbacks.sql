@@ -132,9 +132,10 @@ SELECT
   f.payment_id,
   f.paid_at,
   f.taken_back_at,
-  CAST(
-    CAST(f.taken_back_at AT TIME ZONE $report_timezone AS DATE) - CAST(f.paid_at AT TIME ZONE $report_timezone AS DATE)
-    AS BIGINT
+  date_diff(
+    'day',
+    CAST(f.paid_at AT TIME ZONE $report_timezone AS DATE),
+    CAST(f.taken_back_at AT TIME ZONE $report_timezone AS DATE)
   ) AS days_after_payment,
   f.order_month,
   CAST(date_trunc('month', f.taken_back_at AT TIME ZONE $report_timezone) AS DATE) AS reversal_month

@@ -31,10 +31,10 @@ needs:
 */
 WITH per_affiliate AS (
   SELECT currency, affiliate_id, max(affiliate_name) AS affiliate_name, sum(commission) AS commission
-  FROM refersion_summaries.conversions
+  FROM refersion_summaries.conversions AS c
   WHERE is_earned
   GROUP BY currency, affiliate_id
-  HAVING sum(commission) > 0
+  HAVING sum(c.commission) > 0
 ),
 
 ranked AS (

@@ -92,7 +92,7 @@ WITH aged AS (
     c.commission_state,
     c.commission,
     c.aged_since,
-    d.today - CAST(c.aged_since AT TIME ZONE $report_timezone AS DATE) AS days,
+    date_diff('day', CAST(c.aged_since AT TIME ZONE $report_timezone AS DATE), d.today) AS days,
     c.is_approved,
     CASE WHEN c.conversion_kind = 'order' AND c.is_decided AND c.commission > 0 THEN c.commission ELSE 0 END AS decided,
     b.payment_id AS paid_before_by,

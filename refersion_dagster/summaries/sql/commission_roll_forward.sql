@@ -319,24 +319,26 @@ opened AS (
   FROM closings AS c
 ),
 
+tied AS (
+  SELECT o.*, o.opening_due IS NOT NULL AND o.closing_due IS NOT NULL AND NOT o.has_gap AS is_known
+  FROM opened AS o
+),
+
 added_up AS (
   SELECT
     x.currency,
     x.month,
     CASE WHEN x.basis = 'seen' AND x.closing_due IS NULL THEN 'seen, but not of all conversions' ELSE x.basis END AS basis,
     x.opening_due,
-    CASE WHEN k.is_known THEN coalesce(c.newly_due, 0) END AS newly_due,
-    CASE WHEN k.is_known THEN coalesce(c.manual_credits, 0) END AS manual_credits,
+    CASE WHEN x.is_known THEN coalesce(c.newly_due, 0) END AS newly_due,
+    CASE WHEN x.is_known THEN coalesce(c.manual_credits, 0) END AS manual_credits,
     CASE WHEN u.month IS NULL THEN coalesce(w.paid, 0) - coalesce(c.payments_back, 0) END AS paid,
-    CASE WHEN k.is_known THEN coalesce(c.reversed, 0) + coalesce(w.reversed, 0) END AS reversed,
+    CASE WHEN x.is_known THEN coalesce(c.reversed, 0) + coalesce(w.reversed, 0) END AS reversed,
     x.closing_due,
     x.closing_lowest,
     x.closing_highest,
     coalesce(v.amount, 0) AS vanished_due
-  FROM opened AS x
-  CROSS JOIN LATERAL (
-    SELECT x.opening_due IS NOT NULL AND x.closing_due IS NOT NULL AND NOT x.has_gap AS is_known
-  ) AS k
+  FROM tied AS x
   LEFT JOIN came AS c ON c.currency = x.currency AND c.month = x.month
   LEFT JOIN went AS w ON w.currency = x.currency AND w.month = x.month
   LEFT JOIN vanished AS v ON v.currency = x.currency AND v.month = x.month

@@ -16,7 +16,7 @@ grain: >
   that was requested
 primary_key: [month, status, payment_status, totals_currency]
 owners: [team:data]
-macros: [compared_payment_status]
+macros: [compared_payment_status, whole_number]
 questions:
   - Does the warehouse have every conversion of Refersion, with its status and amounts, and nothing else?
   - In which month and status is there a difference, and how large is it?
@@ -289,7 +289,7 @@ compared AS (
     -- ';2025-03-01 APPROVED UNPAID USD 1743508800;': the cell, and the second at which its totals were read.
     position(
       concat(
-        ';', CAST(c.month AS VARCHAR), ' ', c.status, ' ', c.payment_status, ' ', c.currency, ' ',
+        ';', CAST(CAST(c.month AS DATE) AS VARCHAR), ' ', c.status, ' ', c.payment_status, ' ', c.currency, ' ',
         CAST(CAST(extract(epoch FROM c.read_at) AS BIGINT) AS VARCHAR), ';'
       ) IN CAST($not_settled AS VARCHAR)
     ) > 0 AS is_moving
@@ -304,9 +304,9 @@ named AS (
     CASE
       WHEN count_difference <> 0 OR commission_difference <> 0 OR order_total_difference <> 0
         THEN concat(
-          substring(CAST(month AS VARCHAR), 1, 7), ' ', status, ' ', payment_status, ' ', currency, ' ',
-          CAST(count_difference AS VARCHAR), ' ', CAST(commission_difference AS VARCHAR), ' ',
-          CAST(order_total_difference AS VARCHAR)
+          substring(CAST(CAST(month AS DATE) AS VARCHAR), 1, 7), ' ', status, ' ', payment_status, ' ', currency, ' ',
+          whole_number(count_difference), ' ', CAST(CAST(commission_difference AS DECIMAL(38, 4)) AS VARCHAR), ' ',
+          CAST(CAST(order_total_difference AS DECIMAL(38, 4)) AS VARCHAR)
         )
     END AS difference
   FROM compared AS c

@@ -8,6 +8,7 @@ grain: >
   one row per finding: a conversion and a kind or, where it is about many conversions (bursts, leaked coupons,
   cancellations), an affiliate, a currency and a kind
 primary_key: [exception_id]
+macros: [whole_number]
 owners: [team:data]
 questions:
   - Which conversions look suspicious, why, and how much commission is at stake?
@@ -103,7 +104,7 @@ credits AS (
 ),
 
 quick_clicks AS (
-  SELECT o.*, CAST(EXTRACT(EPOCH FROM created_at - clicked_at) AS BIGINT) AS seconds
+  SELECT o.*, CAST(extract(epoch FROM created_at) AS BIGINT) - CAST(extract(epoch FROM clicked_at) AS BIGINT) AS seconds
   FROM orders AS o
   WHERE clicked_at > created_at - INTERVAL '60' SECOND AND NOT is_cancelled
 ),
@@ -155,9 +156,9 @@ single_findings AS (
     at_stake,
     unpaid,
     concat(
-      'Order ', order_id, ' has ', credited_times, ' conversions that count; the first is ', first_id, ' of ',
+      'Order ', order_id, ' has ', whole_number(credited_times), ' conversions that count; the first is ', first_id, ' of ',
       CASE WHEN first_affiliate = affiliate_id THEN 'the same affiliate' ELSE concat('affiliate ', first_affiliate) END,
-      ' on ', CAST(first_day AS TEXT), '.'
+      ' on ', CAST(CAST(first_day AS DATE) AS TEXT), '.'
     ),
     'Decide which of them earned the order, and deny the others.'
   FROM credits
@@ -173,8 +174,8 @@ single_findings AS (
     at_stake,
     unpaid,
     CASE
-      WHEN seconds < 0 THEN concat('The click came ', -seconds, ' seconds after the order was made.')
-      ELSE concat('The order was made ', seconds, ' seconds after the click; less than 60 are quick.')
+      WHEN seconds < 0 THEN concat('The click came ', whole_number(-seconds), ' seconds after the order was made.')
+      ELSE concat('The order was made ', whole_number(seconds), ' seconds after the click; less than 60 are quick.')
     END,
     'Look for a toolbar or coupon extension that sets its click at the checkout: the click''s referer tells.'
   FROM quick_clicks
@@ -277,9 +278,9 @@ findings AS (
     amount_at_stake,
     amount_unpaid,
     concat(
-      orders, ' orders from one ', source, ' from ',
+      whole_number(orders), ' orders from one ', source, ' from ',
       CAST(date_trunc('second', burst_from AT TIME ZONE $report_timezone) AS TEXT), ' to ',
-      CAST(date_trunc('second', burst_to AT TIME ZONE $report_timezone) AS TEXT), ', of which ', conversions,
+      CAST(date_trunc('second', burst_to AT TIME ZONE $report_timezone) AS TEXT), ', of which ', whole_number(conversions),
       ' credited to this affiliate in ', currency, '; 5 within 24 hours are a burst.'
     ),
     CASE
@@ -303,8 +304,9 @@ findings AS (
     amount_at_stake,
     amount_unpaid,
     concat(
-      'Coupon ', coupon_code, ' brought ', orders, ' orders without a click in the week from ', CAST(week AS TEXT),
-      ', against ', CAST(CAST(baseline AS DECIMAL(38, 1)) AS TEXT), ' a week in the ', weeks_before,
+      'Coupon ', coupon_code, ' brought ', whole_number(orders), ' orders without a click in the week from ',
+      CAST(CAST(week AS DATE) AS TEXT),
+      ', against ', CAST(CAST(baseline AS DECIMAL(38, 1)) AS TEXT), ' a week in the ', whole_number(weeks_before),
       ' weeks before; 10 orders and 5 times as many are far above.'
     ),
     'Search the web for the coupon: it may be on coupon sites that the affiliate has nothing to do with.'
@@ -325,7 +327,7 @@ findings AS (
     c.at_stake,
     c.unpaid,
     concat(
-      c.cancelled, ' of ', c.orders, ' orders of the last 365 days were cancelled, ',
+      whole_number(c.cancelled), ' of ', whole_number(c.orders), ' orders of the last 365 days were cancelled, ',
       CAST(CAST(CAST(c.cancelled * 100 / c.orders AS DECIMAL(38, 12)) AS DECIMAL(38, 1)) AS TEXT), ' %, against ',
       CAST(CAST(CAST(c.all_cancelled * 100 / c.all_orders AS DECIMAL(38, 12)) AS DECIMAL(38, 1)) AS TEXT),
       ' % in the whole programme; more than 3 times as many are high.'

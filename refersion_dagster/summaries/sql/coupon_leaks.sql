@@ -50,19 +50,23 @@ weeks AS (
   GROUP BY coupon_code, affiliate_id, week
 ),
 
+aged AS (
+  SELECT w.*, date_diff('day', min(week) OVER (PARTITION BY coupon_code, affiliate_id), week) AS days_old
+  FROM weeks AS w
+),
+
 lives AS (
   SELECT
-    w.*,
-    week - min(week) OVER (PARTITION BY coupon_code, affiliate_id) AS days_old,
+    a.*,
     coalesce(
       sum(orders) OVER (
         PARTITION BY coupon_code, affiliate_id
-        ORDER BY week
-        RANGE BETWEEN INTERVAL '84' DAY PRECEDING AND INTERVAL '7' DAY PRECEDING
+        ORDER BY days_old
+        RANGE BETWEEN 84 PRECEDING AND 7 PRECEDING
       ),
       0
     ) AS orders_before
-  FROM weeks AS w
+  FROM aged AS a
 ),
 
 compared AS (

@@ -138,7 +138,7 @@ near AS (
     m.ended_at,
     r.read_at,
     r.read_from,
-    CASE WHEN r.read_to >= r.read_at - INTERVAL '1' HOUR THEN CAST('infinity' AS TIMESTAMPTZ) ELSE r.read_to END AS read_to
+    CASE WHEN r.read_to >= r.read_at - INTERVAL '1' HOUR THEN CAST('9999-12-31 00:00:00+00' AS TIMESTAMPTZ) ELSE r.read_to END AS read_to
   FROM month_ends AS m
   JOIN readings AS r
     ON r.read_at > m.ended_at - INTERVAL '48' HOUR AND r.read_at < m.ended_at + INTERVAL '48' HOUR

@@ -8,6 +8,7 @@ description: >
   paid.
 grain: one row per payment and currency; a payment has one currency unless conversions of another name it
 primary_key: [payment_id, currency]
+macros: [whole_number]
 owners: [team:data]
 questions:
   - Do the payments agree with the conversions they paid?
@@ -237,17 +238,17 @@ SELECT
       END,
       CASE
         WHEN e.is_gone
-          THEN concat('Refersion no longer shows it; it was ', CAST(e.amount_then AS VARCHAR), ' ', e.currency)
+          THEN concat('Refersion no longer shows it; it was ', CAST(CAST(e.amount_then AS DECIMAL(18, 4)) AS VARCHAR), ' ', e.currency)
       END,
       CASE
         WHEN e.conversions_left > 0
-          THEN concat(CAST(e.conversions_left AS VARCHAR), ' conversions that it paid are not paid by it any more')
+          THEN concat(whole_number(e.conversions_left), ' conversions that it paid are not paid by it any more')
       END,
       CASE WHEN e.is_of_other_currency THEN 'the payment is in another currency' END,
       CASE WHEN e.has_other_currency THEN 'conversions in another currency name it' END,
-      CASE WHEN e.vanished > 0 THEN concat(CAST(e.vanished AS VARCHAR), ' vanished from Refersion since') END,
-      CASE WHEN e.denied > 0 THEN concat(CAST(e.denied AS VARCHAR), ' not approved any more') END,
-      CASE WHEN e.tests > 0 THEN concat(CAST(e.tests AS VARCHAR), ' tests name it and are left out') END
+      CASE WHEN e.vanished > 0 THEN concat(whole_number(e.vanished), ' vanished from Refersion since') END,
+      CASE WHEN e.denied > 0 THEN concat(whole_number(e.denied), ' not approved any more') END,
+      CASE WHEN e.tests > 0 THEN concat(whole_number(e.tests), ' tests name it and are left out') END
     ),
     ''
   ) AS remark

@@ -44,24 +44,26 @@ WITH orders AS (
 ),
 
 measured AS (
-  SELECT currency, 'created to approved' AS stage, approved_day AS ended, approved_day - created_day AS days, is_seen
+  SELECT currency, 'created to approved' AS stage, approved_day AS ended, date_diff('day', created_day, approved_day) AS days, is_seen
   FROM orders
   WHERE is_approved
   UNION ALL
-  SELECT currency, 'approved to paid' AS stage, paid_day AS ended, paid_day - approved_day AS days, is_seen AND is_payment_known AS is_seen
+  SELECT currency, 'approved to paid' AS stage, paid_day AS ended, date_diff('day', approved_day, paid_day) AS days,
+    is_seen AND is_payment_known AS is_seen
   FROM orders
   WHERE commission_state = 'paid'
   UNION ALL
-  SELECT currency, 'created to paid' AS stage, paid_day AS ended, paid_day - created_day AS days, is_payment_known AS is_seen
+  SELECT currency, 'created to paid' AS stage, paid_day AS ended, date_diff('day', created_day, paid_day) AS days,
+    is_payment_known AS is_seen
   FROM orders
   WHERE commission_state = 'paid'
   UNION ALL
-  SELECT currency, 'waiting for approval' AS stage, today AS ended, today - created_day AS days, TRUE AS is_seen
+  SELECT currency, 'waiting for approval' AS stage, today AS ended, date_diff('day', created_day, today) AS days, TRUE AS is_seen
   FROM orders
   WHERE commission_state = 'pending'
   UNION ALL
   -- What is not known by a reading is an estimate, but nothing unpaid may be left out.
-  SELECT currency, 'waiting for payment' AS stage, today AS ended, today - approved_day AS days, TRUE AS is_seen
+  SELECT currency, 'waiting for payment' AS stage, today AS ended, date_diff('day', approved_day, today) AS days, TRUE AS is_seen
   FROM orders
   WHERE commission_state = 'due'
 )
