@@ -11,10 +11,10 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 # What is compiled once is kept, whatever the shell says: else each worker and each process compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-QUICK := not installs and not waits and not processes and not exhaustive
+QUICK := not installs and not warehouses and not waits and not processes and not exhaustive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all load-test screenshots docs lint format clean
+.PHONY: help setup demo dev test test-all test-warehouses load-test screenshots docs lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,9 +35,12 @@ dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
 test: $(STAMP) ## the tests of every module, without processes, waits, a browser or matrices
 	$(BIN)/python -m pytest -m "$(QUICK)" --hypothesis-profile quick --numprocesses auto
 
-test-all: $(STAMP) ## all tests, and the wheel in clean environments for each installed Python from 3.11 to 3.13
-	$(BIN)/python -m pytest -m "not installs" --numprocesses auto
+test-all: $(STAMP) ## all tests but for other warehouses, and the wheel in clean environments for each installed Python from 3.11 to 3.13
+	$(BIN)/python -m pytest -m "not installs and not warehouses" --numprocesses auto
 	$(BIN)/python -m pytest -m installs --numprocesses 2 --dist=worksteal
+
+test-warehouses: $(STAMP) ## figures in the engines of other warehouses, each in an environment of its own in .venv/engines
+	$(BIN)/python -m pytest -m warehouses
 
 load-test: $(STAMP) ## the webhook receiver: 1,000 events a second for 30 s, killed in the middle
 	$(BIN)/python -m benchmarks.webhooks

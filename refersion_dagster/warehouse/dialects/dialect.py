@@ -44,7 +44,8 @@ class Dialect:
 
 
 def constructs_of(tree: exp.Expr) -> frozenset[str]:
-    """What a statement is made of: sqlglot's name of each node, with the type of a cast and the name of a function."""
+    """What a statement is made of: sqlglot's name of each node, with the type of a cast, the name of a function
+    and the unit of a time."""
     return frozenset(map(_construct, tree.walk()))
 
 
@@ -53,6 +54,8 @@ def _construct(node: exp.Expr) -> str:
         return f"{node.name.lower()}()"
     if isinstance(node, exp.DataType):
         return f"DataType {node.this.value if isinstance(node.this, exp.DType) else node.this}"
+    if isinstance(node, exp.Var):
+        return f"Var {node.name.upper()}"
     return type(node).__name__
 
 

@@ -1,0 +1,237 @@
+"""BigQuery's dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from refersion_dagster.warehouse.dialects.bigquery_constructs import CONSTRUCTS
+from refersion_dagster.warehouse.dialects.dialect import Dialect, UntestedSql
+
+# What has a text of its own that is the same in both databases.
+WRITTEN_ALIKE = (exp.Literal, exp.Null, exp.Cast, exp.Anonymous)
+
+
+@dataclass(frozen=True)
+class BigQueryDialect(Dialect):
+    """BigQuery's.
+
+    Every rule is there because Google's evaluator refused what sqlglot writes, or gave another result for it; see
+    docs/warehouses.md.
+    """
+
+    name = "bigquery"
+    constructs = CONSTRUCTS
+
+    def fit(self, tree: exp.Expr) -> exp.Expr:
+        fitted = tree
+        # What is inside comes first, so that a rule sees its arguments as they will be written.
+        for node in reversed([*tree.walk(bfs=False)]):
+            rule = RULES.get(type(node))
+            if rule is not None and (new := rule(node)) is not node:
+                fitted = new if node is tree else fitted
+                node.replace(new)
+        return fitted
+
+
+def call(name: str, *arguments: exp.Expr) -> exp.Expr:
+    """A function of BigQuery's, under the name it has there."""
+    return exp.Anonymous(this=name, expressions=list(arguments))
+
+
+def exact(node: exp.Expr) -> exp.Expr:
+    """A number of 38 digits before and after the point. NUMERIC has 9 after it, to which products are rounded."""
+    return exp.Cast(this=node, to=exp.DataType(this=exp.DType.BIGDECIMAL))
+
+
+def divided(node: exp.Expr) -> exp.Expr:
+    """Whole numbers divide in floating point in BigQuery, amounts with 9 digits."""
+    node.set("this", exact(node.this))
+    node.set("typed", True)
+    node.set("safe", False)
+    return node
+
+
+def literal(node: exp.Expr) -> exp.Expr:
+    """0.8 is a floating point number in BigQuery, and makes one of what it is multiplied with."""
+    return node if node.is_string or "." not in node.name else exact(exp.Literal.string(node.name))
+
+
+def cast(node: exp.Expr) -> exp.Expr:
+    """Casts have no precision in BigQuery: the digits are rounded. The text of a number has no zeros at its end."""
+    kind = node.args["to"]
+    if kind.is_type(exp.DType.DECIMAL) and kind.expressions:
+        number = exact(node.this)
+        return number if isinstance(node.this, exp.Null) else exp.Round(this=number, decimals=kind.expressions[-1].this)
+    if not kind.is_type(*exp.DataType.TEXT_TYPES):
+        return node
+    if isinstance(node.this, exp.Round):
+        return call("FORMAT", exp.Literal.string(f"%.{node.this.args['decimals'].name}f"), node.this)
+    if isinstance(node.this, WRITTEN_ALIKE):
+        return node
+    raise UntestedSql(
+        f"This SQL makes a text of {node.this.sql('duckdb', comments=False)}, which databases write otherwise if it is "
+        "a number: cast it to its type first, as in CAST(CAST(amount AS DECIMAL(38, 4)) AS TEXT)."
+    )
+
+
+def in_time_zone(node: exp.Expr) -> exp.Expr:
+    """A moment as the clocks show it, or, of what clocks show, the moment."""
+    return call("TIMESTAMP" if shows_clocks(node.this) else "DATETIME", node.this, node.args["zone"])
+
+
+def shows_clocks(node: exp.Expr) -> bool:
+    """Whether it is a time without a time zone. Of a column BigQuery refuses DATETIME() if it is."""
+    if isinstance(node, exp.Paren | exp.Add | exp.Sub):
+        return shows_clocks(node.this)
+    return isinstance(node, exp.Cast) and node.is_type(exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ)
+
+
+def truncated(node: exp.Expr) -> exp.Expr:
+    """Weeks begin on Sunday in BigQuery."""
+    unit = node.args["unit"].name.upper()
+    return call("DATE_TRUNC", node.this, exp.var("WEEK(MONDAY)" if unit == "WEEK" else unit))
+
+
+def interval(node: exp.Expr) -> exp.Expr:
+    node.set("this", exp.Literal.number(node.this.name))
+    return node
+
+
+def extremum(node: exp.Expr) -> exp.Expr:
+    """NULL makes NULL of them all in BigQuery, and is passed over in DuckDB."""
+    first, *others = [node.this, *node.expressions]
+    for other in others:
+        first = exp.func("coalesce", type(node)(this=first, expressions=[other]), first.copy(), other.copy())
+    return first
+
+
+def concatenated(node: exp.Expr) -> exp.Expr:
+    """NULL adds nothing. A number that is no text yet is refused by BigQuery."""
+    texts = [
+        one if isinstance(one, exp.Literal) else exp.func("coalesce", one, exp.Literal.string(""))
+        for one in node.expressions
+    ]
+    return exp.Concat(expressions=texts, safe=True, coalesce=False)
+
+
+def joined(node: exp.Expr) -> exp.Expr:
+    separator, *texts = node.expressions
+    return call("ARRAY_TO_STRING", exp.Array(expressions=texts), separator)
+
+
+def part(node: exp.Expr) -> exp.Expr:
+    """The part of a text, '' if there are fewer, NULL of NULL."""
+    text, delimiter = node.this, node.args["delimiter"]
+    found = exp.Bracket(
+        this=call("SPLIT", text, delimiter), expressions=[call("SAFE_ORDINAL", node.args["part_index"])]
+    )
+    unknown = exp.or_(text.copy().is_(exp.null()), delimiter.copy().is_(exp.null()))
+    return exp.case().when(unknown, exp.null()).else_(exp.func("coalesce", found, exp.Literal.string("")))
+
+
+def trimmed(node: exp.Expr) -> exp.Expr:
+    """Blanks alone, not all white space."""
+    if not node.expression:
+        node.set("expression", exp.Literal.string(" "))
+    return node
+
+
+def cased(**letters: str) -> Callable[[exp.Expr], exp.Expr]:
+    """BigQuery maps a letter to several, or by its place in the word; DuckDB letter by letter."""
+
+    def rule(node: exp.Expr) -> exp.Expr:
+        for before, after in letters.items():
+            node.set("this", exp.func("replace", node.this, exp.Literal.string(before), exp.Literal.string(after)))
+        return node
+
+    return rule
+
+
+def extracted(node: exp.Expr) -> exp.Expr:
+    """BigQuery has whole seconds alone."""
+    if node.name.upper() != "EPOCH":
+        return node
+    return exp.paren(
+        exp.Div(this=exact(call("UNIX_MICROS", node.expression)), expression=exp.Literal.number(1_000_000))
+    )
+
+
+def ordered(node: exp.Expr) -> exp.Expr:
+    """NULL is the lowest value in BigQuery, and NULLS LAST is not known everywhere."""
+    window = node.parent
+    if not isinstance(window, exp.Window | exp.GroupConcat):
+        return node
+    by_value = is_by_value(window.args.get("spec"))
+    keys: list[exp.Expr] = []
+    for key in node.expressions:
+        falls, nulls_first = bool(key.args.get("desc")), bool(key.args.get("nulls_first"))
+        if falls == nulls_first and not by_value:
+            missing = exp.paren(key.this.copy()).is_(exp.null())
+            keys.append(exp.Ordered(this=missing, desc=nulls_first, nulls_first=not nulls_first))
+        keys.append(exp.Ordered(this=key.this, desc=falls, nulls_first=not falls))
+    node.set("expressions", keys)
+    return node
+
+
+def is_by_value(spec: exp.Expr | None) -> bool:
+    """Whether it is a window of values up to a distance, which has one key, and rows without one only each other."""
+    return spec is not None and spec.args["kind"] == "RANGE" and isinstance(spec.args.get("start"), exp.Literal)
+
+
+def percentile(node: exp.Expr) -> exp.Expr:
+    """PERCENTILE_DISC is a window alone in BigQuery."""
+    value = node.expression.expressions[0].this
+    counted = exp.Mul(this=node.this.this, expression=exp.Count(this=value.copy()))
+    place = exp.Cast(this=exp.Ceil(this=counted), to=exp.DataType(this=exp.DType.BIGINT))
+    values = exp.ArrayAgg(
+        this=exp.IgnoreNulls(this=exp.Order(this=value, expressions=[exp.Ordered(this=value.copy(), nulls_first=True)]))
+    )
+    return exp.Bracket(this=values, expressions=[call("SAFE_ORDINAL", place)])
+
+
+def series(node: exp.Expr) -> exp.Expr:
+    """Whole days or months, or whole numbers, and the name of their column is that of the table."""
+    made, alias = node.this, node.args.get("alias")
+    if alias is None or not isinstance(made, exp.GenerateSeries):
+        return node
+    start, end, step = made.args["start"], made.args["end"], made.args.get("step")
+    if step is None:
+        values = call("GENERATE_ARRAY", start, end)
+    elif isinstance(step, exp.Interval) and step.args["unit"].name.upper() in ("DAY", "MONTH"):
+        days = [exp.Cast(this=one, to=exp.DataType(this=exp.DType.DATE)) for one in (start, end)]
+        values = call("GENERATE_DATE_ARRAY", *days, step)
+    else:
+        raise UntestedSql(f"Series of {step.sql('duckdb')} were never tested in BigQuery: they are of days or months.")
+    name = alias.this
+    scope = node.find_ancestor(exp.Select)
+    for column in scope.find_all(exp.Column) if scope else ():
+        if column.table == name.name:
+            column.replace(exp.column(name.copy()))
+    return exp.Unnest(expressions=[values], alias=exp.TableAlias(columns=[name]))
+
+
+RULES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+    exp.Div: divided,
+    exp.Literal: literal,
+    exp.Cast: cast,
+    exp.AtTimeZone: in_time_zone,
+    exp.TimestampTrunc: truncated,
+    exp.DateTrunc: truncated,
+    exp.Interval: interval,
+    exp.Greatest: extremum,
+    exp.Least: extremum,
+    exp.Concat: concatenated,
+    exp.ConcatWs: joined,
+    exp.SplitPart: part,
+    exp.Trim: trimmed,
+    exp.Upper: cased(ß="ẞ"),
+    exp.Lower: cased(Σ="σ", İ="i"),
+    exp.Extract: extracted,
+    exp.Order: ordered,
+    exp.WithinGroup: percentile,
+    exp.Lateral: series,
+    exp.Table: series,
+}

@@ -1,0 +1,158 @@
+"""A small account with what databases treat differently, in DuckDB, and every statement that the package runs on it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+from sqlglot import exp
+
+from refersion_dagster.checks.query import load_checks
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.report.commissions.figures import report_figures
+from refersion_dagster.report.statements.bounds import bounded, from_bounds, not_known, rolled_bounds
+from refersion_dagster.report.statements.figures import concerned, roll_forward, statements
+from refersion_dagster.resources import SUMMARIES, Warehouse
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.summaries.build import FOUND_OUT
+from refersion_dagster.summaries.plot import plot
+from refersion_dagster.summaries.query import RAW_COLUMNS, known_tables
+from refersion_dagster.summaries.settings import ReportSettings
+from refersion_dagster.warehouse.dialects.dialect import DuckDBDialect
+from refersion_dagster.warehouse.session import Session
+from refersion_dagster.warehouse.sql import bind
+from refersion_dagster_tests.checks.check_evaluation import evaluate
+from refersion_dagster_tests.location import account_of
+from refersion_dagster_tests.summaries.builders import all_summaries
+from refersion_dagster_tests.warehouse.adversarial_rows import adversarial_conversions
+from refersion_dagster_tests.warehouse.test_same_figures import (
+    ACCOUNT,
+    LAST_PAID,
+    NASTY,
+    OTHER_SETTINGS,
+    build_all,
+    load,
+)
+
+SETTINGS = {"UTC": ReportSettings(), "New York": OTHER_SETTINGS}
+MONTHS = (date(2025, 3, 1), date(2025, 9, 1))
+
+
+class Recorder(DuckDBDialect):
+    """DuckDB's dialect, which keeps each statement that is written in it."""
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "statements", {})
+
+    __hash__ = object.__hash__
+    statements: dict[str, exp.Expr]
+
+    def fit(self, tree: exp.Expr) -> exp.Expr:
+        self.statements.setdefault(tree.sql("duckdb", comments=False), tree.copy())
+        return tree
+
+
+@contextmanager
+def recorded() -> Iterator[dict[str, exp.Expr]]:
+    """All statements that are run meanwhile, by their text."""
+    recorder = Recorder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "dialect", recorder)
+        yield recorder.statements
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The account with the summaries of one of the settings.
+
+    Args:
+        database: a copy of the warehouse.
+        tables: the folder of all its tables as Parquet.
+        named: SELECTs of files, with values in the place of their settings, by name.
+        others: all others that read the tables, by their text.
+    """
+
+    database: Path
+    tables: Path
+    named: Mapping[str, exp.Expr]
+    others: Mapping[str, exp.Expr]
+
+
+def load_account(database: Path) -> None:
+    """Reads the account at first and three months later, when much has changed, and a row and a payment are gone."""
+    warehouse = Warehouse(duckdb_path=str(database))
+    with SandboxServer(ACCOUNT) as sandbox:
+        for values in adversarial_conversions(NASTY):
+            sandbox.insert_conversion(**values)
+        account = account_of(sandbox, pii="keep")
+        load(account, [warehouse], "conversions", "conversion_history")
+        ((id_,),) = warehouse.query("SELECT max(id) FROM refersion_data.conversions WHERE status = 'APPROVED'")
+        sandbox.delete_conversion(int(id_))
+        ((payment_id,),) = warehouse.query(LAST_PAID)
+        sandbox.advance(days=95)
+        sandbox.undo_payment(int(payment_id))
+        load(account, [warehouse], *RAW_COLUMNS)
+
+
+def evaluated(loaded: Path, settings: ReportSettings, folder: Path) -> Evaluated:
+    """Builds the summaries of a loaded warehouse in a folder of their own, and runs all that reads them."""
+    database = Path(shutil.copy(loaded, folder / "warehouse.duckdb"))
+    warehouse = Warehouse(duckdb_path=str(database))
+    build_all(warehouse, settings)
+    with recorded() as statements_run:
+        evaluate(warehouse, settings=settings)
+        with warehouse.session() as session:
+            report_figures(session)
+            for summary in all_summaries():
+                if summary.header.plot:
+                    plot(session, summary)
+            for month in MONTHS:
+                made, unknown = statements(session, month), not_known(session, month)
+                roll_forward(session, month)
+                list(from_bounds(bounded(session, month, made, unknown), rolled_bounds(session, month)))
+                list(concerned(session, month))
+                list(concerned(session, month, made[0].affiliate_id))
+    named = named_cases(warehouse, settings)
+    known = {tree.sql("duckdb", comments=False) for tree in named.values()}
+    others = {text: tree for text, tree in statements_run.items() if text not in known and reads_tables(tree)}
+    return Evaluated(database, export(database, folder / "tables"), named, others)
+
+
+def reads_tables(tree: exp.Expr) -> bool:
+    return any(table.db in (DATASET, SUMMARIES) for table in tree.find_all(exp.Table))
+
+
+def named_cases(warehouse: Warehouse, settings: ReportSettings) -> dict[str, exp.Expr]:
+    """The SELECTs of all summaries and of the checks that have a file."""
+    summaries = all_summaries()
+    with warehouse.session() as session:
+        values = {**settings.parameters(), **{name: find(session) for name, find in FOUND_OUT.items()}}
+    checks = load_checks(known_tables(summary.name for summary in summaries))
+    return {
+        **{f"summary {summary.name}": bind(summary.file.tree, values) for summary in summaries},
+        **{f"check {check.file.name}": bind(check.file.tree, values) for check in checks},
+    }
+
+
+def case_names() -> list[str]:
+    """The names of named_cases."""
+    summaries = all_summaries()
+    checks = load_checks(known_tables(summary.name for summary in summaries))
+    return [*(f"summary {one.name}" for one in summaries), *(f"check {one.file.name}" for one in checks)]
+
+
+def export(database: Path, tables: Path) -> Path:
+    tables.mkdir()
+    with duckdb.connect(str(database), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for schema, table in connection.execute(
+            "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name IN (?, ?)", [DATASET, SUMMARIES]
+        ).fetchall():
+            connection.execute(f"COPY {schema}.{table} TO '{tables}/{schema}.{table}.parquet' (FORMAT parquet)")
+    return tables

@@ -1,0 +1,77 @@
+"""Every SELECT of the package in GoogleSQL's evaluator, which is BigQuery's language: the same rows as in DuckDB, to
+the last digit and of the same types, in two time zones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+from sqlglot import exp
+
+from refersion_dagster.warehouse.dialects.bigquery import BigQueryDialect
+from refersion_dagster.warehouse.dialects.bigquery_constructs import CONSTRUCTS
+from refersion_dagster.warehouse.dialects.dialect import constructs_of
+from refersion_dagster_tests.engines.engine import Engine, started
+from refersion_dagster_tests.engines.evaluated_account import (
+    SETTINGS,
+    Evaluated,
+    case_names,
+    evaluated,
+    load_account,
+)
+from refersion_dagster_tests.engines.result import Result
+
+pytestmark = pytest.mark.warehouses
+
+
+class AnyConstruct(BigQueryDialect):
+    """BigQuery's dialect before it refuses anything."""
+
+    constructs = None
+
+
+@pytest.fixture(scope="module")
+def googlesql() -> Iterator[Engine]:
+    with started("googlesql") as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evaluated]:
+    loaded = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
+    load_account(loaded)
+    return {zone: evaluated(loaded, settings, tmp_path_factory.mktemp("built")) for zone, settings in SETTINGS.items()}
+
+
+def difference(engine: Engine, account: Evaluated, tree: exp.Expr) -> str:
+    """What differs between DuckDB's result and the engine's; '' where nothing does."""
+    answer = engine.run(account.tables, {"": AnyConstruct().write(tree.copy())})[""]
+    if "error" in answer:
+        return answer["error"]
+    with duckdb.connect(str(account.database), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        expected = Result.of_duckdb(connection, tree.sql("duckdb"))
+    return expected.difference(Result.of_engine(answer), in_order="order" in tree.args and bool(tree.args["order"]))
+
+
+@pytest.mark.parametrize("zone", SETTINGS)
+@pytest.mark.parametrize("case", case_names())
+def test_a_file_gives_the_same(googlesql: Engine, accounts: dict[str, Evaluated], case: str, zone: str) -> None:
+    assert difference(googlesql, accounts[zone], accounts[zone].named[case]) == ""
+
+
+@pytest.mark.parametrize("zone", SETTINGS)
+def test_and_so_does_all_that_reports_statements_and_checks_ask(
+    googlesql: Engine, accounts: dict[str, Evaluated], zone: str
+) -> None:
+    account = accounts[zone]
+    assert len(account.others) > 90
+    found = {text: difference(googlesql, account, tree) for text, tree in account.others.items()}
+    assert {text: said for text, said in found.items() if said} == {}
+
+
+def test_the_dialect_allows_what_was_executed_here_and_nothing_else(accounts: dict[str, Evaluated]) -> None:
+    trees = [tree for account in accounts.values() for tree in (*account.named.values(), *account.others.values())]
+    executed = frozenset[str]().union(*map(constructs_of, trees))
+    assert executed == CONSTRUCTS, f"bigquery_constructs.py has to be {sorted(executed)}"
