@@ -84,20 +84,58 @@ class Evaluated:
     others: Mapping[str, exp.Expr]
 
 
-def load_account(database: Path) -> None:
+# What a refresh keeps of its readings, beside what it loads.
+KEPT = (
+    *("conversion_history", "conversion_readings", "_totals_when_read", "_counts_when_read", "_payments_seen"),
+    *("_unsettled_totals", "_not_offered", "_findings", "_read_in_turn"),
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A loaded account.
+
+    Args:
+        database: the warehouse.
+        between: a warehouse with the rows of the second load, before the load recorded what it had changed.
+        changes: the statements that recorded it, by their text.
+    """
+
+    database: Path
+    between: Path
+    changes: Mapping[str, exp.Expr]
+
+
+def load_account(folder: Path) -> Loaded:
     """Reads the account at first and three months later, when much has changed, and a row and a payment are gone."""
+    database, first, between = folder / "warehouse.duckdb", folder / "first.duckdb", folder / "between.duckdb"
     warehouse = Warehouse(duckdb_path=str(database))
     with SandboxServer(ACCOUNT) as sandbox:
         for values in adversarial_conversions(NASTY):
             sandbox.insert_conversion(**values)
         account = account_of(sandbox, pii="keep")
         load(account, [warehouse], "conversions", "conversion_history")
+        shutil.copy(database, first)
         ((id_,),) = warehouse.query("SELECT max(id) FROM refersion_data.conversions WHERE status = 'APPROVED'")
         sandbox.delete_conversion(int(id_))
         ((payment_id,),) = warehouse.query(LAST_PAID)
         sandbox.advance(days=95)
         sandbox.undo_payment(int(payment_id))
-        load(account, [warehouse], *RAW_COLUMNS)
+        with recorded() as statements_run:
+            load(account, [warehouse], *RAW_COLUMNS)
+    shutil.copy(database, between)
+    with duckdb.connect(str(between)) as connection:
+        connection.execute(f"ATTACH '{first}' AS first (READ_ONLY)")
+        tables = "SELECT database_name, table_name FROM duckdb_tables() WHERE schema_name = ?"
+        there = set(connection.execute(tables, [DATASET]).fetchall())
+        for table in KEPT:
+            connection.execute(f"DELETE FROM {DATASET}.{table}")
+            if ("first", table) in there:
+                connection.execute(f"INSERT INTO {DATASET}.{table} SELECT * FROM first.{DATASET}.{table}")
+        for table in ("conversions", "payments", "affiliates", "affiliate_list", "clicks"):
+            connection.execute(f"UPDATE {DATASET}.{table} SET vanished_at = NULL")
+    changes = {text: tree for text, tree in statements_run.items() if not isinstance(tree, exp.Query)}
+    return Loaded(database, between, changes)
 
 
 def evaluated(loaded: Path, settings: ReportSettings, folder: Path) -> Evaluated:

@@ -41,7 +41,7 @@ class Result:
         found = connection.sql(sql)
         kinds = ["decimal" if str(kind).startswith("DECIMAL") else str(kind) for kind in found.types]
         columns = [(name, FAMILIES.get(kind, kind)) for name, kind in zip(found.columns, kinds, strict=True)]
-        return cls(columns, [tuple(map(text, row)) for row in found.fetchall()])
+        return cls(columns, [tuple(map(comparable, row)) for row in found.fetchall()])
 
     @classmethod
     def of_engine(cls, answer: dict[str, Any]) -> Result:
@@ -50,7 +50,7 @@ class Result:
         numbers = [family == NUMBER for _, family in columns]
         rows = [
             tuple(
-                text(Decimal(value)) if number and value is not None else value
+                comparable(Decimal(value)) if number and value is not None else value
                 for value, number in zip(row, numbers, strict=True)
             )
             for row in answer["rows"]
@@ -67,7 +67,7 @@ class Result:
         return "the order of rows differs" if in_order and [*self.rows] != [*other.rows] else ""
 
 
-def text(value: Any) -> str | None:
+def comparable(value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, Decimal):

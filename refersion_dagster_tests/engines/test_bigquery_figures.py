@@ -1,9 +1,10 @@
-"""Every SELECT of the package in GoogleSQL's evaluator, which is BigQuery's language: the same rows as in DuckDB, to
+"""Every statement of the package in GoogleSQL's evaluator, which is BigQuery's language: the same rows as in DuckDB, to
 the last digit and of the same types, in two time zones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -16,11 +17,13 @@ from refersion_dagster_tests.engines.engine import Engine, started
 from refersion_dagster_tests.engines.evaluated_account import (
     SETTINGS,
     Evaluated,
+    Loaded,
     case_names,
     evaluated,
+    export,
     load_account,
 )
-from refersion_dagster_tests.engines.result import Result
+from refersion_dagster_tests.engines.result import Result, comparable
 
 pytestmark = pytest.mark.warehouses
 
@@ -38,10 +41,14 @@ def googlesql() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def accounts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evaluated]:
-    loaded = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
-    load_account(loaded)
-    return {zone: evaluated(loaded, settings, tmp_path_factory.mktemp("built")) for zone, settings in SETTINGS.items()}
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    return load_account(tmp_path_factory.mktemp("loaded"))
+
+
+@pytest.fixture(scope="module")
+def accounts(loaded: Loaded, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evaluated]:
+    folder = tmp_path_factory.mktemp
+    return {zone: evaluated(loaded.database, settings, folder("built")) for zone, settings in SETTINGS.items()}
 
 
 def difference(engine: Engine, account: Evaluated, tree: exp.Expr) -> str:
@@ -71,7 +78,33 @@ def test_and_so_does_all_that_reports_statements_and_checks_ask(
     assert {text: said for text, said in found.items() if said} == {}
 
 
-def test_the_dialect_allows_what_was_executed_here_and_nothing_else(accounts: dict[str, Evaluated]) -> None:
-    trees = [tree for account in accounts.values() for tree in (*account.named.values(), *account.others.values())]
-    executed = frozenset[str]().union(*map(constructs_of, trees))
+def test_what_a_load_records_changes_the_same_rows(googlesql: Engine, loaded: Loaded, tmp_path: Path) -> None:
+    tables, found, rows = export(loaded.between, tmp_path / "tables"), {}, 0
+    assert len(loaded.changes) > 50
+    for text, tree in loaded.changes.items():
+        answer = googlesql.run(tables, {"": AnyConstruct().write(tree.copy())})[""]
+        changed = [] if isinstance(tree, exp.Create) else changed_rows(loaded.between, tree)
+        rows += len(changed)
+        found[text] = answer.get("error") or Result([], changed).difference(
+            Result([], Result.of_engine(answer).rows), in_order=False
+        )
+    assert {text: said for text, said in found.items() if said} == {}
+    assert rows > 700
+
+
+def changed_rows(database: Path, tree: exp.Expr) -> list[tuple[str | None, ...]]:
+    """The new rows of a statement in DuckDB, empty ones for those that it deletes; it is rolled back."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.begin()
+        changed = connection.execute(f"{tree.sql('duckdb')} RETURNING *").fetchall()
+        connection.rollback()
+    return [() if isinstance(tree, exp.Delete) else tuple(map(comparable, row)) for row in changed]
+
+
+def test_the_dialect_allows_what_was_executed_here_and_nothing_else(
+    loaded: Loaded, accounts: dict[str, Evaluated]
+) -> None:
+    selects = [tree for account in accounts.values() for tree in (*account.named.values(), *account.others.values())]
+    executed = frozenset[str]().union(*map(constructs_of, (*selects, *loaded.changes.values())))
     assert executed == CONSTRUCTS, f"bigquery_constructs.py has to be {sorted(executed)}"

@@ -192,6 +192,13 @@ def percentile(node: exp.Expr) -> exp.Expr:
     return exp.Bracket(this=values, expressions=[call("SAFE_ORDINAL", place)])
 
 
+def everywhere(node: exp.Expr) -> exp.Expr:
+    """BigQuery changes no rows without a condition."""
+    if not node.args.get("where"):
+        node.set("where", exp.Where(this=exp.true()))
+    return node
+
+
 def series(node: exp.Expr) -> exp.Expr:
     """Whole days or months, or whole numbers, and the name of their column is that of the table."""
     made, alias = node.this, node.args.get("alias")
@@ -232,6 +239,8 @@ RULES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Extract: extracted,
     exp.Order: ordered,
     exp.WithinGroup: percentile,
+    exp.Update: everywhere,
+    exp.Delete: everywhere,
     exp.Lateral: series,
     exp.Table: series,
 }

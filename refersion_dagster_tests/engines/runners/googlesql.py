@@ -30,6 +30,7 @@ from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
 from zetasql.wasi._pb2.zetasql.proto import options_pb2, simple_catalog_pb2
 from zetasql.wasi._pb2.zetasql.public import options_pb2 as public_options_pb2
 from zetasql.wasi._pb2.zetasql.public import type_pb2, value_pb2
+from zetasql.wasi._pb2.zetasql.resolved_ast import resolved_node_kind_pb2
 
 EPOCH_DAY, EPOCH = date(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)
 # Digits after the point.
@@ -94,6 +95,9 @@ def analyzer_options(evaluator: Evaluator) -> options_pb2.AnalyzerOptionsProto:
         "GetLanguageOptions", service.LanguageOptionsRequest(maximum_features=True), options_pb2.LanguageOptionsProto
     )
     language.product_mode = public_options_pb2.PRODUCT_EXTERNAL
+    for statement in ("QUERY", "INSERT", "UPDATE", "DELETE", "CREATE_TABLE"):
+        kind = getattr(resolved_node_kind_pb2, f"RESOLVED_{statement}_STMT")
+        language.supported_statement_kinds.append(kind)
     defaults = evaluator.call("GetAnalyzerOptions", service.AnalyzerOptionsRequest(), options_pb2.AnalyzerOptionsProto)
     options = options_pb2.AnalyzerOptionsProto(default_timezone="UTC", enabled_rewrites=defaults.enabled_rewrites)
     options.language_options.CopyFrom(language)
@@ -215,11 +219,20 @@ class Prepared:
         self._options = analyzer_options(evaluator)
         tables, rows = catalog(folder)
         tables.builtin_function_options.language_options.CopyFrom(self._options.language_options)
+        self._columns = {
+            table.name: [[column.name, type_name(column.type.type_kind)] for column in table.column]
+            for table in tables.table
+        }
         request = service.RegisterCatalogRequest(simple_catalog=tables, table_content=rows)
         self._id = evaluator.call("RegisterCatalog", request, service.RegisterResponse).registered_id
 
-    def query(self, sql: str) -> dict[str, Any]:
+    def run(self, sql: str) -> dict[str, Any]:
         sql = LITERAL_OR_TABLE.sub(lambda found: found[1] or f"`{found[2]}`", sql)
+        if sql.startswith("CREATE"):
+            return self._create(sql)
+        return self._query(sql) if sql.startswith(("SELECT", "WITH", "(")) else self._modify(sql)
+
+    def _query(self, sql: str) -> dict[str, Any]:
         request = service.EvaluateQueryRequest(sql=sql, options=self._options, registered_catalog_id=self._id)
         found = self._evaluator.call("EvaluateQuery", request, service.EvaluateQueryResponse)
         return {
@@ -227,12 +240,27 @@ class Prepared:
             "rows": [[decode(cell) for cell in row.cell] for row in found.content.table_data.row],
         }
 
+    def _modify(self, sql: str) -> dict[str, Any]:
+        """The new rows; of rows that are deleted the evaluator gives no values, so they are empty. No table changes."""
+        request = service.EvaluateModifyRequest(sql=sql, options=self._options, registered_catalog_id=self._id)
+        found = self._evaluator.call("EvaluateModify", request, service.EvaluateModifyResponse)
+        return {
+            "columns": self._columns[found.table_name],
+            "rows": [[decode(cell) for cell in row.cell] for row in found.content],
+        }
+
+    def _create(self, sql: str) -> dict[str, Any]:
+        """Analyses it: the evaluator creates no tables."""
+        request = service.AnalyzeRequest(sql_statement=sql, options=self._options, registered_catalog_id=self._id)
+        self._evaluator.call("Analyze", request, service.AnalyzeResponse)
+        return {"columns": [], "rows": []}
+
 
 def answer(prepared: Prepared, statements: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, sql in statements.items():
         try:
-            found[name] = prepared.query(sql)
+            found[name] = prepared.run(sql)
         except ServerError as error:
             found[name] = {"error": str(error)}
     return found
