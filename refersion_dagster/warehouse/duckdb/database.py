@@ -15,7 +15,6 @@ from typing import Any
 import duckdb
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.extract.source import DltSource
-from filelock import FileLock, Timeout
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.settings import WarehouseSettings
@@ -24,6 +23,7 @@ from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.dlt_internals.duckdb import file_client
 from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, loading_into, open_file, too_new
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull
+from refersion_dagster.warehouse.file_lock import file_lock
 from refersion_dagster.warehouse.session import Session
 
 POLL_SECONDS = 0.5
@@ -86,25 +86,9 @@ class DuckDBDatabase:
     @contextmanager
     def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
         """Runs of any process queue up at a file lock beside the database, and readers are waited for."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + timeout
-        lock = FileLock(f"{self.path}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            tell(f"Another run is writing to {self.path}; waiting for it, up to {timeout} s.")
-            try:
-                lock.acquire(timeout=timeout)
-            except Timeout:
-                raise WarehouseBusy(
-                    f"Another run still holds {self.path}.lock after {timeout} s. Wait for that run to finish, or "
-                    "stop it, then start this one again. Nothing was written."
-                ) from None
-        try:
-            with self._held(timeout, deadline, tell):
-                yield
-        finally:
-            lock.release()
+        with file_lock(self.path, timeout, tell), self._held(timeout, deadline, tell):
+            yield
 
     @contextmanager
     def _held(self, timeout: float, deadline: float, tell: Callable[[str], None]) -> Iterator[None]:
