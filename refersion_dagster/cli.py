@@ -45,7 +45,14 @@ def main() -> None:
     show_default=True,
     help="Folder for the demo's database and Dagster's records. Files of an earlier demo are replaced.",
 )
-@click.option("--ui", is_flag=True, help="Then start Dagster's web page and let simulated days pass.")
+@click.option(
+    "--destination",
+    type=click.Choice(["duckdb", "ducklake"]),
+    default="duckdb",
+    show_default=True,
+    help="The kind of database, made in the folder; ducklake requires the extra ducklake.",
+)
+@click.option("--ui", is_flag=True, help="Then start Dagster's web page and let simulated days pass; in duckdb only.")
 @port_option
 @click.option(
     "--day-every",
@@ -54,12 +61,14 @@ def main() -> None:
     type=click.FloatRange(1, DAY_SECONDS),
     help="Seconds per simulated day, with --ui.",
 )
-def demo(folder: Path, ui: bool, port: int, day_every: float) -> None:
+def demo(folder: Path, destination: str, ui: bool, port: int, day_every: float) -> None:
     """Run the main job on a local sandbox, without an account, and show what was earned and what is owed."""
+    if ui and destination != "duckdb":
+        raise click.UsageError("--ui is for --destination duckdb, whose file several processes share.")
     from refersion_dagster.demo.live import Watched
     from refersion_dagster.demo.run import run_demo
 
-    raise SystemExit(run_demo(folder, Watched(port, day_every) if ui else None))
+    raise SystemExit(run_demo(folder, Watched(port, day_every) if ui else None, destination))
 
 
 @main.command()

@@ -18,12 +18,14 @@ from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import env_file_ignored
 
 DATABASE, CLOCK, LOG = "refersion.duckdb", "clock.txt", "dagster.log"
+# Of a DuckLake: the catalogue, and the folder of its files.
+CATALOGUE, FILES = "catalogue.duckdb", "lake"
 # The settings of every instance of Dagster that this package creates.
 INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
 
 
 @contextmanager
-def sandboxed(folder: Path) -> Iterator[SandboxServer]:
+def sandboxed(folder: Path, destination: str = "duckdb") -> Iterator[SandboxServer]:
     """A sandbox, with this process's environment pointed at it and at the folder.
 
     Its account is the same each time; its clock stands where `keep_clock` left it in this folder, so that the database
@@ -32,7 +34,7 @@ def sandboxed(folder: Path) -> Iterator[SandboxServer]:
     folder = folder.resolve()
     (folder / "dagster").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(INSTANCE, folder / "dagster" / "dagster.yaml")
-    with SandboxServer() as sandbox, only_these_settings(environment(sandbox, folder)):
+    with SandboxServer() as sandbox, only_these_settings(environment(sandbox, folder, destination)):
         if (folder / CLOCK).exists():
             sandbox.advance(to=(folder / CLOCK).read_text().strip())
         yield sandbox
@@ -45,11 +47,14 @@ def keep_clock(folder: Path, now: datetime) -> None:
     fresh.replace(folder / CLOCK)
 
 
-def environment(sandbox: SandboxServer, folder: Path) -> dict[str, str]:
+def environment(sandbox: SandboxServer, folder: Path, destination: str) -> dict[str, str]:
     """What points the code location and Dagster at the sandbox and the demo's folder, and keeps telemetry off."""
     return {
         **sandbox.environment(),
+        "REFERSION_DESTINATION": destination,
         "REFERSION_DUCKDB_PATH": str(folder / DATABASE),
+        "DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG": f"duckdb:///{folder / CATALOGUE}",
+        "DESTINATION__DUCKLAKE__CREDENTIALS__STORAGE__BUCKET_URL": str(folder / FILES),
         "REFERSION_PUBLISH_PATH": str(folder / "published"),
         "REFERSION_REPORT_PATH": str(folder / "reports"),
         "DAGSTER_HOME": str(folder / "dagster"),
@@ -75,7 +80,7 @@ def only_these_settings(settings: Mapping[str, str]) -> Iterator[None]:
 
 def clear(folder: Path) -> None:
     """Takes away what an earlier demo left in its folder, and nothing else."""
-    for name in ("dagster", f"{DATABASE}.wal", DATABASE, CLOCK, LOG):
+    for name in ("dagster", f"{DATABASE}.wal", DATABASE, f"{CATALOGUE}.wal", CATALOGUE, FILES, CLOCK, LOG):
         left = folder / name
         if left.is_dir():
             shutil.rmtree(left)

@@ -17,7 +17,7 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from refersion_dagster.demo.environment import DATABASE, LOG, clear, sandboxed
+from refersion_dagster.demo.environment import LOG, clear, sandboxed
 from refersion_dagster.demo.live import Watched, watched
 from refersion_dagster.dev import dagster_dev, take_no_port_in_use
 from refersion_dagster.interrupts import ended_by_interrupt
@@ -46,11 +46,12 @@ ORDER BY place
 AGES = ("due now", "  0-30 days", "  31-60 days", "  61-90 days", "  over 90 days", "  credits", "pending", "accrued")
 
 
-def run_demo(folder: Path, watch: Watched | None = None) -> int:
+def run_demo(folder: Path, watch: Watched | None = None, destination: str = "duckdb") -> int:
     """Runs the job and prints what came out; returns the exit code.
 
     Args:
         watch: continue with Dagster's web page until it is stopped. Raises PortTaken before anything else happens.
+        destination: the kind of database, which is made in the folder.
     """
     console = own_console()
     began = time.monotonic()
@@ -61,15 +62,15 @@ def run_demo(folder: Path, watch: Watched | None = None) -> int:
     console.print("Starting [bold]a local Refersion[/bold]: a generated account with two years of orders.")
     with ExitStack() as stack:
         with ended_by_interrupt(lambda: console.print("Interrupted before the demo was complete.")):
-            sandbox = stack.enter_context(sandboxed(folder))
+            sandbox = stack.enter_context(sandboxed(folder, destination))
             happened = _materialise(console)
         if not happened.succeeded:
             from refersion_dagster.refresh.summary import show_summary
 
             show_summary(console, happened, time.monotonic() - began)
             return 1
-        _show(console, folder / DATABASE, happened)
-        console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{folder / DATABASE}[/bold].")
+        where = _show(console, happened)
+        console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{where}[/bold].")
         # In one line however long it is, so that it can be copied.
         console.print(f"The report (open it in a browser): [bold]{folder / 'reports' / LATEST}[/bold]", soft_wrap=True)
         if watch:
@@ -84,18 +85,20 @@ def run_demo(folder: Path, watch: Watched | None = None) -> int:
     return 0
 
 
-def _show(console: Console, database: Path, happened: Happened) -> None:
-    import duckdb
-
+def _show(console: Console, happened: Happened) -> str:
+    """Prints what came out; returns where the tables are."""
     from refersion_dagster.refresh.summary import show_checks
 
     # Not sooner: what they bring starts threads, to which an interrupt would come before ended_by_interrupt blocks it.
     from refersion_dagster.report.commissions.proof import Coverage
     from refersion_dagster.report.commissions.queries import queries
+    from refersion_dagster.resources import Warehouse
+    from refersion_dagster.settings import load_settings
 
-    with duckdb.connect(str(database), read_only=True) as connection:
-        sales, owed = connection.execute(SALES).fetchall(), connection.execute(OWED).fetchall()
-        coverage = [Coverage(*row) for row in connection.execute(queries()["proof_coverage"].select).fetchall()]
+    warehouse = Warehouse.of(load_settings().warehouse)
+    with warehouse.session(read_only=True) as session:
+        sales, owed = session.query(SALES), session.query(OWED)
+        coverage = [Coverage(*row) for row in session.query(queries()["proof_coverage"].select)]
     console.print("\n[bold]Who drove the sales?[/bold]")
     for table in _sales(sales, console.width):
         console.print(table)
@@ -106,6 +109,7 @@ def _show(console: Console, database: Path, happened: Happened) -> None:
     show_checks(console, happened.checks)
     for of in coverage:
         console.print(f"  {of}.", markup=False)
+    return warehouse.location
 
 
 def _materialise(console: Console) -> Happened:
