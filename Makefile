@@ -26,8 +26,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-demo: $(STAMP) ## the main job on the local sandbox, no account needed; with UI=1, Dagster afterwards
-	@$(BIN)/refersion-dagster demo $(if $(UI),--ui)
+demo: $(STAMP) ## the main job on the local sandbox, no account needed; with UI=1, Dagster afterwards; DESTINATION=ducklake
+	@$(BIN)/refersion-dagster demo $(if $(UI),--ui) $(if $(DESTINATION),--destination $(DESTINATION))
 
 dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
 	@$(BIN)/refersion-dagster dev $(if $(SANDBOX),--sandbox)

@@ -113,6 +113,11 @@ def _lock(warehouse: Warehouse, path: Path, run: Holder | None, other: Holder | 
 def _look_at_server(warehouse: Warehouse, database: Database) -> Iterator[DoctorCheck]:
     try:
         location = warehouse.location
+        if not database.exists:
+            yield passed("warehouse", f"{location} will be made by the first refresh", location=location, exists=False)
+            yield from (skipped(name, "there is nothing yet") for name in NAMES[1:-1])
+            yield passed("tables", "nothing is loaded yet", loaded=[], missing=list(ENTITIES), rows={})
+            return
         with warehouse.session(read_only=True) as session:
             yield passed("warehouse", location, location=location, exists=True)
             access = database.write_access(session)

@@ -79,11 +79,13 @@ class AccountSettings(SettingsPart):
 class WarehouseSettings(SettingsPart):
     """The database that tables land in."""
 
-    destination: Annotated[str, AfterValidator(one_of("duckdb", "postgres", others=("postgresql",)))] = setting(
-        "duckdb",
-        "The database: duckdb or postgres (requires the extra postgres).",
-        example="postgres",
-        more="See [PostgreSQL](warehouse.md#postgresql).",
+    destination: Annotated[str, AfterValidator(one_of("duckdb", "postgres", "ducklake", others=("postgresql",)))] = (
+        setting(
+            "duckdb",
+            "The database: duckdb, postgres or ducklake (the last two require the extra of that name).",
+            example="postgres",
+            more="See [Warehouse](warehouse.md).",
+        )
     )
     postgres_credentials: OwnSecret | None = setting(
         None,
@@ -93,7 +95,7 @@ class WarehouseSettings(SettingsPart):
     )
     # A file named like the dataset would fail.
     duckdb_path: str = setting(
-        "refersion.duckdb", "The DuckDB file; PostgreSQL ignores it.", example="refersion.duckdb"
+        "refersion.duckdb", "The DuckDB file; other databases ignore it.", example="refersion.duckdb"
     )
     # Rows that hold more than 100 KB of text each, by the thousand, need more.
     duckdb_memory: Annotated[str, AfterValidator(memory)] = setting(

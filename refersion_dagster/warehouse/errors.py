@@ -52,5 +52,11 @@ class WarehouseFull(WarehouseError):
     """The database, or the machine, has no space or memory left."""
 
 
+class ConcurrentChange(WarehouseError):
+    """Another program changed the same tables while this run wrote to them, and its changes hold."""
+
+    may_pass = True
+
+
 class TableInUse(WarehouseError):
     """A table cannot be replaced by one with other columns, as views stand on it."""

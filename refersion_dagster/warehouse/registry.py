@@ -8,6 +8,7 @@ from pathlib import Path
 from refersion_dagster.settings import InvalidSetting, WarehouseSettings
 from refersion_dagster.warehouse.database import Database
 from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
+from refersion_dagster.warehouse.ducklake.database import DuckLakeDatabase
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 from refersion_dagster.warehouse.postgres.database import PostgresDatabase
 
@@ -21,6 +22,7 @@ DATABASES: Mapping[str, Callable[[WarehouseSettings], Database]] = {
     "duckdb": _duckdb,
     "postgres": lambda _: PostgresDatabase(),
     "postgresql": lambda _: PostgresDatabase(),
+    "ducklake": lambda _: DuckLakeDatabase(),
 }
 
 

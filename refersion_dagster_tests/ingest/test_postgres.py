@@ -320,7 +320,7 @@ class TestScript:
     @pytest.mark.parametrize(
         ("name", "error", "told"),
         [
-            ("oracle", "InvalidSetting", "REFERSION_DESTINATION is 'oracle'; it has to be duckdb or postgres."),
+            ("oracle", "InvalidSetting", "is 'oracle'; it has to be duckdb, postgres or ducklake."),
             ("postgres", "WarehouseNotSet", "its credentials lack database"),
         ],
     )

@@ -24,6 +24,9 @@ from dlt.destinations.impl.bigquery.configuration import BigQueryClientConfigura
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
+from dlt.destinations.impl.ducklake.ducklake import DuckLakeClient
+from dlt.destinations.impl.ducklake.sql_client import DuckLakeSqlClient
 from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration, PostgresCredentials
 from dlt.destinations.impl.postgres.factory import PostgresTypeMapper
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParquetCopyJob
@@ -33,6 +36,7 @@ from dlt.load.exceptions import LoadClientJobException
 
 from refersion_dagster.warehouse.dlt_internals.duckdb import DirectMergeClient, direct_merge_destination
 from refersion_dagster.warehouse.dlt_internals.duckdb import file_credentials as credentials_of
+from refersion_dagster.warehouse.dlt_internals.ducklake import AttachedLake, LakeCredentials, lake_destination
 from refersion_dagster.warehouse.dlt_internals.postgres import CodePointTypes, RowGroupClient, row_group_destination
 from refersion_dagster.warehouse.dlt_internals.postgres_settings import EncodedCredentials
 from refersion_dagster_tests.location import REPOSITORY
@@ -53,7 +57,13 @@ METHODS: dict[Any, dict[str, tuple[str, ...]]] = {
     PostgresClient: {"create_load_job": ("self", "table", "file_path", "load_id", "restore")},
     DuckDbSqlClient: {
         "__init__": ("self", "dataset_name", "staging_dataset_name", "credentials", "capabilities"),
+        "open_connection": ("self",),
+        "close_connection": ("self",),
+        "_build_secret_statements": ("scope", "credentials", "secret_name", "persistent_stmt", "persist_secrets"),
     },
+    DuckLakeClient: {"__init__": ("self", "schema", "config", "capabilities")},
+    DuckLakeSqlClient: {"open_connection": ("self",), "close_connection": ("self",)},
+    DuckLakeCredentials: {"_conn_str": ("self",), "on_partial": ("self",)},
     Psycopg2SqlClient: {
         "__init__": ("self", "dataset_name", "staging_dataset_name", "credentials", "capabilities"),
     },
@@ -85,6 +95,7 @@ NAMES: dict[type, tuple[str, ...]] = {
     BigQueryClientConfiguration: ("credentials", "location", "project_id", "http_timeout", "retry_deadline"),
     ConfigSectionContext: ("pipeline_name",),
     DuckDbCredentials: ("database", "statements", "read_only"),
+    DuckLakeCredentials: ("ducklake_name", "metadata_schema", "catalog", "storage", "storage_url"),
     LoadClientJobException: ("client_exception",),
 }
 # Modules of dlt that may be named elsewhere: documented functions, types and exceptions.
@@ -169,6 +180,15 @@ def test_documented_arguments_reach_the_capabilities(tmp_path: Path) -> None:
     server = row_group_destination(credentials)
     assert server.capabilities().type_mapper is CodePointTypes
     assert server.destination_type == dlt.destinations.postgres().destination_type
+
+
+def test_a_lake_is_dlts_destination_that_loads_one_file_after_the_other() -> None:
+    lake = lake_destination(LakeCredentials())
+    assert isinstance(lake, AttachedLake)
+    assert lake.destination_type == dlt.destinations.ducklake().destination_type
+    assert lake.client_class.__mro__[1] is DuckLakeClient
+    assert "delete-insert" in (lake.capabilities().supported_merge_strategies or [])
+    assert lake.capabilities().loader_parallelism_strategy == "sequential"
 
 
 def test_internals_are_named_in_one_package() -> None:

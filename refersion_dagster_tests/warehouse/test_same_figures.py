@@ -1,4 +1,4 @@
-"""The same account in DuckDB and in PostgreSQL: every value of every table is the same, of the same type."""
+"""The same account in DuckDB and in each other database: every value of every table is the same, of the same type."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Table = tuple[list[tuple[str, str]], list[tuple[Any, ...]]]
 
 @dataclass(frozen=True)
 class Loaded:
-    """One of the two warehouses after the last load: every table, what checks found, and what the builds told.
+    """One of two warehouses after the last load: every table, what checks found, and what the builds told.
 
     Args:
         other: every table when the summaries were built with OTHER_SETTINGS.
@@ -93,14 +93,20 @@ def read(warehouse: Warehouse) -> dict[tuple[str, str], Table]:
     return found
 
 
-@pytest.fixture(scope="module")
-def both(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Loaded]]:
-    """An account read into both: at first, and three months later, when much has changed, and a row and a payment are
-    gone."""
+@pytest.fixture(scope="module", params=["postgres", pytest.param("ducklake", marks=pytest.mark.warehouses)])
+def both(
+    request: pytest.FixtureRequest, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Loaded]]:
+    """An account read into DuckDB and another database: at first, and three months later, when much has changed, and a
+    row and a payment are gone."""
     path = tmp_path_factory.mktemp("same") / "warehouse.duckdb"
-    warehouses = (Warehouse(duckdb_path=str(path)), Warehouse(destination="postgres"))
+    warehouses = (Warehouse(duckdb_path=str(path)), Warehouse(destination=request.param))
+    database = postgres_server.create_database()
+    used = database.in_use()
+    if request.param == "ducklake":
+        used = request.getfixturevalue("s3_server").lake(database).in_use()
     with SandboxServer(ACCOUNT) as sandbox, ExitStack() as stack:
-        stack.enter_context(postgres_server.create_database().in_use())
+        stack.enter_context(used)
         for values in adversarial_conversions(NASTY):
             sandbox.insert_conversion(**values)
         account = account_of(sandbox, pii="keep")
@@ -143,12 +149,12 @@ def test_and_so_they_are_with_other_settings(both: list[Loaded], schema: str, ta
 
 
 def assert_same(both: list[Table], key: list[str] | None) -> None:
-    (duckdb, of_duckdb), (postgres, of_postgres) = both
-    assert postgres == duckdb
+    (duckdb, of_duckdb), (other, of_other) = both
+    assert other == duckdb
     names = [name for name, _ in duckdb]
-    assert by_key(of_postgres, names, key) == by_key(of_duckdb, names, key)
+    assert by_key(of_other, names, key) == by_key(of_duckdb, names, key)
     # 1.50 equals 1.5, and TRUE 1: the texts do not.
-    assert in_order(of_postgres) == in_order(of_duckdb)
+    assert in_order(of_other) == in_order(of_duckdb)
 
 
 def by_key(rows: list[tuple[Any, ...]], names: list[str], key: list[str] | None) -> dict[Any, dict[str, Any]]:
@@ -162,8 +168,8 @@ def in_order(rows: list[tuple[Any, ...]]) -> list[list[tuple[str, str]]]:
 
 
 def test_checks_find_the_same(both: list[Loaded]) -> None:
-    duckdb, postgres = ({name: (found.passed, told(found)) for name, found in one.checks.items()} for one in both)
-    assert postgres == duckdb
+    duckdb, other = ({name: (found.passed, told(found)) for name, found in one.checks.items()} for one in both)
+    assert other == duckdb
     assert len(duckdb) > 20
 
 
@@ -173,10 +179,10 @@ def told(found: Any) -> dict[str, Any]:
 
 def test_builds_tell_the_same_of_their_tables(both: list[Loaded]) -> None:
     for summary in all_summaries():
-        duckdb, postgres = (loaded.built[summary.name] for loaded in both)
-        assert (postgres.rows, postgres.columns) == (duckdb.rows, duckdb.columns)
+        duckdb, other = (loaded.built[summary.name] for loaded in both)
+        assert (other.rows, other.columns) == (duckdb.rows, duckdb.columns)
         if summary.file.tree.args.get("order"):
-            assert postgres.first_rows == duckdb.first_rows, summary.name
+            assert other.first_rows == duckdb.first_rows, summary.name
 
 
 def test_plots_are_the_same(both: list[Loaded]) -> None:

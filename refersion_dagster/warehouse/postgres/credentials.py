@@ -51,20 +51,31 @@ def postgres_credentials() -> EncodedCredentials:
         found: Any = find_credentials(PIPELINE, DATASET)
     except ConfigurationException:
         raise WarehouseNotSet(f"PostgreSQL's credentials cannot be parsed. {HOW_TO_SET}") from None
+    return completed(found, HOW_TO_SET)
+
+
+def completed(found: Any, how_to_set: str) -> EncodedCredentials:
+    """Credentials that dlt found, for sessions in UTC, with what libpq finds elsewhere.
+
+    Raises WarehouseNotSet, in words that hold nothing of them.
+
+    Args:
+        how_to_set: what to do about credentials that are not complete.
+    """
     absent = [name for name in NEEDED if getattr(found, name, None) is None]
     if absent:
         raise WarehouseNotSet(
-            f"REFERSION_DESTINATION is postgres, and its credentials lack {', '.join(absent)}. {HOW_TO_SET}"
+            f"REFERSION_DESTINATION is postgres, and its credentials lack {', '.join(absent)}. {how_to_set}"
         )
     # SQLAlchemy's way to name a driver, postgresql+psycopg2://, is known here; PostgreSQL's own library knows it not.
     if found.drivername.partition("+")[0] not in ("postgres", "postgresql"):
-        raise WarehouseNotSet(f"PostgreSQL's credentials have to begin with postgresql://. {HOW_TO_SET}")
+        raise WarehouseNotSet(f"PostgreSQL's credentials have to begin with postgresql://. {how_to_set}")
     # Connections wait for Refersion, and what is idle for some minutes is cut by many networks.
     query = {"application_name": "refersion_dagster", "keepalives_idle": "30", **(found.query or {})}
     host = _host(found.host, found.port, query)
     # An address without a host whose password holds @ has the rest of the password in its database.
     if (host and not HOST.fullmatch(host)) or (not found.host and "@" in found.database):
-        raise WarehouseNotSet(f"The host in PostgreSQL's credentials is not valid. {HOW_TO_SET}")
+        raise WarehouseNotSet(f"The host in PostgreSQL's credentials is not valid. {how_to_set}")
     credentials = EncodedCredentials()
     credentials.update({name: value for name, value in found.items() if name != "drivername"})
     credentials.host = host

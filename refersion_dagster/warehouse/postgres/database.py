@@ -13,6 +13,7 @@ from dlt.extract.source import DltSource
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.database import WriteAccess
+from refersion_dagster.warehouse.dlt_internals.postgres_settings import EncodedCredentials
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseUnreachable
 from refersion_dagster.warehouse.postgres.credentials import postgres_credentials
 from refersion_dagster.warehouse.postgres.errors import trouble_of
@@ -57,15 +58,22 @@ JOIN (
 
 
 class PostgresDatabase(ServerDatabase):
-    """The PostgreSQL database that dlt's configuration names."""
+    """A PostgreSQL database.
+
+    Args:
+        credentials: how to get them; those of dlt's configuration if not given.
+    """
+
+    def __init__(self, credentials: Callable[[], EncodedCredentials] = postgres_credentials) -> None:
+        self._credentials = credentials
 
     @property
     def location(self) -> str:
-        return postgres_credentials().location
+        return self._credentials().location
 
     @contextmanager
     def loading(self) -> Iterator[Any]:
-        credentials = postgres_credentials()
+        credentials = self._credentials()
         from refersion_dagster.warehouse.dlt_internals.postgres import row_group_destination
 
         yield row_group_destination(credentials)
@@ -77,7 +85,7 @@ class PostgresDatabase(ServerDatabase):
         return source
 
     def client(self) -> SqlClientBase[Any]:
-        credentials = postgres_credentials()
+        credentials = self._credentials()
         # Here and not above, as everywhere: it imports psycopg2, which comes with the extra `postgres` only.
         from refersion_dagster.warehouse.dlt_internals.postgres import server_client
 

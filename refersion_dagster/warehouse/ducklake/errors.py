@@ -1,0 +1,112 @@
+"""The kind of a DuckLake error, by what DuckDB says: it has no numbers for those of catalogues and files."""
+
+from __future__ import annotations
+
+import re
+
+import duckdb
+
+from refersion_dagster.installation import install_command
+from refersion_dagster.warehouse.disk import disk_is_full
+from refersion_dagster.warehouse.errors import (
+    ConcurrentChange,
+    KeysNotEnforced,
+    WarehouseBusy,
+    WarehouseError,
+    WarehouseForbidden,
+    WarehouseFull,
+    WarehouseNotSet,
+    WarehouseUnreachable,
+)
+
+CONFLICT = re.compile(r"transaction conflict|failed to commit ducklake transaction|database is locked", re.IGNORECASE)
+NO_EXTENSION = re.compile(
+    r'failed to download extension "(\w+)"|extension "?[^"]*?(\w+)(?:\.duckdb_extension)?"? not found'
+)
+# A catalogue in a DuckDB file is open in one process at a time.
+OPEN_ELSEWHERE = re.compile(r"Conflicting lock is held in (.+?\(PID \d+\))|Unique file handle conflict")
+FORBIDDEN = re.compile(
+    r"permission denied|password authentication failed|no password supplied|HTTP.*403|AccessDenied|InvalidAccessKeyId|"
+    r"SignatureDoesNotMatch|authentication failure",
+    re.IGNORECASE,
+)
+UNREACHABLE = re.compile(
+    r"unable to connect to postgres|connection to server|server closed the connection|could not establish connection|"
+    r"could not connect|connection error|terminating connection|timed? ?out|HTTP.*50[0234]|NoSuchBucket|HTTP.*404",
+    re.IGNORECASE,
+)
+NO_KEYS = "PRIMARY KEY/UNIQUE constraints are not supported"
+OTHER_FILES = "does not match existing data path"
+
+
+def lake_trouble(error: BaseException, location: str) -> WarehouseError | None:
+    """An error of the catalogue, the files or the way to them, in words; None for one of the statement."""
+    text = _text(error)
+    said = " ".join(text.split())[:500]
+    if disk_is_full(error):
+        return WarehouseFull(
+            f"There is no space left for {location} or for temporary files: {said}. The tables are unchanged. Free "
+            "disk space and run again."
+        )
+    if CONFLICT.search(text):
+        return ConcurrentChange(
+            f"Another program changed the same tables of {location} meanwhile: {said}. Nothing of this step was "
+            "written. Run it again."
+        )
+    if "Out of Memory" in text:
+        return WarehouseFull(f"DuckDB has no memory left: {said}. The tables are unchanged.")
+    if NO_EXTENSION.search(text):
+        return WarehouseNotSet(
+            f"DuckDB {duckdb.__version__} has not the extensions that {location} needs, and could not download them: "
+            f"{said}. Without access to extensions.duckdb.org, install them with: {install_command('ducklake')}"
+        )
+    if found := OPEN_ELSEWHERE.search(text):
+        return WarehouseBusy(
+            f"The catalogue of {location} is open in {found[1] or 'another program'}, and a catalogue in a DuckDB file "
+            "is open in one at a time. Close it there, then start this run again. Nothing was written."
+        )
+    if NO_KEYS in text:
+        return KeysNotEnforced(
+            f"Nothing was sent: {location} does not enforce primary keys, so two runs at once could send the same "
+            "item. Write to Refersion from a DuckDB or PostgreSQL warehouse of the same account."
+        )
+    if OTHER_FILES in text:
+        return WarehouseNotSet(
+            f"{location}: the catalogue's files are elsewhere. Set the STORAGE__BUCKET_URL with which the lake was "
+            f"made: {said}."
+        )
+    if isinstance(error, duckdb.Error) or _is_of_duckdb(error):
+        if FORBIDDEN.search(text):
+            return WarehouseForbidden(
+                f"A right or the right key for {location} is missing: {said}. The user of the catalogue has to be "
+                "allowed to create its schema and tables, and the keys have to allow reading, writing and deleting "
+                "files."
+            )
+        if UNREACHABLE.search(text):
+            return WarehouseUnreachable(
+                f"The catalogue or the files of {location} cannot be reached: {said}. No table is partly written. If "
+                "it never worked, check the addresses and keys; otherwise run again when both are available."
+            )
+    return None
+
+
+def _text(error: BaseException) -> str:
+    return " ".join(str(one) for one in _chain(error))
+
+
+def _is_of_duckdb(error: BaseException) -> bool:
+    return any(isinstance(one, duckdb.Error) for one in _chain(error))
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and those that it was raised from; dlt keeps what a load failed of in attributes."""
+    found: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if one is None or one in found:
+            continue
+        found.append(one)
+        names = ("__cause__", "client_exception", "dbapi_exception", "__context__")
+        waiting += [getattr(one, name, None) for name in names]
+    return [one for one in found if isinstance(one, duckdb.Error)] or found[:1]
