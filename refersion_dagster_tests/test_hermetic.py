@@ -45,6 +45,7 @@ def loading(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {**json.loads(done.stdout), "stderr": done.stderr, "home": home, "cwd": cwd}
 
 
+@pytest.mark.processes
 def test_it_loads_without_a_word(loading: dict[str, Any]) -> None:
     assert loading["stderr"] == ""
 

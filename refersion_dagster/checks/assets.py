@@ -5,16 +5,17 @@ from collections.abc import Sequence
 import dagster as dg
 from dlt.destinations.exceptions import DatabaseException
 
-from refersion_dagster.checks.outcome import Found, not_compared, offending, result
+from refersion_dagster.checks.outcome import not_compared, offending, result
 from refersion_dagster.checks.query import SqlCheck, load_checks
 from refersion_dagster.checks.raw import KEYS, raw_checks
+from refersion_dagster.checks.sums import find_drift
 from refersion_dagster.failures import report_errors
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.knowledge import Gaps, load_gaps, unknown_columns
 from refersion_dagster.summaries.lineage import deciding_sources
-from refersion_dagster.summaries.measures import described, measure_sql
+from refersion_dagster.summaries.measures import described
 from refersion_dagster.summaries.query import Summary, known_tables
 from refersion_dagster.summaries.settings import ReportSettings
 
@@ -86,31 +87,16 @@ def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
     )
     @report_errors
     def run_check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
-        found = Found(0, ("column", "currency", "raw_conversions", "summary"), [])
         with warehouse.exclusive(context.log.info), warehouse.session() as session:
             unknown = unknown_columns(summary, load_gaps(session))
             compared = {column: one for column, one in summary.header.sums.items() if column not in unknown}
-            for column, measure in compared.items():
-                one = offending(session, drifted(summary.name, column, measure), {})
-                found = Found(found.count + one.count, found.columns, found.rows + [(column, *row) for row in one.rows])
+            found = find_drift(session, summary.name, compared)
         left_out = {column: one.lacking for column, one in unknown.items() if column in summary.header.sums}
         if left_out and not found.count:
             return not_compared(SUMS, asset, left_out, context.log.warning)
         return result(found, SUMS, asset, description, meaning)
 
     return run_check
-
-
-def drifted(summary: str, column: str, measure: str) -> str:
-    """The currencies of which a summary's column does not add up to the raw rows."""
-    return f"""
-    WITH raw AS ({measure_sql(measure)}),
-    summed AS (SELECT currency, sum({column}) AS amount FROM {SUMMARIES}.{summary} GROUP BY currency)
-    SELECT coalesce(r.currency, s.currency) AS currency, r.amount AS raw_amount, s.amount AS summary_amount
-    FROM raw AS r
-    FULL JOIN summed AS s ON s.currency = r.currency
-    WHERE coalesce(r.amount, 0) <> coalesce(s.amount, 0)
-    """  # noqa: S608 - names of ours
 
 
 def all_checks(summaries: Sequence[Summary]) -> list[dg.AssetChecksDefinition]:

@@ -5,6 +5,8 @@ They are calculated here directly from the raw rows, independently of every summ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
 
@@ -64,13 +66,23 @@ def described(name: str) -> str:
     return COUNTED[name][2] if name in COUNTED else MEASURES[name][2]
 
 
-def measure_sql(name: str) -> str:
-    """A measure per currency: columns currency and amount."""
-    of, counted, _ = COUNTED.get(name, (name, "", ""))
+def raw_sums(measures: Mapping[str, str]) -> str:
+    """Measures of the raw rows per currency, in one scan: the columns currency and the given names.
+
+    Args:
+        measures: names of measures, by the name of the column that each has here.
+    """
+    columns = ", ".join(f"sum({_amount(measure)}) AS {name}" for name, measure in measures.items())
+    return (
+        f"SELECT currency, {columns} FROM {DATASET}.conversions "  # noqa: S608 - names of ours
+        "WHERE NOT coalesce(is_test_conversion, FALSE) AND vanished_at IS NULL GROUP BY currency"
+    )
+
+
+def _amount(measure: str) -> str:
+    """What a row adds to a measure."""
+    of, counted, _ = COUNTED.get(measure, (measure, "", ""))
     what, which, _ = MEASURES[of]
     if counted:
         which = f"{which} AND id IN (SELECT conversion_id FROM {SUMMARIES}.conversions WHERE {counted})"  # noqa: S608
-    return (
-        f"SELECT currency, sum(CASE WHEN {which} THEN {what} ELSE 0 END) AS amount FROM {DATASET}.conversions "  # noqa: S608
-        "WHERE NOT coalesce(is_test_conversion, FALSE) AND vanished_at IS NULL GROUP BY currency"
-    )
+    return f"CASE WHEN {which} THEN {what} ELSE 0 END"

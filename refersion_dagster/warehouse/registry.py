@@ -28,9 +28,10 @@ DATABASES: Mapping[str, Callable[[WarehouseSettings], Database]] = {
 
 def open_database(destination: str, duckdb_path: str, duckdb_memory: str) -> Database:
     """The database of these settings. Raises WarehouseNotSet for a destination that there is not."""
-    fields = {"destination": destination, "duckdb_path": duckdb_path, "duckdb_memory": duckdb_memory}
     try:
-        settings = WarehouseSettings.of({WarehouseSettings.variable(name): value for name, value in fields.items()})
+        known = WarehouseSettings.of({WarehouseSettings.variable("destination"): destination})
     except InvalidSetting as error:
         raise WarehouseNotSet(str(error)) from None
-    return DATABASES[settings.destination](settings)
+    # The memory is checked by the load that needs it: nothing else has to fail over it.
+    settings = known.model_copy(update={"duckdb_path": duckdb_path, "duckdb_memory": duckdb_memory})
+    return DATABASES[known.destination](settings)

@@ -141,6 +141,7 @@ def test_conversion_manual_credit_order_id(actions: ActionsHarness) -> None:
     assert any("[ref " in one.notes for one in actions.sandbox.account.by_affiliate[person.id])
 
 
+@pytest.mark.exhaustive
 def test_conversion_status_change(actions: ActionsHarness) -> None:
     """In calls of 50 at most and one status each; those that another hand changed meanwhile are told apart."""
     rows = actions.conversions("PENDING")[:4]

@@ -67,6 +67,7 @@ def test_a_run_killed_while_refersion_has_the_request_sends_nothing_twice(action
     assert actions.writes() == {ROUTE: 1}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("function", "event"),
     [("Journal.answered", "return"), ("result_tables._load", "return")],

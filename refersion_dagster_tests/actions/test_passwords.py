@@ -33,6 +33,7 @@ def traces(actions: ActionsHarness, ended: Any) -> list[str]:
     ]
 
 
+@pytest.mark.exhaustive
 def test_one_of_a_file_goes_to_refersion_alone(actions: ActionsHarness, tmp_path: Path) -> None:
     for number in range(6):
         (tmp_path / f"file {number}").touch()  # files_with wants to have looked at some

@@ -36,6 +36,7 @@ def test_nothing_is_sent_where_that_cannot_be_seen(actions: ActionsHarness) -> N
     assert actions.writes() == {}
 
 
+@pytest.mark.exhaustive
 def test_what_cannot_be_read_again_is_told_and_what_was_sent_is_recorded(actions: ActionsHarness) -> None:
     actions.sandbox.fault("rest:/affiliate/get", "500", times=None)
     person = actions.affiliate()

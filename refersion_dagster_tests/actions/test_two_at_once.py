@@ -19,6 +19,7 @@ def actions(actions_of_processes: ActionsHarness) -> ActionsHarness:
     return actions_of_processes
 
 
+@pytest.mark.processes
 def test_processes_queue_up_and_the_second_finds_everything_done(actions: ActionsHarness) -> None:
     credits = [credit_of(actions.affiliate(number), commission=f"{number + 1}.00") for number in range(6)]
     with FileLock(f"{actions.database}.lock"):

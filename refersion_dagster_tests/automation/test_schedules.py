@@ -152,6 +152,7 @@ class TestNoPile:
         assert going_on(instance, later - timedelta(minutes=1))
         assert going_on(instance, later + timedelta(minutes=1)) is None
 
+    @pytest.mark.exhaustive
     def test_a_run_that_has_yet_to_begin_is_not_lost(self, instance: dg.DagsterInstance) -> None:
         job = defs.resolve_job_def("refersion_refresh")
         run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.NOT_STARTED)

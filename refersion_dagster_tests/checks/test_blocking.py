@@ -1,6 +1,7 @@
 """A failing blocking check keeps what stands on the table from being rebuilt; others do not."""
 
 import dagster as dg
+import pytest
 
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer
@@ -26,6 +27,7 @@ def test_a_doubled_row_reaches_no_summary(warehouse: Warehouse) -> None:
     assert warehouse.query("SELECT count(*) FROM refersion_summaries.conversions") == [(0,)]
 
 
+@pytest.mark.exhaustive
 def test_a_warning_stops_nothing(warehouse: Warehouse) -> None:
     with warehouse.session() as session:
         session.query("UPDATE refersion_data.conversions SET currency = 'usd' WHERE currency = 'USD'")

@@ -1,11 +1,15 @@
 """Each check, on a sound warehouse that was broken in one place."""
 
+from typing import Any
+
 import dagster as dg
 import pytest
 
 from refersion_dagster.checks.raw import ACCEPTED, KEYS
-from refersion_dagster.resources import Warehouse
+from refersion_dagster.checks.sums import find_drift
+from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.build import build
+from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.checks.check_evaluation import all_keys, evaluate
 from refersion_dagster_tests.summaries.builders import all_summaries, summary_of
@@ -127,3 +131,24 @@ def test_severity_is_an_error_where_figures_are_wrong_and_a_warning_where_a_pers
         "currencies_well_formed",
         "payments_proven",
     }
+
+
+@pytest.mark.parametrize("summary", [one for one in all_summaries() if one.header.sums], ids=lambda one: one.name)
+def test_sums_name_the_column_and_the_currency_that_differ_with_both_amounts(
+    warehouse: Warehouse, summary: Summary
+) -> None:
+    table, sums = f"{SUMMARIES}.{summary.name}", summary.header.sums
+    with warehouse.session() as session:
+        assert find_drift(session, summary.name, sums).count == 0
+        for column in sums:
+            one = f"rowid = (SELECT min(rowid) FROM {table} WHERE {column} IS NOT NULL)"
+            ((currency,),) = session.query(f"SELECT currency FROM {table} WHERE {one}")
+            session.query(f"UPDATE {table} SET {column} = {column} + 1 WHERE {one}")
+            found: list[Any] = find_drift(session, summary.name, sums).rows
+            ((name, differing, raw, summed),) = found
+            assert (name, differing, summed - raw) == (column, currency, 1)
+            session.query(f"UPDATE {table} SET {column} = {column} - 1 WHERE {one}")
+        session.query(f"DELETE FROM {table} WHERE currency = 'EUR'")
+        lost = find_drift(session, summary.name, sums)
+        assert {(row[1], row[3]) for row in lost.rows} == {("EUR", None)}
+        assert lost.count == len(lost.rows) > 0

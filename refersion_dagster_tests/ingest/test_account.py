@@ -55,6 +55,7 @@ def test_the_sandboxs_settings_over_another_accounts_warehouse_are_refused_befor
     assert counts(loaded) == before
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("change", heart([{"seed": 8}, {"orders": 41}, {"currencies": ("EUR", "USD")}]), ids=str)
 def test_a_sandbox_of_another_seed_or_size_is_another_account(change: dict[str, Any], sandboxs_own: Path) -> None:
     before = counts(sandboxs_own)

@@ -49,6 +49,7 @@ def add_tests(sandbox: SandboxServer, *days: float, **more: Any) -> list[str]:
     ]
 
 
+@pytest.mark.exhaustive
 def test_where_there_are_none_that_is_known(sandbox: SandboxServer, warehouse: Warehouse) -> None:
     done = refresh(sandbox, warehouse)
     assert "warnings" not in done.metadata["refersion/conversions"]

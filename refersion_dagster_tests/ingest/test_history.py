@@ -74,6 +74,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Loaded]:
                 yield Loaded(sandbox, Warehouse(destination="postgres"))
 
 
+@pytest.mark.exhaustive
 def test_the_first_load_is_the_beginning_of_every_rows_history(loaded: Loaded) -> None:
     history = loaded.history()
     assert {change for _, change, *_ in history} == {"new"}
@@ -142,6 +143,7 @@ def test_a_row_that_vanished_is_marked_and_not_deleted(loaded: Loaded) -> None:
     assert marked == [(id_,)]
 
 
+@pytest.mark.exhaustive
 @in_one_database
 def test_a_row_outside_of_the_span_that_was_read_is_not_taken_for_vanished(loaded: Loaded) -> None:
     loaded.sandbox.advance(seconds=10)
@@ -175,6 +177,7 @@ def test_an_explicit_span_fills_it_like_a_refresh(loaded: Loaded) -> None:
     assert [row[1:3] for row in loaded.history(f"id = '{id_}'")] == [("new", "PENDING"), ("changed", "APPROVED")]
 
 
+@pytest.mark.exhaustive
 @in_one_database
 def test_changes_that_a_run_did_not_get_to_write_are_made_up_for_by_the_next(loaded: Loaded) -> None:
     before = loaded.states()

@@ -196,6 +196,7 @@ class TestCutShort:
         assert done.success, done.failure
         assert in_warehouse(database) == at_the_source(sandbox)
 
+    @pytest.mark.exhaustive
     def test_by_a_lost_connection_is_made_up_for_within_the_run(
         self, sandbox: SandboxServer, database: PostgresDatabase
     ) -> None:

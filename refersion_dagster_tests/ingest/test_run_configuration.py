@@ -63,6 +63,7 @@ class TestLookBack:
         start, _ = window(loaded.load("conversions"))
         assert 119 <= (NOW - start).days <= 125  # 120 days before the newest row or the last run
 
+    @pytest.mark.exhaustive
     def test_can_be_chosen_for_one_run(self, loaded: Account) -> None:
         start, _ = window(loaded.load("conversions", lookback_days=10))
         assert 10 <= (NOW - start).days <= 15
@@ -124,6 +125,7 @@ class TestSpan:
 
 
 class TestFullReload:
+    @pytest.mark.exhaustive
     def test_reads_everything_again_and_sees_the_oldest_change(self, account: Account) -> None:
         row = account.sandbox.insert_conversion(created=f"{account.sandbox.start:%Y-%m-%dT%H:%M:%SZ}")
         first = account.load("conversions")
@@ -137,6 +139,7 @@ class TestFullReload:
 
 
 class TestAllDetails:
+    @pytest.mark.exhaustive
     def test_details_are_read_again_only_for_changed_affiliates(self, account: Account) -> None:
         sandbox = account.sandbox
         assert account.load("affiliate_get")["rows_loaded"] == sandbox.sums()["affiliates"]

@@ -258,6 +258,7 @@ def test_a_run_killed_between_load_and_acknowledgement_is_made_up_for_without_a_
     assert drained.history(row.id) == [("new", "PENDING"), ("changed", "APPROVED")]
 
 
+@pytest.mark.exhaustive
 def test_what_events_concern_is_read_again_so_that_payments_reach_their_conversions(drained: WebhookWarehouse) -> None:
     sandbox = drained.sandbox
     told: list[tuple[str, Any]] = []
@@ -307,6 +308,7 @@ def test_events_wait_while_refersion_does_not_answer_and_are_kept_and_applied_me
     assert drained.query("SELECT count(*) FROM refersion_data.webhook_events") == [(1,)]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("token", [None, "gql_wrong_and_long_enough"])
 def test_events_do_not_wait_for_keys_that_are_absent_or_wrong(drained: WebhookWarehouse, token: str | None) -> None:
     (row,) = [row for row in drained.sandbox.account.conversions.values() if row.status == "PENDING"][:1]

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster.checks.assets import SUMS, drifted, unknown_to
+from refersion_dagster.checks.assets import SUMS, unknown_to
 from refersion_dagster.checks.outcome import offending
 from refersion_dagster.checks.query import load_checks
 from refersion_dagster.checks.raw import KEYS, duplicates, variants
+from refersion_dagster.checks.sums import find_drift
 from refersion_dagster.report.commissions.figures import report_figures
 from refersion_dagster.report.commissions.render import report_page
 from refersion_dagster.resources import SUMMARIES, Warehouse
@@ -175,10 +176,8 @@ def failing(session: Session, gaps: Gaps) -> dict[str, int]:
             found[check.file.name] = offending(session, check.file.tree, VALUES).count
     for summary in summaries:
         unknown = unknown_columns(summary, gaps)
-        for column, measure in summary.header.sums.items():
-            if column not in unknown:
-                select = drifted(summary.name, column, measure)
-                found[f"{summary.name}.{column}:{SUMS}"] = offending(session, select, {}).count
+        compared = {column: measure for column, measure in summary.header.sums.items() if column not in unknown}
+        found[f"{summary.name}:{SUMS}"] = find_drift(session, summary.name, compared).count
     for table in KEYS:
         found[f"{table}:raw"] = offending(session, duplicates(table), {}).count + variants(session, table).count
     return {name: count for name, count in found.items() if count}

@@ -226,6 +226,7 @@ def test_trying_ends_where_nearly_every_page_is_mixed() -> None:
     assert pages.read(body([row()])) is None
 
 
+@pytest.mark.processes
 def test_usual_rows_become_a_table_without_pandas_which_pyarrow_would_import_for_a_fifth_of_a_second() -> None:
     program = f"""
 import sys

@@ -109,6 +109,7 @@ def leave(
     return Left(logged, raised, warehouse.folder)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("in_environment", heart([False, True]))
 def test_a_run_that_succeeds_leaves_no_key(
     sandbox: SandboxServer,

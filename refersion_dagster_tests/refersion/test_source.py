@@ -247,6 +247,7 @@ class TestLoadingAgain:
         assert sandbox.requests().get("rest:/affiliate/get", 0) == 0
         assert warehouse_sums(warehouse) == server_sums(sandbox)
 
+    @pytest.mark.exhaustive
     def test_an_empty_account_loads_empty_tables(self, warehouse: Warehouse) -> None:
         with SandboxServer(SandboxSettings(affiliates=0, orders=0, days=30, now=NOW)) as running:
             warehouse.load(running)
@@ -268,6 +269,7 @@ class TestLoadingAgain:
         assert report.table("conversions").rows == len(sandbox.account.conversions)
         assert warehouse_sums(warehouse) == server_sums(sandbox)
 
+    @pytest.mark.exhaustive
     def test_a_first_load_that_stops_half_way_goes_on_where_it_stopped(
         self, sandbox: SandboxServer, warehouse: Warehouse
     ) -> None:

@@ -133,6 +133,7 @@ def counted(sandbox: SandboxServer, way: Way) -> list[int]:
     ]
 
 
+@pytest.mark.exhaustive
 def test_a_server_that_converts_fits_no_reading(proof: Proof) -> None:
     found = proof.when(("converted", "left_out"))
     assert (found["fits"], found["kept"], found["possible"]) == (False, False, None)

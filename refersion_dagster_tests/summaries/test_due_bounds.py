@@ -29,6 +29,7 @@ def test_what_was_not_read_since_has_bounds(old: WarehouseBuilder) -> None:
     assert closings(old)[MARCH] == (None, D("0"), D("10"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("proven_by", "currency"), heart([("counts", "(all)"), ("totals", "JPY")]))
 def test_what_is_unchanged_by_refersions_sums_is_known(old: WarehouseBuilder, proven_by: str, currency: str) -> None:
     month = {"read_from": datetime(2025, 1, 1, tzinfo=UTC), "read_to": datetime(2025, 2, 1, tzinfo=UTC)}
@@ -37,6 +38,7 @@ def test_what_is_unchanged_by_refersions_sums_is_known(old: WarehouseBuilder, pr
     assert closings(old)[MARCH] == (D("10"), D("10"), D("10"))
 
 
+@pytest.mark.exhaustive
 def test_totals_of_another_currency_prove_nothing(old: WarehouseBuilder) -> None:
     month = {"read_from": datetime(2025, 1, 1, tzinfo=UTC), "read_to": datetime(2025, 2, 1, tzinfo=UTC)}
     old.add("conversion_readings", {**reading(READ_AT), **month, "proven_by": "totals", "currency": "USD"})

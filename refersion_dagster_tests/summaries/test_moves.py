@@ -88,6 +88,7 @@ def test_what_was_paid_stays_with_whom_it_was_paid_to(books: WarehouseBuilder) -
     assert stated(books, MARCH) == {}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("updated", [None, day(1, 2, hour=3)], ids=["not told", "told"])
 def test_a_move_between_the_readings_about_a_months_end_is_known_where_refersion_says_when(
     books: WarehouseBuilder, updated: datetime | None

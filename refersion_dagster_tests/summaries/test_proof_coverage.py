@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from refersion_dagster.report.commissions.proof import Coverage
 from refersion_dagster_tests.summaries.builders import READ_AT, D, WarehouseBuilder, order, paid, payment, totals
 
@@ -37,6 +39,7 @@ def test_each_row_is_proven_by_totals_else_by_its_payment_else_by_nothing(books:
     assert (dollars["proven_by_totals"], dollars["not_proven"]) == (D("0"), D("18"))
 
 
+@pytest.mark.exhaustive
 def test_what_the_account_does_not_offer_is_named(books: WarehouseBuilder) -> None:
     books.conversions(order(1, "100", "10"))
     assert books.row("proof_coverage", "not_offered") == {"not_offered": None}

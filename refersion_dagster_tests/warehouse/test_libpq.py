@@ -116,6 +116,7 @@ def test_the_port_comes_from_the_environment_unless_it_is_named(
     assert warehouse.query("SELECT current_database()") == [(postgres.name,)]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("in_address", heart([True, False]))
 def test_host_port_and_user_may_be_those_of_a_service(
     at: PostgresWarehouse, postgres: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_address: bool

@@ -16,6 +16,7 @@ def refused(inbox: Path, **options: object) -> tuple[int, str]:
     return process.returncode, said
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("secret", [None, " , "])
 def test_without_a_secret_it_refuses_to_start_and_says_where_to_find_one(tmp_path: Path, secret: str | None) -> None:
     code, said = refused(tmp_path / "inbox.sqlite", secret=secret)
@@ -25,6 +26,7 @@ def test_without_a_secret_it_refuses_to_start_and_says_where_to_find_one(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.processes
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     with receiving(tmp_path / "inbox.sqlite") as running:
         code, said = refused(tmp_path / "other.sqlite", port=running.port)
@@ -32,6 +34,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     assert f"Port {running.port} on 127.0.0.1 is in use" in said
 
 
+@pytest.mark.processes
 def test_a_file_that_is_no_inbox_is_named_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("id,status\n" * 1_000)
     code, said = refused(tmp_path / "rows.csv")
@@ -48,6 +51,7 @@ def test_it_ends_at_once_when_it_is_told_to_and_keeps_what_it_answered(tmp_path:
         assert len(running.waiting()) == 1
 
 
+@pytest.mark.processes
 def test_one_that_was_killed_is_started_again_on_its_port_with_what_it_had(tmp_path: Path) -> None:
     with receiving(tmp_path / "inbox.sqlite") as first:
         for number in range(5):

@@ -134,6 +134,7 @@ def add_hundred(path: Path, first: int) -> int:
         return sum(sum(inbox.add([event(first + at), event(at)])) for at in range(100))
 
 
+@pytest.mark.processes
 def test_processes_that_make_and_fill_it_at_once_lose_nothing_and_repeat_nothing(path: Path) -> None:
     with SPAWN.Pool(4) as pool:
         new = pool.starmap(add_hundred, [(path, first) for first in (1_000, 2_000, 3_000, 4_000)])

@@ -43,6 +43,7 @@ class TestEmpty:
         assert "Nothing has been read from Refersion yet." in text(read(html))
         assert "Refersion’s totals have not been read yet" in text(read(html))
 
+    @pytest.mark.exhaustive
     def test_an_account_without_conversions_has_one(self, books: WarehouseBuilder) -> None:
         books.add("affiliates", affiliate(1))
         html = page_of(books)
@@ -70,6 +71,7 @@ class TestNames:
             books.conversions(order(at + 10, "100", "0", currency="USD", **odd))
         return page_of(books)
 
+    @pytest.mark.exhaustive
     def test_are_texts_and_no_markup(self, html: str) -> None:
         page = read(html)
         assert not list(page.iter("script"))
@@ -80,6 +82,7 @@ class TestNames:
         top = [cell.rpartition(" ")[0] for cell in cells if cell.rpartition(" ")[2].isdigit()]
         assert {SCRIPT, '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}"} <= set(top)
 
+    @pytest.mark.exhaustive
     def test_of_currencies_that_are_none_are_headings_like_others(self, html: str) -> None:
         assert [heading.removesuffix(" March 2025") for heading in headings(html)][1:4] == [
             "USD",

@@ -49,6 +49,7 @@ def test_on_purpose_it_has_bounds_and_says_what_is_not_known(
     assert any(SAID in text for text in Page(folder / "index.html").texts)
 
 
+@pytest.mark.exhaustive
 def test_sums_that_are_not_the_roll_forwards_bounds_are_not_published(
     first_read_in_april: WarehouseBuilder, tmp_path: Path
 ) -> None:
