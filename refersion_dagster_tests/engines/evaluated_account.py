@@ -98,12 +98,12 @@ class Loaded:
     Args:
         database: the warehouse.
         between: a warehouse with the rows of the second load, before the load recorded what it had changed.
-        changes: the statements that recorded it, by their text.
+        statements: what it asked and recorded, by their text.
     """
 
     database: Path
     between: Path
-    changes: Mapping[str, exp.Expr]
+    statements: Mapping[str, exp.Expr]
 
 
 def load_account(folder: Path) -> Loaded:
@@ -134,8 +134,7 @@ def load_account(folder: Path) -> Loaded:
                 connection.execute(f"INSERT INTO {DATASET}.{table} SELECT * FROM first.{DATASET}.{table}")
         for table in ("conversions", "payments", "affiliates", "affiliate_list", "clicks"):
             connection.execute(f"UPDATE {DATASET}.{table} SET vanished_at = NULL")
-    changes = {text: tree for text, tree in statements_run.items() if not isinstance(tree, exp.Query)}
-    return Loaded(database, between, changes)
+    return Loaded(database, between, {text: tree for text, tree in statements_run.items() if reads_tables(tree)})
 
 
 def evaluated(loaded: Path, settings: ReportSettings, folder: Path) -> Evaluated:
