@@ -236,8 +236,10 @@ class TestTables:
 
 
 class TestComments:
+    IN_DUCKDB = "SELECT comment FROM duckdb_columns() WHERE table_name = 'numbers'"
     FIND = {  # noqa: RUF012
-        "duckdb": "SELECT comment FROM duckdb_columns() WHERE table_name = 'numbers'",
+        "duckdb": IN_DUCKDB,
+        "ducklake": IN_DUCKDB,
         "postgres": "SELECT col_description('made.numbers'::regclass, 1)",
     }
 
