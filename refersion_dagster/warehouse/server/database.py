@@ -28,6 +28,11 @@ class ServerDatabase(ABC):
     def exists(self) -> bool:
         return True
 
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where it is, in words and without credentials."""
+
     @abstractmethod
     def client(self) -> SqlClientBase[Any]:
         """dlt's client for it, not connected yet."""

@@ -1,0 +1,44 @@
+"""A database without locks, whose one writer has a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+from refersion_dagster.warehouse.lease import Lease, LeaseTerms, leased
+from refersion_dagster.warehouse.server.database import ServerDatabase
+from refersion_dagster.warehouse.server.session import ServerSession
+
+
+class LeasedDatabase(ServerDatabase):
+    """A database of a server in which runs of any machine queue up at a lease.
+
+    A run that lost it writes nothing more: each further session and load asks.
+    """
+
+    terms: ClassVar[LeaseTerms] = LeaseTerms()
+    # Those of this process by location, as a database is made anew wherever it is used.
+    _held: ClassVar[dict[str, Lease]] = {}
+
+    @contextmanager
+    def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
+        location = self.location
+        with leased(super().session, location, timeout, tell, self.terms) as lease:
+            self._held[location] = lease
+            try:
+                yield
+            finally:
+                del self._held[location]
+
+    @contextmanager
+    def session(self, read_only: bool = False) -> Iterator[ServerSession]:
+        if not read_only:
+            self.check_lease()
+        with super().session(read_only) as session:
+            yield session
+
+    def check_lease(self) -> None:
+        """Raises LeaseLost where this process had the right to write, and another run has it now."""
+        if lease := self._held.get(self.location):
+            lease.check()
