@@ -26,6 +26,8 @@ OwnSecret = Annotated[SecretStr, AfterValidator(own_secret)]
 TimeZone = Annotated[str, AfterValidator(time_zone)]
 Url = Annotated[str, AfterValidator(url)]
 
+DESTINATIONS = ("duckdb", "postgres", "ducklake", "bigquery")
+
 
 class AccountSettings(SettingsPart):
     """The Refersion account: its keys and addresses, and how to read it."""
@@ -79,19 +81,22 @@ class AccountSettings(SettingsPart):
 class WarehouseSettings(SettingsPart):
     """The database that tables land in."""
 
-    destination: Annotated[str, AfterValidator(one_of("duckdb", "postgres", "ducklake", others=("postgresql",)))] = (
-        setting(
-            "duckdb",
-            "The database: duckdb, postgres or ducklake (the last two require the extra of that name).",
-            example="postgres",
-            more="See [Warehouse](warehouse.md).",
-        )
+    destination: Annotated[str, AfterValidator(one_of(*DESTINATIONS, others=("postgresql",)))] = setting(
+        "duckdb",
+        "The database: duckdb, or postgres, ducklake or bigquery, which require the extra of that name.",
+        example="postgres",
+        more="See [Warehouse](warehouse.md).",
     )
     postgres_credentials: OwnSecret | None = setting(
         None,
         "Address of the PostgreSQL database. dlt reads it, and finds it in its own configuration too.",
         variable="DESTINATION__POSTGRES__CREDENTIALS",
         example="postgresql://user:password@host:5432/database",
+    )
+    bigquery_credentials: OwnSecret | None = setting(
+        None,
+        "Key of a service account of BigQuery (JSON). dlt reads it, and finds it in its own configuration too.",
+        variable="DESTINATION__BIGQUERY__CREDENTIALS",
     )
     # A file named like the dataset would fail.
     duckdb_path: str = setting(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from refersion_dagster.settings import InvalidSetting, WarehouseSettings
+from refersion_dagster.warehouse.bigquery.database import BigQueryDatabase
 from refersion_dagster.warehouse.database import Database
 from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
 from refersion_dagster.warehouse.ducklake.database import DuckLakeDatabase
@@ -23,6 +24,7 @@ DATABASES: Mapping[str, Callable[[WarehouseSettings], Database]] = {
     "postgres": lambda _: PostgresDatabase(),
     "postgresql": lambda _: PostgresDatabase(),
     "ducklake": lambda _: DuckLakeDatabase(),
+    "bigquery": lambda _: BigQueryDatabase(),
 }
 
 

@@ -321,7 +321,7 @@ class TestScript:
     @pytest.mark.parametrize(
         ("name", "error", "told"),
         [
-            ("oracle", "InvalidSetting", "is 'oracle'; it has to be duckdb, postgres or ducklake."),
+            ("oracle", "InvalidSetting", "is 'oracle'; it has to be duckdb, postgres, ducklake or bigquery."),
             ("postgres", "WarehouseNotSet", "its credentials lack database"),
         ],
     )

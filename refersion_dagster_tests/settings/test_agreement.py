@@ -75,6 +75,7 @@ TABLE: Mapping[str, Setting] = {
     "DESTINATION__POSTGRES__CREDENTIALS": Setting(
         "postgresql://a@db.example.com/r", "postgresql://b@db.example.com/r", "postgresql://user:password@host/database"
     ),
+    "DESTINATION__BIGQUERY__CREDENTIALS": Setting('{"project_id": "a"}', '{"project_id": "b"}'),
     "REFERSION_DUCKDB_PATH": Setting("/nowhere/a.duckdb", "/nowhere/b.duckdb"),
     "REFERSION_LOCK_TIMEOUT_SECONDS": Setting("7", "8", "soon"),
     "REFERSION_DUCKDB_MEMORY": Setting("1GB", "2GB", "1KB"),

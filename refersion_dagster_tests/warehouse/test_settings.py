@@ -27,14 +27,16 @@ def shown(error: pytest.ExceptionInfo[BaseException]) -> str:
 def test_a_database_that_is_not_known_is_told_when_a_run_begins(name: str) -> None:
     warehouse = Warehouse(destination=name)
     for use in (lambda: warehouse.location, lambda: warehouse.query("SELECT 1")):
-        with pytest.raises(WarehouseNotSet, match=r"REFERSION_DESTINATION is .+; .+ duckdb, postgres or ducklake\."):
+        with pytest.raises(
+            WarehouseNotSet, match=r"REFERSION_DESTINATION is .+; .+ duckdb, postgres, ducklake or bigquery\."
+        ):
             use()
 
 
 def test_a_run_fails_with_the_same_words_and_is_not_tried_again() -> None:
     outcome = materialise(RefersionResource(), Warehouse(destination="oracle"), "refersion/offers")
     assert not outcome.success
-    assert "it has to be duckdb, postgres or ducklake" in outcome.failure
+    assert "it has to be duckdb, postgres, ducklake or bigquery" in outcome.failure
 
 
 @pytest.mark.parametrize("name", ["postgres", "PostgreSQL", " postgres "])

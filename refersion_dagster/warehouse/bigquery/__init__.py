@@ -1,0 +1,1 @@
+"""BigQuery: credentials, sessions, errors, and dlt's destination for it."""

@@ -1,0 +1,70 @@
+"""BigQuery: which project, from dlt's own configuration, and who may write to it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dlt.destinations.sql_client import SqlClientBase
+from dlt.extract.source import DltSource
+
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.tables.catalog import CONVERSIONS
+from refersion_dagster.warehouse.bigquery.credentials import bigquery_configuration
+from refersion_dagster.warehouse.bigquery.errors import HOW_TO_GRANT, trouble_of
+from refersion_dagster.warehouse.bigquery.session import BigQuerySession
+from refersion_dagster.warehouse.database import WriteAccess
+from refersion_dagster.warehouse.dlt_internals.bigquery import by_month, project_client
+from refersion_dagster.warehouse.errors import WarehouseError
+from refersion_dagster.warehouse.lease import lease_holder
+from refersion_dagster.warehouse.server.leased import LeasedDatabase
+from refersion_dagster.warehouse.session import Session
+
+
+class BigQueryDatabase(LeasedDatabase):
+    """The BigQuery project that dlt's configuration names."""
+
+    enforces_keys = False
+
+    @property
+    def location(self) -> str:
+        configuration = bigquery_configuration()
+        project = configuration.project_id or configuration.credentials.project_id
+        return f"bigquery://{project}?location={configuration.location}"
+
+    @contextmanager
+    def loading(self) -> Iterator[Any]:
+        bigquery_configuration()
+        self.check_lease()
+        import dlt
+
+        with warnings.catch_warnings():
+            # A package for reading large results, which loads do not.
+            warnings.filterwarnings("ignore", message="Cannot create BigQuery Storage client")
+            yield dlt.destinations.bigquery(destination_name="bigquery")
+
+    def prepare(self, source: DltSource) -> DltSource:
+        """Merged by one MERGE statement: dlt's other way deletes and inserts, and readers would miss rows between."""
+        from dlt.destinations.adapters import bigquery_adapter
+
+        for name, resource in source.resources.items():
+            resource.apply_hints(write_disposition={"disposition": "merge", "strategy": "upsert"})
+            if name == CONVERSIONS.name:
+                bigquery_adapter(resource, partition=by_month("created"), cluster=["affiliate_id"])
+        return source
+
+    def client(self) -> SqlClientBase[Any]:
+        configuration = bigquery_configuration()
+        return project_client(configuration, DATASET)
+
+    def session_of(self, client: SqlClientBase[Any], read_only: bool) -> BigQuerySession:
+        return BigQuerySession(client)
+
+    def trouble_of(self, error: BaseException) -> WarehouseError | None:
+        return trouble_of(error)
+
+    def write_access(self, session: Session) -> WriteAccess:
+        assert isinstance(session, BigQuerySession)  # noqa: S101 - of this database
+        return WriteAccess(session.may_write(), HOW_TO_GRANT, lease_holder(session))

@@ -1,0 +1,83 @@
+"""The kind of a BigQuery error, determined by the reason that Google gives.
+
+https://cloud.google.com/bigquery/docs/error-messages
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dlt.destinations.exceptions import DatabaseException, DatabaseTerminalException, DatabaseUndefinedRelation
+
+from refersion_dagster.warehouse.errors import WarehouseError, WarehouseForbidden, WarehouseFull, WarehouseUnreachable
+
+HOW_TO_GRANT = (
+    "Grant the account BigQuery Job User (roles/bigquery.jobUser) on the project, and BigQuery User "
+    "(roles/bigquery.user), or BigQuery Data Editor (roles/bigquery.dataEditor) on refersion_data, "
+    "refersion_data_staging and refersion_summaries."
+)
+FORBIDDEN = ("accessDenied", "access_denied", "required", "authError", "billingNotEnabled")
+FULL = ("quotaExceeded", "rateLimitExceeded", "resourcesExceeded", "billingTierLimitExceeded")
+UNREACHABLE = ("backendError", "internalError", "badGateway", "stopped", "timeout")
+# Modules whose errors are those of the way to Google: no connection, or no token.
+OF_THE_WAY = ("requests", "urllib3")
+
+
+def trouble_of(error: BaseException) -> WarehouseError | None:
+    """An error of BigQuery or of the way to it, in words; None for one of the statement."""
+    for one in _chain(error):
+        reason, said = reason_of(one), " ".join(str(getattr(one, "message", one)).split())
+        module = type(one).__module__
+        if module.startswith("google.auth"):
+            return WarehouseForbidden(
+                f"Google did not accept BigQuery's credentials: {type(one).__name__}. Check "
+                "DESTINATION__BIGQUERY__CREDENTIALS, or log in again with `gcloud auth application-default login`."
+            )
+        if reason in FORBIDDEN:
+            return WarehouseForbidden(f"The account may not do what is needed in BigQuery: {said}. {HOW_TO_GRANT}")
+        if reason in FULL:
+            return WarehouseFull(
+                f"A limit of BigQuery was reached: {said}. The tables are unchanged. Raise the quota, or run again "
+                "later."
+            )
+        if reason in UNREACHABLE or module.partition(".")[0] in OF_THE_WAY:
+            return WarehouseUnreachable(
+                f"BigQuery cannot be reached, or the connection broke: {type(one).__name__}: {said}. No table is "
+                "partly written. Run again when it is available."
+            )
+    return None
+
+
+def database_error(error: Exception) -> DatabaseException:
+    """An error of a statement, as dlt's type for it."""
+    if reason_of(error) == "notFound":
+        return DatabaseUndefinedRelation(error)
+    return DatabaseTerminalException(error)
+
+
+def reason_of(error: BaseException) -> str | None:
+    """The first reason that Google gives; None for errors that are not Google's."""
+    errors: Any = getattr(error, "errors", None)
+    if isinstance(errors, list | tuple) and errors and isinstance(errors[0], dict):
+        return errors[0].get("reason")
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, those that it was raised from, and those that dlt and Google's DB-API keep inside."""
+    seen: set[int] = set()
+    waiting: list[Any] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if not isinstance(one, BaseException) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [
+            one.__cause__,
+            getattr(one, "client_exception", None),
+            getattr(one, "cause", None),
+            *one.args[:1],
+            one.__context__,
+        ]

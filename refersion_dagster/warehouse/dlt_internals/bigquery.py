@@ -1,0 +1,45 @@
+"""dlt's configuration of BigQuery, and its client. Importing it needs nothing of Google's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dlt
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
+from dlt.destinations.impl.bigquery.bigquery_adapter import PartitionTransformation
+from dlt.destinations.impl.bigquery.configuration import BigQueryClientConfiguration
+
+if TYPE_CHECKING:
+    from dlt.destinations.impl.bigquery.sql_client import BigQuerySqlClient
+
+
+def find_configuration(pipeline: str, dataset: str) -> BigQueryClientConfiguration:
+    """What dlt's configuration says for the destination `bigquery` of a pipeline.
+
+    Raises ConfigurationException where credentials or their project are missing or cannot be read.
+    """
+    configuration = BigQueryClientConfiguration()._bind_dataset_name(dataset)
+    with Container().injectable_context(ConfigSectionContext(pipeline_name=pipeline)):
+        return dlt.destinations.bigquery().configuration(configuration)
+
+
+def by_month(column: str) -> PartitionTransformation:
+    """What `bigquery_adapter` takes for a table in parts by the month of a moment."""
+    return PartitionTransformation("TIMESTAMP_TRUNC({column_name}, MONTH)", column)
+
+
+def project_client(configuration: BigQueryClientConfiguration, dataset: str) -> BigQuerySqlClient:
+    """dlt's SQL client for a project, made without a pipeline. It needs Google's client."""
+    from dlt.destinations.impl.bigquery.sql_client import BigQuerySqlClient
+
+    return BigQuerySqlClient(
+        dataset,
+        "",
+        configuration.credentials,  # pyright: ignore[reportArgumentType]
+        dlt.destinations.bigquery().capabilities(),
+        configuration.location,
+        configuration.project_id,
+        configuration.http_timeout,
+        configuration.retry_deadline,
+    )
