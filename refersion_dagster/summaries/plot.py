@@ -69,7 +69,7 @@ def _newest(
         "SELECT line, period, amount FROM ("  # noqa: S608
         f"SELECT t.*, row_number() OVER (PARTITION BY line ORDER BY period DESC) AS age FROM {table} "
         f"WHERE line IN ({', '.join(f'${key}' for key in values)})"
-        f") AS newest WHERE age <= {periods} ORDER BY period",
+        f") AS newest WHERE age <= {periods} ORDER BY period, line",
         **values,
     )
     lines: dict[str, dict[date, float | None]] = defaultdict(dict)
