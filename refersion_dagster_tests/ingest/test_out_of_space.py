@@ -24,8 +24,14 @@ pytestmark = pytest.mark.processes
 MUCH = SandboxSettings(affiliates=12, orders=3_000, days=100, now=NOW)
 # The same account, when it had few orders.
 LITTLE = replace(MUCH, orders=60, **MUCH.keys._asdict())
-SPARE = 200_000
+# Of what is written, the load alone does not fit into the first, and its history not into the second.
+SPARE = {"load": 50_000, "history": 200_000}
 CONVERSIONS = "refersion/conversions"
+HISTORY = """
+SELECT count(DISTINCT c.id), count(DISTINCT h.id)
+FROM refersion_data.conversions AS c
+LEFT JOIN refersion_data.conversion_history AS h ON h.id = c.id
+"""
 # dlt tries a load that fails five times, a second apart.
 TRY_ONCE = {"LOAD__RAISE_ON_MAX_RETRIES": "1"}
 
@@ -59,12 +65,13 @@ def rows(database: Path) -> tuple[Any, ...]:
     return found
 
 
-def test_a_full_disk_is_named_and_the_tables_stay_as_they_were(
-    much: SandboxServer, database: Path, tmp_path: Path
+@pytest.mark.parametrize("failing", SPARE)
+def test_a_full_disk_is_named_and_no_table_is_partly_written(
+    much: SandboxServer, database: Path, tmp_path: Path, failing: str
 ) -> None:
     before = rows(database)
     location = Location.of(tmp_path, much).with_settings(**TRY_ONCE, REFERSION_PII_SALT="salt")
-    size = database.stat().st_size + SPARE
+    size = database.stat().st_size + SPARE[failing]
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -89,10 +96,12 @@ def test_a_full_disk_is_named_and_the_tables_stay_as_they_were(
     assert ended.returncode != 0
     assert "no space left" in ended.stdout
     assert "Free disk space" in ended.stdout
-    assert rows(database) == before
+    assert (rows(database) == before) == (failing == "load")
     again = load(much, database)
     assert again.success, again.failure
     assert rows(database)[0] > before[0]
+    ((conversions, recorded),) = query(database, HISTORY)
+    assert recorded == conversions
 
 
 def test_too_little_memory_is_named_with_the_setting_that_gives_more(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from dlt.destinations.exceptions import DestinationConnectionError
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.extract.source import DltSource
 
 from refersion_dagster.refersion.environment import DATASET
@@ -80,6 +80,10 @@ class DuckDBDatabase:
             raise
         try:
             yield Session(client)
+        except DatabaseException as error:
+            if disk_is_full(error):
+                raise self._full() from error
+            raise
         finally:
             client.close_connection()
 
@@ -128,13 +132,16 @@ class DuckDBDatabase:
 
     def classify_error(self, error: BaseException) -> WarehouseError | None:
         if disk_is_full(error):
-            return WarehouseFull(
-                f"There is no space left for {self.path} or for temporary files in {tempfile.gettempdir()}. The "
-                "tables are unchanged. Free disk space and run again."
-            )
+            return self._full()
         if "Out of Memory" in str(error):  # DuckDB's words
             return WarehouseFull(
                 "DuckDB reached its memory limit during the load. The tables are unchanged. Increase "
                 f"{MEMORY_VARIABLE} (such as 1GB) and run again."
             )
         return None
+
+    def _full(self) -> WarehouseFull:
+        return WarehouseFull(
+            f"There is no space left for {self.path} or for temporary files in {tempfile.gettempdir()}. No table is "
+            "partly written. Free disk space and run again."
+        )

@@ -168,7 +168,7 @@ def test_payments_that_are_accounted_for_ask_for_nothing(kept: LateAccount) -> N
         "WHERE c.status = 'APPROVED' AND c.payment_status = 'UNPAID' AND c.created > TIMESTAMPTZ '2025-05-10' "
         "AND EXISTS (SELECT 1 FROM refersion_data.conversions AS o WHERE o.affiliate_id = c.affiliate_id "
         "AND o.currency = c.currency AND o.status = 'APPROVED' AND o.payment_status = 'UNPAID' "
-        "AND o.created < TIMESTAMPTZ '2025-04-01') LIMIT 1"
+        "AND o.created < TIMESTAMPTZ '2025-04-01') ORDER BY c.created DESC LIMIT 1"
     )
     affiliate, currency, young = row
     kept.sandbox.advance(seconds=60)
