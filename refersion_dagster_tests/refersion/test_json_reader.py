@@ -228,7 +228,7 @@ def test_trying_ends_where_nearly_every_page_is_mixed() -> None:
 
 @pytest.mark.processes
 def test_usual_rows_become_a_table_without_pandas_which_pyarrow_would_import_for_a_fifth_of_a_second() -> None:
-    # Nothing is hashed here: DuckDB 1.5 itself imports pyarrow.dataset, and so pandas, where it reads an Arrow table.
+    # Nothing is hashed here, as hashes come from a list, for which pyarrow imports pandas.
     program = f"""
 import sys
 from datetime import UTC, datetime
