@@ -1,7 +1,7 @@
 """The source as a plain dlt pipeline, without Dagster: `python -m refersion_dagster.pipeline`.
 
 Loads into `refersion.duckdb` of the working directory (or REFERSION_DUCKDB_PATH), or into the database of dlt's
-configuration where REFERSION_DESTINATION is postgres or bigquery; dataset `refersion_data`. Keys come from the
+configuration where REFERSION_DESTINATION names another; dataset `refersion_data`. Keys come from the
 environment (REFERSION_PUBLIC_KEY, …) or from dlt's own configuration (`[sources.refersion_source]` in
 `.dlt/secrets.toml`). Without a GraphQL token the REST tables are loaded and the script says what is left out.
 """
@@ -97,7 +97,7 @@ def duckdb_path(settings: Settings) -> str:
 def opened(settings: Settings) -> Iterator[Callable[[list[str]], None]]:
     """What loads tables into the database of the settings, while nobody else writes to it.
 
-    Raises duckdb.IOException for a DuckDB file that another program has open, and WarehouseError for PostgreSQL.
+    Raises duckdb.IOException for a DuckDB file that another program has open, and WarehouseError for others.
     """
     warehouse = settings.warehouse
     database = open_database(warehouse.destination, warehouse.duckdb_path, warehouse.duckdb_memory)

@@ -5,11 +5,11 @@ https://cloud.google.com/bigquery/docs/error-messages
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from dlt.destinations.exceptions import DatabaseException, DatabaseTerminalException, DatabaseUndefinedRelation
 
+from refersion_dagster.warehouse.causes import causes
 from refersion_dagster.warehouse.errors import WarehouseError, WarehouseForbidden, WarehouseFull, WarehouseUnreachable
 
 HOW_TO_GRANT = (
@@ -26,7 +26,7 @@ OF_THE_WAY = ("requests", "urllib3")
 
 def trouble_of(error: BaseException) -> WarehouseError | None:
     """An error of BigQuery or of the way to it, in words; None for one of the statement."""
-    for one in _chain(error):
+    for one in causes(error):
         reason, said = reason_of(one), " ".join(str(getattr(one, "message", one)).split())
         module = type(one).__module__
         if module.startswith("google.auth"):
@@ -62,22 +62,3 @@ def reason_of(error: BaseException) -> str | None:
     if isinstance(errors, list | tuple) and errors and isinstance(errors[0], dict):
         return errors[0].get("reason")
     return None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, those that it was raised from, and those that dlt and Google's DB-API keep inside."""
-    seen: set[int] = set()
-    waiting: list[Any] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if not isinstance(one, BaseException) or id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        waiting += [
-            one.__cause__,
-            getattr(one, "client_exception", None),
-            getattr(one, "cause", None),
-            *one.args[:1],
-            one.__context__,
-        ]

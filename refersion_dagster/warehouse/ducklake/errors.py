@@ -7,6 +7,7 @@ import re
 import duckdb
 
 from refersion_dagster.installation import install_command
+from refersion_dagster.warehouse.causes import causes
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.errors import (
     ConcurrentChange,
@@ -75,7 +76,7 @@ def lake_trouble(error: BaseException, location: str) -> WarehouseError | None:
             f"{location}: the catalogue's files are elsewhere. Set the STORAGE__BUCKET_URL with which the lake was "
             f"made: {said}."
         )
-    if isinstance(error, duckdb.Error) or _is_of_duckdb(error):
+    if _of_duckdb(error):
         if FORBIDDEN.search(text):
             return WarehouseForbidden(
                 f"A right or the right key for {location} is missing: {said}. The user of the catalogue has to be "
@@ -91,22 +92,9 @@ def lake_trouble(error: BaseException, location: str) -> WarehouseError | None:
 
 
 def _text(error: BaseException) -> str:
-    return " ".join(str(one) for one in _chain(error))
+    """What DuckDB says; of another error, what that says."""
+    return " ".join(map(str, _of_duckdb(error))) or str(error)
 
 
-def _is_of_duckdb(error: BaseException) -> bool:
-    return any(isinstance(one, duckdb.Error) for one in _chain(error))
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """The error and those that it was raised from; dlt keeps what a load failed of in attributes."""
-    found: list[BaseException] = []
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if one is None or one in found:
-            continue
-        found.append(one)
-        names = ("__cause__", "client_exception", "dbapi_exception", "__context__")
-        waiting += [getattr(one, name, None) for name in names]
-    return [one for one in found if isinstance(one, duckdb.Error)] or found[:1]
+def _of_duckdb(error: BaseException) -> list[BaseException]:
+    return [one for one in causes(error) if isinstance(one, duckdb.Error)]

@@ -5,8 +5,7 @@ https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from refersion_dagster.warehouse.causes import causes
 from refersion_dagster.warehouse.errors import WarehouseError, WarehouseForbidden, WarehouseFull, WarehouseUnreachable
 
 # Errors of the class in psycopg2 and in ADBC that carry no SQLSTATE are those of the client: no connection.
@@ -21,12 +20,12 @@ FORBIDDEN = ("42501", "25006", "28", "3D000")
 
 def state_of(error: BaseException) -> str | None:
     """The SQLSTATE of an error, or of one that it was raised from; None where no server said anything."""
-    return next((state for one in _chain(error) if (state := _state(one))), None)
+    return next((state for one in causes(error) if (state := _state(one))), None)
 
 
 def trouble_of(error: BaseException) -> WarehouseError | None:
     """An error of the server or of the way to it, in words; None for one of the statement."""
-    for one in _chain(error):
+    for one in causes(error):
         state = _state(one)
         said = " ".join(str(one).split())
         if (state and state.startswith(LOST)) or (not state and _is_of_client(one)):
@@ -57,16 +56,3 @@ def _is_of_client(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in ("psycopg2", "adbc_driver_manager") and any(
         kind.__name__ in OPERATIONAL for kind in type(error).__mro__
     )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and those that it was raised from; dlt keeps what a load failed of in an attribute."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        waiting += [one.__cause__, getattr(one, "client_exception", None), one.__context__]
