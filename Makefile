@@ -27,6 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## the main job on the local sandbox, no account needed; with UI=1, Dagster afterwards; DESTINATION=ducklake
+	@$(if $(DESTINATION),$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,$(DESTINATION)]")
 	@$(BIN)/refersion-dagster demo $(if $(UI),--ui) $(if $(DESTINATION),--destination $(DESTINATION))
 
 dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
