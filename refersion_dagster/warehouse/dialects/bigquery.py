@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from refersion_dagster.warehouse.dialects.bigquery_constructs import CONSTRUCTS
 from refersion_dagster.warehouse.dialects.dialect import Dialect, UntestedSql
-
-# What has a text of its own that is the same in both databases.
-WRITTEN_ALIKE = (exp.Literal, exp.Null, exp.Cast, exp.Anonymous)
+from refersion_dagster.warehouse.dialects.rules import (
+    Rules,
+    apply_rules,
+    call,
+    cased,
+    check_written_alike,
+    concatenated,
+)
 
 
 @dataclass(frozen=True)
@@ -26,19 +30,7 @@ class BigQueryDialect(Dialect):
     constructs = CONSTRUCTS
 
     def fit(self, tree: exp.Expr) -> exp.Expr:
-        fitted = tree
-        # What is inside comes first, so that a rule sees its arguments as they will be written.
-        for node in reversed([*tree.walk(bfs=False)]):
-            rule = RULES.get(type(node))
-            if rule is not None and (new := rule(node)) is not node:
-                fitted = new if node is tree else fitted
-                node.replace(new)
-        return fitted
-
-
-def call(name: str, *arguments: exp.Expr) -> exp.Expr:
-    """A function of BigQuery's, under the name it has there."""
-    return exp.Anonymous(this=name, expressions=list(arguments))
+        return apply_rules(tree, RULES)
 
 
 def exact(node: exp.Expr) -> exp.Expr:
@@ -69,12 +61,8 @@ def cast(node: exp.Expr) -> exp.Expr:
         return node
     if isinstance(node.this, exp.Round):
         return call("FORMAT", exp.Literal.string(f"%.{node.this.args['decimals'].name}f"), node.this)
-    if isinstance(node.this, WRITTEN_ALIKE):
-        return node
-    raise UntestedSql(
-        f"This SQL makes a text of {node.this.sql('duckdb', comments=False)}, which databases write otherwise if it is "
-        "a number: cast it to its type first, as in CAST(CAST(amount AS DECIMAL(38, 4)) AS TEXT)."
-    )
+    check_written_alike(node.this)
+    return node
 
 
 def in_time_zone(node: exp.Expr) -> exp.Expr:
@@ -108,15 +96,6 @@ def extremum(node: exp.Expr) -> exp.Expr:
     return first
 
 
-def concatenated(node: exp.Expr) -> exp.Expr:
-    """NULL adds nothing. A number that is no text yet is refused by BigQuery."""
-    texts = [
-        one if isinstance(one, exp.Literal) else exp.func("coalesce", one, exp.Literal.string(""))
-        for one in node.expressions
-    ]
-    return exp.Concat(expressions=texts, safe=True, coalesce=False)
-
-
 def joined(node: exp.Expr) -> exp.Expr:
     separator, *texts = node.expressions
     return call("ARRAY_TO_STRING", exp.Array(expressions=texts), separator)
@@ -137,17 +116,6 @@ def trimmed(node: exp.Expr) -> exp.Expr:
     if not node.expression:
         node.set("expression", exp.Literal.string(" "))
     return node
-
-
-def cased(**letters: str) -> Callable[[exp.Expr], exp.Expr]:
-    """BigQuery maps a letter to several, or by its place in the word; DuckDB letter by letter."""
-
-    def rule(node: exp.Expr) -> exp.Expr:
-        for before, after in letters.items():
-            node.set("this", exp.func("replace", node.this, exp.Literal.string(before), exp.Literal.string(after)))
-        return node
-
-    return rule
 
 
 def extracted(node: exp.Expr) -> exp.Expr:
@@ -220,7 +188,7 @@ def series(node: exp.Expr) -> exp.Expr:
     return exp.Unnest(expressions=[values], alias=exp.TableAlias(columns=[name]))
 
 
-RULES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+RULES: Rules = {
     exp.Div: divided,
     exp.Literal: literal,
     exp.Cast: cast,

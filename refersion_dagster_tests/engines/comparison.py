@@ -1,0 +1,52 @@
+"""A statement in DuckDB and in an engine: what differs in the results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import duckdb
+from sqlglot import exp
+
+from refersion_dagster.warehouse.dialects.dialect import Dialect, constructs_of
+from refersion_dagster_tests.engines.engine import Engine
+from refersion_dagster_tests.engines.evaluated_account import Evaluated, Loaded
+from refersion_dagster_tests.engines.result import Result, comparable
+
+
+def difference(engine: Engine, dialect: Dialect, database: Path, tables: Path, tree: exp.Expr) -> str:
+    """What differs between DuckDB's result and the engine's; '' where nothing does."""
+    answer = engine.run(tables, {"": dialect.write(tree.copy())})[""]
+    if "error" in answer:
+        return answer["error"]
+    if not isinstance(tree, exp.Query):
+        changed = [] if isinstance(tree, exp.Create) else changed_rows(database, tree)
+        return Result([], changed).difference(Result([], Result.of_engine(answer).rows), in_order=False)
+    with duckdb.connect(str(database), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        expected = Result.of_duckdb(connection, tree.sql("duckdb"))
+    return expected.difference(Result.of_engine(answer), in_order="order" in tree.args and bool(tree.args["order"]))
+
+
+def differences(
+    engine: Engine, dialect: Dialect, database: Path, tables: Path, trees: Mapping[str, exp.Expr]
+) -> dict[str, str]:
+    """What differs, by the text of the statement; nothing where all give the same."""
+    found = {text: difference(engine, dialect, database, tables, tree) for text, tree in trees.items()}
+    return {text: said for text, said in found.items() if said}
+
+
+def changed_rows(database: Path, tree: exp.Expr) -> list[tuple[str | None, ...]]:
+    """The new rows of a statement in DuckDB, empty ones for those that it deletes; it is rolled back."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.begin()
+        changed = connection.execute(f"{tree.sql('duckdb')} RETURNING *").fetchall()
+        connection.rollback()
+    return [() if isinstance(tree, exp.Delete) else tuple(map(comparable, row)) for row in changed]
+
+
+def executed_constructs(loaded: Loaded, accounts: Iterable[Evaluated]) -> frozenset[str]:
+    """The constructs of all statements that are executed."""
+    selects = [tree for account in accounts for tree in (*account.named.values(), *account.others.values())]
+    return frozenset[str]().union(*map(constructs_of, (*selects, *loaded.statements.values())))
