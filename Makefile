@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-demo: $(STAMP) ## the main job on the local sandbox, no account needed; with UI=1, Dagster afterwards; DESTINATION=ducklake
+demo: $(STAMP) ## the main job on the local sandbox, no account needed; with UI=1, Dagster afterwards; DESTINATION=postgres or ducklake
 	@$(if $(DESTINATION),$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,$(DESTINATION)]")
 	@$(BIN)/refersion-dagster demo $(if $(UI),--ui) $(if $(DESTINATION),--destination $(DESTINATION))
 

@@ -47,10 +47,11 @@ def main() -> None:
 )
 @click.option(
     "--destination",
-    type=click.Choice(["duckdb", "ducklake"]),
+    type=click.Choice(["duckdb", "postgres", "ducklake"]),
     default="duckdb",
     show_default=True,
-    help="The kind of database, made in the folder; ducklake requires the extra ducklake.",
+    help="The kind of database. duckdb and ducklake are made in the folder; postgres is your own, as "
+    "DESTINATION__POSTGRES__CREDENTIALS names it, without tables of this package. Requires the extra of that name.",
 )
 @click.option("--ui", is_flag=True, help="Then start Dagster's web page and let simulated days pass; in duckdb only.")
 @port_option

@@ -20,6 +20,8 @@ from refersion_dagster.settings import env_file_ignored
 DATABASE, CLOCK, LOG = "refersion.duckdb", "clock.txt", "dagster.log"
 # Of a DuckLake: the catalogue, and the folder of its files.
 CATALOGUE, FILES = "catalogue.duckdb", "lake"
+# Settings of dlt's that stay the user's: of a database that is not made in the folder.
+KEPT = {"postgres": "DESTINATION__POSTGRES__"}
 # The settings of every instance of Dagster that this package creates.
 INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
 
@@ -34,7 +36,10 @@ def sandboxed(folder: Path, destination: str = "duckdb") -> Iterator[SandboxServ
     folder = folder.resolve()
     (folder / "dagster").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(INSTANCE, folder / "dagster" / "dagster.yaml")
-    with SandboxServer() as sandbox, only_these_settings(environment(sandbox, folder, destination)):
+    with (
+        SandboxServer() as sandbox,
+        only_these_settings(environment(sandbox, folder, destination), KEPT.get(destination)),
+    ):
         if (folder / CLOCK).exists():
             sandbox.advance(to=(folder / CLOCK).read_text().strip())
         yield sandbox
@@ -64,11 +69,16 @@ def environment(sandbox: SandboxServer, folder: Path, destination: str) -> dict[
 
 
 @contextmanager
-def only_these_settings(settings: Mapping[str, str]) -> Iterator[None]:
-    """The environment with these variables, and no REFERSION_ variable of the user's own: neither there nor in .env."""
+def only_these_settings(settings: Mapping[str, str], kept: str | None = None) -> Iterator[None]:
+    """The environment with these variables, and no REFERSION_ variable of the user's own: neither there nor in .env.
+
+    Args:
+        kept: what names of variables begin with that stay as they are.
+    """
     before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__"))]:
-        del os.environ[name]
+    for name in before:
+        if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__")) and not (kept and name.startswith(kept)):
+            del os.environ[name]
     os.environ.update(settings)
     try:
         with env_file_ignored():

@@ -17,7 +17,7 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from refersion_dagster.demo.environment import LOG, clear, sandboxed
+from refersion_dagster.demo.environment import KEPT, LOG, clear, sandboxed
 from refersion_dagster.demo.live import Watched, watched
 from refersion_dagster.dev import dagster_dev, take_no_port_in_use
 from refersion_dagster.interrupts import ended_by_interrupt
@@ -51,7 +51,7 @@ def run_demo(folder: Path, watch: Watched | None = None, destination: str = "duc
 
     Args:
         watch: continue with Dagster's web page until it is stopped. Raises PortTaken before anything else happens.
-        destination: the kind of database, which is made in the folder.
+        destination: the kind of database. It is made in the folder, or is the user's and has no tables of ours.
     """
     console = own_console()
     began = time.monotonic()
@@ -63,6 +63,9 @@ def run_demo(folder: Path, watch: Watched | None = None, destination: str = "duc
     with ExitStack() as stack:
         with ended_by_interrupt(lambda: console.print("Interrupted before the demo was complete.")):
             sandbox = stack.enter_context(sandboxed(folder, destination))
+            if refused := _refused(destination):
+                console.print(refused, markup=False, highlight=False)
+                return 1
             happened = _materialise(console)
         if not happened.succeeded:
             from refersion_dagster.refresh.summary import show_summary
@@ -83,6 +86,30 @@ def run_demo(folder: Path, watch: Watched | None = None, destination: str = "duc
         f"[bold]{command} dev[/bold]."
     )
     return 0
+
+
+def _refused(destination: str) -> str | None:
+    """Why the demo must not write to the user's database; None where it may, or makes its own."""
+    if destination not in KEPT:
+        return None
+    from refersion_dagster.refersion.environment import DATASET
+    from refersion_dagster.resources import SUMMARIES, Warehouse
+    from refersion_dagster.settings import load_settings
+    from refersion_dagster.warehouse.errors import WarehouseError
+
+    warehouse = Warehouse.of(load_settings().warehouse)
+    try:
+        with warehouse.session(read_only=True) as session:
+            found = [schema for schema in (DATASET, SUMMARIES) if session.tables(schema)]
+    except WarehouseError as error:
+        return f"The demo did not start. {error}"
+    if not found:
+        return None
+    return (
+        f"The demo did not start, and nothing was changed: {warehouse.location} already has tables in "
+        f"{' and '.join(found)}, which may be those of a real account. Name an empty database. If they are of an "
+        f"earlier demo, you can remove them: DROP SCHEMA IF EXISTS {DATASET}, {DATASET}_staging, {SUMMARIES} CASCADE"
+    )
 
 
 def _show(console: Console, happened: Happened) -> str:
