@@ -185,7 +185,7 @@ weighed AS (
     r.*,
     CAST(
       CAST(
-        (coalesce(own_rate, 0) * decided_orders + programme_rate * $credibility_orders)
+        (coalesce(own_rate, 0) * CAST(decided_orders AS INTEGER) + programme_rate * $credibility_orders)
           / (decided_orders + $credibility_orders)
         AS DECIMAL(38, 12)
       ) AS DECIMAL(18, 6)

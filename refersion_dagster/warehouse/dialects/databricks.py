@@ -1,0 +1,179 @@
+"""Databricks' dialect, which is that of Spark in ANSI mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from refersion_dagster.warehouse.dialects.bigquery_constructs import CONSTRUCTS
+from refersion_dagster.warehouse.dialects.dialect import Dialect, UntestedSql
+from refersion_dagster.warehouse.dialects.rules import Rules, apply_rules, call, cased, check_written_alike
+
+DIGITS = 38
+DIVIDEND_DIGITS = 30
+# Of a factor that is an amount: with them a product with a fraction of 18 digits is exact.
+AMOUNT_DIGITS = 19
+
+
+@dataclass(frozen=True)
+class DatabricksDialect(Dialect):
+    """Databricks', for sessions in UTC.
+
+    Every rule is there because Spark refused what sqlglot writes, or gave another result for it; see
+    docs/warehouses.md.
+    """
+
+    name = "databricks"
+    constructs = CONSTRUCTS
+
+    def fit(self, tree: exp.Expr) -> exp.Expr:
+        return apply_rules(tree, RULES)
+
+
+def as_type(node: exp.Expr, kind: str) -> exp.Expr:
+    """A cast in any case: exp.cast leaves a decimal as it is, whatever its digits."""
+    return exp.Cast(this=node, to=exp.DataType.build(kind, dialect="databricks"))
+
+
+def clocks(node: exp.Expr) -> exp.Expr:
+    """A time without a time zone."""
+    return as_type(node, "TIMESTAMP_NTZ")
+
+
+def shows_clocks(node: exp.Expr) -> bool:
+    """Whether it is a time without a time zone."""
+    if isinstance(node, exp.Paren | exp.Add | exp.Sub):
+        return shows_clocks(node.this)
+    if isinstance(node, exp.Anonymous):
+        return node.name == "CONVERT_TIMEZONE"
+    return isinstance(node, exp.Cast) and node.is_type(exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ)
+
+
+def kind(node: exp.Expr) -> exp.Expr:
+    """TIMESTAMP is a moment in Databricks."""
+    return exp.DataType(this=exp.DType.TIMESTAMPNTZ) if node.is_type(exp.DType.TIMESTAMP) else node
+
+
+def cast(node: exp.Expr) -> exp.Expr:
+    """Whole numbers are rounded in DuckDB, and cut off in Databricks."""
+    if node.args["to"].is_type(*exp.DataType.TEXT_TYPES):
+        check_written_alike(node.this)
+    elif node.args["to"].is_type(*exp.DataType.INTEGER_TYPES):
+        node.set("this", as_type(node.this, f"DECIMAL({DIGITS}, 0)"))
+    return node
+
+
+def in_time_zone(node: exp.Expr) -> exp.Expr:
+    """A moment as the clocks show it, or, of what clocks show, the moment."""
+    zone, utc = node.args["zone"], exp.Literal.string("UTC")
+    if shows_clocks(node.this):
+        moment = call("CONVERT_TIMEZONE", zone, utc, node.this)
+        return as_type(moment, "TIMESTAMP")
+    return call("CONVERT_TIMEZONE", utc, zone, clocks(node.this))
+
+
+def truncated(node: exp.Expr) -> exp.Expr:
+    """DATE_TRUNC makes a moment of everything in Databricks."""
+    found = call("DATE_TRUNC", exp.Literal.string(node.args["unit"].name.upper()), node.this)
+    return clocks(found) if shows_clocks(node.this) else found
+
+
+def divided(node: exp.Expr) -> exp.Expr:
+    """Quotients of long numbers keep 6 digits after the point in Databricks. With 18 before it 12 are kept or more."""
+    node.set("this", as_type(node.this, f"DECIMAL({DIVIDEND_DIGITS}, 12)"))
+    node.set("typed", True)
+    node.set("safe", False)
+    return node
+
+
+def multiplied(node: exp.Expr) -> exp.Expr:
+    """Products of more than 38 digits keep 6 after the point in Databricks, so that an amount has fewer before it."""
+    for factor in (node.this, node.expression):
+        if not isinstance(factor, exp.Cast) or not factor.is_type(exp.DType.DECIMAL):
+            continue
+        digits, after = (int(one.name) for one in factor.args["to"].expressions)
+        if digits > AMOUNT_DIGITS:
+            factor.set("to", exp.DataType.build(f"DECIMAL({AMOUNT_DIGITS}, {after})"))
+    return node
+
+
+def joined(node: exp.Expr) -> exp.Expr:
+    """NULL adds nothing, not even a separator."""
+    return call("CONCAT_WS", *node.expressions)
+
+
+def alike(node: exp.Expr) -> exp.Expr:
+    """A backslash has a meaning in patterns of Databricks."""
+    pattern = node.expression
+    if not isinstance(pattern, exp.Literal) or "\\" in pattern.name:
+        raise UntestedSql(
+            f"LIKE {pattern.sql('duckdb')} was never tested in Databricks: a pattern is a text without \\."
+        )
+    return node
+
+
+def extracted(node: exp.Expr) -> exp.Expr:
+    """Spark has no seconds since 1970."""
+    if node.name.upper() != "EPOCH":
+        return node
+    microseconds = as_type(call("UNIX_MICROS", node.expression), "DECIMAL(20, 0)")
+    return exp.paren(exp.Div(this=microseconds, expression=exp.Literal.number(1_000_000), typed=True))
+
+
+def percentile(node: exp.Expr) -> exp.Expr:
+    """PERCENTILE_DISC gives a floating point number in Databricks."""
+    value = node.expression.expressions[0].this
+    counted = exp.Mul(this=node.this.this, expression=exp.Count(this=value.copy()))
+    place = call("GREATEST", as_type(call("CEIL", counted), "INT"), exp.Literal.number(1))
+    return call("TRY_ELEMENT_AT", call("SORT_ARRAY", call("COLLECT_LIST", value)), place)
+
+
+def changed(node: exp.Expr) -> exp.Expr:
+    """Databricks changes rows by those of other tables with MERGE alone."""
+    source = node.args.get("from_")
+    if source is None:
+        return node
+    change = exp.When(matched=True, then=exp.Update(expressions=node.expressions))
+    return exp.Merge(
+        this=node.this, using=source.this, on=node.args["where"].this, whens=exp.Whens(expressions=[change])
+    )
+
+
+def series(node: exp.Expr) -> exp.Expr:
+    """Whole days or months, or whole numbers. SEQUENCE counts down where the end comes first."""
+    made, alias = node.this, node.args.get("alias")
+    if alias is None or not isinstance(made, exp.GenerateSeries):
+        return node
+    bounds, step = [made.args["start"], made.args["end"]], made.args.get("step")
+    if isinstance(step, exp.Interval) and step.args["unit"].name.upper() in ("DAY", "MONTH"):
+        bounds = [as_type(one, "DATE") for one in bounds]
+    elif step is not None:
+        raise UntestedSql(
+            f"Series of {step.sql('duckdb')} were never tested in Databricks: they are of days or months."
+        )
+    start, end = bounds
+    values = call("SEQUENCE", start, end, *([step] if step else []))
+    upwards = exp.case().when(exp.LTE(this=start.copy(), expression=end.copy()), values).else_(call("ARRAY"))
+    rows = exp.Table(this=call("EXPLODE", upwards), alias=alias)
+    return exp.Lateral(this=rows) if isinstance(node, exp.Lateral) else rows
+
+
+RULES: Rules = {
+    exp.DataType: kind,
+    exp.Cast: cast,
+    exp.AtTimeZone: in_time_zone,
+    exp.TimestampTrunc: truncated,
+    exp.DateTrunc: truncated,
+    exp.Div: divided,
+    exp.Mul: multiplied,
+    exp.ConcatWs: joined,
+    exp.Like: alike,
+    exp.Upper: cased(ß="ẞ"),
+    exp.Lower: cased(Σ="σ", İ="i"),
+    exp.Extract: extracted,
+    exp.WithinGroup: percentile,
+    exp.Update: changed,
+    exp.Lateral: series,
+    exp.Table: series,
+}
