@@ -8,6 +8,7 @@ from pathlib import Path
 from refersion_dagster.settings import InvalidSetting, WarehouseSettings
 from refersion_dagster.warehouse.bigquery.database import BigQueryDatabase
 from refersion_dagster.warehouse.database import Database
+from refersion_dagster.warehouse.databricks.database import DatabricksDatabase
 from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
 from refersion_dagster.warehouse.ducklake.database import DuckLakeDatabase
 from refersion_dagster.warehouse.errors import WarehouseNotSet
@@ -25,6 +26,7 @@ DATABASES: Mapping[str, Callable[[WarehouseSettings], Database]] = {
     "postgresql": lambda _: PostgresDatabase(),
     "ducklake": lambda _: DuckLakeDatabase(),
     "bigquery": lambda _: BigQueryDatabase(),
+    "databricks": lambda _: DatabricksDatabase(),
 }
 
 

@@ -1,0 +1,1 @@
+"""Databricks: credentials, sessions, errors, and dlt's destination for it. It was not tried against a workspace."""

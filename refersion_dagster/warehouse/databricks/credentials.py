@@ -1,0 +1,44 @@
+"""The workspace and the credentials of Databricks, from dlt's own configuration."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.destinations.impl.databricks.configuration import DatabricksCredentials
+
+from refersion_dagster.installation import install_command
+from refersion_dagster.refersion.environment import DATASET, PIPELINE
+from refersion_dagster.warehouse.dlt_internals.databricks import find_credentials
+from refersion_dagster.warehouse.errors import WarehouseNotSet
+
+HOW_TO_SET = (
+    "Set DESTINATION__DATABRICKS__CREDENTIALS__SERVER_HOSTNAME, …__HTTP_PATH (both are shown under Connection details "
+    "of the SQL warehouse), …__CATALOG and …__ACCESS_TOKEN, or [destination.databricks.credentials] in "
+    ".dlt/secrets.toml."
+)
+
+
+def databricks_credentials() -> DatabricksCredentials:
+    """The credentials that dlt finds. Raises WarehouseNotSet, in words that hold nothing of them."""
+    if not _is_installed("databricks.sql"):
+        raise WarehouseNotSet(
+            "REFERSION_DESTINATION is databricks, which needs databricks-sql-connector. Install with: "
+            f"{install_command('databricks')}"
+        )
+    try:
+        found = find_credentials(PIPELINE, DATASET)
+    except (ConfigurationException, ValueError):
+        raise WarehouseNotSet(f"Databricks' credentials are missing or incomplete. {HOW_TO_SET}") from None
+    if found.client_id and not _is_installed("databricks.sdk"):
+        raise WarehouseNotSet(
+            "A login of Databricks by client_id needs databricks-sdk. Install with: pip install databricks-sdk"
+        )
+    return found
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # a package above it
+        return False

@@ -1,0 +1,37 @@
+"""dlt's configuration of Databricks, and its client. Importing it needs nothing of Databricks'."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dlt
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
+from dlt.destinations.impl.databricks.configuration import DatabricksClientConfiguration, DatabricksCredentials
+
+if TYPE_CHECKING:
+    from dlt.destinations.impl.databricks.sql_client import DatabricksSqlClient
+
+
+def find_credentials(pipeline: str, dataset: str) -> DatabricksCredentials:
+    """What dlt's configuration says for the destination `databricks` of a pipeline, for sessions in UTC.
+
+    Raises ConfigurationException where something is missing.
+    """
+    configuration = DatabricksClientConfiguration()._bind_dataset_name(dataset)
+    with Container().injectable_context(ConfigSectionContext(pipeline_name=pipeline)):
+        found = dlt.destinations.databricks().configuration(configuration).credentials
+    found.session_timezone = "UTC"
+    return found
+
+
+def utc_destination(credentials: DatabricksCredentials) -> Any:
+    """dlt's destination with these credentials. Files that a load leaves in the volume are removed after it."""
+    return dlt.destinations.databricks(credentials=credentials, destination_name="databricks", keep_staged_files=False)
+
+
+def workspace_client(credentials: DatabricksCredentials, dataset: str) -> DatabricksSqlClient:
+    """dlt's SQL client for a workspace, made without a pipeline. It needs Databricks' connector."""
+    from dlt.destinations.impl.databricks.sql_client import DatabricksSqlClient
+
+    return DatabricksSqlClient(dataset, "", credentials, dlt.destinations.databricks().capabilities())
