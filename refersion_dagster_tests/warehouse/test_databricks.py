@@ -208,7 +208,7 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.Mo
     extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     assert [one.partition(">")[0] for one in extras["databricks"]] == ["databricks-sql-connector"]
     monkeypatch.setitem(sys.modules, "databricks", None)
-    with pytest.raises(WarehouseNotSet, match="needs databricks-sql-connector. Install with: pip install"):
+    with pytest.raises(WarehouseNotSet, match=r"needs databricks-sql-connector\. Install with: pip install"):
         databricks_credentials()
 
 
