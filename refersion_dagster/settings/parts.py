@@ -26,7 +26,7 @@ OwnSecret = Annotated[SecretStr, AfterValidator(own_secret)]
 TimeZone = Annotated[str, AfterValidator(time_zone)]
 Url = Annotated[str, AfterValidator(url)]
 
-DESTINATIONS = ("duckdb", "postgres", "ducklake", "bigquery", "databricks")
+DESTINATIONS = ("duckdb", "postgres", "ducklake", "motherduck", "bigquery", "databricks")
 
 
 class AccountSettings(SettingsPart):
@@ -83,8 +83,8 @@ class WarehouseSettings(SettingsPart):
 
     destination: Annotated[str, AfterValidator(one_of(*DESTINATIONS, others=("postgresql",)))] = setting(
         "duckdb",
-        "The database: duckdb, or postgres, ducklake, bigquery or databricks (experimental), which require the extra "
-        "of that name.",
+        "The database: duckdb or motherduck, or postgres, ducklake, bigquery or databricks (experimental), which "
+        "require the extra of that name.",
         example="postgres",
         more="See [Warehouse](warehouse.md).",
     )

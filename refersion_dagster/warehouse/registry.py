@@ -12,6 +12,7 @@ from refersion_dagster.warehouse.databricks.database import DatabricksDatabase
 from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
 from refersion_dagster.warehouse.ducklake.database import DuckLakeDatabase
 from refersion_dagster.warehouse.errors import WarehouseNotSet
+from refersion_dagster.warehouse.motherduck.database import MotherDuckDatabase
 from refersion_dagster.warehouse.postgres.database import PostgresDatabase
 
 
@@ -25,6 +26,7 @@ DATABASES: Mapping[str, Callable[[WarehouseSettings], Database]] = {
     "postgres": lambda _: PostgresDatabase(),
     "postgresql": lambda _: PostgresDatabase(),
     "ducklake": lambda _: DuckLakeDatabase(),
+    "motherduck": lambda _: MotherDuckDatabase(),
     "bigquery": lambda _: BigQueryDatabase(),
     "databricks": lambda _: DatabricksDatabase(),
 }

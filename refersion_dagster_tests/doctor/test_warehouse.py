@@ -194,6 +194,9 @@ class TestPostgres:
     def test_a_database_that_nobody_knows_is_told(self, patient: DoctorFixture) -> None:
         patient.set(REFERSION_DESTINATION="oracle")
         examined = patient.examined()
-        said = "REFERSION_DESTINATION is 'oracle'; it has to be duckdb, postgres, ducklake or bigquery."
+        said = (
+            "REFERSION_DESTINATION is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery or "
+            "databricks."
+        )
         assert examined["warehouse"].message == said
         assert not examined.ok

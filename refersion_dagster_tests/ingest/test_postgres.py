@@ -321,7 +321,11 @@ class TestScript:
     @pytest.mark.parametrize(
         ("name", "error", "told"),
         [
-            ("oracle", "InvalidSetting", "is 'oracle'; it has to be duckdb, postgres, ducklake or bigquery."),
+            (
+                "oracle",
+                "InvalidSetting",
+                "is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery or databricks.",
+            ),
             ("postgres", "WarehouseNotSet", "its credentials lack database"),
         ],
     )

@@ -25,6 +25,7 @@ EXCEPTIONS = {
     "refersion/api/transport.py": {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"},
     "refresh/run.py": {"DAGSTER_HOME"},
     "warehouse/dlt_internals/postgres_settings.py": {"PGPORT", "PGHOSTADDR", "PGSERVICE"},
+    "warehouse/motherduck/credentials.py": {"MOTHERDUCK_TOKEN", "motherduck_token"},
     "warehouse/postgres/credentials.py": {"PGHOST"},
 }
 READERS = {"environ", "environb", "getenv", "getenvb", "dotenv_values", "load_dotenv"}

@@ -27,6 +27,8 @@ from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
 from dlt.destinations.impl.ducklake.ducklake import DuckLakeClient
 from dlt.destinations.impl.ducklake.sql_client import DuckLakeSqlClient
+from dlt.destinations.impl.motherduck.configuration import MotherDuckCredentials
+from dlt.destinations.impl.motherduck.sql_client import MotherDuckSqlClient
 from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration, PostgresCredentials
 from dlt.destinations.impl.postgres.factory import PostgresTypeMapper
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParquetCopyJob
@@ -63,6 +65,9 @@ METHODS: dict[Any, dict[str, tuple[str, ...]]] = {
     },
     DuckLakeClient: {"__init__": ("self", "schema", "config", "capabilities")},
     DuckLakeSqlClient: {"open_connection": ("self",), "close_connection": ("self",)},
+    MotherDuckSqlClient: {
+        "__init__": ("self", "dataset_name", "staging_dataset_name", "credentials", "capabilities"),
+    },
     DuckLakeCredentials: {"_conn_str": ("self",), "on_partial": ("self",)},
     Psycopg2SqlClient: {
         "__init__": ("self", "dataset_name", "staging_dataset_name", "credentials", "capabilities"),
@@ -97,6 +102,7 @@ NAMES: dict[type, tuple[str, ...]] = {
     DuckDbCredentials: ("database", "statements", "read_only"),
     DuckLakeCredentials: ("ducklake_name", "metadata_schema", "catalog", "storage", "storage_url"),
     LoadClientJobException: ("client_exception",),
+    MotherDuckCredentials: ("database", "password"),
 }
 # Modules of dlt that may be named elsewhere: documented functions, types and exceptions.
 DOCUMENTED = {

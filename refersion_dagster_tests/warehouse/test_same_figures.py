@@ -28,6 +28,7 @@ from refersion_dagster_tests.location import NOW, account_of, materialise
 from refersion_dagster_tests.postgres import PostgresServer
 from refersion_dagster_tests.summaries.builders import all_summaries
 from refersion_dagster_tests.warehouse.adversarial_rows import TEXTS, adversarial_conversions
+from refersion_dagster_tests.warehouse.cloud_file import cloud_on_file
 
 pytestmark = pytest.mark.exhaustive
 
@@ -93,7 +94,9 @@ def read(warehouse: Warehouse) -> dict[tuple[str, str], Table]:
     return found
 
 
-@pytest.fixture(scope="module", params=["postgres", pytest.param("ducklake", marks=pytest.mark.warehouses)])
+@pytest.fixture(
+    scope="module", params=["postgres", pytest.param("ducklake", marks=pytest.mark.warehouses), "motherduck"]
+)
 def both(
     request: pytest.FixtureRequest, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Loaded]]:
@@ -105,6 +108,8 @@ def both(
     used = database.in_use()
     if request.param == "ducklake":
         used = request.getfixturevalue("s3_server").lake(database).in_use()
+    elif request.param == "motherduck":
+        used = cloud_on_file(path.with_name("cloud.duckdb"))
     with SandboxServer(ACCOUNT) as sandbox, ExitStack() as stack:
         stack.enter_context(used)
         for values in adversarial_conversions(NASTY):

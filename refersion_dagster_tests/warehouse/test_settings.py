@@ -28,7 +28,8 @@ def test_a_database_that_is_not_known_is_told_when_a_run_begins(name: str) -> No
     warehouse = Warehouse(destination=name)
     for use in (lambda: warehouse.location, lambda: warehouse.query("SELECT 1")):
         with pytest.raises(
-            WarehouseNotSet, match=r"REFERSION_DESTINATION is .+; .+ duckdb, postgres, ducklake or bigquery\."
+            WarehouseNotSet,
+            match=r"REFERSION_DESTINATION is .+; .+ duckdb, postgres, ducklake, motherduck, bigquery or databricks\.",
         ):
             use()
 
@@ -36,7 +37,7 @@ def test_a_database_that_is_not_known_is_told_when_a_run_begins(name: str) -> No
 def test_a_run_fails_with_the_same_words_and_is_not_tried_again() -> None:
     outcome = materialise(RefersionResource(), Warehouse(destination="oracle"), "refersion/offers")
     assert not outcome.success
-    assert "it has to be duckdb, postgres, ducklake or bigquery" in outcome.failure
+    assert "it has to be duckdb, postgres, ducklake, motherduck, bigquery or databricks" in outcome.failure
 
 
 @pytest.mark.parametrize("name", ["postgres", "PostgreSQL", " postgres "])

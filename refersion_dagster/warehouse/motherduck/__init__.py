@@ -1,0 +1,1 @@
+"""MotherDuck: DuckDB's dialect and dlt's destination of that name, with a lease for the one writer."""

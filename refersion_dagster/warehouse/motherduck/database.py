@@ -1,0 +1,70 @@
+"""MotherDuck: which database, from dlt's own configuration, and who may write to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dlt.destinations.sql_client import SqlClientBase
+from dlt.extract.source import DltSource
+
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.warehouse.database import WriteAccess
+from refersion_dagster.warehouse.dlt_internals.motherduck import (
+    MotherDuckCredentials,
+    cloud_client,
+    cloud_destination,
+)
+from refersion_dagster.warehouse.errors import WarehouseError
+from refersion_dagster.warehouse.lease import lease_holder
+from refersion_dagster.warehouse.motherduck.credentials import motherduck_credentials, without_token
+from refersion_dagster.warehouse.motherduck.errors import HOW_TO_GRANT, motherduck_trouble
+from refersion_dagster.warehouse.motherduck.session import MotherDuckSession
+from refersion_dagster.warehouse.server.leased import LeasedDatabase
+from refersion_dagster.warehouse.session import Session
+
+
+class MotherDuckDatabase(LeasedDatabase):
+    """A database of MotherDuck.
+
+    Args:
+        credentials: how to get them; those of dlt's configuration if not given.
+    """
+
+    # MotherDuck says that it does. Until somebody has tried it with two runs at once, nothing is sent from there.
+    enforces_keys = False
+
+    def __init__(self, credentials: Callable[[], MotherDuckCredentials] = motherduck_credentials) -> None:
+        self._credentials = credentials
+
+    @property
+    def location(self) -> str:
+        return f"md:{self._credentials().database}"
+
+    @contextmanager
+    def loading(self) -> Iterator[Any]:
+        credentials = self._credentials()
+        self.check_lease()
+        yield cloud_destination(credentials)
+
+    def prepare(self, source: DltSource) -> DltSource:
+        """Merged in one transaction: deleted by key, and inserted."""
+        for resource in source.resources.values():
+            resource.apply_hints(write_disposition={"disposition": "merge", "strategy": "delete-insert"})
+        return source
+
+    def client(self) -> SqlClientBase[Any]:
+        return cloud_client(self._credentials(), DATASET)
+
+    def session_of(self, client: SqlClientBase[Any], read_only: bool) -> MotherDuckSession:
+        return MotherDuckSession(client, self.trouble_of)
+
+    def trouble_of(self, error: BaseException) -> WarehouseError | None:
+        credentials = self._credentials()
+        trouble = motherduck_trouble(error, self.location)
+        return type(trouble)(without_token(str(trouble), credentials)) if trouble else None
+
+    def write_access(self, session: Session) -> WriteAccess:
+        assert isinstance(session, MotherDuckSession)  # noqa: S101 - of this database
+        return WriteAccess(session.may_write(), HOW_TO_GRANT, lease_holder(session))
