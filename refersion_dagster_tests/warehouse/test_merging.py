@@ -13,7 +13,10 @@ from refersion_dagster.warehouse.load import check_merges
 
 
 def test_files_that_dlt_appends_to_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(AppendsOnly, match=r"cannot merge into the destination filesystem.+twice\. Nothing was loaded"):
+    with pytest.raises(
+        AppendsOnly,
+        match=r"cannot merge into the destination filesystem.+twice\. Nothing was loaded.+in a bucket that is ducklake",
+    ):
         check_merges(dlt.destinations.filesystem(str(tmp_path)))
 
 
