@@ -18,9 +18,12 @@ def loaded_warehouse(made_once: MakeOnce) -> Path:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home of Dagster's that was used before, which tests copy."""
+    """A home of Dagster's with a daemon at work, which tests copy.
+
+    One for each module, as a heartbeat is good for half an hour and the suite may take longer.
+    """
     home = tmp_path_factory.mktemp("home")
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     with dg.DagsterInstance.from_config(str(home)) as instance:
@@ -34,8 +37,6 @@ def patient(
 ) -> DoctorFixture:
     """One in perfect health, who loaded nothing yet."""
     shutil.copytree(dagster_home, tmp_path / "home")
-    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
-        beat(instance)
     patient = DoctorFixture(sandbox, tmp_path, monkeypatch)
     patient.set(**environment_of(sandbox, tmp_path))
     monkeypatch.chdir(tmp_path)
