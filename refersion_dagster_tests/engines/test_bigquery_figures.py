@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster.warehouse.dialects.bigquery import BigQueryDialect
-from refersion_dagster.warehouse.dialects.bigquery_constructs import CONSTRUCTS
+from refersion_dagster.warehouse.dialects.constructs import CONSTRUCTS
 from refersion_dagster_tests.engines.comparison import difference, differences, executed_constructs
 from refersion_dagster_tests.engines.engine import Engine, started
 from refersion_dagster_tests.engines.evaluated_account import SETTINGS, Evaluated, Loaded, case_names, export
@@ -60,4 +60,4 @@ def test_the_dialect_allows_what_was_executed_here_and_nothing_else(
     loaded: Loaded, accounts: dict[str, Evaluated]
 ) -> None:
     executed = executed_constructs(loaded, accounts.values())
-    assert executed == CONSTRUCTS, f"bigquery_constructs.py has to be {sorted(executed)}"
+    assert executed == CONSTRUCTS, f"constructs.py has to be {sorted(executed)}"

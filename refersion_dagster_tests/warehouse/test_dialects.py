@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import pytest
+from sqlglot import exp
 
+from refersion_dagster.checks.query import load_checks
+from refersion_dagster.report.commissions.queries import queries
 from refersion_dagster.settings import WarehouseSettings
 from refersion_dagster.settings.values import InvalidSetting
+from refersion_dagster.summaries.query import known_tables
+from refersion_dagster.summaries.settings import ReportSettings
+from refersion_dagster.warehouse.dialects.bigquery import BigQueryDialect
+from refersion_dagster.warehouse.dialects.databricks import DatabricksDialect
 from refersion_dagster.warehouse.dialects.dialect import DUCKDB, Dialect, UntestedSql, constructs_of
+from refersion_dagster.warehouse.dialects.snowflake import SnowflakeDialect
 from refersion_dagster.warehouse.registry import DATABASES
-from refersion_dagster.warehouse.sql import parse
+from refersion_dagster.warehouse.sql import bind, parse
+from refersion_dagster_tests.summaries.builders import all_summaries
 
 SELECT = "SELECT round(total, 2) AS total, strange(id) AS kind, CAST(id AS DECIMAL(18, 4)) AS number FROM a.b"
+
+
+# Those of which an engine has executed all statements.
+EXECUTED = (BigQueryDialect(), DatabricksDialect(), SnowflakeDialect())
+# Settings, and what is asked of the database.
+VALUES = {
+    **ReportSettings().parameters(),
+    **dict.fromkeys(("control_interpretation", "not_settled", "not_offered", "control_totals_currency", "month")),
+}
 
 
 class NarrowDialect(Dialect):
@@ -51,3 +69,33 @@ def test_the_settings_know_the_registered_databases_and_no_other() -> None:
         WarehouseSettings.of({variable: "oracle"})
     named = [name for name in DATABASES if name in str(refused.value)]
     assert set(DATABASES) - set(named) <= {"postgresql"}
+
+
+@pytest.mark.parametrize("dialect", EXECUTED)
+@pytest.mark.parametrize(
+    ("expression", "untested"),
+    [
+        ("median(total)", "Median"),
+        ("strange(total)", r"strange\(\)"),
+        ("date_trunc('quarter', day)", "Var QUARTER"),
+        ("regexp_matches(a, 'b')", "RegexpLike"),
+        ("CAST(a AS FLOAT)", "DataType FLOAT"),
+        ("[a, b]", "Array"),
+    ],
+)
+def test_a_construct_that_no_engine_executed_is_refused(dialect: Dialect, expression: str, untested: str) -> None:
+    summary = f"WITH found AS (SELECT {expression} AS x FROM refersion_data.conversions) SELECT x FROM found"
+    with pytest.raises(UntestedSql, match=f"uses {untested}, which was never tested in the dialect {dialect.name}"):
+        dialect.write(parse(summary))
+
+
+@pytest.mark.parametrize("dialect", EXECUTED)
+def test_every_file_is_allowed(dialect: Dialect) -> None:
+    summaries = all_summaries()
+    checks = load_checks(known_tables(summary.name for summary in summaries))
+    files: list[exp.Expr] = [one.file.tree for one in (*summaries, *checks)]
+    files += [file.tree for file in queries().values()]
+    assert len(files) > 50
+    for tree in files:
+        names = {node.name: VALUES.get(node.name) for node in tree.find_all(exp.Placeholder)}
+        assert dialect.write(bind(tree, names))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from refersion_dagster.warehouse.dialects.bigquery_constructs import CONSTRUCTS
+from refersion_dagster.warehouse.dialects.constructs import CONSTRUCTS
 from refersion_dagster.warehouse.dialects.dialect import Dialect, UntestedSql
 from refersion_dagster.warehouse.dialects.rules import Rules, apply_rules, call, cased, check_written_alike
 

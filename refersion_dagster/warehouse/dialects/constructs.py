@@ -1,6 +1,7 @@
-"""What statements may have in BigQuery: constructs that Google's evaluator executed with the same results as DuckDB.
+"""What statements may have in another database: constructs that its engine executed with the same results as DuckDB.
 
-The tests of `make test-warehouses` compare this list with what they have executed; see constructs_of.
+Each engine executes all statements of the package, so there is one list for all. The tests of `make test-warehouses`
+compare it with what they have executed; see constructs_of.
 """
 
 CONSTRUCTS: frozenset[str] = frozenset(

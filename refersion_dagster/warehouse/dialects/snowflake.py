@@ -1,0 +1,206 @@
+"""Snowflake's dialect."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from refersion_dagster.warehouse.dialects.constructs import CONSTRUCTS
+from refersion_dagster.warehouse.dialects.dialect import Dialect, UntestedSql
+from refersion_dagster.warehouse.dialects.rules import (
+    Rules,
+    apply_rules,
+    call,
+    cased,
+    check_written_alike,
+    concatenated,
+)
+
+SIMPLE_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+# Names that Snowflake takes in quotes alone.
+# https://docs.snowflake.com/en/sql-reference/reserved-keywords
+WORDS = """
+ACCOUNT ALL ALTER AND ANY AS BETWEEN BY CASE CAST CHECK COLUMN CONNECT CONNECTION CONSTRAINT CREATE CROSS CURRENT
+CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER DATABASE DELETE DISTINCT DROP ELSE EXISTS FALSE FOLLOWING
+FOR FROM FULL GRANT GROUP GSCLUSTER HAVING ILIKE IN INCREMENT INNER INSERT INTERSECT INTO IS ISSUE JOIN LATERAL LEFT
+LIKE LOCALTIME LOCALTIMESTAMP MINUS NATURAL NOT NULL OF ON OR ORDER ORGANIZATION QUALIFY REGEXP REVOKE RIGHT RLIKE
+ROW ROWS SAMPLE SCHEMA SELECT SET SOME START TABLE TABLESAMPLE THEN TO TRIGGER TRUE TRY_CAST UNION UNIQUE UPDATE
+USING VALUES VIEW WHEN WHENEVER WHERE WITH
+"""
+RESERVED = frozenset(WORDS.split())
+# Digits after the point of a quotient: Snowflake adds six to those of the dividend, and stops at twelve.
+QUOTIENT = "DECIMAL(38, 12)"
+SERIES = (("1", "DAY"), ("1", "MONTH"))
+DAYS, SECONDS = "YYYY-MM-DD", "YYYY-MM-DD HH24:MI:SS"
+
+
+@dataclass(frozen=True)
+class SnowflakeDialect(Dialect):
+    """Snowflake's, in a session as SnowflakeSession sets it: UTC, and weeks from Monday.
+
+    The rules follow Snowflake's documentation; the emulator that executes the tests calculates with DuckDB, so that it
+    takes more than Snowflake does. See docs/warehouses.md.
+    """
+
+    name = "snowflake"
+    constructs = CONSTRUCTS
+
+    def fit(self, tree: exp.Expr) -> exp.Expr:
+        return apply_rules(tree, RULES)
+
+
+def divided(node: exp.Expr) -> exp.Expr:
+    """1 / 3 has six digits in Snowflake; an amount of four digits has ten in its quotient."""
+    node.set("this", exp.cast(node.this, QUOTIENT))
+    node.set("typed", True)
+    node.set("safe", False)
+    return node
+
+
+def cast(node: exp.Expr) -> exp.Expr:
+    """Moments are those of DuckDB: TIMESTAMP_TZ would keep the offset that each was written with."""
+    kind = node.args["to"]
+    if kind.is_type(exp.DType.TIMESTAMPTZ):
+        node.set("to", exp.DataType(this=exp.DType.TIMESTAMPLTZ))
+    elif kind.is_type(*exp.DataType.TEXT_TYPES):
+        if isinstance(node.this, exp.TimestampTrunc | exp.DateTrunc):
+            return text_of_time(node.this)
+        check_written_alike(node.this)
+        if node.this.is_type(exp.DType.DATE):
+            return call("TO_VARCHAR", node.this, exp.Literal.string(DAYS))
+        if node.this.is_type(*exp.DataType.TEMPORAL_TYPES):
+            raise UntestedSql(
+                f"The text of {node.this.sql('duckdb')} was never tested in Snowflake: cut it to seconds."
+            )
+    return node
+
+
+def text_of_time(node: exp.Expr) -> exp.Expr:
+    """Times have thousandths of seconds in Snowflake's texts."""
+    if node.args["unit"].name.upper() != "SECOND":
+        raise UntestedSql(f"The text of {node.sql('duckdb')} was never tested in Snowflake: cut it to seconds.")
+    return call("TO_VARCHAR", node, exp.Literal.string(SECONDS))
+
+
+def declared(node: exp.Expr) -> exp.Expr:
+    kind = node.args.get("kind")
+    if kind and kind.is_type(exp.DType.TIMESTAMPTZ):
+        node.set("kind", exp.DataType(this=exp.DType.TIMESTAMPLTZ))
+    return node
+
+
+def in_time_zone(node: exp.Expr) -> exp.Expr:
+    """A moment as the clocks show it, or, of what clocks show, the moment."""
+    zone = node.args["zone"]
+    if shows_clocks(node.this):
+        moment = call("CONVERT_TIMEZONE", zone, exp.Literal.string("UTC"), node.this)
+        return exp.Cast(this=moment, to=exp.DataType(this=exp.DType.TIMESTAMPLTZ))
+    return exp.Cast(this=call("CONVERT_TIMEZONE", zone, node.this), to=exp.DataType(this=exp.DType.TIMESTAMPNTZ))
+
+
+def shows_clocks(node: exp.Expr) -> bool:
+    """Whether it is a time without a time zone."""
+    if isinstance(node, exp.Paren | exp.Add | exp.Sub):
+        return shows_clocks(node.this)
+    return isinstance(node, exp.Cast) and node.is_type(exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ)
+
+
+def joined(node: exp.Expr) -> exp.Expr:
+    """NULL is left out; CONCAT_WS of Snowflake's is NULL with one."""
+    separator, *texts = node.expressions
+    if not separator.is_string:
+        raise UntestedSql(f"The separator {separator.sql('duckdb')} was never tested in Snowflake: it is a text.")
+    parts = [
+        exp.func("coalesce", exp.Concat(expressions=[separator.copy(), text], safe=True), exp.Literal.string(""))
+        for text in texts
+    ]
+    return call("SUBSTRING", exp.Concat(expressions=parts, safe=True), exp.Literal.number(len(separator.name) + 1))
+
+
+def listed(node: exp.Expr) -> exp.Expr:
+    """A list of nothing is '' in Snowflake, and NULL in DuckDB."""
+    value = node.this.this if isinstance(node.this, exp.Order) else node.this
+    counted = exp.GT(this=exp.Count(this=value.copy()), expression=exp.Literal.number(0))
+    return exp.case().when(counted, node.copy())
+
+
+def extracted(node: exp.Expr) -> exp.Expr:
+    """Snowflake has whole seconds alone under this name."""
+    if node.name.upper() != "EPOCH":
+        return node
+    microseconds = call("DATE_PART", exp.Literal.string("EPOCH_MICROSECOND"), node.expression)
+    return exp.paren(divided(exp.Div(this=microseconds, expression=exp.Literal.number(1_000_000))))
+
+
+def named(node: exp.Expr) -> exp.Expr:
+    """In quotes a name is another one than without them, as that is in capitals."""
+    if not node.args.get("quoted") and node.name.upper() not in RESERVED:
+        return node
+    simple = SIMPLE_NAME.fullmatch(node.name) is not None
+    return exp.to_identifier(node.name.upper() if simple else node.name, quoted=True)
+
+
+def changed(node: exp.Expr) -> exp.Expr:
+    """The table that is changed goes by its own name."""
+    table = node.this
+    alias = table.args.get("alias")
+    if alias is None:
+        return node
+    for column in node.find_all(exp.Column):
+        if column.table == alias.name:
+            column.set("table", table.this.copy())
+    table.set("alias", None)
+    return node
+
+
+def series(node: exp.Expr) -> exp.Expr:
+    """Whole days or months from a moment on, or whole numbers, as the elements of an array of numbers."""
+    made, alias = node.this, node.args.get("alias")
+    if alias is None or not isinstance(made, exp.GenerateSeries):
+        return node
+    start, end, step = made.args["start"], made.args["end"], made.args.get("step")
+    value = exp.cast(exp.column("value", alias.name), "BIGINT")
+    if step is None:
+        first, last = start, end
+    elif (
+        isinstance(step, exp.Interval) and step.this.name == "1" and step.args["unit"].name.upper() in ("DAY", "MONTH")
+    ):
+        unit = exp.var(step.args["unit"].name.upper())
+        crossed = call("DATEDIFF", unit.copy(), start.copy(), end.copy())
+        # Of months that are begun, not all are over.
+        over = call("DATEADD", unit.copy(), crossed.copy(), start.copy())
+        cut = exp.case().when(exp.GT(this=over, expression=end.copy()), exp.Literal.number(1)).else_("0")
+        first, last = exp.Literal.number(0), exp.Sub(this=crossed, expression=cut)
+        value = call("DATEADD", unit, value, start.copy())
+    else:
+        raise UntestedSql(f"Series of {step.sql('duckdb')} were never tested in Snowflake: they are of days or months.")
+    scope = node.find_ancestor(exp.Select)
+    for column in scope.find_all(exp.Column) if scope else ():
+        if column.table == alias.name:
+            column.replace(value.copy())
+    array = call("ARRAY_GENERATE_RANGE", first, exp.Add(this=last, expression=exp.Literal.number(1)))
+    flat = call("FLATTEN", exp.Kwarg(this=exp.var("INPUT"), expression=array))
+    named_alone = exp.TableAlias(this=exp.to_identifier(alias.name))
+    if isinstance(node, exp.Lateral):
+        return exp.Lateral(this=flat, alias=named_alone)
+    return exp.Table(this=call("TABLE", flat), alias=named_alone)
+
+
+RULES: Rules = {
+    exp.Div: divided,
+    exp.Cast: cast,
+    exp.ColumnDef: declared,
+    exp.AtTimeZone: in_time_zone,
+    exp.Concat: concatenated,
+    exp.ConcatWs: joined,
+    exp.GroupConcat: listed,
+    exp.Upper: cased(ß="ẞ"),
+    exp.Lower: cased(Σ="σ", İ="i"),
+    exp.Extract: extracted,
+    exp.Identifier: named,
+    exp.Update: changed,
+    exp.Lateral: series,
+    exp.Table: series,
+}

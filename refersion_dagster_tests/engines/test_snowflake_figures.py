@@ -1,0 +1,58 @@
+"""Every statement of the package in Snowflake's emulator, through Snowflake's connector: the same rows as in DuckDB, to
+the last digit and of the same types, in two time zones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from refersion_dagster.warehouse.dialects.constructs import CONSTRUCTS
+from refersion_dagster.warehouse.dialects.snowflake import SnowflakeDialect
+from refersion_dagster_tests.engines.comparison import difference, differences, executed_constructs
+from refersion_dagster_tests.engines.engine import Engine, started
+from refersion_dagster_tests.engines.evaluated_account import SETTINGS, Evaluated, Loaded, case_names, export
+
+pytestmark = pytest.mark.warehouses
+
+
+class AnyConstruct(SnowflakeDialect):
+    """Snowflake's dialect before it refuses anything."""
+
+    constructs = None
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Engine]:
+    with started("snowflake_emulator") as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("zone", SETTINGS)
+@pytest.mark.parametrize("case", case_names())
+def test_a_file_gives_the_same(emulator: Engine, accounts: dict[str, Evaluated], case: str, zone: str) -> None:
+    account = accounts[zone]
+    assert difference(emulator, AnyConstruct(), account.database, account.tables, account.named[case]) == ""
+
+
+@pytest.mark.parametrize("zone", SETTINGS)
+def test_and_so_does_all_that_reports_statements_and_checks_ask(
+    emulator: Engine, accounts: dict[str, Evaluated], zone: str
+) -> None:
+    account = accounts[zone]
+    assert len(account.others) > 20
+    assert differences(emulator, AnyConstruct(), account.database, account.tables, account.others) == {}
+
+
+def test_what_a_load_asks_and_records_is_the_same(emulator: Engine, loaded: Loaded, tmp_path: Path) -> None:
+    tables = export(loaded.between, tmp_path / "tables")
+    assert len(loaded.statements) > 50
+    assert differences(emulator, AnyConstruct(), loaded.between, tables, loaded.statements) == {}
+
+
+def test_the_dialect_allows_what_was_executed_here_and_nothing_else(
+    loaded: Loaded, accounts: dict[str, Evaluated]
+) -> None:
+    executed = executed_constructs(loaded, accounts.values())
+    assert executed == CONSTRUCTS, f"constructs.py has to be {sorted(executed)}"
