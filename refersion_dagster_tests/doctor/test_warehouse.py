@@ -41,6 +41,7 @@ def other_process(script: str, database: Path) -> Iterator[subprocess.Popen[str]
 
 
 class TestDuckDB:
+    @pytest.mark.processes
     @pytest.mark.parametrize(("script", "readable"), [(WRITER, False), (READER, True)], ids=["writer", "reader"])
     def test_a_program_that_has_the_file_open_is_named(
         self, loaded: DoctorFixture, script: str, readable: bool

@@ -26,7 +26,8 @@ from refersion_dagster_tests.location import account_of, materialise
 from refersion_dagster_tests.warehouse.cloud_file import TOKEN, CloudFile, cloud_on_file
 
 CREDENTIALS = "DESTINATION__MOTHERDUCK__CREDENTIALS"
-# What DuckDB and MotherDuck say. The first two came from here, the others from reports of users.
+# What DuckDB and MotherDuck say. The first two came from here, the token's from a user's report, and the others are
+# DuckDB's usual words: nobody has seen them from the service.
 SAID = [
     (
         duckdb.IOException,
