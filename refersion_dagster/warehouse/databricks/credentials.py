@@ -5,11 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.destinations.impl.databricks.configuration import DatabricksCredentials
 
 from refersion_dagster.installation import install_command
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
-from refersion_dagster.warehouse.dlt_internals.databricks import find_credentials
+from refersion_dagster.warehouse.dlt_internals.databricks import DatabricksCredentials, find_credentials
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 
 HOW_TO_SET = (
