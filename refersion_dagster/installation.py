@@ -1,12 +1,21 @@
-"""How to install what an extra of this package needs."""
+"""Whether what an extra of this package needs is installed, and how to install it."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
 from importlib import metadata
+from importlib.util import find_spec
 
 PACKAGE = "refersion-dagster"
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported; it is not imported."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # a package above it
+        return False
 
 
 def install_command(extra: str) -> str:

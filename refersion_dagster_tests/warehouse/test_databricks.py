@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +20,6 @@ import duckdb
 import pytest
 
 from refersion_dagster.warehouse import lease
-from refersion_dagster.warehouse.databricks.credentials import databricks_credentials
 from refersion_dagster.warehouse.databricks.errors import trouble_of
 from refersion_dagster.warehouse.databricks.session import (
     COLUMNS,
@@ -33,7 +31,6 @@ from refersion_dagster.warehouse.databricks.session import (
     comment_statements,
     swap_statement,
 )
-from refersion_dagster.warehouse.errors import WarehouseNotSet
 from refersion_dagster.warehouse.session import TABLES
 from refersion_dagster.warehouse.sql import Value, written
 from refersion_dagster_tests.engines.engine import HERE, Engine, installed, started
@@ -202,14 +199,6 @@ def test_a_host_that_does_not_answer_is_told_in_words() -> None:
     with answering(401) as port:
         pass
     assert opened(port)["kind"] == "WarehouseUnreachable"
-
-
-def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    assert [one.partition(">")[0] for one in extras["databricks"]] == ["databricks-sql-connector"]
-    monkeypatch.setitem(sys.modules, "databricks", None)
-    with pytest.raises(WarehouseNotSet, match=r"needs databricks-sql-connector\. Install with: pip install"):
-        databricks_credentials()
 
 
 def test_an_error_of_a_statement_is_no_trouble_of_the_server() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from dlt.common.configuration.exceptions import ConfigurationException
 
-from refersion_dagster.installation import install_command
+from refersion_dagster.installation import install_command, is_installed
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.warehouse.dlt_internals.bigquery import BigQueryClientConfiguration, find_configuration
 from refersion_dagster.warehouse.errors import WarehouseNotSet
@@ -23,7 +21,7 @@ HOW_TO_SET = (
 
 def bigquery_configuration() -> BigQueryClientConfiguration:
     """The configuration that dlt finds. Raises WarehouseNotSet, in words that hold nothing of the credentials."""
-    missing = [package for module, package in CLIENTS.items() if not _is_installed(module)]
+    missing = [package for module, package in CLIENTS.items() if not is_installed(module)]
     if missing:
         raise WarehouseNotSet(
             f"REFERSION_DESTINATION is bigquery, which needs {' and '.join(missing)}. Install with: "
@@ -36,10 +34,3 @@ def bigquery_configuration() -> BigQueryClientConfiguration:
     if not (found.project_id or found.credentials.project_id):
         raise WarehouseNotSet(f"No project of BigQuery is set. {HOW_TO_SET}")
     return found
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # a package above it
-        return False

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from dlt.common.configuration.exceptions import ConfigurationException
 
-from refersion_dagster.installation import install_command
+from refersion_dagster.installation import install_command, is_installed
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.warehouse.dlt_internals.databricks import DatabricksCredentials, find_credentials
 from refersion_dagster.warehouse.errors import WarehouseNotSet
@@ -20,7 +18,7 @@ HOW_TO_SET = (
 
 def databricks_credentials() -> DatabricksCredentials:
     """The credentials that dlt finds. Raises WarehouseNotSet, in words that hold nothing of them."""
-    if not _is_installed("databricks.sql"):
+    if not is_installed("databricks.sql"):
         raise WarehouseNotSet(
             "REFERSION_DESTINATION is databricks, which needs databricks-sql-connector. Install with: "
             f"{install_command('databricks')}"
@@ -29,15 +27,8 @@ def databricks_credentials() -> DatabricksCredentials:
         found = find_credentials(PIPELINE, DATASET)
     except (ConfigurationException, ValueError):
         raise WarehouseNotSet(f"Databricks' credentials are missing or incomplete. {HOW_TO_SET}") from None
-    if found.client_id and not _is_installed("databricks.sdk"):
+    if found.client_id and not is_installed("databricks.sdk"):
         raise WarehouseNotSet(
             "A login of Databricks by client_id needs databricks-sdk. Install with: pip install databricks-sdk"
         )
     return found
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # a package above it
-        return False
