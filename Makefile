@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+COMMA := ,
 
 # Neither Dagster nor dlt reports usage from this Makefile.
 export DAGSTER_DISABLE_TELEMETRY := 1
@@ -11,6 +12,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 # What is compiled once is kept, whatever the shell says: else each worker and each process compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+EXTRAS := dev$(if $(DESTINATION),$(COMMA)$(DESTINATION))
 QUICK := not installs and not warehouses and not waits and not processes and not exhaustive
 
 .DEFAULT_GOAL := help
@@ -27,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## the main job on the local sandbox, no account needed; with UI=1, Dagster afterwards; DESTINATION=postgres or ducklake
-	@$(if $(DESTINATION),$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,$(DESTINATION)]")
+	@$(if $(DESTINATION),$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$(EXTRAS)]")
 	@$(BIN)/refersion-dagster demo $(if $(UI),--ui) $(if $(DESTINATION),--destination $(DESTINATION))
 
 dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
