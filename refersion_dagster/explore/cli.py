@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from refersion_dagster.installation import install_command
+from refersion_dagster.installation import install_command, is_installed
 
 NOTEBOOK = Path(__file__).with_name("notebook.py")
 
@@ -25,7 +24,7 @@ NOTEBOOK = Path(__file__).with_name("notebook.py")
 @click.option("--headless", is_flag=True, help="Do not open a browser.")
 def explore(edit: Path | None, port: int, headless: bool) -> None:
     """Open the published copies in a notebook: top affiliates, what is owed, who keeps selling."""
-    if find_spec("marimo") is None:
+    if not is_installed("marimo"):
         raise click.ClickException(f"The notebook needs marimo. Install it with: {install_command('explore')}")
     if edit is not None and not edit.exists():
         try:

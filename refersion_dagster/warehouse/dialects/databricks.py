@@ -8,7 +8,14 @@ from sqlglot import exp
 
 from refersion_dagster.warehouse.dialects.constructs import CONSTRUCTS
 from refersion_dagster.warehouse.dialects.dialect import Dialect, UntestedSql
-from refersion_dagster.warehouse.dialects.rules import Rules, apply_rules, call, cased, check_written_alike
+from refersion_dagster.warehouse.dialects.rules import (
+    Rules,
+    apply_rules,
+    call,
+    cased,
+    check_written_alike,
+    shows_clocks,
+)
 
 DIGITS = 38
 DIVIDEND_DIGITS = 30
@@ -39,15 +46,6 @@ def as_type(node: exp.Expr, kind: str) -> exp.Expr:
 def clocks(node: exp.Expr) -> exp.Expr:
     """A time without a time zone."""
     return as_type(node, "TIMESTAMP_NTZ")
-
-
-def shows_clocks(node: exp.Expr) -> bool:
-    """Whether it is a time without a time zone."""
-    if isinstance(node, exp.Paren | exp.Add | exp.Sub):
-        return shows_clocks(node.this)
-    if isinstance(node, exp.Anonymous):
-        return node.name == "CONVERT_TIMEZONE"
-    return isinstance(node, exp.Cast) and node.is_type(exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ)
 
 
 def kind(node: exp.Expr) -> exp.Expr:

@@ -57,3 +57,12 @@ def cased(**letters: str) -> Callable[[exp.Expr], exp.Expr]:
         return node
 
     return rule
+
+
+def shows_clocks(node: exp.Expr) -> bool:
+    """Whether it is a time without a time zone."""
+    if isinstance(node, exp.Paren | exp.Add | exp.Sub):
+        return shows_clocks(node.this)
+    if isinstance(node, exp.Anonymous):
+        return node.name == "CONVERT_TIMEZONE"
+    return isinstance(node, exp.Cast) and node.is_type(exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ)

@@ -16,6 +16,7 @@ from refersion_dagster.warehouse.dialects.rules import (
     cased,
     check_written_alike,
     concatenated,
+    shows_clocks,
 )
 
 SIMPLE_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -32,13 +33,12 @@ USING VALUES VIEW WHEN WHENEVER WHERE WITH
 RESERVED = frozenset(WORDS.split())
 # Digits after the point of a quotient: Snowflake adds six to those of the dividend, and stops at twelve.
 QUOTIENT = "DECIMAL(38, 12)"
-SERIES = (("1", "DAY"), ("1", "MONTH"))
 DAYS, SECONDS = "YYYY-MM-DD", "YYYY-MM-DD HH24:MI:SS"
 
 
 @dataclass(frozen=True)
 class SnowflakeDialect(Dialect):
-    """Snowflake's, in a session as SnowflakeSession sets it: UTC, and weeks from Monday.
+    """Snowflake's, for sessions in UTC with weeks from Monday. No warehouse uses it yet.
 
     The rules follow Snowflake's documentation; the emulator that executes the tests calculates with DuckDB, so that it
     takes more than Snowflake does. See docs/warehouses.md.
@@ -98,13 +98,6 @@ def in_time_zone(node: exp.Expr) -> exp.Expr:
         moment = call("CONVERT_TIMEZONE", zone, exp.Literal.string("UTC"), node.this)
         return exp.Cast(this=moment, to=exp.DataType(this=exp.DType.TIMESTAMPLTZ))
     return exp.Cast(this=call("CONVERT_TIMEZONE", zone, node.this), to=exp.DataType(this=exp.DType.TIMESTAMPNTZ))
-
-
-def shows_clocks(node: exp.Expr) -> bool:
-    """Whether it is a time without a time zone."""
-    if isinstance(node, exp.Paren | exp.Add | exp.Sub):
-        return shows_clocks(node.this)
-    return isinstance(node, exp.Cast) and node.is_type(exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ)
 
 
 def joined(node: exp.Expr) -> exp.Expr:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import dlt
-from dlt.common.configuration.container import Container
-from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.destinations.impl.bigquery.bigquery_adapter import PartitionTransformation
 from dlt.destinations.impl.bigquery.configuration import BigQueryClientConfiguration
+
+from refersion_dagster.warehouse.dlt_internals.configuration import resolve_configuration
 
 if TYPE_CHECKING:
     from dlt.destinations.impl.bigquery.sql_client import BigQuerySqlClient
@@ -19,9 +19,7 @@ def find_configuration(pipeline: str, dataset: str) -> BigQueryClientConfigurati
 
     Raises ConfigurationException where credentials or their project are missing or cannot be read.
     """
-    configuration = BigQueryClientConfiguration()._bind_dataset_name(dataset)
-    with Container().injectable_context(ConfigSectionContext(pipeline_name=pipeline)):
-        return dlt.destinations.bigquery().configuration(configuration)
+    return resolve_configuration(dlt.destinations.bigquery(), BigQueryClientConfiguration(), pipeline, dataset)
 
 
 def by_month(column: str) -> PartitionTransformation:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import dlt
-from dlt.common.configuration.container import Container
-from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.destinations.impl.databricks.configuration import DatabricksClientConfiguration, DatabricksCredentials
+
+from refersion_dagster.warehouse.dlt_internals.configuration import resolve_configuration
 
 if TYPE_CHECKING:
     from dlt.destinations.impl.databricks.sql_client import DatabricksSqlClient
@@ -18,9 +18,8 @@ def find_credentials(pipeline: str, dataset: str) -> DatabricksCredentials:
 
     Raises ConfigurationException where something is missing.
     """
-    configuration = DatabricksClientConfiguration()._bind_dataset_name(dataset)
-    with Container().injectable_context(ConfigSectionContext(pipeline_name=pipeline)):
-        found = dlt.destinations.databricks().configuration(configuration).credentials
+    configuration = DatabricksClientConfiguration()
+    found = resolve_configuration(dlt.destinations.databricks(), configuration, pipeline, dataset).credentials
     found.session_timezone = "UTC"
     return found
 

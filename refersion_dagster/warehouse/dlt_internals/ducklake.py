@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from dlt.common.configuration import configspec
-from dlt.common.configuration.container import Container
-from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.common.schema import Schema
@@ -16,6 +14,8 @@ from dlt.destinations.impl.ducklake.configuration import DuckLakeClientConfigura
 from dlt.destinations.impl.ducklake.ducklake import DuckLakeClient
 from dlt.destinations.impl.ducklake.factory import ducklake
 from dlt.destinations.impl.ducklake.sql_client import DuckLakeSqlClient
+
+from refersion_dagster.warehouse.dlt_internals.configuration import resolve_configuration
 
 # The name under which a lake is attached.
 LAKE = "refersion_lake"
@@ -93,10 +93,8 @@ def find_lake(pipeline: str, dataset: str) -> LakeCredentials | None:
 
     Raises ConfigurationException for what cannot be read.
     """
-    configuration = LakeConfiguration()._bind_dataset_name(dataset)
-    with Container().injectable_context(ConfigSectionContext(pipeline_name=pipeline)):
-        found: Any = AttachedLake().configuration(configuration, accept_partial=True).credentials
-    return found
+    configuration = LakeConfiguration()
+    return resolve_configuration(AttachedLake(), configuration, pipeline, dataset, accept_partial=True).credentials
 
 
 def in_memory(credentials: LakeCredentials, name: str) -> LakeCredentials:

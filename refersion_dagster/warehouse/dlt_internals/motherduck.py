@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from dlt.common.configuration.container import Container
-from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.destinations.impl.motherduck.configuration import MotherDuckClientConfiguration, MotherDuckCredentials
 from dlt.destinations.impl.motherduck.factory import motherduck
 from dlt.destinations.impl.motherduck.sql_client import MotherDuckSqlClient
+
+from refersion_dagster.warehouse.dlt_internals.configuration import resolve_configuration
 
 
 def find_token_and_database(pipeline: str, dataset: str) -> MotherDuckCredentials | None:
@@ -16,10 +14,8 @@ def find_token_and_database(pipeline: str, dataset: str) -> MotherDuckCredential
 
     Raises ConfigurationException for what cannot be read.
     """
-    configuration = MotherDuckClientConfiguration()._bind_dataset_name(dataset)
-    with Container().injectable_context(ConfigSectionContext(pipeline_name=pipeline)):
-        found: Any = motherduck().configuration(configuration, accept_partial=True).credentials
-    return found
+    configuration = MotherDuckClientConfiguration()
+    return resolve_configuration(motherduck(), configuration, pipeline, dataset, accept_partial=True).credentials
 
 
 def cloud_destination(credentials: MotherDuckCredentials) -> motherduck:

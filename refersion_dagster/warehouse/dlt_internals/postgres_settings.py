@@ -8,10 +8,10 @@ from urllib.parse import quote, urlencode
 
 import dlt
 from dlt.common.configuration import configspec
-from dlt.common.configuration.container import Container
-from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.common.typing import TSecretStrValue
 from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration, PostgresCredentials
+
+from refersion_dagster.warehouse.dlt_internals.configuration import resolve_configuration
 
 # What names a server without a host, in the address or in the environment.
 WITHOUT_HOST = {"hostaddr": "PGHOSTADDR", "service": "PGSERVICE"}
@@ -61,9 +61,8 @@ def find_credentials(pipeline: str, dataset: str) -> PostgresCredentials | None:
 
     Raises ConfigurationException for what cannot be read.
     """
-    configuration = ServerConfiguration()._bind_dataset_name(dataset)
-    with Container().injectable_context(ConfigSectionContext(pipeline_name=pipeline)):
-        return dlt.destinations.postgres().configuration(configuration, accept_partial=True).credentials
+    configuration, postgres = ServerConfiguration(), dlt.destinations.postgres()
+    return resolve_configuration(postgres, configuration, pipeline, dataset, accept_partial=True).credentials
 
 
 def port_of(named: int | None, query: dict[str, Any]) -> str:

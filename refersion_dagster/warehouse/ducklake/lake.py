@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import duckdb
 from dlt.common.configuration.exceptions import ConfigurationException
 
-from refersion_dagster.installation import install_command
+from refersion_dagster.installation import install_command, is_installed
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.warehouse.ducklake.errors import lake_trouble
 from refersion_dagster.warehouse.errors import WarehouseNotSet
@@ -205,10 +205,9 @@ class Lake:
         return f"ATTACH IF NOT EXISTS {_literal(path)} AS {name} ({', '.join(options)})"
 
     def _server_credentials(self) -> EncodedCredentials:
-        missing = [package for module, package in {"psycopg2": "psycopg2-binary"}.items() if find_spec(module) is None]
-        if missing:
+        if not is_installed("psycopg2"):
             raise WarehouseNotSet(
-                f"A catalogue in PostgreSQL needs {' and '.join(missing)}. Install with: {install_command('ducklake')}"
+                f"A catalogue in PostgreSQL needs psycopg2-binary. Install with: {install_command('ducklake')}"
             )
         return completed(self.credentials.catalog, HOW_TO_SET)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from dlt.common.configuration.exceptions import ConfigurationException
 
-from refersion_dagster.installation import install_command
+from refersion_dagster.installation import install_command, is_installed
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.warehouse.dlt_internals.postgres_settings import (
     WITHOUT_HOST,
@@ -41,7 +40,7 @@ def postgres_credentials() -> EncodedCredentials:
 
     Raises WarehouseNotSet, in words that hold nothing of them.
     """
-    missing = [package for module, package in DRIVERS.items() if find_spec(module) is None]
+    missing = [package for module, package in DRIVERS.items() if not is_installed(module)]
     if missing:
         raise WarehouseNotSet(
             f"REFERSION_DESTINATION is postgres, which needs {' and '.join(missing)}. Install with: "
