@@ -20,7 +20,7 @@ from datetime import UTC
 from dlt.destinations.exceptions import DatabaseException
 
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.warehouse.errors import LeaseLost, WarehouseBusy, WarehouseError
+from refersion_dagster.warehouse.errors import ConcurrentChange, LeaseLost, WarehouseBusy, WarehouseError
 from refersion_dagster.warehouse.session import Row, Session, UndefinedTable
 
 TABLE = "writer_lease"
@@ -41,7 +41,8 @@ EXTEND = """
 UPDATE {table} SET valid_until = CURRENT_TIMESTAMP + INTERVAL '{seconds}' SECOND WHERE token = $token
 """
 GIVE_BACK = f"UPDATE {DATASET}.{TABLE} SET token = '', valid_until = CURRENT_TIMESTAMP WHERE token = $token"  # noqa: S608
-# Databases that do not let the second of two updates wait report an error; it then finds the row taken.
+# Databases that do not let the second of two updates wait report an error, which a session may have put in words; the second
+# then finds the row taken.
 TRIES = 5
 RETRIED_AFTER = 0.2
 
@@ -108,7 +109,7 @@ class Lease:
             asked_at = _elapsed()
             try:
                 session.query(self._statement(TAKE), token=self._token, holder=_holder())
-            except DatabaseException:
+            except (DatabaseException, ConcurrentChange):
                 if not tries_left:
                     raise
                 time.sleep(RETRIED_AFTER)
@@ -226,7 +227,7 @@ def _create(session: Session) -> None:
         try:
             session.create_schema(DATASET)
             session.query(CREATE)
-        except DatabaseException:
+        except (DatabaseException, ConcurrentChange):
             if not tries_left:
                 raise
             time.sleep(RETRIED_AFTER)
