@@ -41,7 +41,7 @@ EXTEND = """
 UPDATE {table} SET valid_until = CURRENT_TIMESTAMP + INTERVAL '{seconds}' SECOND WHERE token = $token
 """
 GIVE_BACK = f"UPDATE {DATASET}.{TABLE} SET token = '', valid_until = CURRENT_TIMESTAMP WHERE token = $token"  # noqa: S608
-# Databases that do not let the second of two updates wait report an error, which a session may have put in words; the second
+# Databases that do not let the second of two updates wait report an error, which a session may have put in words; it
 # then finds the row taken.
 TRIES = 5
 RETRIED_AFTER = 0.2
