@@ -43,7 +43,7 @@ test-all: $(STAMP) ## all tests but for other warehouses, and the wheel in clean
 	$(BIN)/python -m pytest -m installs --numprocesses 2 --dist=worksteal
 
 test-warehouses: $(STAMP) ## figures in the engines of other warehouses, each in an environment of its own in .venv/engines
-	$(BIN)/python -m pytest -m warehouses
+	$(BIN)/python -m pytest -m warehouses --numprocesses 2
 
 load-test: $(STAMP) ## the webhook receiver: 1,000 events a second for 30 s, killed in the middle
 	$(BIN)/python -m benchmarks.webhooks
