@@ -38,6 +38,7 @@ TOPIC_HEADER, SIGNATURE_HEADER = "refersion-topic", "refersion-signature"
 MAX_BODY_BYTES = 2_000_000
 # Bodies that are arriving, all together.
 MAX_HELD_BYTES = 64_000_000
+RECEIVE_SECONDS = 10.0
 MAX_TOPIC = 100
 # What a run can take apart again.
 MAX_LEVELS = 50
@@ -51,10 +52,12 @@ class ReceiverLimits:
     Args:
         body_bytes: of one event.
         held_bytes: of all events that are arriving at one time.
+        receive_seconds: time for the body of one event to arrive.
     """
 
     body_bytes: int = MAX_BODY_BYTES
     held_bytes: int = MAX_HELD_BYTES
+    receive_seconds: float = RECEIVE_SECONDS
 
 
 class EventRefused(Exception):
@@ -130,7 +133,8 @@ class Receiver:
             self._refusals.add(refused.kind, refused.detail)
             return _refusal(refused.kind)
         except ClientDisconnect:
-            return Response(status_code=STATUS[Refusal.CUT_OFF])  # counted by the protocol; nobody reads this
+            self._refusals.add(Refusal.CUT_OFF)
+            return _refusal(Refusal.CUT_OFF)  # nobody reads this
         return JSONResponse({"status": "stored" if new else "repeated"})
 
     async def health(self, _request: Request) -> Response:
@@ -149,21 +153,28 @@ class Receiver:
         return _refusal(kind)
 
     async def _body(self, request: Request) -> bytes:
-        """The raw body; what is too large is passed over without being kept."""
+        """The raw body.
+
+        Raises:
+            EventRefused: it is too large, which ends the reading; it takes too long; or too many are arriving.
+        """
         announced = request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > self._limits.body_bytes:
             raise EventRefused(Refusal.TOO_LARGE)
         parts: list[bytes] = []
         size = 0
         try:
-            async for part in request.stream():
-                size += len(part)
-                self._held += len(part)
-                if size > self._limits.body_bytes:
-                    raise EventRefused(Refusal.TOO_LARGE)
-                if self._held > self._limits.held_bytes:
-                    raise EventRefused(Refusal.BUSY)
-                parts.append(part)
+            async with asyncio.timeout(self._limits.receive_seconds):
+                async for part in request.stream():
+                    size += len(part)
+                    self._held += len(part)
+                    if size > self._limits.body_bytes:
+                        raise EventRefused(Refusal.TOO_LARGE)
+                    if self._held > self._limits.held_bytes:
+                        raise EventRefused(Refusal.BUSY)
+                    parts.append(part)
+        except TimeoutError:
+            raise EventRefused(Refusal.TOO_SLOW) from None
         finally:
             self._held -= size
         return b"".join(parts)
@@ -230,4 +241,6 @@ def _levels(value: Any, most: int) -> int:
 
 
 def _refusal(kind: Refusal) -> Response:
-    return JSONResponse({"status": "refused", "reason": kind.value}, STATUS[kind])
+    # The rest of a body that is slow is not waited for.
+    headers = {"Connection": "close"} if kind is Refusal.TOO_SLOW else None
+    return JSONResponse({"status": "refused", "reason": kind.value}, STATUS[kind], headers)

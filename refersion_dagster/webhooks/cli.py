@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import functools
 import logging
 import socket
 from pathlib import Path
@@ -12,16 +11,17 @@ import click
 import uvicorn
 
 from refersion_dagster.settings import InvalidSetting, WebhookSettings, load_settings
-from refersion_dagster.webhooks.app import HEALTH_PATH, MAX_BODY_BYTES, PATH, ReceiverLimits, build_app
+from refersion_dagster.webhooks.app import HEALTH_PATH, MAX_BODY_BYTES, PATH, RECEIVE_SECONDS, ReceiverLimits, build_app
 from refersion_dagster.webhooks.inbox import Inbox
 from refersion_dagster.webhooks.inbox_file import InboxError
-from refersion_dagster.webhooks.protocol import BoundedProtocol
 from refersion_dagster.webhooks.refusals import Refusals
 from refersion_dagster.webhooks.signature import secrets_of
 
 SECRET_VARIABLE = WebhookSettings.variable("webhook_secret")
 MEGABYTE = 1_000_000
-RECEIVE_SECONDS = 10.0
+MAX_HEAD_BYTES = 32_000
+MAX_CONNECTIONS = 1_000
+KEEP_ALIVE_SECONDS = 75
 STOP_SECONDS = 10
 
 
@@ -63,7 +63,7 @@ STOP_SECONDS = 10
     default=RECEIVE_SECONDS,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="Maximum time for a request to arrive.",
+    help="Maximum time for the body of an event to arrive.",
 )
 def webhooks(
     host: str, port: int, path: Path, inbox_megabytes: int, event_megabytes: float, receive_seconds: float
@@ -72,9 +72,12 @@ def webhooks(
 
     Events have to be signed with the secret in REFERSION_WEBHOOK_SECRET. To rotate the secret, set several, separated
     by commas.
+
+    It belongs behind a proxy with HTTPS that also ends requests whose head never arrives; deploy/nginx.conf is one.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are counted and logged here
+    # Its warnings are of connections without HTTP or beyond the limit, with which anyone could fill the log.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     settings = load_settings()
     try:
         settings.check([SECRET_VARIABLE])
@@ -92,17 +95,18 @@ def webhooks(
     except InboxError as error:
         raise click.ClickException(str(error)) from error
     listener = _listen(host, port)
-    refusals = Refusals()
+    limits = ReceiverLimits(body_bytes=int(event_megabytes * MEGABYTE), receive_seconds=receive_seconds)
     config = uvicorn.Config(
-        build_app(inbox, secrets, refusals, ReceiverLimits(body_bytes=int(event_megabytes * MEGABYTE))),
-        # Called like a class; there is one for each connection.
-        http=functools.partial(BoundedProtocol, refusals=refusals, receive_seconds=receive_seconds),  # pyright: ignore[reportArgumentType]
+        build_app(inbox, secrets, Refusals(), limits),
+        http="h11",  # the implementation that bounds the head of a request
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=75,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     address = f"[{host}]" if ":" in host else host

@@ -25,7 +25,6 @@ class Refusal(StrEnum):
     CUT_OFF = "cut_off"
     WRONG_METHOD = "wrong_method"
     WRONG_PATH = "wrong_path"
-    NOT_HTTP = "not_http"
     BUSY = "busy"
     NO_ROOM = "no_room"
 
@@ -40,7 +39,6 @@ STATUS = {
     Refusal.CUT_OFF: 400,
     Refusal.WRONG_METHOD: 405,
     Refusal.WRONG_PATH: 404,
-    Refusal.NOT_HTTP: 400,
     Refusal.BUSY: 503,
     Refusal.NO_ROOM: 503,
 }
@@ -51,12 +49,11 @@ WORDS = {
     "REFERSION_WEBHOOK_SECRET is not the signing secret shown under Account > Settings > Webhooks",
     Refusal.NOT_JSON: "an event that is signed but not a JSON object or list",
     Refusal.BAD_TOPIC: "an event whose Refersion-Topic is not a valid name",
-    Refusal.TOO_LARGE: "a request that is too large",
-    Refusal.TOO_SLOW: "a request that took too long to arrive",
-    Refusal.CUT_OFF: "a request that ended before its announced length",
+    Refusal.TOO_LARGE: "an event that is too large",
+    Refusal.TOO_SLOW: "an event that took too long to arrive",
+    Refusal.CUT_OFF: "an event that ended before its announced length",
     Refusal.WRONG_METHOD: "a request with a method other than POST",
     Refusal.WRONG_PATH: "a request for another path",
-    Refusal.NOT_HTTP: "something that is not HTTP",
     Refusal.BUSY: "an event, because too many requests are arriving",
     Refusal.NO_ROOM: "an event that could not be stored",
 }
