@@ -27,6 +27,9 @@ print(json.dumps({"seen": seen, "modules": sorted(sys.modules)}))
 """
 
 
+pytestmark = pytest.mark.processes
+
+
 @pytest.fixture(scope="module")
 def loading(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happens when the code location is loaded in an empty environment."""
@@ -45,7 +48,6 @@ def loading(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {**json.loads(done.stdout), "stderr": done.stderr, "home": home, "cwd": cwd}
 
 
-@pytest.mark.processes
 def test_it_loads_without_a_word(loading: dict[str, Any]) -> None:
     assert loading["stderr"] == ""
 

@@ -10,6 +10,7 @@ import pytest
 
 from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
 from refersion_dagster_tests.actions.processes import ended, killed, started
+from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.processes import soon
 
 ROUTE = "rest:/conversion/manual_credit"
@@ -24,14 +25,16 @@ def actions(actions_of_processes: ActionsHarness) -> ActionsHarness:
 # The first request asks for the time.
 @pytest.mark.parametrize(
     ("function", "event", "time", "intended", "sent"),
-    [
-        ("Journal.intend", "call", 1, False, False),
-        ("Journal.intend", "return", 1, True, False),
-        ("Transport._send", "call", 2, True, False),
-        ("Transport._send", "return", 2, True, True),
-        ("Journal.answered", "call", 1, True, True),
-    ],
-    ids=["before the intent", "after the intent", "before the call", "after the answer", "before it is recorded"],
+    heart(
+        [
+            pytest.param("Journal.intend", "return", 1, True, False, id="after the intent"),
+            pytest.param("Transport._send", "return", 2, True, True, id="after the answer"),
+            pytest.param("Journal.intend", "call", 1, False, False, id="before the intent"),
+            pytest.param("Transport._send", "call", 2, True, False, id="before the call"),
+            pytest.param("Journal.answered", "call", 1, True, True, id="before it is recorded"),
+        ],
+        2,
+    ),
 )
 def test_a_run_killed_there_sends_nothing_twice(
     actions: ActionsHarness, function: str, event: str, time: int, intended: bool, sent: bool

@@ -34,7 +34,7 @@ class TestTypes:
         ],
         ids=str,
     )
-    @pytest.mark.parametrize("table", heart(TABLES, 2))
+    @pytest.mark.parametrize("table", heart(TABLES))
     def test_whatever_types_the_server_sends_the_table_is_the_same(
         self, sandbox: SandboxServer, pristine: dict[str, list[Row]], table: str, types: dict[str, str]
     ) -> None:

@@ -155,6 +155,7 @@ class TestSalt:
     def hashes(self, warehouse: Warehouse) -> dict[str, str]:
         return dict(warehouse.rows("conversions", "id", "customer__email"))
 
+    @pytest.mark.exhaustive
     def test_without_one_hashes_stay_the_same_between_runs_and_machines(
         self, sandbox: SandboxServer, warehouse: Warehouse
     ) -> None:

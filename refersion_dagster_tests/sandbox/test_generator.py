@@ -12,6 +12,7 @@ from refersion_dagster.sandbox import SandboxSettings
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.model import CANCELLATION_PREFIX, Conversion
 from refersion_dagster.sandbox.sandbox import Sandbox
+from refersion_dagster_tests.marks import heart
 
 DAY = 86_400
 
@@ -244,15 +245,18 @@ def test_equal_settings_make_equal_accounts_and_other_seeds_others() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"seed": 8},
-        {"affiliates": 21},
-        {"orders": 151},
-        {"days": 731},
-        {"currencies": ("EUR", "USD", "GBP")},
-        {"base_currency": "EUR"},
-        {"now": datetime(2026, 7, 2, tzinfo=UTC)},
-    ],
+    heart(
+        [
+            {"seed": 8},
+            {"affiliates": 21},
+            {"orders": 151},
+            {"days": 731},
+            {"currencies": ("EUR", "USD", "GBP")},
+            {"base_currency": "EUR"},
+            {"now": datetime(2026, 7, 2, tzinfo=UTC)},
+        ],
+        2,
+    ),
     ids=str,
 )
 def test_what_makes_other_data_makes_other_keys_and_other_ids(change: dict[str, Any]) -> None:

@@ -98,6 +98,7 @@ def is_free(warehouse: Warehouse) -> bool:
         return not lease_holder(session)
 
 
+@pytest.mark.exhaustive
 def test_of_many_at_once_one_has_the_right(warehouse: Warehouse) -> None:
     inside: list[int] = []
 
@@ -144,6 +145,7 @@ def test_the_right_is_free_again_after_a_run_that_failed(warehouse: Warehouse) -
             raise ZeroDivisionError
 
 
+@pytest.mark.exhaustive
 def test_a_holder_that_lives_keeps_it_beyond_its_term(warehouse: Warehouse) -> None:
     def valid_until() -> datetime:
         ((moment,),) = warehouse.query(f"SELECT valid_until FROM {LEASE}")

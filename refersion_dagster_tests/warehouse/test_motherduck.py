@@ -129,6 +129,7 @@ def test_nothing_is_sent_to_refersion_from_there(cloud: Warehouse) -> None:
         cloud.check_keys_enforced()
 
 
+@pytest.mark.exhaustive
 def test_a_load_twice_is_a_load_once(cloud: Warehouse, sandbox: SandboxServer) -> None:
     counts = []
     for _ in range(2):
@@ -182,6 +183,7 @@ class TestOneWriter:
         with pytest.raises(LeaseLost, match="lost the right to write to md:books"):
             write()
 
+    @pytest.mark.processes
     def test_a_run_that_was_killed_is_followed_once_its_time_is_over(self, cloud: Warehouse, tmp_path: Path) -> None:
         started = multiprocessing.get_context("spawn").Process(target=killed_while_writing, args=(tmp_path,))
         started.start()
