@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,20 @@ def with_own(shipped: dg.Definitions) -> dg.Definitions:
     return dg.Definitions.merge(shipped, dg.load_from_defs_folder(path_within_project=OWN))
 
 
+@cache
+def _tables_and_checks() -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
+    """Summaries as assets, and all checks. Settings do not change them, and making them takes most of the time."""
+    summaries = load_summaries()
+    return summary_assets(summaries), all_checks(summaries)
+
+
 def build_definitions(settings: Settings) -> dg.Definitions:
     """The code location with these settings. A setting that is wrong is reported by what needs it, when it runs.
 
     Needs no key and no network, and writes no file. Keys are found in the environment when a run begins.
     """
     summaries = load_summaries()
-    summary_tables = summary_assets(summaries)
-    checks = all_checks(summaries)
+    summary_tables, checks = _tables_and_checks()
     check_specs = [spec for checked in (*summary_tables, *checks) for spec in checked.check_specs]
     refreshed = [
         refersion_tables,

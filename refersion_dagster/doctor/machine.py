@@ -8,7 +8,8 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +21,7 @@ from refersion_dagster.automation.active_runs import is_ours
 from refersion_dagster.dev import LOCATION_NAME
 from refersion_dagster.doctor.findings import DoctorCheck, Status, failed, passed, skipped, warned
 from refersion_dagster.installation import PACKAGE
-from refersion_dagster.records import daemon_states, location_names, open_records
+from refersion_dagster.records import DaemonState, daemon_states, location_names, open_records
 
 VERSIONS, SPACE, DAGSTER = ("versions",), ("disk_space",), ("dagster_home", "daemon", "code_locations")
 # Named in the message; all others are in the details.
@@ -31,6 +32,7 @@ HOME_VARIABLE = "DAGSTER_HOME"
 # How the names of our schedules and sensors begin, and how long ago what they did is of today.
 OURS, LATELY = "refersion_", timedelta(days=7)
 START_DAEMON = "Start `refersion-dagster dev`, or `dagster-daemon run` with the same DAGSTER_HOME."
+NO_DAEMON = warned("daemon", "not running: schedules and sensors do nothing", START_DAEMON)
 
 
 def check_versions() -> Iterator[DoctorCheck]:
@@ -99,8 +101,15 @@ def check_dagster() -> Iterator[DoctorCheck]:
     home = _home(os.environ.get(HOME_VARIABLE))
     yield home
     home = home if home.status is not Status.WARNING else _home_of_ours()
-    yield _daemon(home)
-    yield _locations(home)
+    folder = Path(str(home.details.get("folder", "")))
+    # An instance that nobody used yet is not made by looking at it.
+    if home.status is not Status.OK or not any(path.is_dir() for path in folder.iterdir()):
+        yield NO_DAEMON
+        yield passed("code_locations", "none was active yet", names=[])
+        return
+    with open_records(folder) as instance:
+        yield _daemon(daemon_states(instance))
+        yield _locations(sorted(location_names(instance, datetime.now(UTC) - LATELY, OURS, is_ours)))
 
 
 def _home_of_ours() -> DoctorCheck:
@@ -145,19 +154,12 @@ def _home(given: str | None) -> DoctorCheck:
     return passed("dagster_home", str(folder), folder=str(folder))
 
 
-def _daemon(home: DoctorCheck) -> DoctorCheck:
-    never = warned("daemon", "not running: schedules and sensors do nothing", START_DAEMON)
-    folder = Path(str(home.details.get("folder", "")))
-    # An instance that nobody used yet is not made by looking at it.
-    if home.status is not Status.OK or not any(path.is_dir() for path in folder.iterdir()):
-        return never
-    with open_records(folder) as instance:
-        states = daemon_states(instance)
+def _daemon(states: Sequence[DaemonState]) -> DoctorCheck:
     beats = [state.beat for state in states if state.beat]
     stopped = sorted(state.name for state in states if not state.is_healthy)
     details = {"stopped": stopped, "last_heartbeat": max(beats, default=None)}
     if len(stopped) == len(states):
-        return warned(never.name, never.message, START_DAEMON, **details)
+        return replace(NO_DAEMON, details=details)
     if stopped:
         return warned(
             "daemon",
@@ -168,13 +170,8 @@ def _daemon(home: DoctorCheck) -> DoctorCheck:
     return passed("daemon", "running", **details)
 
 
-def _locations(home: DoctorCheck) -> DoctorCheck:
+def _locations(names: list[str]) -> DoctorCheck:
     """Whether schedules of this code location are at work under two names, which Dagster takes for two locations."""
-    folder = Path(str(home.details.get("folder", "")))
-    if home.status is not Status.OK or not any(path.is_dir() for path in folder.iterdir()):
-        return passed("code_locations", "none was active yet", names=[])
-    with open_records(folder) as instance:
-        names = sorted(location_names(instance, datetime.now(UTC) - LATELY, OURS, is_ours))
     if len(names) < 2:
         return passed("code_locations", f"one: {names[0]}" if names else "none was active yet", names=names)
     return warned(

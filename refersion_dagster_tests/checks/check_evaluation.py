@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import dagster as dg
 
 from refersion_dagster.checks.assets import all_checks
 from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.resources import RefersionResource, Warehouse
-from refersion_dagster.summaries.assets import summary_assets
 from refersion_dagster.summaries.settings import ReportSettings
-from refersion_dagster_tests.location import fresh_instance, resources
+from refersion_dagster_tests.location import fresh_instance, made_of_raw_tables, resources
 from refersion_dagster_tests.summaries.builders import all_summaries
 
 Evaluations = dict[str, dg.AssetCheckEvaluation]
 
 
+@cache
 def all_keys() -> dict[str, bool]:
     """Every check that has a step of its own, and whether it blocks."""
     return {
@@ -29,14 +31,13 @@ def evaluate(warehouse: Warehouse, *checks: str, settings: ReportSettings | None
 
     Gives what each found, by that name.
     """
-    summaries = all_summaries()
     keys = [
         dg.AssetCheckKey(dg.AssetKey(asset.split("/")), name)
         for asset, name in (check.split(":") for check in checks or all_keys())
     ]
     with fresh_instance() as instance:
         result = dg.materialize(
-            [refersion_tables, *summary_assets(summaries), *all_checks(summaries)],
+            [refersion_tables, *made_of_raw_tables(checked=True)],
             selection=dg.AssetSelection.checks(*keys),
             resources={**resources(RefersionResource(), warehouse), "settings": settings or ReportSettings()},
             instance=instance,
