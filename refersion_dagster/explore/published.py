@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from refersion_dagster.report.file_sets import current_set
 from refersion_dagster.report.publish import CURRENT, DATABASE, MANIFEST
+from refersion_dagster.report.storage import Folder, open_folder, storage_errors
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.rounding import grouped
 from refersion_dagster.settings import OutputSettings, load_settings
@@ -66,9 +69,9 @@ class NothingPublished(Exception):
     """There are no published copies in the folder; says how to get them."""
 
 
-def what_is_missing(folder: Path) -> str | None:
-    """What to do where nothing is published in the folder; None where something is."""
-    if (folder / CURRENT / DATABASE).is_file():
+def what_is_missing(folder: Folder) -> str | None:
+    """What to do where nothing is published in the folder; None where something is. Raises StorageError."""
+    if current_set(folder / CURRENT) is not None:
         return None
     return (
         f"Nothing is published in {folder.resolve()} yet. Run the job refersion_refresh (or `refersion-dagster "
@@ -82,14 +85,15 @@ class PublishedCopies:
     Args:
         folder: REFERSION_PUBLISH_PATH.
 
-    Raises NothingPublished.
+    Raises NothingPublished, and StorageError for a bucket.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Folder) -> None:
         # The set itself, not the link to it: a set that comes meanwhile does not change what is looked at.
-        self.folder = (folder / CURRENT).resolve()
-        if missing := what_is_missing(folder):
-            raise NothingPublished(missing)
+        found = current_set(folder / CURRENT)
+        if found is None:
+            raise NothingPublished(what_is_missing(folder))
+        self._copied, self.folder = _on_this_machine(found)
         self.manifest = json.loads((self.folder / MANIFEST).read_text("utf-8"))
         self._connection = duckdb.connect(str(self.folder / DATABASE), read_only=True)
         self._connection.execute(f"SET TimeZone = 'UTC'; SET search_path = '{SUMMARIES}'")
@@ -137,9 +141,24 @@ class PublishedCopies:
         return list(by_month.values())
 
 
-def published_folder(outputs: OutputSettings | None = None) -> Path:
-    """Where the settings have the copies: those of this process for None, as in the notebook."""
-    return Path((outputs or load_settings().outputs).publish_path).expanduser()
+def published_folder(outputs: OutputSettings | None = None) -> Folder:
+    """Where the settings have the copies: those of this process for None, as in the notebook.
+
+    Raises StorageNotSet for a bucket whose package or credentials are missing.
+    """
+    return open_folder((outputs or load_settings().outputs).publish_path)
+
+
+def _on_this_machine(found: Folder) -> tuple[tempfile.TemporaryDirectory[str] | None, Path]:
+    """A set of a bucket, copied to a folder that is removed with the object; one of this machine as it is."""
+    if isinstance(found, Path):
+        return None, found
+    copied = tempfile.TemporaryDirectory(prefix="refersion-")
+    folder = Path(copied.name)
+    with storage_errors(found):
+        for name in (MANIFEST, DATABASE):
+            found.fs.get_file((found / name).path, str(folder / name))
+    return copied, folder
 
 
 def without_links(text: str) -> str:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from refersion_dagster.failures import report_errors
 from refersion_dagster.report.publish import CURRENT, DATABASE, publish
+from refersion_dagster.report.storage import Folder, open_folder
 from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.settings import OutputSettings
 from refersion_dagster.settings.part import like
@@ -21,6 +22,11 @@ class Publishing(dg.ConfigurableResource):
     """Where published copies go."""
 
     folder: str = like(OutputSettings, "publish_path")
+
+    @property
+    def path(self) -> Folder:
+        """The folder, absolute; it need not be there. Raises InvalidSetting and StorageNotSet."""
+        return open_folder(OutputSettings.of({}, publish_path=self.folder).publish_path)
 
 
 def published_assets(summaries: Sequence[Summary]) -> list[dg.AssetsDefinition]:
@@ -46,7 +52,7 @@ incomplete set and never wait for the warehouse's lock. `manifest.json` lists th
     def published_summaries(
         context: dg.AssetExecutionContext, warehouse: Warehouse, publishing: Publishing
     ) -> dg.MaterializeResult:
-        folder = Path(publishing.folder).expanduser().resolve()
+        folder = publishing.path
         try:
             with warehouse.exclusive(context.log.info), warehouse.session() as session:
                 done, manifest = publish(session, summaries, folder, context.run_id)
@@ -57,9 +63,7 @@ incomplete set and never wait for the warehouse's lock. `manifest.json` lists th
             ) from error
         metadata: dict[str, Any] = {
             "folder": dg.MetadataValue.path(str(done)),
-            "open_with": dg.MetadataValue.md(
-                f"```python\nduckdb.connect('{folder / CURRENT / DATABASE}', read_only=True)\n```"
-            ),
+            "open_with": dg.MetadataValue.md(how_to_open(folder)),
             "tables": len(manifest.tables),
             "dagster/row_count": sum(table.rows for table in manifest.tables),
             "bytes": sum(table.bytes for table in manifest.tables),
@@ -69,3 +73,12 @@ incomplete set and never wait for the warehouse's lock. `manifest.json` lists th
         return dg.MaterializeResult(metadata=metadata)
 
     return [published_summaries]
+
+
+def how_to_open(folder: Folder) -> str:
+    """A way to read the current set, as Markdown."""
+    if isinstance(folder, Path):
+        return f"```python\nduckdb.connect('{folder / CURRENT / DATABASE}', read_only=True)\n```"
+    current = f"SELECT '{folder}/' || folder FROM read_json('{folder / CURRENT}.json')"  # noqa: S608 - for people
+    table = "read_parquet(getvariable('current') || '/parquet/conversions.parquet')"
+    return f"```sql\nSET VARIABLE current = ({current});\nFROM {table};\n```"

@@ -6,7 +6,8 @@
       latest.html
 
 Each is written under another name and then renamed, so that a reader meets a whole file or the one before, and never
-half of one. Files of earlier days stay; another one of the same day takes the place of the first.
+half of one. In a bucket each is replaced by one request. Files of earlier days stay; another one of the same day takes
+the place of the first.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from refersion_dagster.report.bucket_sets import write_file
 from refersion_dagster.report.file_sets import FILE_MODE, FOLDER_MODE
+from refersion_dagster.report.storage import Folder
 
 LATEST = "latest.html"
 
@@ -26,16 +29,23 @@ LATEST = "latest.html"
 class DailyFile:
     """The file of the day, and the newest, which says the same."""
 
-    of_day: Path
-    latest: Path
+    of_day: Folder
+    latest: Folder
 
 
-def keep(folder: Path, name: str, day: date, html: str) -> DailyFile:
-    """Writes the file of a day and makes it the newest one. Raises OSError; a file that was there is never damaged."""
-    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+def keep(folder: Folder, name: str, day: date, html: str) -> DailyFile:
+    """Writes the file of a day and makes it the newest one.
+
+    Raises OSError, and StorageError for a bucket; a file that was there is never damaged.
+    """
+    if isinstance(folder, Path):
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     kept = DailyFile(folder / f"{name}-{day:%Y-%m-%d}.html", folder / LATEST)
     for file in (kept.of_day, kept.latest):
-        _replace(file, html.encode())
+        if isinstance(file, Path):
+            _replace(file, html.encode())
+        else:
+            write_file(file, html.encode())
     return kept
 
 

@@ -5,7 +5,7 @@
       versions/20260701T000001000000Z-1a2b3c4d/
 
 A set is written under another name, and a link then points to it, in one step. Whoever has files of an older set open
-goes on reading them; the last few sets are kept.
+goes on reading them; the last few sets are kept. In a bucket a file takes the place of the link, see bucket_sets.py.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
+
+from refersion_dagster.report.bucket_sets import NAME_FORMAT, UNFINISHED_AFTER, current_in_bucket, upload_set
+from refersion_dagster.report.storage import Folder
 
 # Affiliates' earnings are confidential: the owner writes, the group reads.
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
@@ -27,16 +30,18 @@ class FileSet:
     """A set while it is written.
 
     Args:
-        building: the folder to write its files to.
+        building: the folder of this machine to write its files to.
         done: the folder they are in once the set is complete.
+        shown: the folder that people open: in a bucket that of this set, else the link.
     """
 
     building: Path
-    done: Path
+    done: Folder
+    shown: Folder
 
 
 @contextmanager
-def swapped_in(link: Path, versions: Path, run_id: str, kept: int) -> Iterator[FileSet]:
+def swapped_in(link: Folder, versions: Folder, run_id: str, kept: int) -> Iterator[FileSet]:
     """A set to be written inside the `with`; `link` points to it afterwards, in one step.
 
     Args:
@@ -44,15 +49,36 @@ def swapped_in(link: Path, versions: Path, run_id: str, kept: int) -> Iterator[F
         versions: folder of the sets, on the same disk and below the link's folder.
         kept: number of sets that are kept, the new one among them.
 
-    Raises OSError; after any error the link is unchanged and nothing of the new set is left.
+    Raises OSError, and StorageError for a bucket; after any error the link is unchanged.
     """
     now = datetime.now(UTC)
+    name = f"{now.strftime(NAME_FORMAT)}-{run_id[:8]}"
+    if isinstance(link, Path) and isinstance(versions, Path):
+        with _linked(link, versions, name, kept, now) as files:
+            yield files
+    elif not isinstance(link, Path) and not isinstance(versions, Path):
+        done = versions / name
+        with tempfile.TemporaryDirectory(prefix="refersion-") as building:
+            yield FileSet(Path(building), done, done)
+            upload_set(Path(building), done, link, kept)
+
+
+def current_set(link: Folder) -> Folder | None:
+    """The folder of the set that `link` points to; None where there is none. Raises StorageError."""
+    if not isinstance(link, Path):
+        return current_in_bucket(link)
+    return link.resolve() if link.exists() else None
+
+
+@contextmanager
+def _linked(link: Path, versions: Path, name: str, kept: int, now: datetime) -> Iterator[FileSet]:
+    """A set beside others of this machine; after any error nothing of it is left."""
     for folder in (versions.parent, versions):
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=versions))
-    done = versions / f"{now:%Y%m%dT%H%M%S%fZ}-{run_id[:8]}"
+    done = versions / name
     try:
-        yield FileSet(building, done)
+        yield FileSet(building, done, link)
         for file in building.rglob("*"):
             file.chmod(FOLDER_MODE if file.is_dir() else FILE_MODE)
         building.chmod(FOLDER_MODE)
@@ -78,5 +104,5 @@ def _clear(versions: Path, keep: Path, kept: int, now: datetime) -> None:
         if folder != keep:
             shutil.rmtree(folder, ignore_errors=True)
     for folder in versions.glob(".building-*"):
-        if now - datetime.fromtimestamp(folder.stat().st_mtime, UTC) > timedelta(days=1):
+        if now - datetime.fromtimestamp(folder.stat().st_mtime, UTC) > UNFINISHED_AFTER:
             shutil.rmtree(folder, ignore_errors=True)

@@ -23,6 +23,7 @@ import duckdb
 
 from refersion_dagster.report.file_sets import swapped_in
 from refersion_dagster.report.spreadsheet import FORMULA_BEGINS
+from refersion_dagster.report.storage import Folder
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.warehouse.session import Session, comment_statements
@@ -64,10 +65,10 @@ class Manifest:
     tables: list[PublishedTable]
 
 
-def publish(session: Session, summaries: Sequence[Summary], folder: Path, run_id: str) -> tuple[Path, Manifest]:
+def publish(session: Session, summaries: Sequence[Summary], folder: Folder, run_id: str) -> tuple[Folder, Manifest]:
     """Writes a set of the summaries and makes it the current one.
 
-    Returns its folder and manifest. Raises OSError; the current set is then unchanged.
+    Returns its folder and manifest. Raises OSError, and StorageError for a bucket; the current set is then unchanged.
     """
     now = datetime.now(UTC)
     with swapped_in(folder / CURRENT, folder / "versions", run_id, KEPT) as files:

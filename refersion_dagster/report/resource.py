@@ -1,10 +1,9 @@
 """Where the reports and statements go, and whom statements come from."""
 
-from pathlib import Path
-
 import dagster as dg
 
 from refersion_dagster.report.merchant import Merchant
+from refersion_dagster.report.storage import Folder, open_folder
 from refersion_dagster.settings import OutputSettings
 from refersion_dagster.settings.part import like
 
@@ -21,6 +20,6 @@ class Reports(dg.ConfigurableResource):
         return Merchant.of_settings(self.merchant_name, self.merchant_address)
 
     @property
-    def path(self) -> Path:
-        """The folder, absolute; it need not be there."""
-        return Path(self.folder).expanduser().resolve()
+    def path(self) -> Folder:
+        """The folder, absolute; it need not be there. Raises InvalidSetting and StorageNotSet."""
+        return open_folder(OutputSettings.of({}, report_path=self.folder).report_path)

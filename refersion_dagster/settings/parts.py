@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from refersion_dagster.settings.part import SettingsPart, setting
 from refersion_dagster.settings.values import (
     cron,
+    folder_or_bucket,
     memory,
     one_of,
     own_secret,
@@ -25,6 +26,7 @@ Cron = Annotated[str, AfterValidator(cron)]
 OwnSecret = Annotated[SecretStr, AfterValidator(own_secret)]
 TimeZone = Annotated[str, AfterValidator(time_zone)]
 Url = Annotated[str, AfterValidator(url)]
+FolderOrBucket = Annotated[str, AfterValidator(folder_or_bucket)]
 
 DESTINATIONS = ("duckdb", "postgres", "ducklake", "motherduck", "bigquery", "databricks")
 
@@ -142,9 +144,15 @@ class ActionSettings(SettingsPart):
 class OutputSettings(SettingsPart):
     """Files for people to look at."""
 
-    publish_path: str = setting("refersion_published", "Folder of the published copies.")
-    report_path: str = setting(
-        "refersion_reports", "Folder of the HTML report and the statements.", example="refersion_reports"
+    publish_path: FolderOrBucket = setting(
+        "refersion_published",
+        "Folder of the published copies, or one in a bucket: s3://bucket/folder, gs://… or az://….",
+        more="See [In a bucket](outputs.md#in-a-bucket).",
+    )
+    report_path: FolderOrBucket = setting(
+        "refersion_reports",
+        "Folder of the HTML report and the statements, or one in a bucket, as for the published copies.",
+        example="refersion_reports",
     )
     merchant_name: str | None = setting(None, "Your name, printed at the top of each statement.", example="Acme Ltd")
     merchant_address: str | None = setting(

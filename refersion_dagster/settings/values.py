@@ -23,6 +23,8 @@ TEMPLATE = re.compile(r"…|\.{3}|<[^>]*>|\byour[-_ ]|//user:password@host\b", r
 # As DuckDB writes sizes, and the least with which it loads anything.
 SIZE = re.compile(r"(\d+(?:\.\d+)?) *([KMGT]?)(I?)B?", re.IGNORECASE)
 LEAST_MEMORY, MOST_MEMORY = 16 * 10**6, 10**18
+# What addresses of buckets begin with.
+BUCKETS = ("s3", "gs", "gcs", "az", "abfs", "abfss")
 # Clocks differ, and days begin at different times.
 TOLERANCE = timedelta(days=1)
 
@@ -136,6 +138,18 @@ def url(value: str) -> str:
     except ValueError:
         pass
     raise ValueError("is not a valid URL; it has to begin with https:// and contain a host.")
+
+
+def folder_or_bucket(value: str) -> str:
+    """A folder of this machine, or the address of one in a bucket."""
+    scheme, is_address, rest = value.partition("://")
+    if not is_address:
+        return value
+    if ":" in rest.partition("@")[0] and "@" in rest:
+        raise ValueError("holds a password; set the credentials of a bucket by themselves.")
+    if scheme in BUCKETS and rest.partition("/")[0]:
+        return value.rstrip("/")
+    raise refuse(value, "a folder, or an address that begins with s3://, gs:// or az:// and names a bucket")
 
 
 def memory(value: str) -> str:

@@ -113,7 +113,7 @@ class TestFigures:
             PublishedCopies(tmp_path)
 
     def test_come_from_the_folder_that_is_set(self) -> None:
-        assert published_folder(Settings.of({}).outputs) == Path("refersion_published")
+        assert published_folder(Settings.of({}).outputs) == Path("refersion_published").resolve()
         elsewhere = Settings.of({"REFERSION_PUBLISH_PATH": "/somewhere/else"}).outputs
         assert published_folder(elsewhere) == Path("/somewhere/else")
 

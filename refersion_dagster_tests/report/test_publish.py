@@ -67,7 +67,9 @@ def folder(tmp_path: Path) -> Path:
 
 def publish_from(books: WarehouseBuilder, folder: Path) -> Path:
     with books.warehouse.session() as session:
-        return publish(session, PUBLISHED, folder, RUN)[0]
+        done, _ = publish(session, PUBLISHED, folder, RUN)
+    assert isinstance(done, Path)
+    return done
 
 
 class TestASet:

@@ -90,7 +90,7 @@ class S3Server:
         keys = {"credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin", "Read", "Write", "List"]}
         (self.folder / "keys.json").write_text(json.dumps({"identities": [{"name": "tests", **keys}]}))
         names = ("master", "volume", "filer", "s3")
-        ports = _free_ports(2 * len(names) + 2)
+        ports = free_ports(2 * len(names) + 2)
         options = [f"-{name}.port={ports.pop()}" for name in names] + [
             f"-{name}.port.grpc={ports.pop()}" for name in names
         ]
@@ -152,7 +152,7 @@ class S3Server:
         shutil.rmtree(self.folder)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
         one.bind((HOST, 0))

@@ -17,6 +17,7 @@ from dlt.common.destination.client import DestinationClientDwhConfiguration, Run
 from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.common.schema import utils
 from dlt.common.schema.typing import TLoaderMergeStrategy
+from dlt.common.storages.fsspec_filesystem import prepare_fsspec_args
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations._adbc_jobs import AdbcParquetCopyJob
 from dlt.destinations.exceptions import DatabaseException
@@ -28,6 +29,7 @@ from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
 from dlt.destinations.impl.ducklake.ducklake import DuckLakeClient
 from dlt.destinations.impl.ducklake.sql_client import DuckLakeSqlClient
+from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
 from dlt.destinations.impl.motherduck.configuration import MotherDuckCredentials
 from dlt.destinations.impl.motherduck.sql_client import MotherDuckSqlClient
 from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration, PostgresCredentials
@@ -40,6 +42,7 @@ from dlt.load.exceptions import LoadClientJobException
 from refersion_dagster.warehouse.dlt_internals.duckdb import DirectMergeClient, direct_merge_destination
 from refersion_dagster.warehouse.dlt_internals.duckdb import file_credentials as credentials_of
 from refersion_dagster.warehouse.dlt_internals.ducklake import AttachedLake, LakeCredentials, lake_destination
+from refersion_dagster.warehouse.dlt_internals.filesystem import filesystem_options
 from refersion_dagster.warehouse.dlt_internals.postgres import CodePointTypes, RowGroupClient, row_group_destination
 from refersion_dagster.warehouse.dlt_internals.postgres_settings import EncodedCredentials
 from refersion_dagster_tests.location import REPOSITORY
@@ -101,6 +104,7 @@ NAMES: dict[type, tuple[str, ...]] = {
     BigQueryClientConfiguration: ("credentials", "location", "project_id", "http_timeout", "retry_deadline"),
     ConfigSectionContext: ("pipeline_name",),
     DuckDbCredentials: ("database", "statements", "read_only"),
+    FilesystemDestinationClientConfiguration: ("bucket_url", "credentials"),
     DuckLakeCredentials: ("ducklake_name", "metadata_schema", "catalog", "storage", "storage_url"),
     LoadClientJobException: ("client_exception",),
     MotherDuckCredentials: ("database", "password"),
@@ -196,6 +200,17 @@ def test_a_lake_is_dlts_destination_that_loads_one_file_after_the_other() -> Non
     assert lake.client_class.__mro__[1] is DuckLakeClient
     assert "delete-insert" in (lake.capabilities().supported_merge_strategies or [])
     assert lake.capabilities().loader_parallelism_strategy == "sequential"
+
+
+def test_options_of_a_bucket_are_its_keys_and_no_cache_of_listings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tuple(inspect.signature(prepare_fsspec_args).parameters) == ("config",), f"dlt {dlt.__version__}"
+    given = {"AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": "secret", "ENDPOINT_URL": "http://localhost"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"DESTINATION__FILESYSTEM__CREDENTIALS__{name}", value)
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "gs://another")
+    options = filesystem_options("s3://bucket/folder", "refersion_pipeline", "refersion_data")
+    expected = {"key": "access", "secret": "secret", "endpoint_url": "http://localhost", "use_listings_cache": False}
+    assert {name: options.get(name) for name in expected} == expected, f"dlt {dlt.__version__}"
 
 
 IMPORTS_DLT = re.compile(r"^\s*(from|import) dlt\b", re.MULTILINE)

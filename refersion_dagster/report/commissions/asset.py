@@ -77,11 +77,12 @@ Refersion's own totals and the last result of every check follow. One file is ke
         now = datetime.now(zone)
         html = report_page(figures, states, Origin(version("refersion-dagster"), context.run.run_id, now))
         day = figures.as_of.today if figures.as_of else now.date()
+        folder = reports.path
         try:
-            kept = keep(reports.path, NAME, day, html)
+            kept = keep(folder, NAME, day, html)
         except OSError as error:
             raise dg.Failure(
-                f"{reports.path} could not be written: {error.strerror or error}. No report there is damaged.",
+                f"{folder} could not be written: {error.strerror or error}. No report there is damaged.",
                 allow_retries=False,
             ) from error
         passed = sum(state.verdict == "passed" for state in states)

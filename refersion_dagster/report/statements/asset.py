@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
@@ -33,6 +32,7 @@ from refersion_dagster.report.statements.figures import (
 from refersion_dagster.report.statements.file_names import file_name
 from refersion_dagster.report.statements.reconciliation import SHARED, by_currency, from_roll_forward, in_themselves
 from refersion_dagster.report.statements.request import StatementRequest, chosen_month
+from refersion_dagster.report.storage import Folder
 from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.markdown import markdown_table
@@ -135,15 +135,16 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
             refuse_failed_checks(context.instance, blocking)
         if not warehouse.database.exists:
             raise NothingToState(f"{warehouse.location} does not exist. Run refersion_refresh first.")
+        folder = reports.path / FOLDER
         try:
             with warehouse.exclusive(context.log.info), warehouse.session() as session:
-                yield make(session, config, reports.path / FOLDER, context.run.run_id, reports.merchant)
+                yield make(session, config, folder, context.run.run_id, reports.merchant)
         except StatementsDoNotTie as error:
             yield dg.AssetCheckResult(passed=False, check_name=TIES, description=str(error))
             raise
         except OSError as error:
             raise FolderNotWritable(
-                f"{reports.path / FOLDER} could not be written: {error.strerror or error}. Free disk space, or "
+                f"{folder} could not be written: {error.strerror or error}. Free disk space, or "
                 "set REFERSION_REPORT_PATH."
             ) from error
 
@@ -162,9 +163,12 @@ def refuse_failed_checks(instance: dg.DagsterInstance, blocking: Sequence[dg.Ass
 
 
 def make(
-    session: Session, config: StatementsConfig, folder: Path, run_id: str, merchant: Merchant = NOT_NAMED
+    session: Session, config: StatementsConfig, folder: Folder, run_id: str, merchant: Merchant = NOT_NAMED
 ) -> dg.MaterializeResult:
-    """Makes and publishes what was chosen. Raises StatementsNotMade and OSError, and then nothing was published."""
+    """Makes and publishes what was chosen.
+
+    Raises StatementsNotMade, OSError and StorageError, and then nothing was published.
+    """
     # Not before it is needed: it brings the templates with it.
     from refersion_dagster.report.statements.files import INDEX, refuse, write_set
 
@@ -193,7 +197,7 @@ def make(
         count = write_set(files.building, issue, own, rows, rolled)
     return dg.MaterializeResult(
         metadata={
-            "index": dg.MetadataValue.path(str(link / INDEX)),
+            "index": dg.MetadataValue.path(str(files.shown / INDEX)),
             "month": issue.name,
             "affiliates": len({one.affiliate_id for one in own}),
             "statements": len(own),

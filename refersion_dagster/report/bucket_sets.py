@@ -1,0 +1,120 @@
+"""Sets of files in a bucket, which has no links: a small file says which set is the current one.
+
+    s3://bucket/refersion/
+      current.json          {"folder": "versions/20260701T…-1a2b3c4d", "earlier": ["versions/20260630T…-5e6f7a8b"]}
+      versions/20260701T000001000000Z-1a2b3c4d/
+
+A set is uploaded under a name of its own, and `current.json` is then replaced by one request. A reader that takes the
+folder from it meets a whole set. Files of a set are never changed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from upath import UPath
+
+from refersion_dagster.report.storage import StorageError, storage_errors
+
+NAME_FORMAT = "%Y%m%dT%H%M%S%fZ"
+# After which what a run that was stopped left unfinished is removed.
+UNFINISHED_AFTER = timedelta(days=1)
+
+
+def pointer(link: UPath) -> UPath:
+    """The file that says which set is current."""
+    return link.with_name(f"{link.name}.json")
+
+
+def current_in_bucket(link: UPath) -> UPath | None:
+    """The folder of the current set; None where there is none. Raises StorageError."""
+    found = _named(link)
+    return link.parent / found[0] if found else None
+
+
+def upload_set(building: Path, done: UPath, link: UPath, kept: int) -> None:
+    """Makes the files of a folder of this machine the current set.
+
+    Args:
+        done: its folder in the bucket, in the folder of all sets.
+        kept: number of sets that are kept, this one among them.
+
+    Raises StorageError; the current set is then the one before.
+    """
+    files = [file for file in sorted(building.rglob("*")) if file.is_file()]
+    targets = [(done / file.relative_to(building).as_posix()).path for file in files]
+    before = _named(link)
+    try:
+        with storage_errors(done):
+            done.fs.put([str(file) for file in files], targets)
+    except BaseException:
+        _remove(done)
+        raise
+    names = [done.relative_to(link.parent).as_posix(), *before][:kept]
+    write_file(pointer(link), json.dumps({"folder": names[0], "earlier": names[1:]}).encode() + b"\n")
+    _clear(done.parent, keep={_last(name) for name in names}, complete={_last(name) for name in before})
+
+
+def write_file(file: UPath, content: bytes) -> None:
+    """Writes or replaces a file in one step. Raises StorageError."""
+    with storage_errors(file.parent):
+        # By one request: opening a file to write would delete it first in some storages.
+        file.fs.pipe_file(file.path, content)
+
+
+def _named(link: UPath) -> list[str]:
+    """The folders of the sets that are kept, the current one first."""
+    file = pointer(link)
+    with storage_errors(file.parent):
+        try:
+            content = file.fs.cat_file(file.path)
+        except FileNotFoundError:
+            return []
+    try:
+        told = json.loads(content)
+        return [told["folder"], *told["earlier"]]
+    except (ValueError, KeyError, TypeError):
+        raise StorageError(
+            f"{file} does not say which set of files is current. It was not written by this package: name another "
+            "folder, or remove that file."
+        ) from None
+
+
+def _clear(versions: UPath, keep: set[str], complete: set[str]) -> None:
+    """Removes sets that are not kept any more, and those that were left unfinished a day ago or longer."""
+    try:
+        with storage_errors(versions):
+            found = {_last(path) for path in versions.fs.ls(versions.path, detail=False)}
+    except StorageError as error:
+        logging.getLogger(__name__).warning("Older sets of files stay: %s", error)
+        return
+    for name in sorted(found - keep):
+        if name in complete or _is_old(name):
+            _remove(versions / name)
+
+
+def _last(path: str) -> str:
+    """The name of a folder."""
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def _is_old(name: str) -> bool:
+    """Whether the name of a set says that it was begun long ago."""
+    try:
+        begun = datetime.strptime(name.partition("-")[0], NAME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return False  # somebody else's
+    return datetime.now(UTC) - begun > UNFINISHED_AFTER
+
+
+def _remove(folder: UPath) -> None:
+    """Removes a set that no reader is led to. One that stays is in nobody's way, and the next run tries again."""
+    try:
+        with storage_errors(folder):
+            if folder.fs.exists(folder.path):
+                folder.fs.rm(folder.path, recursive=True)
+    except StorageError as error:
+        logging.getLogger(__name__).warning("%s could not be removed: %s", folder, error)
