@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from refersion_dagster.checks.assets import sums_check
 from refersion_dagster.checks.raw import ACCEPTED, KEYS
 from refersion_dagster.checks.sums import find_drift
 from refersion_dagster.resources import SUMMARIES, Warehouse
@@ -155,3 +156,12 @@ def test_sums_name_the_column_and_the_currency_that_differ_with_both_amounts(
         lost = find_drift(session, summary.name, sums)
         assert {(row[1], row[3]) for row in lost.rows} == {("EUR", None)}
         assert lost.count == len(lost.rows) > 0
+
+
+def test_sums_are_described_by_what_each_column_adds_up() -> None:
+    (spec,) = sums_check(summary_of("approval_rates")).check_specs
+    assert spec.description
+    assert "sales: gross affiliate sales, each purchase once" in spec.description
+    (spec,) = sums_check(summary_of("commission_by_affiliate")).check_specs
+    assert spec.description
+    assert "commission_due: commission approved and not paid" in spec.description

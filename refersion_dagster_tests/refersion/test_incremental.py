@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refersion_dagster.refersion.extract.incremental import BEGINNING, SpanRequest, plan_window
-from refersion_dagster.refersion.windows import Window, days, month_start, months, parse_moment
+from refersion_dagster.refersion.windows import Window, apart_from, days, month_start, months, parse_moment, years
 
 NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -124,6 +124,60 @@ def test_a_month_is_never_cut_but_at_the_ends_of_the_window(window: Window) -> N
         assert part.end == month_start(part.end)
 
 
+def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+
+
+def test_a_window_is_cut_into_the_days_of_the_calendar() -> None:
+    window = Window(at(2024, 2, 28, 22, 30, 5), at(2024, 3, 1, 0, 0, 1))
+    assert list(days(window)) == [
+        Window(window.start, at(2024, 2, 29)),
+        Window(at(2024, 2, 29), at(2024, 3, 1)),
+        Window(at(2024, 3, 1), window.end),
+    ]
+
+
+def test_a_window_is_cut_into_the_years_of_the_calendar() -> None:
+    window = Window(at(2023, 12, 31, 23, 59, 59), at(2025, 1, 1, 0, 0, 1))
+    assert list(years(window)) == [
+        Window(window.start, at(2024, 1, 1)),
+        Window(at(2024, 1, 1), at(2025, 1, 1)),
+        Window(at(2025, 1, 1), window.end),
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "first"), [(2, 1), (3, 1), (60, 30)])
+def test_a_window_is_halved_down_to_single_seconds(seconds: int, first: int) -> None:
+    window = Window(START, START + timedelta(seconds=seconds))
+    middle = START + timedelta(seconds=first)
+    assert window.halves() == (Window(START, middle), Window(middle, window.end))
+    assert Window(START, START + SECOND).halves() is None
+
+
+@pytest.mark.parametrize(
+    ("taken", "left"),
+    [
+        ([], [(10, 20)]),
+        ([(5, 10), (20, 25)], [(10, 20)]),
+        ([(12, 14)], [(10, 12), (14, 20)]),
+        ([(16, 18), (12, 14)], [(10, 12), (14, 16), (18, 20)]),
+        ([(12, 18), (13, 14), (17, 19)], [(10, 12), (19, 20)]),
+        ([(5, 12), (18, 25)], [(12, 18)]),
+        ([(10, 20)], []),
+        ([(5, 25), (30, 40)], []),
+        ([(30, 40)], [(10, 20)]),
+        ([(12, 13), (30, 40)], [(10, 12), (13, 20)]),
+    ],
+)
+def test_what_is_left_of_a_window_is_what_no_other_covers(
+    taken: list[tuple[int, int]], left: list[tuple[int, int]]
+) -> None:
+    def window(of: tuple[int, int]) -> Window:
+        return Window(at(2025, 1, 1, 0, of[0]), at(2025, 1, 1, 0, of[1]))
+
+    assert apart_from(window((10, 20)), map(window, taken)) == list(map(window, left))
+
+
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
@@ -145,10 +199,17 @@ def test_what_is_no_moment_is_refused_with_a_sample(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("start", "end"),
-    [(NOW, NOW), (NOW, NOW - SECOND), (NOW.replace(microsecond=1), NOW + SECOND), (NOW.replace(tzinfo=None), NOW)],
+    [
+        (NOW, NOW),
+        (NOW, NOW - SECOND),
+        (NOW.replace(microsecond=1), NOW + SECOND),
+        (NOW, (NOW + SECOND).replace(microsecond=1)),
+        (NOW.replace(tzinfo=None), NOW + SECOND),
+        (NOW.replace(tzinfo=None), (NOW + SECOND).replace(tzinfo=None)),
+    ],
 )
 def test_a_window_that_makes_no_sense_cannot_be_made(start: datetime, end: datetime) -> None:
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises(ValueError, match="is not a whole second with a time zone|cannot end"):
         Window(start, end)
 
 

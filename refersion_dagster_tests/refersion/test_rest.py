@@ -74,6 +74,14 @@ class TestAffiliateList:
         listed(several_pages)
         assert several_pages.requests() == {LIST: 3}
 
+    def test_of_a_page_that_comes_empty_before_the_end_that_page_alone_is_fetched_again(
+        self, several_pages: SandboxServer
+    ) -> None:
+        several_pages.forget_requests()
+        several_pages.fault(LIST, "status", status=200, body={"total": 250, "results": []}, after=1)
+        assert listed(several_pages) == codes(several_pages)
+        assert several_pages.requests() == {LIST: 4}
+
     @pytest.mark.parametrize("change", ["arrives", "vanishes"])
     def test_a_list_that_moves_while_it_is_read_is_read_again(self, change: str) -> None:
         """The first page is of before the change, the others of after it."""
