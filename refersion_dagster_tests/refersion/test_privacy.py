@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refersion_dagster.refersion.errors import AnotherSalt
-from refersion_dagster.refersion.tables.catalog import CONVERSIONS
+from refersion_dagster.refersion.tables.catalog import CLICKS, CONVERSIONS
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy, normalise, normalised
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.marks import heart
@@ -106,6 +106,7 @@ class TestPolicies:
             sandbox.insert_conversion(created=int(NOW.timestamp()) - 60, customer={**customer, "email": email})
         found = read(sandbox, "conversions", read_from="2025-06-30T23:59:00").to_pylist()
         assert len(found) == 2
+        assert {row["customer__name"] for row in found} == {hashlib.sha256(b"saltkim").hexdigest()}
         assert {row["customer__email"] for row in found} == {hashlib.sha256(b"saltkim@example.com").hexdigest()}
         assert {row["customer__browser_ip"] for row in found} == {hashlib.sha256(b"salt203.0.113.7").hexdigest()}
 
@@ -119,6 +120,11 @@ class TestPolicies:
         }
         names = ("customer__name", "customer__email", "customer__browser_ip")
         assert {row["id"]: tuple(row[name] for name in names) for row in found} == expected
+
+    def test_they_are_about_the_customer_of_an_order_and_the_visitor_who_clicked(self) -> None:
+        customer = ["customer__name", "customer__email", "customer__browser_ip"]
+        assert [*customer, "click__ip"] == PERSONAL
+        assert [column.name for column in CLICKS.columns if column.personal] == ["ip"]
 
     def test_drop_lands_nothing(self, account: SandboxServer) -> None:
         found = read(account, "conversions", pii="drop")

@@ -12,7 +12,7 @@ from sqlglot.lineage import lineage
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import summary_asset, summary_assets
-from refersion_dagster.summaries.lineage import column_sources
+from refersion_dagster.summaries.lineage import column_sources, deciding_sources
 from refersion_dagster.summaries.markdown import markdown_table
 from refersion_dagster.summaries.query import RAW_COLUMNS, in_order, load_summaries, parse
 from refersion_dagster.summaries.settings import ReportSettings
@@ -185,6 +185,22 @@ class TestLineage:
             ]
             expected = {(table.db, table.name, name) for table, name in ends if isinstance(table, exp.Table)}
             assert found[column] == sorted(expected), column
+
+    def test_of_conditions_is_what_decides_which_rows_there_are(self) -> None:
+        """Of a check, that is what it compares, and neither what it shows nor what it groups by."""
+        select = """
+            WITH orders AS (SELECT id, affiliate_id, total AS amount, order_id FROM refersion_data.conversions)
+            SELECT o.id AS number, o.order_id, a.email FROM orders AS o
+            JOIN refersion_data.affiliates AS a ON a.id = o.affiliate_id
+            WHERE a.status = 'ACTIVE' GROUP BY ALL HAVING sum(o.amount) < 0
+        """
+        (summary,) = in_order([parse(HEADER + select, PATH)])
+        assert deciding_sources(summary.file.tree, summary.depends_on, []) == {
+            (DATASET, "affiliates", "id"),
+            (DATASET, "affiliates", "status"),
+            (DATASET, "conversions", "affiliate_id"),
+            (DATASET, "conversions", "total"),
+        }
 
     def test_that_cannot_be_followed_does_not_fail_the_asset(self, tmp_path: Path) -> None:
         told = build(tmp_path / "warehouse.duckdb", "SELECT number FROM generate_series(1, 3) AS g(number)")
