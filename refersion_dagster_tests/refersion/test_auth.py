@@ -74,3 +74,6 @@ def test_keys_are_taken_out_of_what_servers_repeat() -> None:
 
 def test_a_key_as_short_as_a_word_leaves_rows_alone() -> None:
     assert Credentials("data", "USD", "id").redact(b'{"data":"USD"}') == b'{"data":"USD"}'
+    nine, ten = "sec_56789", "sec_567890"
+    assert Credentials(secret_key=nine).redact(nine.encode()) == nine.encode()
+    assert Credentials(secret_key=ten).redact(ten.encode()) == b"[key]"

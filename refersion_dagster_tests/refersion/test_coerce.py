@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from refersion_dagster.refersion.errors import UnreadableValue
@@ -271,6 +271,8 @@ class TestMoney:
         assert read_value(spelt, Kind.MONEY) == amount
 
     @given(amount=AMOUNTS)
+    @example(amount=Decimal("99999999999.9999"))
+    @example(amount=Decimal("100000000000"))
     @settings(max_examples=examples(300))
     def test_a_json_number_is_read_exactly_or_asked_for_again(self, amount: Decimal) -> None:
         """Binary floating point holds 15 digits for certain. Beyond, the answer has to be parsed exactly."""
@@ -434,8 +436,9 @@ class TestThroughTheApi:
         number = sandbox.insert_conversion(created=int(NOW.timestamp()) - 60)
         sandbox.account.conversions[number].raw = {"id": value}
         sandbox.account.touch()
-        with pytest.raises(UnreadableValue, match=r"conversions\.id of row "):
-            read(sandbox, "conversions", read_from="2025-06-30")
+        named = "1.5" if value == 1.5 else "number 1 of "
+        with pytest.raises(UnreadableValue, match=f"conversions.id of row {named}"):
+            read(sandbox, "conversions", read_from="2025-06-30T23:59:00")
 
     def test_a_status_never_seen_before_is_kept(self, sandbox: SandboxServer) -> None:
         number = sandbox.insert_conversion(status="ESCALATED", created=int(NOW.timestamp()) - 60)

@@ -363,6 +363,7 @@ class TestSpeed:
         (b"null", ""),
         (b"", ""),
         (b"<html><head><style>p{}</style></head><h1>503</h1><script>x()</script> Service</html>", "503 Service"),
+        (b"<HTML><STYLE>\np{}\n</STYLE><H1>503</H1><SCRIPT>\nx()\n</SCRIPT> Service</HTML>", "503 Service"),
         (b"\xff\xfe broken", "\ufffd\ufffd broken"),
     ],
     ids=str,
