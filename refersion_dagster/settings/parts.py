@@ -29,6 +29,10 @@ Url = Annotated[str, AfterValidator(url)]
 FolderOrBucket = Annotated[str, AfterValidator(folder_or_bucket)]
 
 DESTINATIONS = ("duckdb", "postgres", "ducklake", "motherduck", "bigquery", "databricks")
+FILES = (
+    "For tables as files in a bucket set ducklake. With every database the published copies can go to a bucket: "
+    "REFERSION_PUBLISH_PATH=s3://bucket/folder."
+)
 
 
 class AccountSettings(SettingsPart):
@@ -83,7 +87,9 @@ class AccountSettings(SettingsPart):
 class WarehouseSettings(SettingsPart):
     """The database that tables land in."""
 
-    destination: Annotated[str, AfterValidator(one_of(*DESTINATIONS, others=("postgresql",)))] = setting(
+    destination: Annotated[
+        str, AfterValidator(one_of(*DESTINATIONS, others=("postgresql",), instead={"filesystem": FILES}))
+    ] = setting(
         "duckdb",
         "The database: duckdb or motherduck, or postgres, ducklake, bigquery or databricks (experimental), which "
         "require the extra of that name.",

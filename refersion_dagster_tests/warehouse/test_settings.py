@@ -34,6 +34,11 @@ def test_a_database_that_is_not_known_is_told_when_a_run_begins(name: str) -> No
             use()
 
 
+def test_files_are_refused_with_what_to_set_instead() -> None:
+    with pytest.raises(WarehouseNotSet, match=r"is 'filesystem'; .+ set ducklake\. .+ REFERSION_PUBLISH_PATH=s3://"):
+        assert Warehouse(destination="filesystem").location
+
+
 def test_a_run_fails_with_the_same_words_and_is_not_tried_again() -> None:
     outcome = materialise(RefersionResource(), Warehouse(destination="oracle"), "refersion/offers")
     assert not outcome.success
