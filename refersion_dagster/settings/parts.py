@@ -113,7 +113,7 @@ class WarehouseSettings(SettingsPart):
     )
     # Rows that hold more than 100 KB of text each, by the thousand, need more.
     duckdb_memory: Annotated[str, AfterValidator(memory)] = setting(
-        "150MB", "Memory limit of DuckDB during a load. Increase it for rows with very long texts."
+        "100MB", "Memory limit of DuckDB during a load. Increase it for rows with very long texts."
     )
     lock_timeout_seconds: Count = setting(
         3600, "How long a run waits for another run that writes to the same warehouse, in seconds."

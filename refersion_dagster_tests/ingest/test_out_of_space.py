@@ -56,7 +56,7 @@ def database(loaded: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(loaded, tmp_path))
 
 
-def load(sandbox: SandboxServer, database: Path, memory: str = "150MB") -> Outcome:
+def load(sandbox: SandboxServer, database: Path, memory: str = "100MB") -> Outcome:
     return materialise(account_of(sandbox), Warehouse(duckdb_path=str(database), duckdb_memory=memory), CONVERSIONS)
 
 

@@ -40,7 +40,12 @@ def loading_into(
     Raises duckdb.IOException where another process has it open, FileTooNew, and UnusableSetting for an invalid amount
     of memory.
     """
-    settings = {"threads": 2, "preserve_insertion_order": False}
+    settings = {
+        "threads": 1,
+        "preserve_insertion_order": False,
+        # Memory that a load no longer needs goes back to the machine before the next rows are read.
+        "allocator_background_threads": True,
+    }
     with open_file(path) as connection:
         limit_memory(connection, memory)
         for name, value in settings.items():

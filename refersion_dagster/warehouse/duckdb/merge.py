@@ -20,8 +20,8 @@ from refersion_dagster.refersion.tables.catalog import READ_AT
 # Gone with the load's connection at the latest.
 FOUND, CHANGED = "temp.main.found", "temp.main.changed"
 # A comparison is of some columns, as many as have so many values in the file, which it holds in memory; for all of a
-# large file together there would be too little. So many run in parallel, each of which keeps one thread busy.
-VALUES_AT_ONCE, COMPARISONS = 750_000, 2
+# large file together there would be too little.
+VALUES_AT_ONCE = 750_000
 
 
 class FileMerge:
@@ -80,10 +80,7 @@ class FileMerge:
             f"UNION ALL SELECT {', '.join(self._keys)} FROM {FOUND} GROUP BY ALL HAVING count(*) > 1"
         )
         ((rows,),) = client.execute_sql(f"SELECT count(*) FROM {self._file}") or ((0,),)  # noqa: S608 - quoted name
-        width = max(1, min(-(-len(compared) // COMPARISONS), VALUES_AT_ONCE // max(1, rows)))
-        differing = []
+        width = max(1, VALUES_AT_ONCE // max(1, rows))
         for at in range(0, len(compared), width):
             differ = " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in compared[at : at + width])
-            differing.append(f"{self._new_keys} {self._on_key} WHERE {differ}")
-        for at in range(0, len(differing), COMPARISONS):
-            client.execute_sql(f"INSERT INTO {CHANGED} {' UNION ALL '.join(differing[at : at + COMPARISONS])}")
+            client.execute_sql(f"INSERT INTO {CHANGED} {self._new_keys} {self._on_key} WHERE {differ}")
