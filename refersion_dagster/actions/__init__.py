@@ -1,6 +1,6 @@
-"""Writing to Refersion, on purpose: credits, approvals, affiliates, triggers.
+"""Writes to Refersion, launched deliberately: credits, approvals, affiliates, triggers.
 
-Off unless REFERSION_ALLOW_WRITES is true, and a dry run unless configured otherwise. Refersion has no idempotency: what
-is about to be sent is recorded before the call and the answer after it, and a call whose answer was lost is never
-repeated by itself.
+Writes are off unless REFERSION_ALLOW_WRITES is true, and each run is a dry run unless configured otherwise. Refersion's
+API has no idempotency keys: the journal records each call before it is sent and its response afterwards. A call whose
+response was lost is never repeated automatically.
 """

@@ -160,7 +160,7 @@ def fields(endpoint: str | None) -> None:
 
 
 def resources_of_settings() -> tuple[Warehouse, RefersionResource]:
-    """The warehouse and the account that the settings name. Raises ClickException for those that are wrong."""
+    """Returns the warehouse and the account from the settings. Raises ClickException if a setting is invalid."""
     from refersion_dagster.resources import RefersionResource, Warehouse
     from refersion_dagster.settings import AccountSettings, InvalidSetting, WarehouseSettings, load_settings
 
@@ -174,7 +174,7 @@ def resources_of_settings() -> tuple[Warehouse, RefersionResource]:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Errors that say what to do, in a line instead of a traceback."""
+    """Shows reported errors as one line instead of a traceback."""
     try:
         yield
     except ReportedError as error:

@@ -1,1 +1,1 @@
-"""Sending a plan, one call at a time, with the journal around each call."""
+"""Sends a plan one call at a time and records each call in the journal."""

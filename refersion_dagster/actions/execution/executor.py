@@ -1,4 +1,4 @@
-"""A run from order to record, without Dagster: checked whole, sent, recorded, and in the result tables."""
+"""A whole run without Dagster: checks the order, sends it, records the outcomes and loads the result tables."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.rounding import grouped
 from refersion_dagster.warehouse.session import Session
 
-# Items that a dry run lists individually.
+# Maximum number of items that a dry run lists individually.
 MOST_TOLD = 100
 
 
 def preview(order: Order, warehouse: Warehouse, tell: Callable[[str], None]) -> Plan:
-    """What would be sent. Nothing is: no request goes out, and nothing is written. Raises Mistakes."""
+    """Returns the plan without sending a request or writing anything. Raises InputErrors."""
     with warehouse.exclusive(tell), warehouse.session() as session:
         plan = make_plan(order, session)
         asked = [one for call in plan.calls for one in call]
@@ -39,9 +39,9 @@ def preview(order: Order, warehouse: Warehouse, tell: Callable[[str], None]) -> 
 def perform(
     order: Order, refersion: RefersionResource, warehouse: Warehouse, tell: Callable[[str], None]
 ) -> tuple[Plan, SendResult]:
-    """Sends what is ordered, while nobody else writes to the warehouse, and brings the result tables up to date.
+    """Sends the order under the exclusive write lock and updates the result tables.
 
-    Raises Mistakes, and RefersionError before the first call; what happens later is in Sent.
+    Raises InputErrors, or RefersionError before the first call. Later errors are in the SendResult.
     """
     warehouse.check_keys_enforced()
     with warehouse.exclusive(tell):
@@ -54,7 +54,7 @@ def perform(
 def send_ordered(
     order: Order, refersion: RefersionResource, session: Session, tell: Callable[[str], None]
 ) -> tuple[Plan, SendResult]:
-    """`perform` for who holds the right to write, but for the result tables."""
+    """Like `perform`, without the result tables. The caller holds the write lock."""
     journal = Journal(session)
     journal.create()
     if lost := journal.give_up_pending():
@@ -94,7 +94,7 @@ def _in_words(plan: Plan) -> Iterator[str]:
 
 
 def _moved(plan: Plan) -> Iterator[str]:
-    """Commission at stake by currency; what credits take back apart, below zero."""
+    """Commission at stake by currency. Negative credits are listed separately, as negative amounts."""
     taken: defaultdict[str, Decimal] = defaultdict(Decimal)
     if plan.endpoint.stake is AmountAtRisk.OWN:
         for content in (one.item.content() for call in plan.calls for one in call):

@@ -1,4 +1,4 @@
-"""One call, one response: an intent in the journal before it, the outcome of each item after it."""
+"""Sends one call at a time: records the intent in the journal before it and each item's outcome after it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from refersion_dagster.refersion.errors import (
     UnexpectedAnswer,
 )
 
-# Words of a 422 by which nothing, or not nothing, happened.
+# Messages of a 422 response that say more about the outcome than "refused".
 MEANINGS = (
     (
         re.compile(r"already been manually credited for this order id", re.IGNORECASE),
@@ -58,12 +58,12 @@ PASSWORD_LETTERS = (string.ascii_uppercase, string.ascii_lowercase, string.digit
 
 @dataclass(frozen=True)
 class CallResult:
-    """A call's end.
+    """The result of a call.
 
     Args:
-        results: the outcome of each item, in order.
-        answer: Refersion's whole answer; None where there was none that can be read.
-        trouble: why the run must not go on with further calls; None where it may.
+        results: outcome of each item, in order.
+        answer: Refersion's whole response; None if there was no readable response.
+        trouble: why the run must stop; None if it may continue with the next call.
     """
 
     results: Sequence[Result]
@@ -76,9 +76,9 @@ class SendResult:
     """The outcomes of the calls of a run.
 
     Args:
-        results: of each item that was sent.
-        left: items of calls that were not begun.
-        trouble: why they were not.
+        results: outcome of each item that was sent.
+        left: number of items in calls that were not started.
+        trouble: why those calls were not started.
     """
 
     results: Sequence[tuple[PlannedItem, Result]]
@@ -87,7 +87,7 @@ class SendResult:
 
 
 def ask_the_time(rest: RestClient) -> timedelta:
-    """How far Refersion's clock is ahead of ours; asked by reading one affiliate, which also tries the keys.
+    """Returns how far Refersion's clock is ahead of ours. Reads one affiliate, which also tests the keys.
 
     Raises RefersionError, before anything is sent.
     """
@@ -97,9 +97,9 @@ def ask_the_time(rest: RestClient) -> timedelta:
 
 
 def send_all(plan: Plan, journal: Journal, rest: RestClient, tell: Callable[[str], None]) -> SendResult:
-    """Sends the calls of a plan, one after the other, until one meets trouble that the next would meet too.
+    """Sends the calls of a plan in sequence and stops at the first error that would also affect the next call.
 
-    Raises RefersionError before the first call where the keys or the server do not serve.
+    Raises RefersionError before the first call if the keys are invalid or the server is unavailable.
     """
     if not plan.calls:
         return SendResult([], 0, None)
@@ -111,7 +111,7 @@ def send_all(plan: Plan, journal: Journal, rest: RestClient, tell: Callable[[str
         except AlreadyUnderWay as trouble:
             return SendResult(results, plan.to_send - len(results), trouble)
         answered = send(plan.endpoint, asked, rest)
-        # Before it is recorded: should the journal fail now, the run's log has it.
+        # Logged first, so that the run's log has the outcome even if the journal fails.
         tell(f"Call {number} of {len(plan.calls)}: {_told(asked, answered)}")
         journal.answered(call_id, asked, answered.results, answered.answer)
         results += zip(asked, answered.results, strict=True)
@@ -121,7 +121,7 @@ def send_all(plan: Plan, journal: Journal, rest: RestClient, tell: Callable[[str
 
 
 def send(endpoint: Endpoint, asked: Sequence[PlannedItem], rest: RestClient) -> CallResult:
-    """Sends some items in one call and reads the outcome of each."""
+    """Sends items in one call and reads the outcome of each from the response."""
     body, secret = _with_password(asked, endpoint.body(asked))
     try:
         answer = rest.change(endpoint.path, body, redact=without(secret))
@@ -138,7 +138,7 @@ def send(endpoint: Endpoint, asked: Sequence[PlannedItem], rest: RestClient) -> 
 
 
 def known_refusal(error: RefersionError) -> Result | None:
-    """What a refusal in certain words of Refersion's means, where that is another thing than "nothing happened"."""
+    """Returns the result for a refusal whose message implies another outcome than REFUSED; None for other errors."""
     if not isinstance(error, RequestRefused):
         return None
     for words, outcome, message in MEANINGS:
@@ -148,12 +148,12 @@ def known_refusal(error: RefersionError) -> Result | None:
 
 
 def _meaning(error: RefersionError) -> tuple[Outcome, bool]:
-    """What an error says of the items of its call, and whether the next call would meet it too."""
+    """Returns the outcome that an error implies for the items of its call, and whether the run must stop."""
     match error:
         case AnswerLost():
             return Outcome.UNKNOWN, True
         case UnexpectedAnswer():
-            # Without a status there was no answer: the address cannot be one.
+            # Without a status no request was sent: the URL is invalid.
             return (Outcome.UNKNOWN if error.status else Outcome.NOT_DONE), True
         case InvalidCredentials() | NotInPlan() | ServerUnavailable():
             return Outcome.NOT_DONE, True
@@ -178,7 +178,7 @@ def _told(asked: Sequence[PlannedItem], answered: CallResult) -> str:
 
 
 def _with_password(asked: Sequence[PlannedItem], body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """The body with the password it is sent with, and that password."""
+    """Returns the body with the real password, and that password."""
     item = asked[0].item
     if not isinstance(item, AffiliateNew):
         return body, None
@@ -187,7 +187,7 @@ def _with_password(asked: Sequence[PlannedItem], body: dict[str, Any]) -> tuple[
 
 
 def make_password() -> str:
-    """A strong password after Refersion's rules; it is never shown."""
+    """Generates a strong password that satisfies Refersion's rules. It is never shown."""
     letters = [secrets.choice(kind) for kind in PASSWORD_LETTERS]
     while len(letters) < PASSWORD_LENGTH:
         letters.append(secrets.choice("".join(set("".join(PASSWORD_LETTERS)) - set(letters))))
@@ -196,7 +196,7 @@ def make_password() -> str:
 
 
 def without(secret: str | None) -> Callable[[bytes], bytes]:
-    """Takes a password out of an answer: as it is, or as JSON or HTML write it."""
+    """Returns a function that redacts a password in a response: plain, JSON-escaped or HTML-escaped."""
     if secret is None:
         return bytes
     written = [json.dumps(form, ensure_ascii=ascii_only)[1:-1]

@@ -1,1 +1,1 @@
-"""What was sent and how it ended: the journal, and the result tables made from it."""
+"""The journal of sent items and their outcomes, and the result tables built from it."""

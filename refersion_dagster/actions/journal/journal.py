@@ -1,9 +1,9 @@
-"""The journal of actions: what was about to be sent, and its outcome.
+"""The journal of actions: each item before it is sent, and its outcome.
 
-A table in the warehouse, a row for each attempt at an item, written and committed before the call and again after its
-answer. Whoever sends holds the right to write (Warehouse.exclusive), so a row without an answer that another run finds
-is one whose run died. The primary key holds even where that right was lost with a connection: of two that are about to
-send the same, one fails before it sends.
+The journal is a table in the warehouse with one row for each attempt at an item. The row is committed before the call
+and again after the response. The sender holds the write lock (Warehouse.exclusive), so if another run finds a row
+without a response, the run that wrote it has died. The primary key protects even if the lock was lost with a
+connection: if two runs are about to send the same item, one fails before it sends.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from refersion_dagster.warehouse.session import Session, UndefinedTable
 from refersion_dagster.warehouse.sql import parse
 
 TABLE = "action_journal"
-# Values in one IN (…).
+# Maximum number of values in one IN (…).
 AT_ONCE = 500
 
 # Name, type, description.
@@ -71,7 +71,7 @@ WHERE NOT EXISTS (
 
 @dataclass(frozen=True)
 class Entry:
-    """One attempt at an item, as the journal has it; see COLUMNS."""
+    """One attempt at an item: a row of the journal. See COLUMNS."""
 
     endpoint: str
     key: str
@@ -106,7 +106,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class RequestContext:
-    """Who asks, for what, and from where: the same for all items of a run."""
+    """Requester, purpose and source of a run, shared by all its items."""
 
     requested_by: str
     run_id: str
@@ -115,11 +115,11 @@ class RequestContext:
 
 
 class AlreadyUnderWay(Exception):
-    """Another run is sending one of the same items at this moment. Nothing was sent."""
+    """Another run is sending one of the same items right now. Nothing was sent."""
 
 
 class Journal:
-    """The journal in a warehouse. Reading works where there is none yet."""
+    """The journal in a warehouse. Before it is created, it reads as empty."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -129,7 +129,7 @@ class Journal:
         self._session.query(CREATE)
 
     def entries(self, endpoint: str | None = None) -> list[Entry]:
-        """The latest attempt at each item, oldest first."""
+        """Returns the latest attempt at each item, oldest first."""
         where = "AND j.endpoint = $endpoint " if endpoint else ""
         try:
             rows = self._session.query(f"{LATEST} {where} ORDER BY j.intended_at, j.key", endpoint=endpoint)
@@ -138,9 +138,9 @@ class Journal:
         return [Entry.of(row) for row in rows]
 
     def give_up_pending(self) -> int:
-        """Makes every entry without an answer unknown, as the run that sent it is gone; how many there were.
+        """Sets pending entries to unknown, because the run that sent them is gone. Returns their number.
 
-        To be called by who holds the right to write.
+        The caller must hold the write lock.
         """
         ((pending,),) = self._session.query(f"SELECT count(*) FROM {DATASET}.{TABLE} WHERE outcome = 'pending'")  # noqa: S608
         if pending:
@@ -158,9 +158,9 @@ class Journal:
         asking: RequestContext,
         refersion_time: datetime | None,
     ) -> str:
-        """Records that these items are about to be sent in one call; the call's id.
+        """Records that these items are about to be sent in one call. Returns the call's id.
 
-        Raises AlreadyUnderWay where somebody else recorded one of them since `before` was read.
+        Raises AlreadyUnderWay if another run recorded one of them after `before` was read.
         """
         call_id = uuid.uuid4().hex
         now = datetime.now(UTC)
@@ -217,7 +217,7 @@ class Journal:
                 )
 
     def settle(self, entry: Entry, result: Result, settled_by: str) -> None:
-        """Records what a person found out about an item whose answer was lost."""
+        """Records a person's decision about an item whose response was lost."""
         self._session.query(
             f"UPDATE {DATASET}.{TABLE} SET outcome = $outcome, message = $message, found = $found, "  # noqa: S608
             "settled_by = $who, settled_at = $now, loaded = FALSE "
@@ -233,7 +233,7 @@ class Journal:
         )
 
     def mark_loaded(self, entries: Sequence[Entry]) -> None:
-        """Records that the result table has these entries."""
+        """Marks these entries as loaded into the result table."""
         calls = sorted({entry.call_id for entry in entries})
         for at in range(0, len(calls), AT_ONCE):
             wanted = [exp.Literal.string(call_id) for call_id in calls[at : at + AT_ONCE]]
@@ -243,5 +243,5 @@ class Journal:
 
 
 def as_json(value: Any) -> str:
-    """JSON that any warehouse can store; amounts as texts, so that they stay exact."""
+    """Returns JSON that any warehouse can store. Amounts are strings, which keeps them exact."""
     return read_text(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))

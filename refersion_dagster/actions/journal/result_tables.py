@@ -1,6 +1,6 @@
-"""The result tables refersion_data.<operation>: a row for each item, made of the journal and loaded by dlt.
+"""The result tables refersion_data.<operation>: one row per item, built from the journal and loaded by dlt.
 
-A run that ended between an answer and its load is made up for by the next, as the journal knows what is not loaded.
+If a run ends between a response and its load, the next run loads the row: the journal marks what is not loaded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from refersion_dagster.warehouse.load import run_load
 
 PIPELINE = "refersion_actions"
 
-# Of every result table: name, dlt's type, description.
+# Columns of every result table: name, dlt type, description.
 COMMON = (
     ("key", "text", "The item's permanent key."),
     ("outcome", "text", "done, not_changed, refused, not_done (certainly not carried out) or unknown."),
@@ -44,7 +44,7 @@ COMMON = (
 
 
 def columns(endpoint: Endpoint) -> list[tuple[str, str, str]]:
-    """Columns of an operation's result table: name, dlt's type, description."""
+    """Returns the columns of an operation's result table: name, dlt type, description."""
     of_item = [
         (name, _kind(field.annotation), field.description or "")
         for name, field in endpoint.item.model_fields.items()
@@ -56,12 +56,12 @@ def columns(endpoint: Endpoint) -> list[tuple[str, str, str]]:
 
 
 def _kind(annotation: Any) -> str:
-    """Ids are texts, as in every raw table; lists are JSON."""
+    """Returns the dlt type of a field. Ids are text, as in every raw table; lists are JSON."""
     return {Decimal: "decimal", bool: "bool"}.get(plain_type(annotation), "text")
 
 
 def load_results(warehouse: Warehouse, tell: Callable[[str], None]) -> None:
-    """Brings the result tables up to the journal. To be called by who holds the right to write."""
+    """Updates the result tables from the journal. The caller must hold the write lock."""
     with warehouse.session() as session:
         journal = Journal(session)
         waiting = [entry for entry in journal.entries() if not entry.loaded and entry.outcome is not Outcome.PENDING]
@@ -93,7 +93,7 @@ def _load(warehouse: Warehouse, endpoint: Endpoint, entries: list[Entry]) -> Loa
         max_table_nesting=0,
     )
     with warehouse.pipeline() as loads:
-        # A separate pipeline, so that it does not share state or default schema with the loads.
+        # A separate pipeline does not share state or the default schema with the loads.
         pipeline = dlt.pipeline(
             PIPELINE, destination=loads.destination, dataset_name=DATASET, pipelines_dir=loads.pipelines_dir
         )

@@ -1,1 +1,1 @@
-"""What Refersion's write operations accept, send and answer."""
+"""Refersion's write operations: their input, request bodies and responses."""

@@ -1,4 +1,4 @@
-"""The ten write operations of Refersion's REST API v2: what each takes, sends, answers and touches."""
+"""The ten write operations of Refersion's REST API v2: input, request, response and affected tables of each."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from refersion_dagster.actions.operations import payloads, requests, responses
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.operations.outcomes import Result
 
-# Documented: more are a 429 that is final.
+# Documented limit. A larger call fails with a 429, and a retry does not help.
 MOST_IN_A_CALL = 50
 
 
 class Precondition(StrEnum):
-    """What a field has to hold, for the warehouse to agree with it."""
+    """A check of a field's value against the warehouse."""
 
     AFFILIATE_ID = "affiliate_id"
     AFFILIATE_CODE = "affiliate_code"
@@ -28,16 +28,16 @@ class Precondition(StrEnum):
 
 
 class AmountAtRisk(StrEnum):
-    """Whose commission a run moves, for the cap on it."""
+    """The source of the commission that counts against a run's limit."""
 
     NONE = "none"
-    OWN = "own"  # the item names the amount
-    CONVERSION = "conversion"  # that of the conversion in the warehouse
-    ORDER = "order"  # that of the order's conversions in the warehouse
+    OWN = "own"  # the amount in the item
+    CONVERSION = "conversion"  # the commission of the conversion in the warehouse
+    ORDER = "order"  # the commission of the order's conversions in the warehouse
 
 
 class Touches(StrEnum):
-    """What has to be read again after a write."""
+    """The data to read again after a write."""
 
     NOTHING = "nothing"
     AFFILIATES = "affiliates"
@@ -47,7 +47,7 @@ class Touches(StrEnum):
 
 @dataclass(frozen=True)
 class ResultColumn:
-    """A column of a result table that an item's answer fills."""
+    """A column of a result table that is filled from the response."""
 
     name: str
     description: str
@@ -58,20 +58,21 @@ class Endpoint:
     """One write operation.
 
     Args:
-        name: of the operation, its result table and its asset; the job is `actions_<name>`.
-        path: under the base of REST v2.
-        item: the class of its items.
-        description: what it does, in a sentence.
-        body: the request for some items, passwords as placeholders.
-        read: what a 200 says of each.
-        subject: what may be named once in a run, as two items would contradict or repeat each other; None where items
-            are independent of each other.
-        together: items in one call, at most.
+        name: name of the operation, its result table and its asset; the job is `actions_<name>`.
+        path: path under the base URL of REST v2.
+        item: class of its items.
+        description: what it does, in one sentence.
+        body: builds the request body for items; passwords are placeholders.
+        read: reads the outcome of each item from a 200 response.
+        subject: fields that must be unique in a run, because two items would contradict or repeat each other; None if
+            items
+            are independent.
+        together: maximum number of items in one call.
         same: fields that all items of a call share.
-        holds: what is checked in the warehouse before anything is sent, by field.
-        stake: whose commission counts against the cap.
-        touches: what is read again afterwards.
-        answered: columns that answers fill.
+        holds: checks against the warehouse before anything is sent, by field.
+        stake: source of the commission that counts against the limit.
+        touches: data to read again afterwards.
+        answered: columns filled from the response.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""One item that was asked for, and the key by which it is known from then on."""
+"""One requested item and its permanent key."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 
 from refersion_dagster.actions.operations.requests import Item
 
-# Hexadecimal digits of a derived key, and of what notes carry: 80 and 48 bits.
+# Hexadecimal digits of a derived key and of a reference in notes: 80 and 48 bits.
 KEY_DIGITS, REFERENCE_DIGITS = 20, 12
 
 
 @dataclass(frozen=True)
 class PlannedItem:
-    """One item.
+    """One item to send.
 
     Args:
-        endpoint: the operation's name.
-        item: what is asked.
-        key: permanent key of this item: nothing is done twice under one key.
-        place: where the item came from, in words ("row 4").
+        endpoint: name of the operation.
+        item: the requested values.
+        key: permanent key of this item; nothing is done twice under the same key.
+        place: origin of the item, such as "row 4".
     """
 
     endpoint: str
@@ -32,26 +32,26 @@ class PlannedItem:
 
     @property
     def reference(self) -> str:
-        """What the notes of a credit carry, so that it is found again in Refersion's own data."""
+        """Reference in the notes of a credit, which identifies it in Refersion's data."""
         return reference(self.endpoint, self.key)
 
     @property
     def digest(self) -> str:
-        """Hash of the content: shows whether a key was used for another item."""
+        """Hash of the content. It detects a key that was used for a different item."""
         return _digest(self.endpoint, self.item.content())
 
 
 def reference(endpoint: str, key: str) -> str:
-    """The reference that belongs to a key, such as [ref 3f9a04c1b2d7]."""
+    """Returns the reference for a key, such as [ref 3f9a04c1b2d7]."""
     return f"[ref {_digest(endpoint, key)[:REFERENCE_DIGITS]}]"
 
 
 def derived_key(endpoint: str, item: Item, purpose: str, sequence: int) -> str:
-    """The key of an item for which the user gave none.
+    """Returns the key of an item for which the user set none.
 
     Args:
-        purpose: the run's name for this piece of work; the same item has another key for another purpose.
-        sequence: 1 for the first item of this content, 2 for the second and so on.
+        purpose: the run's name for this piece of work; the same item has a different key for each purpose.
+        sequence: 1 for the first item with this content, 2 for the second, and so on.
     """
     return _digest(endpoint, item.content(), purpose, sequence)[:KEY_DIGITS]
 
@@ -61,7 +61,7 @@ def _digest(*parts: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """12.5 and 12.50 are one amount."""
+    """Encodes a Decimal; 12.5 and 12.50 are the same amount."""
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
     raise TypeError(f"{type(value).__name__} is not supported in an item")

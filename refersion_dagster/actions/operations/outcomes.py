@@ -1,4 +1,4 @@
-"""What can become of an item."""
+"""Outcomes of an item."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ MEANING = {
     Outcome.NOT_DONE: "certainly not carried out; the next run sends it",
     Outcome.UNKNOWN: "may or may not have been carried out (the response was lost); not sent again until settled",
 }
-# What a run never changes, regardless of its configuration.
+# Outcomes that a run never changes, regardless of its configuration.
 OPEN = (Outcome.PENDING, Outcome.UNKNOWN)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one item.
+    """The result of one item.
 
     Args:
-        message: in words, often Refersion's; None where the outcome says it all.
-        values: what the answer holds on the item, by column of the result table, as text.
+        message: an explanation, often Refersion's; None if the outcome needs none.
+        values: the item's values in the response, as text, by column of the result table.
     """
 
     outcome: Outcome
@@ -44,5 +44,5 @@ class Result:
 
 
 def counted(count: int, noun: str) -> str:
-    """1 item, 2 items."""
+    """Formats a count: 1 item, 2 items."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,4 +1,4 @@
-"""Request bodies of the write operations, as Refersion's REST API v2 documents them; amounts are Decimal."""
+"""Request bodies of the write operations, as documented for Refersion's REST API v2. Amounts are Decimal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from refersion_dagster.actions.operations.item_key import PlannedItem
 
 Body = dict[str, Any]
 
-# In place of a password wherever a body is shown or kept.
+# Replace the password wherever a body is shown or stored.
 MADE, GIVEN = "[generated when sent]", "[from the file]"
 
-# Names that are Refersion's where ours say more.
+# Refersion's names for fields that have a more specific name here.
 OFFER = {"offer_id": "offer"}
 AFFILIATE = {"affiliate_id": "id"}
 

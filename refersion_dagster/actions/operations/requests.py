@@ -1,6 +1,6 @@
-"""What is asked of Refersion, one item at a time: a class for each write operation.
+"""The items of the write operations: one class for each operation.
 
-Names and rules are those of Refersion's REST API v2, but for ids, which say whose they are (`affiliate_id`, not `id`).
+Names and rules are those of Refersion's REST API v2, except that ids name their object (`affiliate_id`, not `id`).
 Descriptions are shown in Dagster's Launchpad.
 """
 
@@ -29,12 +29,12 @@ CreditStatus = Annotated[Literal["APPROVED", "PENDING"], Upper]
 
 
 class Item(BaseModel):
-    """Base of all. Values are read strictly; a field that does not exist is an error."""
+    """Base class of all items. Values are validated strictly; an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, frozen=True, hide_input_in_errors=True)
 
     def content(self) -> dict[str, Any]:
-        """What was asked for, secrets left out; amounts are Decimal. Two items of equal content are the same item."""
+        """Returns the item's values without secrets. Amounts are Decimal. Items with equal content are the same item."""
         return self.model_dump(exclude_none=True, exclude={"password"})
 
 

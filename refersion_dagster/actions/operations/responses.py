@@ -1,6 +1,6 @@
-"""What a 200 of each write operation says of the items that were sent.
+"""Reads the outcome of each item from the 200 response of each write operation.
 
-Refersion reports partial failure inside a 200. An item without an outcome in the response is unknown.
+Refersion reports partial failure in a 200 response. An item without an outcome in the response is unknown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NOT_TOLD = Result(Outcome.UNKNOWN, "Refersion responded with 200, but without an
 
 
 def affiliate_new(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
-    """The answer's `id` is the code; the numeric id is only in the words of `message`."""
+    """The response's `id` is the affiliate code. The numeric id is only in the text of `message`."""
     values = _texts(answer, {"id": "affiliate_code", "link": "link"})
     if "affiliate_code" not in values:
         return [NOT_TOLD] * len(asked)
@@ -41,7 +41,7 @@ def affiliate_trigger(asked: Sequence[PlannedItem], answer: Any) -> list[Result]
 
 
 def trigger_delete(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
-    """The response lists only ids of deleted triggers, so each call has one trigger and its id is unambiguous."""
+    """The response lists only the ids of deleted triggers. Each call has one trigger, so its id is unambiguous."""
     if not isinstance(answer, list) or len(answer) > 1 or len(asked) > 1:
         return [NOT_TOLD] * len(asked)
     if not answer:
@@ -101,13 +101,13 @@ def _sorted_out(
 
 
 def _list(answer: Any, name: str) -> set[str]:
-    """Ids come as numbers or texts."""
+    """Returns the ids of a list as strings; Refersion sends numbers or strings."""
     found = answer.get(name) if isinstance(answer, dict) else None
     return set(map(str, found)) if isinstance(found, list) else set()
 
 
 def _texts(answer: Any, names: dict[str, str]) -> dict[str, str]:
-    """Single values of an answer under our names, those that are there."""
+    """Returns the values that the response has, as strings, under our names."""
     if not isinstance(answer, dict):
         return {}
     return {ours: str(answer[name]) for name, ours in names.items() if answer.get(name) not in (None, "", [], {})}

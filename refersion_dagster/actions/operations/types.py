@@ -1,4 +1,4 @@
-"""Kinds of values that Refersion's write operations take, read strictly from text (CSV), numbers (Parquet) or both."""
+"""Value types of the write operations, parsed strictly from text (CSV), numbers (Parquet) or both."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 WHOLE_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
-# No thousands separators: whether 1,234 is a thousand or little more than one depends on who wrote it.
+# No thousands separators: 1,234 may be one thousand or 1.234, depending on the locale.
 AMOUNT = re.compile(r"[+-]?\d{1,9}(\.\d+)?", re.ASCII)
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def _whole(value: Any) -> Any:
-    """A whole number as int, others as they are: pandas makes floats of a column of ids where one is missing."""
+    """Returns a whole number as int and other values unchanged. pandas turns ids into floats if one is missing."""
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         return int(value)
     return value
@@ -34,7 +34,7 @@ def _whole_number(value: Any) -> int:
 
 
 def read_amount(value: Any) -> Decimal:
-    """An exact amount. Binary floating point is converted through its shortest decimal form, as it was written."""
+    """Parses an exact amount. A float is converted through its shortest decimal form, which is how it was written."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         value = f"{value:f}" if isinstance(value, Decimal) else repr(value)
     if not isinstance(value, str) or not AMOUNT.fullmatch(value.strip()):
@@ -61,7 +61,7 @@ def _not_negative(amount: Decimal) -> Decimal:
 
 
 def _as_text(value: Any) -> Any:
-    """Numbers of a Parquet file are as good as their texts: order 1001, postcode 10115."""
+    """Accepts numbers from a Parquet file as text: order 1001, postcode 10115."""
     value = _whole(value)
     return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
 
@@ -106,7 +106,7 @@ def _yes_or_no(value: Any) -> bool:
 
 
 def read_password(value: Any) -> SecretStr:
-    """The documented rules, but for the e-mail, which is another field."""
+    """Checks the documented rules, except the one about the e-mail, which is another field."""
     if not isinstance(value, str):
         raise ValueError("has to be text")
     rules = (
@@ -134,12 +134,12 @@ Currency = Annotated[str, BeforeValidator(_upper), AfterValidator(_letters(3, "t
 Alphanumeric = Annotated[str, BeforeValidator(_as_text), AfterValidator(_alphanumeric)]
 YesOrNo = Annotated[bool, BeforeValidator(_yes_or_no)]
 Password = Annotated[SecretStr, BeforeValidator(read_password)]
-# A word from a list, in any case.
+# A word from a list, case-insensitive.
 Upper = BeforeValidator(_upper)
 
 
 def plain_type(annotation: Any) -> Any:
-    """The type of a field of an item, without what checks it and without None: int of `Id | None`."""
+    """Returns the plain type of an item's field, without validators and None: int for `Id | None`."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if get_origin(annotation) in (Union, UnionType):

@@ -1,1 +1,1 @@
-"""Operations in Dagster: jobs, their configuration, and what a run reports."""
+"""The write operations in Dagster: jobs, their configuration and their reports."""

@@ -1,7 +1,7 @@
 """The configuration of each operation's job, which Dagster's Launchpad checks and explains field by field.
 
-Items are described once, in requests.py; their classes here are made of those. Amounts are texts: a number of YAML or
-JSON would come as binary floating point.
+Items are defined once, in requests.py; their config classes are generated from those. Amounts are strings, because a
+number in YAML or JSON would arrive as binary floating point.
 """
 
 import functools
@@ -52,17 +52,17 @@ class ActionConfig(dg.Config):
     again: bool = Field(default=False, description="Send items again that Refersion refused or left unchanged before.")
 
     def given_items(self) -> list[dict[str, Any]]:
-        """Items of the configuration as plain values; what was not given is left out."""
+        """Returns the items as plain values, without fields that were not set."""
         return [item.model_dump(mode="json", exclude_none=True) for item in self.chosen("items", [])]
 
     def chosen(self, name: str, default: Any) -> Any:
-        """A field that only some operations have."""
+        """Returns a field that only some operations have, or the default."""
         return getattr(self, name, default)
 
 
 @functools.cache
 def config_class(endpoint: Endpoint) -> type[ActionConfig]:
-    """The configuration of an operation's job: what all have, its items, and what makes sense for it alone."""
+    """Returns the config class of an operation's job: the common fields, its items and its own fields."""
     item = _class_of(endpoint.item, {"key": (str | None, Field(default=None, description=KEY))})
     fields: dict[str, Any] = {
         "items": (list[item], Field(default=[], description="The items to send, instead of a file.")),
@@ -94,7 +94,7 @@ KEY = "Permanent key of this item: nothing is sent twice with the same key. Defa
 
 
 def _class_of(model: type[BaseModel], more: Mapping[str, Any]) -> type[dg.Config]:
-    """A model of items as a class of Dagster's configuration."""
+    """Converts an item model to a Dagster config class."""
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         kind = plain_type(field.annotation)
@@ -113,7 +113,7 @@ QUOTES = " Quote it."
 
 
 def _kind(name: str, kind: Any) -> Any:
-    """The type that Dagster's configuration has for one of an item's."""
+    """Returns the Dagster config type for the type of an item's field."""
     if get_origin(kind) is Literal:
         return Enum(name, {word: word for word in get_args(kind)}, type=str)
     if get_origin(kind) is tuple:

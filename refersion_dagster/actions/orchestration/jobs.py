@@ -1,4 +1,4 @@
-"""A job for each operation, launched by a person with its own configuration."""
+"""One job for each operation, launched by a person with a configuration."""
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
@@ -12,7 +12,7 @@ from refersion_dagster.settings import Settings
 
 
 def action_job(endpoint: Endpoint, settings: Settings) -> dg.JobDefinition:
-    """The job that alone writes by this operation. Its configuration has no default that would do anything."""
+    """Returns the only job that runs this write operation. With the default configuration it sends nothing."""
     configuration = config_class(endpoint)
 
     @dg.op(name=endpoint.name, description=endpoint.description, pool=POOL)
@@ -38,5 +38,5 @@ def action_job(endpoint: Endpoint, settings: Settings) -> dg.JobDefinition:
 
 
 def action_jobs(settings: Settings) -> list[dg.JobDefinition]:
-    """The job of each operation."""
+    """Returns the job of each operation."""
     return [action_job(endpoint, settings) for endpoint in ENDPOINTS.values()]

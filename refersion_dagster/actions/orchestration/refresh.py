@@ -1,4 +1,4 @@
-"""What is read around a write: before credits, what may have been credited; afterwards, what was written."""
+"""Reads around a write: existing credits before new ones are sent, and the changed rows afterwards."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CONVERSION_TABLES = ("conversions", HISTORY, "conversion_totals")
 
 @dataclass(frozen=True)
 class Refresh:
-    """What to read again.
+    """A request to read raw tables again.
 
     Args:
-        tables: raw tables; none where nothing is to be read.
-        request: what to read of them.
-        why_not: why nothing is read although something changed.
+        tables: raw tables; empty if there is nothing to read.
+        request: which rows to read.
+        why_not: why nothing is read although rows changed.
     """
 
     tables: Sequence[str] = ()
@@ -35,9 +35,9 @@ class Refresh:
 
 
 def reading_before(endpoint: Endpoint, refersion: RefersionResource, warehouse: Warehouse) -> Refresh:
-    """What has to be read before anything is sent: credits that another warehouse's journal has, and this has not.
+    """Returns what to read before sending: credits that only another warehouse's journal may have.
 
-    Credits carry a reference in their notes, which is looked for in the conversions.
+    Each credit has a reference in its notes, which the preflight looks up in the conversions.
     """
     if "notes" not in endpoint.item.model_fields or not refersion.graphql_token:
         return Refresh()
@@ -48,7 +48,7 @@ def reading_before(endpoint: Endpoint, refersion: RefersionResource, warehouse: 
 def reading_again(
     endpoint: Endpoint, done: Sequence[PlannedItem], refersion: RefersionResource, warehouse: Warehouse
 ) -> Refresh:
-    """What has to be read again after these items were done, or may have been."""
+    """Returns what to read again after these items were carried out, or may have been."""
     if not done or endpoint.touches is Touches.NOTHING:
         return Refresh()
     if endpoint.touches is Touches.AFFILIATES:
@@ -59,21 +59,21 @@ def reading_again(
     loaded = [table for table in CONVERSION_TABLES if table in warehouse.row_counts(CONVERSION_TABLES)]
     if "conversions" not in loaded:
         return Refresh(why_not="conversions were never loaded")
-    # From the last reading on, or from the oldest conversion concerned: all in between, so that Refersion's totals,
-    # which are read along, count just what is loaded.
+    # Reads from the last reading, or from the oldest conversion concerned, without gaps, because Refersion's totals
+    # are read in the same load and must count the same conversions.
     days = _age_in_days(done, warehouse) if endpoint.touches is Touches.CONVERSIONS else 0
     return Refresh(loaded, LoadRequest(lookback_days=days))
 
 
 def _codes(done: Sequence[PlannedItem], warehouse: Warehouse) -> frozenset[str]:
-    """Ids of the affiliates concerned as the list may have them: numbers and codes."""
+    """Returns the ids of the affiliates concerned in both forms that the list may have: numbers and codes."""
     numbers = {str(one.item.content()["affiliate_id"]) for one in done if "affiliate_id" in one.item.content()}
     rows = _of_ids(warehouse, "affiliate_get", "affiliate_code", numbers)
     return frozenset(numbers | {code for (code,) in rows if code})
 
 
 def _age_in_days(done: Sequence[PlannedItem], warehouse: Warehouse) -> int:
-    """Days from the oldest conversion concerned to the last reading, by Refersion's clock, rounded up."""
+    """Returns the days from the oldest conversion concerned to the last reading, by Refersion's clock, rounded up."""
     ids = {str(one.item.content()["conversion_id"]) for one in done}
     oldest = min((created for (created,) in _of_ids(warehouse, "conversions", "created", ids)), default=None)
     ((last_read,),) = warehouse.query(f"SELECT max(read_at) FROM {DATASET}.conversions")  # noqa: S608

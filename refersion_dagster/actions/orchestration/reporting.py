@@ -1,4 +1,4 @@
-"""What a run of an operation's job shows: in its log, on the asset's page, and in the words that it fails with."""
+"""Output of an operation's job: its log, the asset's metadata and the failure message."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.rounding import rounded
 
-# Calls that a dry run writes into its log; all of them are in its metadata.
+# Maximum number of calls in a dry run's log; its metadata has all of them.
 CALLS_LOGGED = 100
-# Open items that Refersion is asked about in a run, and how long each time.
+# Maximum number of open items that a run looks up in Refersion, and the time limit for each.
 MOST_ASKED, ASKED_SECONDS = 20, 10
 HOW_TO_SETTLE = (
     "`refersion-dagster actions list` lists them, `refersion-dagster actions show KEY` shows what Refersion's "
@@ -32,7 +32,7 @@ HOW_TO_SETTLE = (
 
 
 def show(context: dg.OpExecutionContext, plan: Plan) -> None:
-    """A dry run's outcome: the very bodies that would be sent, passwords as placeholders."""
+    """Shows the result of a dry run: the exact bodies that would be sent, with placeholders for passwords."""
     bodies = [encoded(plan.endpoint.body(asked)).decode() for asked in plan.calls]
     for body in bodies[:CALLS_LOGGED]:
         context.log.info(f"Would send POST {plan.endpoint.path} {body}")
@@ -56,7 +56,7 @@ def show(context: dg.OpExecutionContext, plan: Plan) -> None:
 
 
 def record(context: dg.OpExecutionContext, plan: Plan, sent: SendResult, warehouse: Warehouse) -> None:
-    """The materialisation of the result table."""
+    """Records the materialization of the result table."""
     counts = Counter(result.outcome for _, result in sent.results)
     rows = warehouse.row_counts([plan.endpoint.name])
     context.log_event(
@@ -84,7 +84,7 @@ def _line(asked: PlannedItem, result: Result) -> str:
 
 
 def to_look_at(plan: Plan, sent: SendResult) -> list[str]:
-    """What a person has to look at, in words; nothing where all is well."""
+    """Describes what needs a person's attention; empty if nothing does."""
     words = []
     if sent.trouble:
         words.append(
@@ -106,7 +106,7 @@ def to_look_at(plan: Plan, sent: SendResult) -> list[str]:
 
 
 def evidence(plan: Plan, refersion: RefersionResource, warehouse: Warehouse) -> dict[str, str]:
-    """What Refersion's own data says now of items that earlier runs left open, in words, by key."""
+    """Describes what Refersion's data now says about items that earlier runs left open, by key."""
     words: dict[str, str] = {}
     if not plan.open:
         return words
@@ -122,7 +122,7 @@ def evidence(plan: Plan, refersion: RefersionResource, warehouse: Warehouse) -> 
 
 
 def still_open(plan: Plan, said: Mapping[str, str]) -> list[str]:
-    """Items that earlier runs left open, in words, with what Refersion says of them; nothing where there are none."""
+    """Describes the items that earlier runs left open, with Refersion's current data; empty if there are none."""
     lines = []
     for one in plan.open:
         entry = plan.earlier[one.key]

@@ -1,4 +1,4 @@
-"""What the job of an operation does: everything is checked, then sent, then recorded, then read again."""
+"""The run of an operation's job: checks everything, sends it, records the outcomes and reads the changes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.settings import ALLOW_WRITES, Settings
 
-# A second line behind launched_on, for a schedule that fills in the date: what Dagster says of runs that it starts.
+# Dagster's tags of automatic runs: a second safeguard besides launched_on, for a schedule that fills in the date.
 AUTOMATIC = {
     "dagster/schedule_name": "a schedule",
     "dagster/sensor_name": "a sensor",
     "dagster/backfill": "a backfill",
     "dagster/from_automation_condition": "an automation condition",
 }
-# Somewhere on Earth it is still yesterday, or already tomorrow.
+# The time zones furthest west and east: it may still be yesterday, or already be tomorrow.
 WEST, EAST = timedelta(hours=-12), timedelta(hours=14)
 
 
@@ -49,7 +49,7 @@ def carry_out(
     warehouse: Warehouse,
     dlt: DagsterDltResource,
 ) -> None:
-    """Does what the configuration asks for. Raises dg.Failure for what a person has to look at."""
+    """Carries out the configuration. Raises dg.Failure if something needs a person's attention."""
     launched_by_a_person(context.run, config.launched_on)
     if not config.dry_run:
         check_writes_allowed(settings)
@@ -77,7 +77,7 @@ def carry_out(
 def launched_by_a_person(run: dg.DagsterRun, launched_on: str, now: datetime | None = None) -> None:
     """Raises dg.Failure unless a person stated today's date for this very run.
 
-    A configuration that was stored, in a schedule or in the run that a retry repeats, has the date of another day.
+    A stored configuration, such as a schedule's or that of a retried run, has another day's date.
     """
     now = now or datetime.now(UTC)
     today = {f"{now + offset:%Y-%m-%d}" for offset in (WEST, timedelta(), EAST)}
@@ -96,7 +96,7 @@ def launched_by_a_person(run: dg.DagsterRun, launched_on: str, now: datetime | N
 
 
 def check_writes_allowed(settings: Settings) -> None:
-    """Raises dg.Failure unless the settings allow what writes to Refersion."""
+    """Raises dg.Failure unless the settings allow writes to Refersion."""
     if settings.actions.allow_writes:
         return
     off = "Nothing was sent: writing to Refersion is off."
@@ -147,7 +147,7 @@ def _read_before(
         reading = reading_before(order.endpoint, refersion, warehouse)
     if not reading.tables:
         return
-    # Mistakes are reported before any request to Refersion.
+    # Input errors are reported before any request to Refersion.
     preview(order, warehouse, lambda _: None)
     try:
         _read(context, reading, refersion, warehouse, dlt)
@@ -166,8 +166,8 @@ def _read_again(
     warehouse: Warehouse,
     dlt: DagsterDltResource,
 ) -> list[str]:
-    """Reads again what was written; why it could not be, in words for people to see."""
-    # What may have been done is read again as well: the warehouse then has what there is to know.
+    """Reads the changed rows again. Returns the reasons, as messages, if they could not be read."""
+    # Items with an unknown outcome are included, because they may have been carried out.
     touched = [asked for asked, result in sent.results if result.outcome in (Outcome.DONE, Outcome.UNKNOWN)]
     with warehouse.exclusive(context.log.info):
         reading = reading_again(plan.endpoint, touched, refersion, warehouse)
@@ -190,7 +190,7 @@ def _read(
     warehouse: Warehouse,
     dlt: DagsterDltResource,
 ) -> None:
-    """Reads raw tables, and records it on their pages. Raises ReportedError."""
+    """Reads raw tables and records their materializations. Raises ReportedError."""
     if not reading.tables:
         return
     for loaded in load_tables(context, refersion, warehouse, dlt, reading.request, reading.tables):

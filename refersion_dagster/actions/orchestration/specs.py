@@ -1,8 +1,8 @@
-"""What Dagster shows of each operation's result table.
+"""The asset specs of the result tables.
 
-The assets are external ones: they have no code that could make them. So "materialise all", jobs over everything,
-automation conditions and sensors of assets cannot start one; the job of the operation alone writes to Refersion, and
-records on the asset's page what came of it.
+The assets are external: they have no code that materializes them. "Materialize all", jobs over all assets, automation
+conditions and asset sensors therefore cannot start one. Only the operation's job writes to Refersion, and it records
+the materialization of the asset.
 """
 
 from __future__ import annotations
@@ -57,5 +57,5 @@ def asset_spec(endpoint: Endpoint) -> dg.AssetSpec:
 
 
 def action_specs() -> list[dg.AssetSpec]:
-    """An asset for each operation."""
+    """Returns the asset spec of each operation."""
     return [asset_spec(endpoint) for endpoint in ENDPOINTS.values()]

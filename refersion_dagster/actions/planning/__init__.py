@@ -1,1 +1,1 @@
-"""Whether items may be sent: input files, validation, and the preflight against the warehouse."""
+"""Decides whether items may be sent: input files, validation and the preflight against the warehouse."""

@@ -1,4 +1,4 @@
-"""All mistakes in a request, reported together."""
+"""All errors in a request, reported together."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from refersion_dagster.actions.operations.outcomes import counted
 
-# More are counted, not listed.
+# Further errors are counted, not listed.
 MOST_LISTED = 1_000
 
 
 @dataclass(frozen=True)
 class InputError:
-    """One mistake.
+    """One error in the input.
 
     Args:
-        place: where, such as "row 4"; None where it is about all of them.
-        what: what is wrong and, where it does not go without saying, what to do.
+        place: where it is, such as "row 4"; None if it concerns the whole request.
+        what: what is wrong and, unless it is obvious, what to do.
     """
 
     place: str | None
@@ -28,7 +28,7 @@ class InputError:
 
 
 class InputErrors(Exception):
-    """What was asked for cannot be sent as it is. Nothing was sent."""
+    """The request has errors. Nothing was sent."""
 
     def __init__(self, found: Sequence[InputError]) -> None:
         self.found = tuple(found)

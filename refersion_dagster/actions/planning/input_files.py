@@ -1,4 +1,4 @@
-"""Where items come from: a run's configuration, or a CSV or Parquet file with a row for each."""
+"""Reads items from a run's configuration, or from a CSV or Parquet file with one row per item."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Row:
     """The values of one item, as specified.
 
     Args:
-        place: where, such as "row 4": counted as a spreadsheet does, the header is row 1 of a CSV file.
-        key: the item's key, where the user gave one.
+        place: where it is, such as "row 4"; as in a spreadsheet, the header of a CSV file is row 1.
+        key: the item's key, if the user set one.
     """
 
     place: str
@@ -38,7 +38,7 @@ class Row:
 
 
 def file_columns(endpoint: Endpoint) -> tuple[str, ...]:
-    """Columns that a file for this operation may have, without those of custom fields."""
+    """Returns the columns that a file for this operation may have, without those of custom fields."""
     fields = tuple(endpoint.item.model_fields)
     if endpoint is CONVERSION_CANCEL:
         fields = ("order_id", *CancelledSku.model_fields)
@@ -46,7 +46,7 @@ def file_columns(endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def from_configuration(items: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Items of a run's configuration. What is None was not given."""
+    """Reads the items of a run's configuration. None means not set."""
     rows = []
     for number, item in enumerate(items, 1):
         values = {name: value for name, value in item.items() if value is not None}
@@ -55,9 +55,9 @@ def from_configuration(items: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def from_file(path: Path, endpoint: Endpoint) -> list[Row]:
-    """Rows of a file, by its ending: .csv (UTF-8; comma, semicolon or tab) or .parquet.
+    """Reads the rows of a file by its extension: .csv (UTF-8; comma, semicolon or tab) or .parquet.
 
-    An empty cell was not given. Raises Mistakes for a file that cannot be read, or of which a column is not known.
+    An empty cell means not set. Raises InputErrors for an unreadable file or an unknown column.
     """
     ending = path.suffix.lower()
     if ending not in (".csv", ".parquet"):
@@ -137,7 +137,7 @@ def _key(value: Any) -> str | None:
 
 
 def _folded(endpoint: Endpoint, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[Row]:
-    """Rows as items. Rows of one cancelled order are one item; columns of custom fields are one value."""
+    """Converts file rows to items. The rows of one cancelled order become one item; custom fields become one value."""
     if endpoint is CONVERSION_CANCEL:
         return _orders(rows)
     items = []

@@ -1,4 +1,4 @@
-"""What a run is about to send, after everything that can be checked without sending."""
+"""The plan of a run: what it will send, after every check that is possible without sending."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from refersion_dagster.actions.planning.preflight import AmountLimits, preflight
 from refersion_dagster.actions.planning.validation import read_items
 from refersion_dagster.warehouse.session import Session
 
-# Outcomes after which an item is sent again only when the run says so.
+# Items with these outcomes are sent again only if the run is configured to.
 ANSWERED_NO = (Outcome.REFUSED, Outcome.NOT_CHANGED)
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a user asks for.
+    """A user's request.
 
     Args:
-        rows: the items as specified.
-        limits: what may be sent at most.
-        check_warehouse: hold ids, statuses and currencies against the warehouse.
-        repeats: equal items without keys are allowed.
-        again: send what Refersion refused or left unchanged before once more.
-        batch_size: items in one call, at most; the operation's own limit holds too.
+        rows: the items as the user specified them.
+        limits: limits of the run.
+        check_warehouse: whether to check ids, statuses and currencies against the warehouse.
+        repeats: whether equal items without keys are allowed.
+        again: whether to resend items that Refersion refused or left unchanged before.
+        batch_size: maximum number of items in one call; the operation's own limit also applies.
     """
 
     endpoint: Endpoint
@@ -49,13 +49,13 @@ class Plan:
 
     Args:
         calls: items of each call, in order.
-        earlier: what the journal has of items, by key.
-        done: items that were done before and are not sent.
-        declined: items that Refersion refused or left unchanged before and that are not sent.
-        open: items of which it is not known whether they were done, and that are not sent.
-        stakes: commission that is moved, without signs, by currency.
-        net: the same with signs: negative amounts are taken back.
-        unpriced: items of which the commission is not known, so that the limit does not hold for them.
+        earlier: the journal's entries, by key.
+        done: items that were already done and are not sent.
+        declined: items that Refersion refused or left unchanged before, which are not sent.
+        open: items with an unknown outcome, which are not sent.
+        stakes: sum of the absolute commissions moved, by currency.
+        net: sum of the signed commissions, by currency; negative amounts are taken back.
+        unpriced: number of items whose commission is unknown; the limit does not cover them.
     """
 
     endpoint: Endpoint
@@ -75,7 +75,7 @@ class Plan:
 
 
 def make_plan(order: Order, session: Session) -> Plan:
-    """Checks everything and says what would be sent. Raises Mistakes, with all of them."""
+    """Checks the order and returns what would be sent. Raises InputErrors with all errors."""
     endpoint = order.endpoint
     if not order.rows:
         raise InputErrors([InputError(None, "There is nothing to send: set items, or a file that contains some.")])
@@ -120,7 +120,7 @@ def make_plan(order: Order, session: Session) -> Plan:
 
 
 def _calls(endpoint: Endpoint, asked: Sequence[PlannedItem], batch_size: int) -> list[tuple[PlannedItem, ...]]:
-    """Items in calls: those that share what a call can say once, in the order given."""
+    """Groups items into calls, in their order. The items of a call share the endpoint's `same` fields."""
     groups: dict[tuple[object, ...], list[PlannedItem]] = {}
     for one in asked:
         content = one.item.content()

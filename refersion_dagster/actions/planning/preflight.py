@@ -1,4 +1,4 @@
-"""Checks items against the warehouse before anything is sent: do ids exist, can a conversion change, is it too much?"""
+"""Checks items against the warehouse before anything is sent: existing ids, changeable conversions, limits."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from refersion_dagster.rounding import grouped
 from refersion_dagster.warehouse.resource import SUMMARIES
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 
-# Values in one IN (…).
+# Maximum number of values in one IN (…).
 AT_ONCE = 500
 REGARDLESS = "or set check_warehouse to false"
 
 
 @dataclass(frozen=True)
 class AmountLimits:
-    """What a run may do at most, unless it is raised on purpose.
+    """Limits of a run, which the user may raise deliberately.
 
     Args:
-        items: items that are sent.
-        commission: the sum of commissions moved, without their signs, in each currency.
+        items: maximum number of items to send.
+        commission: maximum sum of the absolute commissions moved, in each currency.
     """
 
     items: int
@@ -38,13 +38,13 @@ class AmountLimits:
 
 @dataclass
 class PreflightResult:
-    """What the warehouse says.
+    """The result of the preflight.
 
     Args:
-        mistakes: everything that speaks against sending.
-        stakes: commission that the items move, without signs, by currency.
-        net: the same with signs: negative amounts are taken back.
-        unpriced: items of which the warehouse does not know the commission, so that the limit does not hold for them.
+        mistakes: all errors that prevent sending.
+        stakes: sum of the absolute commissions moved, by currency.
+        net: sum of the signed commissions, by currency; negative amounts are taken back.
+        unpriced: number of items whose commission is not in the warehouse; the limit does not cover them.
     """
 
     mistakes: list[InputError] = field(default_factory=list)
@@ -56,11 +56,10 @@ class PreflightResult:
 def preflight(
     endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session, limits: AmountLimits, *, strictly: bool
 ) -> PreflightResult:
-    """Holds items that are about to be sent against the warehouse and the limits.
+    """Checks items against the warehouse and the limits before they are sent.
 
     Args:
-        strictly: ids, statuses and currencies have to be those of the warehouse; if not, only repetitions and limits
-            are looked at.
+        strictly: whether to check ids, statuses and currencies; if False, only repetitions and limits are checked.
     """
     verdict = PreflightResult()
     if not asked:
@@ -82,7 +81,7 @@ Given = Sequence[tuple[PlannedItem, Any]]
 
 
 def _rows(session: Session, table: str, columns: str, column: exp.Expr, values: Iterable[str]) -> list[Any]:
-    """Rows of a raw table of which a column holds one of the values. Raises UndefinedTable."""
+    """Returns the rows of a raw table whose column has one of the values. Raises UndefinedTable."""
     wanted = sorted(set(values))
     rows: list[Any] = []
     for at in range(0, len(wanted), AT_ONCE):
@@ -95,7 +94,7 @@ def _rows(session: Session, table: str, columns: str, column: exp.Expr, values: 
 def rows_of_any(
     session: Session, tables: Sequence[str], columns: str, column: exp.Expr, values: Iterable[str]
 ) -> list[Any] | None:
-    """The same of several tables that may say it; None where there is none of them."""
+    """Returns the matching rows of several tables; None if none of the tables exists."""
     values = list(values)
     found: list[Any] | None = None
     for table in tables:
@@ -130,7 +129,7 @@ def _exists(tables: Sequence[str], column: str, what: str) -> Callable[[Session,
 
 
 def _offers(session: Session, name: str, given: Given) -> list[InputError]:
-    """Offers come through GraphQL; without it, those that affiliates are in are known."""
+    """Offers are read through GraphQL. Without it, only offers that have affiliates are known."""
     wanted = [str(value) for _, value in given]
     of_affiliates = rows_of_any(
         session, ("affiliate_get", "affiliate_list"), "offer_id", exp.column("offer_id"), wanted
@@ -219,7 +218,7 @@ CHECKS: dict[Precondition, Callable[[Session, str, Given], list[InputError]]] = 
 
 
 def _sent_before(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -> list[InputError]:
-    """Credits that Refersion has already, by the reference in their notes: a journal can be lost with its warehouse."""
+    """Finds credits that Refersion already has, by the reference in their notes: a journal may be lost."""
     if "notes" not in endpoint.item.model_fields:
         return []
     try:
@@ -242,7 +241,7 @@ def _sent_before(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Sess
 
 
 def _moved(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -> tuple[list[tuple[str, Decimal]], int]:
-    """Commission moved, each with its currency and sign, and how many items have none that is known."""
+    """Returns the signed commissions moved, with their currencies, and the number of items of unknown commission."""
     if endpoint.stake is AmountAtRisk.NONE:
         return [], 0
     if endpoint.stake is AmountAtRisk.OWN:
@@ -251,7 +250,7 @@ def _moved(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -
     wanted = [str(one.item.content()[name]) for one in asked]
     columns = f"{column}, currency, commission_total"
     rows = rows_of_any(session, ("conversions",), columns, exp.column(column), wanted) or []
-    # An order's cancellations are not at stake a second time.
+    # The cancellations of an order do not count again.
     counts = [row for row in rows if endpoint.stake is AmountAtRisk.CONVERSION or row[2] > 0]
     unpriced = len(set(wanted) - {id_ for id_, _, _ in rows})
     return [(currency, commission) for _, currency, commission in counts], unpriced
@@ -265,7 +264,7 @@ def _sums(moved: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
 
 
 def _in_order(stakes: dict[str, Decimal], session: Session) -> dict[str, Decimal]:
-    """By the currencies' places in every list, the account's own first; by name if the summaries have none."""
+    """Sorts by the currencies' places, the account's own first; by name if the summaries have no places."""
     places: dict[str, int] = {}
     if "place" in dict(session.columns(SUMMARIES, "currencies")):
         places = dict(session.query(f"SELECT currency, place FROM {SUMMARIES}.currencies"))  # noqa: S608 - our name

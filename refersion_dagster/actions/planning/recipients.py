@@ -1,4 +1,4 @@
-"""Whom items concern and what they move, in words: a dry run is read by a person, who knows names and not ids."""
+"""Describes the affiliates and commissions of items for a dry run, because people know names, not ids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAKEN_BACK = "taken back"
 
 @dataclass(frozen=True)
 class Moved:
-    """Commission of one item; a negative amount is taken back from the affiliate."""
+    """The commission of one item. A negative amount is taken back from the affiliate."""
 
     amount: Decimal
     currency: str
@@ -30,7 +30,7 @@ class Moved:
 
 
 def recipients(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -> Iterator[str]:
-    """A line for each item that concerns an affiliate: name, id, and the commission that it moves, with its sign."""
+    """Yields a line for each item that concerns an affiliate: name, id and the signed commission that it moves."""
     conversions = _conversions(endpoint, asked, session)
     ids = {one.key: _affiliate_id(one, conversions[one.key]) for one in asked}
     by_code = _ids_by_code(asked, session)
@@ -58,7 +58,7 @@ class _Conversion:
 def _conversions(
     endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session
 ) -> defaultdict[str, list[_Conversion]]:
-    """The conversions that items are about, by the item's key; of an order those that brought commission."""
+    """Returns the conversions of each item, by the item's key; for an order, those with positive commission."""
     found: defaultdict[str, list[_Conversion]] = defaultdict(list)
     if endpoint.stake not in (AmountAtRisk.CONVERSION, AmountAtRisk.ORDER):
         return found

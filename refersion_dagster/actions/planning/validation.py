@@ -1,4 +1,4 @@
-"""Items checked before anything is sent: values, repetitions and keys. preflight.py asks the warehouse."""
+"""Validates items without the warehouse: values, repetitions and keys. See preflight.py for the warehouse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from refersion_dagster.actions.operations.requests import Item
 from refersion_dagster.actions.planning.input_errors import InputError
 from refersion_dagster.actions.planning.input_files import Row
 
-# Pydantic's words for what our own rules do not say.
+# Messages for pydantic's error types that our own rules do not cover.
 WORDS = {
     "missing": "is missing",
     "extra_forbidden": "is not a field of this operation",
@@ -27,11 +27,11 @@ WORDS = {
 def read_items(
     endpoint: Endpoint, rows: Sequence[Row], *, purpose: str, repeats: bool
 ) -> tuple[list[PlannedItem], list[InputError]]:
-    """Rows as items with their keys, and everything that is wrong with them.
+    """Returns the rows as items with keys, and all errors in them.
 
     Args:
-        purpose: part of derived keys; see asked.derived_key.
-        repeats: whether equal items without keys are each sent.
+        purpose: part of derived keys; see item_key.derived_key.
+        repeats: whether equal items without keys are allowed; each is sent.
     """
     asked: list[PlannedItem] = []
     mistakes: list[InputError] = []
@@ -60,7 +60,7 @@ def read_items(
 
 
 def _words(row: Row, error: Any) -> str:
-    """One of pydantic's errors in our words. Values of secrets are never shown."""
+    """Returns our message for a pydantic error. It never shows the value of a secret."""
     field = ".".join(str(part) if isinstance(part, str) else f"number {part + 1}" for part in error["loc"])
     kind = error["type"]
     if kind == "value_error":
@@ -77,7 +77,7 @@ def _words(row: Row, error: Any) -> str:
 
 
 def subject(endpoint: Endpoint, item: Item) -> str | None:
-    """What an item is about, for finding two about the same; capitals make no difference."""
+    """Returns the subject of an item, to find two items with the same one. It is case-insensitive."""
     if endpoint.subject is None:
         return None
     content = item.content()

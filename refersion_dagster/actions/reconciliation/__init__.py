@@ -1,1 +1,1 @@
-"""Items whose answer was lost: what Refersion says about them, and how a person resolves them."""
+"""Items whose response was lost: evidence in Refersion's data, and a person's decision."""

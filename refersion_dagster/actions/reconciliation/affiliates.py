@@ -1,4 +1,4 @@
-"""What Refersion's affiliates say about an open item."""
+"""Looks for evidence of an open item in Refersion's affiliates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from refersion_dagster.refersion.errors import RequestRefused
 
 
 def new_affiliate(inquiry: Inquiry) -> Evidence:
-    """A new affiliate: by the e-mail, which no two have."""
+    """Looks up a new affiliate by e-mail, which is unique."""
     email = inquiry.asked["email"]
     try:
         answer = inquiry.account.rest.call("/affiliate/search", {"keyword": email})
@@ -25,7 +25,7 @@ def new_affiliate(inquiry: Inquiry) -> Evidence:
 
 
 def affiliate_status(inquiry: Inquiry) -> Evidence:
-    """A change of status: by the status that the affiliate has now."""
+    """Compares the requested status with the affiliate's current status."""
     number, wanted = inquiry.asked["affiliate_id"], inquiry.asked["status"]
     status = inquiry.account.rest.call("/affiliate/get", {"id": number}).get("status")
     verdict = Verdict.DONE if status == wanted else Verdict.NOT_FOUND
@@ -33,7 +33,7 @@ def affiliate_status(inquiry: Inquiry) -> Evidence:
 
 
 def affiliate_details(inquiry: Inquiry) -> Evidence:
-    """An edit: by the details that can be read, which not all are that can be set."""
+    """Compares the requested details with the current ones. The API does not return every detail that it can set."""
     asked = inquiry.asked
     details = inquiry.account.rest.call("/affiliate/get", {"id": asked["affiliate_id"]})
     readable = {"company": "company_name", "offer_id": "offer_id"} | {
@@ -53,7 +53,7 @@ def affiliate_details(inquiry: Inquiry) -> Evidence:
 
 
 def cannot_be_asked(_inquiry: Inquiry) -> Evidence:
-    """Triggers and rates of articles: a person has to look."""
+    """The API does not return triggers and product rates, so a person has to check them."""
     return Evidence(
         Verdict.CANNOT_TELL,
         "Refersion's API shows neither triggers nor product rates; check the affiliate or the offer in Refersion.",

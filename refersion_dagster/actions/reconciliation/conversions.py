@@ -1,4 +1,4 @@
-"""What Refersion's conversions say about an open item."""
+"""Looks for evidence of an open item in Refersion's conversions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, CONV
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
 from refersion_dagster.refersion.windows import Window, whole_second
 
-# What a lost call did, it did within this time.
+# The effect of a lost call appears within this time.
 AFTER = timedelta(days=1)
 # "Changes may take a couple of minutes to appear" (documented).
 MAY_STILL_APPEAR = timedelta(minutes=10)
@@ -26,7 +26,7 @@ SHOWN = ("id", "created", "status", "type", "order_id", "commission_total", "cur
 
 
 def credit(inquiry: Inquiry) -> Evidence:
-    """A manual credit: by the reference in its notes, else by affiliate, amount and currency."""
+    """Looks up a manual credit by the reference in its notes, else by affiliate, amount and currency."""
     asked = inquiry.asked
     if not inquiry.account.credentials.has_graphql:
         return _credit_by_totals(inquiry)
@@ -48,7 +48,7 @@ def credit(inquiry: Inquiry) -> Evidence:
 
 
 def _credit_by_totals(inquiry: Inquiry) -> Evidence:
-    """Without a GraphQL token there are sums alone."""
+    """Compares sums, because individual conversions cannot be read without a GraphQL token."""
     asked = inquiry.asked
     answer = inquiry.account.rest.call(
         "/conversion/totals",
@@ -77,12 +77,12 @@ def _credit_by_totals(inquiry: Inquiry) -> Evidence:
 
 
 def _figure(answer: Mapping[str, Any], name: str) -> str:
-    """Totals come with stray commas (seen)."""
+    """Formats a total without the stray commas that Refersion's responses have (observed)."""
     return str(answer.get(name)).strip(", ")
 
 
 def order_credit(inquiry: Inquiry) -> Evidence:
-    """An order credited by hand: by the reference in its notes, else by order and affiliate."""
+    """Looks up a manual credit for an order by the reference in its notes, else by order and affiliate."""
     asked = inquiry.asked
     rows = _made_since(inquiry)
     if sure := _with_reference(inquiry, rows):
@@ -98,7 +98,7 @@ def order_credit(inquiry: Inquiry) -> Evidence:
 
 
 def cancellation(inquiry: Inquiry) -> Evidence:
-    """A cancellation: by its order. The shop's own cancellation looks the same, so it is never certain."""
+    """Looks up a cancellation by its order. A cancellation by the shop looks the same, so this is never certain."""
     asked = inquiry.asked
     alike = [
         row
@@ -111,7 +111,7 @@ def cancellation(inquiry: Inquiry) -> Evidence:
 
 
 def conversion_status(inquiry: Inquiry) -> Evidence:
-    """A change of status: by the status that the conversion has now."""
+    """Compares the requested status with the conversion's current status."""
     number, wanted = str(inquiry.asked["conversion_id"]), inquiry.asked["status"]
     made = inquiry.created(number)
     if made is None:
@@ -130,13 +130,13 @@ def conversion_status(inquiry: Inquiry) -> Evidence:
 
 
 def _made_since(inquiry: Inquiry) -> list[dict[str, Any]]:
-    """Conversions made since the item was about to be sent, within a day."""
+    """Returns the conversions created within a day after the item was about to be sent."""
     start = whole_second(inquiry.since)
     return _read(inquiry.account, Window(start, start + BEFORE + AFTER))
 
 
 def _read(account: RefersionClient, window: Window) -> list[dict[str, Any]]:
-    """Conversions of a window, straight from Refersion, without customers' personal values."""
+    """Reads the conversions of a window directly from Refersion, without customers' personal data."""
     client = account.graphql
     selection = client.select(CONVERSIONS)
     privacy = Privacy(PersonalData.DROP, "")

@@ -1,4 +1,4 @@
-"""What Refersion's own data says about an item whose response was lost: how it is queried and reported."""
+"""Types for evidence in Refersion's data about an item whose response was lost."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from refersion_dagster.actions.journal.journal import Entry
 from refersion_dagster.refersion.api.client import RefersionClient
 
-# Refersion's clock is known to the second, and ours may have drifted since.
+# Refersion's clock is known only to the second, and ours may have drifted since.
 BEFORE = timedelta(minutes=10)
 
 
 class Verdict(StrEnum):
-    """How sure it is."""
+    """How certain the evidence is."""
 
     DONE = "it was done"
     LIKELY = "it was probably done"
@@ -26,12 +26,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What Refersion says.
+    """Evidence about one item.
 
     Args:
-        words: what was looked for and found.
-        rows: rows of Refersion's that may be what the item made.
-        found: what is recorded where the item counts as done, by column of the result table.
+        words: description of what was searched for and found.
+        rows: Refersion's rows that the item may have created.
+        found: values to record if the item was done, by column of the result table.
     """
 
     verdict: Verdict
@@ -42,11 +42,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Inquiry:
-    """One item to be looked for.
+    """One item to search for.
 
     Args:
-        others: every other entry of the journal, whose conversions are accounted for.
-        created: when a conversion was made, for an id, as the warehouse has it; None where it has none.
+        others: all other entries of the journal; their conversions are accounted for.
+        created: returns the creation time of a conversion id from the warehouse; None if it is not there.
     """
 
     entry: Entry

@@ -1,4 +1,4 @@
-"""Settling an item whose answer was lost: a person decides, with what Refersion says before their eyes."""
+"""Settles an item whose response was lost: a person decides, based on Refersion's data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 
-# How Refersion is asked about an item of each operation.
+# The function that searches for an item of each operation.
 LOOKS: dict[str, Callable[[Inquiry], Evidence]] = {
     "affiliate_new": affiliates.new_affiliate,
     "affiliate_status_change": affiliates.affiliate_status,
@@ -32,12 +32,12 @@ LOOKS: dict[str, Callable[[Inquiry], Evidence]] = {
 
 
 class CannotSettle(ReportedError):
-    """Something keeps an item from being settled: which, why, and what to do."""
+    """An item cannot be settled; the message says which, why and what to do."""
 
 
 @contextmanager
 def open_journal(warehouse: Warehouse, tell: Callable[[str], None]) -> Iterator[tuple[Journal, Session]]:
-    """The journal, while nobody else writes; entries of runs that are gone are unknown.
+    """Opens the journal under the exclusive write lock. Pending entries of dead runs become unknown.
 
     Raises CannotSettle if the warehouse does not exist, instead of creating it.
     """
@@ -56,7 +56,7 @@ def open_journal(warehouse: Warehouse, tell: Callable[[str], None]) -> Iterator[
 
 
 def one_of(entries: Sequence[Entry], key: str) -> Entry:
-    """The entry of a key, or of the beginning of one. Raises CannotSettle for none and for several."""
+    """Returns the entry with this key or key prefix. Raises CannotSettle if none or several match."""
     found = [entry for entry in entries if entry.key == key] or [
         entry for entry in entries if entry.key.startswith(key)
     ]
@@ -75,7 +75,7 @@ def one_of(entries: Sequence[Entry], key: str) -> Entry:
 def evidence_on(
     entry: Entry, journal: Journal, session: Session, refersion: RefersionResource, retry_seconds: int = 30
 ) -> Evidence:
-    """What Refersion says about an item now. Raises RefersionError where it cannot be asked."""
+    """Returns Refersion's current evidence about an item. Raises RefersionError if it cannot be queried."""
 
     def created(conversion_id: str) -> datetime | None:
         try:
@@ -93,7 +93,7 @@ def evidence_on(
 
 
 def check_decision(entry: Entry, done: bool, evidence: Evidence | None, despite_evidence: bool) -> None:
-    """Raises CannotSettle for an item that is settled already, and for a decision that Refersion's data contradicts."""
+    """Raises CannotSettle if the item is already settled or Refersion's data contradicts the decision."""
     if entry.outcome not in OPEN:
         raise CannotSettle(f"{entry.key} does not need to be settled: it is {entry.outcome}.")
     if not done and evidence and evidence.verdict in (Verdict.DONE, Verdict.LIKELY) and not despite_evidence:
@@ -114,7 +114,7 @@ def resolve(
     found: dict[str, str],
     tell: Callable[[str], None],
 ) -> None:
-    """Records the decision, in the journal and in the result table."""
+    """Records the decision in the journal and in the result table."""
     outcome = Outcome.DONE if done else Outcome.NOT_DONE
     message = f"Settled by {by}{f': {note}' if note else ''}"
     journal.settle(entry, Result(outcome, message, found if done else {}), by)
