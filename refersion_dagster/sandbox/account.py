@@ -1,4 +1,4 @@
-"""The state of one account, its indexes and its own truth about itself."""
+"""The state of one account, its indexes and its ground truth."""
 
 import threading
 from bisect import bisect_left, insort
@@ -32,7 +32,7 @@ from refersion_dagster.sandbox.truth import Movements, Truth, movements, movemen
 
 FOREVER = 2**62
 
-# The topics of webhooks. APPROVED_CONVERSION and AFFILIATE_DETAILS_CHANGE are seen, the other names are inferred.
+# Webhook topics. APPROVED_CONVERSION and AFFILIATE_DETAILS_CHANGE have been observed; the other names are inferred.
 NEW_CONVERSION = "NEW_CONVERSION"
 APPROVED_CONVERSION = "APPROVED_CONVERSION"
 DENIED_CONVERSION = "DENIED_CONVERSION"
@@ -55,15 +55,15 @@ TOPICS = (
 )
 _DECISIONS = {APPROVED: APPROVED_CONVERSION, DENIED: DENIED_CONVERSION}
 
-# Told of everything that Refersion has a topic for: the topic, and the row as it is now (of payments a list).
+# Called for every change that has a webhook topic, with the topic and the current row (for payments: a list).
 Listener = Callable[[str, Any], None]
 
 
 class Account:
-    """Everything the account holds. Whoever reads or changes it holds `lock`.
+    """Everything the account holds. Callers must hold `lock` to read or change it.
 
-    Rows are changed through the methods here, which keep the indexes, `updated` and `version` right: `version`
-    grows with each change, so that a query's result can be kept until the next one.
+    Rows are changed through the methods of this class, which keep the indexes, `updated` and `version` consistent.
+    `version` increases with each change, so a query result can be cached until the next one.
     """
 
     def __init__(self, settings: SandboxSettings) -> None:
@@ -86,7 +86,7 @@ class Account:
         self.by_order: dict[str, list[Conversion]] = defaultdict(list)
         self.by_affiliate: dict[int, list[Conversion]] = defaultdict(list)
         self.cancelled: dict[int, int] = {}
-        # SKUs that were cancelled of a conversion, and when orders that are processed again are through.
+        # Cancelled SKUs by conversion, and when orders that are being reprocessed will be complete.
         self.cancelled_skus: dict[int, set[str]] = {}
         self.reprocessing: dict[str, int] = {}
         self.reversals: dict[int, list[int]] = defaultdict(list)
@@ -103,12 +103,12 @@ class Account:
         return self.clock.now
 
     def new_id(self, kind: str) -> int:
-        """The next id; Refersion counts over all its customers, so there are gaps."""
+        """The next id. Ids have gaps, because Refersion numbers records across all its customers."""
         self._last_ids[kind] += 1 + int(self._ids.random() * 7)
         return self._last_ids[kind]
 
     def new_affiliate_index(self) -> int:
-        """The number of the next affiliate, whoever makes it."""
+        """The index of the next affiliate, however it is created."""
         self._affiliates_made += 1
         return self._affiliates_made - 1
 
@@ -137,12 +137,12 @@ class Account:
         self.announce(AFFILIATE_STATUS_CHANGE, affiliate)
 
     def changed_affiliate(self, affiliate: Affiliate) -> None:
-        """Say that an affiliate's details were changed past the methods here."""
+        """Record that an affiliate's details were changed without using the methods of this class."""
         self.version += 1
         self.announce(AFFILIATE_DETAILS_CHANGE, affiliate)
 
     def delete_affiliate(self, affiliate: Affiliate) -> None:
-        """Take an affiliate and its triggers away; its conversions and payments stay and name it still."""
+        """Delete an affiliate and its triggers. Its conversions and payments stay and still refer to it."""
         del self.affiliates[affiliate.id]
         self.triggers = {key: row for key, row in self.triggers.items() if row.affiliate_id != affiliate.id}
         self.version += 1
@@ -150,11 +150,11 @@ class Account:
             self.log.note_deletion(self.now, AFFILIATE, affiliate.id)
 
     def link(self, affiliate: Affiliate) -> str:
-        """The referral link; it ends in the code."""
+        """The referral link, which ends with the affiliate's code."""
         return f"{self.shop.url}/c/{affiliate.code}"
 
     def add_trigger(self, affiliate: Affiliate, kind: str, text: str) -> Trigger:
-        """Triggers are kept in capitals, as the API answers them."""
+        """Add a trigger. Its text is stored in upper case, as the API returns it."""
         trigger = Trigger(self.new_id("trigger"), affiliate.id, kind, text.upper())
         self.triggers[trigger.id] = trigger
         self.version += 1
@@ -165,11 +165,11 @@ class Account:
         return next((row for row in self.triggers.values() if (row.type, row.trigger) == (kind, text.upper())), None)
 
     def coupons(self) -> dict[int, str]:
-        """The coupon of each affiliate that has one (the last one set)."""
+        """The coupon of each affiliate that has one (the most recent)."""
         return {row.affiliate_id: row.trigger for row in self.triggers.values() if row.type == "COUPON"}
 
     def add_conversion(self, row: Conversion) -> Conversion:
-        """Add a row; where it is approved already, it was approved at its own `created`."""
+        """Add a row. A row that is already approved counts as approved at its `created` time."""
         if row.status == APPROVED and row.approved is None:
             row.approved = row.created
         self.put_conversion(row)
@@ -177,7 +177,7 @@ class Account:
         return row
 
     def put_conversion(self, row: Conversion) -> None:
-        """Enter a row into the indexes and its state into the log."""
+        """Add a row to the indexes and its state to the event log."""
         self.conversions[row.id] = row
         insort(self.timeline, (row.created, row.id))
         self.by_order[row.order_id].append(row)
@@ -190,7 +190,7 @@ class Account:
             self.log.note_deletion(self.now, CONVERSION, row.id)
 
     def remove_conversion(self, row: Conversion) -> None:
-        """Take a row out of the indexes, to be put back changed."""
+        """Remove a row from the indexes before it is changed and put back."""
         del self.conversions[row.id]
         self.timeline.remove((row.created, row.id))
         self.by_order[row.order_id].remove(row)
@@ -199,12 +199,12 @@ class Account:
         self.version += 1
 
     def forget_id(self, row: Conversion, earlier: int) -> None:
-        """A row was put back under another id than it had."""
+        """Log the deletion of a row's earlier id if the row was put back under a different one."""
         if row.id != earlier and self.log is not None:
             self.log.note_deletion(self.now, CONVERSION, earlier)
 
     def conversions_between(self, low: int, high: int, affiliate_id: int | None = None) -> list[Conversion]:
-        """Rows with low <= created < high, oldest first, those of one second by id."""
+        """Rows with low <= created < high, oldest first; rows of the same second are ordered by id."""
         if affiliate_id is not None:
             own = self.by_affiliate.get(affiliate_id, [])
             return sorted((row for row in own if low <= row.created < high), key=lambda row: (row.created, row.id))
@@ -212,7 +212,7 @@ class Account:
         return [self.conversions[key] for _, key in self.timeline[first:last]]
 
     def set_status(self, row: Conversion, status: str) -> None:
-        """Change a status whatever it was; the rules about who may do that are the caller's."""
+        """Change a status unconditionally. The caller checks whether the change is allowed."""
         before, row.status = row.status, status
         row.updated = self.now
         if status == APPROVED:
@@ -223,12 +223,12 @@ class Account:
         self.decided(row, before)
 
     def decided(self, row: Conversion, before: str) -> None:
-        """Announce that a row was approved or denied, where its status is another than `before`."""
+        """Announce an approval or denial if the row's status differs from `before`."""
         if row.status != before and row.status in _DECISIONS:
             self.announce(_DECISIONS[row.status], row)
 
     def auto_approve_later(self, row: Conversion) -> None:
-        """A PENDING row approves itself after 90 days (documented for Enterprise accounts)."""
+        """Schedule the automatic approval of a PENDING row after 90 days (documented for Enterprise accounts)."""
         self.clock.at(row.created + self.settings.auto_approval_days * DAY, self._auto_approve, row.id)
 
     def _auto_approve(self, conversion_id: int) -> None:
@@ -246,14 +246,14 @@ class Account:
             self.log.note_payment(self.now, payment)
 
     def delete_payment(self, payment: Payment) -> None:
-        """Take a payment away; its conversions stay as they are."""
+        """Delete a payment. Its conversions do not change."""
         del self.payments[payment.id]
         self.version += 1
         if self.log is not None:
             self.log.note_deletion(self.now, PAYMENT, payment.id)
 
     def undo_payment(self, payment: Payment) -> list[Conversion]:
-        """Take a payment away and its conversions' paid status with it; those conversions."""
+        """Delete a payment and mark its conversions as unpaid. Returns those conversions."""
         rows = [row for row in self.conversions.values() if row.payment_id == payment.id]
         for row in rows:
             row.payment_status, row.payment_id, row.updated = UNPAID, None, self.now
@@ -262,16 +262,19 @@ class Account:
         return rows
 
     def touch(self) -> None:
-        """Say that something was changed past the methods here."""
+        """Record a change made without using the methods of this class."""
         self.version += 1
 
     def truth(self, at: int | str | datetime) -> Truth:
-        """The account as it was at a moment (Unix seconds, or ISO 8601). ValueError without the event log."""
+        """The account's state at a point in time (Unix seconds or ISO 8601).
+
+        Raises ValueError if the sandbox keeps no event log.
+        """
         with self.lock:
             return Truth(self.kept_log(), _seconds(at))
 
     def movements(self, after: int | str | datetime, until: int | str | datetime) -> dict[str, Movements]:
-        """What moved the commission due after a moment and up to another, by currency."""
+        """What changed the commission due after one point in time and up to another, by currency."""
         with self.lock:
             return movements(self.kept_log(), _seconds(after), _seconds(until))
 
@@ -287,7 +290,7 @@ class Account:
         return self.log
 
     def _changed(self, row: Conversion) -> None:
-        """Enter what a row is now where rows are looked for by it."""
+        """Update the indexes and the event log after a row has changed."""
         self._index_due(row)
         self.version += 1
         if self.log is not None:
@@ -300,7 +303,7 @@ class Account:
             self.due.pop(row.id, None)
 
     def sums(self) -> dict[str, Any]:
-        """Per status, payment status and currency: rows, total and commission, test conversions apart."""
+        """Row count, total and commission by status, payment status and currency; test conversions separately."""
         with self.lock:
             groups: dict[tuple[bool, str, str, str], tuple[int, Decimal, Decimal]] = {}
             for row in self.conversions.values():
@@ -338,4 +341,4 @@ def _seconds(moment: int | str | datetime) -> int:
 
 
 def _nobody(_topic: str, _row: Any) -> None:
-    """Nobody listens."""
+    """The default listener, which does nothing."""

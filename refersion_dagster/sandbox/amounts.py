@@ -1,4 +1,4 @@
-"""Amounts as Refersion has them: how many decimals a currency has, and what an order earns."""
+"""Amounts as Refersion rounds them: decimals per currency, and the commission of an order."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from refersion_dagster.sandbox.model import CENT, PERCENT_OF_SALE, WHOLE_CURRENC
 
 
 def amount_of(cents: int, currency: str) -> Decimal:
-    """So many hundredths; in a currency without a minor unit so many whole units."""
+    """Convert hundredths to an amount. For a currency without a minor unit, `cents` counts whole units."""
     return Decimal(cents) if currency in WHOLE_CURRENCIES else Decimal(cents).scaleb(-2)
 
 
 def unit_of(currency: str) -> Decimal:
-    """The smallest amount."""
+    """The smallest amount of a currency."""
     return Decimal(1) if currency in WHOLE_CURRENCIES else CENT
 
 
 def commission_of(offer: Offer, commissionable: Decimal, currency: str) -> Decimal:
-    """What an order earns: a percentage of its commissionable total, or the flat amount in the row's currency."""
+    """The commission of an order: a percentage of its commissionable total, or the flat amount in the row's currency."""
     unit = unit_of(currency)
     if not commissionable:
         return Decimal(0).quantize(unit)

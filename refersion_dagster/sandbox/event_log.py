@@ -1,4 +1,4 @@
-"""What happened in the account, and when: every state that a conversion, a payment or an affiliate was ever in."""
+"""The account's history: every state that a conversion, payment or affiliate has had, with its time."""
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
@@ -11,7 +11,7 @@ CONVERSION, PAYMENT, AFFILIATE = "conversion", "payment", "affiliate"
 
 
 class ConversionState(NamedTuple):
-    """What a conversion is from a moment on, as far as figures depend on it."""
+    """The state of a conversion from a point in time on, limited to the fields that affect figures."""
 
     created: int
     affiliate_id: int
@@ -50,7 +50,7 @@ State = ConversionState | PaymentState | AffiliateState
 
 
 class AccountEvent(NamedTuple):
-    """A row was in state `before` and is in state `after` from `at` (Unix seconds) on; None: it is not there."""
+    """A row went from state `before` to `after` at `at` (Unix seconds). None: the row does not exist."""
 
     at: int
     kind: str
@@ -84,7 +84,7 @@ class AccountEvent(NamedTuple):
 
 
 class EventLog:
-    """Events in the order in which they happened. Noting a row that is as it was adds nothing."""
+    """Events in chronological order. Noting a row that has not changed adds nothing."""
 
     def __init__(self, events: Iterable[AccountEvent] = ()) -> None:
         self._events = list(events)
@@ -97,16 +97,16 @@ class EventLog:
         return len(self._events)
 
     def without_deleted(self, at: int) -> "EventLog":
-        """The events of what is still there at `at`: what was deleted by then never was."""
+        """The log without the rows that were deleted by `at`, as if they had never existed."""
         deleted = {(event.kind, event.id) for event in self._events if event.after is None and event.at <= at}
         return EventLog(event for event in self._events if (event.kind, event.id) not in deleted)
 
     def until(self, at: int) -> Iterator[AccountEvent]:
-        """Events up to the second `at`, what happened in that second included."""
+        """Events up to and including the second `at`."""
         return (event for event in self._events if event.at <= at)
 
     def between(self, after: int, until: int) -> Iterator[AccountEvent]:
-        """Events of the seconds after `after`, up to `until`."""
+        """Events after the second `after`, up to and including `until`."""
         return (event for event in self._events if after < event.at <= until)
 
     def note_conversion(self, at: int, row: Conversion) -> None:
@@ -145,7 +145,7 @@ class EventLog:
 
 
 def state_as_json(state: State | None) -> dict[str, Any] | None:
-    """Money as text, times in ISO 8601."""
+    """The state as JSON: money as strings, times in ISO 8601."""
     if state is None:
         return None
     return {

@@ -1,4 +1,4 @@
-"""What goes wrong on demand: which requests meet it, and what their answer is then."""
+"""Faults on demand: which requests they affect, and what those requests receive."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ KINDS = (
     "status",
     EMPTY_PAGE,
 )
-# These need the answer that would have been given.
+# These kinds modify the regular response.
 AFTER_THE_WORK = (TRUNCATED, TRUNCATED_JSON, EMPTY_PAGE)
 
 
@@ -34,12 +34,13 @@ class Fault:
     """One fault on a route.
 
     route: `graphql:conversions`, `rest:/affiliate/list`, `graphql`, `rest`, `report` or `*`.
-    kind: one of `KINDS`. `truncated` sends fewer bytes than Content-Length says and hangs up, `truncated-json` half
-    of the JSON with a Content-Length that fits it; `empty-page` answers lists of GraphQL without rows.
-    times: how many requests meet it (None: all until the faults are cleared), after the first `after` ones.
-    seconds: of latency; of Retry-After; until the quota's reset. http_date: Retry-After as a date.
-    status, body: of kind `status`; the body is sent as JSON. message: of kind `graphql-error`.
-    applied: the work is done and its answer lost (a write that the client cannot know about).
+    kind: one of `KINDS`. `truncated` sends fewer bytes than Content-Length says and closes the connection;
+    `truncated-json` sends half of the JSON with a matching Content-Length; `empty-page` returns GraphQL lists without
+    rows.
+    times: the number of requests affected (None: all until the faults are cleared), after the first `after` requests.
+    seconds: latency, Retry-After, or the time until the quota resets. http_date: send Retry-After as a date.
+    status, body: for kind `status`; the body is sent as JSON. message: for kind `graphql-error`.
+    applied: the operation is performed but its response is lost (a write whose outcome the client cannot know).
     """
 
     route: str
@@ -64,7 +65,7 @@ class Fault:
             raise ValueError(f"{self.status} is not an HTTP status")
 
     def answer(self) -> SandboxResponse:
-        """The answer in place of the right one. Codes and texts of the gateway are inferred."""
+        """The response that replaces the regular one. Status codes and texts of the gateway are inferred."""
         match self.kind:
             case "429" | "429-retry-after" | "429-quota-reset":
                 return SandboxResponse.json(429, {"message": "Too Many Requests"}, self._limit_headers())
@@ -89,7 +90,7 @@ class Fault:
 
 
 def fault_from_json(values: dict[str, Any]) -> Fault:
-    """A fault from the control API's JSON; ValueError names what is wrong with it."""
+    """Build a fault from the control API's JSON. Raises ValueError naming the invalid value."""
     known = [item.name for item in fields(Fault)]
     for name in values:
         if name not in known:
@@ -107,7 +108,7 @@ def fault_from_json(values: dict[str, Any]) -> Fault:
 
 
 class Faults:
-    """The faults that wait for requests, and how many requests each route has seen."""
+    """The pending faults, and the number of requests each route has received."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -123,7 +124,7 @@ class Faults:
             self._waiting.clear()
 
     def waiting(self) -> list[dict[str, Any]]:
-        """The faults still to come, with what is left of `times` and `after`."""
+        """The pending faults, with what remains of `times` and `after`."""
         with self._lock:
             return [asdict(fault) for fault in self._waiting]
 
@@ -136,9 +137,10 @@ class Faults:
             self._requests.clear()
 
     def meet(self, routes: Sequence[str]) -> list[Fault]:
-        """Count one request that belongs to `routes`, and take the faults that it meets.
+        """Count one request that belongs to `routes`, and return the faults that apply to it.
 
-        It meets each latency, and the first of the others; faults that only skip it (`after`) come one nearer.
+        Every latency applies, but only the first of the other faults. Faults that still skip requests (`after`) count
+        this request.
         """
         group = routes[0].partition(":")[0]
         wanted = {*routes, group, "*"}

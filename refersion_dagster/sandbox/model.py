@@ -1,4 +1,4 @@
-"""What an account holds. Times are Unix seconds (UTC), money is Decimal in major units of the row's own currency."""
+"""The records of an account. Times are Unix seconds (UTC); money is Decimal in major units of the row's currency."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -24,13 +24,13 @@ CONVERSION_TYPES = ORDER_TYPES + tuple(CANCELLATION_PREFIX + kind for kind in OR
 PERCENT_OF_SALE, FLAT_RATE = "PERCENT_OF_SALE", "FLAT_RATE"
 
 CENT = Decimal("0.01")
-# Currencies without a minor unit: their amounts are whole.
+# Currencies without a minor unit: their amounts are whole numbers.
 WHOLE_CURRENCIES = frozenset(("CLP", "JPY", "KRW", "VND"))
 
 
 @dataclass(slots=True)
 class Shop:
-    """The merchant's store; one in each account."""
+    """The merchant's store; each account has one."""
 
     name: str
     url: str
@@ -40,7 +40,7 @@ class Shop:
 
 @dataclass(slots=True)
 class Offer:
-    """A commission rule. `commission` is a percentage or an amount, as `type` says."""
+    """A commission rule. `commission` is a percentage or an amount, depending on `type`."""
 
     id: int
     name: str
@@ -68,9 +68,9 @@ class CustomField(NamedTuple):
 
 @dataclass(slots=True)
 class Affiliate:
-    """`id` is the number, `code` the end of the referral link: two keys of one affiliate.
+    """An affiliate with two keys: `id` is the number, `code` is the end of the referral link.
 
-    `popularity` and `currency` steer the orders that the sandbox generates and are never published.
+    `popularity` and `currency` control the orders that the sandbox generates and are never published.
     """
 
     id: int
@@ -104,7 +104,7 @@ class Customer(NamedTuple):
 
 
 class Reward(NamedTuple):
-    """What an affiliate got for reaching a bonus tier of an offer (Enterprise)."""
+    """The reward of an affiliate for reaching a bonus tier of an offer (Enterprise)."""
 
     id: int
     offer_id: int
@@ -126,10 +126,10 @@ class Click(NamedTuple):
 
 @dataclass(slots=True)
 class Conversion:
-    """One row of the account's conversions. Cancellations are rows of their own, with negative amounts.
+    """One conversion. Cancellations are separate rows with negative amounts.
 
-    `approved` is the time of the last approval, for payouts only. `raw` holds values that a test put in
-    place of the published ones; they are sent as they are.
+    `approved` is the time of the last approval and is used for payouts only. `raw` holds values that a test set in
+    place of the published ones; they are sent unchanged.
     """
 
     id: int
@@ -163,7 +163,7 @@ class Conversion:
 
 @dataclass(slots=True)
 class Payment:
-    """One payout: one affiliate, one currency, `commission_total` = the sum of its conversions' commission."""
+    """One payout to one affiliate in one currency. `commission_total` is the sum of its conversions' commission."""
 
     id: int
     created: int

@@ -1,4 +1,4 @@
-"""What a request is answered with, before it is put on the wire."""
+"""The response to a request, before it is sent."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,10 @@ class SandboxResponse:
 
 
 def json_bytes(value: Any) -> bytes:
-    """JSON with Decimals as exact numbers, and with whatever a test made of a row: huge integers, lone surrogates."""
+    """JSON with Decimals as exact numbers.
+
+    It also encodes values that tests set, such as huge integers and lone surrogates.
+    """
     try:
         return orjson.dumps(value, default=_exact)
     except TypeError:

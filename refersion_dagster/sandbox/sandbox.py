@@ -1,4 +1,4 @@
-"""One sandbox: an account, its history and clock, and the switches and faults that tests turn."""
+"""One sandbox: an account, its history and clock, and the switches and faults that tests set."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from refersion_dagster.sandbox.webhooks.sender import Webhooks
 
 
 class Sandbox:
-    """The account with all that may be done to it from outside of the API, without a server."""
+    """The account and everything that can be done to it outside the API, without a server."""
 
     def __init__(self, settings: SandboxSettings) -> None:
         self.settings = settings
@@ -36,9 +36,9 @@ class Sandbox:
         return datetime.fromtimestamp(self.account.world.start, UTC)
 
     def advance(self, *, days: float = 0, seconds: float = 0, to: str | datetime | None = None) -> datetime:
-        """Move the clock on, and let everything happen that is due on the way; the new time.
+        """Advance the clock, run everything that falls due, and return the new time.
 
-        `to` is a time (a text in ISO 8601). ValueError for a time before now.
+        `to` is a time (a string in ISO 8601). Raises ValueError for a time before now.
         """
         with self.account.lock:
             if to is None:
@@ -49,7 +49,7 @@ class Sandbox:
             return self.now
 
     def fault(self, route: str, kind: str, **details: Any) -> None:
-        """Let requests on `route` meet a fault; see `faults.Fault` for the details."""
+        """Add a fault to requests on `route`; see `faults.Fault` for the details."""
         self.faults.add(fault_from_json({"route": route, "kind": kind, **details}))
 
     def add_fault(self, values: dict[str, Any]) -> Fault:
@@ -61,7 +61,7 @@ class Sandbox:
         self.faults.clear()
 
     def configure(self, **switches: Any) -> dict[str, Any]:
-        """Turn switches (see `settings.Switches`), and return all of them. ValueError for what does not exist."""
+        """Set switches (see `settings.Switches`) and return all of them. Raises ValueError for one that does not exist."""
         with self.account.lock:
             values = changed(self.account.switches, switches)
             build_schema(values, {})
@@ -72,18 +72,18 @@ class Sandbox:
         return as_json(self.account.switches)
 
     def sums(self) -> dict[str, Any]:
-        """The account's own truth; see `Account.sums`."""
+        """The account's ground truth; see `Account.sums`."""
         return self.account.sums()
 
     def requests(self) -> dict[str, int]:
-        """How many requests each route has seen, e.g. {"rest:/affiliate/list": 3, "graphql:conversions": 12}."""
+        """Number of requests per route, e.g. {"rest:/affiliate/list": 3, "graphql:conversions": 12}."""
         return self.faults.requests()
 
     def forget_requests(self) -> None:
         self.faults.forget_requests()
 
     def insert_conversion(self, **values: Any) -> int:
-        """A row with any values, broken ones included; its id. See `changes.insert_conversion`."""
+        """Insert a row with any values, including invalid ones, and return its id. See `mutations.insert_conversion`."""
         return mutations.insert_conversion(self.account, values)
 
     def change_conversion(self, conversion_id: int, **values: Any) -> None:
@@ -93,21 +93,21 @@ class Sandbox:
         mutations.delete_conversion(self.account, conversion_id)
 
     def cancel_part(self, conversion_id: int, **values: Any) -> int:
-        """Take back part of an order: `total`, and `commission` or its share. The id of the new row."""
+        """Cancel part of an order: `total`, and `commission` or its share. Returns the id of the new row."""
         return mutations.cancel_part(self.account, conversion_id, values)
 
     def enter_payment(
         self, conversion_ids: Sequence[int], *, created: str | int | None = None, payment_id: int | None = None
     ) -> int:
-        """Mark due rows as paid by a new payment; its id. See `changes.enter_payment`."""
+        """Mark due rows as paid by a new payment and return its id. See `mutations.enter_payment`."""
         return mutations.enter_payment(self.account, conversion_ids, created, payment_id)
 
     def undo_payment(self, payment_id: int) -> list[int]:
-        """Remove the paid status: the payment is gone and its rows, whose ids are returned, are unpaid again."""
+        """Delete a payment, mark its rows as unpaid and return their ids."""
         return mutations.undo_payment(self.account, payment_id)
 
     def delete_payment(self, payment_id: int) -> None:
-        """Take a payment away and leave its rows as they are."""
+        """Delete a payment and leave its rows unchanged."""
         mutations.delete_payment(self.account, payment_id)
 
     def delete_affiliate(self, affiliate_id: int) -> None:
@@ -117,9 +117,9 @@ class Sandbox:
         mutations.change_affiliate(self.account, affiliate_id, values)
 
     def reach_bonus_tier(self, offer_id: int, milestone: str, amount: str, notes: str = "") -> int:
-        """Give a reward for a bonus tier, which nothing but a webhook tells of; its id.
+        """Grant a reward for a bonus tier and return its id. Only a webhook reports it.
 
-        Raises KeyError for an offer that is not there.
+        Raises KeyError for an offer that does not exist.
         """
         if offer_id not in self.account.offers:
             raise KeyError(f"offer {offer_id}")
@@ -129,7 +129,7 @@ class Sandbox:
         return reward.id
 
     def send_webhooks(self, url: str, secret: str, topics: Sequence[str] = TOPICS) -> dict[str, Any]:
-        """Send what happens from now on to `url`; what became of it so far. See `webhooks.Webhooks`."""
+        """Send all further events to `url`, and return the delivery counts so far. See `webhooks.sender.Webhooks`."""
         self.webhooks.send_to(url, secret, topics)
         return self.webhooks.state()
 

@@ -1,4 +1,4 @@
-"""How a sandbox starts (`SandboxSettings`) and how its server behaves (`Switches`, changed while it runs)."""
+"""How a sandbox starts (`SandboxSettings`) and how its server behaves (`Switches`, changeable while it runs)."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 
 class Keys(NamedTuple):
-    """What opens a sandbox, and nothing else."""
+    """The credentials of a sandbox. They are valid nowhere else."""
 
     public_key: str
     secret_key: str
@@ -20,12 +20,12 @@ class Keys(NamedTuple):
 class SandboxSettings:
     """Size, time and keys of a sandbox. Two sandboxes with equal settings hold equal data.
 
-    What makes other data makes another account: other ids, and other keys where none are given.
+    Settings that change the data also change the account: other ids, and other keys unless keys are given.
 
-    `orders` counts the orders that customers place in `days` days before `now`; renewals, cancellations,
-    duplicates, manual credits and bursts come on top. `now` is where the sandbox's clock starts; it stands still
-    until it is moved on. `base_currency` is the account's own (None: the first of `currencies`). `event_log` keeps
-    every state that a row was ever in, so that the account can say what was true at any moment (about 300 bytes an
+    `orders` counts the orders that customers place in the `days` days before `now`; renewals, cancellations,
+    duplicates, manual credits and bursts are extra. `now` is where the sandbox's clock starts; it stands still until it
+    is advanced. `base_currency` is the account's own currency (None: the first of `currencies`). `event_log` keeps
+    every state that a row has had, so that the account can report its state at any point in time (about 300 bytes per
     event; `Account.truth`).
     """
 
@@ -57,7 +57,7 @@ class SandboxSettings:
 
     @property
     def keys(self) -> Keys:
-        """Those that are given, and the account's own for the rest."""
+        """The given keys, and generated ones for those that are not given."""
         return Keys(
             self.public_key or f"pub_{self.number_for('public key'):020x}",
             self.secret_key or f"sec_{self.number_for('secret key'):020x}",
@@ -65,24 +65,24 @@ class SandboxSettings:
         )
 
     def number_for(self, purpose: str) -> int:
-        """A number of 80 bits that no account of other data has for this purpose."""
+        """An 80-bit number for this purpose, different for every account with different data."""
         told = (
             *(self.seed, self.affiliates, self.orders, self.days, self.currencies, self.base, self.clicks_per_order),
             *(self.minimum_payout, self.auto_approval_days),
-            # Later on the day on which the history ends it is the same account, with more in it.
+            # The date only: later on the last day of the history it is still the same account, with more data.
             self.now.astimezone(UTC).date(),
         )
         return int.from_bytes(hashlib.sha256(f"{told} {purpose}".encode()).digest()[:10])
 
     @property
     def base(self) -> str:
-        """The account's currency: that of /conversion/totals and of the shop."""
+        """The account's base currency, used by /conversion/totals and the shop."""
         return self.base_currency or self.currencies[0]
 
 
 @dataclass(frozen=True, slots=True)
 class TypeSwitches:
-    """In which types GraphQL sends its values; the schema says so too. Defaults are the documented types."""
+    """The types in which GraphQL sends its values, also declared in the schema. Defaults are the documented types."""
 
     ids: Literal["number", "string"] = "number"
     money: Literal["string", "number", "separators"] = "string"
@@ -92,10 +92,10 @@ class TypeSwitches:
 
 @dataclass(frozen=True, slots=True)
 class Churn:
-    """Rows that arrive or vanish while somebody pages.
+    """Rows that are inserted or deleted while a client pages.
 
-    Before every `every`-th conversions request one row is inserted into the requested window, as its newest, or
-    the newest row of the window is deleted; `limit` times at most (None: always).
+    Before every `every`-th conversions request, one row is inserted into the requested window as its newest, or the
+    newest row of the window is deleted; at most `limit` times (None: no limit).
     """
 
     kind: Literal["insert", "delete"] = "insert"
@@ -105,10 +105,10 @@ class Churn:
 
 @dataclass(frozen=True, slots=True)
 class Meanwhile:
-    """What goes on while somebody reads.
+    """Activity in the shop while a client reads.
 
-    Before every `every`-th request of `route`, `seconds` pass and an order arrives, the newest pending one is approved,
-    or the newest due one is paid; `limit` times at most (None: always).
+    Before every `every`-th request of `route`, `seconds` pass and an order arrives, the newest pending order is
+    approved, or the newest due order is paid; at most `limit` times (None: no limit).
     """
 
     what: Literal["order", "approval", "payment"] = "approval"
@@ -120,47 +120,47 @@ class Meanwhile:
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """What is unknown about Refersion, or may change, and how this sandbox behaves there.
+    """What is unknown about Refersion, or may change, and how this sandbox behaves in each case.
 
     REST
-    - list_ids: /affiliate/list and /search send the code (documented) or the number (seen) as `id`.
-    - list_total: `total` as number (documented) or string (inferred).
-    - list_page_key: add `"page": "1/12"` (seen).
+    - list_ids: /affiliate/list and /search send the code (documented) or the number (observed) as `id`.
+    - list_total: `total` as a number (documented) or a string (inferred).
+    - list_page_key: add `"page": "1/12"` (observed).
     - list_past_end: a page past the end is empty, repeats the last page, or is a 422 (unknown).
-    - list_default_limit: rows sent when no limit is given (the published description says 3).
-    - totals_shape: sample (as the published sample: thousands separators and a stray comma), numbers, strings,
+    - list_default_limit: rows sent if no limit is given (the published description says 3).
+    - totals_shape: sample (like the published sample: thousands separators and a stray comma), numbers, strings,
       separators, stray_comma.
     - totals_currencies: rows of other currencies are left_out, counted at face value, or converted (unknown).
-    - totals_test_conversions: test conversions are left_out or counted where the filter is not given (unknown).
-    - totals_currency_field: a field `currency` of /conversion/totals, which is not declared, is refused (204 Invalid
-      field), ignored, or works: the sums are of that currency alone (unknown).
-    - refuse_library_user_agents: the edge answers 403 to default library user agents (seen).
+    - totals_test_conversions: test conversions are left_out or counted if the filter is not given (unknown).
+    - totals_currency_field: the undeclared field `currency` of /conversion/totals is refused (204 Invalid field),
+      ignored, or works: the sums then cover that currency only (unknown).
+    - refuse_library_user_agents: the edge answers 403 to default library user agents (observed).
     - refuse_unknown_fields: a field that an operation does not have is an invalid field, 204 (unknown).
-    - plan_excludes: REST paths that answer 422 with the plan gate's text.
-    - cancel_sku_by_sku: whether a further SKU of an order can be cancelled later (documented), or one cancellation ends
-      it.
+    - plan_excludes: REST paths that answer 422 with the text for operations outside the plan.
+    - cancel_sku_by_sku: whether another SKU of an order can be cancelled later (documented), or one cancellation is
+      final.
     - reprocess_seconds: sandbox time until the row of /conversion/manual_credit_order_id appears.
 
     GraphQL
     - remove_fields: e.g. "Conversion.status", "Query.clicks". remove_arguments: e.g. "conversions.status".
     - add_fields: e.g. {"Conversion.loyalty_tier": "String"}; String, Int, Float, Boolean and lists of them.
-    - clicks: where they are offered: none, as a root, under affiliates, under offers, or everywhere (all three are
-      seen in working clients).
-    - introspection: open (documented), or refused by an error in a 200, 400 or 403.
-    - bad_token_status, validation_error_status: HTTP codes that are not documented.
-    - total_results: exact, null or absent; total_results_offset is added to it; total_results_ignore_filters
-      counts all rows whatever the list beside it asked for.
-    - created_from_inclusive, created_to_inclusive: unknown. page_cap: rows in a page at most (200 documented).
-    - order: of conversions and payments. unstable_ties shuffles rows of one second anew in each request.
+    - clicks: where clicks are offered: none, as a root field, under affiliates, under offers, or everywhere (all three
+      are used by working clients).
+    - introspection: open (documented), or refused with an error in a 200, 400 or 403.
+    - bad_token_status, validation_error_status: HTTP status codes that are not documented.
+    - total_results: exact, null or absent. total_results_offset is added to it; total_results_ignore_filters counts all
+      rows regardless of the filters of the list in the same query.
+    - created_from_inclusive, created_to_inclusive: unknown. page_cap: maximum rows per page (200 documented).
+    - order: of conversions and payments. unstable_ties shuffles rows of the same second in each request.
     - ignore_filters: arguments that are accepted and have no effect, e.g. "conversions.status".
 
     Both
-    - meanwhile: what goes on in the shop while requests of one route come in, see Meanwhile.
+    - meanwhile: activity in the shop while requests of one route arrive, see Meanwhile.
 
     Webhooks
-    - webhook_order: events are sent in their order, or shuffled among their neighbours (unknown).
-    - webhook_duplicates: every so many events one is sent twice (0: none; unknown).
-    - webhook_retries: how often an event that was not taken is sent again, after 0.2 s, 0.4 s, … (unknown).
+    - webhook_order: events are sent in order, or shuffled among their neighbours (unknown).
+    - webhook_duplicates: one of every this many events is sent twice (0: none; unknown).
+    - webhook_retries: how often a rejected event is sent again, after 0.2 s, 0.4 s, … (unknown).
     """
 
     list_ids: Literal["code", "number"] = "code"
@@ -205,7 +205,10 @@ _NESTED: dict[str, _Nested] = {"types": TypeSwitches, "churn": Churn, "meanwhile
 
 
 def changed(switches: Switches, values: Mapping[str, Any]) -> Switches:
-    """`switches` with `values` (plain JSON) in place; ValueError names a switch or a value that does not exist."""
+    """A copy of `switches` with `values` (plain JSON) applied.
+
+    Raises ValueError naming a switch or value that does not exist.
+    """
     return replace(switches, **_checked(Switches, values))
 
 

@@ -1,4 +1,7 @@
-"""What was true at a moment, and what moved between two, from the event log. Test conversions are left out of sums."""
+"""The account's state at a point in time and the movements between two, from the event log.
+
+Test conversions are left out of sums.
+"""
 
 from collections import defaultdict
 from collections.abc import Hashable
@@ -22,7 +25,7 @@ NOTHING = Decimal(0)
 
 
 class TrueSums(NamedTuple):
-    """Commission by state; `sales` is the total of orders that are pending or approved."""
+    """Commission by state. `sales` is the total of orders that are pending or approved."""
 
     due: Decimal = NOTHING
     paid: Decimal = NOTHING
@@ -33,16 +36,16 @@ class TrueSums(NamedTuple):
 
 
 class Movements(NamedTuple):
-    """What moved the commission due between two moments:
+    """The changes of the commission due between two points in time:
 
-    opening + newly_due + manual - reversed - paid + taken_back - deleted + moved = closing.
+        opening + newly_due + manual - reversed - paid + taken_back - deleted + moved = closing.
 
-    - newly_due: orders approved, and what was added to them while they were due.
+    - newly_due: orders approved, and increases of orders while they were due.
     - manual: manual credits approved or corrected.
-    - reversed: cancellations approved, approvals taken back, and what was taken off orders while they were due.
-    - paid, taken_back: rows that were paid; rows whose payment was taken back and that are due again.
+    - reversed: cancellations approved, approvals revoked, and decreases of orders while they were due.
+    - paid, taken_back: rows that were paid; rows whose payment was undone and that are due again.
     - deleted: rows that were deleted while they were due.
-    - moved: rows moved here from another affiliate, less those moved away (0 where all affiliates are added up).
+    - moved: rows moved here from another affiliate, minus those moved away (0 in the total over all affiliates).
     """
 
     newly_due: Decimal = NOTHING
@@ -55,13 +58,13 @@ class Movements(NamedTuple):
 
     @property
     def change(self) -> Decimal:
-        """Closing less opening."""
+        """Closing minus opening."""
         came = self.newly_due + self.manual + self.taken_back + self.moved
         return came - self.reversed - self.paid - self.deleted
 
 
 class Truth:
-    """The account as it was at the end of the second `at`."""
+    """The account's state at the end of the second `at`."""
 
     def __init__(self, log: EventLog, at: int) -> None:
         self.at = at
@@ -100,7 +103,7 @@ class Truth:
         return dict(sums)
 
     def as_json(self, *, rows: bool = False) -> dict[str, Any]:
-        """Sums and what is due by affiliate; with `rows` the rows too."""
+        """Sums and the commission due by affiliate; with `rows`, also the rows."""
         answer: dict[str, Any] = {
             "at": iso(self.at),
             "by_currency": {currency: as_texts(sums) for currency, sums in self.by_currency().items()},
@@ -117,12 +120,12 @@ class Truth:
 
 
 def movements(log: EventLog, after: int, until: int) -> dict[str, Movements]:
-    """By currency, of the seconds after `after` up to `until`."""
+    """Movements by currency after the second `after`, up to and including `until`."""
     return {key: of for key, of in _moved(log, after, until, by_affiliate=False).items() if isinstance(key, str)}
 
 
 def movements_by_affiliate(log: EventLog, after: int, until: int) -> dict[tuple[int, str], Movements]:
-    """By affiliate and currency, of the seconds after `after` up to `until`."""
+    """Movements by affiliate and currency after the second `after`, up to and including `until`."""
     return {key: of for key, of in _moved(log, after, until, by_affiliate=True).items() if isinstance(key, tuple)}
 
 
@@ -137,7 +140,7 @@ def commission_state(row: ConversionState) -> str:
 
 
 def kind_of(row: ConversionState) -> str:
-    """order, cancellation or manual credit; `empty` for a row of which nothing can be said."""
+    """order, cancellation or manual credit; `empty` for a row whose fields do not tell."""
     by_hand = row.type == MANUAL_CREDIT
     if row.type.startswith(CANCELLATION_PREFIX) or row.total < 0:
         return "cancellation"
@@ -161,7 +164,7 @@ def _moved(log: EventLog, after: int, until: int, *, by_affiliate: bool) -> dict
 
 
 def _steps(before: ConversionState | None, after: ConversionState | None) -> list[tuple[ConversionState, str, Decimal]]:
-    """The movements of one event: of which row's affiliate and currency, in which line, how much."""
+    """The movements of one event: the row whose affiliate and currency they belong to, the line, and the amount."""
     steps: list[tuple[ConversionState, str, Decimal]] = []
     was_due, is_due = before is not None and before.is_due, after is not None and after.is_due
     if before is not None and after is not None and was_due:

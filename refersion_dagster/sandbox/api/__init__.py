@@ -1,1 +1,1 @@
-"""Both of Refersion's APIs on the sandbox's account."""
+"""Refersion's REST and GraphQL APIs, served from the sandbox's account."""

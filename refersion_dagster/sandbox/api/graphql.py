@@ -1,4 +1,4 @@
-"""`POST /graphql`: the request, its execution on the schema, and the answer."""
+"""`POST /graphql`: the request, its execution against the schema, and the response."""
 
 import re
 from collections import OrderedDict
@@ -37,17 +37,17 @@ from refersion_dagster.sandbox.response import SandboxResponse
 from refersion_dagster.sandbox.settings import Switches
 
 KEPT_DOCUMENTS = 256
-# Whole numbers by themselves, of few enough digits to be an Int whatever they are.
+# Standalone whole numbers with few enough digits to always be a valid Int.
 NUMBER = re.compile(r"\b\d{1,9}\b|\b1\d{9}\b")
 _FILTERS = ("created_from", "created_to", "status", "payment_status", "email", "id")
 _COUNTED = ("conversions", "payments", "affiliates", "offers")
 
 
 class RowExecution(ExecutionContext):
-    """graphql-core's execution with a short way for rows.
+    """graphql-core's execution with a fast path for rows.
 
-    A leaf or an object without a resolver is taken from the row as it is, so that a page of 200 rows costs
-    milliseconds, and so that values which no scalar would accept can be put on the wire by a test.
+    A leaf or an object without a resolver is copied from the row unchanged. A page of 200 rows then takes milliseconds,
+    and tests can send values that no scalar would accept.
     """
 
     def execute_fields(
@@ -73,7 +73,7 @@ class RowExecution(ExecutionContext):
 
 
 class GraphQLApi:
-    """The GraphQL side of one account: schema for the switches in force, and documents parsed once."""
+    """The GraphQL side of one account: the schema for the current switches, and a cache of parsed documents."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -84,7 +84,7 @@ class GraphQLApi:
         self._valid: set[str] = set()
 
     def read(self, content_type: str, body: bytes) -> "GraphQLRequest | SandboxResponse":
-        """Take the request apart; a SandboxResponse where there is nothing to execute."""
+        """Parse the request. Returns a SandboxResponse if there is nothing to execute."""
         kind = content_type.partition(";")[0].strip().lower()
         variables, operation = {}, None
         if kind == "application/graphql":
@@ -133,7 +133,7 @@ class GraphQLApi:
 
 
 class GraphQLRequest:
-    """One request: what it asks for, by root field, and its execution."""
+    """One request: the root fields it selects, and its execution."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class GraphQLRequest:
         self._operation = operation
 
     def root_fields(self) -> list[str]:
-        """Names of the fields asked for, pageInfo left out; `introspection` for __schema and __type."""
+        """Names of the selected root fields without pageInfo; `introspection` for __schema and __type."""
         if isinstance(self._document, list):
             return []
         names = []
@@ -167,7 +167,10 @@ class GraphQLRequest:
         return names
 
     def answer(self) -> SandboxResponse:
-        """Execute. Errors are in a 200 but where a switch says otherwise; one unknown field fails the whole query."""
+        """Execute the query.
+
+        Errors have status 200 unless a switch says otherwise. One unknown field fails the whole query.
+        """
         switches = self.account.switches
         if isinstance(self._document, list):
             return SandboxResponse.json(
@@ -194,7 +197,7 @@ class GraphQLRequest:
         return SandboxResponse.json(200, answer | {"data": result.data})
 
     def window(self, name: str, arguments: dict[str, Any], affiliate: Affiliate | None = None) -> RowFilter:
-        """The arguments as a window; those that a switch says are ignored have no effect."""
+        """The arguments as a filter. Arguments that a switch marks as ignored have no effect."""
         ignored = self.account.switches.ignore_filters
         values = {
             key: arguments[key] for key in _FILTERS if arguments.get(key) is not None and f"{name}.{key}" not in ignored
@@ -208,9 +211,10 @@ class GraphQLRequest:
 
 
 def _shape(query: str) -> str:
-    """The query with its numbers named in order of appearance: queries of one shape are valid or not together.
+    """The query with its numbers replaced by names, in order of appearance.
 
-    Pages of a list differ in their numbers alone, and validating a query takes ten times as long as a page's rows.
+    Queries of the same shape are either all valid or all invalid. The pages of a list differ only in their numbers, and
+    validating a query takes ten times as long as building a page's rows.
     """
     seen: dict[str, str] = {}
     return NUMBER.sub(lambda number: seen.setdefault(number[0], f"${len(seen)}"), query)
@@ -241,7 +245,7 @@ def _flat(selections: SelectionSetNode, fragments: dict[str, FragmentDefinitionN
 
 
 def _page(request: GraphQLRequest, found: list[Any], arguments: dict[str, Any]) -> list[Any]:
-    """200 rows at most; `limit` and `first` mean the same. Negative numbers are an error."""
+    """At most 200 rows. `limit` and `first` mean the same. Negative numbers are an error."""
     cap = request.account.switches.page_cap
     given = [value for value in (arguments.get("first"), arguments.get("limit")) if value is not None]
     first, offset = given[0] if given else cap, arguments.get("offset") or 0
@@ -273,7 +277,7 @@ def _creatives(_source: Any, info: GraphQLResolveInfo, **arguments: Any) -> list
 
 
 def _total_results(_source: Any, info: GraphQLResolveInfo) -> dict[str, int | None] | None:
-    """How many rows the lists beside it have in all: with their arguments, without their paging."""
+    """Total number of rows of the lists in the same query: with their filters, ignoring paging."""
     request: GraphQLRequest = info.context
     switches = request.account.switches
     if switches.total_results == "absent":

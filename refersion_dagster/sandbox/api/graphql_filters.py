@@ -1,4 +1,4 @@
-"""Which rows a query asks for, in which order."""
+"""Filtering and ordering of the rows that a query selects."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from refersion_dagster.sandbox.model import Affiliate, Click, Conversion, Offer,
 
 @dataclass(frozen=True, slots=True)
 class RowFilter:
-    """Arguments that choose rows. Bounds are Unix seconds on `created`; None asks for everything."""
+    """Arguments that select rows. Bounds are Unix seconds on `created`; None means no restriction."""
 
     created_from: int | None = None
     created_to: int | None = None
@@ -24,7 +24,7 @@ class RowFilter:
 
 
 class RowSelection:
-    """The rows of an account by window, kept until the account changes."""
+    """The rows of an account by filter, cached until the account changes."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -42,7 +42,7 @@ class RowSelection:
         return self._ordered("clicks", window, self._clicks)
 
     def affiliates(self, window: RowFilter) -> list[Affiliate]:
-        """In the order of their ids, as the list of REST v2 is here."""
+        """Affiliates ordered by id, the same order as the REST v2 list."""
         return self._keep("affiliates", window, self._affiliates)
 
     def offers(self) -> list[Offer]:
@@ -71,14 +71,14 @@ class RowSelection:
         return shuffled
 
     def _bounds(self, window: RowFilter) -> tuple[int, int]:
-        """The window as a half-open range of seconds, after the switches for inclusive bounds."""
+        """The filter's time range as half-open bounds in seconds, adjusted for the switches for inclusive bounds."""
         switches = self.account.switches
         low = -FOREVER if window.created_from is None else window.created_from + (not switches.created_from_inclusive)
         high = FOREVER if window.created_to is None else window.created_to + switches.created_to_inclusive
         return low, high
 
     def _directed(self, rows: list[Any]) -> list[Any]:
-        """`rows` come oldest first, ties by id; newest first is the exact reverse."""
+        """The rows in the configured direction. `rows` are oldest first, ties by id; newest first is the exact reverse."""
         return rows if self.account.switches.order == "oldest_first" else rows[::-1]
 
     def _conversions(self, window: RowFilter) -> list[Conversion]:

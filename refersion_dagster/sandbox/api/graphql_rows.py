@@ -23,7 +23,7 @@ def _upper(value: bool) -> str:
 
 
 class Rows:
-    """Builds rows for one request; an affiliate or payment that many rows share is built once."""
+    """Builds the rows of one request. An affiliate or payment shared by many rows is built once."""
 
     def __init__(self, account: Account) -> None:
         types: TypeSwitches = account.switches.types

@@ -1,4 +1,4 @@
-"""The GraphQL schema, as the switches shape it."""
+"""The GraphQL schema, adapted to the switches."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -121,7 +121,7 @@ TYPES: dict[str, dict[str, str]] = {
     },
 }
 
-# graphql-core's annotations lose the kind of a named type on the way through its constructor.
+# graphql-core's annotations lose the specific type of a named type in its constructor.
 STRING, INT, FLOAT, BOOLEAN = (
     cast(GraphQLScalarType, scalar) for scalar in (GraphQLString, GraphQLInt, GraphQLFloat, GraphQLBoolean)
 )
@@ -142,7 +142,7 @@ ARGUMENTS: Mapping[tuple[str, str], Mapping[str, GraphQLScalarType]] = {
     ("Query", "creatives"): _PAGE,
 }
 
-# Where clicks are, by the switch of that name.
+# Where the schema offers clicks, by value of the switch `clicks`.
 CLICKS_IN = {("Query", "clicks"): "root", ("Affiliate", "clicks"): "affiliates", ("Offer", "clicks"): "offers"}
 
 SCALARS = {"String": STRING, "Int": INT, "Float": FLOAT, "Boolean": BOOLEAN}
@@ -152,10 +152,10 @@ Resolver = Callable[..., Any]
 
 
 def build_schema(switches: Switches, resolvers: dict[tuple[str, str], Resolver]) -> GraphQLSchema:
-    """The schema with fields removed and added, and with the types that `switches` name.
+    """Build the schema with fields removed and added, and with the value types that `switches` set.
 
-    ValueError where a field to add has a type that the sandbox cannot make values of, where a field to remove
-    does not exist, or where nothing is left of a type.
+    Raises ValueError if an added field has a type that the sandbox cannot generate values for, if a removed field does
+    not exist, or if a type would have no fields left.
     """
     removed = {(owner, name) for owner, _, name in (path.partition(".") for path in switches.remove_fields)}
     removed |= {place for place, kind in CLICKS_IN.items() if switches.clicks not in (kind, "everywhere")}

@@ -1,6 +1,6 @@
-"""Saved CSV reports: they can be neither made nor listed by the API, only linked.
+"""Saved CSV reports. The API can neither create nor list them; it only returns download links.
 
-Column names are not public; those here are guesses, and a client's mapping of columns must be configurable.
+The column names are not public. The ones here are guesses, so a client's column mapping must be configurable.
 """
 
 import csv
@@ -22,11 +22,11 @@ Table = list[list[str]]
 
 
 class SavedReports:
-    """The account's saved reports and the links given out.
+    """The account's saved reports and the download links issued.
 
     Ids: 3701 affiliates (pending and active), 3702 conversions (pending and approved only: a row denied later
-    vanishes), 3703 performance by affiliate (approved only), 3704 one that is never finished. A link shows the
-    account as it was when the link was made, and lives for two minutes of the sandbox's clock.
+    disappears), 3703 performance by affiliate (approved only), 3704 a report that never finishes. A link serves the
+    account as of the link's creation, and expires after two minutes of the sandbox's clock.
     """
 
     def __init__(self, account: Account) -> None:
@@ -49,7 +49,7 @@ class SavedReports:
         return {"download_link": f"{site}/api/reporting/download/37/87/{key}", "expire_time": expires}
 
     def download(self, key: str) -> SandboxResponse:
-        """The file; 404 for a link that is unknown or expired (code and text inferred)."""
+        """The file; 404 for an unknown or expired link (code and text inferred)."""
         expires, text = self._links.get(key, (0, ""))
         if self._account.now > expires:
             return SandboxResponse.json(404, {"error": "File is not available"})

@@ -1,4 +1,4 @@
-"""REST v2: credentials, body, and the way to the 15 operations."""
+"""REST v2: credentials, request bodies, and routing to the 15 operations."""
 
 import hmac
 from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ class RestApi:
         self.reports = reports
 
     def refusal(self, path: str, headers: Mapping[str, str]) -> SandboxResponse | None:
-        """What the edge and the credentials say before any operation is looked at."""
+        """The error of the edge or of the credentials, which are checked before any operation; None if both pass."""
         account = self.account
         agent = headers.get("user-agent", "").lower()
         if account.switches.refuse_library_user_agents and (not agent or agent.startswith(LIBRARY_USER_AGENTS)):
@@ -74,7 +74,7 @@ class RestApi:
         return None
 
     def answer(self, path: str, content_type: str, body: bytes, site: str) -> SandboxResponse:
-        """Do what is asked. A body that is no JSON object, or not sent as JSON, counts as none (inferred)."""
+        """Perform the operation. A body that is not a JSON object, or is not sent as JSON, counts as empty (inferred)."""
         operation, names = OPERATIONS[path]
         sent = _json_object(body) if content_type.partition(";")[0].strip().lower() == "application/json" else None
         if sent is None:

@@ -1,6 +1,6 @@
 """The REST v2 operations on affiliates.
 
-Texts of 422 answers that are not in the published contract are marked as inferred where they are raised.
+Texts of 422 responses that are not in the published contract are marked as inferred where they are raised.
 """
 
 import re
@@ -22,7 +22,7 @@ EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 def new(account: Account, fields: Fields) -> dict[str, Any]:
-    """/affiliate/new. Duplicate e-mail, unknown offer and password texts are inferred."""
+    """/affiliate/new. The texts for a duplicate e-mail, an unknown offer and an invalid password are inferred."""
     fields.require("first_name", "last_name", "email", "password", "status")
     status = fields.choice("status", (ACTIVE, PENDING))
     email = fields.text("email")
@@ -76,7 +76,7 @@ def new(account: Account, fields: Fields) -> dict[str, Any]:
 
 
 def get(account: Account, fields: Fields) -> dict[str, Any]:
-    """/affiliate/get, by the number or by the code; `id` in the answer is the number."""
+    """/affiliate/get by number or code. `id` in the response is the number."""
     if fields.has("id"):
         affiliate = account.affiliates.get(fields.number("id"))
     else:
@@ -98,7 +98,7 @@ def get(account: Account, fields: Fields) -> dict[str, Any]:
 
 
 def listing(account: Account, fields: Fields) -> dict[str, Any]:
-    """/affiliate/list: by id, 100 rows a page at most; more are cut down to 100 (inferred)."""
+    """/affiliate/list: ordered by id, at most 100 rows a page; a larger limit is reduced to 100 (inferred)."""
     limit = fields.number("limit", account.switches.list_default_limit)
     if limit < 1:
         return _page(account, fields, [], 1)
@@ -107,7 +107,7 @@ def listing(account: Account, fields: Fields) -> dict[str, Any]:
 
 
 def search(account: Account, fields: Fields) -> dict[str, Any]:
-    """/affiliate/search: an exact id (number or code) or part of an e-mail, and names."""
+    """/affiliate/search: by exact id (number or code), by part of an e-mail, and by name."""
     fields.require("keyword")
     keyword, first, last = (fields.text(name).casefold() for name in ("keyword", "first_name", "last_name"))
     rows = [
@@ -124,7 +124,7 @@ def search(account: Account, fields: Fields) -> dict[str, Any]:
 
 
 def edit(account: Account, fields: Fields) -> dict[str, Any]:
-    """/affiliate/edit: an affiliate that is not there, or with nothing or something wrong to set, is not changed."""
+    """/affiliate/edit. An affiliate is left unchanged if it does not exist or if its new values are missing or invalid."""
     fields.require("affiliates")
     changed: list[int] = []
     unchanged: list[int] = []
@@ -141,7 +141,7 @@ def edit(account: Account, fields: Fields) -> dict[str, Any]:
 
 
 def status_change(account: Account, fields: Fields) -> dict[str, Any]:
-    """/affiliate/status_change: to ACTIVE, DENIED or DISABLED, for 50 at most."""
+    """/affiliate/status_change: to ACTIVE, DENIED or DISABLED, for at most 50 affiliates."""
     fields.require("ids", "status")
     ids, status = fields.ids(), fields.choice("status", (ACTIVE, DENIED, DISABLED))
     changed: list[int] = []
@@ -186,7 +186,7 @@ def _summary(account: Account, affiliate: Affiliate) -> dict[str, Any]:
 
 
 def _password_errors(password: str, email: str) -> list[str]:
-    """The documented rules, in inferred words."""
+    """Violations of the documented password rules; the wording is inferred."""
     rules = (
         (9 <= len(password) <= 72, "The password must have 9 to 72 characters."),
         (re.search("[A-Z]", password), "The password must have an upper case letter."),
@@ -225,7 +225,7 @@ def _edited(account: Account, affiliate: Affiliate, item: Fields) -> bool:
 
 
 def _custom_fields(affiliate: Affiliate, item: Fields) -> list[CustomField]:
-    """Objects keyed by the field's id (documented): `[{"901": "https://example.com"}]`."""
+    """Custom fields as objects keyed by the field's id (documented): `[{"901": "https://example.com"}]`."""
     kept = {custom.id: custom for custom in affiliate.custom_fields}
     for sent in item.body["custom_fields"] if isinstance(item.body["custom_fields"], list) else ():
         for key, value in sent.items() if isinstance(sent, dict) else ():

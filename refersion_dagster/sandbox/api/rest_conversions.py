@@ -21,7 +21,7 @@ from refersion_dagster.sandbox.model import (
     Conversion,
 )
 
-# What one unit is worth in the first currency where totals are converted; any fixed figures would do.
+# Value of one unit in the first currency, for converted totals. The figures are arbitrary but fixed.
 RATES = {"USD": Decimal("1"), "EUR": Decimal("1.08"), "GBP": Decimal("1.27"), "CAD": Decimal("0.73")}
 CURRENCIES = frozenset(
     (
@@ -39,9 +39,9 @@ _OTHER_REFUSAL = "The conversion cannot have this status"
 
 
 def totals(account: Account, fields: Fields) -> dict[str, Any]:
-    """/conversion/totals in the account's currency; both bounds on `created` belong to the range (inferred).
+    """/conversion/totals in the account's currency. Both bounds on `created` are inclusive (inferred).
 
-    A field `currency` is not declared: see the switch totals_currency_field.
+    The field `currency` is not declared in the contract; see the switch totals_currency_field.
     """
     currency = _currency_of_totals(account, fields)
     fields.require("status")
@@ -78,7 +78,7 @@ def _currency_of_totals(account: Account, fields: Fields) -> str | None:
 
 
 def manual_credit(account: Account, fields: Fields) -> dict[str, Any]:
-    """/conversion/manual_credit: a row with a zero total; the answer's id is a number."""
+    """/conversion/manual_credit: adds a row with a zero total. The id in the response is a number."""
     fields.require("id", "commission", "status")
     number, commission = fields.number("id"), fields.money("commission")
     status, notes = fields.choice("status", (APPROVED, PENDING)), fields.text("notes")
@@ -92,10 +92,10 @@ def manual_credit(account: Account, fields: Fields) -> dict[str, Any]:
 
 
 def manual_credit_order_id(account: Account, fields: Fields) -> dict[str, Any]:
-    """/conversion/manual_credit_order_id: the row appears once the order is processed again, in two minutes.
+    """/conversion/manual_credit_order_id: the row appears once the order has been reprocessed, after two minutes.
 
-    The minutes pass on the sandbox's clock (switch reprocess_seconds); meanwhile the order is a 422, as is one that the
-    affiliate has already. The warning comes where another affiliate has it.
+    The two minutes pass on the sandbox's clock (switch reprocess_seconds). Until then the order is a 422, as is an
+    order that the affiliate already has. The response carries a warning if another affiliate has the order.
     """
     fields.require("id", "order_id")
     number, order_id = fields.number("id"), fields.text("order_id")
@@ -125,7 +125,7 @@ def manual_credit_order_id(account: Account, fields: Fields) -> dict[str, Any]:
 def status_change(account: Account, fields: Fields) -> dict[str, Any]:
     """/conversion/status_change: only PENDING rows change.
 
-    A partial failure is a 200 with ids_not_changed (documented). That the 422 texts come where no row at all could
+    A partial failure is a 200 with ids_not_changed (documented). That the 422 texts are returned only if no row could
     be changed is inferred.
     """
     fields.require("ids", "status")
@@ -152,10 +152,11 @@ def status_change(account: Account, fields: Fields) -> dict[str, Any]:
 
 
 def cancel(account: Account, fields: Fields) -> dict[str, Any]:
-    """/conversion/cancel: a new row with negative amounts; the answer's id is a text.
+    """/conversion/cancel: adds a row with negative amounts. The id in the response is a string.
 
-    Items with a price take back their share of the order, others all that is left; never more than that (inferred).
-    Another SKU can be cancelled later while something is left (switch cancel_sku_by_sku).
+    If all items have a price, they take back that part of the order; otherwise all that is left is taken back. The
+    total taken back never exceeds the order (inferred). Another SKU can be cancelled later while some of the order is
+    left (switch cancel_sku_by_sku).
     """
     fields.require("order_id", "items")
     order_id, items = fields.text("order_id"), fields.items("items")
@@ -228,7 +229,10 @@ def _shaped(account: Account, rows: list[Conversion], currency: str | None) -> d
 
 
 def _in_shape(shape: str, name: str, value: int | Decimal) -> Any:
-    """The published sample holds "10,", "500.84," and "3,498.03,", and 2,874.85 without the stray comma."""
+    """A value of the totals in the configured shape.
+
+    The published sample contains "10,", "500.84," and "3,498.03,", and 2,874.85 without the stray comma.
+    """
     if shape == "numbers":
         return value
     if shape == "strings":

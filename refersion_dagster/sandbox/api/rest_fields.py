@@ -1,4 +1,4 @@
-"""Reading the JSON body of a REST v2 request, and the errors that REST v2 answers."""
+"""Parsing of REST v2 request bodies, and the errors that REST v2 returns."""
 
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
@@ -11,7 +11,7 @@ MOST_ITEMS = 50
 
 
 class RestError(Exception):
-    """An error answer of REST v2."""
+    """An error response of REST v2."""
 
     def __init__(self, answer: SandboxResponse) -> None:
         super().__init__(answer.body.decode())
@@ -24,32 +24,32 @@ def missing_field(name: str) -> RestError:
 
 
 def invalid_field(name: str) -> RestError:
-    """204 with a body (documented): an error that most clients take for an empty success."""
+    """204 with a body (documented): an error that most clients mistake for an empty success."""
     return RestError(SandboxResponse.json(204, {"error": f"Invalid field {name}"}))
 
 
 def unprocessable(*texts: str) -> RestError:
-    """422 (documented), for data errors and for records that are not there."""
+    """422 (documented), for invalid data and for records that do not exist."""
     return RestError(SandboxResponse.json(422, {"errors": list(texts)}))
 
 
 def unknown_offer() -> RestError:
-    """404 with a list (documented) where /affiliate/edit names an offer that does not exist."""
+    """404 with a list (documented), returned if /affiliate/edit names an offer that does not exist."""
     return RestError(SandboxResponse.json(404, {"error": ["Offer does not exists on the database."]}))
 
 
 def too_many_items() -> RestError:
-    """429 for more than 50 items (documented); not to be retried."""
+    """429 for more than 50 items (documented); must not be retried."""
     return RestError(
         SandboxResponse.json(429, {"error": f"Max number of elements on attribute ({MOST_ITEMS}) reached."})
     )
 
 
 class Fields:
-    """The body of one request. Each reader raises `RestError` for what the API would refuse.
+    """The body of one request. Each reader raises `RestError` for values that the API would refuse.
 
-    A missing required field is a 400, one of the wrong type or outside of its list an invalid field. That null and
-    the empty text count as missing is inferred.
+    A missing required field is a 400; a value of the wrong type or outside its allowed values is an invalid field. That
+    null and the empty string count as missing is inferred.
     """
 
     def __init__(self, body: dict[str, Any]) -> None:
@@ -64,13 +64,13 @@ class Fields:
                 raise missing_field(name)
 
     def known(self, names: Sequence[str]) -> None:
-        """Refuse a field that is not among `names` (only with the switch refuse_unknown_fields)."""
+        """Refuse a field that is not in `names` (only with the switch refuse_unknown_fields)."""
         for name in self.body:
             if name not in names:
                 raise invalid_field(name)
 
     def text(self, name: str, default: str = "") -> str:
-        """A text; a number is taken as its text."""
+        """A string. Numbers are converted to strings."""
         value = self.body.get(name)
         if value is None:
             return default
@@ -87,7 +87,7 @@ class Fields:
         return value
 
     def number(self, name: str, default: int | None = None) -> int:
-        """A whole number or its text."""
+        """A whole number, given as a number or a string."""
         if not self.has(name) and default is not None:
             return default
         value = whole_number(self.body.get(name))
@@ -96,7 +96,7 @@ class Fields:
         return value
 
     def money(self, name: str) -> Decimal:
-        """A number or its text, to the cent."""
+        """An amount to the cent, given as a number or a string."""
         value = self.body.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise invalid_field(name)
@@ -130,7 +130,7 @@ class Fields:
         return value
 
     def ids(self, name: str = "ids") -> list[int]:
-        """Numbers or their texts; 50 at most. A single one outside of a list is not accepted."""
+        """Ids, given as numbers or strings; at most 50. A single value that is not in a list is not accepted."""
         value = self.body.get(name)
         if not isinstance(value, list):
             raise invalid_field(name)
@@ -144,7 +144,7 @@ class Fields:
         return [number for number in numbers if number is not None]
 
     def items(self, name: str) -> list["Fields"]:
-        """A list of objects; 50 at most."""
+        """A list of objects; at most 50."""
         value = self.body.get(name)
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise invalid_field(name)
@@ -156,7 +156,7 @@ class Fields:
 
 
 def whole_number(value: object) -> int | None:
-    """`value` as an int where it is one or the text of one (ASCII digits)."""
+    """`value` as an int if it is one or a string of ASCII digits."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

@@ -12,7 +12,7 @@ TRIGGER_TYPES = ("COUPON", "SKU", "EMAIL")
 
 
 def trigger(account: Account, fields: Fields) -> dict[str, Any]:
-    """/affiliate/trigger: capitals in the answer (documented); the text for a trigger that exists is inferred."""
+    """/affiliate/trigger. The response is in upper case (documented); the text for an existing trigger is inferred."""
     fields.require("affiliate_code", "type", "trigger")
     kind, text = fields.choice("type", TRIGGER_TYPES), fields.text("trigger")
     affiliate = account.affiliate_by_code(fields.text("affiliate_code"))
@@ -27,7 +27,7 @@ def trigger(account: Account, fields: Fields) -> dict[str, Any]:
 
 
 def trigger_delete(account: Account, fields: Fields) -> list[int]:
-    """/trigger/delete: the ids of the triggers deleted; what is not there is left out."""
+    """/trigger/delete: the ids of the deleted triggers. Triggers that do not exist are left out."""
     fields.require("affiliates")
     deleted: list[int] = []
     items = fields.items("affiliates")
@@ -46,7 +46,7 @@ def trigger_delete(account: Account, fields: Fields) -> list[int]:
 
 
 def new_sku_commission(account: Account, fields: Fields) -> dict[str, Any]:
-    """/offer/new_sku_commission: 50 SKUs at most; one that the offer has already is not added."""
+    """/offer/new_sku_commission: at most 50 SKUs. A SKU that the offer already has is not added."""
     fields.require("offer_id", "skus")
     offer_id, items = fields.number("offer_id"), fields.items("skus")
     rates: list[tuple[str, str, Decimal]] = []

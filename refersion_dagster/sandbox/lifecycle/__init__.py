@@ -1,1 +1,1 @@
-"""What happens in the sandbox's account as time passes."""
+"""Events in the sandbox's account as time passes."""

@@ -1,4 +1,4 @@
-"""Rows that follow from others or from nothing: cancellations, manual credits, an order credited again."""
+"""Rows that no customer order creates directly: cancellations, manual credits, and an order credited again."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -25,7 +25,7 @@ def cancel(
     *,
     whole: bool = True,
 ) -> Conversion:
-    """A new row with negative amounts; `row` stays as it is, and both wait or are approved together.
+    """Add a row with negative amounts. `row` itself does not change; both are pending or approved together.
 
     Args:
         whole: no further cancellation of this row can follow.
@@ -57,7 +57,7 @@ def cancel(
 def credit_manually(
     account: Account, affiliate: Affiliate, commission: Decimal, currency: str, status: str, notes: str
 ) -> Conversion:
-    """A row with a zero total, credited by hand."""
+    """Add a manually credited row with a zero total."""
     row = account.add_conversion(
         Conversion(
             id=account.new_id("conversion"),
@@ -83,7 +83,7 @@ def credit_manually(
 
 
 def credit_again(account: Account, first: Conversion, affiliate: Affiliate, status: str, notes: str) -> None:
-    """The order of `first` processed anew for another affiliate, on that affiliate's offer."""
+    """Credit the order of `first` again, to another affiliate and on that affiliate's offer."""
     offer = account.offers[affiliate.offer_id]
     row = account.add_conversion(
         replace(

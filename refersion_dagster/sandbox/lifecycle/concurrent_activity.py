@@ -1,4 +1,4 @@
-"""The shop goes on while somebody reads (see the switch `meanwhile`)."""
+"""Activity in the shop while a client reads (see the switch `meanwhile`)."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from refersion_dagster.sandbox.model import APPROVED, PENDING
 
 
 class ConcurrentActivity:
-    """What happens in an account before requests of one route."""
+    """Changes made to an account before requests of one route."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -35,7 +35,7 @@ class ConcurrentActivity:
         mutations.insert_conversion(self._account, {})
 
     def _approval(self) -> None:
-        """Of the newest pending order in the account's own currency."""
+        """Approve the newest pending order in the account's base currency."""
         waiting = [
             row
             for row in self._account.conversions.values()
@@ -46,7 +46,7 @@ class ConcurrentActivity:
             mutations.change_conversion(self._account, newest.id, {"status": APPROVED})
 
     def _payment(self) -> None:
-        """Of the newest conversion that is due."""
+        """Pay the newest conversion that is due."""
         newest = max(self._account.due.values(), key=lambda row: (row.created, row.id), default=None)
         if newest:
             mutations.enter_payment(self._account, [newest.id])

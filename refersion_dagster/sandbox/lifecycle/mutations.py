@@ -1,4 +1,4 @@
-"""Changes that no API call makes: by Refersion's support, by nature, or by a test that breaks a row on purpose."""
+"""Changes outside the API: by Refersion's support, by churn, or by a test that corrupts a row on purpose."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,10 +15,11 @@ from refersion_dagster.sandbox.model import APPROVED, CANCELLATION_PREFIX, LINK,
 
 
 def insert_conversion(account: Account, values: Mapping[str, Any]) -> int:
-    """Add a row and return its id (the real one, where `values` gives an id that is none).
+    """Add a row and return its id (a generated one if `values` holds an invalid id).
 
-    Left out, a field has the value of an ordinary PENDING order of the first affiliate, made now. Each given value is
-    sent by GraphQL as it is; where it makes sense, the account counts with it too (`sums`, /conversion/totals).
+    Fields that are left out default to those of an ordinary PENDING order of the first affiliate, created now. GraphQL
+    sends each given value unchanged. The account also uses valid values in its own calculations (`sums`,
+    /conversion/totals).
     """
     with account.lock:
         affiliate = next(iter(account.affiliates.values()), None)
@@ -46,10 +47,10 @@ def insert_conversion(account: Account, values: Mapping[str, Any]) -> int:
 
 
 def change_conversion(account: Account, conversion_id: int, values: Mapping[str, Any]) -> None:
-    """Set fields of a row, whatever the rules say; `updated` moves unless it is given. KeyError: no such row.
+    """Set fields of a row regardless of the rules. `updated` is set to now unless it is given.
 
-    So a row is approved or denied late (`status`), corrected (`commission_total`), moved to another affiliate
-    (`affiliate_id`) or dated anew (`created`).
+    This covers late approvals and denials (`status`), corrections (`commission_total`), a move to another affiliate
+    (`affiliate_id`) and a new date (`created`). Raises KeyError if the row does not exist.
     """
     with account.lock:
         row = account.conversions[conversion_id]
@@ -67,15 +68,16 @@ def change_conversion(account: Account, conversion_id: int, values: Mapping[str,
 
 
 def delete_conversion(account: Account, conversion_id: int) -> None:
-    """Take a row away without a trace. KeyError: no such row."""
+    """Delete a row without a trace. Raises KeyError if it does not exist."""
     with account.lock:
         account.delete_conversion(account.conversions[conversion_id])
 
 
 def cancel_part(account: Account, conversion_id: int, values: Mapping[str, Any]) -> int:
-    """Take back `total` of an order (a positive amount), and its share of the commission or `commission`; the new row.
+    """Cancel part of an order and return the id of the new row.
 
-    Several can follow each other, up to the order's own total. KeyError: no such row.
+    `total` is a positive amount. The commission taken back is `commission` or else the proportional share. Several
+    cancellations can follow each other, up to the order's total. Raises KeyError if the row does not exist.
     """
     if unknown := set(values) - {"total", "commission"}:
         raise ValueError(f"there is no {', '.join(sorted(unknown))}; give total, and commission or not")
@@ -102,10 +104,12 @@ def cancel_part(account: Account, conversion_id: int, values: Mapping[str, Any])
 def enter_payment(
     account: Account, conversion_ids: Sequence[int], created: Any = None, payment_id: int | None = None
 ) -> int:
-    """Mark due rows of one affiliate and currency as paid by a new payment, and return its id. KeyError: no such row.
+    """Mark due rows of one affiliate and currency as paid by a new payment, and return its id.
+
+    Raises KeyError if a row does not exist.
 
     Args:
-        created: the payment's date, such as that of a payment which was undone; now where it is left out.
+        created: the payment's date, such as the date of a payment that was undone. Defaults to now.
     """
     with account.lock:
         rows = [account.conversions[number] for number in conversion_ids]
@@ -132,25 +136,25 @@ def enter_payment(
 
 
 def undo_payment(account: Account, payment_id: int) -> list[int]:
-    """Remove the paid status: the payment is gone, its rows are unpaid again; their ids. KeyError: no such payment."""
+    """Delete a payment, mark its rows as unpaid and return their ids. Raises KeyError if the payment does not exist."""
     with account.lock:
         return [row.id for row in account.undo_payment(account.payments[payment_id])]
 
 
 def delete_payment(account: Account, payment_id: int) -> None:
-    """Take a payment away; its rows stay paid and name it still. KeyError: no such payment."""
+    """Delete a payment. Its rows stay paid and still refer to it. Raises KeyError if the payment does not exist."""
     with account.lock:
         account.delete_payment(account.payments[payment_id])
 
 
 def delete_affiliate(account: Account, affiliate_id: int) -> None:
-    """Take an affiliate away; its rows stay and name it still. KeyError: no such affiliate."""
+    """Delete an affiliate. Its rows stay and still refer to it. Raises KeyError if the affiliate does not exist."""
     with account.lock:
         account.delete_affiliate(account.affiliates[affiliate_id])
 
 
 def change_affiliate(account: Account, affiliate_id: int, values: Mapping[str, Any]) -> None:
-    """Set fields of an affiliate; unknown ones are sent as they are by both APIs. KeyError: no such affiliate."""
+    """Set fields of an affiliate. Both APIs send unknown fields unchanged. Raises KeyError if it does not exist."""
     with account.lock:
         affiliate = account.affiliates[affiliate_id]
         before = affiliate.status
@@ -166,7 +170,7 @@ def change_affiliate(account: Account, affiliate_id: int, values: Mapping[str, A
 
 
 class Churning:
-    """Rows that arrive or vanish while somebody reads (see the switch `churn`)."""
+    """Rows that are inserted or deleted while a client reads (see the switch `churn`)."""
 
     def __init__(self, account: Account, selection: RowSelection) -> None:
         self._account = account

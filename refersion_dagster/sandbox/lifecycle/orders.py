@@ -1,4 +1,4 @@
-"""What becomes of an order: credit, decision, cancellation, renewal."""
+"""The life of an order: credit, decision, cancellation, renewal."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ RENEWALS = 9
 
 
 class Orders:
-    """Orders as they come in, and the events that follow from each."""
+    """Places incoming orders and schedules the events that follow from them."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -35,7 +35,7 @@ class Orders:
         self._coupons: tuple[int, dict[int, str]] = (-1, {})
 
     def place(self, plan: OrderPlan) -> None:
-        """An order comes in. Only an active affiliate is credited."""
+        """Place an order. Only an active affiliate is credited."""
         account = self.account
         affiliate = account.affiliates.get(plan.affiliate_id)
         if affiliate is None or affiliate.status != ACTIVE:
@@ -96,7 +96,7 @@ class Orders:
         return row
 
     def _second_credit(self, plan: OrderPlan, row: Conversion) -> None:
-        """The same order by the coupon of another affiliate: as a rule UNQUALIFIED, sometimes credited twice."""
+        """Credit the same order to another affiliate through a coupon: usually UNQUALIFIED, sometimes credited twice."""
         account = self.account
         others = [plan.second_affiliate_id, *account.affiliates]
         second = next((account.affiliates[key] for key in others if self._can_use_coupon(key, row)), None)
@@ -139,7 +139,7 @@ class Orders:
             self.clock.at(row.created + plan.decide_after + 2 * DAY, self._flip, row.id)
 
     def _decide(self, conversion_id: int, status: str, number: int) -> None:
-        """The merchant approves or denies a pending row, and its cancellations with it."""
+        """Approve or deny a pending row and its cancellations, as the merchant does."""
         account = self.account
         row = account.conversions.get(conversion_id)
         if row is None or row.status != PENDING:
@@ -153,7 +153,7 @@ class Orders:
                 account.set_status(reversal, status)
 
     def _flip(self, conversion_id: int) -> None:
-        """Refersion's support turns an approved, unpaid row by hand."""
+        """Reverse the decision on an approved, unpaid row, as Refersion's support does."""
         row = self.account.conversions.get(conversion_id)
         if row is not None and row.status == APPROVED and row.payment_status == UNPAID:
             row.denied_reason_code, row.reason = "OTHER", "Denied by support on request"
@@ -165,7 +165,7 @@ class Orders:
             adjustments.cancel(self.account, row, -row.total, -row.commissionable_total, -row.commission_total)
 
     def _renew(self, conversion_id: int, count: int, decide_after: int) -> None:
-        """A subscription is charged again: the same order_id, until it ends; over the offer's limit UNQUALIFIED."""
+        """Renew a subscription: the same order_id until it ends; UNQUALIFIED beyond the offer's limit."""
         account = self.account
         first = account.conversions.get(conversion_id)
         if first is None or conversion_id in account.cancelled:

@@ -12,10 +12,11 @@ FORGOTTEN = 0.08
 
 
 class Payouts:
-    """Refersion pays nothing by itself: on the 15th of each month the merchant pays what was approved before it.
+    """Monthly payouts: on the 15th the merchant pays what was approved before the month began.
 
-    One payment an affiliate and currency, of all its due rows, negative ones included. Affiliates that are not
-    active, have no PayPal e-mail or are below the minimum payout wait; now and then one is forgotten.
+    Refersion pays nothing automatically. Each payment covers all due rows of one affiliate and currency, including
+    negative ones. Affiliates that are not active, have no PayPal e-mail or are below the minimum payout wait;
+    occasionally one is forgotten.
     """
 
     def __init__(self, account: Account) -> None:

@@ -1,4 +1,4 @@
-"""What happens in the account as time goes by, beginning with its past."""
+"""Everything that happens in the account over time, including its history."""
 
 import gc
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ ORDERS_PER_MANUAL_CREDIT = 40
 
 
 class Timeline:
-    """The account's life, as events on its clock. Moving the clock on is all it takes."""
+    """The account's life as events on its clock. To run it, advance the clock."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -27,10 +27,10 @@ class Timeline:
         self.payouts = Payouts(account)
 
     def begin(self) -> None:
-        """Live through the history, up to the settings' `now`.
+        """Generate the history, up to the settings' `now`.
 
-        Without the garbage collector: rows are made by the hundred thousand and none is dropped, and looking
-        through them again and again takes longer than making them.
+        The garbage collector is off meanwhile: hundreds of thousands of rows are created and none is freed, and
+        scanning them repeatedly takes longer than creating them.
         """
         for plan in self.world.affiliates():
             self._expect(plan)
@@ -63,7 +63,7 @@ class Timeline:
             self.account.set_affiliate_status(affiliate, status)
 
     def _day(self, day: int) -> None:
-        """The first second of a day: everything that will happen in it is put on the clock."""
+        """Run in the first second of a day: schedules everything that will happen that day."""
         begin = self.world.start + day * DAY
         affiliates = self.account.active_affiliates()
         if day:
@@ -81,7 +81,7 @@ class Timeline:
         self._join(self.world.affiliate(self.account.new_affiliate_index(), self.clock.now))
 
     def _idle_clicks(self, day: int, affiliates: Sequence[Affiliate]) -> None:
-        """The clicks of a day that led to no order."""
+        """Add the clicks of a day that led to no order."""
         rng = self.world.rng("clicks", day)
         count = self.account.settings.clicks_per_order * self.account.settings.orders // self.account.settings.days
         begin, account = self.world.start + day * DAY, self.account
@@ -91,7 +91,7 @@ class Timeline:
         account.touch()
 
     def _manual_credit(self, plan: OrderPlan) -> None:
-        """Now and then the merchant gives or takes back a commission without an order."""
+        """Occasionally grant or take back a commission without an order, as the merchant does."""
         account, turn = self.account, plan.number // ORDERS_PER_MANUAL_CREDIT
         affiliate = account.affiliates.get(plan.affiliate_id)
         if affiliate is None:

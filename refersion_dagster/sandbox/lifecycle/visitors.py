@@ -1,4 +1,4 @@
-"""Who visits the shop: customers and clicks, by number. Equal numbers are one person at one address."""
+"""Visitors of the shop: customers and clicks, by number. Equal numbers are the same person at the same address."""
 
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.model import Affiliate, Click, Customer
@@ -13,14 +13,14 @@ def customer(number: int, ip: int) -> Customer:
 
 
 def own_address(affiliate: Affiliate, number: int) -> str:
-    """The affiliate as customer of the own link: by the same address, in capitals, with a tag, or by PayPal's."""
+    """The affiliate as a customer of its own link: the same e-mail, in upper case, with a tag, or the PayPal e-mail."""
     user, _, host = affiliate.email.partition("@")
     tagged = f"{user}+shop@{host}"
     return (affiliate.email, affiliate.email.upper(), tagged, affiliate.paypal_email or affiliate.email)[number % 4]
 
 
 def click(account: Account, affiliate: Affiliate, created: int, number: int) -> Click:
-    """A click on the affiliate's link, added to the account."""
+    """Add a click on the affiliate's link to the account."""
     made = Click(
         id=account.new_id("click"),
         created=created,
@@ -36,7 +36,7 @@ def click(account: Account, affiliate: Affiliate, created: int, number: int) -> 
 
 
 def address(number: int) -> str:
-    """An address of the shared space 100.64.0.0/10, which is routed nowhere; every seventh is IPv6."""
+    """An address in the shared address space 100.64.0.0/10, which is not routed; every seventh is IPv6."""
     if number % 7 == 0:
         return f"2001:db8::{number & 0xFFFF:x}:{number >> 16:x}"
     return f"100.{64 + (number >> 16 & 63)}.{number >> 8 & 255}.{number & 255}"

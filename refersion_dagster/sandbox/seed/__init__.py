@@ -1,1 +1,1 @@
-"""The seeded world that a sandbox starts with."""
+"""The seeded data that a sandbox starts with."""

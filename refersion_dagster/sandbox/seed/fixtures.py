@@ -1,4 +1,4 @@
-"""The people, things and places of the sandbox. All e-mail addresses, hosts and IPs are reserved ones."""
+"""The sandbox's people, products and places. All e-mail addresses, hosts and IPs are reserved ones."""
 
 PLAIN_NAMES = (
     ("Barbara", "Verde"), ("Joe", "Smith"), ("Mara", "Lindqvist"), ("Tomás", "Ibáñez"), ("Chloé", "Lefèvre"),
@@ -41,7 +41,7 @@ CUSTOMER_LAST_NAMES = (
 
 MAIL_HOSTS = ("example.com", "example.net", "example.org")
 
-# sku, price in cents
+# SKU, price in cents
 PRODUCTS = (
     ("MUG-BLUE", 1250), ("MUG-RED", 1250), ("TEE-S-BLACK", 2400), ("TEE-M-BLACK", 2400), ("TEE-L-WHITE", 2599),
     ("HOODIE-M", 5900), ("HOODIE-L", 5900), ("CAP-NAVY", 1999), ("SOCKS-3", 1495), ("BOTTLE-750", 2950),

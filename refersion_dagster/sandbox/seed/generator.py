@@ -1,7 +1,7 @@
-"""The seeded world: offers, creatives, affiliates, and what customers do on each day.
+"""The seeded data: offers, creatives, affiliates, and what customers do each day.
 
-Everything here is a function of the settings and of the day, drawn from a generator of its own for each purpose,
-so that a day comes out the same however and whenever the clock reaches it.
+Everything is a function of the settings and the day. Each purpose has its own random generator, so a day is the same no
+matter how and when the clock reaches it.
 """
 
 import random
@@ -32,7 +32,7 @@ from refersion_dagster.sandbox.seed import fixtures
 from refersion_dagster.sandbox.seed.plans import AffiliatePlan, OrderPlan
 from refersion_dagster.sandbox.settings import SandboxSettings
 
-# What is special about an order: dealt from a shuffled deck of 200, so that even a small account holds each case.
+# Special properties of orders, dealt from a shuffled deck of 200, so that even a small account contains each case.
 CASES: dict[str, int] = {
     "test": 2,
     "self_referral_caught": 1,
@@ -57,7 +57,7 @@ DECK = 200
 
 
 class World:
-    """The generator. It holds no state of the account."""
+    """The generator. It holds no account state."""
 
     def __init__(self, settings: SandboxSettings) -> None:
         self.settings = settings
@@ -68,7 +68,7 @@ class World:
         self._decks: tuple[int, list[str]] = (-1, [])
 
     def rng(self, *purpose: object) -> random.Random:
-        """A generator for one purpose, equal in each process."""
+        """A random generator for one purpose, identical in every process."""
         return random.Random(":".join(map(str, (self.settings.seed, *purpose))))
 
     def offers(self) -> list[Offer]:
@@ -92,7 +92,7 @@ class World:
         ]
 
     def affiliates(self) -> list[AffiliatePlan]:
-        """The affiliates of the account's history; half of them were there before its first day."""
+        """The affiliates of the account's history. Half of them joined before its first day."""
         count, rng = self.settings.affiliates, self.rng("joined")
         early = (count + 1) // 2
         days = [0] * early + sorted(rng.randrange(self.settings.days) for _ in range(count - early))
@@ -103,7 +103,7 @@ class World:
         return plans
 
     def affiliate(self, index: int, joined: int) -> AffiliatePlan:
-        """The `index`-th affiliate. Odd ones bear the names that break careless software."""
+        """The `index`-th affiliate. Odd ones have names that break careless software."""
         rng = self.rng("affiliate", index)
         pool = fixtures.NASTY_NAMES if index % 2 else fixtures.PLAIN_NAMES
         first, last = pool[index // 2 % len(pool)]
@@ -143,7 +143,7 @@ class World:
         )
 
     def joining_on(self, day: int) -> list[int]:
-        """Times at which new affiliates apply on a day after the history: as often as in its second half."""
+        """Application times of new affiliates on a day after the history, at the rate of the history's second half."""
         if day < self.settings.days:
             return []
         rate, rng = self.settings.affiliates, self.rng("joins", day)
@@ -152,7 +152,7 @@ class World:
         return [self.start + day * DAY + rng.randrange(DAY) for _ in range(count)]
 
     def orders_on(self, day: int, affiliates: Sequence[Affiliate]) -> list[OrderPlan]:
-        """The orders of one day among `affiliates`, those that were active in its first second."""
+        """The orders of one day among `affiliates`, the ones active in its first second."""
         if not affiliates:
             return []
         rng, begin = self.rng("orders", day), self.start + day * DAY
@@ -222,7 +222,7 @@ class World:
     def _burst(
         self, rng: random.Random, day: int, begin: int, count: int, affiliates: Sequence[Affiliate]
     ) -> list[OrderPlan]:
-        """A leaked coupon: for three days in each third of the history one affiliate's code is on every coupon site."""
+        """A leaked coupon: for three days in each third of the history, one affiliate's code is on every coupon site."""
         period = max(10, self.settings.days // 3)
         if not self.settings.orders or day % period not in range(period * 2 // 3, period * 2 // 3 + 3):
             return []
@@ -244,14 +244,14 @@ class World:
         return self._decks[1][position]
 
     def _orders_before(self, day: int) -> int:
-        """How many orders are placed before `day`: exactly `orders` at the end of the history, and on at that rate."""
+        """Number of orders placed before `day`: exactly `orders` at the end of the history, then at the same rate."""
         weights = self._weights
         while len(weights) < day:
             weights.append(weights[-1] + self._day_weight(len(weights)))
         return self.settings.orders * (weights[day - 1] if day else 0) // weights[self.settings.days - 1]
 
     def _day_weight(self, day: int) -> int:
-        """Seasons: growth, a weekly rhythm, a busy November and December, Black Friday above all."""
+        """Seasonality: growth, a weekly rhythm, a busy November and December, and a peak on Black Friday."""
         number = self.start // DAY + day
         weight = 100 + 60 * day // self.settings.days
         weight = weight * (90, 85, 90, 100, 120, 130, 105)[(number + 3) % 7] // 100
@@ -261,7 +261,7 @@ class World:
         return weight
 
     def code(self, index: int) -> str:
-        """Codes look like a3y7, 694c; a few of them read as numbers: 0042, 12e5."""
+        """An affiliate code such as a3y7 or 694c. A few look like numbers: 0042, 12e5."""
         odd = {3: "0042", 6: "12e5", 10: "7310"}.get(index)
         if odd:
             return odd

@@ -1,4 +1,4 @@
-"""What the generator hands to the account: things that will happen."""
+"""Events that the generator plans and the account carries out."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from refersion_dagster.sandbox.model import Affiliate
 
 @dataclass(slots=True)
 class OrderPlan:
-    """One order to come: what the customer does and what the merchant will decide. Amounts in cents."""
+    """A planned order: what the customer does and what the merchant will decide. Amounts are in cents."""
 
     when: int
     case: str
@@ -28,7 +28,7 @@ class OrderPlan:
 
 @dataclass(slots=True)
 class AffiliatePlan:
-    """An affiliate to come: who, when, and what the merchant makes of the application."""
+    """A planned affiliate: who applies, when, and how the merchant decides."""
 
     affiliate: Affiliate
     coupon: str

@@ -1,4 +1,4 @@
-"""The HTTP application: which path is what, and the faults on the way."""
+"""The HTTP application: routing and faults."""
 
 import asyncio
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def build_app(sandbox: Sandbox, stopping: asyncio.Event) -> Starlette:
 
 
 class _Dated:
-    """Puts the sandbox's own time into the Date header, as a server does with its clock."""
+    """Sets the Date header to the sandbox's own time."""
 
     def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
         self._app = app
@@ -63,7 +63,7 @@ class _Dated:
 
 
 class _Endpoint:
-    """Lets Starlette route to an ASGI application; a function would be called with a Request."""
+    """Lets Starlette route to an ASGI application. Starlette would call a function with a Request."""
 
     def __init__(self, application: ASGIApp) -> None:
         self._application = application
@@ -73,7 +73,7 @@ class _Endpoint:
 
 
 class Front:
-    """The three public sides of the account: REST v2, GraphQL and report files."""
+    """The public interfaces of the account: REST v2, GraphQL and report files."""
 
     def __init__(self, sandbox: Sandbox, stopping: asyncio.Event) -> None:
         self._sandbox = sandbox
@@ -155,7 +155,7 @@ class Front:
             await send_answer(fault.answer(), scope, receive, send)
 
     async def _wait(self, seconds: float) -> None:
-        """Latency of this request alone; it ends with the server."""
+        """Delay this request only. Stopping the server ends the delay."""
         waiting = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait([waiting], timeout=seconds)
         waiting.cancel()

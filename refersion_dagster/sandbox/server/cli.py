@@ -73,7 +73,7 @@ def sandbox(
         server = SandboxServer(settings, host=host, port=port)
     except OSError as error:
         raise click.ClickException(_advice(error, host, port)) from error
-    # Nothing of the history is garbage, and looking through 100,000 orders for some stops a page for half a second.
+    # The history holds no garbage, and scanning 100,000 orders for some delays a page by half a second.
     gc.freeze()
     with server:
         for name, value in server.environment().items():

@@ -1,27 +1,27 @@
-"""The control API under `/_sandbox/`: what tests and demonstrations do to the account and to its server.
+"""The control API under `/_sandbox/`: changes to the account and its server for tests and demonstrations.
 
-No credentials, and from this machine only. Bodies and answers are JSON; what cannot be done is a 400, what is not
-there a 404, each as {"error": "..."}.
+It needs no credentials and accepts requests from this machine only. Bodies and responses are JSON. A request that is
+not possible is a 400, a record that does not exist a 404, each as {"error": "..."}.
 
 | | |
 |---|---|
 | GET, POST /clock | the time; `{"advance_days": 1}`, `{"advance_seconds": 60}` or `{"to": "2026-08-01T00:00:00Z"}` |
-| GET, POST, DELETE /faults | the faults to come; add one (`faults.Fault`); clear them |
+| GET, POST, DELETE /faults | the pending faults; add one (`faults.Fault`); clear them |
 | GET, POST /settings | the switches (`settings.Switches`); change some of them |
-| GET /sums | the account's own truth |
-| GET, DELETE /requests | requests per route; forget them |
+| GET /sums | the account's ground truth |
+| GET, DELETE /requests | requests per route; reset the counts |
 | POST /conversions | insert a row with any values |
 | PATCH, DELETE /conversions/{id} | change (status, amounts, `affiliate_id`, `created`, …) or delete a row |
-| POST /conversions/{id}/cancellations | take back part of an order: `{"total": "5.00", "commission": "0.50"}` |
+| POST /conversions/{id}/cancellations | cancel part of an order: `{"total": "5.00", "commission": "0.50"}` |
 | PATCH, DELETE /affiliates/{id} | change or delete an affiliate |
 | POST /payments | pay due rows: `{"conversion_ids": […]}`; `"created"` and `"payment_id"` may be given |
-| POST /payments/{id}/undo | the payment is gone, and its rows are unpaid again |
-| DELETE /payments/{id} | the payment is gone, and its rows are as they are |
-| POST /rewards | a bonus tier was reached: `{"offer_id": 1, "milestone": "50 orders", "amount": "25.00"}` |
-| GET /truth?at=… | what was pending, due and paid at a moment; with `&rows=true` every row as it was |
-| GET /movements?after=…&until=… | what moved the commission due between two moments, by currency |
-| GET /events?after=…&until=… | every change of a row between two moments, with the row before and after it |
-| GET, POST, DELETE /webhooks | what became of events; send them to `{"url": …, "secret": …, "topics": […]}`; no more |
+| POST /payments/{id}/undo | delete the payment and mark its rows as unpaid |
+| DELETE /payments/{id} | delete the payment and leave its rows unchanged |
+| POST /rewards | grant the reward for a bonus tier: `{"offer_id": 1, "milestone": "50 orders", "amount": "25.00"}` |
+| GET /truth?at=… | what was pending, due and paid at a point in time; with `&rows=true` also every row |
+| GET /movements?after=…&until=… | what changed the commission due between two points in time, by currency |
+| GET /events?after=…&until=… | every change of a row between two points in time, with the row before and after it |
+| GET, POST, DELETE /webhooks | delivery counts; send events to `{"url": …, "secret": …, "topics": […]}`; stop sending |
 """
 
 import ipaddress

@@ -1,4 +1,4 @@
-"""Answers on the wire, those included that no HTTP server would send by itself."""
+"""Sending responses, including ones that no HTTP server would send on its own."""
 
 import asyncio
 import http
@@ -16,7 +16,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class SandboxProtocol(H11Protocol):
-    """uvicorn's own HTTP/1.1 protocol, which lets the application at the connection."""
+    """uvicorn's HTTP/1.1 protocol with the connection exposed to the application."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -30,11 +30,11 @@ class SandboxProtocol(H11Protocol):
 
 
 async def send_answer(answer: SandboxResponse, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send an answer as it is.
+    """Send a response unchanged.
 
-    A 204 with a body goes out as raw bytes, headers, blank line and body, and the connection is closed: HTTP says
-    that a 204 has no body, so curl, requests and urllib3 show an empty one and drop the bytes with the connection;
-    only who reads the socket sees the error text.
+    A 204 with a body is sent as raw bytes (headers, blank line, body), and the connection is closed. HTTP says that a
+    204 has no body, so curl, requests and urllib3 report an empty one and drop the bytes with the connection. Only a
+    client that reads the socket sees the error text.
     """
     if answer.status == http.HTTPStatus.NO_CONTENT and answer.body:
         await _send_raw(_head(answer, None) + answer.body, scope, receive)
@@ -44,7 +44,7 @@ async def send_answer(answer: SandboxResponse, scope: Scope, receive: Receive, s
 
 
 async def send_truncated(answer: SandboxResponse, scope: Scope, receive: Receive) -> None:
-    """Send half of the body under the Content-Length of the whole, and hang up."""
+    """Send half of the body with the Content-Length of the whole, and close the connection."""
     half = answer.body[: len(answer.body) // 2]
     await _send_raw(_head(answer, len(answer.body)) + half, scope, receive)
 
@@ -79,6 +79,6 @@ def _transport(scope: Scope) -> asyncio.Transport:
 
 
 async def _closed(receive: Receive) -> None:
-    """Wait until uvicorn knows that the connection is gone, so that it expects no answer any more."""
+    """Wait until uvicorn has seen the closed connection, so that it no longer expects a response."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The sandbox as a server on this machine, in a thread of its own."""
+"""The sandbox as a local server in its own thread."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ class SandboxServer(Sandbox):
         with SandboxServer(SandboxSettings(orders=800)) as sandbox:
             requests.post(f"{sandbox.rest_url}/affiliate/list", ...)
 
-    `port=0` takes a free one. The port is taken by `__init__`, so that OSError (it is in use) comes at once.
+    `port=0` selects a free port. `__init__` binds the port, so an OSError (port in use) is raised immediately.
     """
 
     def __init__(self, settings: SandboxSettings | None = None, *, host: str = LOOPBACK, port: int = 0) -> None:
@@ -63,7 +63,7 @@ class SandboxServer(Sandbox):
         return self.account.keys.graphql_token
 
     def environment(self) -> dict[str, str]:
-        """What points a code location at this sandbox."""
+        """Environment variables that connect a code location to this sandbox."""
         return {
             "REFERSION_PUBLIC_KEY": self.public_key,
             "REFERSION_SECRET_KEY": self.secret_key,
@@ -91,7 +91,7 @@ class SandboxServer(Sandbox):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, quiet, with a word when it is ready and an end to its latencies when it stops."""
+    """uvicorn without logs. It signals when it is ready, and it ends all latencies when it stops."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.ready = threading.Event()
@@ -107,7 +107,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                date_header=False,  # the sandbox's own clock tells it, see app.py
+                date_header=False,  # set from the sandbox's own clock, see app.py
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=2,
             )
@@ -119,7 +119,7 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
     async def main_loop(self) -> None:
-        """uvicorn's own, but that it ends at once when the sandbox stops."""
+        """uvicorn's main loop, except that it ends immediately when the sandbox stops."""
         ticks = 0
         while not await self.on_tick(ticks):
             ticks += 1
@@ -127,10 +127,10 @@ class _Server(uvicorn.Server):
                 await asyncio.wait_for(self._stopping.wait(), timeout=0.1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answers under way are given to their end, then every connection is closed at once.
+        """Finish responses in progress, then close every connection immediately.
 
-        uvicorn's own sleeps for a tenth of a second each time, and again while a client keeps a connection open:
-        with hundreds of sandboxes in one test suite that is a minute.
+        uvicorn's own shutdown sleeps for a tenth of a second each time, and again while a client keeps a connection
+        open. With hundreds of sandboxes in one test suite that adds up to a minute.
         """
         for server in self.servers:
             server.close()
@@ -143,11 +143,11 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + (self.config.timeout_graceful_shutdown or 0), 0.0
         while self.server_state.connections and loop.time() < deadline:
-            await asyncio.sleep(pause)  # a connection that has nothing left to send is gone in the loop's next round
+            await asyncio.sleep(pause)  # an idle connection is gone in the loop's next iteration
             pause = 0.01
 
     def stop(self) -> None:
-        # All of it in the loop, which could otherwise see the first half, and be closed before the second.
+        # Do all of it in the loop. The loop could otherwise see only the first half and be closed before the second.
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._end)
 
@@ -158,7 +158,7 @@ class _Server(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol left at 0 asyncio does not set TCP_NODELAY, and each answer waits 40 ms for a delayed ACK.
+    # With the protocol left at 0, asyncio does not set TCP_NODELAY, and each response waits 40 ms for a delayed ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""The account's rows as webhooks send them: the documented bodies, times without a zone, money as texts."""
+"""The account's rows as webhook bodies: the documented fields, times without a time zone, money as strings."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ Body = dict[str, Any]
 
 
 def body(account: Account, row: Conversion | Affiliate | Trigger | Reward | list[Payment]) -> Body:
-    """What is sent of a row, as it is now."""
+    """The body for the current state of a row."""
     match row:
         case Conversion():
             return conversion(account, row)
@@ -25,7 +25,7 @@ def body(account: Account, row: Conversion | Affiliate | Trigger | Reward | list
 
 
 def conversion(account: Account, row: Conversion) -> Body:
-    """A conversion; times, amounts and the flags in the types of the documented sample."""
+    """A conversion, with times, amounts and flags in the types of the documented sample."""
     of_affiliate, offer, customer = (
         account.affiliates.get(row.affiliate_id),
         account.offers.get(row.offer_id),

@@ -1,4 +1,4 @@
-"""The webhooks of one sandbox: whatever happens in the account is sent to one address, signed, in the background."""
+"""The webhooks of one sandbox: every event is signed and sent to one address in the background."""
 
 import hashlib
 import hmac
@@ -16,9 +16,9 @@ from refersion_dagster.sandbox.account import TOPICS, Account
 from refersion_dagster.sandbox.response import json_bytes
 from refersion_dagster.sandbox.webhooks.payloads import body
 
-# Events that wait to be sent; what happens beyond is dropped, and counted.
+# Maximum number of queued events. Events beyond it are dropped and counted.
 MOST_WAITING = 20_000
-# Among so many of the next events is the one that is sent first, where the order is shuffled.
+# With shuffled order, the next event sent is one of this many at the head of the queue.
 SHUFFLED = 8
 TIMEOUT_SECONDS = 10
 PAUSE_SECONDS = 0.2
@@ -26,7 +26,7 @@ PAUSE_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where events are sent."""
+    """The address and secret for events."""
 
     url: str
     secret: str
@@ -40,11 +40,10 @@ class WebhookDelivery:
 
 
 class Webhooks:
-    """The sender. It says of itself how many events were `announced`, `delivered`, `failed` (for good) and `dropped`,
-    and how many `requests` that took.
+    """The sender.
 
-    Order, repetition and retries are not documented; see the switches webhook_order, webhook_duplicates and
-    webhook_retries.
+    It counts the events `announced`, `delivered`, `failed` (permanently) and `dropped`, and the `requests` sent. Order,
+    repetition and retries are not documented; see the switches webhook_order, webhook_duplicates and webhook_retries.
     """
 
     def __init__(self, account: Account) -> None:
@@ -60,7 +59,7 @@ class Webhooks:
         self._rng = random.Random(account.settings.seed)
 
     def send_to(self, url: str, secret: str, topics: Sequence[str] = TOPICS) -> None:
-        """Send what happens from now on. ValueError for what cannot be an address, a secret or a topic."""
+        """Send all further events. Raises ValueError for an invalid address, secret or topic."""
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"{url!r} is no address of a receiver, e.g. http://127.0.0.1:8500/webhooks")
         if not secret:
@@ -75,14 +74,14 @@ class Webhooks:
                 self._thread.start()
 
     def stop(self) -> None:
-        """Send nothing any more, what waits included."""
+        """Stop sending, and discard queued events."""
         with self._changed:
             self._target = None
             self._waiting.clear()
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the thread; what waits is not sent."""
+        """End the thread without sending queued events."""
         self.stop()
         self._closing.set()
         with self._changed:
@@ -91,7 +90,7 @@ class Webhooks:
             self._thread.join(timeout=TIMEOUT_SECONDS)
 
     def sent(self, seconds: float = 30) -> bool:
-        """Wait until nothing is left to be sent; whether that is so within this time."""
+        """Wait until the queue is empty. Returns whether that happened within `seconds`."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._sending, seconds)
 
@@ -107,7 +106,7 @@ class Webhooks:
             }
 
     def _announce(self, topic: str, row: Any) -> None:
-        """The row as it is now, for the thread to send; called by whoever holds the account's lock."""
+        """Queue the current row for the thread. The caller holds the account's lock."""
         with self._changed:
             if self._target is None or topic not in self._target.topics:
                 return
@@ -124,7 +123,7 @@ class Webhooks:
                 self._deliver(session, event)
 
     def _next(self) -> WebhookDelivery | None:
-        """The event to send now, once there is one; None at the end."""
+        """The next event to send, waiting until there is one; None at the end."""
         with self._changed:
             self._sending = False
             self._changed.notify_all()
@@ -152,7 +151,7 @@ class Webhooks:
             self._attempt(session, event)
 
     def _attempt(self, session: requests.Session, event: WebhookDelivery) -> bool:
-        """Send an event once; whether it was taken."""
+        """Send an event once. Returns whether it was accepted."""
         target = self._target
         if target is None:
             return False
