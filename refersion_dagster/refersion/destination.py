@@ -1,4 +1,4 @@
-"""What has to be true of the destination of a plain dlt pipeline."""
+"""Checks the destination of a plain dlt pipeline."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ UPSERT = "Call pipeline.run with write_disposition={'disposition': 'merge', 'str
 
 
 def check_merge() -> None:
-    """Raises CannotMerge where the pipeline that reads the current resource would append rows instead of merging them.
+    """Raises CannotMerge if the current resource's pipeline would append rows instead of merging them.
 
-    dlt appends, with a warning in its log, where a destination has no way to merge.
+    If a destination cannot merge, dlt appends with only a warning in its log.
     """
     try:
         dlt.current.load_package_state()
     except CurrentLoadPackageStateNotAvailable:
-        return  # read alone, regardless of the pipeline used before
+        return  # read without a pipeline, even if one was used before
     destination = dlt.current.pipeline().destination
     if destination is None:
-        return  # none is known yet
+        return  # no destination is set yet
     resource = dlt.current.resource()
     table = resource.compute_table_schema()
     if table.get("write_disposition") != "merge":
@@ -35,7 +35,7 @@ def check_merge() -> None:
     if select := capabilities.merge_strategies_selector:
         strategies = select(strategies, table_schema=table)
     wanted = resource.write_disposition
-    # Without one dlt chooses the first that there is.
+    # Without a strategy, dlt uses the first supported one.
     strategy = wanted.get("strategy") if isinstance(wanted, dict) else None
     if strategies and strategy in (None, *strategies):
         return

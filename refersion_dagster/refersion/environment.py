@@ -1,4 +1,4 @@
-"""Names that users see: the dlt pipeline and its dataset; and what dlt's own configuration says of the account."""
+"""Names visible to users (the dlt pipeline and its dataset), and account settings from dlt's own configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ DESTINATION_NAME = "refersion"
 
 
 def from_dlt(name: str) -> str | None:
-    """A setting of [sources.refersion_source] in .dlt/secrets.toml or .dlt/config.toml, as the source finds it."""
+    """A setting of [sources.refersion_source] in .dlt/secrets.toml or .dlt/config.toml, resolved as the source
+    resolves it."""
     import dlt
 
     place = f"sources.refersion_source.{name}"

@@ -1,4 +1,4 @@
-"""What can go wrong with Refersion, as types: each says what happened, where, and what to do next."""
+"""Typed errors for everything that can go wrong with Refersion. Each says what happened, where, and what to do next."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from refersion_dagster.errors import ReportedError
 
 
 class RefersionError(ReportedError):
-    """Base of every error this source raises on purpose.
+    """Base class of every error that this source raises on purpose.
 
     Args:
         what: what happened, in one sentence.
         operation: the REST path or GraphQL root field that was called, if any.
         advice: what the reader can do about it.
-        said: the server's own words, if it said any.
-        requests: how many requests had been sent to this API when it happened.
+        said: the server's own message, if any.
+        requests: the number of requests sent to this API when the error occurred.
     """
 
-    # HTTP status of the answer to a request that changes something; None where there was none.
+    # HTTP status of the response to a request that changes data. None if there was no response.
     status: int | None = None
 
     def __init__(
@@ -47,10 +47,10 @@ class RefersionError(ReportedError):
 
 
 class MissingCredentials(RefersionError):
-    """A key that this part of Refersion needs was not given. No request was sent.
+    """A required key is not set. No request was sent.
 
     Args:
-        variables: the settings that are absent.
+        variables: the missing settings.
     """
 
     def __init__(self, what: str, *, variables: tuple[str, ...], advice: str) -> None:
@@ -63,19 +63,19 @@ class MissingCredentials(RefersionError):
 
 
 class AnotherAccount(RefersionError):
-    """The keys belong to another account than the rows that are in the warehouse. Nothing was written."""
+    """The keys belong to another account than the rows in the warehouse. Nothing was written."""
 
 
 class AnotherSalt(RefersionError):
-    """Personal data in the warehouse are hashed with another salt. Nothing was written."""
+    """Personal data in the warehouse is hashed with another salt. Nothing was written."""
 
 
 class CannotMerge(RefersionError):
-    """The destination would add all rows that are read again to those that are there. Nothing was read or loaded."""
+    """The destination would append rows instead of merging them. Nothing was read or loaded."""
 
 
 class UnusableSetting(RefersionError):
-    """A setting that makes no sense. Nothing was read or loaded."""
+    """A setting is invalid. Nothing was read or loaded."""
 
 
 class InvalidCredentials(RefersionError):
@@ -83,52 +83,52 @@ class InvalidCredentials(RefersionError):
 
 
 class NotInPlan(RefersionError):
-    """The account's plan does not offer what was asked for."""
+    """The account's plan does not include the requested operation."""
 
 
 class RequestRefused(RefersionError):
-    """Refersion understood the request and will not do it: 400, 404, 422, an error in a 204, too many items."""
+    """Refersion rejected the request: 400, 404, 422, an error in a 204, or too many items."""
 
 
 class QueryError(RequestRefused):
-    """The server found fault with the query itself. `unknown` holds (type, field) pairs, `arguments` names."""
+    """The server rejected the query as invalid. `unknown` holds (type, field) pairs, `arguments` names of arguments."""
 
     unknown: frozenset[tuple[str, str]] = frozenset()
     arguments: frozenset[str] = frozenset()
 
 
 class ServerUnavailable(RefersionError):
-    """The API stayed unreachable or overloaded for as long as the retry budget lasted. Trying later may help."""
+    """The API stayed unreachable or overloaded until the retry budget ran out. A later attempt may succeed."""
 
     may_pass = True
 
 
 class AnswerLost(RefersionError):
-    """A request that changes something may have been carried out, and its answer is not known. It was not repeated."""
+    """A request that changes data may have been executed, but its response is unknown. It was not repeated."""
 
 
 class UnexpectedAnswer(RefersionError):
-    """An answer in a shape that no documentation or known client describes."""
+    """The response has a shape that no documentation or known client describes."""
 
 
 class FieldNotOffered(RefersionError):
-    """This account's GraphQL schema lacks something without which a table cannot be loaded correctly."""
+    """The account's GraphQL schema lacks something that a table needs to be loaded correctly."""
 
 
-# What says, finally, that the account does not offer something. Wrong keys, a request that Refersion refuses as it is,
-# trouble that may pass and answers nobody understands say nothing of the kind.
+# Errors that mean the account does not offer something. Wrong keys, rejected requests, temporary failures and
+# unexpected responses do not mean that.
 NOT_OFFERED = (FieldNotOffered, NotInPlan, MissingCredentials)
 
 
 class UnreadableValue(RefersionError):
-    """A value that cannot be read as what its column holds. Nothing of the table was loaded.
+    """A value cannot be read as its column's type. Nothing of the table was loaded.
 
     Args:
         table: the table of the value.
         field: the column, in the table's own naming.
-        row: what identifies the row (its id, or its place in the answer).
+        row: what identifies the row (its id, or its position in the response).
         value: the value as received (shortened if long, omitted if personal).
-        wanted: what the column holds, in words.
+        wanted: the expected type, in words.
     """
 
     def __init__(self, *, table: str, field: str, row: str, value: object, wanted: str) -> None:
@@ -143,13 +143,13 @@ class UnreadableValue(RefersionError):
 
 
 class WindowNotSettled(RefersionError):
-    """Rows kept moving between pages while one time window was read, so it was not loaded rather than loaded short."""
+    """Rows kept moving between pages while a time window was read. It was not loaded, because rows could be missing."""
 
     may_pass = True
 
 
 def underlying(error: BaseException) -> RefersionError | None:
-    """The source's own error, out of those that dlt wraps around it; None when the trouble is another."""
+    """The source's own error inside an exception that dlt raised. None if there is another cause."""
     reason: BaseException | None = error
     while reason is not None and not isinstance(reason, RefersionError):
         reason = reason.__cause__ or reason.__context__

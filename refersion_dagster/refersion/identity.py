@@ -1,7 +1,8 @@
-"""Which account a warehouse belongs to: rows of two accounts in the same tables could not be separated again.
+"""Detects which account a warehouse belongs to: rows of two accounts in the same tables could not be separated.
 
-The warehouse keeps a salted hash of each key that it was loaded with. Keys that it does not know are those of the same
-account, where most rows that they show are there: an account's ids are its own. So keys may be exchanged for others.
+The warehouse stores a salted hash of each key that it was loaded with. An unknown key belongs to the same account if
+most of the rows that it returns are in the warehouse, because ids are unique to an account. Keys can therefore be
+replaced.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ Run = Callable[[str], Sequence[Sequence[Any]]]
 
 
 def check_account(account: RefersionClient, run: Run) -> None:
-    """Compares the account with the one whose rows the warehouse holds; asks Refersion only where keys are new.
+    """Compares the account with the one in the warehouse. Queries Refersion only for unknown keys.
 
-    Each key separately, as the pair of one account and the token of another would mix them too. Raises AnotherAccount,
-    and ServerUnavailable where it cannot be seen now.
+    Each key is checked separately, because the REST pair of one account and the token of another would mix their rows
+    too. Raises AnotherAccount, and ServerUnavailable if the check is not possible now.
     """
     keys = account.credentials
     for key, variable, look in (
@@ -54,7 +55,7 @@ def check_account(account: RefersionClient, run: Run) -> None:
         except ServerUnavailable:
             raise
         except RefersionError:
-            continue  # a key that is refused loads nothing
+            continue  # a refused key loads nothing
         if is_same is False:
             raise AnotherAccount(
                 f"The warehouse contains rows of another Refersion account: the account of {variable} has none of "
@@ -65,7 +66,7 @@ def check_account(account: RefersionClient, run: Run) -> None:
 
 
 def remember_account(keys: Iterable[str | None], run: Run) -> None:
-    """Keeps the fingerprints of keys (public key, token) that the warehouse was loaded with."""
+    """Stores the fingerprints of the keys (public key, token) that the warehouse was loaded with."""
     new = [key for key in keys if key and not _is_known(key, run)]
     if not new:
         return
@@ -95,7 +96,7 @@ def _by_affiliates(account: RefersionClient, run: Run) -> bool | None:
 
 
 def _by_conversions(account: RefersionClient, run: Run) -> bool | None:
-    """By conversions of the last day that is there, and by the account's first."""
+    """Compares conversions of the last loaded day and the first conversions of the account."""
     newest = _rows(run, f"SELECT max(created) FROM {DATASET}.conversions WHERE vanished_at IS NULL")  # noqa: S608
     if not newest or newest[0][0] is None:
         return None
@@ -110,7 +111,7 @@ def _by_conversions(account: RefersionClient, run: Run) -> bool | None:
 
 
 def _mostly(theirs: set[str], held: set[str]) -> bool | None:
-    """More than half, as single ids may be those of two accounts by chance."""
+    """More than half, because single ids of two accounts may be equal by chance."""
     return len(theirs & held) * 2 > len(theirs) if theirs else None
 
 

@@ -1,6 +1,6 @@
-"""One salt for all hashes of a warehouse: the same customer under two salts would be two customers.
+"""One salt for all hashes of a warehouse. With two salts, one customer would look like two.
 
-The salt's fingerprint is kept in dlt's state, which is in the warehouse, beside the salt where that was made for it.
+The salt's fingerprint is stored in dlt's state in the warehouse, together with the salt if it was generated.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ FINGERPRINT = "pii_salt_fingerprint"
 
 
 def privacy_of(policy: PersonalData, salt: str | None) -> Privacy:
-    """How personal values are written to the warehouse that dlt is loading into.
+    """How to write personal values to the warehouse that dlt is loading into.
 
     Args:
-        policy: what becomes of them.
-        salt: key of the hash; without one, a random one that is kept in dlt's state.
+        policy: what to do with them.
+        salt: key of the hash. Without one, a random salt is generated and stored in dlt's state.
 
     Raises:
         AnotherSalt: values in the warehouse were hashed with another salt.

@@ -1,4 +1,4 @@
-"""What one run is asked to read."""
+"""What one run should read."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from refersion_dagster.refersion.windows import Window, parse_moment
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """What to read beyond what the settings say. Left alone, a run continues where the last one ended.
+    """What to read beyond the settings. By default, a run continues where the last one ended.
 
     Args:
-        lookback_days: days before the last run to read again, instead of those of the settings.
-        read_from, read_to: an explicit span of `created`, half-open, which leaves the high-water mark alone.
+        lookback_days: days before the last run to read again, instead of the configured number.
+        read_from, read_to: an explicit half-open span of `created`, which leaves the high-water mark unchanged.
         windows: exactly these, instead of read_from and read_to.
-        earlier_windows: of conversions, windows from before the look-back to read with it, in order.
+        earlier_windows: windows of conversions before the look-back to read as well, in order.
         full_reload: read everything from the start date again.
         all_details: read the details of every affiliate, not only of new and changed ones.
-        details_of: affiliates whose details are read in any case, by id as the list has it: not every detail shows in
-            the list.
-        all_payments: read every payment from the start date again: few rows, of which one may be undone at any time.
-        older_totals: read control totals of months before the look-back too, where those of their year changed.
-        totals_currencies: read control totals of each of these, on accounts where /conversion/totals accepts a field
-            `currency`, which is not documented.
+        details_of: ids (as in the list) of affiliates whose details are always read, because the list does not show
+        every change.
+        all_payments: read every payment from the start date again: there are few, and any of them may be undone at any
+        time.
+        older_totals: also read control totals of months before the look-back, for years whose totals changed.
+        totals_currencies: read control totals in each of these, on accounts where /conversion/totals accepts a field
+        `currency`, which is not documented.
 
-    Raises ValueError for what contradicts itself.
+    Raises ValueError for contradictory arguments.
     """
 
     lookback_days: int | None = None
@@ -59,7 +60,7 @@ class LoadRequest:
         full_reload: bool = False,
         all_details: bool = False,
     ) -> LoadRequest:
-        """The request of a person, whose moments are texts. Raises ValueError, also for those that are none."""
+        """The request of a user, with times as text. Raises ValueError, also for text that is not a time."""
         return cls(
             lookback_days=lookback_days,
             read_from=parse_moment(read_from) if read_from else None,
@@ -70,15 +71,15 @@ class LoadRequest:
 
     @property
     def looks_back(self) -> bool:
-        """Whether the run reads from a look-back on, its own or that of the settings, not just a configured range."""
+        """Whether the run uses a look-back, its own or the configured one, rather than an explicit range."""
         return self.read_from is None and self.read_to is None and not self.full_reload
 
     def lookback(self, days: int) -> timedelta:
-        """How far to look back, where the settings say so many days."""
+        """The look-back, given the configured number of days."""
         return timedelta(days=days if self.lookback_days is None else self.lookback_days)
 
     def span(self, start: datetime, lookback_days: int) -> SpanRequest:
-        """What to read of tables that have windows, given what the settings say."""
+        """What to read of tables with windows, given the settings."""
         span = SpanRequest(
             start=start,
             lookback=self.lookback(lookback_days),
@@ -90,7 +91,7 @@ class LoadRequest:
         return span.for_windows(self.windows) if self.windows else span
 
     def of_windows(self, windows: Iterable[Window]) -> LoadRequest:
-        """The same request, but for exactly these windows."""
+        """The same request for exactly these windows."""
         return replace(self, windows=tuple(windows), all_payments=False)
 
 

@@ -1,4 +1,4 @@
-"""The tables of an account: how each is read, as generators of Arrow tables behind dlt resources."""
+"""Reads the tables of an account: generators of Arrow tables for dlt resources."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class ReadOptions:
     """How to read.
 
     Args:
-        request: what the run is asked for.
-        span: which conversions, payments and totals that is, given the settings.
-        personal: what becomes of customers' personal values.
-        salt: key of their hash; without one a random one is made and kept in dlt's state, in the warehouse.
+        request: what the run requests.
+        span: the resulting span of conversions, payments and totals, given the settings.
+        personal: what to do with customers' personal values.
+        salt: key of their hash. Without one, a random salt is generated and stored in dlt's state in the warehouse.
         totals_by: "month" or "day".
-        totals_of_loaded: ask for totals only up to where conversions were read, not up to now.
-        rows_per_load: a windowed table stops after whole months that hold this many rows, and says so in its report;
-            None reads all in one load.
+        totals_of_loaded: request totals only up to where conversions were read, not up to now.
+        rows_per_load: a windowed table stops after whole months that contain this many rows, and its report says so;
+        None reads everything in one load.
     """
 
     request: LoadRequest
@@ -73,7 +73,7 @@ class ReadOptions:
     rows_per_load: int | None
 
     def span_of(self, entity: Entity) -> SpanRequest:
-        """What to read of an entity. Windows before the look-back are of conversions alone."""
+        """What to read of an entity. Only conversions have windows before the look-back."""
         if entity is CONVERSIONS:
             return self.span
         whole = entity is PAYMENTS and self.request.all_payments and not self.span.explicit
@@ -81,7 +81,7 @@ class ReadOptions:
 
 
 class ResourceFactory:
-    """The generators behind the resources."""
+    """The generators that dlt resources are made of."""
 
     def __init__(self, account: RefersionClient, options: ReadOptions, report: ReadReport) -> None:
         self.account = account
@@ -93,7 +93,8 @@ class ResourceFactory:
         return ArrowTableBuilder(entity, read_at=self.account.now, privacy=privacy, extras=extras)
 
     def _counted(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> Iterator[pa.Table]:
-        """The tables, with their rows and requests entered into the report; one without rows where no other comes."""
+        """Yields the tables and adds their rows and requests to the report. Yields an empty table only if there is no
+        other."""
         check_merge()
         report = self.report.table(entity.name)
         sent = self.account.requests_for(entity)
@@ -102,7 +103,7 @@ class ResourceFactory:
             told = time.monotonic()
             for table in self._offered(entity, tables, report):
                 if not table.num_rows:
-                    empty = table  # held back, because dlt needs 20 ms for each table, even if it is empty
+                    empty = table  # held back, because dlt takes 20 ms per table, even if it is empty
                     continue
                 report.rows += table.num_rows
                 if time.monotonic() - told > PROGRESS_SECONDS:
@@ -119,7 +120,7 @@ class ResourceFactory:
     def _offered(
         self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]], report: TableReport
     ) -> Iterator[pa.Table]:
-        """The tables, or an empty one where the account does not offer any and figures can do without it."""
+        """Yields the tables, or an empty one if the account does not offer any and the figures do not need it."""
         any_came = False
         report.not_offered = None
         try:
@@ -136,9 +137,9 @@ class ResourceFactory:
         report.asked_at = self.account.now
 
     def _can_do_without(self, entity: Entity, error: RefersionError) -> bool:
-        """Whether a load may continue without the table. Everything depends on conversions.
+        """Whether a load may continue without the table. Every figure needs conversions.
 
-        Without any key nothing can be loaded.
+        Nothing can be loaded without any key.
         """
         if entity.needed:
             return False
@@ -186,9 +187,10 @@ class ResourceFactory:
         state = dlt.current.resource_state(CONVERSION_TOTALS.name)
         currencies = self.options.request.totals_currencies
         beginning = Window(BEGINNING, whole_second(datetime.now(UTC)))
-        # Years that once had conversions are always queried again, because all of them can be deleted.
+        # Years that once had conversions are always queried again, because all of their conversions may have been
+        # deleted.
         asked_before: list[str] = state.setdefault("asked", sorted({key[:4] for key in state.get("years", {})}))
-        # Always requested: the response has the server's time, which windows and rows use.
+        # Always requested: its response gives the server's time, which windows and rows use.
         any_at_all = self.account.rest.conversion_count(beginning, currencies) or asked_before
         now = self._end_of_totals()
         reading = plan_window(self.options.span_of(CONVERSION_TOTALS), state, now)
@@ -214,9 +216,9 @@ class ResourceFactory:
         reading.read_up_to(report.read_to)
 
     def _end_of_totals(self) -> datetime:
-        """The last second to ask for: now or, if totals are compared with the conversions, the last one read.
+        """The last second to request: now or, if totals are compared with the conversions, the last one read.
 
-        In a run of both, conversions are read minutes before; in one of totals alone, they were in an earlier run.
+        A run of both tables reads conversions minutes earlier. For a run of totals alone, an earlier run read them.
         """
         if not self.options.totals_of_loaded:
             return self.account.now
@@ -226,7 +228,7 @@ class ResourceFactory:
         return min(parse_moment(position) - timedelta(seconds=1), self.account.now) if position else self.account.now
 
     def _windows_of_totals(self, reading: IncrementalWindow, last: datetime) -> list[Window]:
-        """Whole periods, but nothing from before the first load or after `last`."""
+        """Whole periods, but not before the first load or after `last`."""
         found: list[Window] = []
         for window in reading.windows:
             start = window.start.replace(hour=0, minute=0, second=0)
@@ -280,7 +282,7 @@ class ResourceFactory:
         yield from in_passing(batches, reading, reading.window, report, self.account.now)
 
     def clicks(self, report: TableReport) -> Iterator[pa.Table]:
-        """Clicks by whichever way the account has: month by month, or all of the span affiliate by affiliate."""
+        """Reads clicks in the way the account offers: month by month, or the whole span affiliate by affiliate."""
         state = dlt.current.resource_state(CLICKS.name)
         client = self.account.graphql
         selection = client.select(ANSWERED)
@@ -300,7 +302,7 @@ class ResourceFactory:
             lambda: self._counted(entity, tables),
             name=entity.name,
             primary_key=list(entity.primary_key),
-            # Rows come without duplicates (see page_assembler.py), so the merge need not look for any.
+            # Rows come without duplicates (see page_assembler.py), so the merge need not remove any.
             write_disposition={"disposition": "merge", "strategy": "delete-insert", "deduplicated": True},
             columns=dlt_columns(entity),
         )
@@ -313,7 +315,7 @@ def _built(builder: ArrowTableBuilder, rows: Sequence[Row]) -> Iterator[pa.Table
 
 
 def _absent(entity: Entity, rows: Sequence[Row]) -> list[str]:
-    """Known fields that none of the rows has."""
+    """Known fields that are missing from all rows."""
     there = {name for row in rows for name in row}
     asked = [column.name for column in entity.columns if column.evidence is not FieldSource.OURS]
     return [name for name in asked if name not in there] if rows else []

@@ -1,4 +1,4 @@
-"""The dlt source: Refersion's tables as dlt resources, every value from dlt's configuration where it is not given."""
+"""The dlt source: Refersion's tables as dlt resources. Values that are not passed come from dlt's configuration."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from refersion_dagster.settings import AccountSettings, Settings
 
 
 def build_resources(account: RefersionClient, options: ReadOptions, report: ReadReport) -> Iterable[DltResource]:
-    """Refersion's tables as dlt resources, all of the names of entities.ENTITIES."""
+    """Refersion's tables as dlt resources, one for each of catalog.ENTITIES."""
     tables = ResourceFactory(account, options, report)
     yield tables.resource(AFFILIATE_LIST, tables.affiliate_list)
     yield tables.resource(AFFILIATE_GET, tables.affiliate_get)
@@ -106,7 +106,7 @@ def refersion_source(
     """
     variables = dict(Settings.of().variables) if use_environment else {}
     if "." in (api_key or ""):
-        variables.pop(AccountSettings.variable("public_key"), None)  # the pair has its own
+        variables.pop(AccountSettings.variable("public_key"), None)  # the pair contains it
     given = AccountSettings.of(
         variables,
         public_key=public_key or None,
@@ -140,7 +140,7 @@ def refersion_source(
         salt=secrets["pii_salt"],
         totals_by=totals_by,
         totals_of_loaded=totals_of_loaded,
-        # Not the variable's: who does not look at `report.more` would stop after the first months.
+        # The variable is ignored: a caller that does not check `report.more` would stop after the first months.
         rows_per_load=rows_per_load,
     )
     return list(build_resources(account, options, report if report is not None else ReadReport()))

@@ -1,4 +1,4 @@
-"""Spans of time to read: half-open, closed before paging starts, in UTC, to the second."""
+"""Spans of time to read: half-open, closed before paging starts, in UTC, whole seconds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Window:
         return int(self.end.timestamp())
 
     def halves(self) -> tuple[Window, Window] | None:
-        """Two windows that make up this one, or None when it lasts a single second."""
+        """The two halves of this window, or None if it lasts a single second."""
         seconds = self.end_seconds - self.start_seconds
         if seconds < 2:
             return None
@@ -62,7 +62,7 @@ def years(window: Window) -> Iterator[Window]:
 
 
 def apart_from(window: Window, taken: Iterable[Window]) -> list[Window]:
-    """What is left of a window without the others, in order."""
+    """The parts of a window that the others do not cover, in order."""
     left: list[Window] = []
     start = window.start
     for other in sorted(taken):

@@ -1,1 +1,1 @@
-"""Refersion over HTTP: credentials, one retried POST, REST v2, GraphQL and what an account's schema offers."""
+"""HTTP access to Refersion: credentials, a POST with retries, REST v2, GraphQL, and the account's GraphQL schema."""

@@ -1,7 +1,7 @@
-"""The two credentials of a Refersion account, and how requests carry them.
+"""The two credentials of a Refersion account, and the request headers that carry them.
 
-REST takes a key pair in two headers, GraphQL one token in another (documented). Keys sit in objects that do not show
-them, and never in URLs or messages.
+REST uses a key pair in two headers, GraphQL one token in another (documented). Keys are kept in objects that do not
+show them, and never appear in URLs or messages.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from refersion_dagster.settings import describe_templates, is_template
 
 WHERE_KEYS = "Find them in Refersion under Account > Settings > Refersion API."
 WHERE_TOKEN = "Find it in Refersion under Account > Settings > Refersion API > GraphQL."  # noqa: S105
-# Anything shorter is a word that rows may hold.
+# A shorter value could be an ordinary word in the data.
 SHORTEST_KEY = 10
 CHECK_KEYS = f"Check REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY. {WHERE_KEYS}"
 CHECK_TOKEN = f"Check REFERSION_GRAPHQL_TOKEN. {WHERE_TOKEN}"
@@ -21,11 +21,11 @@ CHECK_TOKEN = f"Check REFERSION_GRAPHQL_TOKEN. {WHERE_TOKEN}"
 
 @dataclass(frozen=True)
 class Credentials:
-    """What an account's holder may have: a REST key pair, a GraphQL token, or both. Reprs show neither.
+    """The credentials of one account: a REST key pair, a GraphQL token, or both. Reprs show neither.
 
     Args:
         public_key: the REST public key (`pub_…`).
-        secret_key: the REST secret key (`sec_…`); a pair stored as `public.secret`, as some tools do, is split.
+        secret_key: the REST secret key (`sec_…`). A pair stored as `public.secret`, as some tools do, is split.
         graphql_token: the GraphQL token.
     """
 
@@ -48,7 +48,7 @@ class Credentials:
 
     @property
     def has_half_a_pair(self) -> bool:
-        """Whether one half of the REST key pair is given without the other, which is a mistake."""
+        """Whether only one half of the REST key pair is set, which is a mistake."""
         return bool(self.public_key) != bool(self.secret_key)
 
     @property
@@ -56,21 +56,21 @@ class Credentials:
         return bool(self.graphql_token)
 
     def redact(self, content: bytes) -> bytes:
-        """The content with every key of this account replaced, for servers that repeat what they were sent."""
+        """The content with every key of this account replaced, for servers that echo what they received."""
         for secret in (self.secret_key, self.graphql_token, self.public_key):
             if secret and len(secret) >= SHORTEST_KEY:
                 content = content.replace(secret.encode(), b"[key]")
         return content
 
     def check(self) -> None:
-        """Raises InvalidCredentials for a key that is given and cannot be one."""
+        """Raises InvalidCredentials if a key is set but malformed."""
         if self.has_rest:
             self.rest()
         if self.has_graphql:
             self.graphql()
 
     def rest(self) -> SecretHeaders:
-        """Headers of REST requests. Raises MissingCredentials when either half of the pair is absent."""
+        """Headers of REST requests. Raises MissingCredentials if either half of the pair is missing."""
         if not self.public_key or not self.secret_key:
             lacking = [
                 name
@@ -91,7 +91,7 @@ class Credentials:
         return SecretHeaders({"Refersion-Public-Key": self.public_key, "Refersion-Secret-Key": self.secret_key})
 
     def graphql(self) -> SecretHeaders:
-        """Headers of GraphQL requests. Raises MissingCredentials when there is no token."""
+        """Headers of GraphQL requests. Raises MissingCredentials if there is no token."""
         if not self.graphql_token:
             raise MissingCredentials(
                 "Refersion's GraphQL API, the only source of individual conversions, payments and offers, "
@@ -105,7 +105,7 @@ class Credentials:
 
 
 def _check(keys: dict[str, str], where: str) -> None:
-    """Raises InvalidCredentials for a key that cannot be one: what is copied along does not always show."""
+    """Raises InvalidCredentials for a malformed key, such as one copied together with invisible characters."""
     if templates := [name for name, key in keys.items() if is_template(key)]:
         raise InvalidCredentials(describe_templates(templates), advice=where)
     for name, key in keys.items():
@@ -117,7 +117,7 @@ def _check(keys: dict[str, str], where: str) -> None:
 
 
 class SecretHeaders(dict[str, str]):
-    """Request headers whose values are not shown."""
+    """Request headers whose repr hides the values."""
 
     def __repr__(self) -> str:
         return f"<{', '.join(self)}>"

@@ -1,4 +1,4 @@
-"""One Refersion account during one reading: its clients, its clock, and what several tables need of it."""
+"""One Refersion account during one read: its clients, its clock, and data that several tables share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from refersion_dagster.refersion.windows import whole_second
 
 @dataclass
 class RefersionClient:
-    """One Refersion account during one reading: its clients, made when first needed, and the list of affiliates."""
+    """One Refersion account during one read. The clients and the affiliate list are created on first use."""
 
     credentials: Credentials
     rest_url: str = rest_api.URL
@@ -43,31 +43,32 @@ class RefersionClient:
 
     @cached_property
     def rest(self) -> RestClient:
-        """Raises MissingCredentials without a key pair."""
+        """The REST client. Raises MissingCredentials without a key pair."""
         return RestClient(self._transport(self.credentials.rest(), CHECK_KEYS), self.rest_url)
 
     @cached_property
     def graphql(self) -> GraphQLClient:
-        """Raises MissingCredentials without a token."""
+        """The GraphQL client. Raises MissingCredentials without a token."""
         return GraphQLClient(self._transport(self.credentials.graphql(), CHECK_TOKEN), self.graphql_url)
 
     @cached_property
     def affiliate_list(self) -> list[dict[str, Any]]:
-        """The list of affiliates, read once for all tables that need it."""
+        """The affiliate list, read once for all tables that need it."""
         return self.rest.affiliate_list()
 
     @cached_property
     def now(self) -> datetime:
-        """The server's time when it first answered, else ours; whole seconds, UTC. Rows carry the server's times."""
+        """The server's time at its first response, otherwise the local time; UTC, whole seconds. Rows carry the
+        server's times."""
         told = [transport.server_time for transport in self._transports if transport.server_time]
         return whole_second(min(told, default=datetime.now(UTC)))
 
     def requests_for(self, entity: Entity) -> int:
-        """Requests sent so far for one table, retries included."""
+        """Requests sent so far for one table, including retries."""
         operation = f"graphql {entity.name}" if entity.is_graphql else f"/{entity.name.replace('_', '/')}"
         return sum(transport.requests_for(operation) for transport in self._transports)
 
     def close(self) -> None:
-        """Gives idle connections back; the next request opens new ones."""
+        """Closes idle connections. The next request opens new ones."""
         for transport in self._transports:
             transport.close()

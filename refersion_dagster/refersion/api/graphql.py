@@ -1,7 +1,7 @@
 """Refersion's GraphQL API: its errors, its schema, and pages of its lists.
 
-The API is "beta, subject to change" (documented), so the schema is asked first; introspection is open to a valid token
-(documented).
+The API is "beta, subject to change" (documented), so the schema is queried first. Introspection is available with a
+valid token (documented).
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ from refersion_dagster.settings import AccountSettings
 logger = logging.getLogger(__name__)
 
 URL: str = AccountSettings.default("graphql_url")
-# The most rows that one answer holds (documented for conversions).
+# Maximum number of rows in one response (documented for conversions).
 PAGE_SIZE = 200
 
 UNKNOWN_FIELD = re.compile(r"""Cannot query field ["'“]?(\w+)["'”]? on type ["'“]?(\w+)""")
 UNKNOWN_ARGUMENT = re.compile(r"""Unknown argument ["'“]?(\w+)""")
-# Errors in the query itself: sending it again cannot help. Everything else that comes as a GraphQL error may pass.
+# Errors in the query itself: a retry cannot help. All other GraphQL errors may be temporary.
 QUERY_ERROR = re.compile(
     r"cannot query|unknown argument|unknown type|syntax error|must have a (sub)?selection|introspection|expected type|"
     r"argument|validation|not allowed|forbidden",
@@ -74,17 +74,17 @@ class GraphQLClient:
     transport: Transport
     url: str = URL
     exact: bool = False
-    # Held while a page is parsed or split: threads that compute in parallel only compete for the interpreter, which
-    # takes twice as long. Waiting for the network they need not.
+    # Held while a page is parsed or split. Threads that compute in parallel only compete for the interpreter, which
+    # takes twice as long. Waiting for the network does not need the lock.
     one_at_a_time: threading.Lock = field(default_factory=threading.Lock, init=False)
     _schema: AccountSchema | None = field(default=None, init=False)
     _asked: bool = field(default=False, init=False)
 
     def execute(self, query: str, operation: str) -> dict[str, Any]:
-        """The `data` of the answer.
+        """Returns the `data` of the response.
 
         Raises:
-            QueryError: a fault in the query, such as a field that this account lacks.
+            QueryError: the query is invalid, for example because this account lacks a field.
             InvalidCredentials, NotInPlan, RequestRefused, ServerUnavailable, UnexpectedAnswer.
         """
         return self.transport.post(
@@ -114,7 +114,7 @@ class GraphQLClient:
     def _exactly(self, answer: ApiResponse) -> bool:
         if not self.exact:
             return False
-        read_json(answer.content)  # a truncated answer may pass when asked for again
+        read_json(answer.content)  # a truncated response is retried
         return True
 
     def _refuse(self, answer: ApiResponse, errors: Sequence[Any]) -> None:
@@ -138,7 +138,7 @@ class GraphQLClient:
         raise Transient("a GraphQL error", said=said)
 
     def schema(self) -> AccountSchema | None:
-        """What the account offers, asked once; None where introspection is refused."""
+        """The account's schema, queried once. None if introspection is refused."""
         if not self._asked:
             try:
                 self._schema = parse_schema(self.execute(INTROSPECTION, "introspection"))
@@ -148,7 +148,8 @@ class GraphQLClient:
         return self._schema
 
     def select(self, entity: Entity) -> FieldSelection:
-        """What to ask for of an entity. Raises FieldNotOffered where it, its key or a needed field is not offered."""
+        """The fields to query for an entity. Raises FieldNotOffered if the account lacks it, its key or a required
+        field."""
         schema = self.schema()
         return select_offered(schema, entity) if schema else select_by_trial(entity, self.execute)
 
@@ -160,9 +161,9 @@ class GraphQLClient:
         first: int,
         read: Callable[[bytes], Page | None] = lambda content: None,
     ) -> Page:
-        """One page of a slice. Raises as `execute`, and UnreadableValue for a row without an id.
+        """One page of a slice. Raises as `execute` does, and UnreadableValue for a row without an id.
 
-        `read` may build the page from the response body; if it returns None, the body is parsed here.
+        `read` may build the page from the response body. If it returns None, the body is parsed here.
         """
         name = selection.entity.name
 
@@ -184,7 +185,7 @@ class GraphQLClient:
         ids = [row.get("id") for row in rows]
         kinds = set(map(type, ids))
         if float in kinds and not self.exact:
-            # Different ids of more than 64 bits may have become the same number.
+            # Distinct ids of more than 64 bits may have become the same number.
             self.exact = True
             return self.fetch(selection, one, offset, first)
         if strange := kinds - {int, str, Decimal}:
@@ -200,12 +201,12 @@ class GraphQLClient:
 
 
 def fingerprint(row: dict[str, Any]) -> str:
-    """What stands for the id of a row that has none: all that it holds."""
+    """Identifies a row that has no id: all of its content."""
     return json.dumps(row, sort_keys=True, default=str)
 
 
 def announced(data: dict[str, Any], name: str) -> int | None:
-    """How many rows pageInfo says that a list has; None where it does not say."""
+    """The number of rows that pageInfo reports for a list. None if it reports none."""
     found: Any = data
     for key in ("pageInfo", "total_results", name):
         found = found.get(key) if isinstance(found, dict) else None

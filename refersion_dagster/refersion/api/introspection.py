@@ -15,7 +15,7 @@ fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { 
 
 @dataclass(frozen=True)
 class FieldType:
-    """A field of a GraphQL type: the arguments it takes, whether it needs any, and what it holds."""
+    """A field of a GraphQL type: its arguments, whether any of them is required, and its type."""
 
     arguments: frozenset[str]
     needs_arguments: bool
@@ -36,7 +36,7 @@ class AccountSchema:
 
 
 def parse_schema(data: dict[str, Any]) -> AccountSchema:
-    """The schema of an answer to INTROSPECTION. Raises UnexpectedAnswer for one of another shape."""
+    """The schema in a response to INTROSPECTION. Raises UnexpectedAnswer if the response has another shape."""
     try:
         described = data["__schema"]
         return AccountSchema(

@@ -1,7 +1,7 @@
-"""What is asked for of each table on this account, and the query for it.
+"""The fields to query for each table of this account, and the query for them.
 
-One unknown field fails a whole query, so known fields that the account's schema lacks are left out, and further scalar
-fields that it has are asked for too. Without a schema, the server's error messages show what it lacks.
+One unknown field makes a whole query fail. Known fields that the account's schema lacks are therefore left out, and
+additional scalar fields are queried too. Without a schema, the server's error messages show what is missing.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from refersion_dagster.refersion.extract.page_assembler import Slice
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS, ENTITIES, Column, Entity, FieldSource
 from refersion_dagster.refersion.windows import Window
 
-# For lists that cannot be paged: more than any account has.
+# For lists that cannot be paged: more rows than any account has.
 EVERYTHING = 100_000
-# What limits the lists that an entity may be in, where the schema does not say: documented, and seen.
+# Arguments that limit the lists an entity may be nested in, if the schema is unknown: one documented, one seen.
 PARENTS_ARGUMENT = {"affiliates": "limit", "offers": "first"}
-# Of a conversion, what only a payment fills.
+# Columns of a conversion that only a payment fills.
 PAYMENT_OF_A_ROW = ("payment_id", "payment__id", "payment__created")
 
 
 @dataclass(frozen=True)
 class Parent:
-    """The list in which an entity's rows are found, where there is no root of them.
+    """The list that an entity's rows are nested in, if the entity has no root field.
 
     Args:
         name: the list's root field.
         arguments: arguments of that field that may be used.
-        key: the column that the id of the list's rows fills.
+        key: the column to fill with the id of the list's row.
     """
 
     name: str
@@ -43,17 +43,17 @@ class Parent:
 
 @dataclass(frozen=True)
 class FieldSelection:
-    """What is asked for of one entity on this account.
+    """The fields to query for one entity of this account.
 
     Args:
         columns: catalogue columns that are selected.
         missing: catalogue columns that this account does not offer; they load as NULL.
-        extras: further scalar fields, kept as text.
+        extras: additional scalar fields, stored as text.
         arguments: arguments of the entity's field that may be used.
-        announces: whether pageInfo has a total.
-        scalars: GraphQL types of the selected columns and extras, if the schema has them.
-        not_loaded: what the schema has beyond all these, by field, and what of it or why.
-        parent: the list that the entity's field is in; None where it is a root.
+        announces: whether pageInfo reports a total.
+        scalars: GraphQL types of the selected columns and extras, if the schema is known.
+        not_loaded: fields of the schema that are not loaded, each with the parts left out or the reason.
+        parent: the list that the entity's field is nested in; None for a root field.
     """
 
     entity: Entity
@@ -79,25 +79,26 @@ class FieldSelection:
 
     @property
     def tells_payment(self) -> tuple[str, ...]:
-        """The columns that are empty on a row while it is unpaid."""
+        """The columns that are empty while a row is unpaid."""
         told = tuple(column.name for column in self.columns if column.name in PAYMENT_OF_A_ROW)
         return told if any(name == "payment_status" for name, _ in self.entity.filled_by_filter) else ()
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """Fields that cannot be selected, and are filled by one pass for each value."""
+        """Fields that cannot be selected and are filled by one pass per filter value."""
         return tuple(
             name for name, _ in self.entity.filled_by_filter if name in self.arguments and not self.offers(name)
         )
 
 
 def select_offered(schema: AccountSchema, entity: Entity) -> FieldSelection:
-    """What the schema offers of an entity. Raises FieldNotOffered where it, its key or a needed field is not."""
+    """The fields of an entity that the schema offers. Raises FieldNotOffered if it lacks the entity, its key or a
+    required field."""
     root, parent = _place(schema, entity)
     fields = schema.types.get(root.type_name, {})
 
     def found(column: Column) -> FieldType | None:
-        """The column's field, where it can be selected."""
+        """The column's field, if it can be selected."""
         first, *rest = column.path
         at = fields.get(first)
         if at is None or at.needs_arguments:
@@ -133,7 +134,7 @@ def select_offered(schema: AccountSchema, entity: Entity) -> FieldSelection:
 
 
 def _place(schema: AccountSchema, entity: Entity) -> tuple[FieldType, Parent | None]:
-    """The entity's field, a root if there is one. Raises FieldNotOffered where there is none at all."""
+    """The entity's field, a root field if there is one. Raises FieldNotOffered if there is none."""
     if (root := schema.root(entity.name)) and not root.needs_arguments:
         return root, None
     for name, key in entity.under:
@@ -146,7 +147,8 @@ def _place(schema: AccountSchema, entity: Entity) -> tuple[FieldType, Parent | N
 
 
 def not_loaded_of(schema: AccountSchema | None, selection: FieldSelection) -> dict[str, str]:
-    """What an account offers beyond what is loaded: of a table, and beside conversions the roots that no table has."""
+    """What the account offers but the load leaves out: fields of a table and, for conversions, root fields without a
+    table."""
     used = {entity.name for entity in ENTITIES.values() if entity.is_graphql} | {"pageInfo"}
     roots = schema.types.get(schema.query_type, {}).keys() - used if schema and selection.entity is CONVERSIONS else ()
     return {**selection.not_loaded, **{f"{root} (root)": "it is not a table" for root in sorted(roots)}}
@@ -155,7 +157,7 @@ def not_loaded_of(schema: AccountSchema | None, selection: FieldSelection) -> di
 def _not_loaded(
     schema: AccountSchema, fields: Mapping[str, FieldType], offered: Sequence[Column], extras: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
-    """What a type offers and is not requested, by path, with the reason."""
+    """The fields of a type that are offered but not requested, by path, with the reason."""
     selected = {column.path for column in offered}
     for name, at in sorted(fields.items()):
         if (name,) in selected or name in extras:
@@ -176,7 +178,7 @@ def _not_loaded(
 
 
 def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> FieldSelection:
-    """As _select_by_trial, of the root or, where there is none, of the lists that may hold the entity's rows."""
+    """Runs _select_by_trial on the root field or, if there is none, on the lists that may contain the entity's rows."""
     parents = [Parent(name, frozenset({PARENTS_ARGUMENT[name]}), key) for name, key in entity.under]
     for parent in (None, *parents):
         try:
@@ -188,14 +190,15 @@ def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> Field
 
 
 def _select_by_trial(entity: Entity, execute: Callable[[str, str], Any], parent: Parent | None) -> FieldSelection:
-    """Without a schema: every known field, less those that the server refuses by name.
+    """The selection without a schema: every known field except those that the server rejects by name.
 
-    Where it refuses without naming any, fewer are tried: documented, seen or needed ones, then the documented.
+    If the server rejects the query without naming a field, fewer are tried: first the documented, seen or required
+    ones, then only the documented and required ones.
 
     Args:
-        execute: (query, operation); raises QueryError with the names that the server does not know.
+        execute: called with (query, operation); raises QueryError with the names that the server does not know.
 
-    Raises FieldNotOffered as select_offered.
+    Raises FieldNotOffered as select_offered does.
     """
     needed = {name for name, _ in entity.filled_by_filter}
     theirs = [column for column in entity.columns if column.evidence is not FieldSource.OURS]
@@ -270,7 +273,7 @@ def _checked(selection: FieldSelection) -> FieldSelection:
 
 
 def _is_needed(selection: FieldSelection) -> bool:
-    """Whether the status of a row, on which every figure depends, cannot be determined at all."""
+    """Whether a row's status, on which every figure depends, cannot be determined."""
     return any(name == "status" for name, _ in selection.entity.filled_by_filter) and "status" not in selection.filters
 
 
@@ -283,9 +286,10 @@ def _not_offered(entity: Entity) -> FieldNotOffered:
 
 
 def _is_unknown(column: Column, entity: Entity, tried: Sequence[Column], unknown: Iterable[tuple[str, str]]) -> bool:
-    """Whether the server named a column's field as unknown, by (type, field).
+    """Whether the server reported a column's field as unknown, by (type, field).
 
-    Of objects the type is not known here. Where one is named like the type it is meant, else all with such a field.
+    The types of nested objects are not known here. The object with the same name as the type is used; if there is
+    none, all objects with such a field.
     """
     for owner, name in unknown:
         if owner == entity.graphql_type:
@@ -300,13 +304,13 @@ def _is_unknown(column: Column, entity: Entity, tried: Sequence[Column], unknown
 
 
 def build_query(selection: FieldSelection, one: Slice, offset: int, first: int, of_parent: str = "") -> str:
-    """The query for one page, arguments inline as in Refersion's own samples.
+    """The query for one page, with inline arguments as in Refersion's own samples.
 
-    Both readings of the bounds are covered, as it is not documented whether they are inclusive: one second more is
-    asked for at either end, and rows outside of the window are dropped after reading.
+    The documentation does not say whether bounds are inclusive. The query therefore covers one more second at either
+    end, and rows outside the window are dropped after reading.
 
     Args:
-        of_parent: arguments that choose rows of the list that the entity is in; without them, all of its rows.
+        of_parent: arguments that select rows of the parent list; without them, all of its rows.
     """
     arguments: list[str] = []
     if one.window:
@@ -330,7 +334,7 @@ def build_query(selection: FieldSelection, one: Slice, offset: int, first: int, 
 
 
 def everything(arguments: frozenset[str]) -> str:
-    """The argument that asks for a whole list in one answer, where there is one."""
+    """The argument that requests a whole list in one response, or an empty text if there is none."""
     return next((f"{name}: {EVERYTHING}" for name in ("first", "limit") if name in arguments), "")
 
 

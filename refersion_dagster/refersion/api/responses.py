@@ -1,4 +1,4 @@
-"""What an HTTP answer of either API means: its status, its words in whichever shape, the pause it asks for."""
+"""Interprets HTTP responses of both APIs: the status, the server's message in any shape, the requested pause."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import orjson
 
 from refersion_dagster.refersion.errors import InvalidCredentials, NotInPlan, RequestRefused, UnexpectedAnswer
 
-# Each of these can be temporary; 52x are those of content delivery networks.
+# Each of these can be temporary; 52x come from content delivery networks.
 TRANSIENT_STATUSES = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-# A 429 that counts items of a batch, not calls: trying again cannot help (documented).
+# A 429 that counts items of a batch, not calls: a retry cannot help (documented).
 TOO_MANY_ITEMS = re.compile(r"max(imum)? number of elements", re.IGNORECASE)
 PLAN_GATE = re.compile(r"plan does not support", re.IGNORECASE)
-# What Refersion itself says in a 404 (documented): then the address is right.
+# Refersion's own messages in a 404 (documented). They show that the URL is right.
 OWN_404 = re.compile(r"bad request, no body|does not exists? on the database", re.IGNORECASE)
-# The gateway says the same of a path that does not exist, and of a call whose key headers did not arrive.
+# The gateway sends the same response for a path that does not exist and for a call without the key headers.
 WHY_FORBIDDEN = (
     "Refersion responds like this to unknown URLs and to calls without keys. Check REFERSION_REST_URL and "
     "REFERSION_GRAPHQL_URL, and whether a proxy or firewall removes the key headers. The plan may also not "
@@ -33,7 +33,7 @@ TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTAL
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """An HTTP answer: status, headers and the whole body."""
+    """An HTTP response: status, headers and the whole body."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,12 +41,12 @@ class ApiResponse:
 
 
 class Transient(Exception):
-    """Trouble that may pass.
+    """A failure that may be temporary.
 
     Args:
-        wait: what the server asked for, in seconds.
-        slower: it said "too fast".
-        untouched: the request cannot have been carried out.
+        wait: the pause that the server asked for, in seconds.
+        slower: whether the server reported too many requests.
+        untouched: whether the request cannot have been executed.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class Transient(Exception):
 
 
 def check_status(answer: ApiResponse, key_advice: str) -> None:
-    """Raises what the status and the server's words of an answer that is no 200 mean; returns on a 200.
+    """Raises the error that a response other than 200 stands for; does nothing for a 200.
 
     Args:
-        key_advice: what to do when the credential is refused.
+        key_advice: what to do if the credential is refused.
     """
     status = answer.status
     if status == 200:
@@ -115,13 +115,14 @@ def check_status(answer: ApiResponse, key_advice: str) -> None:
 
 
 def read_json(content: bytes) -> Any:
-    """The parsed body. Raises Transient when it is not whole JSON: a truncated answer or a gateway's page may pass."""
+    """The parsed body. Raises Transient if it is not complete JSON, such as a truncated response or a gateway's
+    page."""
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
         pass
     try:
-        return json.loads(content)  # takes lone surrogates, which a text that was cut in two may leave
+        return json.loads(content)  # accepts lone surrogates, which remain when a text was cut
     except ValueError:
         raise Transient(
             f"the response of {len(content)} bytes is not complete JSON", said=server_words(content) or None
@@ -129,7 +130,7 @@ def read_json(content: bytes) -> Any:
 
 
 def server_words(content: bytes) -> str:
-    """What the server says in an error, whichever shape it uses: `error`, `errors`, `message`, a list, or a page."""
+    """The server's error message in any of its shapes: `error`, `errors`, `message`, a list, or an HTML page."""
     text = content.decode("utf-8", "replace")
     try:
         body = orjson.loads(content)
@@ -154,7 +155,7 @@ def _words(value: Any) -> str:
 
 
 def http_date(text: str) -> datetime | None:
-    """A moment in UTC from an HTTP header, None where there is none that can be read."""
+    """The time in an HTTP header, in UTC. None if it cannot be parsed."""
     try:
         return email.utils.parsedate_to_datetime(text).astimezone(UTC)
     except ValueError:
@@ -162,7 +163,8 @@ def http_date(text: str) -> datetime | None:
 
 
 def asked_pause(headers: Mapping[str, str]) -> float | None:
-    """Seconds the server asks to wait: Retry-After in seconds or as a date, or X-Quota-Reset in Unix seconds."""
+    """The pause that the server asks for, in seconds: Retry-After in seconds or as a date, or X-Quota-Reset in Unix
+    seconds."""
     after = headers.get("Retry-After", "").strip()
     if after:
         if re.fullmatch(r"\d+(\.\d+)?", after):

@@ -1,4 +1,4 @@
-"""Refersion's REST API v2: the affiliate list, affiliates' details and control totals."""
+"""Refersion's REST API v2: the affiliate list, affiliate details and control totals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from refersion_dagster.settings import AccountSettings
 logger = logging.getLogger(__name__)
 
 URL: str = AccountSettings.default("rest_url")
-# Documented for the list.
+# Documented for the affiliate list.
 PAGE_SIZE = 100
 ATTEMPTS = 5
 NOT_FOUND = "not found"
@@ -51,28 +51,28 @@ class RestClient:
     url: str = URL
 
     def call(self, path: str, body: Mapping[str, Any]) -> Any:
-        """POSTs to an operation and returns the parsed answer, its numbers exact (int or Decimal).
+        """POSTs to an operation and returns the parsed response, with exact numbers (int or Decimal).
 
         Raises InvalidCredentials, NotInPlan, RequestRefused, ServerUnavailable or UnexpectedAnswer.
         """
 
         def interpret(answer: ApiResponse) -> Any:
             self.transport.check(answer)
-            read_json(answer.content)  # truncated answers are retried
+            read_json(answer.content)  # truncated responses are retried
             return json.loads(answer.content, parse_float=Decimal)
 
         return self.transport.post(self.url.rstrip("/") + path, orjson.dumps(body), operation=path, interpret=interpret)
 
     def change(self, path: str, body: Mapping[str, Any], *, redact: Callable[[bytes], bytes] = bytes) -> Any:
-        """POSTs to an operation that changes something; amounts (Decimal) are sent exactly.
+        """POSTs to an operation that changes data. Amounts (Decimal) are sent exactly.
 
-        Never repeated where it may have been carried out.
+        A request that may have been executed is never repeated.
 
         Args:
-            redact: takes secrets of the body out of the answer, before anything else sees it.
+            redact: removes secrets of the body from the response before anything else sees it.
 
-        Raises AnswerLost where that is not known, else as `call`; `status` of the error is the answer's, if there was
-        one.
+        Raises AnswerLost if it is unknown whether the request was executed, otherwise as `call`. The error's `status`
+        is that of the response, if there was one.
         """
         status: int | None = None
 
@@ -97,7 +97,7 @@ class RestClient:
             raise
 
     def _object(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """`call` for operations that answer with a JSON object. Raises UnexpectedAnswer for anything else."""
+        """`call` for operations that return a JSON object. Raises UnexpectedAnswer for anything else."""
         answer = self.call(path, body)
         if not isinstance(answer, dict):
             raise self._unexpected("the response is not a JSON object.", path)
@@ -109,13 +109,14 @@ class RestClient:
         )
 
     def affiliate_list(self) -> list[dict[str, Any]]:
-        """Every affiliate of the account, read whole.
+        """Every affiliate of the account, verified to be complete.
 
-        Pages are fetched in parallel, up to the total that the first one has. The list is read again when affiliates
-        arrived or vanished meanwhile, which shows in a row met twice or a total that changed or does not agree; two
-        readings in a row with the same affiliates settle a total that is merely wrong.
+        Pages are fetched in parallel, up to the total that the first one announces. The list is read again if
+        affiliates were added or removed meanwhile, which shows as a duplicate row, a changed total or a total that
+        does not match. A wrong total is accepted if two consecutive reads return the same affiliates.
 
-        Raises WindowNotSettled when it never holds still, UnreadableValue for a row without an id, else as `call`.
+        Raises WindowNotSettled if the list keeps changing, UnreadableValue for a row without an id, otherwise as
+        `call`.
         """
         before: list[str] | None = None
         why = ""
@@ -142,7 +143,7 @@ class RestClient:
         )
 
     def _pages(self) -> tuple[list[dict[str, Any]], set[int]]:
-        """All rows in order, and every total that was announced on the way."""
+        """All rows in order, and every total that the pages announced."""
         first = self._page(1)
         ahead: list[_AffiliatePage] = []
         if first.rows and first.total and not first.is_last:
@@ -156,14 +157,14 @@ class RestClient:
         for number in itertools.count(1):
             page = next(fetched, None) or self._page(number)
             if not page.rows and totals and len(rows) < max(totals):
-                page = self._page(number)  # an empty page in the middle gets a second look
+                page = self._page(number)  # an empty page in the middle is requested again
             if not page.rows or page.rows == previous:
                 break
             rows += page.rows
             previous = page.rows
             if page.total is not None:
                 totals.add(page.total)
-            # A full page is not the end on the word of a total alone: it may count the rows of that page.
+            # The total alone does not make a full page the last one: it may count only the rows of that page.
             if page.is_last or (totals and len(rows) == max(totals) and len(page.rows) < PAGE_SIZE):
                 break
         return rows, totals
@@ -172,7 +173,7 @@ class RestClient:
         try:
             answer = self._object("/affiliate/list", {"limit": str(PAGE_SIZE), "page": str(number)})
         except RequestRefused as refusal:
-            # Searches without a hit are a 422 (documented); a page past the end may be one too.
+            # Searches without a result return a 422 (documented). A page past the end may do the same.
             if number > 1 and "(HTTP 422)" in refusal.what:
                 return _AffiliatePage([], None, True)
             raise
@@ -187,10 +188,10 @@ class RestClient:
         )
 
     def affiliate_get(self, listed: Mapping[str, Any], *, ids_are_numbers: bool) -> dict[str, Any] | None:
-        """An affiliate's details, for a row of the list; None when it is gone.
+        """The details of an affiliate in the list. None if it no longer exists.
 
-        The list's id is documented as the code; some accounts may show the numeric id. Where one reading finds nobody,
-        or somebody with another e-mail, the other is tried.
+        The list's id is documented as the code, but some accounts may return the numeric id. If a lookup by one finds
+        no affiliate, or one with another e-mail, the other is tried.
         """
         listed_id = read_text(listed.get("id"))
         ways: list[dict[str, Any]] = [{"affiliate_code": listed_id}]
@@ -213,7 +214,7 @@ class RestClient:
     def affiliates_get(
         self, listed: Sequence[Mapping[str, Any]]
     ) -> Iterator[tuple[Mapping[str, Any], dict[str, Any] | None]]:
-        """Details of many listed affiliates, concurrently: (list row, details or None), in the order given."""
+        """Details of many listed affiliates, fetched concurrently: (list row, details or None), in the given order."""
         numbers = bool(listed) and all(read_text(row.get("id")).isdigit() for row in listed)
         with ThreadPoolExecutor(self.transport.throttle.limit, thread_name_prefix="refersion") as pool:
             yield from zip(
@@ -221,7 +222,7 @@ class RestClient:
             )
 
     def conversion_count(self, period: Window, currencies: Sequence[str] = ()) -> int:
-        """How many conversions of any status Refersion counts in a period.
+        """The number of conversions of any status that Refersion counts in a period.
 
         Args:
             currencies: see `conversion_totals`.
@@ -230,10 +231,10 @@ class RestClient:
         return sum(_count(self.conversion_sums(period, **one).get("conversions_count")) or 0 for one in asked)
 
     def conversion_sums(self, period: Window, **filters: Any) -> dict[str, Any]:
-        """Refersion's sums over every status in a period, as it answers.
+        """Refersion's sums over every status in a period, unparsed.
 
         Args:
-            filters: further fields of the request, such as is_test_conversion.
+            filters: additional fields of the request, such as is_test_conversion.
         """
         answer = self._totals(period, {"status": list(CONVERSION_STATUSES), **filters})
         return answer | {"conversions_count": _count(answer.get("conversions_count"))}
@@ -241,13 +242,13 @@ class RestClient:
     def conversion_totals(
         self, asked: Sequence[tuple[Window, str, str]], currencies: Sequence[str] = ()
     ) -> Iterator[dict[str, Any]]:
-        """Refersion's sums for each (period, status, payment status), concurrently, in the order given.
+        """Refersion's sums for each (period, status, payment status), fetched concurrently, in the given order.
 
         Args:
-            currencies: ask for each of these, on accounts that take a field `currency`; without any, sums are of the
-                account's own, and `currency_asked` of the rows is false.
+            currencies: request the sums of each of these, on accounts that accept a field `currency`. Without any, the
+            sums are in the account's own currency, and `currency_asked` of the rows is false.
 
-        Raises RequestRefused, among others for a status the account does not know.
+        Raises RequestRefused, for example for a status that the account does not know.
         """
 
         def one(ask: tuple[Window, str, str, str | None]) -> dict[str, Any]:
@@ -269,7 +270,7 @@ class RestClient:
             yield from pool.map(one, [(*ask, currency) for ask in asked for currency in currencies or (None,)])
 
     def _totals(self, period: Window, filters: Mapping[str, Any]) -> dict[str, Any]:
-        """One answer. Its bounds are both inside the period, as documented by the sample 23:59:59."""
+        """One response. Both bounds are inside the period, as the documented sample 23:59:59 shows."""
         last = period.end - timedelta(seconds=1)
         return self._object(
             "/conversion/totals",
@@ -289,7 +290,7 @@ class _AffiliatePage:
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:
-    """A body as it is sent: a Decimal is the JSON number that it is, never through floating point."""
+    """The request body as JSON. A Decimal is written as a JSON number, never through floating point."""
 
     def exactly(value: object) -> orjson.Fragment:
         if isinstance(value, Decimal):
@@ -312,6 +313,6 @@ def _id(row: Mapping[str, Any], place: int) -> str:
 
 
 def _count(value: Any) -> int | None:
-    """A count as a number, a text or with thousands separators; None when it is none of these."""
+    """A count given as a number, a text or with thousands separators. None for anything else."""
     digits = str(value).replace(",", "").strip()
     return int(digits) if digits.isdigit() else None

@@ -1,4 +1,4 @@
-"""How many requests may run in parallel: what the user allows, fewer when the server asks for fewer."""
+"""How many requests may run in parallel: up to the user's limit, fewer when the server asks for fewer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class PauseTooLong(Exception):
-    """The server asked for a pause that is longer than the caller would wait: `seconds` are left of it."""
+    """The server asked for a pause longer than the caller is willing to wait; `seconds` of it are left."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"a pause of {seconds:.0f} s was asked for")
@@ -17,10 +17,10 @@ class PauseTooLong(Exception):
 
 
 class Throttle:
-    """An adaptive limit that all workers of one API share.
+    """An adaptive limit shared by all workers of one API.
 
-    A 429 halves it (once for all requests that were running in parallel), each success lets it grow back by a fraction
-    of one, never above `limit`; a pause the server asks for (Retry-After, X-Quota-Reset) holds every worker back.
+    A 429 halves the limit (once for all requests that were running in parallel). Each success raises it by a fraction
+    of one, never above `limit`. A pause that the server asks for (Retry-After, X-Quota-Reset) holds every worker back.
 
     Args:
         limit: maximum number of parallel requests (REFERSION_MAX_CONCURRENCY).
@@ -36,9 +36,9 @@ class Throttle:
 
     @contextmanager
     def slot(self, patience: float = float("inf")) -> Iterator[float]:
-        """Waits for a turn; yields the moment (monotonic seconds) at which it began.
+        """Waits for a free slot and yields its start time (monotonic seconds).
 
-        Raises PauseTooLong if the server's pause lasts more than `patience` seconds.
+        Raises PauseTooLong if the server's pause lasts longer than `patience` seconds.
         """
         with self._turn:
             while True:
@@ -60,7 +60,7 @@ class Throttle:
                 self._turn.notify_all()
 
     def too_fast(self, began: float, pause: float) -> None:
-        """A request that began at `began` met a 429; nobody sends for `pause` seconds."""
+        """Records a 429 for the request that began at `began`. No request is sent for `pause` seconds."""
         with self._turn:
             now = time.monotonic()
             self._paused_until = max(self._paused_until, now + pause)
@@ -70,7 +70,7 @@ class Throttle:
             self._turn.notify_all()
 
     def went_well(self) -> None:
-        """A request was answered; the limit grows back by about one for each full round of requests."""
+        """Records a success. The limit grows by about one for each full round of requests."""
         with self._turn:
             if self.allowed < self.limit:
                 self.allowed = min(float(self.limit), self.allowed + 1 / self.allowed)

@@ -1,8 +1,8 @@
-"""One POST to Refersion, tried again while that can help.
+"""A POST to Refersion, with retries.
 
-Both APIs are POST with a JSON body. Transient trouble (429, 5xx, resets, timeouts, garbled answers) is retried with
-exponential back-off and jitter inside a time budget; Retry-After and X-Quota-Reset are obeyed, by all workers together.
-Final errors are raised immediately, typed, with the server's own message.
+Both APIs use POST with a JSON body. Temporary failures (429, 5xx, resets, timeouts, garbled responses) are retried
+with exponential back-off and jitter within a time budget. All workers together respect Retry-After and X-Quota-Reset.
+Permanent errors are raised immediately, typed, with the server's own message.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ T = TypeVar("T")
 USER_AGENT = "refersion-dagster (+https://github.com/refersion-dagster)"
 CONNECT_SECONDS, READ_SECONDS = 10, 90
 BACK_OFF = tenacity.wait_exponential(multiplier=0.5, max=30) + tenacity.wait_random(0, 1)
-# There never was a connection, so nothing was sent.
+# No connection was established, so nothing was sent.
 CANNOT_CONNECT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 
 
@@ -43,11 +43,11 @@ class Transport:
 
     Args:
         headers: the credential.
-        redact: takes keys out of what the server sent, before anything else sees it.
-        key_advice: what to do when the credential is refused.
+        redact: removes keys from the server's response before anything else sees it.
+        key_advice: what to do if the credential is refused.
         concurrency: maximum number of parallel requests.
-        retry_seconds: maximum time for retrying one call. 0 tries once.
-        answer_seconds: how long to wait for a connection, and for each part of an answer.
+        retry_seconds: maximum time for retrying one call. 0 disables retries.
+        answer_seconds: timeout for connecting, and for each part of a response.
     """
 
     def __init__(
@@ -75,20 +75,20 @@ class Transport:
 
     @property
     def server_time(self) -> datetime | None:
-        """The server's clock at its first answer (UTC, whole seconds), from the Date header; None before it."""
+        """The server's clock at its first response (UTC, whole seconds), from the Date header. None before it."""
         return self._server_time
 
     @property
     def requests_sent(self) -> int:
-        """Requests sent so far, retries included."""
+        """Requests sent so far, including retries."""
         return self._sent.total()
 
     def requests_for(self, operation: str) -> int:
-        """Requests sent so far for one operation, retries included."""
+        """Requests sent so far for one operation, including retries."""
         return self._sent[operation]
 
     def close(self) -> None:
-        """Gives idle connections back; the next request opens new ones."""
+        """Closes idle connections. The next request opens new ones."""
         with self._count:
             managers, self._managers = self._managers, {}
         for manager in managers.values():
@@ -97,17 +97,17 @@ class Transport:
     def post(
         self, url: str, body: bytes, *, operation: str, interpret: Callable[[ApiResponse], T], repeatable: bool = True
     ) -> T:
-        """Sends the body and hands the answer to `interpret`, which returns what was asked for or raises.
+        """Sends the body and passes the response to `interpret`, which returns the result or raises.
 
         Args:
-            repeatable: False for a request that changes something. It is tried again only where it cannot have been
-                carried out (no connection, too many calls), and uses a separate connection, because an idle one
-                may break with the request on the way.
+            repeatable: False for a request that changes data. It is retried only if it cannot have been executed (no
+            connection, too many calls), and uses a new connection, because an idle one may break after the request was
+            sent.
 
         Raises:
-            ServerUnavailable: trouble that did not pass within the retry budget.
-            AnswerLost: a request that is not repeatable may have been carried out, and its response was lost.
-            RefersionError: any final error found by `interpret`.
+            ServerUnavailable: the failure outlasted the retry budget.
+            AnswerLost: a request that is not repeatable may have been executed, and its response was lost.
+            RefersionError: any permanent error raised by `interpret`.
         """
 
         def may_pass(trouble: BaseException) -> bool:
@@ -189,7 +189,7 @@ class Transport:
                 "POST", url, body=body, headers=self._headers, redirect=False, retries=False, preload_content=False
             )
             try:
-                # What follows a 204 is never read by HTTP clients; its connection cannot be used again.
+                # HTTP clients never read the body of a 204, so the connection cannot be reused.
                 content = b"" if response.status == 204 else response.read()
             except BaseException:
                 response.close()
@@ -204,7 +204,7 @@ class Transport:
                 f"no TLS connection to {host}: {error}",
                 advice="Check the URL, a proxy in between, or the certificate bundle (REQUESTS_CA_BUNDLE).",
             ) from None
-        except ValueError as error:  # urllib3's LocationValueError is one, too
+        except ValueError as error:  # includes urllib3's LocationValueError
             raise UnexpectedAnswer(
                 f"{host} is not a usable address: {error}",
                 advice="Check REFERSION_REST_URL and REFERSION_GRAPHQL_URL.",
@@ -216,7 +216,7 @@ class Transport:
                 f"no connection to {host} within {self._timeout.connect_timeout:g} s", untouched=True
             ) from None
         except urllib3.exceptions.ProxyError as error:
-            # The original error has to be looked at: urllib3 makes a ProxyError of a reset after the request, too.
+            # Check the original error: urllib3 also raises ProxyError for a reset after the request was sent.
             untouched = isinstance(error.original_error, CANNOT_CONNECT)
             raise Transient(f"the connection to {host} through the proxy failed", untouched=untouched) from None
         except urllib3.exceptions.TimeoutError:
@@ -228,7 +228,7 @@ class Transport:
         return ApiResponse(response.status, response.headers, self._redact(content))
 
     def _manager(self, url: str) -> urllib3.PoolManager:
-        """The connections to a host, through the environment's proxy and with its certificate bundle, if any."""
+        """The connection pool for a host, with the proxy and the certificate bundle of the environment, if any."""
         address = urlsplit(url)
         with self._count:
             if address[:2] not in self._managers:
@@ -245,7 +245,7 @@ class Transport:
             return self._managers[address[:2]]
 
     def check(self, answer: ApiResponse) -> None:
-        """Raises the error of a response other than 200, see check_status."""
+        """Raises the error for a response other than 200, see check_status."""
         check_status(answer, self.key_advice)
 
 

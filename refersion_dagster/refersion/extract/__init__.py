@@ -1,1 +1,1 @@
-"""Which rows to read, page by page: time windows, verified paging, and statistics of what was read."""
+"""Selects and reads rows page by page: time windows, verified paging, and read statistics."""

@@ -1,7 +1,7 @@
-"""What was read on its way to dlt: many rows at a time, in flat memory, with a note of how far it went."""
+"""Passes batches on to dlt: many rows at a time, with constant memory, recording the progress."""
 
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
+# (pyarrow.compute creates its functions at import, which type checkers cannot see)
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from refersion_dagster.refersion.extract.stats import ReadSpan, TableReport
 from refersion_dagster.refersion.tables.coerce import EPOCH
 from refersion_dagster.refersion.windows import Window, whole_second
 
-# Rows that are handed to dlt together: large enough for good Parquet row groups, small enough for flat memory.
+# Number of rows yielded to dlt together: enough for good Parquet row groups, few enough for constant memory.
 YIELD_ROWS = 20_000
 
 
 def in_passing(
     batches: Iterable[RowBatch], reading: IncrementalWindow, window: Window, report: TableReport, read_at: datetime
 ) -> Iterator[pa.Table]:
-    """The batches' tables, joined until they are large; then the report and the pass know how far they went.
+    """Yields the batches' tables, joined into large ones, then records the progress in the report and in the pass.
 
     Args:
-        batches: of the pass, in order; one without a window is of all of it.
+        batches: the batches of the pass, in order; a batch without a window covers all of it.
         window: what is left of the pass.
-        read_at: the server's time when the reading began.
+        read_at: the server's time when the read began.
     """
     held: list[pa.Table] = []
     position = window.start
@@ -53,5 +53,5 @@ def in_passing(
 
 
 def _newest(table: pa.Table) -> datetime | None:
-    newest: int | None = pc.max(table.column("created").cast(pa.int64())).as_py()  # a moment would import pandas
+    newest: int | None = pc.max(table.column("created").cast(pa.int64())).as_py()  # a timestamp would import pandas
     return None if newest is None else whole_second(EPOCH + timedelta(microseconds=newest))

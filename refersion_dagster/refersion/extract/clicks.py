@@ -1,11 +1,11 @@
-"""Clicks, read by whichever way the account has: as a root, under affiliates, or under offers.
+"""Clicks, read in the way the account offers: from a root field, nested in affiliates, or nested in offers.
 
-Rows may come without an id. Then a hash of what they hold stands for it, numbered where several clicks are alike; equal
-clicks are of one second, so a window always has all of them.
+Rows may have no id. Their key is then a hash of their content, numbered for identical clicks. Identical clicks share
+the same second, so a window always contains all of them.
 """
 
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
+# (pyarrow.compute creates its functions at import, which type checkers cannot see)
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from refersion_dagster.refersion.windows import Window
 
 logger = logging.getLogger(__name__)
 
-# Clicks do not change; those of the last days may still arrive.
+# Clicks do not change, but those of the last days may still arrive.
 CLICKS_LOOKBACK = timedelta(days=3)
 ATTEMPTS = 5
 KEY = "click_key"
-# What makes one click another than the next, as it lands: an ip that is hashed or left out is so in the key, too.
+# Columns that distinguish clicks, as loaded: if the ip is hashed or dropped, it is hashed or dropped in the key too.
 TELLING = ("created", "affiliate_id", "offer_id", "referer", "landed_url", "ip", "sub_id", "creative_id")
-# Of which one is enough: an id as a field of the click, of an object in it, or of the list that the click is in.
+# Equivalent columns: an id may be a field of the click, of a nested object, or of the list that contains the click.
 SAME = {"affiliate_id": "affiliate__id", "offer_id": "offer__id"}
-# The table as answers fill it: the key comes when the rows are in columns.
+# The table as the API returns it. The key is added once the rows are in columns.
 ANSWERED = replace(
     CLICKS,
     columns=(
@@ -54,13 +54,14 @@ ANSWERED = replace(
 )
 
 
-# Clicks by the affiliate or offer that they are of; those of a root under None.
+# Clicks by the id of their affiliate or offer; those of a root field under None.
 Found = dict[str | None, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Rows of the list that clicks are in: the arguments that choose them, and their id where it is one."""
+    """Rows of the list that clicks are nested in: the arguments that select them, and their id if it is a single
+    row."""
 
     arguments: str
     id: str | None = None
@@ -71,9 +72,9 @@ class ClickReader:
 
     Args:
         client: the account's GraphQL API.
-        selection: what is asked for, from `client.select(ANSWERED)`.
-        builder: makes the Arrow tables of ANSWERED.
-        report: where counts and findings go.
+        selection: the fields to query, from `client.select(ANSWERED)`.
+        builder: builds the Arrow tables of ANSWERED.
+        report: receives counts and findings.
     """
 
     def __init__(
@@ -82,27 +83,27 @@ class ClickReader:
         self.client = client
         self.selection = selection
         self.builder = builder
-        # Fills in the report what the account lacks.
+        # Adds the missing fields to the report.
         self.reader = EntityReader(client, selection, builder, report)
         there = {column.name for column in selection.columns}
         filled = [of for of, name in SAME.items() if name in there]
         report.fields_missing = [name for name in report.fields_missing if name not in (*filled, *SAME.values())]
 
     def read(self, windows: Iterable[Window], most_rows: int | None = None) -> Iterator[RowBatch]:
-        """Clicks of the windows, each window whole, or one batch of all where the account has no windows.
+        """Clicks of the windows, each window complete, or one batch of all if the account has no windows.
 
-        Raises as EntityReader.read, and FieldNotOffered where a list cannot be read whole.
+        Raises as EntityReader.read does, and FieldNotOffered if a list cannot be read completely.
         """
         ordered = sorted(windows)
         if not ordered:
             return
         whole = Window(ordered[0].start, ordered[-1].end)
         if self.selection.parent is not None or not self.selection.pages:
-            # One affiliate after the other: months would take a request for each affiliate and month.
+            # One affiliate after the other: by month would take one request per affiliate and month.
             yield from self._by_parent(whole)
             return
         for batch in self.reader.read(ordered if self.selection.by_window else None, most_rows):
-            # Cut by time, so that clicks that are alike are in the same part.
+            # Trimmed by time, so that identical clicks are in the same part.
             tables = [with_keys(trimmed(pa.concat_tables(batch.tables), whole))] if batch.tables else []
             yield replace(batch, tables=tables)
 
@@ -113,7 +114,7 @@ class ClickReader:
         yield RowBatch(window, [], complete=True)
 
     def _parents(self) -> list[Chosen]:
-        """How to query affiliates or offers one after the other, or all together if there is no other way."""
+        """How to query affiliates or offers one by one, or all together if there is no other way."""
         parent = self.selection.parent
         if parent is None:
             return [Chosen("")]
@@ -142,13 +143,13 @@ class ClickReader:
                 yield with_keys(self.builder.build_rows(named))
 
     def _rows(self, chosen: Chosen, window: Window) -> Found:
-        """The clicks of each affiliate or offer that was chosen."""
+        """The clicks of each selected affiliate or offer."""
         if not self.selection.pages:
             return self._unpaged(chosen, window)
         before: Any = None
         for _ in range(ATTEMPTS):
             rows = self._paged(chosen, window)
-            # Nothing arrives in a window that is closed; in an open list it moves the pages.
+            # Nothing arrives in a closed window. In an open list, new rows shift the pages.
             if self.selection.by_window or not any(len(some) > PAGE_SIZE for some in rows.values()) or rows == before:
                 return rows
             before = rows
@@ -159,7 +160,7 @@ class ClickReader:
         )
 
     def _paged(self, chosen: Chosen, window: Window) -> Found:
-        """Pages until one brings nothing for anybody: a short page may have been cut by the server."""
+        """Reads pages until one returns no rows at all: a short page may have been cut by the server."""
         found: Found = {}
         offset = 0
         while True:
@@ -172,7 +173,7 @@ class ClickReader:
             offset += largest
 
     def _unpaged(self, chosen: Chosen, window: Window) -> Found:
-        """A list in one answer. One of just as many rows as a page has at most may have been cut."""
+        """Reads a list in one response. If it has exactly as many rows as the largest page, it may have been cut."""
         page = self._page(chosen, window, 0)
         if not any(len(rows) == PAGE_SIZE for rows in page.values()):
             return {id_: _within(rows, window) for id_, rows in page.items()}
@@ -189,7 +190,7 @@ class ClickReader:
         return found
 
     def _page(self, chosen: Chosen, window: Window, offset: int) -> Found:
-        """One answer: the rows of each affiliate or offer in it, by id; of a root, all under None."""
+        """One response: the rows of each affiliate or offer, by id; those of a root field under None."""
         query = build_query(self.selection, Slice(window, window), offset, PAGE_SIZE, chosen.arguments)
         data = self.client.execute(query, CLICKS.name)
         parent = self.selection.parent
@@ -207,9 +208,9 @@ class ClickReader:
 
 
 def _within(rows: list[dict[str, Any]], window: Window) -> list[dict[str, Any]]:
-    """Without those outside of the window, which were asked for as the server's bounds may be inclusive.
+    """Drops rows outside the window, which are requested because the server's bounds may be inclusive.
 
-    A moment that cannot be read stays: it is an error when the table is made.
+    Rows with an unreadable time are kept: building the table reports them as errors.
     """
 
     def inside(row: dict[str, Any]) -> bool:
@@ -223,7 +224,7 @@ def _within(rows: list[dict[str, Any]], window: Window) -> list[dict[str, Any]]:
 
 
 def with_keys(table: pa.Table) -> pa.Table:
-    """The rows as the table has them: with the key, and each id in one column."""
+    """The rows as the table holds them: with the key, and each id in one column."""
     for name, other in SAME.items():
         place = table.column_names.index(name)
         table = table.set_column(place, table.field(place), pc.coalesce(table.column(name), table.column(other)))
@@ -243,7 +244,7 @@ def with_keys(table: pa.Table) -> pa.Table:
 
 
 def _texts(column: pa.ChunkedArray) -> list[Any]:
-    """Values that JSON can write; moments as microseconds, as pandas would be imported for them."""
+    """Values that JSON can represent. Times are in microseconds, because datetimes would import pandas."""
     return (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
 
 

@@ -1,4 +1,4 @@
-"""Which periods to ask Refersion's totals of: those with conversions, and of the past those that changed."""
+"""The periods to request control totals for: those with conversions and, of the past, those that changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from refersion_dagster.refersion.windows import Window, years
 
 
 def each_status(periods: Iterable[Window]) -> list[tuple[Window, str, str]]:
-    """What to ask Rest.conversion_totals for: each period by status and payment status."""
+    """The arguments for RestClient.conversion_totals: each period by status and payment status."""
     return [
         (period, status, payment_status)
         for period in periods
@@ -25,11 +25,11 @@ def each_status(periods: Iterable[Window]) -> list[tuple[Window, str, str]]:
 def years_with_conversions(
     rest: RestClient, window: Window, asked_before: Collection[str], currencies: Sequence[str] = ()
 ) -> Iterator[Window]:
-    """Years of the window in which the account has conversions: the first load begins long before most accounts.
+    """Years of the window in which the account has conversions. The first load begins long before most accounts.
 
     Args:
-        asked_before: years that had some once, which count although they have none now: then all of them are gone.
-        currencies: see Rest.conversion_totals.
+        asked_before: years that once had conversions. They are included even if all of their conversions were deleted.
+        currencies: see RestClient.conversion_totals.
     """
     for part in years(window):
         is_short = part.end - part.start < timedelta(days=200)
@@ -44,14 +44,14 @@ def changed_years(
     asked_before: Collection[str],
     currencies: Sequence[str] = (),
 ) -> list[Window]:
-    """Years of the window whose totals are others than when they were last asked for.
+    """Years of the window whose totals changed since they were last requested.
 
-    A few requests per year show whether anything happened in its months. They are asked for before the months are, so
-    that a change in between shows the next time.
+    A few requests per year show whether any of its months changed. They are sent before the requests for the months,
+    so that a change in between shows the next time.
 
     Args:
         known: the previous result of each year; contains the new one afterwards.
-        asked_before, currencies: as of years_with_conversions.
+        asked_before, currencies: as in years_with_conversions.
     """
     told: dict[str, str] = {}
     changed: list[Window] = []

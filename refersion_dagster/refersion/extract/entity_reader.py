@@ -1,7 +1,7 @@
-"""Reading one GraphQL entity: whole windows of rows as Arrow tables."""
+"""Reads one GraphQL entity: complete windows of rows as Arrow tables."""
 
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
+# (pyarrow.compute creates its functions at import, which type checkers cannot see)
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from refersion_dagster.refersion.windows import Window
 
 Chunk = TypeVar("Chunk")
 
-# How often a window is read when the passes that fill a field do not agree with the rows.
+# How often a window is read if the passes that fill a field do not agree with the rows.
 FILL_ATTEMPTS = 3
 PAYMENT_STATUS = "payment_status"
 
@@ -50,9 +50,9 @@ class EntityReader:
 
     Args:
         client: the account's GraphQL API.
-        selection: what is asked for, from `client.select`.
-        builder: makes the Arrow tables.
-        report: where counts and findings go.
+        selection: the fields to query, from `client.select`.
+        builder: builds the Arrow tables.
+        report: receives counts and findings.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class EntityReader:
         report.not_loaded = dict(selection.not_loaded)
 
     def read(self, windows: Iterable[Window] | None, most_rows: int | None = None) -> Iterator[RowBatch]:
-        """The windows in order, each read whole; None reads a list that has no windows.
+        """Yields the windows in order, each read completely; None reads a list that has no windows.
 
         Args:
-            most_rows: stop after the window with which so many rows were read.
+            most_rows: stop after the window that reaches this number of rows.
 
-        Raises what paging.read_slices raises, UnreadableValue, and WindowNotSettled.
+        Raises what paging.fetch_slices raises, UnreadableValue, and WindowNotSettled.
         """
         rows, enough = 0, most_rows or sys.maxsize
         if windows is None and not self.selection.pages:
@@ -94,7 +94,7 @@ class EntityReader:
                     break
         else:
             slices = (Slice(window, window) for window in (windows if windows is not None else [None]))
-            # While the tables of a slice are made the next one is read.
+            # The tables of a slice are built while the next slice is read.
             made: deque[SliceRows[Future[pa.Table]]] = deque()
             with ThreadPoolExecutor(1, thread_name_prefix="refersion-tables") as background:
                 for result in self._slices(slices, lambda parts: self._chunk(parts, background)):
@@ -105,7 +105,7 @@ class EntityReader:
                     if rows >= enough and _ends_window(result.slice):
                         break
                 yield from map(self._batch, made)
-        pa.default_memory_pool().release_unused()  # what comes next needs memory outside of Arrow
+        pa.default_memory_pool().release_unused()  # the next step needs memory outside Arrow
 
     def _batch(self, result: SliceRows[Future[pa.Table]]) -> RowBatch:
         tables = [trimmed(table.result(), result.slice.window) for table in result.chunks]
@@ -121,7 +121,7 @@ class EntityReader:
         )
 
     def _fetch(self, one: Slice, offset: int, first: int) -> Page:
-        """A page in columns; of a pass by filter, the ids alone."""
+        """A page in columns; for a pass by filter, only the ids."""
         if one.filters:
             page = self.client.fetch(_ids_only(self.selection), one, offset, first)
             return replace(page, rows=page.ids)
@@ -135,7 +135,8 @@ class EntityReader:
         return replace(page, rows=picked)
 
     def _chunk(self, parts: Sequence[Part], background: ThreadPoolExecutor) -> Future[pa.Table]:
-        """The table of some pages, made in the background; values that have to be looked at one by one here and now."""
+        """The table of some pages, built in the background. Values that need checking one by one are checked here
+        first."""
         if all(isinstance(part, pa.Array) for part in parts):
             return background.submit(self._build, parts)
         made: Future[pa.Table] = Future()
@@ -150,7 +151,7 @@ class EntityReader:
             raise
 
     def _with_payment_status(self, table: pa.Table) -> pa.Table:
-        """Where no field and no filter says so, a row is paid once it names its payment."""
+        """If no field and no filter gives the payment status, a row is paid once it has a payment."""
         if not self.tells_payment or PAYMENT_STATUS in dict(self.fills):
             return table
         named = [pc.is_valid(table.column(name)) for name in self.tells_payment]
@@ -175,7 +176,7 @@ class EntityReader:
         return [page.rows]  # pyright: ignore[reportReturnType]
 
     def _filled(self, window: Window | None) -> Sequence[ColumnBatch]:
-        """The window's rows, with the fields that cannot be selected filled in by one pass per value."""
+        """The window's rows, with fields that cannot be selected filled by one pass per value."""
         passes = [Slice(window, window, ((name, value),)) for name, values in self.fills for value in values]
         doubtful: list[str] = []
         for _ in range(FILL_ATTEMPTS):
@@ -195,7 +196,7 @@ class EntityReader:
                 and PAYMENT_STATUS in found
                 and any(len(of) > 1 for of in found[PAYMENT_STATUS].values())
             ):
-                # A filter that the server ignores: the row's payment says it as well.
+                # The server ignores this filter. The row's payment gives the same information.
                 self.fills = [(name, values) for name, values in self.fills if name != PAYMENT_STATUS]
                 return self._filled(window)
             if not doubtful:
@@ -214,7 +215,7 @@ class EntityReader:
 
 
 def trimmed(table: pa.Table, window: Window | None) -> pa.Table:
-    """Without the rows outside of the window, which were asked for as the server's bounds may be inclusive."""
+    """Drops rows outside the window, which are requested because the server's bounds may be inclusive."""
     if window is None:
         return table
     created = table.column("created")
@@ -223,7 +224,7 @@ def trimmed(table: pa.Table, window: Window | None) -> pa.Table:
 
 
 def _never(_content: bytes) -> None:
-    """Rows without an id are compared by all that they hold, which only parsed rows show."""
+    """Rows without an id are compared by their whole content, which only parsed rows show."""
 
 
 def _ends_window(one: Slice) -> bool:
@@ -232,7 +233,7 @@ def _ends_window(one: Slice) -> bool:
 
 
 def _once_each(table: pa.Table) -> pa.Table:
-    """Each row once: where a window had to be cut, both halves were sent the rows at the cut."""
+    """Each row once: if a window was cut, both halves contain the rows at the cut."""
     places = {id_: place for place, id_ in enumerate(table.column("id").to_pylist())}
     return table if len(places) == table.num_rows else table.take(pa.array(sorted(places.values()), pa.int64()))
 

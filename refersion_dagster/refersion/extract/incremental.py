@@ -1,15 +1,15 @@
-"""Which span of time to read next, and the state that remembers it.
+"""The next span of time to read, and the state that remembers the progress.
 
-A pass goes forward from its start to the moment it began, possibly in several loads. The state, kept by dlt in the
-warehouse with the rows it belongs to, holds where the pass stands:
+A pass runs from its start to the time at which it began, possibly in several loads. dlt stores the state in the
+warehouse together with the rows:
 
-- `start`: the earliest moment that was ever read from;
+- `start`: the earliest time that was ever read from;
 - `position`: everything before it was read in this pass;
-- `high_water`: when the pass began; its rows are as fresh as that;
-- `newest`: the latest row that was ever seen;
-- `done`: whether the pass got to its end.
+- `high_water`: when the pass began, which is how fresh its rows are;
+- `newest`: the latest row ever seen;
+- `done`: whether the pass is complete.
 
-A pass that was interrupted continues from `position`; after one that got to its end, the next begins `lookback` before
+An interrupted pass continues from `position`. After a complete pass, the next one begins `lookback` before
 `high_water` or `newest`, whichever is earlier.
 """
 
@@ -23,21 +23,21 @@ from typing import Any
 from refersion_dagster.refersion.windows import Window, parse_moment
 from refersion_dagster.settings import AccountSettings
 
-# Before Refersion existed: nothing can be older.
+# Before Refersion existed: no row can be older.
 BEGINNING = datetime(2010, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class SpanRequest:
-    """What a run asks for.
+    """What a run requests.
 
     Args:
-        start: the first load begins here.
+        start: where the first load begins.
         lookback: how far before the last pass's beginning to read again.
-        read_from, read_to: an explicit span, instead of all of the above; it leaves the state alone.
+        read_from, read_to: an explicit span that replaces all of the above and leaves the state unchanged.
         full: read everything from `start` again.
-        only: just these windows, in order and apart from each other, of the explicit span that holds them all.
-        also: windows from before the look-back, in order and apart from each other, to be read with it.
+        only: exactly these windows of the explicit span that contains them, in order and disjoint.
+        also: windows before the look-back to read as well, in order and disjoint.
     """
 
     start: datetime = BEGINNING
@@ -49,7 +49,7 @@ class SpanRequest:
     also: tuple[Window, ...] = ()
 
     def for_windows(self, windows: Iterable[Window]) -> SpanRequest:
-        """The same, but for exactly these windows."""
+        """The same request for exactly these windows."""
         ordered = tuple(sorted(windows))
         return replace(self, read_from=ordered[0].start, read_to=ordered[-1].end, only=ordered)
 
@@ -60,15 +60,15 @@ class SpanRequest:
 
 @dataclass
 class IncrementalWindow:
-    """One pass over time: the span that is left to read, and how its progress is remembered.
+    """One pass over time: the span that is left to read, and how to record its progress.
 
     Args:
-        window: what is left to read; None when there is nothing.
-        state: the table's state; None for spans that leave it alone.
-        start: the earliest moment ever read from, once this pass is through.
+        window: what is left to read; None if there is nothing.
+        state: the table's state; None for spans that leave it unchanged.
+        start: the earliest time ever read from, once this pass is complete.
         high_water: where a later pass looks back from.
-        only: what of the window is to be read; all of it where this is empty.
-        begin: where the look-back begins, in a pass that reads windows from before it too.
+        only: the parts of the window to read; all of it if empty.
+        begin: where the look-back begins, in a pass that also reads windows before it.
     """
 
     window: Window | None
@@ -89,11 +89,12 @@ class IncrementalWindow:
         return [part for part in parts if part]
 
     def read_up_to(self, position: datetime, newest: datetime | None = None) -> None:
-        """Everything of the pass before `position` was read and is about to be loaded; `newest` is its latest row."""
+        """Records that the pass has read everything before `position` and is about to load it; `newest` is its latest
+        row."""
         if self.state is None or self.window is None:
             return
         if self.begin and position <= self.begin:
-            return  # what comes before the look-back is no progress of it
+            return  # windows before the look-back are not progress
         seen = [moment for moment in (newest, self.newest) if moment]
         self.state.update(
             start=self.start.isoformat(),
@@ -110,11 +111,11 @@ def plan_window(
     """The pass to read now.
 
     Args:
-        request: what the run asks for.
-        state: the table's state, see above; changed by Pass.read_up_to.
+        request: what the run requests.
+        state: the table's state, see above; changed by IncrementalWindow.read_up_to.
         now: the server's time, whole seconds in UTC. The span ends with that second, so it is closed before paging
-            starts; what arrives later in that very second is met by the next look-back.
-        resume_at: where this very run got to in its last load.
+        starts. Rows that arrive later in that second are read by the next look-back.
+        resume_at: where the previous load of this run stopped.
     """
     end = request.read_to or now + timedelta(seconds=1)
     if request.explicit:

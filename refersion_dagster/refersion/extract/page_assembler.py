@@ -1,4 +1,4 @@
-"""One attempt at one list that is paged by offset: which pages came, what to ask for next, and whether rows moved."""
+"""One attempt to read a list by offset: the pages received, the next page to request, and whether rows moved."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from refersion_dagster.refersion.windows import Window
 
 Chunk = TypeVar("Chunk")
 
-# A page that should hold rows and comes back empty is asked for this often.
+# How often to request a page that should have rows but is empty.
 LOOKS = 3
-# A window that holds more rows than this is cut in two, so that memory stays flat.
+# A window with more rows than this is cut in two, to keep memory constant.
 MOST_ROWS = 20_000
-# Pages are handed to `convert` in groups of about so many rows.
+# Pages are passed to `convert` in groups of about this many rows.
 CHUNK_ROWS = 10_000
 
 
 @dataclass(frozen=True)
 class Page:
-    """Rows of one answer with their ids, and the total that the server announced beside them, if any.
+    """Rows of one response with their ids, and the total that the server announced, if any.
 
-    `rows` is what the caller's `convert` accepts parts of: it has a length and can be sliced. `unique` is False where
-    rows have no id, so that different rows may be alike.
+    `rows` may be any type that has a length, can be sliced and is accepted by the caller's `convert`. `unique` is
+    False if rows have no id, so that different rows may be identical.
     """
 
     rows: Sequence[Any]
@@ -35,12 +35,12 @@ class Page:
 
 @dataclass(frozen=True)
 class Slice:
-    """One list to read: a window of time (None for lists without), under a filter.
+    """One list to read: a window of time (None for lists without windows), with filters.
 
     Args:
         window: what to read now.
         root: the window it was cut from.
-        filters: further arguments, as (name, value) pairs.
+        filters: additional arguments, as (name, value) pairs.
     """
 
     window: Window | None
@@ -48,7 +48,7 @@ class Slice:
     filters: tuple[tuple[str, str], ...] = ()
 
     def cut(self) -> list[Slice]:
-        """The two halves, or nothing where it cannot be cut."""
+        """The two halves. Empty if the slice cannot be cut."""
         halves = self.window.halves() if self.window else None
         return [Slice(half, self.root, self.filters) for half in halves or ()]
 
@@ -63,10 +63,10 @@ class RowsShifted(Exception):
 
 @dataclass
 class ServerBehaviour:
-    """What the answers so far showed of the server.
+    """What the responses so far showed about the server.
 
     Args:
-        largest: the most rows that it sent in one page.
+        largest: the most rows in one page.
         promises: whether it announced more rows than there were.
     """
 
@@ -76,9 +76,9 @@ class ServerBehaviour:
 
 @dataclass(eq=False)
 class SliceAssembly(Generic[Chunk]):
-    """One attempt at one slice: which pages came, and what to ask for next.
+    """One attempt at one slice: the pages received, and the next page to request.
 
-    `ids` are those of the rows from the first on without a gap; pages behind a gap wait.
+    `ids` are those of the rows without a gap from the first one; pages behind a gap wait.
     """
 
     slice: Slice
@@ -115,11 +115,11 @@ class SliceAssembly(Generic[Chunk]):
 
     @property
     def several_pages(self) -> bool:
-        """Whether rows were seen that do not fit on one page of this server."""
+        """Whether the rows seen do not fit on one page of this server."""
         return self._furthest > self.server.largest
 
     def next_offset(self) -> int | None:
-        """The next page to ask for now; None when answers have to come first or all is read."""
+        """The next page to request now. None if responses are pending or everything is read."""
         while self._planned:
             offset = self._planned.popleft()
             if offset >= len(self.ids) - 1:
@@ -133,7 +133,7 @@ class SliceAssembly(Generic[Chunk]):
         return offset
 
     def take(self, offset: int, page: Page) -> None:
-        """Takes an answer in. Raises Shifted when it shows that rows moved."""
+        """Adds a response. Raises RowsShifted if it shows that rows moved."""
         self._outstanding.discard(offset)
         self._unique = page.unique
         if page.total is not None:
@@ -159,7 +159,7 @@ class SliceAssembly(Generic[Chunk]):
             self._look_behind(offset, page)
 
     def _absorb(self, at: int, page: Page) -> None:
-        """Appends the page's new rows, after comparing the rest with what is known of the same places."""
+        """Appends the page's new rows, after comparing the overlap with the rows already known."""
         known = self.ids[at : at + len(page.ids)]
         if list(page.ids[: len(known)]) != known:
             raise RowsShifted(f"rows moved between the pages at offset {at}")
@@ -175,12 +175,12 @@ class SliceAssembly(Generic[Chunk]):
             self._convert()
 
     def _look_behind(self, offset: int, page: Page) -> None:
-        """Nothing more came at the last row or right behind it: the end, or a page that was cut or came back empty."""
+        """Handles a page without new rows at or right behind the last row: the end, or a cut or empty page."""
         if any(waiting.rows for waiting in self._waiting.values()):
             raise RowsShifted("there were rows after a gap")
         agreed = self._totals == {len(self.ids)}
         if page.rows:
-            # A page that was cut to this one row would look the same, so without a word of the total we look behind.
+            # A page cut to this one row would look the same, so without a matching total the next page is requested.
             self._alone = True
             if agreed:
                 self._end()
@@ -195,16 +195,16 @@ class SliceAssembly(Generic[Chunk]):
             self._end()
 
     def _looks_behind(self) -> int:
-        """How many empty pages behind the last row are its end, where the announced total does not agree."""
+        """How many empty pages behind the last row prove the end if the announced total does not match."""
         if self.announced > len(self.ids) and not self.server.promises:
             return LOOKS
         return 1 if self._alone else 2
 
     def _plan(self) -> None:
-        """All further pages up to the announced total, each with one row of overlap.
+        """Schedules all further pages up to the announced total, each with one row of overlap.
 
-        A first page that is short may have been cut by the server or be the end: the next page is seen first. A total
-        beyond MOST_ROWS has to prove itself by a row at that place, and the window is cut in two.
+        A short first page may be the end or may have been cut by the server, so the next page is read first. A total
+        above MOST_ROWS is verified by a row at that position; then the window is cut in two.
         """
         if self._tail < self.page_size and self._tail == len(self.ids):
             return

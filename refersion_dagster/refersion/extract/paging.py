@@ -1,15 +1,16 @@
 """Reads lists by offset: many pages in parallel, and always completely.
 
-The server documents no order and no snapshot: rows that arrive or vanish while one reads shift the pages. So each page
-is asked for with one row of overlap to the page before it, and a list counts as read only when
+The server documents no order and no snapshot: rows that appear or disappear during a read shift the pages. Each page
+is therefore requested with one row of overlap, and a list counts as read only if
 
-- every page begins with the very row that the page before it ended with,
-- no row was met twice, and the announced total did not change meanwhile,
-- its end was seen: a second look behind the last row found nothing more, or the announced total agrees with a page that
-  is shorter than others this server sends. A short page, an empty page or a total alone does not count as the end.
+- every page begins with the row that the previous page ended with,
+- no row was returned twice, and the announced total did not change,
+- its end was seen: a second request behind the last row returned nothing, or the announced total matches and the last
+  page is shorter than others this server sends. A short page, an empty page or a total alone does not count as the
+  end.
 
-Otherwise it is read again. A window of time that moves a second time is cut in two, down to windows that fit on one
-page and so cannot move; what cannot be cut and never holds still is an error rather than a short load.
+Otherwise it is read again. A window that moves a second time is cut in two, down to windows that fit on one page and
+so cannot move. If a list cannot be cut and keeps changing, an error is raised rather than loading it incomplete.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ from refersion_dagster.refersion.tables.coerce import InexactNumber
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
-# With this many responses waiting to be processed, no further page is requested: surplus threads only slow others down.
+# No further page is requested while this many responses wait for processing: surplus threads slow the others down.
 BACKLOG = 2
 
 
 @dataclass
 class SliceRows(Generic[Chunk]):
-    """A slice that was read whole: its rows in converted chunks."""
+    """A slice that was read completely: its rows in converted chunks."""
 
     slice: Slice
     chunks: list[Chunk]
@@ -59,14 +60,14 @@ def fetch_slices(
     concurrency: int,
     page_size: int,
 ) -> Iterator[SliceRows[Chunk]]:
-    """Reads each slice whole and yields them in order; pages of several slices are fetched in parallel.
+    """Reads each slice completely and yields them in order. Pages of several slices are fetched in parallel.
 
     Args:
         slices: what to read. Windows with very many rows are halved, and each half is yielded separately.
-        fetch: (slice, offset, first) to a page; called from worker threads.
-        convert: makes a chunk of the rows of some pages; called from the caller's thread. Where it raises
-            InexactNumber the slice is read again: the caller has to see to it that `fetch` parses exactly from then on.
-        concurrency: the most pages under way.
+        fetch: returns the page for (slice, offset, first); called from worker threads.
+        convert: builds a chunk from the rows of some pages; called from the caller's thread. If it raises
+        InexactNumber, the slice is read again; the caller has to make `fetch` parse exactly from then on.
+        concurrency: maximum number of pages in flight.
         page_size: number of rows per request.
 
     Raises:
@@ -82,7 +83,7 @@ def fetch_slices(
         return SliceAssembly(one, page_size, convert, server, attempt, frozenset(before))
 
     def requests() -> Iterator[tuple[SliceAssembly[Chunk], int]]:
-        """Pages to ask for now, of the earliest slices first; begins further slices while few rows are held."""
+        """The pages to request now, earliest slices first. Begins further slices while few rows are held."""
         for reading in active:
             while (offset := reading.next_offset()) is not None:
                 yield reading, offset
@@ -117,7 +118,7 @@ def fetch_slices(
     failed = threading.Event()
 
     def work(one: Slice, offset: int) -> Page:
-        """Fetches a page, unless another page ended the reading: its retries would only keep the error back."""
+        """Fetches a page, unless another page ended the read: retries would only delay the error."""
         if failed.is_set():
             raise CancelledError
         try:
@@ -143,7 +144,7 @@ def fetch_slices(
                 for future in done:
                     reading, offset = under_way.pop(future)
                     if isinstance(future.exception(), CancelledError):
-                        continue  # the error that ended it is on its way
+                        continue  # the error that ended the read follows
                     page = future.result()
                     if reading not in active:
                         continue

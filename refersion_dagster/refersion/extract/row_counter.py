@@ -1,8 +1,8 @@
-"""How many rows a list has, without reading them.
+"""Counts the rows of a list without reading them.
 
-pageInfo says so, but is documented as possibly wrong where filters are used, and not every account has it. Offsets say
-so too, and are what pages are read by: a list has as many rows as expected where there is a row at the last place and
-none behind it, which is one request. Where it has others, the places where it may end are halved.
+pageInfo reports a count, but it is documented as possibly wrong with filters, and not every account has it. Offsets,
+which paging uses too, give a reliable count. A list has the expected length if there is a row at the last position and
+none behind it, which takes one request. Otherwise the end is found by bisection.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from refersion_dagster.refersion.api.graphql import GraphQLClient, announced
 from refersion_dagster.refersion.api.query import FieldSelection
 from refersion_dagster.refersion.extract.page_assembler import Slice
 
-# A list that seems to be longer than this has a row at every place: the server ignores offsets.
+# A list that seems longer than this has a row at every position: the server ignores offsets.
 MOST_ROWS = 100_000_000
 
 
@@ -34,9 +34,10 @@ class RowCounter:
     requests: int = field(default=0, init=False)
 
     def announced(self, slices: Sequence[Slice], _expected: Sequence[int]) -> list[int | None]:
-        """What pageInfo says of each slice, in the order given; None where it does not say. Raises as GraphQL.execute.
+        """The count that pageInfo reports for each slice, in the given order; None if it reports none. Raises as
+        GraphQLClient.execute does.
 
-        Documented as possibly wrong where filters are used: to be compared with what is known before it is believed.
+        The count is documented as possibly wrong with filters: compare it with known figures before use.
         """
         name = self.selection.entity.name
 
@@ -49,10 +50,11 @@ class RowCounter:
         return found
 
     def by_place(self, slices: Sequence[Slice], expected: Sequence[int]) -> list[int | None]:
-        """Where each slice ends, by its offsets; None where it seems to have no end. Raises as GraphQL.execute.
+        """The length of each slice, found by offsets; None if it seems to have no end. Raises as GraphQLClient.execute
+        does.
 
         Args:
-            expected: how many rows each is thought to have. Where it has them, one request shows it.
+            expected: the expected number of rows of each slice. A match takes one request.
         """
         name = self.selection.entity.name
         asked: list[int] = []
@@ -76,18 +78,18 @@ class RowCounter:
 
 
 def length(rows: Callable[..., int], expected: int) -> int | None:
-    """How many places of a list hold a row; None for one that seems to have no end.
+    """The number of rows in a list. None if it seems to have no end.
 
     Args:
-        rows: how many rows come from an offset on, of `first` that are asked for (1).
-        expected: the length that is likely, which is tried first.
+        rows: returns how many rows there are from an offset on, of the `first` (default 1) requested.
+        expected: the likely length, which is tried first.
     """
     last = max(expected - 1, 0)
     found = rows(last, 2 if expected else 1)
     if found == min(expected, 1):
         return expected
     step = 1
-    if found == 0:  # It is at most as long as the places before the last one.
+    if found == 0:  # The list ends at or before the last position.
         least, most = max(last - step, 0), last
         while least and not rows(least - 1):
             most = least - 1
@@ -108,13 +110,13 @@ def length(rows: Callable[..., int], expected: int) -> int | None:
 
 
 def build_count(selection: FieldSelection, one: Slice) -> str:
-    """The query for the number of rows of a slice, with its bounds as they are: both seconds are inside it."""
+    """The query for the number of rows of a slice. Bounds are exact: both seconds are inside the slice."""
     name = selection.entity.name
     return f"{{ {name} ({_counted(one)}, first: 1) {{ id }}, pageInfo {{ total_results {{ {name} }} }} }}"
 
 
 def build_place(selection: FieldSelection, one: Slice, offset: int, first: int) -> str:
-    """The query for ids of a slice from an offset on, with the bounds of build_count."""
+    """The query for ids of a slice from an offset on, with the same bounds as build_count."""
     return f"{{ {selection.entity.name} ({_counted(one)}, first: {first}, offset: {offset}) {{ id }} }}"
 
 

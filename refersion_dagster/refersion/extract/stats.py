@@ -1,4 +1,4 @@
-"""What a reading did: counts and findings per table, for logs, metadata and the next step."""
+"""Statistics of a read: counts and findings per table, for logs, metadata and the next step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from refersion_dagster.refersion.windows import Window
 
 @dataclass(frozen=True)
 class ReadSpan:
-    """A span of `created`, half-open, that was read whole and loaded, and the server's time when the reading began."""
+    """A half-open span of `created` that was read completely and loaded, and the server's time when the read began."""
 
     start: datetime
     end: datetime
@@ -23,21 +23,21 @@ class ReadSpan:
 
 @dataclass
 class TableReport:
-    """One table's reading.
+    """The report of one table's read.
 
     Args:
-        rows: rows handed on for loading.
-        requests: requests sent, retries included.
-        read_from, read_to: the span of `created` that was read, half-open, UTC; None for lists without.
+        rows: number of rows passed on for loading.
+        requests: number of requests sent, including retries.
+        read_from, read_to: the span of `created` that was read, half-open, UTC; None for lists without windows.
         fields_missing: known fields that this account does not offer; their columns are NULL.
-        fields_extra: further fields that this account offers; kept as text.
+        fields_extra: additional fields that this account offers; stored as text.
         fields_filled: fields that were read by one pass per value.
-        warnings: what the reader should know.
-        spans: what read_from to read_to consists of, one a load.
-        more: the range continues: load what was read, then read again.
-        not_offered: why the account offers no such table, which is empty then; None where it does.
-        asked_at: the server's time when the reading began.
-        not_loaded: what the account's schema has beyond what is loaded, by field, and what of it or why.
+        warnings: what the user should know.
+        spans: the parts of read_from to read_to, one per load.
+        more: the range is not finished: load what was read, then read again.
+        not_offered: why the account does not offer the table, which is then empty; None if it does.
+        asked_at: the server's time when the read began.
+        not_loaded: fields of the account's schema that are not loaded, each with the parts left out or the reason.
     """
 
     rows: int = 0
@@ -55,7 +55,7 @@ class TableReport:
     not_loaded: dict[str, str] = field(default_factory=dict)
 
     def begin_load(self) -> datetime | None:
-        """Starts a further load of the same run; returns where the previous one stopped, if it stopped early."""
+        """Starts another load of the same run. Returns where the previous one stopped, if it stopped early."""
         resume_at = self.read_to if self.more else None
         self.more = False
         return resume_at
@@ -63,7 +63,7 @@ class TableReport:
 
 @dataclass
 class ReadReport:
-    """The readings of one run, by table."""
+    """The reports of one run, by table."""
 
     tables: dict[str, TableReport] = field(default_factory=dict)
 

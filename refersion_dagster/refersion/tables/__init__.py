@@ -1,1 +1,2 @@
-"""What Refersion's tables hold, and how JSON becomes Arrow columns with exact amounts and hashed personal values."""
+"""The columns of Refersion's tables, and the conversion of JSON to Arrow with exact amounts and hashed personal
+values."""

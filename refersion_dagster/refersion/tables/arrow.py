@@ -1,4 +1,4 @@
-"""Rows of one answer as an Arrow table with the declared columns of its entity."""
+"""Builds an Arrow table with the declared columns of an entity from the rows of a response."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def extra_column(name: str) -> Column:
 
 @dataclass(frozen=True)
 class ColumnBatch(Sequence[Any]):
-    """Rows in columns: the values of each column by name, one a row. Slices are Columns again."""
+    """Rows in columns: a list of values for each column name. Slices are ColumnBatches too."""
 
     values: dict[str, Raw]
     rows: int
@@ -68,13 +68,13 @@ class ColumnBatch(Sequence[Any]):
 
 
 class ArrowTableBuilder:
-    """Turns rows into Arrow tables that all have the same columns, regardless of what the account offers.
+    """Converts rows to Arrow tables that all have the same columns, regardless of what the account offers.
 
     Args:
         entity: the table.
-        read_at: moment of the reading, UTC.
-        privacy: what becomes of personal values.
-        extras: names of further fields to keep as text.
+        read_at: when the rows were read, UTC.
+        privacy: what to do with personal values.
+        extras: names of additional fields to store as text.
     """
 
     def __init__(self, entity: Entity, *, read_at: datetime, privacy: Privacy, extras: Sequence[str] = ()) -> None:
@@ -87,7 +87,7 @@ class ArrowTableBuilder:
             [pa.field(column.name, ARROW_TYPES[column.kind], nullable=not column.required) for column in self.columns]
         )
 
-        # Columns whose values rows are to give.
+        # Columns whose values come from the rows.
         self.given = tuple(c for c in self.columns if c is not READ_AT and not c.digest_of)
         self._plain = [c.name for c in self.given if len(c.path) == 1]
         self._objects: dict[str, list[str]] = {}
@@ -96,10 +96,10 @@ class ArrowTableBuilder:
                 self._objects.setdefault(column.path[0], []).append(column.path[1])
 
     def pick(self, rows: Sequence[Row]) -> ColumnBatch:
-        """The values of every column that rows are to give.
+        """The values of every column that comes from the rows.
 
-        Done page by page right after parsing, so that the parsed objects can go and are still in the processor's
-        cache. Raises UnreadableValue for an object that is none.
+        Called page by page right after parsing, while the parsed objects are in the processor's cache, so that they
+        can be freed. Raises UnreadableValue if a value should be an object but is not.
         """
         values = dict(zip(self._plain, _pick(rows, self._plain), strict=True))
         for name, fields in self._objects.items():
@@ -115,7 +115,7 @@ class ArrowTableBuilder:
         return ColumnBatch({name: raw_array(found) for name, found in values.items()}, len(rows))
 
     def build(self, parts: Sequence[ColumnBatch]) -> pa.Table:
-        """Picked rows as one table, personal values hashed or gone.
+        """The picked rows as one table, with personal values hashed or dropped.
 
         Raises UnreadableValue or InexactNumber, see coerce.py.
         """
@@ -141,7 +141,7 @@ class ArrowTableBuilder:
         )
 
     def _protect(self, found: dict[str, Sequence[Raw]], rows: int) -> None:
-        """Computes hashes, and hashes or drops personal values; all columns together, which is several times faster."""
+        """Hashes or drops personal values. All columns together, which is several times faster."""
         hashes = {column.name: column.digest_of for column in self.columns if column.digest_of}
         personal = [column.name for column in self.columns if column.personal]
         if self.privacy.policy is PersonalData.HASH:
@@ -156,21 +156,21 @@ class ArrowTableBuilder:
             found |= {name: [digests[place * rows : (place + 1) * rows]] for place, name in enumerate(hashes)}
 
     def build_rows(self, rows: Sequence[Row]) -> pa.Table:
-        """Rows as one table: `pick` and `build` in one."""
+        """The rows as one table: `pick` and `build` in one step."""
         return self.build([self.pick(rows)])
 
     def empty(self) -> pa.Table:
-        """No rows, all columns: so that the table exists in the warehouse even when there is nothing to load."""
+        """A table with all columns and no rows, so that it exists in the warehouse even if there is nothing to load."""
         return pa.Table.from_batches([], self.schema)
 
 
 def _pick(rows: Sequence[Row], names: Sequence[str]) -> list[Sequence[Any]]:
-    """The values of each name, one a row; None where a row has no such field."""
+    """The values of each name, one per row; None if a row lacks the field."""
     given = [name for name in names if rows and name in rows[0]]
     values: dict[str, Sequence[Any]] = {}
     if len(given) > 1:
         try:
             values = dict(zip(given, zip(*map(itemgetter(*given), rows), strict=True), strict=True))
         except KeyError:
-            values = {}  # rows of REST may leave fields out
+            values = {}  # rows of REST may lack fields
     return [values[name] if name in values else [row.get(name) for row in rows] for name in names]

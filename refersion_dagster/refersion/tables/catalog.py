@@ -1,6 +1,6 @@
-"""What Refersion's tables hold: every field we know of, its type, and where the knowledge comes from.
+"""The catalogue of Refersion's tables: every known field, its type, and the source of the fact.
 
-Columns carry dlt's own naming (`payment__created` is field `created` of object `payment`). `evidence` says how sure a
+Columns use dlt's naming (`payment__created` is field `created` of object `payment`). `evidence` says how certain a
 field is: documented by Refersion, seen in working client code, or inferred (known from the webhook payloads).
 """
 
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a column holds. See coerce.py for the shapes each one accepts and the Arrow type it becomes."""
+    """The type of a column. See coerce.py for the accepted shapes and the Arrow type of each."""
 
     ID = "id"
     TEXT = "text"
@@ -37,8 +37,9 @@ class Column:
         name: the column's name in the warehouse; `a__b` is read from field `b` of object `a`.
         required: a row without it is an error, not a NULL.
         personal: a customer's personal value, subject to REFERSION_PII.
-        holds_addresses: a page's address, which may hold a customer's e-mail: subject to REFERSION_PII, in part.
-        digest_of: this column is made by us: the hash of another one, in the form that customers' values have.
+        holds_addresses: a page's URL, which may contain a customer's e-mail; that part is subject to REFERSION_PII.
+        digest_of: the column whose hash this one holds, in the same form as hashed customer values. It is computed
+        here.
     """
 
     name: str
@@ -60,18 +61,19 @@ class Entity:
     """One raw table.
 
     Args:
-        name: table, dlt resource and asset name.
+        name: name of the table, the dlt resource and the asset.
         description: what a row is and where it comes from.
-        columns: everything we know of; further scalar fields land beside them as text.
+        columns: all known columns; additional scalar fields are loaded as text columns.
         primary_key: the merge key.
-        graphql_type: its GraphQL type, None for REST tables.
+        graphql_type: its GraphQL type; None for REST tables.
         windowed: read by `created_from` and `created_to`.
-        may_be_listed: whether it is read as a whole list where the account has no such windows for it.
-        under: lists in which its rows are found where there is no root of them, with the column that the list's id
-            fills.
-        needed: whether nothing stands without the table; the others are empty where an account does not offer them.
-        filled_by_filter: fields that summaries cannot do without, with the values to ask for one by one where the
-            field cannot be selected but can be filtered on.
+        may_be_listed: whether it may be read as a whole list if the account has no such windows for it.
+        under: lists that its rows may be nested in if there is no root field, each with the column to fill with the
+        list's id.
+        needed: whether no figure can be computed without the table. Other tables are empty if an account does not
+        offer them.
+        filled_by_filter: fields that summaries need, with the values to query one by one if the field cannot be
+        selected but can be filtered on.
     """
 
     name: str
@@ -94,7 +96,7 @@ D, S, I, OURS = FieldSource.DOCUMENTED, FieldSource.SEEN, FieldSource.INFERRED, 
 
 CONVERSION_STATUSES = ("PENDING", "APPROVED", "DENIED", "UNQUALIFIED")
 PAYMENT_STATUSES = ("PAID", "UNPAID")
-# The currency of totals for which Refersion names none.
+# The currency of totals for which Refersion returns none.
 NO_CURRENCY = "(none)"
 
 READ_AT = Column("read_at", Kind.TIMESTAMP, "When the reading that last returned this row began.", OURS)

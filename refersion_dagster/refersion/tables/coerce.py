@@ -1,13 +1,13 @@
-"""Values as Refersion sends them, read strictly into Arrow columns.
+"""Strict conversion of Refersion's values to Arrow columns.
 
 Documentation and clients show many shapes: ids as number or string, money as "24.00", 24 or "2,874.85", booleans as
-true, "TRUE" or 0, times as Unix seconds (number or string) or "YYYY-MM-DD hh:mm:ss" in UTC. Each is accepted, and
-nothing else: a value that cannot be read raises UnreadableValue, it never becomes NULL or a guess. Columns that hold
-one plain shape, the usual case, are converted whole by Arrow; the rest value by value.
+true, "TRUE" or 0, times as Unix seconds (number or string) or "YYYY-MM-DD hh:mm:ss" in UTC. Each of these is accepted,
+and nothing else: an unreadable value raises UnreadableValue and never becomes NULL or a guess. Columns with one plain
+shape, the usual case, are converted as a whole by Arrow; others value by value.
 """
 
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
+# (pyarrow.compute creates its functions at import, which type checkers cannot see)
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ import pyarrow.compute as pc
 from refersion_dagster.refersion.errors import UnreadableValue
 from refersion_dagster.refersion.tables.catalog import Column, Kind
 
-# Values of a column as they came: an Arrow array where they have one plain shape, else the values themselves.
+# Values of a column as received: an Arrow array if they have one plain shape, otherwise the values themselves.
 Raw = pa.Array | Sequence[Any]
 PLAIN_TYPES: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), bool: pa.bool_()}
 
-# Two decimals in every sample we know; four leave room, fourteen before the point are beyond any account.
+# Every known sample has two decimals; four leave room. No account needs fourteen digits before the point.
 MONEY_TYPE = pa.decimal128(18, 4)
 MONEY_STEP = Decimal("0.0001")
 TIME_TYPE = pa.timestamp("us", "UTC")
@@ -59,20 +59,20 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # Characters stripped from the ends of an id.
 BLANKS = " \t\n\r\f\v"
 UNCLEAN_ID = rf"^[{BLANKS}]|[{BLANKS}]$|^$"
-# How PHP and MySQL write "no date".
+# The ways in which PHP and MySQL write "no date".
 NO_TIME = frozenset({"", "0", "0000-00-00 00:00:00"})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp())
 LATEST = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp())
 BOOLEANS = {True: True, False: False, "1": True, "0": False, "true": True, "false": False}
-# Binary floating point holds 15 digits for certain: numbers of more may have been changed when they were parsed, and so
-# may those that leave no room for four decimals.
+# Binary floating point holds 15 digits exactly. Longer numbers may have changed during parsing, and so may numbers
+# that leave no room for four decimals.
 EXACT_FLOAT_DIGITS = 15
 EXACT_FLOAT_BELOW = 10**11
 
 
 class InexactNumber(Exception):
-    """A number was parsed as binary floating point where that may have changed it; parse the answer again, exactly."""
+    """A number was parsed as binary floating point, which may have changed it. Parse the response again, exactly."""
 
 
 class _Unreadable(ValueError):
@@ -80,19 +80,20 @@ class _Unreadable(ValueError):
 
 
 def moments(moment: datetime, count: int) -> pa.Array:
-    """One moment so many times.
+    """One timestamp, repeated `count` times.
 
-    Made of bytes, as pyarrow imports pandas, if it is there, to make anything of Python's own values: a fifth of a
-    second and 40 MB that a load of plain values does without.
+    Built from bytes, because pyarrow imports pandas (if installed) to convert Python values: that takes a fifth of a
+    second and 40 MB, which a load of plain values does not need.
     """
     microseconds = (moment - EPOCH) // timedelta(microseconds=1)
     return pa.Array.from_buffers(TIME_TYPE, count, [None, pa.py_buffer(struct.pack("=q", microseconds) * count)])
 
 
 def raw_array(values: Sequence[Any]) -> Raw:
-    """Values of one plain shape as an Arrow array of just that shape; others as they are.
+    """An Arrow array if all values have one plain shape; otherwise the values unchanged.
 
-    Done page by page, right after parsing, while the values are in the processor's cache: several times faster.
+    Called page by page right after parsing, while the values are in the processor's cache, which is several times
+    faster.
     """
     types = set(map(type, values))
     types.discard(type(None))
@@ -108,22 +109,22 @@ def raw_array(values: Sequence[Any]) -> Raw:
 
 
 def read_column(values: Raw, column: Column, table: str, row_name: Callable[[int], str]) -> pa.Array:
-    """`read_chunks` for values in one piece."""
+    """`read_chunks` for values in a single chunk."""
     return read_chunks([values if isinstance(values, pa.Array) else raw_array(values)], column, table, row_name)
 
 
 def read_chunks(chunks: Sequence[Raw], column: Column, table: str, row_name: Callable[[int], str]) -> pa.Array:
-    """One column's values as an Arrow array of the column's type.
+    """Converts one column's values to an Arrow array of the column's type.
 
     Args:
-        chunks: the values, one per row, as `raw_array` gives them.
+        chunks: the values, one per row, as returned by `raw_array`.
         column: the expected type of the values.
         table: the table, for errors.
-        row_name: names row i, for errors.
+        row_name: the name of row i, for errors.
 
     Raises:
         UnreadableValue: names the row, the field and the value.
-        InexactNumber: an id or amount came as a JSON number too long for binary floating point.
+        InexactNumber: an id or amount is a JSON number too long for binary floating point.
     """
     array = _whole_column(chunks, column.kind)
     if array is None:
@@ -140,7 +141,7 @@ def as_values(chunks: Sequence[Raw]) -> list[Any]:
 
 
 def _whole_column(chunks: Sequence[Raw], kind: Kind) -> pa.Array | None:
-    """The column by Arrow's own conversion, where all values have one plain shape; None where they do not."""
+    """The column converted by Arrow itself, if all values have one plain shape; otherwise None."""
     arrays = [chunk for chunk in chunks if isinstance(chunk, pa.Array)]
     shapes = {array.type for array in arrays} - {pa.null()}
     if len(arrays) < len(chunks) or len(shapes) > 1 or (not shapes and kind is Kind.CUSTOM_FIELDS):
@@ -214,7 +215,7 @@ def _json(value: Any) -> str:
 
 
 def read_id(value: Any) -> str | None:
-    """An id as text; empty gives None."""
+    """An id as text. Empty values become None."""
     if isinstance(value, float):
         raise InexactNumber
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
@@ -227,7 +228,7 @@ def read_id(value: Any) -> str | None:
 
 
 def read_money(value: Any) -> Decimal:
-    """An amount as an exact Decimal of at most 14 digits before and 4 after the point."""
+    """An amount as an exact Decimal with at most 14 digits before and 4 after the point."""
     match value:
         case bool():
             raise _Unreadable
@@ -252,7 +253,7 @@ def read_money(value: Any) -> Decimal:
 
 
 def read_integer(value: Any) -> int | None:
-    """A whole number of at most 64 bits; an empty text gives None."""
+    """An integer of at most 64 bits. Empty text becomes None."""
     if isinstance(value, str):
         text = value.strip()
         if not text:
@@ -270,7 +271,7 @@ def read_integer(value: Any) -> int | None:
 
 
 def read_boolean(value: Any) -> bool | None:
-    """A yes or no; an empty text gives None."""
+    """A boolean. Empty text becomes None."""
     if isinstance(value, str):
         value = value.strip().lower()
         if not value:
@@ -281,7 +282,7 @@ def read_boolean(value: Any) -> bool | None:
 
 
 def read_timestamp(value: Any) -> datetime | None:
-    """A moment in UTC, to the microsecond; the ways of writing "no date" give None."""
+    """A time in UTC, to the microsecond. The ways of writing "no date" become None."""
     if isinstance(value, str):
         text = value.strip()
         if text in NO_TIME:
@@ -311,9 +312,9 @@ def _civil_time(text: str) -> datetime:
 
 
 def read_custom_fields(value: Any) -> str:
-    """Custom fields as JSON text: a list of {id, label, value}, from any of the three shapes that Refersion uses.
+    """Custom fields as JSON text: a list of {id, label, value}, from any of Refersion's three shapes.
 
-    REST gives {label, value}, GraphQL [id, label, value] (seen), webhooks {id, name, value} (documented).
+    REST returns {label, value}, GraphQL [id, label, value] (seen), webhooks {id, name, value} (documented).
     """
     if value in ("", {}):
         value = []

@@ -1,9 +1,9 @@
-"""Answers straight into columns, without an object for each row and value.
+"""Reads responses directly into columns, without a Python object for each row and value.
 
-Arrow's JSON reader gets the type of every field and accepts nothing else: no number for a text, no fraction for a
-whole number, no integer beyond 64 bits, no object for a scalar, no broken text. So an answer of the usual shape becomes
-just the columns that arrow.py would pick from the parsed rows, several times cheaper and without holding Python's
-interpreter; any other answer becomes None, and the caller parses it the usual way, which is where values are judged.
+Arrow's JSON reader is given the type of every field and accepts nothing else: no number for a text, no fraction for an
+integer, no integer beyond 64 bits, no object for a scalar, no invalid text. A response of the usual shape becomes the
+same columns that arrow.py would pick from the parsed rows, several times cheaper and without holding the GIL. Any
+other response becomes None, and the caller parses it the usual way, which validates the values.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, ColumnBa
 from refersion_dagster.refersion.tables.catalog import Kind
 from refersion_dagster.refersion.tables.coerce import Raw
 
-# Rows of one answer, from `PlainPages.read` or picked from parsed objects.
+# Rows of one response, from `ArrowJsonReader.read` or picked from parsed objects.
 Part = pa.Array | ColumnBatch
 
-# Arrow's own pool keeps much of what it once had for each thread.
+# Arrow's default pool keeps much of its memory for each thread.
 MEMORY = pa.system_memory_pool()
 
 logger = logging.getLogger(__name__)
 
-# The assumed type of a field until a value was seen: by the account's schema, else by what it is to become.
+# The assumed type of a field before a value was seen: from the account's schema, otherwise from the column's type.
 SCALARS = {"Int": pa.int64(), "Boolean": pa.bool_(), "String": pa.string(), "ID": pa.string()}
 FIRST_GUESS = {Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_()}
-# Answers of mixed shape are tried this much more often than they fit; then trying is only a loss.
+# Stop trying once this many more responses failed than succeeded.
 MOST_MISSES = 20
 
 
 class ArrowJsonReader:
-    """Reads the pages of one entity as they come from the server.
+    """Reads the pages of one entity directly from the response body.
 
     Args:
         builder: knows the columns.
-        scalars: GraphQL types of columns, where they are known.
+        scalars: GraphQL types of columns, if known.
     """
 
     def __init__(self, builder: ArrowTableBuilder, scalars: Mapping[str, str] | None = None) -> None:
@@ -51,15 +51,16 @@ class ArrowJsonReader:
         told = {name: SCALARS[scalar] for name, scalar in (scalars or {}).items() if scalar in SCALARS}
         guesses = {column.name: FIRST_GUESS.get(column.kind, pa.string()) for column in builder.given}
         self._types = guesses | {name: kind for name, kind in told.items() if name in guesses}
-        # A list of objects, in three shapes, is not handled by a reader of plain columns.
+        # Custom fields are a list of objects in three shapes, which a reader of plain columns cannot handle.
         self._hopeless = any(column.kind is Kind.CUSTOM_FIELDS for column in builder.given)
         self._misses = 0
-        # No more than can compute in parallel: others would only compete for the processor.
+        # No more threads than processors: more would only compete.
         self._turns = threading.Semaphore(os.cpu_count() or 1)
         self._schema = self._make_schema()
 
     def read(self, content: bytes) -> Page | None:
-        """The page in an answer's body, its rows as an array for `in_columns`; None when the body has another shape."""
+        """The page in a response body, with its rows as an array for `in_columns`. None if the body has another
+        shape."""
         if self._hopeless:
             return None
         with self._turns:
@@ -72,7 +73,7 @@ class ArrowJsonReader:
         return page
 
     def learn(self, values: Mapping[str, Raw]) -> None:
-        """Takes the types of values that were parsed the usual way for those to expect from now on."""
+        """Expects from now on the types of these values, which were parsed the usual way."""
         found = {name: raw.type for name, raw in values.items() if not isinstance(raw, Sequence)}
         types = self._types | {name: kind for name, kind in found.items() if name in self._types and kind != pa.null()}
         if types != self._types:
@@ -80,7 +81,7 @@ class ArrowJsonReader:
             self._schema = self._make_schema()
 
     def _make_schema(self) -> pa.Schema:
-        """`errors` may be there but has to be null; other fields that nobody asked for are passed over."""
+        """`errors` may be present but has to be null. Other unknown fields are ignored."""
         name = self.builder.entity.name
         rows: dict[str, Any] = {}
         for column in self.builder.given:
@@ -97,7 +98,7 @@ class ArrowJsonReader:
     def _read(self, content: bytes) -> Page | None:
         try:
             if not content.isascii():
-                content.decode()  # Arrow takes texts for UTF-8 unseen
+                content.decode()  # Arrow does not validate UTF-8
             answers = pyarrow.json.read_json(
                 pa.py_buffer(content),
                 pyarrow.json.ReadOptions(use_threads=False, block_size=len(content) + 1),
@@ -120,7 +121,7 @@ class ArrowJsonReader:
 
 
 def in_columns(parts: Sequence[Part]) -> list[ColumnBatch]:
-    """The rows in columns, those of neighbours of one type together."""
+    """The rows in columns. Adjacent parts of the same type are joined."""
     alike = groupby(parts, lambda part: None if isinstance(part, ColumnBatch) else part.type)
     return [
         columns

@@ -1,11 +1,11 @@
-"""What becomes of customers' personal values (e-mail, ip, name) before anything is written.
+"""Applies the privacy policy to customers' personal values (e-mail, ip, name) before anything is written.
 
-Values are normalised by the ten thousand, in Arrow: in Python alone it is a third of the time of reading, and all other
-threads wait meanwhile.
+Values are normalised in Arrow, ten thousand at a time. In Python alone this takes a third of the read time and blocks
+all other threads.
 """
 
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
+# (pyarrow.compute creates its functions at import, which type checkers cannot see)
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ import pyarrow.compute as pc
 
 from refersion_dagster.refersion.tables.coerce import Raw
 
-# Printable ASCII without outer spaces: what Arrow and Python have the same lower case of.
+# Printable ASCII without outer spaces, which Arrow and Python lower-case in the same way.
 USUAL = r"^[!-~]([ -~]*[!-~])?$"
 TAG = r"^([^+]*)\+.*@([^@]*)$"
-# In an address the sign may be written %40, and the rest with percent signs too.
+# In a URL, @ may be written as %40, and other characters may be percent-encoded too.
 EMAIL = re.compile(r"[A-Za-z0-9._%+~-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", re.ASCII)
 A_MAIL = "[e-mail]"
 GMAIL = r"@(gmail|googlemail)\.com$"
@@ -44,16 +44,16 @@ class Privacy:
 
     Args:
         policy: hash (lower-case hex SHA-256 of the salt followed by the normalised value, which any SQL can repeat),
-            keep, or drop.
+        keep, or drop.
         salt: makes the hashes useless to others. The same salt gives the same hash, so that rows of one customer can
-            still be joined.
+        still be joined.
     """
 
     policy: PersonalData
     salt: str = field(repr=False)
 
     def apply(self, values: Sequence[Any]) -> Sequence[Any]:
-        """The values as they may land: one out for one in, None stays None."""
+        """The values to load: one per input value, None stays None."""
         if self.policy is PersonalData.KEEP:
             return values
         if self.policy is PersonalData.DROP:
@@ -61,7 +61,7 @@ class Privacy:
         return self.digests(values)
 
     def digests(self, values: Sequence[Any]) -> list[str | None]:
-        """Hashes of the normalised values; empty and None give None."""
+        """Hashes of the normalised values. Empty values and None become None."""
         return self.digest_chunks([values]).to_pylist()
 
     def digest_chunks(self, chunks: Sequence[Raw]) -> pa.Array:
@@ -76,7 +76,7 @@ class Privacy:
 
 
 def without_emails(values: Raw) -> Raw:
-    """Addresses of pages without the e-mails in them: a shop may put its customer's into a link."""
+    """URLs with any e-mail addresses removed: a shop may put its customer's address into a link."""
     if not isinstance(values, pa.Array):
         return [EMAIL.sub(A_MAIL, value) if isinstance(value, str) else value for value in values]
     if not pa.types.is_string(values.type):
@@ -85,7 +85,7 @@ def without_emails(values: Raw) -> Raw:
 
 
 def normalise(value: Any) -> str:
-    """One spelling for one person: no outer space, no case; of an e-mail no +tag, and no dots at Gmail."""
+    """One spelling per person: no outer space, lower case; e-mails without +tag, and at Gmail without dots."""
     text = "" if value is None else str(value).strip().lower()
     if "@" not in text or ("+" not in text and "mail.com" not in text):
         return text
@@ -97,7 +97,7 @@ def normalise(value: Any) -> str:
 
 
 def normalised(values: Raw) -> pa.Array:
-    """`normalise` of each value, as UTF-8. What is not usual is left to Python, value by value."""
+    """`normalise` for each value, as UTF-8. Unusual values are normalised by Python one by one."""
     if not isinstance(values, pa.Array):
         return pa.array([normalise(value).encode("utf-8", "surrogatepass") for value in values], pa.binary())
     given = values.cast(pa.string())
