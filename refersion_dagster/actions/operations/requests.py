@@ -34,7 +34,7 @@ class Item(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, frozen=True, hide_input_in_errors=True)
 
     def content(self) -> dict[str, Any]:
-        """Returns the item's values without secrets. Amounts are Decimal. Items with equal content are the same item."""
+        """Returns the values without secrets. Amounts are Decimal. Items with equal content are the same item."""
         return self.model_dump(exclude_none=True, exclude={"password"})
 
 
