@@ -1,1 +1,1 @@
-"""Asset checks: what has to hold of the tables, and what it means for whoever reads them when it does not."""
+"""Asset checks: conditions that tables must meet, and what a failure means for their readers."""

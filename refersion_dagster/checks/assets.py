@@ -1,4 +1,4 @@
-"""Turns each check's file, and the sums that each summary's header promises, into an asset check."""
+"""Builds the asset checks from the check files and from the `sums` in the summaries' headers."""
 
 from collections.abc import Sequence
 
@@ -23,10 +23,10 @@ SUMS = "sums_preserved"
 
 
 def file_check(check: SqlCheck, summaries: Sequence[Summary] = ()) -> dg.AssetChecksDefinition:
-    """The asset check of a file.
+    """Returns the asset check of a file.
 
     Args:
-        summaries: those it may read; what cannot be known of them is not compared.
+        summaries: summaries that it may read; their columns that cannot be known are not compared.
     """
     file, header, asset = check.file, check.file.header, asset_key(*check.checked)
     severity = dg.AssetCheckSeverity.WARN if header.severity == "warning" else dg.AssetCheckSeverity.ERROR
@@ -58,7 +58,7 @@ def file_check(check: SqlCheck, summaries: Sequence[Summary] = ()) -> dg.AssetCh
 
 
 def unknown_to(check: SqlCheck, summaries: Sequence[Summary], gaps: Gaps) -> dict[str, str]:
-    """The columns which a check compares and that cannot be known on an account, and what is lacking."""
+    """Returns the columns that a check compares but that cannot be known on the account, with what is lacking."""
     if not gaps:
         return {}
     read = {one.name: one for one in summaries if (SUMMARIES, one.name) in check.depends_on}
@@ -71,7 +71,7 @@ def unknown_to(check: SqlCheck, summaries: Sequence[Summary], gaps: Gaps) -> dic
 
 
 def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
-    """That the summary's amounts add up, per currency, to those of the raw rows."""
+    """Returns the check that the summary's amounts per currency equal those of the raw rows."""
     asset = asset_key(SUMMARIES, summary.name)
     words = "; ".join(f"{column}: {described(measure)}" for column, measure in summary.header.sums.items())
     description = f"Per currency these add up to the raw conversions ({words})."
@@ -100,7 +100,7 @@ def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
 
 
 def all_checks(summaries: Sequence[Summary]) -> list[dg.AssetChecksDefinition]:
-    """Every check of raw tables and summaries, except for the summaries' keys, which they check as they are built."""
+    """Returns all checks of raw tables and summaries, except primary keys of summaries: the build checks those."""
     files = load_checks(known_tables(summary.name for summary in summaries))
     return [
         *map(raw_checks, KEYS),

@@ -1,4 +1,4 @@
-"""What a check found, as Dagster shows it."""
+"""Results of checks, as Dagster shows them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.sql import Value, bind, parse
 
 ROWS_SHOWN = 20
-# In the metadata of a check that passed and compared less than it says.
+# Metadata key of a check that passed but could not compare everything.
 NOT_COMPARED = "not_compared"
 
 
 @dataclass(frozen=True)
 class Found:
-    """The rows that should not be there: how many, and the first of them."""
+    """The number of offending rows, and the first of them."""
 
     count: int
     columns: tuple[str, ...]
@@ -28,7 +28,7 @@ class Found:
 
 
 def offending(session: Session, select: str | exp.Query, settings: Mapping[str, Value]) -> Found:
-    """Runs a SELECT whose rows should not be there."""
+    """Runs a SELECT that returns offending rows."""
     tree = bind(parse(select) if isinstance(select, str) else select, settings)
     found = exp.Subquery(this=tree, alias=exp.TableAlias(this=exp.to_identifier("found")))
     ((count,),) = session.query(exp.select("count(*)").from_(found))
@@ -44,7 +44,7 @@ def result(
     meaning: str,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
-    """The check's result: in words, with the offending rows."""
+    """Returns the check's result with a description and the offending rows."""
     metadata: dict[str, Any] = {"offending_rows": found.count}
     if found.count:
         metadata["rows"] = dg.MetadataValue.md(markdown_table(found.columns, found.rows))
@@ -62,12 +62,12 @@ def result(
 def not_compared(
     name: str, asset: dg.AssetKey, unknown: Mapping[str, str], warn: Callable[[str], None]
 ) -> dg.AssetCheckResult:
-    """The result of a check of what cannot be known on this account.
+    """Returns the result of a check that compares columns which cannot be known on this account.
 
-    It passes, because otherwise it would block forever, and says that it proved nothing.
+    It passes, because it would otherwise block forever, and states that it proved nothing.
 
     Args:
-        unknown: columns, and what the account does not offer for them.
+        unknown: by column, the fields that the account does not offer.
     """
     lacking = ", ".join(sorted(set(unknown.values())))
     said = f"Not evaluated: {', '.join(unknown)} cannot be known, because this account does not offer {lacking}."

@@ -1,4 +1,4 @@
-"""A check's file: one SELECT that gives the rows which should not be there.
+"""Reads a check's file: one SELECT that returns the offending rows.
 
 /*
 asset: summaries/payment_proof
@@ -24,12 +24,12 @@ from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, SqlHeade
 
 
 class CheckHeader(SqlHeader):
-    """What the file says of its check.
+    """The header of a check's file.
 
     Args:
         asset: the asset that is checked, as `summaries/<table>` or `refersion/<table>`.
-        blocking: whether a failure keeps what stands on the asset from being rebuilt.
-        severity: an error is a wrong figure, a warning something to look at.
+        blocking: whether a failure blocks the rebuild of downstream assets.
+        severity: an error means a wrong figure, a warning something to review.
     """
 
     asset: str
@@ -43,7 +43,7 @@ class SqlCheck:
     """One check.
 
     Args:
-        file: the file it was read from; its name is the check's.
+        file: the file it was read from; it has the check's name.
         checked: schema and table of the asset that is checked.
         depends_on: (schema, table) pairs it reads.
     """
@@ -54,12 +54,12 @@ class SqlCheck:
 
 
 def load_checks(known: Mapping[str, Collection[str]]) -> list[SqlCheck]:
-    """All checks.
+    """Returns all checks.
 
     Args:
-        known: the tables that there are, by schema.
+        known: existing tables, by schema.
 
-    Raises SqlFileError at the first mistake.
+    Raises SqlFileError at the first error.
     """
     return [checked(file, known) for file in read_folder("refersion_dagster.checks", CheckHeader, MACROS)]
 
@@ -70,7 +70,7 @@ def parse(text: str, path: str, known: Mapping[str, Collection[str]]) -> SqlChec
 
 
 def checked(file: SqlFile[CheckHeader], known: Mapping[str, Collection[str]]) -> SqlCheck:
-    """The check of a file, validated against the existing tables. Raises SqlFileError."""
+    """Returns the check of a file after validating it against the existing tables. Raises SqlFileError."""
     prefix, _, table = file.header.asset.partition("/")
     schema = {"refersion": DATASET, "summaries": SUMMARIES}.get(prefix, "")
     if table not in known.get(schema, ()):

@@ -15,7 +15,7 @@ from refersion_dagster.warehouse.session import Session
 
 AFFILIATE_STATUSES = ("PENDING", "ACTIVE", "DENIED", "DISABLED")
 OFFER_TYPES = ("PERCENT_OF_SALE", "FLAT_RATE")
-# Values that figures depend on; a further one is kept as it is, but counts nowhere.
+# Values that figures depend on. Any other value is kept unchanged but is not counted in any figure.
 ACCEPTED: dict[str, dict[str, tuple[str, ...]]] = {
     "conversions": {"status": CONVERSION_STATUSES, "payment_status": PAYMENT_STATUSES, "offer__type": OFFER_TYPES},
     "affiliates": {"status": AFFILIATE_STATUSES},
@@ -31,7 +31,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     readings.TABLE: readings.KEY,
 }
 
-# In the name of such a column.
+# Part of the name of a variant column, which dlt adds for values of another type.
 VARIANT = "__v_"
 
 KEY_HOLDS = "Each {key} is unique and never empty."
@@ -46,7 +46,7 @@ VALUES_BROKEN = (
 
 
 def duplicates(table: str) -> str:
-    """Keys of a raw table that are missing or there more than once."""
+    """Returns SQL for missing or duplicated keys of a raw table."""
     key = KEYS[table]
     names, missing = ", ".join(key), " OR ".join(f"{name} IS NULL" for name in key)
     return (
@@ -56,13 +56,13 @@ def duplicates(table: str) -> str:
 
 
 def variants(session: Session, table: str) -> Found:
-    """Columns that dlt made for values of another type than the column's."""
+    """Finds variant columns, which dlt adds for values of another type."""
     names: list[tuple[object, ...]] = [(name,) for name, _ in session.columns(DATASET, table) if VARIANT in name]
     return Found(len(names), ("column_name",), names[:ROWS_SHOWN])
 
 
 def unknown_values(table: str) -> str:
-    """Values of a raw table that are none of the accepted ones, with how often they are there."""
+    """Returns SQL for values of a raw table that are not accepted, with their number of rows."""
     return " UNION ALL ".join(
         f"SELECT '{column}' AS column_name, {column} AS found, count(*) AS row_count FROM {DATASET}.{table} "  # noqa: S608
         f"WHERE {column} NOT IN ({', '.join(map(repr, values))}) GROUP BY {column}"
@@ -71,7 +71,7 @@ def unknown_values(table: str) -> str:
 
 
 def raw_checks(table: str) -> dg.AssetChecksDefinition:
-    """The checks of one raw table, in one step."""
+    """Returns the checks of one raw table, which run in one step."""
     asset = asset_key(DATASET, table)
     key = " and ".join(KEYS[table])
     values = "; ".join(f"{column}: {', '.join(known)}" for column, known in ACCEPTED.get(table, {}).items())
@@ -108,7 +108,7 @@ def raw_checks(table: str) -> dg.AssetChecksDefinition:
     )
     @report_errors
     def run_checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
-        # A reader too has to wait for a run of another process that has the DuckDB file open.
+        # Readers also have to wait for a run of another process that has the DuckDB file open.
         with warehouse.exclusive(context.log.info), warehouse.session() as session:
             is_there = bool(session.columns(DATASET, table))
             for name, find, holds, broken, blocking in checks:

@@ -1,4 +1,4 @@
-"""Whether a summary's amounts add up, per currency, to those of the raw rows."""
+"""Compares a summary's amounts per currency with those of the raw rows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ COLUMNS = ("column", "currency", "raw_conversions", "summary")
 
 
 def drifted(summary: str, sums: Mapping[str, str]) -> str:
-    """The currencies in which a summary differs from the raw rows, with both amounts of each column.
+    """Returns SQL for the currencies in which a summary differs from the raw rows, with both amounts of each column.
 
-    Raw rows and summary are each read once, however many columns are compared: warehouses may charge for what is read.
+    It reads the raw rows and the summary once, regardless of the number of columns: warehouses may charge for reads.
 
     Args:
         sums: measures by column, as in the summary's header.
@@ -35,7 +35,7 @@ def drifted(summary: str, sums: Mapping[str, str]) -> str:
 
 
 def find_drift(session: Session, summary: str, sums: Mapping[str, str]) -> Found:
-    """The columns and currencies in which a summary differs from the raw rows."""
+    """Finds the columns and currencies in which a summary differs from the raw rows."""
     if not sums:
         return Found(0, COLUMNS, [])
     found = session.query(drifted(summary, sums))

@@ -1,1 +1,1 @@
-"""SQL assets: each file of sql/ is one SELECT with a header, and becomes one table of refersion_summaries."""
+"""SQL assets: each file in sql/ is one SELECT with a header and becomes one table of refersion_summaries."""

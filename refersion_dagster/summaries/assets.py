@@ -1,4 +1,4 @@
-"""Turns each summary into an asset `summaries/<name>`."""
+"""Builds the asset `summaries/<name>` of each summary."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ PRIMARY_KEY = "primary_key"
 
 
 def asset_key(schema: str, table: str) -> dg.AssetKey:
-    """The asset of a raw table or of a summary."""
+    """Returns the asset key of a raw table or of a summary."""
     return raw_key(table) if schema == DATASET else dg.AssetKey(["summaries", table])
 
 
@@ -34,10 +34,10 @@ def summary_assets(summaries: Sequence[Summary]) -> list[dg.AssetsDefinition]:
 
 
 def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefinition:
-    """The asset that builds one summary beside the table there is and swaps the two.
+    """Returns the asset that builds one summary as a staging table and swaps it in.
 
     Args:
-        others: all summaries, this one too: for its column lineage.
+        others: all summaries, including this one; used for its column lineage.
     """
     header = summary.header
     key = asset_key(SUMMARIES, summary.name)
@@ -49,10 +49,10 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
         kinds={"sql"},
         owners=header.owners,
         pool=POOL,
-        # A release that changes the SELECT shows the table as not of this version until it is built again.
+        # If a release changes the SELECT, Dagster shows the table as outdated until it is rebuilt.
         code_version=sha256(summary.file.select.encode()).hexdigest()[:12],
         deps=[asset_key(schema, table) for schema, table in summary.depends_on],
-        # In the asset itself, as the table is checked before it takes the place of the one there is.
+        # The asset runs this check itself, because it checks the new table before the swap.
         check_specs=[
             dg.AssetCheckSpec(
                 PRIMARY_KEY,
@@ -65,7 +65,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
         metadata={
             "dagster/table_name": f"{SUMMARIES}.{summary.name}",
             "primary_key": ", ".join(header.primary_key),
-            # Types are the warehouse's to say, once the table is built.
+            # The warehouse determines the types when the table is built.
             "dagster/column_schema": dg.TableSchema(
                 [dg.TableColumn(name, "", header.columns.get(name)) for name in summary.columns]
             ),
@@ -120,17 +120,17 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
 
 
 def source_of(summary: Summary) -> dg.CodeReferencesMetadataValue:
-    """The SQL file, to which Dagster's page of the asset leads."""
+    """Returns a reference to the SQL file, which Dagster's asset page links to."""
     file = Path(__file__).with_name("sql") / f"{summary.name}.sql"
     with warnings.catch_warnings():
-        # Each of them would warn that it is in beta; pyproject.toml holds Dagster to a minor release.
+        # Both classes warn that they are in beta; pyproject.toml pins Dagster to a minor release.
         warnings.simplefilter("ignore", dg.BetaWarning)
         reference = dg.LocalFileCodeReference(file_path=str(file), line_number=summary.file.line, label=file.name)
         return dg.CodeReferencesMetadataValue(code_references=[reference])
 
 
 def lineage(summary: Summary, others: Sequence[Summary]) -> dg.TableColumnLineage:
-    """Raises SqlglotError where the query cannot be followed."""
+    """Returns the column lineage. Raises SqlglotError if the query cannot be analyzed."""
     return dg.TableColumnLineage(
         {
             column: [dg.TableColumnDep(asset_key(schema, table), name) for schema, table, name in sources]

@@ -1,4 +1,4 @@
-"""Building one summary: beside the table there is, checked, and swapped in."""
+"""Builds one summary as a staging table, checks it and swaps it in."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from refersion_dagster.summaries.query import Summary
 from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.sql import Value, bind
 
-# An interpretation of Refersion's totals that fitted once is kept to; see control_totals.sql.
+# Once an interpretation of Refersion's totals has matched, it is kept; see control_totals.sql.
 KEPT_INTERPRETATION = "control_interpretation"
-# Cells of the control totals that moved while they were read; see ingest/control_totals/settlement.py.
+# Cells of the control totals that changed while they were read; see ingest/control_totals/settlement.py.
 NOT_SETTLED = "not_settled"
-# Shown of each table.
+# Number of rows in a table's preview.
 FIRST_ROWS = 10
 
 
@@ -40,7 +40,7 @@ class KeyNotUnique(SummaryFailed):
     """Rows of a summary share a primary key or lack part of it; the table is unchanged.
 
     Args:
-        rows: the first of those keys, each with how often it is there.
+        rows: the first of those keys, each with its number of rows.
     """
 
     def __init__(self, message: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -50,14 +50,14 @@ class KeyNotUnique(SummaryFailed):
 
 @dataclass(frozen=True)
 class Built:
-    """What was built.
+    """The result of building a summary.
 
     Args:
-        rows: how many.
-        columns: names and types.
-        first_rows: in their order.
-        unknown: the columns that cannot be known on this account.
-        lacking: the raw fields it uses that this account does not offer.
+        rows: number of rows.
+        columns: name and type of each column.
+        first_rows: the first rows, in order.
+        unknown: columns that cannot be known on this account.
+        lacking: raw fields that it uses and that this account does not offer.
     """
 
     rows: int
@@ -68,12 +68,12 @@ class Built:
 
 
 def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> Built:
-    """Builds the table beside the one there is, and puts it in its place in one transaction.
+    """Builds the table as a staging table and swaps it in within one transaction.
 
     Args:
         settings: values of the `$name`s, from ReportSettings.parameters().
 
-    Raises SummaryFailed or KeyNotUnique with the file and line; the table then stays unchanged.
+    Raises SummaryFailed or KeyNotUnique with the file and line; the existing table is then unchanged.
     """
     found_out = {name: ask(session) for name, ask in FOUND_OUT.items() if name in summary.file.parameters}
     try:
@@ -97,7 +97,7 @@ def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> 
 
 
 def select_of(session: Session, summary: Summary, unknown: Mapping[str, Unknown], settings: Mapping[str, Value]) -> str:
-    """The summary's SELECT in the words of the session's database, with NULL in place of what cannot be known."""
+    """Returns the SELECT in the database's dialect, with NULL for columns that cannot be known."""
     hidden = frozenset(column for column, one in unknown.items() if one.is_null)
     key = (session.dialect, hidden, repr(sorted(settings.items())))
     if summary.derived.get("select", (None, ""))[0] != key:
@@ -109,7 +109,7 @@ def select_of(session: Session, summary: Summary, unknown: Mapping[str, Unknown]
 def _put_in_place(
     session: Session, summary: Summary, fresh: str
 ) -> tuple[int, list[tuple[str, str]], list[tuple[Any, ...]]]:
-    """Checks the primary key of the table that was built beside, and swaps the two in one transaction.
+    """Checks the primary key of the staging table and swaps it in within one transaction.
 
     Returns its number of rows, its columns and its first rows.
     """
@@ -121,14 +121,14 @@ def _put_in_place(
             wrong,
         )
     rows, columns = session.count(SUMMARIES, fresh), session.columns(SUMMARIES, fresh)
-    # Of the new table, which has the order of its SELECT; the old one may get the rows wherever there is room.
+    # Read from the staging table, which has the order of its SELECT. After the swap, rows may be stored in any order.
     first_rows = session.first_rows(SUMMARIES, fresh, FIRST_ROWS)
     session.swap_in(SUMMARIES, summary.name, fresh)
     return rows, columns, first_rows
 
 
 def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20) -> list[tuple[Any, ...]]:
-    """The first keys that are missing or there more than once, each with the number of its rows."""
+    """Returns the first keys that are missing or duplicated, each with its number of rows."""
     names, missing = ", ".join(key), " OR ".join(f"{name} IS NULL" for name in key)
     return session.native(
         f"SELECT {names}, count(*) FROM {table} GROUP BY {names} HAVING count(*) > 1 OR {missing} LIMIT {limit}"  # noqa: S608
@@ -136,14 +136,14 @@ def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20
 
 
 def kept_interpretation(session: Session) -> str | None:
-    """The interpretations of Refersion's totals that the last control_totals kept to.
+    """Returns the interpretations of Refersion's totals that the last control_totals kept.
 
-    None before any could be told apart.
+    None until they can be distinguished.
     """
     columns = dict(session.columns(SUMMARIES, "control_totals"))
     if not columns:
         return None
-    # The table of the release before this one has the old names alone.
+    # A table built by the previous release has only the old names.
     kept, possible = (
         ("interpretation_kept", "interpretations_possible")
         if "interpretation_kept" in columns
@@ -153,7 +153,7 @@ def kept_interpretation(session: Session) -> str | None:
     return found[0][0]
 
 
-# Values that are asked of the database when a summary is built.
+# Parameters that are queried from the database when a summary is built.
 FOUND_OUT: Mapping[str, Callable[[Session], Value]] = {
     KEPT_INTERPRETATION: kept_interpretation,
     NOT_SETTLED: not_settled,

@@ -1,4 +1,4 @@
-"""What is not known on an account: which columns of a summary need a raw field that is not offered.
+"""Finds the columns of a summary that need a raw field which the account does not offer.
 
 A column needs every optional raw field that its lineage reaches, unless its file's header decides otherwise:
 
@@ -8,12 +8,13 @@ A column needs every optional raw field that its lineage reaches, unless its fil
       affiliate_name: []
     kept: [affiliate_id]
 
-`|` stands between fields of which one is enough, a list holds all that are needed, and an empty list says that the
-column is always valid. What `*` needs is needed, beside what lineage says, by every column that is neither
-named nor part of the primary key.
+`|` separates alternatives, a list contains fields that are all needed, and an empty list means that the column is
+always valid. The needs of `*` are added to the lineage of every column that is neither named nor part of the primary
+key.
 
-A column whose needs are not met is NULL, and so are the columns of other summaries that are made of it. One that is
-kept, as are those of the primary key, is not NULL itself, as other columns use it, and passes its needs on.
+A column whose needs are not met is NULL, and so are the columns of other summaries that are derived from it. Columns
+that are kept, and those of the primary key, are not NULL themselves because other columns use them, but their needs
+still apply to those columns.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from refersion_dagster.summaries.query import Need, Summary, mentioned
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 
 EVERY = "*"
-# What an account lacks: (table, column), or (table, None) for a whole table.
+# Fields that an account lacks: (table, column), or (table, None) for a whole table.
 Gaps = frozenset[tuple[str, str | None]]
 NONE: Gaps = frozenset()
 GAPS = f"SELECT DISTINCT table_name, column_name FROM {DATASET}.{TABLE}"  # noqa: S608 - names of ours
@@ -43,8 +44,8 @@ class Unknown:
     """A column of a summary that cannot be known on an account.
 
     Args:
-        lacking: what the account does not offer, in words.
-        is_null: whether it is NULL for that; a column that is kept is as far as it is known.
+        lacking: description of what the account does not offer.
+        is_null: whether it is therefore NULL; a kept column has whatever is known.
     """
 
     lacking: str
@@ -52,20 +53,20 @@ class Unknown:
 
 
 def load_gaps(session: Session) -> Gaps:
-    """What the loads wrote down that the account does not offer."""
+    """Returns the gaps that the loads recorded."""
     try:
         return frozenset((table, column) for table, column in session.query(GAPS))
-    except UndefinedTable:  # nothing was loaded since it is written down
+    except UndefinedTable:  # nothing was loaded since gaps are recorded
         return NONE
 
 
 def everything_lacking(gaps: Gaps) -> str:
-    """All that an account does not offer, in words; empty where it offers everything."""
+    """Describes everything that an account does not offer; empty if it offers everything."""
     return in_words(gaps, [frozenset({(table, column or "")}) for table, column in gaps])
 
 
 def is_optional(table: str, column: str) -> bool:
-    """Whether an account may lack a raw field: any but those without which no conversion is loaded."""
+    """Whether an account may lack a raw field. Fields that loading conversions requires are not optional."""
     entity = ENTITIES.get(table)
     found = next((one for one in entity.columns if one.name == column), None) if entity else None
     if entity is None or found is None:
@@ -79,7 +80,7 @@ def is_lacking(gaps: Gaps, table: str, column: str) -> bool:
 
 
 def needs_of(summary: Summary) -> Mapping[str, frozenset[Need]]:
-    """What each column needs, by its header or else by its lineage."""
+    """Returns the needs of each column, from its header or else from its lineage."""
     if summary.name not in summary.derived:
         summary.derived[summary.name] = dict(_needs(summary))
     return summary.derived[summary.name]
@@ -106,7 +107,7 @@ def is_kept(summary: Summary, column: str) -> bool:
 
 
 def unknown_columns(summary: Summary, gaps: Gaps) -> dict[str, Unknown]:
-    """The columns whose needs an account does not meet."""
+    """Returns the columns whose needs an account does not meet."""
     if not gaps:
         return {}
     found: dict[str, Unknown] = {}
@@ -118,13 +119,13 @@ def unknown_columns(summary: Summary, gaps: Gaps) -> dict[str, Unknown]:
 
 
 def lacking_fields(summary: Summary, gaps: Gaps) -> str:
-    """What is not offered of the raw fields that the summary, or one that it reads, uses anywhere."""
+    """Describes the fields that are not offered but used by the summary or by one that it reads."""
     used = {(table, column) for table, column in mentioned(summary) if is_optional(table, column)}
     return in_words(gaps, [frozenset({one}) for one in used if is_lacking(gaps, *one)])
 
 
 def in_words(gaps: Gaps, unmet: Iterable[Need]) -> str:
-    """What is lacking: whole tables by their name, fields of conversions without it."""
+    """Names what is lacking: a missing table by its name, fields of conversions without a table name."""
     names = sorted(
         {
             table if (table, None) in gaps else column if table == "conversions" else f"{table}.{column}"
@@ -136,7 +137,7 @@ def in_words(gaps: Gaps, unmet: Iterable[Need]) -> str:
 
 
 def without_unknown(summary: Summary, unknown: Mapping[str, Unknown]) -> exp.Query:
-    """The summary's SELECT, with NULL of the same type in place of what cannot be known."""
+    """Returns the SELECT with a NULL of the same type for each column that cannot be known."""
     hidden = {column for column, one in unknown.items() if one.is_null}
     if not hidden:
         return summary.file.tree

@@ -1,4 +1,4 @@
-"""Column lineage: which columns of the tables it reads each column of a summary comes from."""
+"""Column lineage: the source columns of each column of a summary."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Source = tuple[str, str, str]  # schema, table, column
 
 
 def column_sources(summary: Summary, others: Iterable[Summary]) -> dict[str, list[Source]]:
-    """The columns from which each column of the summary is calculated.
+    """Returns the columns from which each column of the summary is calculated.
 
     Args:
-        others: the summaries that it may read.
+        others: summaries that it may read.
 
-    Raises SqlglotError where the SELECT names a column that its table does not have.
+    Raises SqlglotError if the SELECT names a column that its table does not have.
     """
     root = _scope(summary.file.tree, summary.depends_on, others)
     if root is None:
@@ -34,7 +34,7 @@ def column_sources(summary: Summary, others: Iterable[Summary]) -> dict[str, lis
 def deciding_sources(
     tree: exp.Query, depends_on: Sequence[tuple[str, str]], others: Iterable[Summary]
 ) -> frozenset[Source]:
-    """The columns on which it depends whether a query gives rows: those of its conditions, not those it only shows."""
+    """Returns the columns that decide whether a query returns rows: those in its conditions, not in its output."""
     root = _scope(tree, depends_on, others)
     if root is None:
         return frozenset()
@@ -61,10 +61,9 @@ def _scope(tree: exp.Query, depends_on: Sequence[tuple[str, str]], others: Itera
 
 
 class _Traced:
-    """A qualified query of which each part is followed once.
+    """A qualified query whose scopes are each traced once.
 
-    sqlglot.lineage answers the same question by copying the query for every column, which takes longer than building
-    most summaries does.
+    sqlglot.lineage copies the query for every column, which takes longer than building most summaries.
     """
 
     def __init__(self) -> None:
@@ -72,10 +71,10 @@ class _Traced:
         self._places: dict[int, dict[str, int]] = {}
 
     def sources(self, scope: Scope, place: int) -> set[Source]:
-        """The sources of a part's column, by its place."""
+        """Returns the sources of a scope's column, by its position."""
         key = (id(scope), place)
         if key not in self._found:
-            self._found[key] = set()  # a recursive part comes from what it starts with
+            self._found[key] = set()  # a recursive CTE has the sources of its anchor
             self._found[key] = self._follow(scope, place)
         return self._found[key]
 
@@ -85,10 +84,10 @@ class _Traced:
             return set().union(*(self.sources(part, place) for part in scope.set_operation_scopes))
         if isinstance(query, exp.Query):
             return self.read(scope, query.selects[place]) if place < len(query.selects) else set()
-        return self.read(scope, query)  # a table function comes from what it is given
+        return self.read(scope, query)  # a table function has the sources of its arguments
 
     def read(self, scope: Scope, expression: exp.Expr) -> set[Source]:
-        """The sources of an expression of a part."""
+        """Returns the sources of an expression in a scope."""
         found: set[Source] = set()
         for column in expression.find_all(exp.Column):
             source = _read(scope, column.table)
@@ -102,7 +101,7 @@ class _Traced:
         return found
 
     def _place(self, scope: Scope, column: str) -> int | None:
-        """Where a column stands in a part; a table function gives what is asked of it."""
+        """Returns the position of a column in a scope; 0 for a table function, which has any column."""
         if not isinstance(scope.expression, exp.Query):
             return 0
         if id(scope) not in self._places:
@@ -112,7 +111,7 @@ class _Traced:
 
 
 def _read(scope: Scope, table: str) -> exp.Expr | Scope | None:
-    """What stands behind a table's name: in the part itself, in a subquery inside of it, or around it."""
+    """Resolves a table name in the scope itself, in its subqueries or in its parent."""
     for one in (scope, *scope.subquery_scopes, *([scope.parent] if scope.parent else [])):
         if table in one.sources:
             return one.sources[table]

@@ -1,6 +1,6 @@
-"""What several SQL files share, written once: measures, and divisions that give the same in every warehouse.
+"""SQL macros shared by several files: measures, and divisions with the same result in every warehouse.
 
-A file names those that it calls under `macros` in its header; see warehouse/macros.py.
+A file lists the macros that it calls under `macros` in its header; see warehouse/macros.py.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ STATES = ("pending", "due", "paid", "denied", "unqualified", "unknown")
 
 
 def of_each_state(column: str) -> str:
-    """A column for each state of commission."""
+    """Returns one column for each commission state."""
     return ",\n".join(column.replace("STATE", state) for state in STATES)
 
 
 MACROS: Mapping[str, Macro] = {
-    # A part of a whole, 0 to 1; NULL where the whole is 0. DuckDB divides in floating point: the first cast drops the
-    # digits that are wrong.
+    # A part divided by a whole, 0 to 1; NULL if the whole is 0. DuckDB divides in floating point: the first cast drops
+    # the inexact digits.
     "share": Macro(("part", "whole"), "CAST(CAST({part} / nullif({whole}, 0) AS DECIMAL(38, 12)) AS DECIMAL(18, 6))"),
-    # The same of amounts that may be of any size.
+    # Like share, for a result of any size.
     "rate": Macro(("above", "below"), "CAST(CAST({above} / nullif({below}, 0) AS DECIMAL(38, 12)) AS DECIMAL(38, 6))"),
-    # An amount divided by a number, exact to its last digit, as what the first division left over is divided again.
+    # An amount divided by a number. It is exact to the last digit, because the remainder is divided again.
     "average": Macro(
         ("total", "number"),
         """
@@ -36,9 +36,9 @@ CAST(
   AS DECIMAL(38, 4)
 )""",
     ),
-    # A number without decimals as text. What becomes text says of which type it is, as databases write them otherwise.
+    # A whole number as text. The casts are explicit, because databases format types differently.
     "whole_number": Macro(("number",), "CAST(CAST({number} AS BIGINT) AS TEXT)"),
-    # Of conversions: `counted` is counts_once or counts_for_affiliate.
+    # Aggregates conversions; `counted` is counts_once or counts_for_affiliate.
     "sales_measures": Macro(
         ("counted",),
         """
@@ -49,22 +49,22 @@ sum(CASE WHEN is_net THEN total ELSE 0 END) AS net_totals,
 sum(CASE WHEN is_net THEN commission ELSE 0 END) AS net_commission,
 count(CASE WHEN is_net AND conversion_kind = 'cancellation' THEN 1 END) AS cancellations""",
     ),
-    # Of conversions: commission, and commission_pending to commission_unknown.
+    # Aggregates conversions: commission, and commission_pending to commission_unknown.
     "commission_by_state": Macro(
         (),
         "sum(CASE WHEN is_earned THEN commission ELSE 0 END) AS commission,\n"
         + of_each_state("sum(CASE WHEN commission_state = 'STATE' THEN commission ELSE 0 END) AS commission_STATE"),
     ),
-    # commission_pending to commission_unknown of a row, with their type.
+    # The columns commission_pending to commission_unknown of a row, with their type.
     "commission_columns": Macro(
         ("row",), of_each_state("CAST({row}.commission_STATE AS DECIMAL(38, 4)) AS commission_STATE")
     ),
-    # The same by the date of the order, 0 where there is no row.
+    # The same columns by order date; 0 if there is no row.
     "of_orders_made": Macro(
         ("row",),
         of_each_state("CAST(coalesce({row}.commission_STATE, 0) AS DECIMAL(38, 4)) AS commission_STATE_of_orders_made"),
     ),
-    # Of conversions: numbers of orders by state, and the commission that approval_rate_by_value is made of.
+    # Aggregates conversions: number of orders by state, and the commissions used by approval_rate_by_value.
     "orders_by_state": Macro(
         (),
         """
@@ -75,8 +75,8 @@ count(CASE WHEN conversion_kind = 'order' AND commission_state = 'unqualified' T
 sum(CASE WHEN conversion_kind = 'order' AND is_approved AND commission > 0 THEN commission ELSE 0 END) AS approved,
 sum(CASE WHEN conversion_kind = 'order' AND is_decided AND commission > 0 THEN commission ELSE 0 END) AS decided""",
     ),
-    # CTEs: clicks, and what they led to, by the affiliate or offer whose they are. A click has no currency. Clicks are
-    # known from the first one on, and only where they say whose they are.
+    # CTEs: clicks and their results, by affiliate or offer (`key`). A click has no currency. Clicks are known from the
+    # first one with a key, and only if they have a key.
     "click_results": Macro(
         ("key", "conversions", "counted"),
         """
@@ -112,7 +112,7 @@ earned_of_clicks AS (
   GROUP BY {key}, currency
 )""",
     ),
-    # CTE months: every month of each currency, from the first one of `figures` to that of the last reading.
+    # CTE months: every month of each currency, from the first month in `figures` to the month of the last reading.
     "months_of": Macro(
         ("figures",),
         """
@@ -132,7 +132,7 @@ months AS (
   CROSS JOIN LATERAL generate_series(s.first_month, s.last_month, INTERVAL '1' MONTH) AS series(moment)
 )""",
     ),
-    # What checks show of a payment, from payment_proof.
+    # Columns of payment_proof that checks show.
     "payment_and_proof": Macro(
         (),
         """
@@ -144,8 +144,8 @@ proof,
 amount,
 conversions_commission""",
     ),
-    # Payment status of a raw conversion, as it is compared with Refersion's totals; `unpaid` rows of the account say
-    # UNPAID.
+    # Payment status of a raw conversion for the comparison with Refersion's totals; `unpaid` is the number of the
+    # account's rows with the status UNPAID.
     "compared_payment_status": Macro(
         ("row", "unpaid"),
         """

@@ -1,22 +1,22 @@
-"""Rows as Dagster's UI shows them."""
+"""Renders rows as Markdown for Dagster's UI."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-# Names and e-mails are what strangers typed in: none of it may become a link, an image or a tag.
+# Names and e-mails are untrusted input: they must not become a link, an image or a tag.
 MARKUP = frozenset("&<>|[]()!`*~\\")
 
 
 def harmless(text: str) -> str:
-    """A text as one line of Markdown that is shown just as it is."""
+    """Escapes a text so that Markdown shows it literally, in one line."""
     line = " ".join(text.splitlines())
     return "".join(f"&#{ord(character)};" if character in MARKUP else character for character in line)
 
 
 def markdown_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Rows as a Markdown table, cells made harmless."""
+    """Returns rows as a Markdown table with escaped cells."""
 
     def cell(value: Any) -> str:
         return harmless("" if value is None else str(value))

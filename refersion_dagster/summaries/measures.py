@@ -1,6 +1,6 @@
 """Sums of the raw conversions, per currency, that summaries must preserve.
 
-They are calculated here directly from the raw rows, independently of every summary, so that no mistake can hide itself.
+They are calculated directly from the raw rows, independently of every summary, so that an error cannot hide itself.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ IS_CANCELLATION = f"""(
   OR total < 0
   OR (commission_total < 0 AND order_id IS NOT NULL AND NOT {IS_BY_HAND})
 )"""
-# An order of value 0 adds nothing to sales.
+# An order of value 0 is left out, because it adds nothing to sales.
 IS_SALE = f"(total > 0 AND NOT {IS_CANCELLATION} AND (order_id IS NOT NULL OR NOT {IS_BY_HAND}))"
 
-# name: (what is added up, of which rows, in words)
+# name: (summed expression, row condition, description)
 MEASURES: dict[str, tuple[str, str, str]] = {
     "rows": ("1", "TRUE", "number of conversions"),
     "commission": ("commission_total", "TRUE", "commission of all conversions, whatever their status"),
@@ -43,7 +43,8 @@ MEASURES: dict[str, tuple[str, str, str]] = {
         "approved orders less approved cancellations",
     ),
 }
-# Measures of the same rows as another one, of those alone that summaries/conversions has this column true of.
+# Measures restricted to rows for which a column of summaries/conversions is true.
+# name: (base measure, column, description)
 COUNTED: dict[str, tuple[str, str, str]] = {
     "programme_sales": ("sales", "counts_once", "gross affiliate sales, each purchase once"),
     "programme_net_sales": ("net_sales", "counts_once", "approved purchases less approved cancellations"),
@@ -57,20 +58,20 @@ COUNTED: dict[str, tuple[str, str, str]] = {
 
 
 def measure_names() -> tuple[str, ...]:
-    """Names that a header's `sums` may give."""
+    """Returns the measure names that a header's `sums` may use."""
     return (*MEASURES, *COUNTED)
 
 
 def described(name: str) -> str:
-    """A measure in words."""
+    """Returns the description of a measure."""
     return COUNTED[name][2] if name in COUNTED else MEASURES[name][2]
 
 
 def raw_sums(measures: Mapping[str, str]) -> str:
-    """Measures of the raw rows per currency, in one scan: the columns currency and the given names.
+    """Returns SQL for measures of the raw rows per currency, in one scan: the columns currency and the given names.
 
     Args:
-        measures: names of measures, by the name of the column that each has here.
+        measures: names of measures, by output column.
     """
     columns = ", ".join(f"sum({_amount(measure)}) AS {name}" for name, measure in measures.items())
     return (
@@ -80,7 +81,7 @@ def raw_sums(measures: Mapping[str, str]) -> str:
 
 
 def _amount(measure: str) -> str:
-    """What a row adds to a measure."""
+    """Returns SQL for the amount that a row adds to a measure."""
     of, counted, _ = COUNTED.get(measure, (measure, "", ""))
     what, which, _ = MEASURES[of]
     if counted:

@@ -1,9 +1,9 @@
-"""Columns that have a new name, once more under the old one for one release.
+"""Repeats renamed columns under their old names for one release.
 
     renamed:
       approved_at_source: approved_by
 
-They are the last ones of the table, need of the account what the column needs, and are left out of CSV copies.
+The old names are the table's last columns, have the needs of the renamed column, and are left out of CSV copies.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ HeaderType = TypeVar("HeaderType", bound=SqlHeader)
 
 
 def description(new: str) -> str:
-    """What the catalog says of a column under its old name."""
+    """Returns the catalog description of a column under its old name."""
     return f"Old name of {new}; goes in the next release."
 
 
 def add_old_names(file: SqlFile[HeaderType], renamed: Mapping[str, str]) -> SqlFile[HeaderType]:
-    """The file with the columns of `renamed`, new name to old name, once more at the end of its SELECT.
+    """Returns the file with the columns of `renamed` (new name to old name) repeated at the end of its SELECT.
 
     Raises SqlFileError with file and line.
     """
@@ -48,7 +48,7 @@ def add_old_names(file: SqlFile[HeaderType], renamed: Mapping[str, str]) -> SqlF
     added = "".join(
         f",\n  {columns[new].unalias().sql(DIALECT, comments=False)} AS {old}" for new, old in renamed.items()
     )
-    # After the name of the last column, which the parser knows the place of.
+    # Insert after the last column's name; the parser records its position.
     last = query.selects[-1]
     end = int((last.args["alias"] if isinstance(last, exp.Alias) else last.this).meta["end"]) + 1
     select, line = file.select[:end] + added + file.select[end:], file.select.count("\n", 0, end)

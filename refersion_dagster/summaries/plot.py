@@ -1,4 +1,4 @@
-"""The plot of a summary over time, as Dagster's UI shows it: images within Markdown."""
+"""Plots a summary over time for Dagster's UI: images in Markdown."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from refersion_dagster.summaries.query import Plot, Summary
 from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.sql import Value
 
-# Newest periods that are plotted.
+# Maximum number of periods in a plot; the newest are shown.
 MOST_DAYS, MOST_MONTHS = 180, 24
 MOST_IMAGES = 4
-# Characters of Markdown: it is kept with every materialisation.
+# Maximum number of characters of Markdown, because each materialization stores it.
 MOST_TEXT = 20_000
-# Of the name of a line, and names of lines that are not drawn.
+# Maximum length of a line's name, and maximum number of undrawn lines that are named.
 LONGEST_NAME, MOST_NAMES = 40, 10
-# A summary's word for a period that is over.
+# The summary column that is true for a period that has ended.
 IS_COMPLETE = "is_complete"
 
 
 def plot(session: Session, summary: Summary) -> str | None:
-    """The newest days or months of a summary that is built, as Markdown; None for one without a plot or without rows.
+    """Plots the newest days or months of a summary as Markdown. Returns None if it has no plot or no rows.
 
-    Each value of the plot's column `by` has its own image, because amounts of different currencies have no scale in
-    common. Those with most periods that are not zero come first, and those that do not fit into MOST_IMAGES and
-    MOST_TEXT are named only. A period that is not over is left out, as it would read as a fall.
+    Each value of the plot's column `by` has its own image, because amounts of different currencies have no common
+    scale.
+    Values with the most non-zero periods come first. Those beyond MOST_IMAGES and MOST_TEXT are only named. A period
+    that
+    has not ended is left out, because it would look like a fall.
     """
     plotted = summary.header.plot
     if plotted is None:
@@ -63,7 +65,7 @@ def plot(session: Session, summary: Summary) -> str | None:
 def _newest(
     session: Session, table: str, names: Sequence[str], periods: int
 ) -> Mapping[str, Mapping[date, float | None]]:
-    """The newest periods of each line that has a value in one of them, in order."""
+    """Returns the newest periods of each line, in order."""
     values: dict[str, Value] = {f"line_{at}": name for at, name in enumerate(names)}
     rows = session.query(
         "SELECT line, period, amount FROM ("  # noqa: S608
@@ -87,7 +89,7 @@ def _short(name: str) -> str:
 
 
 def _image(title: str, values: Mapping[date, float | None], months: bool, name: str) -> str:
-    """One line over its periods, days or months."""
+    """Draws one line over its days or months, as a Markdown image."""
     labels = [f"{when:%Y-%m}" if months else f"{when:%Y-%m-%d}" for when in values]
     found = [(value, label) for label, value in zip(labels, values.values(), strict=True) if value is not None]
     told = f"{labels[0]} to {labels[-1]}: no value."

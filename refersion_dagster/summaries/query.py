@@ -1,4 +1,4 @@
-"""A summary's file: one SELECT under a header that says what the table is.
+"""Reads a summary's file: one SELECT under a header that describes the table.
 
 /*
 group: sales
@@ -46,7 +46,7 @@ from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, SqlHeade
 Group = Literal["core", "sales", "owed", "review", "proof"]
 GROUPS: tuple[str, ...] = get_args(Group)
 
-# Names of the columns of each raw table that a summary may read.
+# Column names of each raw table that a summary may read.
 RAW_COLUMNS: dict[str, tuple[str, ...]] = {
     **{name: tuple(column.name for column in entity.columns) for name, entity in ENTITIES.items()},
     conversions.TABLE: tuple(column.name for column in conversions.COLUMNS),
@@ -55,7 +55,7 @@ RAW_COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 class Plot(BaseModel):
-    """A line over time that the asset shows: column `y` over column `x`, one line for each value of column `by`."""
+    """A plot in the asset's metadata: column `y` over column `x`, one line for each value of column `by`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -65,12 +65,12 @@ class Plot(BaseModel):
 
 
 class SummaryHeader(SqlHeader):
-    """What the file says of its table.
+    """The header of a summary's file.
 
     Args:
-        renamed: old names of columns, by their new ones; see old_names.py.
-        sums: columns that must add up, per currency, to a measure of the raw rows; see measures.py.
-        needs, kept: what columns need of the account, see knowledge.py.
+        renamed: old column names by new ones; see old_names.py.
+        sums: columns whose sums per currency must equal a measure of the raw rows; see measures.py.
+        needs, kept: raw fields that columns need; see knowledge.py.
     """
 
     group: Group
@@ -86,7 +86,7 @@ class SummaryHeader(SqlHeader):
     kept: list[str] = Field(default_factory=list)
 
 
-# Raw fields, as (table, column), of which one is enough.
+# Alternative raw fields, as (table, column); one is enough.
 Need = frozenset[tuple[str, str]]
 
 
@@ -98,7 +98,7 @@ class Summary:
         file: the file it was read from.
         depends_on: (schema, table) pairs it reads.
         reads: the summaries among them, by name.
-        derived: what was worked out of it and of those, once.
+        derived: cache of values derived from this summary and those that it reads.
     """
 
     file: SqlFile[SummaryHeader]
@@ -108,7 +108,7 @@ class Summary:
 
     @property
     def needs(self) -> dict[str, frozenset[Need]]:
-        """What the header says that columns need."""
+        """The needs that the header declares, by column."""
         return {
             column: frozenset(_need(one) for one in ([said] if isinstance(said, str) else said))
             for column, said in self.header.needs.items()
@@ -128,9 +128,9 @@ class Summary:
 
 
 def load_summaries(*names: str) -> list[Summary]:
-    """All summaries, or those of these names, in the order of in_order; read once a process, as it takes a second.
+    """Returns all summaries, or those with these names, in the order of `in_order`. Cached: reading takes a second.
 
-    Raises SqlFileError at the first mistake.
+    Raises SqlFileError at the first error.
     """
     return list(_loaded(names))
 
@@ -146,7 +146,7 @@ def parse(text: str, path: str) -> Summary:
 
 
 def checked(file: SqlFile[SummaryHeader]) -> Summary:
-    """The summary of a file, its header validated against its SELECT. Raises SqlFileError."""
+    """Returns the summary of a file after validating its header against its SELECT. Raises SqlFileError."""
     header = file.header
     plotted = [header.plot.x, header.plot.y, header.plot.by] if header.plot else []
     for name, where in [
@@ -173,7 +173,7 @@ def checked(file: SqlFile[SummaryHeader]) -> Summary:
 
 
 def _with_old_names(file: SqlFile[SummaryHeader]) -> SqlFile[SummaryHeader]:
-    """The file with its renamed columns under their old names too, which need and are what the columns do."""
+    """Returns the file with renamed columns repeated under their old names, with the same needs and `kept`."""
     header, renamed = file.header, file.header.renamed
     if not renamed:
         return file
@@ -189,14 +189,14 @@ def _with_old_names(file: SqlFile[SummaryHeader]) -> SqlFile[SummaryHeader]:
 
 
 def _need(text: str) -> Need:
-    """The raw fields of `conversions.payment_id | conversions.payment__id`."""
+    """Parses alternatives such as `conversions.payment_id | conversions.payment__id`."""
     return frozenset(
         (table.strip(), column.strip()) for table, _, column in (one.partition(".") for one in text.split("|"))
     )
 
 
 def _check_needs(summary: Summary) -> None:
-    """Raises SqlFileError for a need of a raw field that neither the summary nor one that it reads mentions."""
+    """Raises SqlFileError if a needed raw field is used neither by the summary nor by one that it reads."""
     for needs in summary.needs.values():
         for table, column in (one for need in needs for one in need):
             if column not in RAW_COLUMNS.get(table, ()):
@@ -209,7 +209,7 @@ def _check_needs(summary: Summary) -> None:
 
 
 def mentioned(summary: Summary) -> frozenset[tuple[str, str]]:
-    """The raw fields that a summary, or one that it reads, uses anywhere."""
+    """Returns the raw fields that a summary, or one that it reads, uses anywhere."""
     if "mentioned" not in summary.derived:
         names = {column.name for column in summary.file.tree.find_all(exp.Column)}
         own = {
@@ -221,14 +221,14 @@ def mentioned(summary: Summary) -> frozenset[tuple[str, str]]:
 
 
 def known_tables(summaries: Iterable[str]) -> dict[str, Collection[str]]:
-    """The tables that SQL may read, by schema: the raw ones and these summaries."""
+    """Returns the tables that SQL may read, by schema: the raw tables and these summaries."""
     return {DATASET: RAW_COLUMNS.keys(), SUMMARIES: frozenset(summaries)}
 
 
 def in_order(summaries: Iterable[Summary]) -> list[Summary]:
-    """Each summary after those it reads.
+    """Sorts summaries so that each comes after those it reads.
 
-    Raises SqlFileError for one that does not exist, or a circle.
+    Raises SqlFileError for a summary that does not exist, or a cycle.
     """
     given = {summary.name: summary for summary in summaries}
     known = known_tables(given)

@@ -1,4 +1,4 @@
-"""How figures are calculated, as a resource: each field is a setting of the same name."""
+"""The settings of the figures as a Dagster resource: each field is a setting of the same name."""
 
 import dagster as dg
 
@@ -24,20 +24,20 @@ class ReportSettings(dg.ConfigurableResource):
     pay_again: str = like(FigureSettings, "pay_again")
 
     def parameters(self) -> dict[str, Value]:
-        """The settings as values of the `$name`s in SQL. Raises InvalidSetting."""
+        """Returns the values of the `$name` parameters in SQL. Raises InvalidSetting."""
         variables = FigureSettings.variables()
         figures = FigureSettings.of({variable: getattr(self, name) for name, variable in variables.items()})
         return {
             **figures.model_dump(exclude={"platform_fee_percent", "subscription"}),
             "platform_fee_by_date": periods(figures.platform_fee_percent),
             "subscription_by_date": periods(figures.subscription),
-            # The one that was given last.
+            # The latest value.
             "subscription": figures.subscription[-1][1],
         }
 
 
-# Those of the settings, two of them by date, and what is asked of the database: the reading that control_totals keeps
-# to, its cells that moved while they were read, and what the account does not offer.
+# Parameters from the settings, two of them by date, and those queried from the database: the interpretation that
+# control_totals keeps, its cells that changed while they were read, and what the account does not offer.
 PARAMETERS = (
     *(name for name in FigureSettings.model_fields if name != "platform_fee_percent"),
     *("platform_fee_by_date", "subscription_by_date"),
