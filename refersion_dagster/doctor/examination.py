@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from refersion_dagster.doctor import graphql, identity, machine, rest, settings, totals, warehouse
+from refersion_dagster.doctor import graphql, identity, machine, outputs, rest, settings, totals, warehouse
 from refersion_dagster.doctor.findings import DoctorReport
 from refersion_dagster.doctor.inputs import find_inputs
 from refersion_dagster.doctor.probes import Probe, run_probes
@@ -18,6 +18,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "REST": rest.NAMES,
     "GraphQL": graphql.NAMES,
     "Warehouse": (*warehouse.NAMES, *identity.NAMES, *totals.NAMES),
+    "Outputs": outputs.NAMES,
     "Machine": (*machine.SPACE, *machine.VERSIONS, *machine.DAGSTER),
 }
 
@@ -37,6 +38,7 @@ def examine(loaded: Settings) -> DoctorReport:
         Probe(warehouse.NAMES, lambda: warehouse.check_warehouse(tables)),
         Probe(identity.NAMES, lambda: identity.check_account_identity(account, tables)),
         Probe(totals.NAMES, lambda: totals.check_totals(account, tables, given.values.get("start_date"))),
+        Probe(outputs.NAMES, lambda: outputs.check_outputs(loaded)),
         Probe(machine.SPACE, lambda: machine.check_space(path)),
         Probe(machine.VERSIONS, machine.check_versions),
         Probe(machine.DAGSTER, machine.check_dagster),

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from refersion_dagster.automation.active_runs import is_ours
 from refersion_dagster.dev import LOCATION_NAME
 from refersion_dagster.doctor.findings import DoctorCheck, Status, failed, passed, skipped, warned
+from refersion_dagster.doctor.folders import existing
 from refersion_dagster.installation import PACKAGE
 from refersion_dagster.records import DaemonState, daemon_states, location_names, open_records
 
@@ -71,7 +72,7 @@ def check_space(database: Path | None) -> Iterator[DoctorCheck]:
         database: the DuckDB file; None where the warehouse is on another machine.
     """
     temporary = Path(tempfile.gettempdir())
-    folders = {"temporary files": temporary} | ({"the database": _there(database.parent)} if database else {})
+    folders = {"temporary files": temporary} | ({"the database": existing(database.parent)} if database else {})
     free = {what: shutil.disk_usage(folder).free for what, folder in folders.items()}
     # A table is built beside the old one.
     wanted = max(ENOUGH_SPACE, database.stat().st_size if database and database.exists() else 0)
@@ -85,11 +86,6 @@ def check_space(database: Path | None) -> Iterator[DoctorCheck]:
         yield warned("disk_space", told, remedy, **details)
     else:
         yield passed("disk_space", told, **details)
-
-
-def _there(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
-    return folder if folder.exists() else _there(folder.parent)
 
 
 def _size(count: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 
 from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, skipped, warned
+from refersion_dagster.doctor.folders import existing, write_probe
 from refersion_dagster.doctor.lock_owners import Holder, duckdb_holder, lock_holder
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES
@@ -75,13 +75,9 @@ def _look_at_file(warehouse: Warehouse, path: Path) -> Iterator[DoctorCheck]:
 
 def _writable(path: Path) -> DoctorCheck:
     """By a file without a name in the folder, and by opening the database as a writer does, without a write."""
-    folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
+    folder = existing(path.parent)
     try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"x" * 4096)
-            probe.flush()
+        write_probe(folder)
         if path.exists():
             with path.open("r+b"):
                 pass

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from refersion_dagster.errors import ReportedError
+from refersion_dagster.explore.published import published_folder
 from refersion_dagster.installation import install_command, is_installed
 
 NOTEBOOK = Path(__file__).with_name("notebook.py")
@@ -26,6 +28,10 @@ def explore(edit: Path | None, port: int, headless: bool) -> None:
     """Open the published copies in a notebook: top affiliates, what is owed, who keeps selling."""
     if not is_installed("marimo"):
         raise click.ClickException(f"The notebook needs marimo. Install it with: {install_command('explore')}")
+    try:
+        published_folder()
+    except ReportedError as error:
+        raise click.ClickException(str(error)) from None
     if edit is not None and not edit.exists():
         try:
             shutil.copyfile(NOTEBOOK, edit)

@@ -144,9 +144,13 @@ class PublishedCopies:
 def published_folder(outputs: OutputSettings | None = None) -> Folder:
     """Where the settings have the copies: those of this process for None, as in the notebook.
 
-    Raises StorageNotSet for a bucket whose package or credentials are missing.
+    Raises InvalidSetting, and StorageNotSet for a bucket whose package or credentials are missing.
     """
-    return open_folder((outputs or load_settings().outputs).publish_path)
+    if outputs is None:
+        settings = load_settings()
+        settings.check([OutputSettings.variable("publish_path")])
+        outputs = settings.outputs
+    return open_folder(outputs.publish_path)
 
 
 def _on_this_machine(found: Folder) -> tuple[tempfile.TemporaryDirectory[str] | None, Path]:

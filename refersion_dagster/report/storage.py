@@ -6,6 +6,7 @@ Credentials of a bucket are those of dlt's destination `filesystem`.
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,15 +23,8 @@ from refersion_dagster.warehouse.causes import causes
 # A folder of this machine, or one in a bucket.
 Folder: TypeAlias = Path | UPath
 
-# The extra and its module, by what an address begins with.
-CLIENTS = {
-    "s3": ("s3", "s3fs"),
-    "gs": ("gs", "gcsfs"),
-    "gcs": ("gs", "gcsfs"),
-    "az": ("az", "adlfs"),
-    "abfs": ("az", "adlfs"),
-    "abfss": ("az", "adlfs"),
-}
+# The module of each extra, which is named as what addresses begin with.
+CLIENTS = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and …__AWS_SECRET_ACCESS_KEY",
     "gs": "PROJECT_ID, …__CLIENT_EMAIL and …__PRIVATE_KEY",
@@ -87,9 +81,8 @@ def open_folder(address: str) -> Folder:
     scheme, is_address, _ = address.partition("://")
     if not is_address:
         return Path(address).expanduser().resolve()
-    extra, module = CLIENTS[scheme]
-    if not is_installed(module):
-        raise StorageNotSet(f"{address} needs {module}. Install with: {install_command(extra)}")
+    if not is_installed(CLIENTS[scheme]):
+        raise StorageNotSet(f"{address} needs {CLIENTS[scheme]}. Install with: {install_command(scheme)}")
     from refersion_dagster.warehouse.dlt_internals.filesystem import filesystem_options
 
     try:
@@ -97,9 +90,14 @@ def open_folder(address: str) -> Folder:
     except ConfigurationException:
         # Without its cause, which may quote what cannot be read.
         raise StorageNotSet(
-            f"The credentials of {address} are missing or cannot be read. {_how_to_set(extra)}"
+            f"The credentials of {address} are missing or cannot be read. {_how_to_set(scheme)}"
         ) from None
     return UPath(address, **options)
+
+
+def written_in(folder: Folder) -> str:
+    """Where files are written first, for messages: for a bucket in the folder of temporary files."""
+    return str(folder) if isinstance(folder, Path) else f"{tempfile.gettempdir()}, for {folder},"
 
 
 @contextmanager
@@ -119,9 +117,8 @@ def _in_words(error: Exception, folder: UPath) -> StorageError:
     # Azure's clients go on with the number of the request and its whole answer.
     first = " ".join(str(error).partition("RequestId:")[0].split())
     said = _without_secrets(first, folder.storage_options)[:300].rstrip(". ") or type(error).__name__
-    extra, _ = CLIENTS[folder.protocol]
     if NO_CREDENTIALS.search(text):
-        return StorageNotSet(f"There are no credentials for {folder} that can be used. {_how_to_set(extra)}")
+        return StorageNotSet(f"There are no credentials for {folder} that can be used. {_how_to_set(folder.protocol)}")
     if any(isinstance(one, PermissionError) for one in chain) or FORBIDDEN.search(text):
         return StorageForbidden(
             f"A right or the right key for {folder} is missing: {said}. The keys have to allow listing, reading, "
@@ -140,9 +137,9 @@ def _in_words(error: Exception, folder: UPath) -> StorageError:
     return StorageError(f"{folder}: {type(error).__name__}: {said}. What readers see there is unchanged.")
 
 
-def _how_to_set(extra: str) -> str:
+def _how_to_set(scheme: str) -> str:
     return (
-        f"Set DESTINATION__FILESYSTEM__CREDENTIALS__{CREDENTIALS[extra]} in .env, or "
+        f"Set DESTINATION__FILESYSTEM__CREDENTIALS__{CREDENTIALS[scheme]} in .env, or "
         "[destination.filesystem.credentials] in .dlt/secrets.toml."
     )
 

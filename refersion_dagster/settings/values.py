@@ -25,7 +25,7 @@ TEMPLATE = re.compile(r"…|\.{3}|<[^>]*>|\byour[-_ ]|//user:password@host\b", r
 SIZE = re.compile(r"(\d+(?:\.\d+)?) *([KMGT]?)(I?)B?", re.IGNORECASE)
 LEAST_MEMORY, MOST_MEMORY = 16 * 10**6, 10**18
 # What addresses of buckets begin with.
-BUCKETS = ("s3", "gs", "gcs", "az", "abfs", "abfss")
+BUCKETS = ("s3", "gs", "az")
 # Clocks differ, and days begin at different times.
 TOLERANCE = timedelta(days=1)
 

@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
+from refersion_dagster.doctor.findings import Status
+from refersion_dagster.doctor.outputs import check_outputs
 from refersion_dagster.explore.published import NothingPublished, PublishedCopies, published_folder
 from refersion_dagster.report.assets import how_to_open
 from refersion_dagster.report.bucket_sets import write_file
@@ -228,6 +230,21 @@ class TestErrors:
         # No other error beside it, as that may quote the request.
         assert (refused.value.__cause__, refused.value.__suppress_context__) == (None, True)
         assert not refused.value.may_pass
+
+    def test_doctor_says_whether_it_is_in_reach(
+        self, bucket: BucketAddress, folder: UPath, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def found() -> list[tuple[Status, str]]:
+            settings = Settings.of({"REFERSION_PUBLISH_PATH": bucket.address})
+            return [(check.status, check.message) for check in check_outputs(settings) if "published" in check.name]
+
+        assert found() == [(Status.OK, f"nothing is in {bucket.address} yet; the bucket has to exist")]
+        write_file(folder / "file", b"1")
+        assert found() == [(Status.OK, f"{bucket.address} can be read")]
+        set_environment(monkeypatch, bucket, **bucket.wrong_key)
+        ((status, said),) = found()
+        assert status is Status.FAILED
+        assert bucket.address in said
 
     def test_without_credentials_it_says_what_to_set(
         self, bucket: BucketAddress, monkeypatch: pytest.MonkeyPatch

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from upath import UPath
 
 from refersion_dagster.report.assets import Publishing, how_to_open
 from refersion_dagster.report.resource import Reports
-from refersion_dagster.report.storage import CLIENTS, StorageNotSet, open_folder
+from refersion_dagster.report.storage import CLIENTS, StorageNotSet, open_folder, written_in
 from refersion_dagster.settings import InvalidSetting, OutputSettings
 from refersion_dagster.settings.values import BUCKETS
 
@@ -47,14 +49,19 @@ def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
 
 @pytest.mark.parametrize("scheme", BUCKETS)
 def test_without_the_package_the_error_says_what_to_install(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    extra, module = CLIENTS[scheme]
+    module = CLIENTS[scheme]
     needed = [Requirement(text) for text in metadata.requires("refersion-dagster") or ()]
-    assert [one.name for one in needed if one.marker and one.marker.evaluate({"extra": extra})].count(module) == 1
+    assert [one.name for one in needed if one.marker and one.marker.evaluate({"extra": scheme})].count(module) == 1
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(
         StorageNotSet, match=rf"{scheme}://bucket/x needs {module}\. Install with: pip install .*{module}"
     ):
         open_folder(f"{scheme}://bucket/x")
+
+
+def test_what_is_for_a_bucket_is_written_to_the_folder_of_temporary_files_first(tmp_path: Path) -> None:
+    assert written_in(tmp_path) == str(tmp_path)
+    assert written_in(UPath("memory://bucket")) == f"{tempfile.gettempdir()}, for memory://bucket,"
 
 
 def test_what_opens_a_copy_is_python_or_sql(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from refersion_dagster.report.statements.figures import (
 from refersion_dagster.report.statements.file_names import file_name
 from refersion_dagster.report.statements.reconciliation import SHARED, by_currency, from_roll_forward, in_themselves
 from refersion_dagster.report.statements.request import StatementRequest, chosen_month
-from refersion_dagster.report.storage import Folder
+from refersion_dagster.report.storage import Folder, written_in
 from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.markdown import markdown_table
@@ -144,7 +144,7 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
             raise
         except OSError as error:
             raise FolderNotWritable(
-                f"{folder} could not be written: {error.strerror or error}. Free disk space, or "
+                f"{written_in(folder)} could not be written: {error.strerror or error}. Free disk space, or "
                 "set REFERSION_REPORT_PATH."
             ) from error
 
