@@ -1,6 +1,6 @@
-"""What was found out about an account by trial: `refersion_data._findings`, one row per question, kept forever.
+"""Facts about an account that were found by trial: `refersion_data._findings`, one row per question, kept forever.
 
-Delete the row of a question, and the next load asks it again.
+Delete the row of a question to make the next load ask it again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ADD = f"INSERT INTO {DATASET}.{TABLE} VALUES ($question, $answer, $evidence, $fo
 
 @dataclass(frozen=True)
 class AccountFinding:
-    """The answer to a question, what showed it, and when."""
+    """The answer to a question, its evidence, and when it was found."""
 
     answer: str
     evidence: str
@@ -32,14 +32,14 @@ class AccountFinding:
 
 
 def known(session: Session, question: str) -> AccountFinding | None:
-    """What was found; None where it was not asked yet."""
+    """The stored answer. None if the question was not asked yet."""
     session.query(CREATE)
     rows = session.query(KNOWN, question=question)
     return AccountFinding(*rows[0]) if rows else None
 
 
 def remember(session: Session, question: str, answer: str, evidence: str) -> AccountFinding:
-    """Keeps an answer, in the place of an earlier one."""
+    """Stores an answer, replacing an earlier one."""
     found = AccountFinding(answer, evidence, datetime.now(UTC).replace(microsecond=0))
     session.query(CREATE)
     with session.transaction():
@@ -49,6 +49,6 @@ def remember(session: Session, question: str, answer: str, evidence: str) -> Acc
 
 
 def forget(session: Session, question: str) -> None:
-    """The next load asks again."""
+    """Deletes the answer, so that the next load asks again."""
     session.query(CREATE)
     session.query(FORGET, question=question)

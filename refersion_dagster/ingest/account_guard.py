@@ -1,4 +1,5 @@
-"""Rows of one account only: each run that writes raw tables compares the account before its first row."""
+"""Ensures that a warehouse has rows of only one account: each run that writes raw tables checks this before its first
+row."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from refersion_dagster.resources import RefersionResource, Warehouse
 
 
 def refuse_another_account(refersion: RefersionResource, warehouse: Warehouse) -> None:
-    """Raises AnotherAccount where the warehouse holds another account's rows; see check_account."""
+    """Raises AnotherAccount if the warehouse contains another account's rows; see check_account."""
     account = refersion.account()
     try:
         with warehouse.session() as session:

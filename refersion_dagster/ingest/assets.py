@@ -1,4 +1,4 @@
-"""The raw tables `refersion/<table>`: one multi-asset of which any part can be materialised."""
+"""The raw tables `refersion/<table>`: one multi-asset whose tables can be materialised separately."""
 
 from collections.abc import Iterator
 
@@ -39,7 +39,7 @@ class RefreshConfig(dg.Config):
     )
 
     def request(self) -> LoadRequest:
-        """What the run is asked to read. Raises InvalidRunConfiguration, instead of reading nothing."""
+        """What the run should read. Raises InvalidRunConfiguration, instead of reading nothing."""
         try:
             return LoadRequest.of_texts(**self.model_dump())
         except ValueError as error:
@@ -47,7 +47,7 @@ class RefreshConfig(dg.Config):
 
 
 class InvalidRunConfiguration(ReportedError):
-    """A run configuration that makes no sense. Nothing was read."""
+    """The run configuration is invalid. Nothing was read."""
 
 
 @dg.multi_asset(
@@ -55,7 +55,7 @@ class InvalidRunConfiguration(ReportedError):
     specs=[*map(asset_spec, ENTITIES.values()), history_spec(), readings_spec()],
     can_subset=True,
     pool=POOL,
-    # For what outlasts the retries of single requests; final errors say that a retry cannot help.
+    # For failures that outlast the retries of single requests. Permanent errors disable the retry.
     retry_policy=dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS),
 )
 @report_errors

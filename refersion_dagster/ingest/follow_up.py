@@ -1,4 +1,4 @@
-"""What a load reads again: late months, rows that are missing where they were, and totals that disagree."""
+"""What a load reads again: late months, rows missing from their window, and differing totals."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from refersion_dagster.ingest.table_loads import CONVERSIONS, PAYMENTS, TOTALS, 
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.windows import Window, apart_from, months, next_month
 
-# A row that was found can leave a gap elsewhere, which shows where the next one is.
+# Finding a row can reveal a gap elsewhere, which shows where the next one is.
 MOST_SEARCHES = 3
-# Dates can be edited to the future too.
+# Dates can also be edited to the future.
 AHEAD = timedelta(days=365)
 
 
 class FollowUp:
-    """What follows the loads of a run, in the same run."""
+    """The steps that follow the loads of a run, in the same run."""
 
     def __init__(self, loads: TableLoads) -> None:
         self.loads = loads
@@ -33,10 +33,10 @@ class FollowUp:
         self.late: list[LateMonth] = []
 
     def load_late_months(self, with_totals: bool) -> None:
-        """Reads months from before the look-back again that must have changed, and their totals once more.
+        """Reads months before the look-back again if they must have changed, and then their totals.
 
-        Without it a light refresh, of a few days, would have Refersion's latest totals of a month and only the last
-        days of that month to compare with them.
+        Otherwise a light refresh of a few days would compare Refersion's latest totals of a month with only the last
+        days of that month.
         """
         upto = self.loads.report.table(CONVERSIONS).read_to
         if upto is None:
@@ -55,10 +55,11 @@ class FollowUp:
             self.counts.keep(list(differ))
 
     def settle_absent(self) -> None:
-        """Looks for conversions that were absent from where they were read, and marks those that are nowhere.
+        """Searches for conversions missing from the windows just read, and marks those that no longer exist.
 
-        Where counts are right they show where rows are to be found that moved to another time. Without them, all that
-        was not read in this run has to be; a light refresh or one of a span leaves that to the next whole one.
+        If counts are reliable, they show where to find rows that moved to another time. Without them, everything not
+        read in this run has to be searched; a light refresh or a run over a span leaves that to the next complete
+        refresh.
         """
         absent = absent_conversions(self.warehouse, self.loads.read)
         if not absent:
@@ -99,7 +100,8 @@ class FollowUp:
         report.warnings = [f"This account does not say which conversions are tests. {unknown}"] if unknown else []
 
     def settle(self, tables: set[str]) -> None:
-        """Reads again what disagrees because the shop went on, before it is called a difference."""
+        """Reads differing rows and totals again before they count as a difference, because the shop may have changed
+        meanwhile."""
         upto = max((span.end for span in self.loads.read), default=None)
         if upto is None:
             return
@@ -125,9 +127,9 @@ class FollowUp:
             settle_totals(self.warehouse, self.log.info, read_again, None if self.loads.is_refresh else read)
 
     def _other_counts(self, before: datetime) -> dict[Window, int]:
-        """Months from before the look-back of which Refersion counts other conversions than are loaded.
+        """Months before the look-back in which Refersion's counts of conversions differ from the loaded rows.
 
-        Whole months, as far as they were read, so that a month is the same one each night.
+        Whole months, as far as they were read, so that each night compares the same months.
         """
         earliest, upto = self.loads.earliest(), max(span.end for span in self.loads.read)
         if earliest >= before or not self.counts.are_right(self.loads.read):

@@ -1,7 +1,7 @@
-"""What an account does not offer: `refersion_data._not_offered`, kept by every load.
+"""What an account does not offer: `refersion_data._not_offered`, maintained by every load.
 
-A table or field that is not there leaves NULLs which look like any other. Summaries read here which of them mean "not
-known on this account", see summaries/knowledge.py.
+A missing table or field leaves NULLs that look like any others. Summaries use this table to tell which of them mean
+"not known on this account", see summaries/knowledge.py.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OLDER_ROWS = "The field is offered now, but rows that were last read earlier hav
 
 
 def keep_gaps(warehouse: Warehouse, reports: Mapping[str, TableReport]) -> None:
-    """Writes down what the tables that were just read lack."""
+    """Records what the tables just read lack."""
     with warehouse.session() as session:
         session.query(CREATE)
         for table, report in reports.items():
@@ -55,7 +55,7 @@ def _keep(session: Session, entity: Entity, report: TableReport, asked_at: datet
 
 
 def _has_older(session: Session, entity: Entity, seen_at: datetime) -> bool:
-    """Whether the table holds rows that were last read when a field was not offered yet."""
+    """Whether the table contains rows that were last read when the field was not offered yet."""
     if not entity.windowed:
         return False
     there = "AND vanished_at IS NULL" if "vanished_at" in dict(session.columns(DATASET, entity.name)) else ""

@@ -1,4 +1,5 @@
-"""Loading raw tables through dagster-dlt: one load a group of tables, so that one table's trouble stays its own."""
+"""Loads raw tables through dagster-dlt: one load per group of tables, so that a failing table does not affect
+others."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from refersion_dagster.refersion.identity import remember_account
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import RefersionResource, Warehouse
 
-# Tables that are loaded together. Control totals come last: they are compared with what was loaded before.
+# Tables that are loaded together. Control totals come last, because they are compared with the rows loaded before.
 GROUPS = (
     ("affiliate_list", "affiliate_get"),
     ("affiliates",),
@@ -46,7 +47,7 @@ def load_tables(
     request: LoadRequest,
     tables: Sequence[str],
 ) -> Iterator[dg.MaterializeResult]:
-    """Loads the tables within one run, while nobody else writes; see Loader."""
+    """Loads the tables within one run, with exclusive write access; see Loader."""
     with warehouse.exclusive(context.log.info), source_log_shown(context.log):
         yield from Loader(TableLoads(context, refersion, warehouse, dlt_resource, request)).load(tables)
         with warehouse.session() as session:
@@ -55,10 +56,10 @@ def load_tables(
 
 
 class TablesNotLoaded(ReportedError):
-    """Some of the tables of a run could not be loaded; the others were.
+    """Some tables of a run could not be loaded; the others were.
 
     Args:
-        failures: why, by table.
+        failures: the error of each table.
     """
 
     def __init__(self, failures: Mapping[str, RefersionError]) -> None:
@@ -77,9 +78,9 @@ class Loader:
         self.follow_up = FollowUp(loads)
 
     def load(self, tables: Sequence[str]) -> Iterator[dg.MaterializeResult]:
-        """Loads the tables, group by group, each one's result as soon as it is in.
+        """Loads the tables group by group, and yields each result as soon as it is available.
 
-        Raises TablesNotLoaded after the last group when any failed, with every reason.
+        Raises TablesNotLoaded with every reason after the last group, if any table failed.
         """
         failures: dict[str, RefersionError] = {}
         refuse_another_account(self.refersion, self.warehouse)
@@ -127,7 +128,7 @@ class Loader:
         try:
             load()
         except RefersionError as error:
-            # The whole sentence comes once, with the failure.
+            # The full message is logged once, with the failure.
             said = f"not read, as {error.brief}" if isinstance(error, MissingCredentials) else str(error)
             self.context.log.error(f"{', '.join(tables)}: {said}")
             failures.update(dict.fromkeys(tables, error))
@@ -135,7 +136,7 @@ class Loader:
         return True
 
     def _totals_first(self, tables: Sequence[str], failures: dict[str, RefersionError]) -> None:
-        """Before the first load of conversions, so that changes during that load show in the totals."""
+        """Loads totals before the first load of conversions, so that they show changes during that load."""
         if not self.loads.is_refresh or not {CONVERSIONS, TOTALS} <= set(tables):
             return
         if self.warehouse.row_counts([TOTALS]).get(TOTALS):

@@ -1,4 +1,4 @@
-"""The source's own log, shown in the log of the run."""
+"""Shows the source's own log in the log of the run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import dagster as dg
 
 @contextmanager
 def source_log_shown(log: dg.DagsterLogManager) -> Iterator[None]:
-    """Shows what the source logs (progress, retries, windows read again) in a run's log."""
+    """Forwards the source's log (progress, retries, windows read again) to a run's log."""
 
     class ToRunLog(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

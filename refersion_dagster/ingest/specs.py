@@ -1,4 +1,4 @@
-"""What Dagster shows of each raw table."""
+"""Asset specs of the raw tables, shown by Dagster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from refersion_dagster.refersion.tables.catalog import ENTITIES, Column, Entity,
 GROUP = "refersion"
 OWNERS = ["team:data"]
 
-# What each table is asked for; figures are the summaries' to give.
+# Questions that each table answers. Figures belong to the summaries.
 QUESTIONS = {
     "affiliate_list": ("Which affiliates are there, in which offer, and who is waiting for approval?",),
     "affiliate_get": ("Which numeric id belongs to which code?", "Which company is an affiliate?"),
@@ -53,7 +53,7 @@ def asset_key(table: str) -> dg.AssetKey:
 
 
 def column_schema(entity: Entity, extras: tuple[str, ...] | list[str] = ()) -> dg.TableSchema:
-    """The table's columns; `extras` are those an account offers beyond the known ones."""
+    """The table's columns; `extras` are those that an account offers beyond the known ones."""
 
     def column(one: Column) -> dg.TableColumn:
         return dg.TableColumn(
@@ -70,7 +70,7 @@ def column_schema(entity: Entity, extras: tuple[str, ...] | list[str] = ()) -> d
 
 
 def descriptions(table: str) -> tuple[str, dict[str, str]]:
-    """What a raw table is, and what each of its known columns is."""
+    """The descriptions of a raw table and of each of its known columns."""
     if table == conversions.TABLE:
         return conversions.DESCRIPTION, {column.name: column.description or "" for column in conversions.COLUMNS}
     if table == readings.TABLE:
@@ -108,7 +108,7 @@ def readings_spec() -> dg.AssetSpec:
 
 
 def _spec_of_ours(table: str, description: str, columns: list[dg.TableColumn], key: str) -> dg.AssetSpec:
-    """A table that the loads of conversions keep."""
+    """The spec of a table that the loads of conversions maintain."""
     return dg.AssetSpec(
         asset_key(table),
         description=description + answers(*QUESTIONS[table]),
@@ -126,7 +126,7 @@ def _spec_of_ours(table: str, description: str, columns: list[dg.TableColumn], k
 
 
 class RefersionTranslator(DagsterDltTranslator):
-    """Gives dagster-dlt the specs above, so that a resource and its asset are described in one place."""
+    """Provides the specs above to dagster-dlt, so that a resource and its asset are described in one place."""
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         return asset_spec(ENTITIES[data.resource.name])

@@ -1,4 +1,4 @@
-"""Loads of raw tables through dagster-dlt within one run, and what the new rows say about the previous ones."""
+"""Loads raw tables through dagster-dlt within one run, and records what changed since the previous loads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.warehouse.load import FILE_FORMAT, load_errors
 
 CONVERSIONS, TOTALS, PAYMENTS, CLICKS = "conversions", "conversion_totals", "payments", "clicks"
-# Read completely each time, so that what is not among them is deleted.
+# Read completely each time, so that missing rows are known to be deleted.
 LISTED = ("affiliate_list", "affiliates")
 
 
@@ -37,7 +37,7 @@ class TableLoads:
     """The loads of one run.
 
     Args:
-        request: what the run is asked to read.
+        request: what the run should read.
     """
 
     def __init__(
@@ -55,16 +55,16 @@ class TableLoads:
         self.request = request
         self.report = ReadReport()
         self.turn: list[Window] = []
-        # Requests of this run by table, those of repeated reads included.
+        # Requests of this run by table, including repeated reads.
         self.requests: Counter[str] = Counter()
-        # Spans of conversions that were read in this run, and when.
+        # Spans of conversions that this run read, and when.
         self.read: list[ReadSpan] = []
-        # What dagster-dlt reports of the last load of each table.
+        # The metadata from dagster-dlt for the last load of each table.
         self.metadata: dict[str, Mapping[str, Any]] = {}
 
     @property
     def is_refresh(self) -> bool:
-        """Whether the run looks back as far as the settings say or further: what is older is nobody else's task."""
+        """Whether the run looks back at least as far as the settings say. Only such a run handles older changes."""
         return self.request.looks_back and self.lookback >= timedelta(days=self.refersion.lookback_days)
 
     @property
@@ -76,15 +76,15 @@ class TableLoads:
         return self.refersion.first_moment()
 
     def earliest(self) -> datetime:
-        """Where the first load began, or before."""
+        """The start of the first load, or the oldest loaded conversion if that is earlier."""
         ((oldest,),) = self.warehouse.query(f"SELECT min(created) FROM {DATASET}.{CONVERSIONS}")  # noqa: S608
         return min(self._start, whole_second(oldest)) if oldest else self._start
 
     def load(self, tables: Sequence[str], report: ReadReport, windows: Sequence[Window] = ()) -> None:
-        """Loads until nothing is left, one commit after the other, and records the history of conversions.
+        """Loads in several commits until nothing is left, and records the history of conversions.
 
         Args:
-            windows: read exactly these, instead of what the run is asked for.
+            windows: read exactly these, instead of what the run requests.
         """
         self.context.log.info(f"Reading {', '.join(tables)}")
         request = replace(self.request, older_totals=self.is_refresh, all_payments=self.is_refresh)
@@ -109,7 +109,7 @@ class TableLoads:
                 self.metadata |= {of[one.asset_key]: one.metadata or {} for one in load if one.asset_key}
             for table in tables:
                 one = report.table(table)
-                if one.not_offered:  # which is reported with the result
+                if one.not_offered:  # reported with the result
                     continue
                 upto = f" up to {one.read_to:%Y-%m-%d %H:%M:%S} UTC" if one.read_to else ""
                 requests = "1 request" if one.requests == 1 else f"{one.requests:,} requests"
@@ -121,7 +121,7 @@ class TableLoads:
         self._record_changes(tables, report)
 
     def _record_changes(self, tables: Sequence[str], report: ReadReport) -> None:
-        """What the rows just read say about the previous ones: changes, totals, deletions from a complete list."""
+        """Records what the new rows show about the previous ones: changes, totals, rows deleted from complete lists."""
         for table in tables:
             one = report.table(table)
             if table in LISTED and one.asked_at and not one.not_offered:
@@ -146,6 +146,6 @@ class TableLoads:
         try:
             return tuple(totals_currencies(self.warehouse, account, self.context.log.info))
         except RefersionError:
-            return ()  # reading the totals meets the same error and reports it
+            return ()  # reading the totals will raise and report the same error
         finally:
             account.close()

@@ -1,1 +1,1 @@
-"""Refersion's totals against the rows that are loaded: currencies, disagreements, test conversions."""
+"""Compares Refersion's totals with the loaded rows: currencies, differences, test conversions."""

@@ -1,13 +1,13 @@
-"""Whether /conversion/totals takes a field `currency`, and which currencies to ask for.
+"""Whether /conversion/totals accepts a field `currency`, and which currencies to request.
 
-The field is not documented; that there may be one is read out of a sentence of the documentation. So it is tried once
-per account, read-only, and the answer is kept in `_findings`:
+The field is not documented, but a sentence of the documentation suggests it. It is therefore tried once per account,
+read-only, and the answer is stored in `_findings`:
 
 - refused: Refersion calls the field invalid;
-- ignored: the sums are the same with it and without;
-- works: the sums differ from those without it, and are those of the conversions of that currency that are loaded.
+- ignored: the sums are the same with and without it;
+- works: the sums differ from those without it, and match the loaded conversions of that currency.
 
-Anything else is inconclusive and tried again by the next load.
+Anything else is inconclusive, and the next load tries again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from refersion_dagster.warehouse.session import Session, UndefinedTable
 
 QUESTION = "currency in /conversion/totals"
 REFUSED, IGNORED, WORKS = "refused", "ignored", "works"
-# Months that are asked about until one shows it: what is loaded of a month may be out of date.
+# Maximum number of months to try per currency, because the loaded rows of a month may be out of date.
 MONTHS = 3
 
 CURRENCIES = f"""
@@ -53,9 +53,9 @@ Sums = tuple[int, Decimal]
 
 
 def totals_currencies(warehouse: Warehouse, account: RefersionClient, say: Callable[[str], object]) -> list[str]:
-    """The currencies to ask totals for; none where the account takes no currency, or has but one.
+    """The currencies to request totals for. Empty if the account does not support the field or has only one currency.
 
-    Raises RefersionError where Refersion cannot be asked.
+    Raises RefersionError if the request fails.
     """
     with warehouse.session() as session:
         try:
@@ -75,7 +75,7 @@ def totals_currencies(warehouse: Warehouse, account: RefersionClient, say: Calla
 
 
 def _probed(session: Session, account: RefersionClient, currencies: list[str]) -> tuple[str, str] | None:
-    """The answer and what showed it; None where nothing did."""
+    """The answer and its evidence. None if the result is inconclusive."""
     rest, settled = account.rest, month_start(account.now)
     for currency in currencies:
         for month, count, total, tests, of_tests in session.query(MONTHS_OF, currency=currency, before=settled):
@@ -83,7 +83,7 @@ def _probed(session: Session, account: RefersionClient, currencies: list[str]) -
             period = Window(start, next_month(start))
             plain = rest.conversion_sums(period)
             if (plain.get("currency") or NO_CURRENCY) == currency:
-                break  # the account's own: the field could change nothing
+                break  # the account's own currency: the field could not change anything
             try:
                 asked = rest.conversion_sums(period, currency=currency)
             except RequestRefused as refusal:

@@ -1,10 +1,10 @@
-"""Test conversions of an account that offers no `is_test_conversion`: found by asking Refersion's totals.
+"""Finds the test conversions of an account that lacks `is_test_conversion`, by querying Refersion's totals.
 
-Totals can be asked for tests alone. Where there are none, that is known. Else they are looked for by halving the time
-in which they lie, as often as it takes: a time in which all conversions are tests, or in which the only test has the
-amounts of just one conversion, needs no further halving. Those that were found are kept in TABLE and marked in
-`conversions`, so that they are left out of every figure like any test. What was asked is kept in `_findings`, and not
-asked again before Refersion counts other tests than then.
+Totals can be requested for tests only. If there are none, the question is answered. Otherwise their time range is
+bisected. A range needs no further split if all of its conversions are tests, or if its only test has the amounts of
+exactly one conversion. Tests that were found are stored in TABLE and marked in `conversions`, so that every figure
+excludes them like any other test. The result is stored in `_findings`, and the search is repeated only if Refersion
+counts different tests.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ DELETE FROM {DATASET}.{NOT_OFFERED} WHERE table_name = 'conversions' AND column_
 
 @dataclass(frozen=True)
 class Loaded:
-    """A conversion that is loaded."""
+    """A loaded conversion."""
 
     id: str
     created: datetime
@@ -81,11 +81,11 @@ class TotalsSums:
 
 
 class Search:
-    """Looks for tests among the conversions that Refersion's totals count.
+    """Searches for tests among the conversions that Refersion's totals count.
 
     Args:
         rest: the account.
-        rows: those conversions, by time.
+        rows: those conversions, ordered by time.
         known: ids of tests that were found before.
     """
 
@@ -97,11 +97,11 @@ class Search:
         self.found: set[str] = set()
 
     def run(self, tests: TotalsSums) -> None:
-        """Finds what can be found; `tests` is what Refersion counts in all."""
+        """Finds as many tests as possible; `tests` are Refersion's sums over all tests."""
         self._look(list(self.rows), tests - TotalsSums.of([row for row in self.rows if row.id in self.known]))
 
     def _look(self, rows: list[Loaded], hidden: TotalsSums) -> None:
-        """Among these, which are all that there are of their time, so many tests are hidden."""
+        """Searches for the `hidden` tests among these rows, which are all rows of their time range."""
         left = [row for row in rows if row.id not in self.known]
         if hidden.count <= 0 or hidden.count > len(left):
             return  # there are none, or the rows are not those that Refersion counts
@@ -132,12 +132,12 @@ def sums(answer: dict[str, Any]) -> TotalsSums:
 def tell_tests_apart(
     warehouse: Warehouse, rest: RestClient, upto: datetime, say: Callable[[str], object]
 ) -> str | None:
-    """Finds and marks the tests of an account that does not say which they are.
+    """Finds and marks the tests of an account that does not say which conversions are tests.
 
     Args:
-        upto: conversions were read up to here.
+        upto: conversions were read up to this time.
 
-    Returns what stays unknown, in words; None where all is known. Raises RefersionError.
+    Returns what remains unknown, in words; None if everything is known. Raises RefersionError.
     """
     with warehouse.session() as session:
         session.query(CREATE)
@@ -164,7 +164,7 @@ def _told(
         return _unknown(session, "Refersion's totals count conversions that are not loaded, or vice versa.")
     known = frozenset(id_ for (id_,) in session.query(KNOWN))
     before = account_findings.known(session, QUESTION)
-    # What was not found then would not be found now.
+    # A search with the same tests would find nothing new.
     if before is None or before.answer.partition(": ")[2] != f"{tests}":
         search = Search(rest, counted, known)
         search.run(tests)
@@ -186,7 +186,7 @@ def _told(
 def _concluded(
     session: Session, tests: TotalsSums, unfound: TotalsSums, currency: str, others: Sequence[str]
 ) -> str | None:
-    """Keeps what is known, and says what is not.
+    """Stores the result, and returns what remains unknown.
 
     Args:
         others: currencies that the totals leave out.
@@ -206,7 +206,7 @@ def _concluded(
 
 
 def mark_known_tests(warehouse: Warehouse) -> None:
-    """Marks the tests that are known in rows that were just read; where all are known the account lacks nothing."""
+    """Marks known tests in the rows just read. If all tests are known, removes the gap recorded for the account."""
     with warehouse.session() as session:
         session.query(CREATE)
         _mark(session)
@@ -220,7 +220,8 @@ def _mark(session: Session) -> None:
 
 
 def tests_not_known(session: Session) -> str | None:
-    """What is not known of test conversions, in words, where Refersion's totals were asked for it; else None."""
+    """What is unknown about test conversions, in words. None if everything is known or the totals were not queried for
+    it."""
     if not session.columns(DATASET, account_findings.TABLE):
         return None
     found = session.query(account_findings.KNOWN, question=QUESTION)

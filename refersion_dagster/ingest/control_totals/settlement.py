@@ -1,9 +1,9 @@
-"""The shop keeps changing while it is read: what disagrees is read again before it counts as a difference.
+"""Reads differing control totals again before they count as a difference, because the shop changes during a load.
 
-Approvals, orders and payments arrive between the readings of payments, conversions and totals. A cell of the control
-totals that disagrees is read again, its rows and right after them its totals. Where two readings in a row find the
-same on both sides, nothing moved in between, and the difference is real. What still moves after MOST_READINGS is not
-settled, which is not a failure: the next refresh compares it again.
+Approvals, orders and payments arrive between the reads of payments, conversions and totals. If a cell of the control
+totals differs, its rows are read again and its totals right after them. If two consecutive reads give the same result
+on both sides, nothing changed in between, and the difference is real. A cell that still changes after MOST_READINGS is
+not settled. That is not a failure: the next refresh compares it again.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from refersion_dagster.warehouse.session import Session, UndefinedTable
 from refersion_dagster.warehouse.sql import bind
 
 MOST_READINGS = 3
-# If more disagree, the shop's changes are not the cause: the latest are read again, the others by later runs.
+# If more months differ, the shop's changes are not the cause. The latest are read again, the others by later runs.
 MOST_MONTHS = 12
 
-# Payments that were made since payments were read, and that rows name which were read after them.
+# Payments made after payments were read, and named by rows that were read later.
 NAMED_ALONE = f"""
 SELECT count(*)
 FROM {DATASET}.conversions AS c
@@ -42,7 +42,7 @@ FIGURES = (
 
 
 def differing(session: Session) -> dict[TotalsCell, Sides]:
-    """The cells of the control totals that disagree, as the raw tables are now; none where they cannot be compared."""
+    """The differing cells of the control totals, from the current raw tables. Empty if they cannot be compared."""
     (summary,) = load_summaries("control_totals")
     if "verdict" in unknown_columns(summary, load_gaps(session)):
         return {}
@@ -65,12 +65,12 @@ def settle_totals(
     read_again: Callable[[Sequence[datetime]], None] | None = None,
     months: Collection[date] | None = None,
 ) -> None:
-    """Reads the cells that disagree again, and keeps which differences lasted and which cells kept moving.
+    """Reads differing cells again. Stores which differences lasted and which cells kept changing.
 
     Args:
-        read_again: reads the rows of these months, and then their totals; None where a run reads no rows, which leaves
-            what is new to the next refresh.
-        months: those that the run may read again; None for all.
+        read_again: reads the rows of these months, then their totals. None if a run reads no rows; new differences are
+        then left to the next refresh.
+        months: the months that the run may read again; None for all.
     """
     with warehouse.session() as session:
         known, found = lasting(session), differing(session)
@@ -114,7 +114,7 @@ def has_new_payments(warehouse: Warehouse, read_at: datetime) -> bool:
 
 
 def paid_meanwhile(warehouse: Warehouse, upto: datetime) -> list[datetime]:
-    """Months of unpaid rows that were read before a payment which they can be part of."""
+    """Months of unpaid rows that were last read before a payment that may include them."""
     with warehouse.session() as session:
         try:
             found = session.query(UNACCOUNTED_PAYMENTS, before=upto)

@@ -1,7 +1,7 @@
-"""Cells of the control totals that disagreed when a load had read them again: `refersion_data._unsettled_totals`.
+"""Cells of the control totals that still differed after being read again: `refersion_data._unsettled_totals`.
 
-A cell is a month, status, payment status and currency. Of each it is kept what both sides said, and whether that
-lasted: a difference is called one only where two readings in a row, rows and totals, found the same.
+A cell is a month, status, payment status and currency. Each row stores the figures of both sides, and whether the
+difference lasted: it counts as a difference only if two consecutive reads of rows and totals gave the same result.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORGET = f"DELETE FROM {DATASET}.{TABLE}"  # noqa: S608
 ADD = f"""
 INSERT INTO {DATASET}.{TABLE} VALUES ($month, $status, $payment_status, $currency, $said, $lasts, $read_at)
 """  # noqa: S608
-# Each holds for the totals that were read then, and for no later ones.
+# A row is valid only for the totals read at that time, not for later ones.
 NOT_SETTLED = f"""
 SELECT month, status, payment_status, currency, CAST(extract(epoch FROM totals_read_at) AS BIGINT)
 FROM {DATASET}.{TABLE}
@@ -50,9 +50,10 @@ class TotalsCell:
 
 @dataclass(frozen=True)
 class Sides:
-    """What Refersion and the warehouse say of a cell, each as count, commission and order total, and when it was asked.
+    """The figures of Refersion and the warehouse for a cell, each as count, commission and order total, and the time
+    of the read.
 
-    Two are equal where both sides say the same, whenever that was.
+    Compare `figures` to ignore the time of the read.
     """
 
     theirs: tuple[int, Decimal, Decimal]
@@ -68,13 +69,13 @@ class Sides:
 
 
 def lasting(session: Session) -> dict[TotalsCell, str]:
-    """The differences that lasted when they were last looked at, and what both sides said."""
+    """The stored lasting differences, with the figures of both sides."""
     session.query(CREATE)
     return {TotalsCell(*row[:4]): row[4] for row in session.query(KEPT)}
 
 
 def keep(session: Session, lasting: Mapping[TotalsCell, Sides], moving: Mapping[TotalsCell, Sides]) -> None:
-    """Stores the cells that disagree now, replacing the previous ones."""
+    """Stores the cells that differ now, replacing the previous ones."""
     session.query(CREATE)
     with session.transaction():
         session.query(FORGET)
@@ -84,7 +85,7 @@ def keep(session: Session, lasting: Mapping[TotalsCell, Sides], moving: Mapping[
 
 
 def not_settled(session: Session) -> str:
-    """The cells that kept moving as a text in which control_totals.sql looks for them."""
+    """The cells that kept changing, as the text that control_totals.sql searches."""
     if not session.columns(DATASET, TABLE):
         return ""
     found = session.query(NOT_SETTLED)

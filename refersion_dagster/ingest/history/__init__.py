@@ -1,1 +1,1 @@
-"""What each conversion went through, when it was read, and which rows are gone at the source."""
+"""Conversion history, the reads it is based on, and rows that were deleted at the source."""

@@ -1,9 +1,9 @@
 """The history of each conversion: `refersion_data.conversion_history`, kept forever.
 
-`conversions` holds each row as it is now. The history gets a row whenever a conversion is first seen, whenever its
-status, payment status, total, commission or affiliate changes, and when it is gone from Refersion or back again. It is
-worked out in the warehouse, by comparing `conversions` with the latest row of the history, so running it again adds
-nothing and a run that was cut short is made up for by the next.
+`conversions` holds the current state of each row. The history gets a row whenever a conversion is first seen, whenever
+its status, payment status, total, commission, affiliate or payment changes, and when it is deleted in Refersion or
+restored. It is computed in the warehouse by comparing `conversions` with the latest row of the history. Running it
+again therefore adds nothing, and the next run completes an interrupted one.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
   affiliate_id text, payment_id text, seen_before timestamp with time zone
 )
 """
-# Histories that were begun before the columns were.
+# For histories created before these columns existed.
 ADD_UPDATED = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN updated timestamp with time zone"
 ADD_AFFILIATE = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN affiliate_id text"
 ADD_PAYMENT = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN payment_id text"
-# The payment that paid it, where the latest entry shows it paid. Earlier entries stay without.
+# The payment of each conversion, if its latest entry shows it paid. Earlier entries stay empty.
 FILL_PAYMENT = f"""
 UPDATE {DATASET}.{TABLE} AS h SET payment_id = {PAYMENT}
 FROM {DATASET}.conversions AS c
@@ -72,7 +72,7 @@ WHERE c.id = h.id AND h.payment_status = 'PAID' AND c.payment_status = 'PAID'
   AND NOT EXISTS (SELECT 1 FROM {DATASET}.{TABLE} AS l WHERE l.id = h.id AND l.seen_at > h.seen_at)
 """  # noqa: S608 - names of ours
 ADD_SEEN_BEFORE = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN seen_before timestamp with time zone"
-# What is known at that time: whose each conversion is now. Earlier entries stay without.
+# Only the current affiliate of each conversion is known. Earlier entries stay empty.
 FILL_AFFILIATE = f"""
 UPDATE {DATASET}.{TABLE} AS h SET affiliate_id = {AFFILIATE}
 FROM {DATASET}.conversions AS c
@@ -80,7 +80,7 @@ WHERE c.id = h.id
   AND NOT EXISTS (SELECT 1 FROM {DATASET}.{TABLE} AS l WHERE l.id = h.id AND l.seen_at > h.seen_at)
 """  # noqa: S608 - names of ours
 
-# Rows that a whole reading of their span no longer showed.
+# Rows that a complete read of their span no longer returned.
 MARK_VANISHED = f"""
 UPDATE {DATASET}.conversions SET vanished_at = $read_at
 WHERE created >= $start AND created < $end AND read_at < $read_at AND vanished_at IS NULL
@@ -115,8 +115,8 @@ WHERE h.id IS NULL
   OR (c.vanished_at IS NULL AND {PAYMENT} <> h.payment_id)
 """  # noqa: S608 - names of ours
 
-# Of the changes just added: the last reading that covered the conversion and showed it unchanged. Such a one may have
-# been of the last days alone, or of a month that was read again.
+# For the changes just added: the last read that covered the conversion and showed it unchanged. It may have covered
+# only the last days, or a month that was read again.
 FILL_SEEN_BEFORE = f"""
 UPDATE {DATASET}.{TABLE} AS h
 SET seen_before = f.seen_before
@@ -149,7 +149,7 @@ def update_history(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> int:
     """Marks rows that vanished from the spans just read and adds all changes to the history, in one transaction.
 
     Args:
-        spans: spans of `created` that were read whole, and when.
+        spans: spans of `created` that were read completely, and when.
 
     Returns the number of rows added.
     """
@@ -162,7 +162,7 @@ def update_history(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> int:
             for span in spans:
                 session.query(MARK_VANISHED, read_at=span.read_at, start=span.start, end=span.end)
             session.query(ADD_CHANGES)
-            # Before this reading counts itself.
+            # Before the current read is added.
             session.query(FILL_SEEN_BEFORE)
             for span in spans:
                 add_reading(session, span)
@@ -170,7 +170,7 @@ def update_history(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> int:
 
 
 def _add_columns(session: Session) -> None:
-    """Adds what histories lack that were begun by an earlier version."""
+    """Adds columns that a history of an earlier version lacks."""
     there = dict(session.columns(DATASET, TABLE))
     if "updated" not in there:
         session.query(ADD_UPDATED)

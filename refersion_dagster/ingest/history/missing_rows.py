@@ -1,7 +1,7 @@
-"""Rows that a reading no longer showed: looked for elsewhere, or marked as gone.
+"""Rows that a read no longer returned: searched elsewhere, or marked as deleted.
 
-Affiliates are listed whole, and payments are read whole by a refresh, so that one which is absent is gone. Conversions
-are read by windows of `created`, which can be edited: a row that is absent from its window may lie in another one.
+A refresh reads the complete list of affiliates and all payments, so a missing one was deleted. Conversions are read by
+windows of `created`, which can be edited: a row missing from its window may be in another one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WHERE created >= $start AND created < $end AND read_at < $read_at AND vanished_a
 
 
 def absent_conversions(warehouse: Warehouse, read: Sequence[ReadSpan]) -> int:
-    """Loaded conversions of the spans that were read which the readings did not show, neither there nor elsewhere."""
+    """The number of loaded conversions in these spans that the reads did not return, in these spans or elsewhere."""
     with warehouse.session() as session:
         return sum(
             int(session.query(ABSENT, start=span.start, end=span.end, read_at=span.read_at)[0][0]) for span in read
@@ -36,13 +36,13 @@ def absent_conversions(warehouse: Warehouse, read: Sequence[ReadSpan]) -> int:
 
 
 def mark_listed(warehouse: Warehouse, table: str, read_at: datetime) -> None:
-    """Marks rows of a list that was read whole, which the list no longer has."""
+    """Marks rows missing from a list that was read completely."""
     with warehouse.session() as session:
         session.query(MARK_LISTED.format(table=f"{DATASET}.{table}"), read_at=read_at)
 
 
 def mark_payments(warehouse: Warehouse, read: Sequence[ReadSpan]) -> None:
-    """Marks payments that none of the spans showed, which are all that there is to read."""
+    """Marks payments that none of these spans returned. The spans cover all payments."""
     with warehouse.session() as session:
         for span in read:
             session.query(MARK_PAYMENTS, start=span.start, end=span.end, read_at=span.read_at)

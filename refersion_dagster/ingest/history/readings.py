@@ -1,8 +1,8 @@
 """When which conversions were read: `refersion_data.conversion_readings`, kept forever.
 
-A change of a conversion happened between the last reading that still showed the state before it and the reading that
-shows it. What was due at a month's end is known only as well as that, so the warehouse keeps every reading, with the
-span of `created` it covered.
+A change of a conversion happened between the last read that showed the previous state and the first that shows the new
+one. What was due at the end of a month is known only to that precision. The warehouse therefore keeps every read, with
+the span of `created` that it covered.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
   read_to timestamp with time zone NOT NULL, proven_by text NOT NULL, currency text NOT NULL
 )
 """
-# A run may be tried again within a second.
+# A run may be retried within a second.
 ADD = f"""
 INSERT INTO {DATASET}.{TABLE} (read_at, read_from, read_to, proven_by, currency)
 SELECT s.* FROM (SELECT
@@ -56,8 +56,8 @@ WHERE NOT EXISTS (
 )
 """  # noqa: S608 - names of ours
 
-# Months of which every total is as it was when the month was last read. Of each currency other than the totals' own
-# nothing is known by them.
+# Months whose totals are all the same as when the month was last read. They prove nothing about currencies other than
+# that of the totals.
 ADD_UNCHANGED = f"""
 INSERT INTO {DATASET}.{TABLE} (read_at, read_from, read_to, proven_by, currency)
 SELECT s.* FROM (
@@ -88,17 +88,17 @@ WHERE NOT EXISTS (
 
 
 def create_readings(session: Session) -> None:
-    """Makes the table where there is none."""
+    """Creates the table if it does not exist."""
     session.query(CREATE)
 
 
 def add_reading(session: Session, span: ReadSpan) -> None:
-    """Keeps that a span was read."""
+    """Records that a span was read."""
     session.query(ADD, read_at=span.read_at, start=span.start, end=span.end, proven_by=READ)
 
 
 def keep_counted_months(warehouse: Warehouse, counted: Sequence[Window], read_at: datetime) -> None:
-    """Keeps the months whose counts by status have not changed since they were read."""
+    """Records the months whose counts by status have not changed since they were read."""
     with warehouse.session() as session, session.transaction():
         create_readings(session)
         for month in counted:

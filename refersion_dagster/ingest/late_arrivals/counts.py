@@ -1,16 +1,16 @@
-"""How many conversions Refersion counts, by period, status and payment status, against how many are loaded.
+"""Compares Refersion's counts of conversions, by period, status and payment status, with the loaded rows.
 
-REST's totals are of one currency; counts through GraphQL are of every one. There are two ways to them:
+REST's totals cover one currency; counts through GraphQL cover all. There are two ways to count:
 
-- pageInfo says how many rows there are, but is documented as possibly wrong where filters are used;
-- rows have places: where there is one at the last place that is expected and none behind it, there are as many.
+- pageInfo reports the number of rows, but is documented as possibly wrong with filters;
+- offsets: if there is a row at the last expected position and none behind it, the count is right.
 
-Whether filters on status work is not documented. So each way is compared first with periods that were read a moment
-ago, and believed only where each count of theirs is right. Places without a filter on status need no such proof, as
-reading the rows stands on nothing else.
+It is not documented whether filters on status work. Each way is therefore first compared with periods that were just
+read, and used only if all of its counts are right. Offsets without a filter on status need no such proof, because
+reading the rows relies on them too.
 
-A period whose counts are others than what is loaded is to be read again. What differs still after that is kept in
-TABLE, so that it does not cause another reading of the period.
+A period whose counts differ from the loaded rows is read again. Differences that remain are stored in TABLE, so that
+they do not cause another read of the period.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from refersion_dagster.resources import RefersionResource, Warehouse
 logger = logging.getLogger("refersion_dagster.refersion")
 
 TABLE = "_counts_when_read"
-# Periods that were just read, of which the counts have to be right.
+# Number of periods, just read, whose counts have to be right.
 PROVEN_ON = 2
-# What is older is counted by years first, as less happens to it.
+# Older periods are first counted by year, because they change less.
 BY_MONTHS = timedelta(days=730)
 
 CREATE = f"""
@@ -54,7 +54,7 @@ Filters = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class CountCell:
-    """A period and what its rows are filtered by, with the number that Refersion counts and the one loaded."""
+    """A period and a filter, with Refersion's count and that of the loaded rows."""
 
     period: Window
     filters: Filters
@@ -68,14 +68,14 @@ class CountCell:
 
 @dataclass(frozen=True)
 class Way:
-    """By which filters rows are counted, and how: given slices and the counts that are expected of them."""
+    """A way to count rows: the filters to count by, and a function from slices and expected counts to counts."""
 
     filters: Sequence[Filters]
     count: Callable[[Sequence[Slice], Sequence[int]], list[int | None]]
 
 
 class Counts:
-    """Counts of one account against one warehouse, within one run.
+    """Counts of one account, compared with one warehouse, within one run.
 
     Args:
         refersion: the account.
@@ -101,7 +101,7 @@ class Counts:
         return self._counter.requests if "_counter" in vars(self) else 0
 
     def are_right(self, read: Sequence[ReadSpan]) -> bool:
-        """Whether counts can be believed, found out once a run on what was just read."""
+        """Whether counts are reliable. Checked once per run against what was just read."""
         if not self._asked:
             self._asked = True
             try:
@@ -114,13 +114,14 @@ class Counts:
 
     @property
     def by_status(self) -> bool:
-        """Whether they are right by status too."""
+        """Whether counts by status are reliable too."""
         return self._way is not None and self._way.filters != [()]
 
     def differing(self, windows: Iterable[Window], now: datetime) -> dict[Window, int]:
-        """Months of the windows in which Refersion counts other conversions, and how many counts of each differ.
+        """Months of the windows in which Refersion's counts differ from the loaded rows, with the number of differing
+        counts.
 
-        Only after `are_right`. Raises RefersionError.
+        Call only after `are_right`. Raises RefersionError.
         """
         recent: list[Window] = []
         older: list[Window] = []
@@ -135,7 +136,7 @@ class Counts:
         return self._differing(recent, kept)
 
     def keep(self, periods: Sequence[Window]) -> None:
-        """Keeps, of periods that were just read again, the counts that still are others than what is loaded."""
+        """Stores the counts of periods just read again that still differ from the loaded rows."""
         cells = self._cells(periods, self._way)
         with self.warehouse.session() as session, session.transaction():
             for period in periods:
@@ -153,7 +154,7 @@ class Counts:
         return found
 
     def _proven(self, periods: Sequence[Window]) -> Way | None:
-        """The way whose counts of the periods are all right, the finest one; None where there is none."""
+        """The most detailed way whose counts of these periods are all right. None if there is none."""
         offered = self._counter.selection.arguments
         if not {"first", "created_from", "created_to"} <= offered:
             return None
@@ -184,7 +185,8 @@ class Counts:
 
 
 def _by_status(*, with_payments: bool) -> list[Filters]:
-    """Each status; of approved conversions, on which it depends what is owed, paid and unpaid ones apart."""
+    """Filters for each status. Approved conversions are counted separately as paid and unpaid, which decides what is
+    owed."""
     found: list[Filters] = []
     for status in CONVERSION_STATUSES:
         if status == "APPROVED" and with_payments:
@@ -195,14 +197,14 @@ def _by_status(*, with_payments: bool) -> list[Filters]:
 
 
 def _largest(warehouse: Warehouse, read: Sequence[ReadSpan]) -> list[Window]:
-    """Of the months that were just read, those with the most rows."""
+    """The months just read that have the most rows."""
     pieces = [piece for span in read for piece in months(Window(span.start, span.end))]
     rows = {piece: sum(counts.values()) for piece, counts in _loaded(warehouse, pieces).items()}
     return sorted((piece for piece in pieces if rows[piece]), key=lambda piece: -rows[piece])[:PROVEN_ON]
 
 
 def _loaded(warehouse: Warehouse, periods: Sequence[Window]) -> dict[Window, dict[tuple[str, str], int]]:
-    """Rows that are loaded, by period and then by status and payment status."""
+    """Loaded rows by period, then by status and payment status."""
     found: dict[Window, dict[tuple[str, str], int]] = {period: {} for period in periods}
     if not periods:
         return found

@@ -1,17 +1,18 @@
-"""Late changes: conversions from before the look-back that were approved, denied or paid since they were read.
+"""Late changes: conversions before the look-back that were approved, denied or paid since they were last read.
 
 A refresh reads the look-back window again, and a slice of what is older (see rotation.py). The following show, without
 reading the rest, that it changed:
 
-- a payment came, made or first seen after unpaid rows of its affiliate and currency were last read, and what is known
-  of it does not account for it. It may be dated back, so when each was first seen is kept in PAYMENTS_SEEN;
-- a payment is gone that rows name which were last read before it went;
-- Refersion's totals of a month are others than those that were known before the month was last read. These are kept in
-  TABLE whenever whole months were read, so nothing is missed by a run that was cut short;
-- Refersion's counts of a month are others than what is loaded (see counts.py), which is all that shows of rows in
+- a payment was made or first seen after unpaid rows of its affiliate and currency were last read, and the conversions
+  known to belong to it do not account for it. It may be backdated, so PAYMENTS_SEEN records when each payment was
+  first seen;
+- a payment was deleted after rows that name it were last read;
+- Refersion's totals of a month differ from those known when the month was last read. These are stored in TABLE
+  whenever whole months are read, so an interrupted run misses nothing;
+- Refersion's counts of a month differ from the loaded rows (see counts.py). This is the only sign of changes in
   currencies that the totals leave out.
 
-In each case the whole month is to be read again, after which neither shows it any more.
+In each case the whole month is read again. After that, the sign is gone.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
   conversions_count bigint, commission_total decimal(18, 4), order_total decimal(18, 4), currency text
 )
 """
-# Where totals were kept before the currency was: they are of the account's own.
+# For totals stored before the column existed: they are in the account's own currency.
 ADD_CURRENCY = f"ALTER TABLE {DATASET}.{TABLE} ADD COLUMN currency text"
 FILL_CURRENCY = f"""
 UPDATE {DATASET}.{TABLE} SET currency = (SELECT max(currency) FROM {DATASET}.conversion_totals)
 """  # noqa: S608 - names of ours
-# Months whose totals, as they are known now, lie within a span.
+# Months inside a span, by their currently loaded totals.
 WHOLE = "t.granularity = 'month' AND t.period_from >= $start AND t.period_to < $end"
 FORGET = f"""
 DELETE FROM {DATASET}.{TABLE}
@@ -53,7 +54,7 @@ SELECT t.period_from, t.status, t.payment_status, t.currency, {", ".join(f"t.{na
 FROM {DATASET}.conversion_totals AS t
 WHERE {WHOLE}
 """  # noqa: S608
-# Of months that were never read whole since totals are kept, the first known ones are used.
+# For months that were never read completely since totals are stored, the first known totals are used.
 KEEP_FIRST = f"""
 INSERT INTO {DATASET}.{TABLE} (period_from, status, payment_status, currency, {", ".join(SUMS)})
 SELECT t.period_from, t.status, t.payment_status, t.currency, {", ".join(f"t.{name}" for name in SUMS)}
@@ -76,7 +77,7 @@ WHERE t.granularity = 'month' AND t.period_from < $before
 GROUP BY date_trunc('month', t.period_from)
 """  # noqa: S608
 
-# Refersion takes the paid status back from rows of a payment that is undone.
+# Refersion removes the paid status from the rows of an undone payment.
 UNDONE_PAYMENTS = f"""
 SELECT date_trunc('month', c.created), max(p.id)
 FROM {DATASET}.conversions AS c
@@ -94,8 +95,8 @@ SELECT p.id, p.read_at FROM {DATASET}.payments AS p
 WHERE p.id NOT IN (SELECT s.id FROM {DATASET}.{PAYMENTS_SEEN} AS s)
 """  # noqa: S608
 
-# A payment is accounted for by conversions that name it, as many and as much as it says. Some accounts do not tell
-# whom it paid: then it may be anybody of its currency.
+# Conversions account for a payment if those that name it match its count and commission. Some accounts do not tell
+# whom a payment paid: then it may belong to any affiliate of its currency.
 UNACCOUNTED_PAYMENTS = f"""
 WITH named AS (
   SELECT coalesce(payment_id, payment__id) AS id, count(*) AS conversions, sum(commission_total) AS commission
@@ -129,7 +130,7 @@ GROUP BY date_trunc('month', c.created)
 
 @dataclass
 class LateMonth:
-    """A month from before the look-back that must have changed, and what shows it."""
+    """A month before the look-back that must have changed, and the evidence."""
 
     start: datetime
     reasons: list[str] = field(default_factory=list)
@@ -139,7 +140,7 @@ class LateMonth:
 
 
 def keep_totals(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> None:
-    """Keeps, of the whole months in spans of conversions that were just read, the totals that were known before."""
+    """Stores the totals that were known before these spans of conversions were read, for the whole months in them."""
     with warehouse.session() as session:
         _create(session)
         if session.columns(DATASET, "conversion_totals"):
@@ -150,7 +151,7 @@ def keep_totals(warehouse: Warehouse, spans: Sequence[ReadSpan]) -> None:
 
 
 def keep_first_totals(warehouse: Warehouse) -> None:
-    """Keeps the totals of months of which none are kept yet."""
+    """Stores the totals of months that have none stored yet."""
     with warehouse.session() as session:
         _create(session)
         if session.columns(DATASET, "conversion_totals"):
@@ -163,8 +164,8 @@ def late_months(
     """Months that begin before `before` and have to be read again, in order.
 
     Args:
-        before: where the next look-back will begin. What is older has to be right by now.
-        counts_differ: how many counts of a month are others than what is loaded.
+        before: where the next look-back begins. Older rows have to be correct now.
+        counts_differ: the number of counts per month that differ from the loaded rows.
     """
     found: dict[datetime, LateMonth] = {}
 
@@ -188,7 +189,7 @@ def late_months(
 
 
 def spans(months: Sequence[LateMonth], earliest: datetime, latest: datetime) -> list[Window]:
-    """The months as spans to read, neighbours in one, within what was ever read."""
+    """The months as spans to read, adjacent ones joined, limited to what was ever read."""
     joined: list[Window] = []
     for month in months:
         start, end = max(month.start, earliest), min(next_month(month.start), latest)
@@ -211,7 +212,7 @@ def _create(session: Session) -> None:
 
 
 def _rows(session: Session, sql: str, before: datetime) -> list[tuple[datetime, object]]:
-    """Nothing where a table of the query was never loaded."""
+    """The rows of a query. Empty if one of its tables was never loaded."""
     try:
         return [(start, detail) for start, detail in session.query(sql, before=before)]
     except UndefinedTable:

@@ -1,10 +1,9 @@
-"""Reading what is older than the look-back again in turn, a slice with each refresh.
+"""Reads everything older than the look-back again in rotation, one slice with each refresh.
 
-Some changes of an old conversion show nowhere: in no payment, in no total, in no count. So each refresh with the whole
-look-back also reads the next slice of the two years before now. Slices are whole days of about the same number of
-requests, so that a night costs about as much as any other and all of it is read again within NIGHTS refreshes. A night
-that was left out makes the slice after the next refresh larger. Where the next slice begins is kept in TABLE once the
-one before it is loaded.
+Some changes of an old conversion show in no payment, total or count. Each refresh with the whole look-back therefore
+also reads the next slice of the last two years. Slices are whole days with about the same number of requests, so that
+every night costs about the same and everything is read again within NIGHTS refreshes. A skipped night makes the slice
+after the next refresh larger. TABLE stores where the next slice begins, once the previous one is loaded.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from refersion_dagster.refersion.windows import Window
 from refersion_dagster.resources import Warehouse
 
 TABLE = "_read_in_turn"
-# What is older is read again only where totals, counts or payments show a change, and by a full reload.
+# Older rows are read again only if totals, counts or payments show a change, or by a full reload.
 AGE = timedelta(days=730)
 NIGHTS = 25
 DAY = timedelta(days=1)
-# Each month of a slice is a request, with or without rows.
+# Each month of a slice takes a request, with or without rows.
 REQUESTS_OF_A_DAY = 1 / 30
 
 CREATE = f"""
@@ -44,11 +43,11 @@ GROUP BY CAST(created AT TIME ZONE 'UTC' AS DATE)
 
 
 def next_slice(warehouse: Warehouse, lookback: timedelta, earliest: datetime) -> list[Window]:
-    """What to read in turn now: one window, or two if the turn starts over in it; none before the first load.
+    """The next windows of the rotation: one, or two if it starts over; none before the first load.
 
     Args:
-        lookback: how far the refresh reads anyway.
-        earliest: what is older was never loaded.
+        lookback: how far back the refresh reads anyway.
+        earliest: older rows were never loaded.
     """
     with warehouse.session() as session:
         if not session.columns(DATASET, "conversions"):
@@ -68,7 +67,7 @@ def next_slice(warehouse: Warehouse, lookback: timedelta, earliest: datetime) ->
 
 
 def keep_position(warehouse: Warehouse, windows: Sequence[Window], read: Sequence[ReadSpan]) -> None:
-    """Remembers that these windows were read, and how many nights have gone by since those before."""
+    """Stores that these windows were read, and how many nights have passed since the previous ones."""
     if not windows or not all(
         any(one.start < window.end and window.start < one.end for one in read) for window in windows
     ):
@@ -83,7 +82,8 @@ def keep_position(warehouse: Warehouse, windows: Sequence[Window], read: Sequenc
 
 
 def _windows(days: Sequence[datetime], rows: dict[date, int], position: datetime, nights: int) -> list[Window]:
-    """Days from the position on that make up so many nights' requests; after the last day comes the first."""
+    """The days from the position on that make up the requests of `nights` nights. After the last day, the first one
+    follows."""
     costs = [rows.get(day.date(), 0) / PAGE_SIZE + REQUESTS_OF_A_DAY for day in days]
     share = sum(costs) * min(nights / NIGHTS, 1)
     begin = at = days.index(position)

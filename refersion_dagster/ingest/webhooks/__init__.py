@@ -1,1 +1,1 @@
-"""Events of the webhook inbox in the warehouse."""
+"""Loads events of the webhook inbox into the warehouse."""

@@ -1,4 +1,4 @@
-"""The asset `refersion/webhook_events`: drains the inbox into the warehouse, and acts on what the events say."""
+"""The asset `refersion/webhook_events`: drains the inbox into the warehouse, and handles what the events report."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ from refersion_dagster.webhooks.inbox_file import NoInbox
 
 GROUP = "webhooks"
 EVENTS_PER_LOAD = 10_000
-# Of events that could not be applied, in log and metadata.
+# Maximum number of events that could not be applied, in log and metadata.
 MOST_TOLD = 20
 
 
@@ -40,7 +40,7 @@ class WebhookInbox(dg.ConfigurableResource):
     path: str = like(WebhookSettings, "webhook_inbox")
 
     def open(self) -> Inbox:
-        """Raises NoInbox where there is none, InboxError for a file that is none."""
+        """Raises NoInbox if there is no inbox, InboxError if the file is not an inbox."""
         return Inbox(Path(self.path))
 
 
@@ -97,7 +97,7 @@ def webhook_events(
                 readings = read_again(context, refersion, warehouse, dlt, drain.concerned)
             except ReportedError as error:
                 if not error.may_pass:
-                    # A refresh meets the same error and reports it, so the events need not wait for it.
+                    # A refresh will raise and report the same error, so the events need not wait for it.
                     inbox.acknowledge(drain.last)
                 raise
         inbox.acknowledge(drain.last)
@@ -109,7 +109,7 @@ def webhook_events(
 
 
 class Drain:
-    """Brings the events that wait into the warehouse, within one run."""
+    """Loads the waiting events into the warehouse, within one run."""
 
     def __init__(
         self,
@@ -130,17 +130,17 @@ class Drain:
         self.applied = 0
         self.unreadable: list[str] = []
         self.row_counts: dict[str, int] = {}
-        # What dagster-dlt reports of the last load, as of raw tables.
+        # The metadata from dagster-dlt for the last load, as for raw tables.
         self.load_metadata: Mapping[str, Any] = {}
 
     def run(self) -> None:
-        """Loads what waits now; what comes meanwhile is for the next run.
+        """Loads the events that are waiting now; later ones are left to the next run.
 
-        Raises AnotherAccount before the first row, and all events then wait.
+        Raises AnotherAccount before the first row; all events then stay in the inbox.
         """
         newest = self.inbox.state().newest
         with self.warehouse.exclusive(self.context.log.info):
-            # Events carry no account; with the configured keys they count as this account's.
+            # Events do not name their account. They count as events of the account with the configured keys.
             refuse_another_account(self.refersion, self.warehouse)
             loaded = "conversions" in self.warehouse.row_counts(["conversions"])
             if not loaded:
@@ -199,13 +199,14 @@ def read_again(
     dlt: DagsterDltResource,
     concerned: AffectedScope,
 ) -> list[Reload]:
-    """Reads what events concern, of the tables that there are and that keys are given for; the high-water mark stays.
+    """Reads the rows affected by events again, of loaded tables whose keys are set. The high-water mark stays
+    unchanged.
 
     Returns what was read. Raises what load_tables raises.
     """
     read: list[Reload] = []
     readings = concerned.readings()
-    # Those that were never loaded wait for the first refresh.
+    # Tables that were never loaded wait for the first refresh.
     with warehouse.exclusive(context.log.info):
         there = warehouse.row_counts([table for reading in readings for table in reading.tables])
     keys = {True: refersion.graphql_token, False: refersion.api_key}

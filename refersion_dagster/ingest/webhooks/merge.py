@@ -1,4 +1,4 @@
-"""Conversions of events put into `refersion_data.conversions`, if they are newer than the loaded rows."""
+"""Applies conversions of events to `refersion_data.conversions`, if they are newer than the loaded rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from refersion_dagster.resources import Warehouse
 
 NAMES = tuple(column.name for column in SENT)
 
-# Of a row that does not say when it changed it is known when it was read.
+# If a row does not say when it changed, the time it was read counts.
 NEWER = "(v.updated > c.updated OR (c.updated IS NULL AND (c.read_at IS NULL OR v.updated > c.read_at)))"
 
 COUNT = f"""
@@ -27,7 +27,7 @@ FROM {DATASET}.{STAGED} AS v
 WHERE v.id = c.id AND v.turn = $turn AND {NEWER}
 """  # noqa: S608
 
-# DISTINCT, as dlt repeats a copy to the database whose answer was lost.
+# DISTINCT, because dlt repeats a copy to the database if its response is lost.
 INSERT = f"""
 INSERT INTO {DATASET}.conversions ({", ".join(NAMES)}, read_at)
 SELECT DISTINCT {", ".join(f"v.{name}" for name in NAMES)}, coalesce(v.updated, v.created)
@@ -37,9 +37,9 @@ WHERE v.turn = $turn AND NOT EXISTS (SELECT 1 FROM {DATASET}.conversions AS c WH
 
 
 def apply_conversions(warehouse: Warehouse) -> int:
-    """Applies the conversions of the events that were just loaded, and keeps each state in the history.
+    """Applies the conversions of the events that were just loaded, and records each state in the history.
 
-    Doing it again changes nothing. Returns how many events were newer than what was there.
+    Idempotent. Returns how many events were newer than the loaded rows.
     """
     applied = 0
     for turn in range(1, MOST_TURNS + 1):

@@ -1,4 +1,4 @@
-"""What of Refersion to read again after events: the tables, and the spans of `created`, that they concern."""
+"""What to read again after events: the affected tables and spans of `created`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from refersion_dagster.refersion.windows import Window
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.webhooks.events import Subject, WebhookEvent
 
-# Times in events name no zone, so that a day may be the one before or after.
+# Times in events have no time zone, so the day may be off by one.
 SLACK = timedelta(days=1)
 # Reading some days unnecessarily costs less than a separate load.
 GAP = timedelta(days=3)
 MOST_SPANS = 4
 DAY = timedelta(days=1)
 
-# A payment does not say what it paid: rows of its affiliate and currency that were due before it. Where it does not
-# say whose it is, anybody's.
+# A payment does not name its conversions. It may have paid any row of its affiliate and currency that was due before
+# it, or of any affiliate if it does not name one.
 DUE = f"""
 SELECT DISTINCT CAST(created AS DATE) FROM {DATASET}.conversions
 WHERE status = 'APPROVED' AND payment_status IS DISTINCT FROM 'PAID' AND vanished_at IS NULL AND created <= $paid
@@ -30,7 +30,7 @@ WHERE status = 'APPROVED' AND payment_status IS DISTINCT FROM 'PAID' AND vanishe
 
 @dataclass(frozen=True)
 class Reload:
-    """Tables to read again, those with windows in one span of `created`."""
+    """Tables to read again. Those with windows are read for one span of `created`."""
 
     tables: tuple[str, ...]
     span: Window | None = None
@@ -41,11 +41,11 @@ class Reload:
 
 @dataclass
 class AffectedScope:
-    """What events concern, gathered as they are drained.
+    """What events affect, collected while they are drained.
 
     Args:
         conversions, payments: days of their `created`, UTC.
-        affiliates: numbers and codes of affiliates that changed.
+        affiliates: numeric ids and codes of affiliates that changed.
     """
 
     conversions: set[date] = field(default_factory=set)
@@ -53,7 +53,7 @@ class AffectedScope:
     affiliates: set[str] = field(default_factory=set)
 
     def add(self, events: Iterable[WebhookEvent], warehouse: Warehouse) -> None:
-        """Takes in events; of payments also those conversions in the warehouse that they can have paid."""
+        """Adds events. For payments, also adds the conversions in the warehouse that they may have paid."""
         paid: set[tuple[str | None, str | None, datetime]] = set()
         for event in events:
             self.affiliates.update(event.affiliate_ids())
@@ -70,8 +70,8 @@ class AffectedScope:
     def readings(self) -> list[Reload]:
         """What to read again, in order.
 
-        Not the control totals, which are of whole months up to now: a refresh reads them together with all
-        conversions, and until then months with newer conversions are not compared.
+        Control totals are not included, because they cover whole months up to now. A refresh reads them together with
+        all conversions; until then, months with newer conversions are not compared.
         """
         affiliates = [Reload(("affiliate_list", "affiliate_get", "affiliates"))] if self.affiliates else []
         return [
@@ -82,7 +82,7 @@ class AffectedScope:
 
 
 def spans(days: Iterable[date]) -> list[Window]:
-    """Spans that hold the days with some slack; days that are near each other share one."""
+    """Spans that contain the days with some slack. Days close to each other share one."""
     found: list[Window] = []
     for day in sorted(days):
         begin = datetime.combine(day, time(), UTC)

@@ -1,7 +1,7 @@
-"""Events of the inbox as tables: `webhook_events`, kept forever, and the conversions in them, for one run."""
+"""Events of the inbox as tables: `webhook_events`, kept forever, and their conversions, kept for one run."""
 
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions when it is imported, which no type checker sees)
+# (pyarrow.compute creates its functions at import, which type checkers cannot see)
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ WEBHOOK_EVENTS = Entity(
     ),
 )
 
-# The conversions of the events that a run drains, as the events had them. `turn` numbers the events of one conversion.
+# The conversions in the events that a run drains, unchanged. `turn` numbers the events of one conversion.
 STAGED = "webhook_conversions"
 TURN = Column("turn", Kind.INTEGER, "1 for the oldest event of a conversion within one run.", OURS, True)
 SENT = tuple(column for column in CONVERSIONS.columns if column.evidence is not OURS)
@@ -70,7 +70,8 @@ WEBHOOK_CONVERSIONS = Entity(
     description="Conversions in the events that the last run loaded; replaced by each run.",
     columns=(TURN, *SENT),
 )
-# Of many events of one conversion in one run the latest are applied one by one, so that the history has each state.
+# If one run has many events of one conversion, this many of the latest are applied one by one, to record each state in
+# the history.
 MOST_TURNS = 5
 
 
@@ -79,8 +80,8 @@ class EventBatch:
     """Events that are loaded together.
 
     Args:
-        events: in the order in which they came.
-        unreadable: what keeps conversions among them from being applied, by event id. Filled when they are loaded.
+        events: in the order in which they arrived.
+        unreadable: why conversions among them cannot be applied, by event id. Filled during the load.
     """
 
     events: list[WebhookEvent]
@@ -91,7 +92,7 @@ class EventBatch:
         return cls([read_event(one) for one in kept])
 
 
-# Of the source's own name, so that both share one schema and the salt in its state.
+# Has the name of the main source, so that both share one schema and the salt in its state.
 @dlt.source(name="refersion_source", section="refersion_source", max_table_nesting=0)
 def webhook_source(batch: EventBatch, pii: str, pii_salt: str | None) -> Sequence[DltResource]:
     """The tables of a batch.
@@ -139,7 +140,7 @@ def events_table(batch: EventBatch, privacy: Privacy) -> pa.Table:
 
 
 def conversions_table(batch: EventBatch, privacy: Privacy) -> pa.Table:
-    """The conversions of the batch, those left out that cannot be read; fills `batch.unreadable`."""
+    """The readable conversions of the batch. Adds the others to `batch.unreadable`."""
     builder = ArrowTableBuilder(CONVERSIONS, read_at=datetime.now(UTC), privacy=privacy)
     events = [event for event in batch.events if event.subject is Subject.CONVERSION]
     readable = list(_readable(builder, events, batch.unreadable))
@@ -155,7 +156,7 @@ def conversions_table(batch: EventBatch, privacy: Privacy) -> pa.Table:
 def _readable(
     builder: ArrowTableBuilder, events: Sequence[WebhookEvent], unreadable: dict[str, str]
 ) -> Iterator[tuple[WebhookEvent, dict[str, Any]]]:
-    """Events whose rows can be read, with the rows; an error of one is not the others' trouble."""
+    """Events with readable rows, and the rows. An error in one event does not affect the others."""
     rows = [conversion_row(event) for event in events]
     try:
         builder.build_rows(rows)
@@ -172,7 +173,7 @@ def _readable(
 
 
 def _turns(events: Sequence[WebhookEvent]) -> list[int]:
-    """The turn of each event, 1 for the oldest of those of a conversion; 0 for those that have none left."""
+    """The turn of each event: 1 for the oldest applied event of a conversion, 0 for events that are not applied."""
     by_conversion: dict[str | None, list[int]] = defaultdict(list)
     for place, event in enumerate(events):
         by_conversion[event.subject_id].append(place)
