@@ -1,1 +1,1 @@
-"""What runs: jobs, and later what starts them."""
+"""Jobs, schedules and sensors."""

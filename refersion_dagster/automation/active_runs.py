@@ -1,4 +1,4 @@
-"""Which runs of this code location are going on."""
+"""Active runs of this code location."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dagster as dg
 
 from refersion_dagster.records import last_logged
 
-# Names of the jobs that write to the warehouse; runs that were started from assets or by automation have Dagster's own.
+# Names of the jobs that write to the warehouse. Runs started from assets or by automation have Dagster's own job name.
 JOBS = ("refersion_refresh", "refersion_reconcile", "refersion_backfill", "refersion_webhooks", "refersion_statements")
 PREFIXES = ("refersion", "summaries", "published", "report", "actions")
 IN_PROGRESS = [
@@ -25,13 +25,13 @@ def is_ours(run: dg.DagsterRun) -> bool:
     return run.job_name in JOBS or any(key.path[0] in PREFIXES for key in run.asset_selection or ())
 
 
-# A run logs every window it loads and every table it builds. One that was silent for so long was killed (machine
-# down, out of memory), which Dagster does not notice of processes that it started on this machine.
+# A run logs every window that it loads and every table that it builds. A run that was silent for this long was killed
+# (machine down, out of memory), which Dagster does not notice for processes that it started on this machine.
 LOST_AFTER = timedelta(hours=6)
 
 
 def going_on(instance: dg.DagsterInstance, now: datetime | None = None) -> str | None:
-    """A run that writes to the warehouse and has not ended, in words; None where there is none."""
+    """Describes an unfinished run that writes to the warehouse. None if there is none."""
     for run in (record.dagster_run for record in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS))):
         if is_ours(run) and not is_lost(instance, run, now or datetime.now(UTC)):
             return f"run {run.run_id} ({run.job_name}) is still {run.status.value.lower().replace('_', ' ')}"
@@ -39,7 +39,7 @@ def going_on(instance: dg.DagsterInstance, now: datetime | None = None) -> str |
 
 
 def is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun, now: datetime) -> bool:
-    """Whether a run that began was silent for so long that its process must be gone."""
+    """Whether a started run has been silent for so long that its process must be gone."""
     if run.status in (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED):
         return False
     logged = last_logged(instance, run.run_id)

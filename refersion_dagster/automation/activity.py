@@ -1,4 +1,4 @@
-"""The activity sensor: asks Refersion whether anything happened, and refreshes only then."""
+"""The activity sensor: checks Refersion for changes, and refreshes only if there are any."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from refersion_dagster.resources import RefersionResource
 from refersion_dagster.settings import ScheduleSettings, Settings
 
 INTERVAL_VARIABLE = ScheduleSettings.variable("activity_seconds")
-# The answer has to come within Dagster's time limit of a sensor, which is 60 s.
+# The response has to arrive within Dagster's time limit for a sensor tick, which is 60 s.
 RETRY_SECONDS = 10
-# Conversions of these days are summed up for comparison, and read again when something changed.
+# Conversions of these days are summed for comparison, and read again if something changed.
 WINDOW_DAYS = 3
-# After n failures in a row, n doublings of the interval are waited, up to this.
+# After n consecutive failures, the interval is doubled n times, up to this.
 LONGEST_WAIT = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
 class ActivitySnapshot:
-    """What Refersion said: conversions pending or approved of the last days, their commission, and affiliates."""
+    """The state of Refersion: pending and approved conversions of the last days, their commission, and affiliates."""
 
     since: str
     conversions: str
@@ -34,7 +34,7 @@ class ActivitySnapshot:
     affiliates: str
 
     def changes_to(self, now: ActivitySnapshot) -> list[str]:
-        """What is different, in words."""
+        """The differences, in words."""
         names = ("conversions", "commission", "affiliates")
         return [
             f"{name} {getattr(self, name)} -> {getattr(now, name)}"
@@ -45,12 +45,12 @@ class ActivitySnapshot:
 
 @dataclass(frozen=True)
 class ActivityCursor:
-    """What the sensor remembers.
+    """The sensor's state.
 
     Args:
         seen: the last response; a run was started for every difference from the previous one.
-        failures: failures in a row.
-        not_before: when to ask again after a failure, ISO 8601.
+        failures: number of consecutive failures.
+        not_before: when to try again after a failure, ISO 8601.
     """
 
     seen: ActivitySnapshot | None = None
@@ -59,7 +59,7 @@ class ActivityCursor:
 
     @classmethod
     def read(cls, text: str | None) -> ActivityCursor:
-        """A cursor as `write` gave it; a fresh one for text that another version left."""
+        """Parses a cursor written by `write`. Returns a new one if another version wrote it."""
         try:
             held: dict[str, Any] = json.loads(text or "{}")
             seen = held.pop("seen", None)
@@ -72,9 +72,9 @@ class ActivityCursor:
 
 
 def look(refersion: RefersionResource) -> ActivitySnapshot:
-    """Asks: one row of /affiliate/list and one call of /conversion/totals. Raises RefersionError.
+    """Reads one row of /affiliate/list and calls /conversion/totals once. Raises RefersionError.
 
-    Totals are counted from a midnight on, by Refersion's clock, because a moving range would change without any event.
+    Totals start at midnight by Refersion's clock, because a moving range would change without any event.
     """
     account = refersion.account(retry_seconds=RETRY_SECONDS)
     try:
@@ -87,7 +87,7 @@ def look(refersion: RefersionResource) -> ActivitySnapshot:
     finally:
         account.close()
     count, commission, total = (
-        # The published sample writes figures as "500.84,".
+        # The published sample formats figures as "500.84,".
         str(answer.get(name)).strip().rstrip(",") if isinstance(answer, dict) else "?"
         for answer, name in ((totals, "conversions_count"), (totals, "commission_total"), (listed, "total"))
     )
@@ -95,7 +95,7 @@ def look(refersion: RefersionResource) -> ActivitySnapshot:
 
 
 def activity_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor `refersion_activity`; if its interval is wrong, it says so at each tick."""
+    """The sensor `refersion_activity`. If its interval is invalid, each tick reports it."""
     seconds = settings.schedules.activity_seconds
 
     @dg.sensor(
@@ -116,7 +116,7 @@ def activity_sensor(settings: Settings) -> dg.SensorDefinition:
 def compare(
     context: dg.SensorEvaluationContext, refersion: RefersionResource, seconds: int
 ) -> dg.SensorResult | dg.SkipReason:
-    """Compares Refersion's current values with the previous ones; skip reasons contain them."""
+    """Compares Refersion's current state with the previous one. Skip reasons contain the figures."""
     cursor, now = ActivityCursor.read(context.cursor), datetime.now(UTC)
     if cursor.not_before and now < datetime.fromisoformat(cursor.not_before):
         return dg.SkipReason(f"Refersion did not answer {cursor.failures} times; waiting until {cursor.not_before}.")
@@ -144,7 +144,7 @@ def compare(
             skip_reason=dg.SkipReason(f"Nothing changed: {words}."), cursor=ActivityCursor(seen).write()
         )
     if running := going_on(context.instance):
-        # What was seen is not remembered, so that the change is still one at the next look.
+        # The new state is not stored, so that the next check finds the change again.
         return dg.SensorResult(
             skip_reason=dg.SkipReason(f"Changed ({', '.join(changes)}), but {running}."),
             cursor=replace(cursor, failures=0, not_before=None).write(),

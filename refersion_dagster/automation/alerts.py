@@ -1,4 +1,4 @@
-"""The alerts sensor: reports problems, each once, until it is solved."""
+"""The alerts sensor: reports each problem once, until it is solved."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ RUNS_A_TICK = 50
 
 @dataclass
 class AlertsCursor:
-    """What the sensor remembers.
+    """The sensor's state.
 
     Args:
-        after: runs that ended up to this moment were looked at, ISO 8601.
+        after: runs that ended up to this time were examined, ISO 8601.
         open: keys of problems that were reported and are not solved.
     """
 
@@ -31,7 +31,7 @@ class AlertsCursor:
 
     @classmethod
     def read(cls, text: str | None, now: datetime) -> AlertsCursor:
-        """A cursor as `write` gave it; without one, from now on, because old failures are not news."""
+        """Parses a cursor written by `write`. Without one, alerts start now, because old failures are not news."""
         try:
             cursor = cls(**json.loads(text or ""))
             datetime.fromisoformat(cursor.after)
@@ -61,7 +61,7 @@ def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
 
 
 def report(context: dg.SensorEvaluationContext, settings: AlertSettings) -> dg.SensorResult:
-    """Looks at the runs that ended since the last tick, and at how old the data are."""
+    """Examines the runs that ended since the last tick, and the age of the data."""
     now = datetime.now(UTC)
     cursor = AlertsCursor.read(context.cursor, now)
     to = channels(settings)
@@ -99,7 +99,7 @@ def report(context: dg.SensorEvaluationContext, settings: AlertSettings) -> dg.S
 
 
 def tell(problem: Incident, to: Sequence[Channel], dagster_url: str) -> list[Channel]:
-    """Sends one problem; gives the channels that it did not reach."""
+    """Sends one problem. Returns the channels that could not be reached."""
     page = dagster_url.rstrip("/")
     link = f"\n\n{page}/runs/{problem.run_id}" if problem.run_id else f"\n\n{page}"
     return send(to, f"Refersion: {problem.title}", problem.text + link)

@@ -1,4 +1,4 @@
-"""The job that reads chosen months again: select them on its page in the UI; each is a separate run."""
+"""The backfill job: reads the months selected on its page in the UI again, each in a separate run."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,17 +14,17 @@ from refersion_dagster.resources import POOL, RefersionResource, Warehouse
 from refersion_dagster.settings import AccountSettings, Settings
 
 TABLES = ("payments", "conversions", "conversion_history", "conversion_totals")
-# Months that are offered where REFERSION_START_DATE says nothing.
+# The first month offered if REFERSION_START_DATE is not set.
 EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 
 
 def first_month(account: AccountSettings) -> datetime:
-    """The first month on offer: that of REFERSION_START_DATE. An invalid date is reported by the run, not here."""
+    """The first month offered: that of REFERSION_START_DATE. An invalid date is reported by the run, not here."""
     return month_start(parse_moment(account.start_date)) if account.start_date else EARLIEST
 
 
 def month_config(account: AccountSettings) -> dg.PartitionedConfig:
-    """Run configuration that reads one month, and leaves the high-water mark alone."""
+    """Run configuration that reads one month and leaves the high-water mark unchanged."""
 
     @dg.monthly_partitioned_config(start_date=first_month(account), end_offset=1)
     def one_month(start: datetime, end: datetime) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def month_config(account: AccountSettings) -> dg.PartitionedConfig:
     return one_month
 
 
-# An op, as Dagster's page of an asset job offers only the partitions of the assets themselves, which have none.
+# An op, because Dagster's page of an asset job offers only the partitions of the assets, which have none.
 @dg.op(pool=POOL)
 @report_errors
 def read_month(

@@ -1,4 +1,4 @@
-"""Sends texts through apprise: Slack, Teams, e-mail and a hundred others."""
+"""Sends messages through apprise: Slack, Teams, e-mail and a hundred other services."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ URLS_VARIABLE = AlertSettings.variable("alert_urls")
 
 @dataclass(frozen=True)
 class Channel:
-    """One place that alerts go to. Its URL holds a secret and is shown nowhere.
+    """A destination for alerts. Its URL contains a secret and is never shown.
 
     Args:
-        number: its place in REFERSION_ALERT_URLS, from 1.
+        number: its position in REFERSION_ALERT_URLS, from 1.
     """
 
     number: int
@@ -32,13 +32,13 @@ class Channel:
 
 
 def channels(settings: AlertSettings) -> list[Channel]:
-    """The channels of REFERSION_ALERT_URLS, which are separated by spaces or lines."""
+    """The channels of REFERSION_ALERT_URLS, which are separated by spaces or line breaks."""
     urls = settings.alert_urls.get_secret_value() if settings.alert_urls else ""
     return [Channel(number, url) for number, url in enumerate(urls.split(), start=1)]
 
 
 def unusable(settings: AlertSettings) -> list[str]:
-    """What is wrong with each channel that nothing can be sent to, in words without its address."""
+    """Describes the problem of each channel that cannot be used, without its URL."""
     import apprise
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
@@ -54,10 +54,11 @@ def unusable(settings: AlertSettings) -> list[str]:
 
 
 def send(to: Sequence[Channel], title: str, text: str) -> list[Channel]:
-    """Sends a text to each channel, and gives those that it did not reach; a broken one keeps no other from it."""
-    import apprise  # only where there is something to send: it knows a hundred services
+    """Sends a message to each channel and returns those that could not be reached. Each is tried even if another
+    fails."""
+    import apprise  # only if there is something to send: apprise loads a hundred services
 
-    # apprise logs URLs, including tokens, when sending fails.
+    # apprise logs URLs, including tokens, if sending fails.
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
     failed = []
     for channel in to:

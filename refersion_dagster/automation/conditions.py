@@ -1,4 +1,4 @@
-"""Declarative automation: summaries follow the tables they read."""
+"""Declarative automation: summaries are rebuilt after the tables they read."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from refersion_dagster.summaries.query import GROUPS as SUMMARY_GROUPS
 
 PARENTS_UPDATED = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
 
-# Dagster looks every 30 s. Its own `eager` takes a table that was built within those 30 s as handled, though a parent
-# may have been updated after it: one loaded by hand after a refresh would reach no summary until the next refresh.
-# This compares the times of the updates, which Dagster knows of plain conditions only, not of those joined by & and |.
+# Dagster evaluates conditions every 30 s. Its own `eager` treats a table built within those 30 s as up to date, even
+# if a parent was updated after it: a table loaded manually after a refresh would reach no summary until the next
+# refresh. This condition compares update times, which Dagster supports for plain conditions only, not for those joined
+# by & and |.
 PARENTS_NEWER = PARENTS_UPDATED.since(dg.AutomationCondition.newly_updated()).with_label("a parent is newer")
-# A build that failed is not tried again every 30 s, but when a parent is updated again.
+# A failed build is not repeated every 30 s, but after the next update of a parent.
 NOT_YET_TRIED = PARENTS_UPDATED.since(dg.AutomationCondition.newly_requested() & ~PARENTS_UPDATED).with_label(
     "a parent was updated since this was asked for"
 )
 PARENTS_REQUESTED = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())
 
-# Parents whose blocking checks failed are not built upon.
+# Summaries are not built on parents whose blocking checks failed.
 FOLLOW_PARENTS = (
     ((PARENTS_NEWER & NOT_YET_TRIED) | PARENTS_REQUESTED)
     & ~dg.AutomationCondition.any_deps_missing()
@@ -29,8 +30,8 @@ FOLLOW_PARENTS = (
     & dg.AutomationCondition.all_deps_blocking_checks_passed()
 ).with_label("parents updated, and their blocking checks passed")
 
-# A refresh builds raw tables and summaries in one run, which Dagster takes for handled; this is for what else changes
-# raw tables: a backfill, a table materialised by hand, webhooks.
+# A refresh builds raw tables and summaries in one run, which Dagster counts as handled. This sensor covers everything
+# else that changes raw tables: a backfill, a table materialised manually, webhooks.
 refersion_automation = dg.AutomationConditionSensorDefinition(
     "refersion_automation",
     target=dg.AssetSelection.groups(*SUMMARY_GROUPS, PUBLISHED_GROUP, REPORT_GROUP),

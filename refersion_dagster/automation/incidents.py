@@ -1,4 +1,4 @@
-"""What is wrong, found in Dagster's records: runs that failed, checks that failed, and data that are late."""
+"""Finds problems in Dagster's records: failed runs, failed checks, and late data."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from refersion_dagster.automation.active_runs import is_ours
 from refersion_dagster.ingest.specs import asset_key
 from refersion_dagster.records import error_of, run_log
 
-# What a person reads first; the rest is behind the link.
+# Maximum length of a reason in an alert. The link leads to the rest.
 LONGEST_REASON = 600
-# The table whose readings show how fresh the data is.
+# The table whose materialisations show how fresh the data is.
 WATCHED = asset_key("conversions")
 
 
 @dataclass(frozen=True)
 class Incident:
-    """Something that a person should know.
+    """A problem that should be reported to a person.
 
     Args:
-        key: the same for the same problem, however often it is found.
-        title: it in a few words.
+        key: identifies the problem, however often it is found.
+        title: a short description.
         text: what happened and what it means.
         run_id: the run in which it was found.
     """
@@ -38,39 +38,39 @@ class Incident:
 
 @dataclass(frozen=True)
 class RunIncidents:
-    """What one finished run shows: problems, and the keys of problems that are solved."""
+    """The result of one finished run: problems, and the keys of solved problems."""
 
     problems: Sequence[Incident]
     solved: frozenset[str]
 
 
 def incidents_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunIncidents:
-    """What a finished run shows."""
+    """The problems that a finished run has and those that it solves."""
     key = f"run {run.job_name}"
     failing, passing = _checks(instance, run)
     if run.status != dg.DagsterRunStatus.FAILURE:
         return RunIncidents(failing, frozenset({key, *passing}))
     reasons = list(dict.fromkeys(_reasons(instance, run)))
-    # A blocking check fails its run: that is one problem.
+    # A blocking check fails its run: both are one problem.
     texts = [problem.text for problem in failing] or reasons or ["No step failed; see the run's log."]
     title = f"{run.job_name} failed" + (f": {failing[0].title}" if failing else "")
     return RunIncidents([Incident(key, title, "\n\n".join(texts), run.run_id)], frozenset(passing))
 
 
 def _reasons(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
-    """Why steps failed, in the words of the errors themselves."""
+    """Why steps failed, as the errors' own messages."""
     for entry in run_log(instance, run.run_id, DagsterEventType.STEP_FAILURE):
         yield f"{entry.step_key or 'step'}: {reason_of(entry)}"
 
 
 def reason_of(entry: dg.EventLogEntry) -> str:
-    """Why a step failed or is tried again, in the words of the error itself."""
+    """Why a step failed or is retried, as the error's own message."""
     error = error_of(entry)
     return _short(error.reason if error else entry.user_message)
 
 
 def _checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[list[Incident], set[str]]:
-    """Checks of a run that failed with an error, and the keys of those that passed."""
+    """Checks of a run that failed with severity ERROR, and the keys of those that passed."""
     failing, passing = [], set()
     for entry in run_log(instance, run.run_id, DagsterEventType.ASSET_CHECK_EVALUATION):
         if not (found := entry.asset_check_evaluation):
@@ -89,7 +89,7 @@ def _checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[list[Inci
 
 
 def ended_runs(instance: dg.DagsterInstance, after: datetime, limit: int) -> list[tuple[datetime, dg.DagsterRun]]:
-    """Runs of this code location that ended after a moment, the earliest first, and when."""
+    """Runs of this code location that ended after the given time, earliest first, each with the time it ended."""
     records = instance.get_run_records(
         dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
@@ -103,7 +103,7 @@ def ended_runs(instance: dg.DagsterInstance, after: datetime, limit: int) -> lis
 
 
 def late(instance: dg.DagsterInstance, now: datetime, allowed: timedelta) -> Incident | None:
-    """That conversions were not read for longer than is allowed; nothing before they were read once."""
+    """A problem if conversions were last read longer ago than allowed. None if they were never read."""
     event = instance.get_latest_materialization_event(WATCHED)
     if event is None:
         return None

@@ -1,8 +1,8 @@
-"""Schedules: a light refresh every hour, the whole look-back every night, and a deep one every week.
+"""Schedules: a light refresh every hour, the whole look-back every night, and a deep refresh every week.
 
-Each is a refresh of everything, so that summaries and checks belong to one reading; they differ in how far back they
-read. Times, time zone and look-backs are settings. Wrong ones keep no code location from loading: the schedule says so
-at each tick.
+Each one refreshes everything, so that summaries and checks belong to the same read; they differ in how far back they
+read. Times, time zone and look-backs are settings. An invalid one does not prevent the code location from loading: the
+schedule reports it at each tick.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from refersion_dagster.settings import FigureSettings, InvalidSetting, ScheduleS
 
 @dataclass(frozen=True)
 class Cadence:
-    """One schedule.
+    """The definition of one schedule.
 
     Args:
         name: its name in Dagster.
@@ -61,7 +61,7 @@ CADENCES = (
 
 
 def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """The schedules, as the settings say; one whose settings are wrong says so at each tick."""
+    """The schedules. If the settings of one are invalid, each of its ticks reports it."""
     return [schedule(cadence, settings) for cadence in CADENCES]
 
 
@@ -91,7 +91,7 @@ def schedule(cadence: Cadence, settings: Settings) -> dg.ScheduleDefinition:
             raise InvalidSetting(wrong)
         if running := going_on(context.instance):
             return dg.SkipReason(f"Not started: {running}. The next tick tries again.")
-        # The key keeps a tick that is evaluated twice from starting two runs.
+        # The run key prevents a tick that is evaluated twice from starting two runs.
         return dg.RunRequest(
             run_key=f"{cadence.name} {context.scheduled_execution_time:%Y-%m-%dT%H:%M%z}", run_config=config
         )
@@ -100,7 +100,7 @@ def schedule(cadence: Cadence, settings: Settings) -> dg.ScheduleDefinition:
 
 
 def run_config(cadence: Cadence, settings: ScheduleSettings) -> dict[str, Any]:
-    """The configuration of the refresh."""
+    """The run configuration of the refresh."""
     options: dict[str, Any] = {}
     if cadence.lookback:
         options["lookback_days"] = getattr(settings, cadence.lookback)

@@ -1,4 +1,4 @@
-"""The schedule `refersion_statements`: the statements of a month, once it is over."""
+"""The schedule `refersion_statements`: writes the statements of a month once it is over."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from refersion_dagster.settings import FigureSettings, InvalidSetting, ScheduleS
 
 
 def statements_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """The schedule, as the settings say; if they are wrong, it says so at each tick."""
-    # Not that of the other schedules: months end in the reporting time zone.
+    """The schedule. If its settings are invalid, each tick reports it."""
+    # Not the zone of the other schedules: months end in the reporting time zone.
     zone = settings.figures.report_timezone
     wrong = settings.problem([ScheduleSettings.variable("statements_cron"), FigureSettings.variable("report_timezone")])
 
@@ -30,11 +30,13 @@ def statements_schedule(settings: Settings) -> dg.ScheduleDefinition:
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         if wrong:
             raise InvalidSetting(wrong)
-        # Not skipped while another run is in progress, as the next tick is a month away: the run waits for its turn.
+        # Not skipped while another run is in progress, because the next tick is a month away: the run waits in the
+        # queue.
         month = month_before(context.scheduled_execution_time, zone)
         return dg.RunRequest(
             run_key=f"refersion_statements {context.scheduled_execution_time:%Y-%m-%dT%H:%M%z}",
-            # Named, so that late data is reported instead of generating an earlier month's statements again.
+            # The month is named, so that late data is reported instead of generating an earlier month's statements
+            # again.
             run_config={"ops": {"report__statements": {"config": {"month": f"{month:%Y-%m}"}}}},
         )
 
@@ -42,6 +44,6 @@ def statements_schedule(settings: Settings) -> dg.ScheduleDefinition:
 
 
 def month_before(moment: datetime, zone: str) -> date:
-    """First day of the month that ended last, as clocks in the zone show it."""
+    """First day of the last month that has ended, in the given time zone."""
     first = moment.astimezone(ZoneInfo(zone)).date().replace(day=1)
     return (first - timedelta(days=1)).replace(day=1)

@@ -1,4 +1,4 @@
-"""Webhooks: what drains the inbox, and what starts it when events wait."""
+"""Webhooks: the job that drains the inbox, and the sensor that starts it when events are waiting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from refersion_dagster.webhooks.inbox_file import InboxError, NoInbox
 
 JOB = "refersion_webhooks"
 INTERVAL_SECONDS = 30
-# After n failed runs in a row, n doublings of the first wait are waited, up to the longest.
+# After n consecutive failed runs, the first wait is doubled n - 1 times, up to the longest.
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
 FAILURES_SEEN = 10
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -55,7 +55,7 @@ def refersion_webhook_inbox(
 
 
 def after_failures(instance: dg.DagsterInstance) -> datetime | None:
-    """When to try again after failed runs of the job; None when that is now, or none failed."""
+    """When to try again after failed runs of the job. None if that time has passed, or if the last run did not fail."""
     records = instance.get_run_records(dg.RunsFilter(job_name=JOB, statuses=ENDED), limit=FAILURES_SEEN)
     failures = 0
     for record in records:

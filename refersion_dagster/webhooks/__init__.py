@@ -1,1 +1,1 @@
-"""Refersion's webhooks: a receiver that keeps each event safe, and the inbox that runs are fed from."""
+"""Refersion's webhooks: a receiver that stores each event durably, and the inbox that runs read."""

@@ -1,9 +1,9 @@
-"""The receiver: Refersion's events over HTTP, verified and put into the inbox before they are answered.
+"""The receiver: accepts Refersion's events over HTTP, verifies them and stores them in the inbox before it responds.
 
 | | |
 |---|---|
-| POST /webhooks | an event; 200 says that it is on the disk, now or since it was sent before |
-| GET /healthz | what is in the inbox and what was refused, as JSON; 503 where nothing can be stored |
+| POST /webhooks | an event; 200 means that it is on disk, now or since an earlier delivery |
+| GET /healthz | counts of waiting and refused events, as JSON; 503 if nothing can be stored |
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ logger = logging.getLogger(__name__)
 PATH = "/webhooks"
 HEALTH_PATH = "/healthz"
 TOPIC_HEADER, SIGNATURE_HEADER = "refersion-topic", "refersion-signature"
-# A payment to some thousand affiliates has about this size.
+# About the size of a payment to some thousand affiliates.
 MAX_BODY_BYTES = 2_000_000
-# Bodies that are arriving, all together.
+# Total size of all bodies that are being received.
 MAX_HELD_BYTES = 64_000_000
 RECEIVE_SECONDS = 10.0
 MAX_TOPIC = 100
-# What a run can take apart again.
+# Deepest nesting that a run can parse.
 MAX_LEVELS = 50
 COUNT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class ReceiverLimits:
-    """How much may arrive.
+    """Limits on incoming requests.
 
     Args:
-        body_bytes: of one event.
-        held_bytes: of all events that are arriving at one time.
-        receive_seconds: time for the body of one event to arrive.
+        body_bytes: maximum size of one event.
+        held_bytes: maximum total size of all events that are being received.
+        receive_seconds: maximum time to receive the body of one event.
     """
 
     body_bytes: int = MAX_BODY_BYTES
@@ -61,7 +61,7 @@ class ReceiverLimits:
 
 
 class EventRefused(Exception):
-    """The request is not an event that can be accepted."""
+    """The request is not an acceptable event."""
 
     def __init__(self, kind: Refusal, detail: str = "") -> None:
         super().__init__(kind)
@@ -72,11 +72,11 @@ class EventRefused(Exception):
 def build_app(
     inbox: Inbox, secrets: Sequence[str], refusals: Refusals, limits: ReceiverLimits | None = None
 ) -> Starlette:
-    """The application. It closes the inbox when it ends.
+    """Creates the application. It closes the inbox when it shuts down.
 
     Args:
-        secrets: the signing secrets of which an event needs one.
-        refusals: where refused requests are counted.
+        secrets: the signing secrets, one of which must match.
+        refusals: counts refused requests.
     """
     receiver = Receiver(GroupCommit(inbox), secrets, refusals, limits or ReceiverLimits())
     app = Starlette(
@@ -114,7 +114,7 @@ class Receiver:
             await self._commits.close()
 
     async def receive(self, request: Request) -> Response:
-        """One event."""
+        """Receives one event."""
         try:
             signature = request.headers.get(SIGNATURE_HEADER)
             if not signature:
@@ -134,7 +134,7 @@ class Receiver:
             return _refusal(refused.kind)
         except ClientDisconnect:
             self._refusals.add(Refusal.CUT_OFF)
-            return _refusal(Refusal.CUT_OFF)  # nobody reads this
+            return _refusal(Refusal.CUT_OFF)  # never read by the client
         return JSONResponse({"status": "stored" if new else "repeated"})
 
     async def health(self, _request: Request) -> Response:
@@ -147,7 +147,7 @@ class Receiver:
         return JSONResponse(told, 503 if told["status"] == "failing" else 200)
 
     async def elsewhere(self, request: Request, error: Exception) -> Response:
-        """Another path or method."""
+        """Refuses another path or method."""
         kind = Refusal.WRONG_METHOD if getattr(error, "status_code", 404) == 405 else Refusal.WRONG_PATH
         self._refusals.add(kind)
         return _refusal(kind)
@@ -156,7 +156,8 @@ class Receiver:
         """The raw body.
 
         Raises:
-            EventRefused: it is too large, which ends the reading; it takes too long; or too many are arriving.
+            EventRefused: it is too large, which ends the read; it takes too long; or too many bodies are being
+            received.
         """
         announced = request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > self._limits.body_bytes:
@@ -199,26 +200,26 @@ class Receiver:
             await self._take_counts()
 
     async def _take_counts(self) -> None:
-        """Refusals go into the inbox, where all processes' counts are, now and then instead of one by one."""
+        """Moves counts of refusals to the inbox, which all processes share, in intervals instead of one by one."""
         counts = self._refusals.counts()
         if not counts:
             return
         try:
             await self._commits.call(lambda inbox: inbox.count(counts))
         except InboxError as error:
-            logger.debug("%s", error)  # the next attempt comes soon, and /healthz counts them meanwhile
+            logger.debug("%s", error)  # the next attempt follows soon, and /healthz includes them meanwhile
         else:
             self._refusals.taken(counts)
 
 
 def check_topic(topic: str) -> None:
-    """Raises Refused for an invalid topic. An event without a topic is kept: its body says what it is."""
+    """Raises EventRefused for an invalid topic. An event without a topic is accepted: its body shows what it is."""
     if len(topic) > MAX_TOPIC or not (topic.isascii() and (topic.isprintable() or not topic)):
         raise EventRefused(Refusal.BAD_TOPIC)
 
 
 def check_json(body: bytes) -> None:
-    """Raises Refused for anything but a JSON object or list, and for excessive nesting."""
+    """Raises EventRefused for anything but a JSON object or list, and for excessive nesting."""
     try:
         value = json.loads(body.decode(), parse_constant=_no_number)
     except (ValueError, RecursionError):
@@ -233,7 +234,7 @@ def _no_number(name: str) -> float:
 
 
 def _levels(value: Any, most: int) -> int:
-    """How deep a value is nested; looks no deeper than `most` + 1."""
+    """How deeply a value is nested, up to `most` + 1 levels."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if most < 0:
         return 0
@@ -241,6 +242,6 @@ def _levels(value: Any, most: int) -> int:
 
 
 def _refusal(kind: Refusal) -> Response:
-    # The rest of a body that is slow is not waited for.
+    # Do not wait for the rest of a slow body.
     headers = {"Connection": "close"} if kind is Refusal.TOO_SLOW else None
     return JSONResponse({"status": "refused", "reason": kind.value}, STATUS[kind], headers)

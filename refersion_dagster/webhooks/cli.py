@@ -76,7 +76,7 @@ def webhooks(
     It belongs behind a proxy with HTTPS that also ends requests whose head never arrives; deploy/nginx.conf is one.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
-    # Its warnings are of connections without HTTP or beyond the limit, with which anyone could fill the log.
+    # Its warnings are about connections without HTTP or beyond the limit, with which anyone could fill the log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     settings = load_settings()
     try:
@@ -98,7 +98,7 @@ def webhooks(
     limits = ReceiverLimits(body_bytes=int(event_megabytes * MEGABYTE), receive_seconds=receive_seconds)
     config = uvicorn.Config(
         build_app(inbox, secrets, Refusals(), limits),
-        http="h11",  # the implementation that bounds the head of a request
+        http="h11",  # this implementation limits the head of a request
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         ws="none",
         lifespan="on",
@@ -122,7 +122,7 @@ def webhooks(
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol left at 0 asyncio does not set TCP_NODELAY, and each answer waits 40 ms for a delayed ACK.
+    # With protocol 0, asyncio does not set TCP_NODELAY, and each response waits 40 ms for a delayed ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,9 +1,9 @@
-"""What events say (see the section on webhooks in Refersion's help): conversions, payments, affiliates,
-triggers, and the bonus tiers of Enterprise accounts.
+"""Parses events (see the section on webhooks in Refersion's help): conversions, payments, affiliates, triggers, and
+the bonus tiers of Enterprise accounts.
 
-Two topic names are seen (APPROVED_CONVERSION, AFFILIATE_DETAILS_CHANGE), the others are inferred from the list of
-topics in Refersion's settings, and no topic is covered by the signature. So the body says what an event is about, and
-the topic only where the body has a shape that nobody described.
+Two topic names are seen (APPROVED_CONVERSION, AFFILIATE_DETAILS_CHANGE); the others are inferred from the list of
+topics in Refersion's settings. The signature does not cover the topic. The body therefore determines what an event is
+about, and the topic is used only if the body has an undocumented shape.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from refersion_dagster.refersion.tables.coerce import InexactNumber, read_id, read_timestamp
 from refersion_dagster.webhooks.inbox import StoredEvent
 
-# Beyond that no number is an amount or an id.
+# No amount or id has a larger exponent.
 LARGEST_EXPONENT = 400
 
 
@@ -49,7 +49,7 @@ TOPICS = {
 
 @dataclass(frozen=True)
 class Paid:
-    """A payment in an event; missing values are None."""
+    """A payment in an event. Missing values are None."""
 
     id: str | None
     created: datetime | None
@@ -59,12 +59,12 @@ class Paid:
 
 @dataclass(frozen=True)
 class WebhookEvent:
-    """An event with its body read.
+    """A parsed event.
 
     Args:
-        kept: the event as it is in the inbox.
+        kept: the event as stored in the inbox.
         subject: what it is about.
-        body: the object that it is about, out of its envelope; numbers with a fraction are Decimal.
+        body: the object it is about, without its envelope; numbers with a fraction are Decimal.
     """
 
     kept: StoredEvent
@@ -73,7 +73,7 @@ class WebhookEvent:
 
     @property
     def subject_id(self) -> str | None:
-        """Id of the conversion, affiliate or trigger, or of the payment where there is one only."""
+        """Id of the conversion, affiliate or trigger, or of the payment if there is exactly one."""
         if self.subject is Subject.PAYMENT:
             ids = {paid.id for paid in self.payments()}
             return ids.pop() if len(ids) == 1 else None
@@ -91,11 +91,11 @@ class WebhookEvent:
 
     @property
     def created(self) -> datetime | None:
-        """When the conversion was made, UTC."""
+        """When the conversion was created, UTC."""
         return _moment(self.body.get("created")) if isinstance(self.body, Mapping) else None
 
     def affiliate_ids(self) -> list[str]:
-        """Number and code of the affiliate that an event is about."""
+        """Numeric id and code of the affiliate that an event is about."""
         if self.subject is not Subject.AFFILIATE or not isinstance(self.body, Mapping):
             return []
         return [found for name in ("id", "code") if (found := _id(self.body.get(name)))]
@@ -106,7 +106,7 @@ class WebhookEvent:
 
 
 def read_event(kept: StoredEvent) -> WebhookEvent:
-    """An event of the inbox, which takes in nothing but JSON."""
+    """Parses an event of the inbox, which contains only JSON."""
     body = json.loads(kept.body, parse_float=_number)
     inner = body.get("data") if isinstance(body, dict) else None
     if isinstance(inner, dict):
@@ -116,9 +116,9 @@ def read_event(kept: StoredEvent) -> WebhookEvent:
 
 
 def conversion_row(event: WebhookEvent) -> dict[str, Any]:
-    """A conversion event's row in the fields of GraphQL, which are the columns of the table.
+    """The row of a conversion event, by GraphQL field names, which are the table's columns.
 
-    Empty if the body is not an object; such a row is found unreadable like any other without an id.
+    Empty if the body is not an object. Such a row is reported as unreadable, like any other without an id.
     """
     row = dict(event.body) if isinstance(event.body, Mapping) else {}
     affiliate = row.get("affiliate")
@@ -147,7 +147,7 @@ def _shape(body: Any) -> Subject:
 
 
 def _payments(body: Any) -> Iterator[Paid]:
-    """`affiliates.<id>.payments[]` (documented); affiliates as a list are understood too."""
+    """`affiliates.<id>.payments[]` (documented); a list of affiliates is accepted too."""
     affiliates = body.get("affiliates") if isinstance(body, dict) else None
     rows = affiliates.values() if isinstance(affiliates, dict) else affiliates if isinstance(affiliates, list) else ()
     for affiliate in rows:
@@ -172,7 +172,7 @@ def _number(text: str) -> Decimal | str:
 
 
 def _id(value: Any) -> str | None:
-    """An id, or None for what is none: the raw event says what came instead."""
+    """An id, or None if the value is not an id. The raw event keeps the original value."""
     try:
         return None if value is None else read_id(value)
     except (ValueError, InexactNumber):

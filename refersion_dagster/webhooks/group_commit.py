@@ -1,4 +1,4 @@
-"""Events of many requests in one commit: each is on the disk before its request is answered, at the price of one."""
+"""Group commit: events of many requests are written to disk together, each before its request is answered."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVENTS_PER_COMMIT = 1_000
 
 
 class GroupCommit:
-    """Adds events to an inbox from an event loop. What comes while one commit is under way goes into the next."""
+    """Adds events to an inbox from an event loop. Events that arrive during a commit go into the next one."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -27,7 +27,7 @@ class GroupCommit:
         self.failing = False
 
     async def add(self, event: ReceivedEvent) -> bool:
-        """Whether the event is new; it is on the disk now. Raises InboxError where it is not."""
+        """Stores an event on disk. Returns whether it is new. Raises InboxError if it was not stored."""
         added: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((event, added))
         if self._committing is None or self._committing.done():
@@ -35,11 +35,11 @@ class GroupCommit:
         return await added
 
     async def call(self, use: Callable[[Inbox], Result]) -> Result:
-        """Does something else with the inbox, between two commits."""
+        """Runs another operation on the inbox, between two commits."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, use, self._inbox)
 
     async def close(self) -> None:
-        """Ends when everything was committed."""
+        """Waits until everything is committed, then closes the inbox."""
         if self._committing is not None:
             await self._committing
         await self.call(Inbox.close)

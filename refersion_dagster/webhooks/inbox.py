@@ -1,9 +1,9 @@
-"""The inbox: events as received, safe on disk until a run has loaded them into the warehouse.
+"""The inbox: events as received, stored on disk until a run has loaded them into the warehouse.
 
-One SQLite file (WAL), shared by any number of processes of one machine: receivers add, runs drain. An event is known by
-its topic and body, so one that is sent again is kept once. Once it is drained its body is forgotten; that it was there
-is remembered for `REMEMBERED`. Numbers (`seq`) grow with each event and are never used again, and whoever adds holds
-SQLite's write lock to the end, so that no event can appear below a number that was seen already.
+One SQLite file (WAL), shared by any number of processes on one machine: receivers add, runs drain. An event is
+identified by its topic and body, so a repeated event is stored once. Draining deletes its body; its id is kept for
+`REMEMBERED`. Numbers (`seq`) increase with each event and are never reused. Writers hold SQLite's write lock until the
+commit, so that no event can appear below a number that was already read.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from refersion_dagster.webhooks.inbox_file import InboxError, open_file, told, t
 
 REMEMBERED = timedelta(days=180)
 
-# Rows of one commit, where many are drained: short, as receivers wait meanwhile.
+# Number of rows per commit when many are drained. Commits are short, because receivers wait for them.
 ROWS_PER_COMMIT = 5_000
-# Number of bodies that are read together.
+# Total size of bodies that are read together.
 READ_BYTES = 16_000_000
 STORED, REPEATED = "stored", "repeated"
 
@@ -43,7 +43,7 @@ FORGET = "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE drained_
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """An event as it came in."""
+    """An event as received."""
 
     topic: str
     body: bytes
@@ -51,13 +51,13 @@ class ReceivedEvent:
 
     @property
     def event_id(self) -> bytes:
-        """What it is known by: SHA-256 of topic, a line feed and body. (No topic holds a line feed.)"""
+        """Identifies the event: SHA-256 of topic, a line feed and body. (A topic contains no line feed.)"""
         return hashlib.sha256(self.topic.encode() + b"\n" + self.body).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event in the inbox. `seq` is its place in the order in which events came, `event_id` is lower-case hex."""
+    """An event in the inbox. `seq` is its position in the order of arrival, `event_id` is lower-case hex."""
 
     seq: int
     event_id: str
@@ -68,13 +68,13 @@ class StoredEvent:
 
 @dataclass(frozen=True)
 class InboxState:
-    """What is in the inbox.
+    """The state of the inbox.
 
     Args:
-        waiting: events that no run has drained yet.
-        newest: `seq` of the newest event ever added, 0 where there was none.
-        oldest_at: when the event was received that has waited longest; None where none waits.
-        counts: how many events were ever stored, repeated, and refused, by kind.
+        waiting: number of events that no run has drained yet.
+        newest: `seq` of the newest event ever added, 0 if there was none.
+        oldest_at: when the oldest waiting event was received; None if none is waiting.
+        counts: how many events were ever stored, repeated and refused, by kind.
     """
 
     waiting: int
@@ -88,9 +88,9 @@ class Inbox:
 
     Args:
         path: the file.
-        create: make it where there is none; otherwise that raises NoInbox.
-        max_bytes: the file grows no larger by what is added here; what does not fit is not added. Whoever drains sets
-            none, as that takes some room first.
+        create: create the file if it does not exist; otherwise raise NoInbox.
+        max_bytes: maximum size of the file; events beyond it are not added. Runs that drain set no limit, because
+        draining needs some space first.
     """
 
     def __init__(self, path: Path, *, create: bool = False, max_bytes: int | None = None) -> None:
@@ -115,13 +115,13 @@ class Inbox:
         self._connection.close()
 
     def add(self, events: Sequence[ReceivedEvent]) -> list[bool]:
-        """Adds events, all or none; when this returns they are on the disk.
+        """Adds events, all or none. They are on disk when this returns.
 
-        Returns for each whether it is new; one that was there already is not added again. Raises InboxError: the disk
-        or the inbox is full, or another process holds it.
+        Returns for each event whether it is new; known events are not added again. Raises InboxError if the disk or
+        the inbox is full, or if another process holds the lock.
         """
         if self._identity() != self._file:
-            # Another file is in its place, or none: SQLite would keep writing to the deleted one.
+            # The file was replaced or deleted: SQLite would keep writing to the deleted one.
             self.close()
             self._open()
         with told(self.path, "cannot store an event"), transaction(self._connection):
@@ -136,7 +136,7 @@ class Inbox:
         return new
 
     def count(self, kinds: Mapping[str, int]) -> None:
-        """Adds to the counts of events that were refused."""
+        """Adds to the counts of refused events."""
         with told(self.path, "cannot store counts"), transaction(self._connection):
             self._connection.executemany(COUNT, list(kinds.items()))
 
@@ -152,9 +152,9 @@ class Inbox:
     def read(
         self, after: int = 0, *, up_to: int = 2**62, rows: int = 10_000, size: int = READ_BYTES
     ) -> list[StoredEvent]:
-        """The events that wait, in their order: those after a `seq`, up to another one, and no more than fit.
+        """Waiting events in order: those after one `seq`, up to another, limited by number and total size.
 
-        One event is always returned, regardless of its size. Events wait until they are acknowledged.
+        Returns at least one event, regardless of its size. Events stay in the inbox until they are acknowledged.
         """
         kept: list[StoredEvent] = []
         held = 0
@@ -167,9 +167,9 @@ class Inbox:
         return kept
 
     def acknowledge(self, up_to: int) -> int:
-        """Marks all events up to a `seq` as drained and forgets their bodies; returns how many there were.
+        """Marks all events up to a `seq` as drained and deletes their bodies. Returns how many there were.
 
-        Stopped in the middle, the rest still waits, and is drained once more.
+        If interrupted, the remaining events stay in the inbox and are drained again.
         """
         acknowledged = 0
         now = datetime.now(UTC)
@@ -186,9 +186,9 @@ class Inbox:
 
     @contextmanager
     def draining(self, seconds: float = 60) -> Iterator[None]:
-        """The right to drain, for one process at a time; the system takes it from one that dies.
+        """Holds the lock for draining, for one process at a time. The system releases it if the process dies.
 
-        Raises InboxError when another process has it for longer than this.
+        Raises InboxError if another process holds it for longer than `seconds`.
         """
         lock = drain_lock(self.path)
         try:

@@ -1,4 +1,4 @@
-"""The inbox's file: opened so that a commit is a promise, and its errors in words."""
+"""The inbox's file: opens it with durable commits, and converts its errors to messages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from refersion_dagster.errors import ReportedError
 
-# "rfsn", in the place that SQLite has for what kind of file it is.
+# "rfsn", SQLite's application id of the file.
 APPLICATION = 0x7266736E
 VERSION = 1
-# How long one process waits for another one's commit.
+# How long one process waits for the commit of another.
 BUSY_SECONDS = 5
 
 SCHEMA = (
@@ -33,11 +33,11 @@ SCHEMA = (
 
 
 class InboxError(ReportedError):
-    """The inbox cannot be used: says why and what to do. Nothing was added, and nothing is lost."""
+    """The inbox cannot be used. The message says why and what to do. Nothing was added, and nothing is lost."""
 
 
 class NoInbox(InboxError):
-    """There is no inbox at this place."""
+    """There is no inbox at this path."""
 
 
 def open_file(path: Path, *, create: bool, max_bytes: int | None) -> sqlite3.Connection:
@@ -45,7 +45,7 @@ def open_file(path: Path, *, create: bool, max_bytes: int | None) -> sqlite3.Con
     if create:
         with told(path, "cannot be created"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Raw events hold customers' names and addresses: nobody else on this machine may read them.
+            # Raw events contain customers' names and addresses: no other user of this machine may read them.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     elif not path.exists():
         raise NoInbox(f"The webhook inbox {path} does not exist.")
@@ -70,7 +70,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, max_bytes: int | None) 
         raise InboxError(f"{path} is a database of another program. Use another file for the webhook inbox.")
     if version > VERSION:
         raise InboxError(f"{path} was written by a newer version of this program. Update this installation.")
-    # An answer to Refersion is a promise: each commit is on the disk (fsync) before it is given.
+    # A response to Refersion is a promise: each commit is on disk (fsync) before the response.
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
@@ -87,20 +87,20 @@ def _prepare(connection: sqlite3.Connection, path: Path, max_bytes: int | None) 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All statements inside, or none of them; on the disk when it is left."""
+    """Runs all statements inside or none of them. They are on disk on exit."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:  # a full disk makes SQLite roll back by itself
+        if connection.in_transaction:  # SQLite itself rolls back if the disk is full
             connection.execute("ROLLBACK")
         raise
 
 
 @contextmanager
 def told(path: Path, what: str) -> Iterator[None]:
-    """SQLite's and the system's errors as InboxError."""
+    """Converts SQLite's and the system's errors to InboxError."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:

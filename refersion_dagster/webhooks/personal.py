@@ -1,4 +1,5 @@
-"""Customers' personal values inside of events: hashed, kept or dropped as REFERSION_PII says; the rest as it came."""
+"""Customers' personal values inside events: hashed, kept or dropped according to REFERSION_PII. All else is
+unchanged."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
 
-# Everything inside of such an object but its id, such fields anywhere, and fields named like customer_email.
+# Personal values: everything inside such an object except its id, such fields anywhere, and fields with the prefix.
 OBJECT = "customer"
 FIELDS = frozenset({"ip", "ip_address", "browser_ip"})
 PREFIX = "customer_"
@@ -17,19 +18,19 @@ Replace = Callable[[str], str | None]
 
 
 class _Number(str):
-    """A number as it was written, so that it is written the same again."""
+    """A number as it was written, so that it is written the same way again."""
 
     __slots__ = ()
 
 
 def protected(texts: Sequence[str], privacy: Privacy) -> list[str]:
-    """JSON texts as they may land. Those in which nothing is personal stay as they came, to the last blank."""
+    """JSON texts with the policy applied. Texts without personal values stay unchanged, byte for byte."""
     if privacy.policy is PersonalData.KEEP:
         return list(texts)
     bodies = [json.loads(text, parse_int=_Number, parse_float=_Number) for text in texts]
     values = [_personal_values(body) for body in bodies]
     distinct = sorted({value for some in values for value in some})
-    # All at once, which is many times faster than one by one.
+    # All together, which is many times faster than one by one.
     replacement = dict(zip(distinct, privacy.apply(distinct), strict=True))
     return [
         _written(_replaced(body, replacement.__getitem__)) if some else text
@@ -65,7 +66,7 @@ def _is_personal(name: str, *, within: bool) -> bool:
 
 
 def _written(value: Any) -> str:
-    """JSON, with numbers as they came."""
+    """The value as JSON, with unchanged numbers."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{json.dumps(name)}:{_written(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list):

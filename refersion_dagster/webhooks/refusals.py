@@ -1,4 +1,4 @@
-"""What was refused and why: counted by kind, and told in the log without filling it."""
+"""What was refused and why: counted by kind, and logged at a limited rate."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from enum import StrEnum
 
 logger = logging.getLogger(__name__)
 
-# One line of the log a kind, at most so often.
+# Minimum interval between log messages of one kind.
 TELL_SECONDS = 60
 
 
 class Refusal(StrEnum):
-    """Why a request was not taken for an event."""
+    """Why a request was not accepted as an event."""
 
     NO_SIGNATURE = "no_signature"
     WRONG_SIGNATURE = "wrong_signature"
@@ -60,7 +60,7 @@ WORDS = {
 
 
 class Refusals:
-    """Counts refusals, until they are taken to where all processes' counts are."""
+    """Counts refusals until they are moved to the inbox, which all processes share."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -68,7 +68,7 @@ class Refusals:
         self._untold: Counter[Refusal] = Counter()
 
     def add(self, kind: Refusal, detail: str = "") -> None:
-        """Counts one. `detail` is for the log and holds nothing of what was sent."""
+        """Counts a refusal. `detail` is for the log and contains nothing of the request."""
         self._counts[kind.value] += 1
         self._untold[kind] += 1
         now = time.monotonic()
@@ -78,10 +78,10 @@ class Refusals:
             self._told[kind], self._untold[kind] = now, 0
 
     def counts(self) -> dict[str, int]:
-        """Counts that were not taken yet."""
+        """Counts that were not moved yet."""
         return dict(self._counts)
 
     def taken(self, counts: dict[str, int]) -> None:
-        """These counts are kept elsewhere now."""
+        """Subtracts counts that were moved."""
         self._counts.subtract(counts)
         self._counts = +self._counts

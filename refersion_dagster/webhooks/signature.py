@@ -1,4 +1,5 @@
-"""Is an event from Refersion? `Refersion-Signature` is base64 of HMAC-SHA256 over the raw body (documented)."""
+"""Verifies that an event is from Refersion. `Refersion-Signature` is base64 of HMAC-SHA256 over the raw body
+(documented)."""
 
 from __future__ import annotations
 
@@ -14,12 +15,12 @@ def sign(body: bytes, secret: str) -> str:
 
 
 def is_genuine(body: bytes, signature: str, secrets: Sequence[str]) -> bool:
-    """Whether a body was signed with one of the secrets; takes the same time whichever it is, if any."""
+    """Whether a body was signed with one of the secrets. Takes the same time whichever of them matches, if any."""
     given = signature.encode("utf-8", "surrogateescape")
     matches = [hmac.compare_digest(given, sign(body, secret).encode()) for secret in secrets]
     return any(matches)
 
 
 def secrets_of(value: str | None) -> list[str]:
-    """The signing secrets of REFERSION_WEBHOOK_SECRET: one, or several with commas between, while one takes over."""
+    """The signing secrets in REFERSION_WEBHOOK_SECRET: one, or several separated by commas during a rotation."""
     return [secret for part in (value or "").split(",") if (secret := part.strip())]
