@@ -1,1 +1,1 @@
-"""Refersion in your warehouse: a dlt source and a Dagster code location on it."""
+"""Refersion in your warehouse: a dlt source and a Dagster code location built on it."""

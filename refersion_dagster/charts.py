@@ -1,7 +1,7 @@
-"""Line charts as SVG texts.
+"""Line charts as SVG text.
 
-A chart needs no script, no font and no address to be shown, so it works in a mail, from disk and as an image. It is
-light or dark as the reader's screen is, and has a title and a description for those who do not see it.
+A chart needs no script, font or network access, so it works in an e-mail, from disk and as an image. It follows the
+reader's light or dark mode, and has a title and a description for screen readers.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 
 SVG = "http://www.w3.org/2000/svg"
 
-# Pixels; texts are 11 and 14 high, so that a chart that is shown smaller than it is drawn is hard to read.
+# In pixels. Text is 11 and 14 pixels high, so a chart displayed at a smaller size is hard to read.
 WIDE, NARROW = (720, 220), (440, 200)
 PIXELS_PER_LABEL = 110  # along the x axis
-PIXELS_PER_CHARACTER = 7  # of texts that are 11 high, at most
+PIXELS_PER_CHARACTER = 7  # for text 11 pixels high, at most
 TOP, LABEL_HEIGHT, LEGEND_HEIGHT = 36, 32, 24
-RIGHT_MARGIN = 36  # for the half of the last label
+RIGHT_MARGIN = 36  # for half of the last label
 MOST_STEPS = 5  # of the y axis, above and below 0 together
-# XML has no way to write these.
+# Characters that XML cannot represent.
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# All texts have a contrast of 7 and all lines one of 4.5 or more against their ground. Lines differ in colour and dash.
+# All text has a contrast of at least 7 and all lines one of at least 4.5 to their background. Lines differ in colour
+# and dash pattern.
 CSS = """
 .chart{--ground:#fff;--ink:#1f2328;--quiet:#57606a;--grid:#d8dee4;--a:#0550ae;--b:#a04100;--c:#116329;--d:#8250df;
 max-width:100%;height:auto;font-family:system-ui,sans-serif}
@@ -50,7 +51,7 @@ MOST_LINES = 4
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a chart: its name, and a value for each label of the x axis; None leaves a gap."""
+    """A line of a chart: its name, and a value for each label of the x axis. None leaves a gap."""
 
     name: str
     values: Sequence[float | None]
@@ -64,17 +65,17 @@ def line_chart(
     name: str = "chart",
     size: tuple[int, int] = WIDE,
 ) -> str:
-    """A chart as an SVG element, which may stand in HTML as it is or be an image's file.
+    """A chart as an SVG element, which can be embedded in HTML or saved as an image file.
 
     Args:
-        title: shown above it.
-        description: what it shows, in words, for those who do not see it.
-        labels: of the x axis, evenly spaced; some of them are shown.
-        lines: MOST_LINES of them at most, each with a value for each label. The y axis begins at 0 or below.
-        name: of letters and hyphens, different from that of every other chart of a page.
+        title: shown above the chart.
+        description: what the chart shows, for screen readers.
+        labels: labels of the x axis, evenly spaced; some of them are shown.
+        lines: at most MOST_LINES, each with a value for each label. The y axis begins at 0 or below.
+        name: letters and hyphens, unique among the charts of a page.
         size: width and height in pixels.
 
-    Raises ValueError for no labels, too many lines, or a line that has not a value for each label.
+    Raises ValueError if there are no labels or too many lines, or if a line does not have a value for each label.
     """
     if not labels or len(lines) > MOST_LINES or any(len(line.values) != len(labels) for line in lines):
         raise ValueError(f"a chart has labels, and {MOST_LINES} lines at most with a value for each of them")
@@ -90,7 +91,7 @@ def line_chart(
     def y(value: float) -> int:
         return round(bottom - (bottom - TOP) * (value - marks[0]) / (marks[-1] - marks[0]))
 
-    # Those are evenly spaced, and the last is among them.
+    # Shown labels are evenly spaced and include the last one.
     step = max(1, -(-len(labels) // (width // PIXELS_PER_LABEL)))
     shown = range(len(labels) - 1, -1, -step)
     return _template().render(
@@ -123,13 +124,14 @@ def line_chart(
 
 @cache
 def _template() -> Template:
-    from jinja2 import Environment, PackageLoader  # here, as loading the code location draws nothing
+    from jinja2 import Environment, PackageLoader  # imported here, because loading the code location draws nothing
 
     return Environment(loader=PackageLoader("refersion_dagster", ""), autoescape=True).get_template("chart.svg.j2")
 
 
 def ticks(values: Sequence[float]) -> list[float]:
-    """Round numbers for the y axis, evenly spaced: 0 is one of them, and no value lies beyond the first or the last."""
+    """Round, evenly spaced numbers for the y axis. They include 0, and all values lie between the first and the
+    last."""
     low, high = (Decimal(repr(edge)) for edge in (min((0, *values)), max((0, *values))))
     span = high - low
     if not span:
@@ -144,11 +146,12 @@ def ticks(values: Sequence[float]) -> list[float]:
 
 
 def number(value: float) -> str:
-    """A value as axes and descriptions have it: 1,234.5."""
+    """A value as shown by axes and descriptions: 1,234.5."""
     text = f"{value:,.4f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
 
 def written(text: str) -> str:
-    """A text without what neither XML nor HTML can hold, such as control characters; names are what strangers typed."""
+    """A text without characters that XML or HTML cannot contain, such as control characters. Names are untrusted
+    input."""
     return NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,4 +1,4 @@
-"""The code location: every asset, job and resource, put together in one place, as the settings say."""
+"""The code location: builds every asset, job and resource from the settings."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ OWN = Path(__file__).with_name("defs")
 
 
 def with_policies(fresh: dg.FreshnessPolicy, spec: dg.AssetSpec) -> dg.AssetSpec:
-    """Policies for every asset of a kind, in one place."""
+    """Adds the policies that apply to every asset."""
     if spec.key.path[0] in ("summaries", "published") or spec.key == COMMISSIONS_REPORT:
         spec = spec.replace_attributes(automation_condition=FOLLOW_PARENTS)
     return spec.replace_attributes(freshness_policy=fresh)
 
 
 def with_own(shipped: dg.Definitions) -> dg.Definitions:
-    """Adds what `dg scaffold defs` wrote to the folder defs of a checkout, if it wrote anything."""
+    """Adds what `dg scaffold defs` wrote to the defs folder of a checkout, if anything."""
     if not any(path.suffix in (".py", ".yaml") for path in OWN.rglob("[!_]*")):
         return shipped
     return dg.Definitions.merge(shipped, dg.load_from_defs_folder(path_within_project=OWN))
@@ -61,15 +61,15 @@ def with_own(shipped: dg.Definitions) -> dg.Definitions:
 
 @cache
 def _tables_and_checks() -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
-    """Summaries as assets, and all checks. Settings do not change them, and making them takes most of the time."""
+    """Summaries as assets, and all checks. They do not depend on settings, and building them takes most of the time."""
     summaries = load_summaries()
     return summary_assets(summaries), all_checks(summaries)
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """The code location with these settings. A setting that is wrong is reported by what needs it, when it runs.
+    """Builds the code location with these settings. An invalid setting is reported by the step that needs it.
 
-    Needs no key and no network, and writes no file. Keys are found in the environment when a run begins.
+    Needs no key and no network, and writes no file. Keys are read from the environment when a run begins.
     """
     summaries = load_summaries()
     summary_tables, checks = _tables_and_checks()
@@ -81,14 +81,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         commissions_report(summaries, [spec.key for spec in check_specs]),
     ]
     others = [
-        # Fresh whenever nothing waits.
+        # Fresh as long as no event is waiting.
         webhook_events,
-        # Made once a month, or when a person asks for them.
+        # Generated once a month, or on request.
         statements_asset(check_specs),
-        # External ones: nothing but their jobs, launched by a person, ever writes to Refersion.
+        # External assets: only their jobs, launched by a person, ever write to Refersion.
         *action_specs(),
     ]
-    # Alerts go by the same limit.
+    # The same limit applies to alerts.
     fresh = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=settings.alerts.late_hours))
     watched = dg.map_asset_specs(partial(with_policies, fresh), refreshed)
     return with_own(
@@ -108,14 +108,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 refersion_webhook_inbox,
             ],
             resources=resources(settings),
-            # DuckDB takes one writing process, and a process a step costs seconds each.
+            # DuckDB allows one writing process, and a separate process for each step takes seconds.
             executor=dg.in_process_executor,
         )
     )
 
 
 def resources(settings: Settings) -> dict[str, Any]:
-    """What assets and jobs need from outside, as the settings say."""
+    """The resources of assets and jobs, built from the settings."""
     return {
         "refersion": resource_of(RefersionResource, settings, AccountSettings),
         "warehouse": resource_of(Warehouse, settings, WarehouseSettings),

@@ -22,10 +22,10 @@ from refersion_dagster.automation.active_runs import IN_PROGRESS
 from refersion_dagster.demo.environment import DATABASE, INSTANCE, sandboxed
 from refersion_dagster.records import cancel_run
 
-# How long a run may take to stop when asked to.
+# How long a run may take to stop.
 END_SECONDS = 5
 UNFINISHED = RunsFilter(statuses=IN_PROGRESS)
-# `dagster dev` recommends a command of a package that this project does not need, each time it starts.
+# At each start, `dagster dev` recommends a command of a package that this project does not need.
 SUPERSEDED = "ignore:Function `dev_command`"
 WORKSPACE, LOCATION_NAME = Path(__file__).with_name("workspace.yaml"), "refersion_dagster"
 # Dagster's own default.
@@ -33,14 +33,14 @@ HOST = "127.0.0.1"
 
 
 class PortTaken(click.ClickException):
-    """Another program has the port that Dagster's web page was to have; the message says what to do."""
+    """Another program uses the port of Dagster's web page. The message says what to do."""
 
 
 def run_dev(port: int, demo_folder: Path | None) -> int:
-    """Runs `dagster dev` until it is stopped; returns its exit code.
+    """Runs `dagster dev` until it is stopped. Returns its exit code.
 
     Args:
-        port: of the web page.
+        port: port of the web page.
         demo_folder: run on the sandbox and this folder's database; None runs on the user's own settings.
 
     Raises PortTaken.
@@ -57,9 +57,10 @@ def run_dev(port: int, demo_folder: Path | None) -> int:
 
 
 def dagster_home() -> Path:
-    """Where Dagster keeps its records, made where it is not there: DAGSTER_HOME, or .dagster of the working directory.
+    """The folder of Dagster's records: DAGSTER_HOME, or .dagster in the working directory. Created if it does not
+    exist.
 
-    Raises ClickException where it cannot be made.
+    Raises ClickException if it cannot be created.
     """
     home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().resolve()
     try:
@@ -72,7 +73,8 @@ def dagster_home() -> Path:
 
 
 def take_no_port_in_use(port: int) -> None:
-    """Raises PortTaken. Dagster itself would start its daemon first, and fail with pages of log."""
+    """Raises PortTaken if the port is in use. Dagster itself would start its daemon first, and fail with pages of
+    log."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -88,13 +90,13 @@ def take_no_port_in_use(port: int) -> None:
 def dagster_dev(
     port: int, folder: Path, environment: Mapping[str, str], log: Path | None = None, end_runs: bool = False
 ) -> int:
-    """Runs `dagster dev` until it is stopped by Ctrl-C or a signal; returns its exit code.
+    """Runs `dagster dev` until it is stopped by Ctrl-C or a signal. Returns its exit code.
 
     Args:
-        folder: where it starts. Dagster reads .env of that folder, so for the sandbox it must not be the user's.
-        environment: on top of this process's own.
-        log: a file for what Dagster prints; None for this process's output.
-        end_runs: whether runs end with it, instead of going on to their end.
+        folder: the working directory. Dagster reads its .env, so for the sandbox it must not be the user's folder.
+        environment: variables added to this process's environment.
+        log: a file for Dagster's output; None for this process's output.
+        end_runs: whether to stop active runs, instead of letting them finish.
     """
     command = [
         str(Path(sys.executable).with_name("dagster")),
@@ -105,8 +107,8 @@ def dagster_dev(
         str(port),
     ]
     warnings = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), SUPERSEDED]))
-    # Handled before the process starts: one that was started with SIGINT ignored, as shells start what runs in the
-    # background, would ignore ours too.
+    # Handled before the process starts: a process started with SIGINT ignored, as shells do for background processes,
+    # would ignore our signal too.
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -117,8 +119,8 @@ def dagster_dev(
                 env={**os.environ, "PYTHONWARNINGS": warnings, **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT if output else None,
-                # A terminal's Ctrl-C goes to the whole group, the signal of `kill` or a service manager to this process
-                # only. In a session of its own dagster hears neither, and is stopped by us, once.
+                # A terminal's Ctrl-C goes to the whole group, the signal of `kill` or a service manager only to this
+                # process. In its own session, dagster receives neither, and is stopped by us, once.
                 start_new_session=True,
             )
         while (code := process.poll()) is None:
@@ -134,11 +136,11 @@ def dagster_dev(
 
 
 def end_runs_of(group: int) -> None:
-    """Ends runs that go on: Dagster lets them outlive `dagster dev`, and they would ask a sandbox that is gone."""
+    """Ends active runs: Dagster lets them outlive `dagster dev`, and they would call a sandbox that is gone."""
     with DagsterInstance.get() as instance:
         if not instance.get_run_records(UNFINISHED):
             return
-        # Not as Dagster itself stops a run, which fills the screen with where each thread was.
+        # Dagster's own way to stop a run would print the stack of each thread.
         with suppress(ProcessLookupError):
             os.killpg(group, signal.SIGTERM)
             patience = time.monotonic() + END_SECONDS

@@ -1,6 +1,6 @@
-"""Metadata that every asset gets: its layer and its page of the documentation.
+"""Metadata of every asset: its layer and its documentation page.
 
-In one place, so that no asset is left out.
+Kept in one place, so that no asset is missed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import dagster as dg
 CHECKOUT = Path(__file__).resolve().parent.parent
 # Where a wheel installs README.md, docs/ and the rest.
 INSTALLED = Path(sysconfig.get_path("data")) / "share" / "doc" / "refersion-dagster"
-# By the first part of an asset's key: its layer and its page of the documentation.
+# The layer and the documentation page, by the first part of an asset's key.
 LAYERS = {
     "refersion": ("raw", "docs/tables.md"),
     "summaries": ("summary", "docs/figures.md"),
@@ -30,7 +30,7 @@ def page(file: str) -> Path | None:
 
 
 def documented(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """The asset with its layer as a tag, and its page of the documentation."""
+    """The asset with its layer as a tag, and its documentation page."""
     name, first = spec.key.to_user_string(), spec.key.path[0]
     layer, file = LAYERS[first]
     file = OWN_FILES.get(name, file)

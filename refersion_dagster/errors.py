@@ -1,4 +1,4 @@
-"""Errors whose text is all that people have to see of them."""
+"""Errors whose text is all that users need."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from __future__ import annotations
 class ReportedError(Exception):
     """An error that says what happened, where, and what to do next.
 
-    Commands show its text instead of a traceback, and a run of Dagster ends by it as a Failure. The step is tried again
-    only if it `may_pass` later without anybody changing anything.
+    Commands print its text instead of a traceback, and a Dagster run fails with it as a Failure. The step is retried
+    only if `may_pass` is true, that is, if a later attempt may succeed without any change.
     """
 
     may_pass = False

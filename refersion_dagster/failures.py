@@ -1,4 +1,4 @@
-"""Errors at Dagster's edge: what assets, checks and ops raise becomes a Failure with the same text."""
+"""Converts errors for Dagster: what assets, checks and ops raise becomes a Failure with the same text."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Result = TypeVar("Result")
 
 
 def report_errors(compute: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """The function of an asset, check or op, whose ReportedErrors end the step as dg.Failure.
+    """Wraps the function of an asset, check or op, so that a ReportedError ends the step as dg.Failure.
 
-    A retry policy applies only to errors that may pass.
+    A retry policy applies only to errors that may be temporary.
     """
     if inspect.isgeneratorfunction(compute):
 

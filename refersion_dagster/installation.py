@@ -1,4 +1,4 @@
-"""Whether what an extra of this package needs is installed, and how to install it."""
+"""Whether an extra of this package is installed, and how to install it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ PACKAGE = "refersion-dagster"
 
 
 def is_installed(module: str) -> bool:
-    """Whether a module can be imported; it is not imported."""
+    """Whether a module can be imported. Does not import it."""
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # a package above it
+    except ModuleNotFoundError:  # a parent package
         return False
 
 
 def install_command(extra: str) -> str:
-    """The command that installs an extra's packages beside this one.
+    """The command that installs an extra's packages.
 
-    They are named one by one: this package itself is in no index, so `pip` may not find it by its name.
+    They are named one by one, because this package is in no index: `pip` may not find it by its name.
     """
     return " ".join(["pip install", *map(shlex.quote, _needed_by(extra))])
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signal by which services are stopped, while Dagster runs a job in this process."""
+"""Handles Ctrl-C and SIGTERM while Dagster runs a job in this process."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SECONDS = 0.2
 
 @contextmanager
 def ended_by_interrupt(say: Callable[[], None]) -> Iterator[None]:
-    """Meanwhile SIGINT ends this process and those that it started immediately, with exit code 130.
+    """Within the context, SIGINT ends this process and its children immediately, with exit code 130.
 
-    Dagster treats an interrupt as a failed step and continues with steps that do not depend on it. What starts
-    threads has to be imported within: a signal comes to any thread that does not block it. Processes that are started
-    within do not hear it.
+    Dagster treats an interrupt as a failed step and continues with steps that do not depend on it. Modules that start
+    threads have to be imported inside: a signal is delivered to any thread that does not block it. Processes started
+    inside do not receive it.
 
     Args:
-        say: last words.
+        say: prints a last message.
     """
     ending = (signal.SIGINT,)
     done = threading.Event()
@@ -36,7 +36,7 @@ def ended_by_interrupt(say: Callable[[], None]) -> Iterator[None]:
         if not done.is_set():
             _end(say, number)
 
-    # Blocked in this thread and in those and the processes that it starts, so that it comes to nobody but the waiter.
+    # Blocked in this thread and in the threads and processes that it starts, so that only the waiter receives it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     waiter = threading.Thread(target=await_signal, name="interrupt")
     waiter.start()
@@ -51,14 +51,13 @@ def ended_by_interrupt(say: Callable[[], None]) -> Iterator[None]:
 
 
 def ended_by_termination(work: Callable[[], Result], say: Callable[[], None]) -> Result:
-    """Does the work; meanwhile SIGTERM ends this process and those that it started immediately, with exit code 143.
+    """Runs `work`. Meanwhile, SIGTERM ends this process and its children immediately, with exit code 143.
 
-    The signal is not blocked, as processes that are started meanwhile would not hear it either, and Dagster waits half
-    a minute for each of its own that it ends by it. The work is done in another thread, where Dagster leaves the
-    handlers of signals as they are.
+    The signal is not blocked, because child processes would not receive it either, and Dagster waits half a minute for
+    each of its own that it terminates. `work` runs in another thread, where Dagster does not replace signal handlers.
 
     Args:
-        say: last words.
+        say: prints a last message.
     """
 
     def end(number: int, _: FrameType | None) -> None:
@@ -69,7 +68,7 @@ def ended_by_termination(work: Callable[[], Result], say: Callable[[], None]) ->
     try:
         with ThreadPoolExecutor(1, "work") as pool:
             future = pool.submit(work)
-            # A handler runs in this thread, between two waits where the signal came to another.
+            # The handler runs in this thread, between two waits if another thread received the signal.
             while not future.done():
                 wait([future], SECONDS)
             return future.result()
@@ -86,7 +85,7 @@ def _end(say: Callable[[], None], number: int) -> NoReturn:
 
 
 def end_children() -> None:
-    """Ends the processes that this one started, such as those by which Dagster follows what a run prints."""
+    """Kills the child processes, such as those that Dagster uses to capture a run's output."""
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             child.kill()

@@ -1,9 +1,9 @@
 """The source as a plain dlt pipeline, without Dagster: `python -m refersion_dagster.pipeline`.
 
-Loads into `refersion.duckdb` of the working directory (or REFERSION_DUCKDB_PATH), or into the database of dlt's
-configuration where REFERSION_DESTINATION names another; dataset `refersion_data`. Keys come from the
-environment (REFERSION_PUBLIC_KEY, …) or from dlt's own configuration (`[sources.refersion_source]` in
-`.dlt/secrets.toml`). Without a GraphQL token the REST tables are loaded and the script says what is left out.
+Loads into `refersion.duckdb` in the working directory (or REFERSION_DUCKDB_PATH), or into the database of dlt's
+configuration if REFERSION_DESTINATION names another; dataset `refersion_data`. Keys come from the environment
+(REFERSION_PUBLIC_KEY, …) or from dlt's own configuration (`[sources.refersion_source]` in `.dlt/secrets.toml`).
+Without a GraphQL token, the REST tables are loaded and the script says what is left out.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def command() -> None:
     The tables are written to refersion.duckdb in this folder, or as REFERSION_DUCKDB_PATH and REFERSION_DESTINATION
     say. Settings are read from the environment and from .env; keys may also be in dlt's own configuration.
     """
-    # Not as an exception wherever it happens to come: threads and dlt would fill the screen with it. Whatever was
-    # written without being committed is undone by the database.
+    # Not an exception at an arbitrary point: threads and dlt would fill the screen with tracebacks. The database rolls
+    # back uncommitted writes.
     signal.signal(signal.SIGINT, lambda *_: _stop())
     raise SystemExit(main())
 
@@ -55,12 +55,12 @@ def _stop() -> None:
 
 
 def main() -> int:
-    """Loads everything; returns the exit code."""
-    # Arrow's own pool keeps much of what was freed: an eighth more at the peak of 300,000 conversions.
+    """Loads everything. Returns the exit code."""
+    # Arrow's default pool keeps much of the freed memory: an eighth more at the peak of 300,000 conversions.
     pa.set_memory_pool(pa.system_memory_pool())
     try:
         settings = load_settings()
-        # Before anything is made.
+        # Before any file or table is created.
         settings.check([*AccountSettings.variables().values(), *WarehouseSettings.variables().values()])
     except InvalidSetting as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
@@ -86,18 +86,18 @@ def main() -> int:
 
 
 def duckdb_path(settings: Settings) -> str:
-    """The DuckDB file to load into, as the settings say.
+    """The configured DuckDB file.
 
-    Its whole path: dlt would look for any other from the folder in which this pipeline was first run.
+    An absolute path, because dlt resolves a relative one from the folder in which this pipeline was first run.
     """
     return str(Path(settings.warehouse.duckdb_path).expanduser().resolve())
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Callable[[list[str]], None]]:
-    """What loads tables into the database of the settings, while nobody else writes to it.
+    """Yields a function that loads tables into the configured database, with exclusive write access.
 
-    Raises duckdb.IOException for a DuckDB file that another program has open, and WarehouseError for others.
+    Raises duckdb.IOException for a DuckDB file that another program has open, and WarehouseError for other databases.
     """
     warehouse = settings.warehouse
     database = open_database(warehouse.destination, warehouse.duckdb_path, warehouse.duckdb_memory)
@@ -113,9 +113,9 @@ def opened(settings: Settings) -> Iterator[Callable[[list[str]], None]]:
 
 
 def load(pipeline: Pipeline, settings: AccountSettings, tables: list[str], database: Database) -> None:
-    """Loads the tables, in as many commits as their size takes, and prints dlt's account of each.
+    """Loads the tables, in as many commits as their size requires, and prints dlt's summary of each.
 
-    Raises RefersionError and WarehouseError, out of the errors that dlt wraps around them.
+    Raises RefersionError and WarehouseError, unwrapped from dlt's exceptions.
     """
     given = {"rows_per_load": settings.rows_per_load, **settings.given()}
     report = ReadReport()
@@ -133,7 +133,7 @@ def load(pipeline: Pipeline, settings: AccountSettings, tables: list[str], datab
 
 
 def account_of(settings: AccountSettings) -> RefersionClient:
-    """The account that these settings and dlt's configuration name, for single requests."""
+    """The account in these settings and dlt's configuration, for single requests."""
     given = settings.given()
     found = {name: given.get(name) or from_dlt(name) for name in AccountSettings.model_fields}
     return RefersionClient(

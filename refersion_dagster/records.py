@@ -1,8 +1,8 @@
-"""Dagster's records of runs, checks, schedules and its daemon: what it does not document, behind one door.
+"""Dagster's records of runs, checks, schedules and its daemon. All use of undocumented Dagster API is in this module.
 
-Dagster documents how to find runs and materialisations (get_run_records, get_latest_materialization_event), and that is
-used directly. It documents no way to read the log of a run, the last result of a check or the health of the daemon.
-test_records.py holds every name and signature that this module stands on.
+Dagster documents how to find runs and materialisations (get_run_records, get_latest_materialization_event); these are
+used directly. It does not document how to read the log of a run, the last result of a check or the health of the
+daemon. test_records.py tests every name and signature that this module depends on.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class LoggedError:
     """Why a step or a run failed.
 
     Args:
-        reason: in the words of the error itself, or of what caused it.
-        text: everything that was logged of it, with the classes of all errors.
+        reason: the message of the error itself, or of its cause.
+        text: everything that was logged about it, with the classes of all errors.
     """
 
     reason: str
@@ -33,12 +33,12 @@ class LoggedError:
 
 @dataclass(frozen=True)
 class CheckRecord:
-    """The last time a check was begun.
+    """The last execution of a check.
 
     Args:
-        evaluation: its result; None if it was begun and has none.
-        at: when the result came.
-        is_outdated: whether the asset was materialised again since then.
+        evaluation: its result; None if it started but has no result.
+        at: the time of the result.
+        is_outdated: whether the asset was materialised since then.
     """
 
     evaluation: dg.AssetCheckEvaluation | None
@@ -48,7 +48,7 @@ class CheckRecord:
 
 @dataclass(frozen=True)
 class DaemonState:
-    """A part of Dagster's daemon; `beat` is the time of its last heartbeat, in seconds since 1970."""
+    """A daemon of Dagster; `beat` is the time of its last heartbeat, in seconds since 1970."""
 
     name: str
     is_healthy: bool
@@ -56,19 +56,19 @@ class DaemonState:
 
 
 def open_records(home: Path) -> AbstractContextManager[dg.DagsterInstance]:
-    """The records in a DAGSTER_HOME, whatever the environment says."""
+    """The records in a DAGSTER_HOME, regardless of the environment."""
     return dg.DagsterInstance.from_config(str(home))
 
 
 def run_log(
     instance: dg.DagsterInstance, run_id: str, of_type: dg.DagsterEventType | None = None
 ) -> Sequence[dg.EventLogEntry]:
-    """The complete log of a run, or what it has of one type."""
+    """The complete log of a run, or its entries of one type."""
     return instance.all_logs(run_id, of_type=of_type)
 
 
 def new_log(instance: dg.DagsterInstance, run_id: str, cursor: str | None) -> tuple[list[dg.EventLogEntry], str | None]:
-    """What was added to the log of a run since the cursor, and the cursor for the next time."""
+    """New entries in the log of a run since the cursor, and the next cursor."""
     entries: list[dg.EventLogEntry] = []
     while instance.get_run_by_id(run_id):
         found = instance.get_records_for_run(run_id, cursor=cursor, limit=AT_ONCE)
@@ -80,13 +80,13 @@ def new_log(instance: dg.DagsterInstance, run_id: str, cursor: str | None) -> tu
 
 
 def last_logged(instance: dg.DagsterInstance, run_id: str) -> datetime | None:
-    """When something was last added to the log of a run."""
+    """The time of the last entry in the log of a run."""
     found = instance.get_records_for_run(run_id, limit=1, ascending=False).records
     return datetime.fromtimestamp(found[0].timestamp, UTC) if found else None
 
 
 def error_of(entry: dg.EventLogEntry) -> LoggedError | None:
-    """The error of an entry: of a step that failed or is tried again, or of a run that failed beside its steps."""
+    """The error of an entry: of a step that failed or is retried, or of a run that failed outside its steps."""
     event, words, error = entry.dagster_event, None, None
     if event is None:
         return None
@@ -105,25 +105,25 @@ def error_of(entry: dg.EventLogEntry) -> LoggedError | None:
 
 
 def seconds_to_retry(entry: dg.EventLogEntry) -> float | None:
-    """How long a step that is tried again waits."""
+    """The delay before a step is retried, in seconds."""
     return entry.get_dagster_event().step_retry_data.seconds_to_wait
 
 
 def cancel_run(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:
-    """Records that a run ended because somebody stopped it."""
+    """Records that a run was cancelled."""
     instance.report_run_canceled(run, why)
 
 
 def check_records(
     instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
 ) -> dict[dg.AssetCheckKey, CheckRecord]:
-    """The last time each check was begun; those that never were are left out."""
+    """The last execution of each check. Checks that were never executed are left out."""
     last = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
     assets = [record.asset_entry for record in instance.get_asset_records(list({key.asset_key for key in keys}))]
     latest = {asset.asset_key: asset.last_materialization_storage_id for asset in assets}
     records = {}
     for key, record in last.items():
-        # A check that a run has not come to, or broke off in, has only a plan.
+        # A check that a run did not reach or complete has only a planned execution.
         evaluation = record.event.asset_check_evaluation if record.event else None
         if record.event is None or evaluation is None:
             records[key] = CheckRecord(None, None, False)
@@ -135,7 +135,7 @@ def check_records(
 
 
 def daemon_states(instance: dg.DagsterInstance) -> list[DaemonState]:
-    """The parts of the daemon that these records need."""
+    """The daemons that this instance needs."""
     return [
         DaemonState(name, bool(state.healthy), state.last_heartbeat.timestamp if state.last_heartbeat else None)
         for name, state in instance.get_daemon_statuses().items()
@@ -149,8 +149,8 @@ def location_names(
     """Names of code locations that were active since then.
 
     Args:
-        prefix: of the names of the schedules and sensors that count.
-        is_ours: which runs count.
+        prefix: names of the schedules and sensors that count start with this.
+        is_ours: whether a run counts.
     """
     found = set()
     for state in instance.all_instigator_state():

@@ -1,4 +1,4 @@
-"""What a run needs from outside: the Refersion account and the warehouse."""
+"""The resources of a run: the Refersion account and the warehouse."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ class RefersionResource(dg.ConfigurableResource):
 
     @classmethod
     def of(cls, account: AccountSettings) -> RefersionResource:
-        """The account that the settings name, for use outside of Dagster: it holds the keys."""
+        """The account in the settings, for use outside of Dagster. It contains the keys."""
         return cls(**account.given())
 
     def account(self, retry_seconds: int | None = None) -> RefersionClient:
-        """The account's clients, for single requests; `close` it afterwards.
+        """The account's clients, for single requests. `close` it afterwards.
 
         Args:
-            retry_seconds: instead of the resource's own.
+            retry_seconds: replaces the resource's own setting.
         """
-        # The source finds what is not given in dlt's configuration, and so do single requests.
+        # The source looks up missing values in dlt's configuration; single requests do the same.
         names = ("public_key", "api_key", "graphql_token")
         return RefersionClient(
             Credentials(*(getattr(self, name) or from_dlt(name) for name in names)),
@@ -70,7 +70,7 @@ class RefersionResource(dg.ConfigurableResource):
         return parse_moment(start) if start else BEGINNING
 
     def source(self, report: ReadReport, request: LoadRequest | None = None) -> DltSource:
-        """The account as a dlt source that reads what is requested; without a request, what a refresh reads."""
+        """The account as a dlt source that reads what is requested; by default, what a refresh reads."""
         return refersion_source(
             api_key=self.api_key,
             public_key=self.public_key,
@@ -87,7 +87,7 @@ class RefersionResource(dg.ConfigurableResource):
             report=report,
             request=request,
             totals_of_loaded=True,
-            # The resource is one account; variables may be another's.
+            # The resource is one account; variables may belong to another.
             use_environment=False,
         )
 
@@ -96,13 +96,13 @@ Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 
 
 def resource_of(kind: type[Resource], settings: Settings, part: type[SettingsPart], **renamed: str) -> Resource:
-    """A resource for definitions, with what is set of a part of the settings.
+    """Creates a resource for definitions from one part of the settings.
 
-    Secrets and URLs are EnvVars, which Dagster reads when a run begins, so that no definition holds them. So are
-    numbers that are not valid: the run that needs one fails and names the variable.
+    Secrets and URLs are EnvVars, which Dagster resolves when a run begins, so that no definition contains them.
+    Invalid numbers are EnvVars too: the run that needs one fails and names the variable.
 
     Args:
-        renamed: the part's fields, by those of the resource that have other names.
+        renamed: maps fields of the resource to fields of the part with other names.
     """
     values: dict[str, Any] = {}
     for name, field in kind.model_fields.items():

@@ -1,4 +1,4 @@
-"""Amounts as texts, rounded half up as the tables are: 0.125 is 0.13. Python's own format rounds half to even."""
+"""Amounts as text, rounded half up like the tables: 0.125 becomes 0.13. Python's own format rounds half to even."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ EXACT = Context(prec=60)
 
 
 def rounded(value: Decimal | int, decimals: int) -> Decimal:
-    """A value with that many decimals, halves away from zero; never -0."""
+    """A value with this many decimals, halves rounded away from zero; never -0."""
     found = Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, EXACT)
     return found if found else found.copy_abs()
 
 
 def grouped(value: Decimal | int, decimals: int = 2) -> str:
-    """1,234.50"""
+    """Formats an amount: 1,234.50"""
     return f"{rounded(value, decimals):,}"

@@ -1,4 +1,4 @@
-"""Lines with a sign, and tables of figures, for a terminal: whole at any width."""
+"""Signed lines and tables of figures for a terminal, readable at any width."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from rich.text import Text
 from refersion_dagster.rounding import grouped
 
 NAME_WIDTH = 22
-# Of a figure that is not known.
+# Shown for an unknown figure.
 NOT_KNOWN = "–"
-# Beside a column's text.
+# Around a column's text.
 PADDING = 2
 
 # Text is wrapped at this width on narrower terminals.
@@ -32,7 +32,7 @@ Figure = Decimal | int | None
 
 
 class Sign(Enum):
-    """The sign of a line, the same where the terminal knows no such signs, and its colour."""
+    """The sign of a line, a fallback for terminals that cannot show it, and its colour."""
 
     GOOD = ("✓", "ok", "green")
     DOUBT = ("!", "!", "yellow")
@@ -40,16 +40,17 @@ class Sign(Enum):
     NONE = ("-", "-", "dim")
 
     def on(self, console: Console) -> tuple[str, str]:
-        """The sign as this terminal can show it, and its colour."""
+        """The sign that this terminal can show, and its colour."""
         sign, plain, style = self.value
         return (sign if knows_signs(console) else plain.ljust(2)), style
 
 
 def own_console(**options: Any) -> Console:
-    """The terminal, or the current standard output, also while Dagster redirects standard output to a file of a run."""
+    """A console for the terminal or for the original standard output, even while Dagster redirects it to a run's log
+    file."""
     try:
         own = os.dup(sys.stdout.fileno())
-    except OSError:  # something in memory stands in its place
+    except OSError:  # standard output is replaced by an in-memory object
         return Console(**options)
     file = os.fdopen(own, "w", 1, sys.stdout.encoding, sys.stdout.errors)
     return Console(file=file, **options)
@@ -60,7 +61,7 @@ def knows_signs(console: Console) -> bool:
 
 
 def print_signed(console: Console, sign: Sign, text: str, label: str = "", style: str = "") -> int:
-    """Prints a sign, a label and a text, wrapped on a terminal and in one line elsewhere.
+    """Prints a sign, a label and a text, wrapped on a terminal and on one line elsewhere.
 
     Returns how far the text is indented.
     """
@@ -75,7 +76,7 @@ def print_signed(console: Console, sign: Sign, text: str, label: str = "", style
 
 
 def wrapped(text: str, console: Console, taken: int) -> list[str]:
-    """The lines of a text beside so many characters; one line if the console is not a terminal."""
+    """The text wrapped to the width left after `taken` characters; a single line if the console is not a terminal."""
     words = " ".join(text.split())
     if not console.is_terminal:
         return [words]
@@ -90,13 +91,14 @@ def number_of(count: int, one: str, several: str) -> str:
 def figure_tables(
     title: str, names: Sequence[str], lines: Sequence[tuple[str, Sequence[Figure]]], width: int, *, total: bool = False
 ) -> Iterator[Table]:
-    """A table of named lines of figures; where the terminal is too narrow for all columns, several below each other.
+    """Tables of named lines of figures. If the terminal is too narrow for all columns, there are several, one below
+    another.
 
     Args:
-        title: of the first table.
-        names: of the columns, that of the lines' names first.
+        title: title of the first table.
+        names: names of the columns, beginning with the column of line names.
         lines: name and figures of each line. Names may be cut, figures never are.
-        width: of the terminal, in characters.
+        width: width of the terminal, in characters.
         total: whether the last line is the sum of the others.
     """
     texts = [list(map(figure, figures)) for _, figures in lines]
@@ -120,7 +122,7 @@ def figure_tables(
 
 
 def _fitting(widths: Sequence[int], width: int) -> Iterator[list[int]]:
-    """Places of columns that fit beside each other, at least one at a time."""
+    """Groups of columns that fit side by side, at least one per group."""
     group: list[int] = []
     for at, one in enumerate(widths):
         if group and sum(widths[other] + PADDING for other in group) + one + PADDING > width:
@@ -131,18 +133,18 @@ def _fitting(widths: Sequence[int], width: int) -> Iterator[list[int]]:
 
 
 def with_id(name: str, id_: str) -> str:
-    """A name that may not be unique, with the id that makes it so, which is not cut."""
+    """A name that may not be unique, followed by its id, which is never cut."""
     room = NAME_WIDTH - len(id_) - 1
     return f"{name if cell_len(name) <= room else set_cell_size(name, max(room - 1, 1)).rstrip() + '…'} {id_}"
 
 
 def total_of(lines: Sequence[Sequence[Figure]]) -> list[Figure]:
-    """The sum of each column; None where one of its figures is not known."""
+    """The sum of each column. None if one of its figures is unknown."""
     return [None if None in column else sum(column, 0) for column in map(list, zip(*lines, strict=True))]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def figure(value: Figure) -> str:
-    """1,234.50 of an amount, 1,234 of a number."""
+    """Formats an amount as 1,234.50, a number as 1,234."""
     if value is None:
         return NOT_KNOWN
     return f"{value:,}" if isinstance(value, int) else grouped(value)
