@@ -18,7 +18,7 @@ def unit_of(currency: str) -> Decimal:
 
 
 def commission_of(offer: Offer, commissionable: Decimal, currency: str) -> Decimal:
-    """The commission of an order: a percentage of its commissionable total, or the flat amount in the row's currency."""
+    """The commission of an order: a percentage of its commissionable total, or a flat amount in the row's currency."""
     unit = unit_of(currency)
     if not commissionable:
         return Decimal(0).quantize(unit)

@@ -61,7 +61,7 @@ class Sandbox:
         self.faults.clear()
 
     def configure(self, **switches: Any) -> dict[str, Any]:
-        """Set switches (see `settings.Switches`) and return all of them. Raises ValueError for one that does not exist."""
+        """Set switches (see `settings.Switches`) and return all of them. Raises ValueError for unknown ones."""
         with self.account.lock:
             values = changed(self.account.switches, switches)
             build_schema(values, {})
@@ -83,7 +83,7 @@ class Sandbox:
         self.faults.forget_requests()
 
     def insert_conversion(self, **values: Any) -> int:
-        """Insert a row with any values, including invalid ones, and return its id. See `mutations.insert_conversion`."""
+        """Insert a row with any values, even invalid ones, and return its id. See `mutations.insert_conversion`."""
         return mutations.insert_conversion(self.account, values)
 
     def change_conversion(self, conversion_id: int, **values: Any) -> None:

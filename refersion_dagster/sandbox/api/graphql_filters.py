@@ -78,7 +78,7 @@ class RowSelection:
         return low, high
 
     def _directed(self, rows: list[Any]) -> list[Any]:
-        """The rows in the configured direction. `rows` are oldest first, ties by id; newest first is the exact reverse."""
+        """The rows in the configured direction. `rows` are oldest first, ties by id; newest first is its reverse."""
         return rows if self.account.switches.order == "oldest_first" else rows[::-1]
 
     def _conversions(self, window: RowFilter) -> list[Conversion]:

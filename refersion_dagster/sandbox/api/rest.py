@@ -74,7 +74,7 @@ class RestApi:
         return None
 
     def answer(self, path: str, content_type: str, body: bytes, site: str) -> SandboxResponse:
-        """Perform the operation. A body that is not a JSON object, or is not sent as JSON, counts as empty (inferred)."""
+        """Perform the operation. A body that is not a JSON object or not sent as JSON counts as empty (inferred)."""
         operation, names = OPERATIONS[path]
         sent = _json_object(body) if content_type.partition(";")[0].strip().lower() == "application/json" else None
         if sent is None:

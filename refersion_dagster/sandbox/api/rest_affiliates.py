@@ -124,7 +124,7 @@ def search(account: Account, fields: Fields) -> dict[str, Any]:
 
 
 def edit(account: Account, fields: Fields) -> dict[str, Any]:
-    """/affiliate/edit. An affiliate is left unchanged if it does not exist or if its new values are missing or invalid."""
+    """/affiliate/edit. An affiliate is unchanged if it does not exist or its new values are missing or invalid."""
     fields.require("affiliates")
     changed: list[int] = []
     unchanged: list[int] = []

@@ -96,7 +96,7 @@ class Orders:
         return row
 
     def _second_credit(self, plan: OrderPlan, row: Conversion) -> None:
-        """Credit the same order to another affiliate through a coupon: usually UNQUALIFIED, sometimes credited twice."""
+        """Credit the same order to another affiliate through a coupon: usually UNQUALIFIED, at times credited twice."""
         account = self.account
         others = [plan.second_affiliate_id, *account.affiliates]
         second = next((account.affiliates[key] for key in others if self._can_use_coupon(key, row)), None)

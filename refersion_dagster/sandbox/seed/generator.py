@@ -222,7 +222,7 @@ class World:
     def _burst(
         self, rng: random.Random, day: int, begin: int, count: int, affiliates: Sequence[Affiliate]
     ) -> list[OrderPlan]:
-        """A leaked coupon: for three days in each third of the history, one affiliate's code is on every coupon site."""
+        """A leaked coupon: for three days per third of the history, one affiliate's code is on every coupon site."""
         period = max(10, self.settings.days // 3)
         if not self.settings.orders or day % period not in range(period * 2 // 3, period * 2 // 3 + 3):
             return []
