@@ -1,16 +1,16 @@
-"""What an error was raised from."""
+"""The chain of causes of an error."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-# Where dlt keeps what a load failed of, and Google's client what it gave up over.
+# Attributes in which dlt keeps the cause of a failed load, and Google's client the error that ended its retries.
 KEPT_IN = ("client_exception", "dbapi_exception", "cause")
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it was raised from, each once, the nearest first."""
+    """The error and everything that it was raised from, each once, nearest first."""
     seen: set[int] = set()
     waiting: list[Any] = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""What every database that tables can land in offers."""
+"""The interface of every database that tables can be loaded into."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from refersion_dagster.warehouse.session import Session
 
 @dataclass(frozen=True)
 class WriteAccess:
-    """Who may write to a database, and who does.
+    """Who may write to a database, and who is writing now.
 
     Args:
-        is_granted: whether the user of the session may create what a refresh creates.
-        how_to_grant: what an administrator does about it.
-        writer: the run that writes now, in words; empty where none does.
+        is_granted: whether the session's user may create what a refresh creates.
+        how_to_grant: what an administrator has to do.
+        writer: a description of the run that is writing now; empty if there is none.
     """
 
     is_granted: bool
@@ -30,38 +30,38 @@ class WriteAccess:
 
 
 class Database(Protocol):
-    """A database. A further one is a class, a dialect, and an entry in `registry`."""
+    """A database. To add one, write a class and a dialect, and add an entry to `registry`."""
 
     @property
     def file(self) -> Path | None:
-        """The file of this machine that holds all of it; None for a server."""
+        """The local file that holds the whole database; None for a server."""
         ...
 
     @property
     def enforces_keys(self) -> bool:
-        """Whether it refuses a second row of the same primary key, whoever writes it."""
+        """Whether it rejects a second row with the same primary key from any writer."""
         ...
 
     @property
     def location(self) -> str:
-        """Where it is, in words and without credentials."""
+        """The location as text, without credentials."""
         ...
 
     @property
     def exists(self) -> bool:
-        """Whether there is something to read from."""
+        """Whether the database exists and can be read."""
         ...
 
     def loading(self) -> AbstractContextManager[Any]:
-        """dlt's destination, for the loads within."""
+        """dlt's destination, for the loads in the context."""
         ...
 
     def prepare(self, source: DltSource) -> DltSource:
-        """The source, loaded the way that is safe and fast in this database."""
+        """The source with the load strategy that is safe and fast in this database."""
         ...
 
     def session(self, read_only: bool = False) -> AbstractContextManager[Session]:
-        """A separate connection; a read-only one changes nothing and creates no file."""
+        """A separate connection. A read-only one changes nothing and creates no file."""
         ...
 
     def exclusive(self, timeout: float, tell: Callable[[str], None]) -> AbstractContextManager[None]:
@@ -69,9 +69,9 @@ class Database(Protocol):
         ...
 
     def write_access(self, session: Session) -> WriteAccess:
-        """Who may write, and who does."""
+        """Who may write, and who is writing now."""
         ...
 
     def classify_error(self, error: BaseException) -> WarehouseError | None:
-        """What an error of a load comes down to; None when it is none of the database's."""
+        """The warehouse error behind an error of a load; None if the database did not cause it."""
         ...

@@ -1,4 +1,4 @@
-"""What can go wrong with the warehouse, as types: each says what happened, where, and what to do next."""
+"""The warehouse's errors as types: each says what happened, where, and what to do next."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ class WarehouseError(ReportedError):
 
 
 class WarehouseNotSet(WarehouseError):
-    """The setting, the driver or the credentials of the database are missing or make no sense."""
+    """The setting, the driver or the credentials of the database are missing or invalid."""
 
 
 class KeysNotEnforced(WarehouseError):
-    """The database takes two rows of the same key, so it cannot hold what must not happen twice."""
+    """The database accepts two rows with the same key, so it cannot hold records of what must not happen twice."""
 
 
 class AppendsOnly(WarehouseError):
-    """The destination cannot merge: rows that are read again would be there twice."""
+    """The destination cannot merge: rows that are read again would be duplicated."""
 
 
 class WarehouseBusy(WarehouseError):
-    """Another program went on using the warehouse for longer than this run was to wait.
+    """Another program was still using the warehouse when this run's wait time ended.
 
-    The run has waited as long as it may, so its steps are not tried again.
+    The run has waited for the maximum time, so its steps are not retried.
     """
 
 
 class LeaseLost(WarehouseError):
-    """Another run took over the right to write, as its holder was not heard of for too long."""
+    """Another run took over the right to write, because the lease was not extended in time."""
 
     may_pass = True
 
@@ -41,11 +41,11 @@ class WarehouseUnreachable(WarehouseError):
 
 
 class WarehouseForbidden(WarehouseError):
-    """The database does not let its user do what is needed."""
+    """The database user lacks a right that is needed."""
 
 
 class FileTooNew(WarehouseError):
-    """A DuckDB file was written by a newer DuckDB than is installed, which cannot read it."""
+    """A DuckDB file was written by a newer DuckDB than the installed one, which cannot read it."""
 
 
 class WarehouseFull(WarehouseError):
@@ -53,10 +53,10 @@ class WarehouseFull(WarehouseError):
 
 
 class ConcurrentChange(WarehouseError):
-    """Another program changed the same tables while this run wrote to them, and its changes hold."""
+    """Another program changed the same tables while this run wrote to them, and its changes take precedence."""
 
     may_pass = True
 
 
 class TableInUse(WarehouseError):
-    """A table cannot be replaced by one with other columns, as views stand on it."""
+    """A table cannot be replaced by one with other columns, because views depend on it."""

@@ -1,4 +1,4 @@
-"""The right to write to a file, for one run of this machine at a time."""
+"""The right to write to a file, for one run on this machine at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from refersion_dagster.warehouse.errors import WarehouseBusy
 
 @contextmanager
 def file_lock(path: Path, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
-    """Runs of any process queue up at a lock file beside it. Raises WarehouseBusy after `timeout` seconds."""
+    """Runs of any process queue at a lock file next to the file. Raises WarehouseBusy after `timeout` seconds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{path}.lock")
     try:

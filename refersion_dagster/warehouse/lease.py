@@ -1,7 +1,7 @@
 """The right to write as a row of a table, for databases whose connections hold no lock.
 
-The row names its holder and says until when the right is theirs, by the server's clock alone. The holder extends it
-from a thread; after a holder that died, the next run takes it over once that time has come.
+The row names the holder and the time until which the right is valid, by the server's clock only. The holder extends it
+from a thread. If the holder dies, the next run takes over once that time has passed.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from refersion_dagster.warehouse.errors import ConcurrentChange, LeaseLost, Ware
 from refersion_dagster.warehouse.session import Row, Session, UndefinedTable
 
 TABLE = "writer_lease"
-# Made with its one row by one statement: two that insert it would both succeed where keys are not enforced.
+# The table and its one row are created in one statement: two inserts of the row would both succeed if keys are not
+# enforced.
 CREATE = f"""
 CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} AS
 SELECT CAST('' AS TEXT) AS token, CAST('' AS TEXT) AS holder, CURRENT_TIMESTAMP AS taken_at,
   CURRENT_TIMESTAMP AS valid_until
 """
 LOOK = f"SELECT token, holder, taken_at, valid_until > CURRENT_TIMESTAMP FROM {DATASET}.{TABLE}"  # noqa: S608 - ours
-# A conditional update: of two at once, the second finds the row changed, or fails.
+# A conditional update: of two concurrent ones, the second finds the row changed, or fails.
 TAKE = """
 UPDATE {table} SET token = $token, holder = $holder, taken_at = CURRENT_TIMESTAMP,
   valid_until = CURRENT_TIMESTAMP + INTERVAL '{seconds}' SECOND
@@ -41,8 +42,8 @@ EXTEND = """
 UPDATE {table} SET valid_until = CURRENT_TIMESTAMP + INTERVAL '{seconds}' SECOND WHERE token = $token
 """
 GIVE_BACK = f"UPDATE {DATASET}.{TABLE} SET token = '', valid_until = CURRENT_TIMESTAMP WHERE token = $token"  # noqa: S608
-# Databases that do not let the second of two updates wait report an error, which a session may have put in words; it
-# then finds the row taken.
+# Databases that do not make the second of two updates wait report an error, which a session may have converted. The
+# next try finds the row taken.
 TRIES = 5
 RETRIED_AFTER = 0.2
 
@@ -51,7 +52,7 @@ OpenSession = Callable[[], AbstractContextManager[Session]]
 
 @dataclass(frozen=True)
 class LeaseTerms:
-    """For how long it holds without a sign of its holder, how often that one extends it, and how often others look."""
+    """How long the lease is valid without an extension, how often its holder extends it, and how often others check."""
 
     seconds: int = 120
     extended_every: float = 30
@@ -59,7 +60,7 @@ class LeaseTerms:
 
 
 def _elapsed() -> float:
-    """Seconds that go on while the machine sleeps, where the system counts those."""
+    """Seconds on a clock that also runs while the machine sleeps, if the system has one."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -67,8 +68,8 @@ class Lease:
     """The right to write of one run.
 
     Args:
-        open_session: a connection of its own for each statement, so that one that broke is in nobody's way.
-        location: the database, in words.
+        open_session: opens a separate connection for each statement, so that a broken one affects no other statement.
+        location: the database as text.
     """
 
     def __init__(self, open_session: OpenSession, location: str, terms: LeaseTerms) -> None:
@@ -83,7 +84,7 @@ class Lease:
         self._thread = threading.Thread(target=self._go_on_extending, name="writer lease", daemon=True)
 
     def take(self, timeout: float, tell: Callable[[str], None]) -> None:
-        """Waits for its turn. Raises WarehouseBusy after `timeout` seconds."""
+        """Wait for the right to write. Raises WarehouseBusy after `timeout` seconds."""
         deadline, told = time.monotonic() + timeout, False
         with self._open() as session:
             _create(session)
@@ -102,7 +103,7 @@ class Lease:
         self._thread.start()
 
     def _is_taken(self, session: Session) -> bool:
-        """Whether the right is now this run's; it is not, where another has it."""
+        """Take the right to write if no other run has it. Returns whether this run has it now."""
         for tries_left in reversed(range(TRIES)):
             if any(is_held for *_, is_held in self._look(session)):
                 return False
@@ -120,7 +121,7 @@ class Lease:
         return False
 
     def check(self) -> None:
-        """Raises LeaseLost unless the right is known to be this run's still."""
+        """Raises LeaseLost unless this run is known to still have the right."""
         if not self._lost and _elapsed() - self._confirmed_at > self._terms.extended_every * 2:
             self._extend()
         if self._lost:
@@ -131,7 +132,7 @@ class Lease:
             )
 
     def give_back(self) -> None:
-        """Lets the next run write. Raises LeaseLost where another one already could."""
+        """Release the lease for the next run. Raises LeaseLost if another run could already write."""
         self._ended.set()
         self._thread.join()
         try:
@@ -147,7 +148,7 @@ class Lease:
         while not self._ended.wait(self._terms.extended_every) and not self._lost:
             try:
                 self._extend()
-            except Exception as error:  # noqa: BLE001 - whatever it is: the next try, `check` or `give_back` decides
+            except Exception as error:  # noqa: BLE001 - any error: the next try, `check` or `give_back` decides
                 logging.getLogger(__name__).warning(
                     "The right to write to %s could not be extended; trying again: %s", self._location, error
                 )
@@ -186,24 +187,24 @@ def leased(
     tell: Callable[[str], None],
     terms: LeaseTerms = LeaseTerms(),
 ) -> Iterator[Lease]:
-    """The right to write for what is done within; see Database.exclusive.
+    """The right to write for the duration of the context; see Database.exclusive.
 
-    Raises WarehouseBusy, and LeaseLost at the end where another run could write meanwhile; an error of what is done
-    within comes first.
+    Raises WarehouseBusy, and LeaseLost at the end if another run could write meanwhile. An error raised in the context
+    takes precedence.
     """
     lease = Lease(open_session, location, terms)
     lease.take(timeout, tell)
     try:
         yield lease
     except BaseException:
-        with suppress(DatabaseException, WarehouseError):  # otherwise it ends by itself
+        with suppress(DatabaseException, WarehouseError):  # otherwise it expires
             lease.give_back()
         raise
     lease.give_back()
 
 
 def lease_holder(session: Session) -> str:
-    """Who has the right to write, in words; nothing where nobody has."""
+    """A description of who has the right to write; empty if nobody has."""
     try:
         found = session.query(LOOK)
     except UndefinedTable:
@@ -220,7 +221,7 @@ def _holder() -> str:
 
 
 def _create(session: Session) -> None:
-    """Makes the table where it is not there. Of several at once, all but one fail, and then find it."""
+    """Create the table if it does not exist. Of several concurrent attempts all but one fail, and then find it."""
     for tries_left in reversed(range(TRIES)):
         if session.columns(DATASET, TABLE):
             return

@@ -1,7 +1,7 @@
-"""Running one load of dlt's, whose errors become those of the source or of the database.
+"""Running a dlt load, and converting its errors to those of the source or of the database.
 
-The loads of raw tables run through dagster-dlt, whose results come one after the other, so they share `load_errors`;
-those of webhook events, of result tables and of the plain pipeline share `run_load`.
+Raw tables are loaded through dagster-dlt, which yields results one by one, so they use `load_errors`. Webhook events,
+result tables and the plain pipeline use `run_load`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from refersion_dagster.warehouse.errors import AppendsOnly, WarehouseError
 
 ClassifyError = Callable[[BaseException], WarehouseError | None]
 
-# Of load files: many times faster than dlt's default, and exact.
+# Format of load files: many times faster than dlt's default, and exact.
 FILE_FORMAT = "parquet"
 
 
 def run_load(pipeline: Pipeline, data: Any, classify_error: ClassifyError) -> LoadInfo:
-    """Loads a source or resource. Raises as `load_errors` does."""
+    """Load a source or resource. Raises as `load_errors` does."""
     with load_errors(classify_error):
         return pipeline.run(data, loader_file_format=FILE_FORMAT)
 
 
 def check_merges(destination: Destination[Any, Any], table_format: TTableFormat | None = None) -> None:
-    """Raises AppendsOnly for a destination that has no way to merge tables of this format.
+    """Raises AppendsOnly for a destination that cannot merge tables of this format.
 
     dlt would append to them instead, without an error, and every row that is read again would count twice.
     """
@@ -54,13 +54,13 @@ def check_merges(destination: Destination[Any, Any], table_format: TTableFormat 
 
 @contextmanager
 def load_errors(classify_error: ClassifyError) -> Iterator[None]:
-    """Takes errors out of those that dlt wraps around them.
+    """Unwrap errors from the exceptions that dlt raises around them.
 
     Args:
-        classify_error: of the database that is loaded into; see Database.classify_error.
+        classify_error: that of the target database; see Database.classify_error.
 
-    Raises WarehouseError for what is the database's, RefersionError for what is the source's, and any other error as it
-    came.
+    Raises WarehouseError for errors of the database, RefersionError for errors of the source, and any other error
+    unchanged.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Macros of SQL files: a call in a SELECT stands for SQL that is written once.
+"""Macros of SQL files: a call in a SELECT is replaced by SQL that is written once.
 
     /*
     …
@@ -7,8 +7,8 @@
     SELECT share(paid, due) AS paid_share FROM …
 
 A macro may be a list of columns or of CTEs, so calls are replaced in the text before it is parsed. The result is the
-SELECT that runs, is shown, and is searched for dependencies and lineage. A call is on one line, and its arguments have
-no call of a macro and no parentheses in parentheses.
+SELECT that is run, displayed, and analysed for dependencies and lineage. A call must be on one line. Its arguments
+contain no macro calls and no nested parentheses.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-# Of a call, in which each argument may have parentheses once.
+# The arguments of a call. Each may contain parentheses, but not nested ones.
 ARGUMENTS = r"\(((?:[^()]|\([^()]*\))*)\)"
 COMMA = re.compile(r",\s*(?![^()]*\))")
-# What may stand in any expression without parentheses of its own.
+# Expressions that are safe anywhere without parentheses around them.
 SIMPLE = re.compile(r"[\w.]+(\([^()]*\))?")
 
 
 class MacroError(Exception):
-    """A macro that cannot be replaced; `line` is the line of its call, 0 where the header is wrong."""
+    """A macro call that cannot be replaced. `line` is the line of the call, 0 if the header is wrong."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -34,18 +34,18 @@ class MacroError(Exception):
 
 @dataclass(frozen=True)
 class Macro:
-    """SQL with `{name}` in the place of each parameter."""
+    """SQL with `{name}` as placeholder for each parameter."""
 
     parameters: tuple[str, ...]
     sql: str
 
 
 def expand(text: str, macros: Mapping[str, Macro], named: Collection[str]) -> tuple[str, tuple[int, ...]]:
-    """The text without calls, and for each of its lines the line that it comes from. Raises MacroError.
+    """The text with calls replaced, and for each of its lines the line that it comes from. Raises MacroError.
 
     Args:
-        macros: all that there are, by name.
-        named: those that the file's header names.
+        macros: all macros, by name.
+        named: the macros that the file's header names.
     """
     if unknown := [name for name in named if name not in macros]:
         raise MacroError(0, f"macros names {unknown[0]}; there are {', '.join(sorted(macros))}")

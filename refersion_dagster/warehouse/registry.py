@@ -1,4 +1,4 @@
-"""Which databases there are."""
+"""The registry of databases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _duckdb(settings: WarehouseSettings) -> Database:
     return DuckDBDatabase(Path(settings.duckdb_path).expanduser().resolve(), settings.duckdb_memory)
 
 
-# By REFERSION_DESTINATION. What else a database needs to know, it finds in dlt's own configuration.
+# By REFERSION_DESTINATION. A database reads its other settings from dlt's own configuration.
 DATABASES: Mapping[str, Callable[[WarehouseSettings], Database]] = {
     "duckdb": _duckdb,
     "postgres": lambda _: PostgresDatabase(),
@@ -33,11 +33,11 @@ DATABASES: Mapping[str, Callable[[WarehouseSettings], Database]] = {
 
 
 def open_database(destination: str, duckdb_path: str, duckdb_memory: str) -> Database:
-    """The database of these settings. Raises WarehouseNotSet for a destination that there is not."""
+    """The database for these settings. Raises WarehouseNotSet for an unknown destination."""
     try:
         known = WarehouseSettings.of({WarehouseSettings.variable("destination"): destination})
     except InvalidSetting as error:
         raise WarehouseNotSet(str(error)) from None
-    # The memory is checked by the load that needs it: nothing else has to fail over it.
+    # Only a load needs the memory setting, so only a load validates it.
     settings = known.model_copy(update={"duckdb_path": duckdb_path, "duckdb_memory": duckdb_memory})
     return DATABASES[known.destination](settings)

@@ -24,8 +24,8 @@ from refersion_dagster.warehouse.session import Row, Session, UndefinedTable
 from refersion_dagster.warehouse.sql import Value
 
 SUMMARIES = "refersion_summaries"
-# Every step that takes the right to write has this pool. Where its limit is 1, runs wait in Dagster's queue for their
-# turn instead of in `exclusive`.
+# Every step that takes the right to write uses this pool. If its limit is 1, runs wait in Dagster's queue instead of in
+# `exclusive`.
 POOL = "refersion_warehouse"
 
 
@@ -41,7 +41,7 @@ class Warehouse(dg.ConfigurableResource):
     duckdb_memory: str = like(WarehouseSettings, "duckdb_memory")
     lock_timeout_seconds: int = like(WarehouseSettings, "lock_timeout_seconds", ge=0)
 
-    # What a run in progress holds to its end; None outside of runs.
+    # What the current run holds until it ends; None outside of runs.
     _run: ExitStack | None = PrivateAttr(default=None)
     _is_held: bool = PrivateAttr(default=False)
     _busy: WarehouseBusy | None = PrivateAttr(default=None)
@@ -53,11 +53,11 @@ class Warehouse(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Warehouse]:
-        """The warehouse during a run of Dagster's.
+        """The warehouse for the duration of a Dagster run.
 
-        The right to write is taken by the first step that needs it and kept to the run's end: no other run changes
-        tables between two steps, so that checks and summaries are of the same rows, and DuckDB keeps in memory what
-        one step read for the next.
+        The first step that needs the right to write takes it and keeps it until the run ends. No other run can change
+        tables between two steps, so checks and summaries see the same rows, and DuckDB keeps in memory what one step
+        read for the next.
         """
         with ExitStack() as run:
             self._run, self._is_held, self._busy = run, False, None
@@ -72,11 +72,11 @@ class Warehouse(dg.ConfigurableResource):
 
     @property
     def location(self) -> str:
-        """Where the tables are, in words and without credentials."""
+        """The location of the tables as text, without credentials."""
         return self.database.location
 
     def check_keys_enforced(self) -> None:
-        """Raises KeysNotEnforced where nothing may be sent to Refersion, as nothing keeps it from being sent twice."""
+        """Raises KeysNotEnforced if the database cannot prevent an action from being sent to Refersion twice."""
         if not self.database.enforces_keys:
             raise KeysNotEnforced(
                 f"Nothing was sent: {self.location} does not enforce primary keys, so two runs at once could send the "
@@ -87,7 +87,7 @@ class Warehouse(dg.ConfigurableResource):
     def exclusive(self, tell: Callable[[str], None]) -> Iterator[None]:
         """The right to write, for one run at a time.
 
-        Raises WarehouseBusy after lock_timeout_seconds. A run that waited in vain has given up: its further
+        Raises WarehouseBusy after lock_timeout_seconds. After such a timeout the run has given up, and its further
         steps do not wait again.
         """
         if self._run is None:
@@ -109,7 +109,7 @@ class Warehouse(dg.ConfigurableResource):
     def pipeline(self, progress: Any = None) -> Iterator[Pipeline]:
         """The dlt pipeline, with its own working directory that is removed afterwards.
 
-        State is kept in the warehouse and restored from there, so that nothing depends on the machine.
+        Its state is kept in the warehouse and restored from there, so that nothing depends on the machine.
         """
         with (
             tempfile.TemporaryDirectory(prefix="refersion-dlt-") as directory,
@@ -125,11 +125,11 @@ class Warehouse(dg.ConfigurableResource):
             )
 
     def prepare(self, source: DltSource) -> DltSource:
-        """The source, loaded the way that is safe and fast in this database."""
+        """The source with the load strategy that is safe and fast in this database."""
         return self.database.prepare(source)
 
     def classify_error(self, error: BaseException) -> WarehouseError | None:
-        """What an error of a load comes down to, such as a full disk; None when it is none of the database's."""
+        """The warehouse error behind an error of a load, such as a full disk; None if the database did not cause it."""
         return self.database.classify_error(error)
 
     @contextmanager
@@ -144,7 +144,7 @@ class Warehouse(dg.ConfigurableResource):
             return session.query(sql, **parameters)
 
     def row_counts(self, tables: Sequence[str]) -> dict[str, int]:
-        """Rows of raw tables; those that do not exist are left out."""
+        """Row counts of raw tables. Tables that do not exist are left out."""
         counts = {}
         with self.session() as session:
             for table in tables:

@@ -20,17 +20,17 @@ Row = tuple[Any, ...]
 
 
 def beside(table: str) -> str:
-    """The name that a table has while it is built beside the one there is."""
+    """The name of a table while it is built next to the current one."""
     return f"{table}__new"
 
 
-# Not of information_schema, which goes through every column of every table with twice the work for each.
+# Not from information_schema, which scans every column of every table with twice the work for each.
 COLUMNS = """
 SELECT column_name, data_type FROM duckdb_columns()
 WHERE schema_name = $schema AND table_name = $table AND NOT internal ORDER BY column_index
 """
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = $schema ORDER BY table_name"
-# Of a table, under the empty name, and of each of its columns.
+# Comments of a table (under the empty name) and of each of its columns.
 COMMENTS = """
 SELECT '' AS name, comment FROM duckdb_tables()
 WHERE schema_name = $schema AND table_name = $table AND NOT internal
@@ -41,7 +41,7 @@ WHERE schema_name = $schema AND table_name = $table AND NOT internal
 
 
 def comment_statements(schema: str, table: str, description: str, columns: Mapping[str, str]) -> list[str]:
-    """Statements that store descriptions beside a table, in words that DuckDB and PostgreSQL share."""
+    """Statements that store descriptions with a table, in syntax that DuckDB and PostgreSQL share."""
     name = f'"{schema}"."{table}"'
     return [
         f"COMMENT ON TABLE {name} IS {_text(description)}",
@@ -54,10 +54,10 @@ def _text(text: str) -> str:
 
 
 class Session:
-    """One connection, in dlt's own client, of which the session's time zone is UTC.
+    """One connection, in dlt's own client, with the session's time zone set to UTC.
 
-    What is here suits DuckDB; a database that does it otherwise has a subclass. Errors are dlt's: DatabaseException
-    and, for a table that does not exist, UndefinedTable.
+    The methods suit DuckDB; databases that differ have a subclass. Errors are dlt's: DatabaseException and, for a table
+    that does not exist, UndefinedTable.
     """
 
     _comments = COMMENTS
@@ -67,7 +67,7 @@ class Session:
         self._client = client
 
     def query(self, sql: str | exp.Expr, **parameters: Value) -> list[Row]:
-        """Runs one statement in DuckDB's dialect, with values for its `$name`s, and gives its rows.
+        """Runs one statement in DuckDB's dialect, with values for its `$name`s, and returns its rows.
 
         Raises UnknownParameter for a `$name` without a value.
         """
@@ -82,12 +82,13 @@ class Session:
     def native(self, sql: str) -> list[Row]:
         """Runs a statement in the database's own dialect.
 
-        What all of them understand alike comes here as well: reading a statement takes longer than running a small one.
+        Statements that all databases understand are run this way too: parsing a statement takes longer than running a
+        small one.
         """
         return [tuple(row) for row in self._client.execute_sql(sql) or ()]
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
-        """The rows of a query in DuckDB's dialect, with values for its `$name`s, so many at a time.
+        """The rows of a query in DuckDB's dialect, with values for its `$name`s, in batches of `rows`.
 
         Raises UnknownParameter for a `$name` without a value.
         """
@@ -97,22 +98,22 @@ class Session:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All statements inside, or none of them."""
+        """All statements in the context, or none of them."""
         with self._client.begin_transaction():
             yield
 
     def tables(self, schema: str) -> list[str]:
-        """Names of a schema's tables, in order; none where there is no such schema."""
+        """Names of a schema's tables, in order; empty if the schema does not exist."""
         return [name for (name,) in self.query(TABLES, schema=schema)]
 
     def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
-        """Names and types of a table's columns, in order and in DuckDB's words; none where there is no such table."""
+        """Names and DuckDB types of a table's columns, in order; empty if the table does not exist."""
         return [(name, kind.lower()) for name, kind in self.query(COLUMNS, schema=schema, table=table)]
 
     def comment(self, schema: str, table: str, description: str, columns: Mapping[str, str]) -> None:
-        """Stores the descriptions of a table and of those of its columns that it has; writes nothing if all are there.
+        """Stores the descriptions of a table and of its existing columns. Writes nothing if all are already stored.
 
-        Whoever looks at the table with another program, such as a BI tool, then reads what it means.
+        Other programs that show the table, such as a BI tool, can then display them.
         """
         stored = self.comments(schema, table)
         texts = {name: " ".join(text.split()) for name, text in columns.items() if name in stored}
@@ -121,28 +122,28 @@ class Session:
         self.store_comments(schema, table, " ".join(description.split()), texts)
 
     def comments(self, schema: str, table: str) -> dict[str, str | None]:
-        """The descriptions that are stored: of a table, under the empty name, and of each of its columns."""
+        """The stored descriptions: of a table, under the empty name, and of each of its columns."""
         return dict(self.query(self._comments, schema=schema, table=table))
 
     def store_comments(self, schema: str, table: str, description: str, columns: Mapping[str, str]) -> None:
-        """Stores descriptions in the place of those there are."""
+        """Stores descriptions, replacing existing ones."""
         with self.transaction():
             self.native(";\n".join(comment_statements(schema, table, description, columns)))
 
     def first_rows(self, schema: str, table: str, rows: int) -> list[Row]:
-        """Some rows of a table, without reading all of it; the first ones where it was just built in an order."""
+        """Some rows of a table, without reading all of it; the first ones if the table was just built in an order."""
         return self.native(f"SELECT * FROM {schema}.{table} LIMIT {rows}")  # noqa: S608
 
     def count(self, schema: str, table: str) -> int:
-        """Rows of a table. Raises UndefinedTable."""
+        """Number of rows of a table. Raises UndefinedTable."""
         return int(self.native(f"SELECT count(*) FROM {schema}.{table}")[0][0])  # noqa: S608
 
     def create_schema(self, schema: str) -> None:
-        """Makes a schema that is not there yet."""
+        """Creates a schema if it does not exist."""
         self.native(f"CREATE SCHEMA IF NOT EXISTS {schema}")
 
     def build_beside(self, schema: str, table: str, select: str) -> str:
-        """Builds a table from a SELECT in the database's own dialect, beside the one there is.
+        """Builds a table from a SELECT in the database's own dialect, next to the current one.
 
         Returns the name it has until `swap_in`.
         """
@@ -153,7 +154,7 @@ class Session:
         return fresh
 
     def swap_in(self, schema: str, table: str, fresh: str) -> None:
-        """Puts a table that was built beside in the place of the one there is, in one transaction."""
+        """Replaces the current table with the newly built one, in one transaction."""
         with self.transaction():
             self.native(f"DROP TABLE IF EXISTS {schema}.{table}")
             self.native(f"ALTER TABLE {schema}.{fresh} RENAME TO {table}")

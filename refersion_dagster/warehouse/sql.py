@@ -1,4 +1,4 @@
-"""SQL in DuckDB's dialect, read and given values."""
+"""Parsing SQL in DuckDB's dialect, and binding values to its parameters."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from refersion_dagster.warehouse.dialects.dialect import Dialect
 
 DIALECT = "duckdb"
 
-# Statements of at most so many values are kept once they are written.
+# Translated statements with at most this many values are cached.
 FEW_VALUES = 4
 
-# What may be given for a `$name`.
+# Values allowed for a `$name`.
 Value = str | int | bool | Decimal | date | datetime | None
 
 
 class UnknownParameter(ValueError):
-    """SQL names a parameter that nobody gave."""
+    """SQL names a parameter for which no value was given."""
 
 
 @lru_cache(maxsize=256)
@@ -31,21 +31,21 @@ def _parsed(sql: str) -> exp.Expr:
 
 
 def parse(sql: str) -> exp.Expr:
-    """One statement in DuckDB's dialect, as a tree of one's own. Raises sqlglot's ParseError."""
+    """One statement in DuckDB's dialect, as a new tree. Raises sqlglot's ParseError."""
     return _parsed(sql).copy()
 
 
 def written(sql: str, values: Mapping[str, Value], dialect: Dialect) -> str:
-    """One statement in DuckDB's dialect, given its values, in another.
+    """Translate one statement from DuckDB's dialect to another, with its values.
 
-    Writing takes longer than running a small statement, so the latest ones are kept, but for those of many values,
-    which are rows to insert and never the same again.
+    Translating takes longer than running a small statement, so the latest results are cached. Statements with many
+    values are not: they insert rows and never occur again.
 
     Raises UnknownParameter for a `$name` without a value, and UntestedSql.
     """
     if len(values) > FEW_VALUES:
         return dialect.write(bind(_parsed(sql), values))
-    # 1, True and Decimal(1) are equal and written differently.
+    # 1, True and Decimal(1) are equal, but their SQL differs.
     return _written(sql, tuple((name, type(value), value) for name, value in values.items()), dialect)
 
 
@@ -60,7 +60,7 @@ def parameters(tree: exp.Expr) -> tuple[str, ...]:
 
 
 def literal(value: Value) -> exp.Expr:
-    """A value as SQL. It becomes part of the tree, not of a text, so nothing in it can be read as SQL."""
+    """A value as SQL. It is added to the tree, not to a text, so nothing in it can be interpreted as SQL."""
     if value is None:
         return exp.Null()
     if isinstance(value, bool):
@@ -77,7 +77,7 @@ def literal(value: Value) -> exp.Expr:
 
 
 def bind(tree: exp.Expr, values: Mapping[str, Value]) -> exp.Expr:
-    """The tree with a value in place of each `$name`. Raises UnknownParameter."""
+    """The tree with each `$name` replaced by its value. Raises UnknownParameter."""
 
     def bound(node: exp.Expr) -> exp.Expr:
         if not isinstance(node, exp.Placeholder):

@@ -1,4 +1,4 @@
-"""A file that holds one SELECT in DuckDB's dialect under a header that says what it is.
+"""A file that holds one SELECT in DuckDB's dialect under a header that describes it.
 
     /*
     description: …
@@ -6,9 +6,9 @@
     */
     SELECT …
 
-The header is YAML. Tables are named with their schema (refersion_data.conversions), which makes dependencies plain and
-lets the SELECT be pasted into any DuckDB client; `$name` stands for a setting. What several files share is a macro; see
-macros.py.
+The header is YAML. Tables are named with their schema (refersion_data.conversions), which makes dependencies explicit
+and lets the SELECT be pasted into any DuckDB client. `$name` stands for a setting. SQL that several files share is a
+macro; see macros.py.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from refersion_dagster.warehouse.sql import DIALECT, parameters
 
 
 class SqlFileError(Exception):
-    """A file is not as it has to be; names file and line."""
+    """A file is invalid. The message names file and line."""
 
 
 class SqlHeader(BaseModel):
-    """What every file says.
+    """The header fields common to all files.
 
     Args:
         macros: names of the macros that the SELECT calls.
@@ -54,14 +54,14 @@ class SqlFile(Generic[HeaderType]):
     """One file.
 
     Args:
-        name: the file's name without its ending.
-        select: the SELECT as written, with the SQL of macros in place of their calls.
+        name: the file's name without its extension.
+        select: the SELECT as written, with macro calls replaced by their SQL.
         line: the line of the file on which the SELECT begins.
-        tree: the SELECT as sqlglot reads it.
+        tree: the SELECT as parsed by sqlglot.
         columns: names of its columns, in order.
         parameters: names of its `$name`s.
         said: the header's text as written, from the file's first line on.
-        lines: the line of the SELECT as written that each line of `select` comes from.
+        lines: for each line of `select`, the line of the original SELECT that it comes from.
     """
 
     name: str
@@ -76,17 +76,17 @@ class SqlFile(Generic[HeaderType]):
     lines: tuple[int, ...]
 
     def line_at(self, position: int) -> int:
-        """The line of the file from which a position in `select` comes."""
+        """The line of the file that a position in `select` comes from."""
         return self.line + self.lines[self.select.count("\n", 0, position)] - 1
 
     def line_of(self, words: str, below: str) -> int:
-        """The line of the header on which the words first stand, below a key of it."""
+        """The line of the header where the words first occur, below one of its keys."""
         lines = self.said.splitlines()
         start = next((at for at, line in enumerate(lines) if line.startswith(f"{below}:")), 0)
         return next((at for at in range(start, len(lines)) if words in lines[at]), 0) + 1
 
     def tables(self, known: Mapping[str, Collection[str]]) -> tuple[tuple[str, str], ...]:
-        """(schema, table) pairs that it reads, each once.
+        """The (schema, table) pairs that it reads, each once.
 
         Args:
             known: the tables that may be read, by schema. Raises SqlFileError with the line of any other.
@@ -117,8 +117,8 @@ def read_folder(
     """All files of a package's folder sql/, by name. Raises SqlFileError at the first mistake.
 
     Args:
-        macros: all that a file may name.
-        names: only those of these names, without ending.
+        macros: all macros that a file may use.
+        names: only files with these names, without extension.
     """
     folder = resources.files(package) / "sql"
     wanted = {f"{name}.sql" for name in names} or {file.name for file in folder.iterdir()}
@@ -127,7 +127,7 @@ def read_folder(
 
 
 def read(text: str, path: str, header: type[HeaderType], macros: Mapping[str, Macro]) -> SqlFile[HeaderType]:
-    """A file's text. Raises SqlFileError with file and line."""
+    """Parse a file's text. Raises SqlFileError with file and line."""
     start, end = text.find("/*"), text.find("*/")
     if text[: max(start, 0)].strip() or start < 0 or end < 0:
         raise SqlFileError(f"{path}:1: the file has to begin with a header between /* and */.")
@@ -142,7 +142,7 @@ def read(text: str, path: str, header: type[HeaderType], macros: Mapping[str, Ma
         statements = [statement for statement in sqlglot.parse(select, dialect=DIALECT) if statement]
     except (ParseError, TokenError) as error:
         first = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
-        # By its words, as the parser counts lines twice that follow a $name.
+        # The position comes from the message, because the parser counts lines that follow a $name twice.
         before, after = (
             str(first.get("start_context", "")),
             f"{first.get('highlight', '')}{first.get('end_context', '')}",

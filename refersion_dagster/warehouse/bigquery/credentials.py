@@ -1,4 +1,4 @@
-"""The project and the credentials of BigQuery, from dlt's own configuration."""
+"""BigQuery's project and credentials, from dlt's own configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.warehouse.dlt_internals.bigquery import BigQueryClientConfiguration, find_configuration
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 
-# Packages of the extra `bigquery`, by the module that shows whether they are installed.
+# Packages of the extra `bigquery`, keyed by the module that shows whether the package is installed.
 CLIENTS = {"google.cloud.bigquery": "google-cloud-bigquery", "db_dtypes": "db-dtypes"}
 HOW_TO_SET = (
     "Set DESTINATION__BIGQUERY__CREDENTIALS to the JSON key of a service account, or log in with `gcloud auth "
@@ -20,7 +20,7 @@ HOW_TO_SET = (
 
 
 def bigquery_configuration() -> BigQueryClientConfiguration:
-    """The configuration that dlt finds. Raises WarehouseNotSet, in words that hold nothing of the credentials."""
+    """The configuration that dlt finds. Raises WarehouseNotSet, with a message that reveals no credentials."""
     missing = [package for module, package in CLIENTS.items() if not is_installed(module)]
     if missing:
         raise WarehouseNotSet(

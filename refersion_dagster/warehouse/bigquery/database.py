@@ -1,4 +1,4 @@
-"""BigQuery: which project, from dlt's own configuration, and who may write to it."""
+"""BigQuery as a warehouse: the project from dlt's own configuration, and write access."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class BigQueryDatabase(LeasedDatabase):
         import dlt
 
         with warnings.catch_warnings():
-            # A package for reading large results, which loads do not.
+            # The BigQuery Storage client reads large results; loads do not need it.
             warnings.filterwarnings("ignore", message="Cannot create BigQuery Storage client")
             yield dlt.destinations.bigquery(destination_name="bigquery")
 
     def prepare(self, source: DltSource) -> DltSource:
-        """Merged by one MERGE statement: dlt's other way deletes and inserts, and readers would miss rows between."""
+        """Merge with one MERGE statement. dlt's default deletes and inserts, and readers would miss rows in between."""
         from dlt.destinations.adapters import bigquery_adapter
 
         for name, resource in source.resources.items():
@@ -66,5 +66,5 @@ class BigQueryDatabase(LeasedDatabase):
         return trouble_of(error)
 
     def write_access(self, session: Session) -> WriteAccess:
-        assert isinstance(session, BigQuerySession)  # noqa: S101 - of this database
+        assert isinstance(session, BigQuerySession)  # noqa: S101 - always the session of this database
         return WriteAccess(session.may_write(), HOW_TO_GRANT, lease_holder(session))

@@ -1,4 +1,4 @@
-"""The kind of a BigQuery error, determined by the reason that Google gives.
+"""The kind of a BigQuery error, determined by the reason that Google reports.
 
 https://cloud.google.com/bigquery/docs/error-messages
 """
@@ -20,12 +20,12 @@ HOW_TO_GRANT = (
 FORBIDDEN = ("accessDenied", "access_denied", "required", "authError", "billingNotEnabled")
 FULL = ("quotaExceeded", "rateLimitExceeded", "resourcesExceeded", "billingTierLimitExceeded")
 UNREACHABLE = ("backendError", "internalError", "badGateway", "stopped", "timeout")
-# Modules whose errors are those of the way to Google: no connection, or no token.
+# Modules whose errors concern the connection to Google: no network, or no token.
 OF_THE_WAY = ("requests", "urllib3")
 
 
 def trouble_of(error: BaseException) -> WarehouseError | None:
-    """An error of BigQuery or of the way to it, in words; None for one of the statement."""
+    """The warehouse error for an error of BigQuery or of the connection to it; None for an error in the statement."""
     for one in causes(error):
         reason, said = reason_of(one), " ".join(str(getattr(one, "message", one)).split())
         module = type(one).__module__
@@ -50,14 +50,14 @@ def trouble_of(error: BaseException) -> WarehouseError | None:
 
 
 def database_error(error: Exception) -> DatabaseException:
-    """An error of a statement, as dlt's type for it."""
+    """An error in a statement, as dlt's type for it."""
     if reason_of(error) == "notFound":
         return DatabaseUndefinedRelation(error)
     return DatabaseTerminalException(error)
 
 
 def reason_of(error: BaseException) -> str | None:
-    """The first reason that Google gives; None for errors that are not Google's."""
+    """The first reason that Google reports; None for errors that are not Google's."""
     errors: Any = getattr(error, "errors", None)
     if isinstance(errors, list | tuple) and errors and isinstance(errors[0], dict):
         return errors[0].get("reason")

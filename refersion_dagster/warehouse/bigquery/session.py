@@ -17,7 +17,7 @@ from refersion_dagster.warehouse.server.session import ServerSession
 from refersion_dagster.warehouse.session import Row, UndefinedTable
 from refersion_dagster.warehouse.sql import Value, written
 
-# Names of types as BigQuery's API shows them, and as DuckDB does.
+# Type names of BigQuery's API and of DuckDB.
 TYPE_NAMES = {
     "STRING": "varchar",
     "INTEGER": "bigint",
@@ -30,18 +30,18 @@ TYPE_NAMES = {
     "DATETIME": "timestamp",
     "TIMESTAMP": "timestamp with time zone",
 }
-# Of which a refresh needs each; dlt merges through the second one.
+# A refresh needs all of these. dlt merges through the second one.
 SCHEMAS = ("refersion_data", "refersion_data_staging", "refersion_summaries")
 DIGITS = 38
-# After the point: NUMERIC's own, and the most that any summary has.
+# Digits after the decimal point: NUMERIC's own, and the most that any summary needs.
 SCALES = {"NUMERIC": 9, "BIGNUMERIC": 12}
 
 
 @dataclass(frozen=True)
 class BigQuerySessionDialect(BigQueryDialect):
-    """BigQuery's dialect with the server's clock, which the lease goes by.
+    """BigQuery's dialect with the server's clock, which the lease uses.
 
-    Google's evaluator has executed all else with DuckDB's results, and no clock gives the same result twice.
+    Google's evaluator has executed everything else with DuckDB's results. A clock never returns the same result twice.
     """
 
     constructs = BigQueryDialect.constructs and BigQueryDialect.constructs | {"CurrentTimestamp"}
@@ -50,8 +50,7 @@ class BigQuerySessionDialect(BigQueryDialect):
 class BigQuerySession(ServerSession):
     """One connection to BigQuery.
 
-    What the API tells is asked there and not by a query, of which each costs at least 10 MB: columns, tables,
-    descriptions, first rows.
+    Columns, tables, descriptions and first rows come from the API, because each query is billed for at least 10 MB.
     """
 
     dialect = BigQuerySessionDialect()
@@ -72,7 +71,7 @@ class BigQuerySession(ServerSession):
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Google's errors as dlt's, or as those of the warehouse."""
+        """Convert Google's errors to dlt's or to warehouse errors."""
         try:
             yield
         except google_errors() as error:
@@ -86,9 +85,9 @@ class BigQuerySession(ServerSession):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Nothing: each statement is all or nothing by itself, and all of them can be repeated after a run that died.
+        """Does nothing. Each statement is atomic, and all of them can be repeated after a run that died.
 
-        Transactions of BigQuery need a session of its own for each, and refuse statements that make tables.
+        BigQuery's transactions each need their own session and refuse statements that create tables.
         """
         yield
 
@@ -117,7 +116,7 @@ class BigQuerySession(ServerSession):
             for field in found.schema
         ]
         with self._errors():
-            # One call, as BigQuery allows five changes of a table in ten seconds.
+            # One call, because BigQuery allows five changes of a table in ten seconds.
             self._google.update_table(found, ["description", "schema"])
 
     def first_rows(self, schema: str, table: str, rows: int) -> list[Row]:
@@ -125,15 +124,15 @@ class BigQuerySession(ServerSession):
             return [tuple(row.values()) for row in self._google.list_rows(self._name(schema, table), max_results=rows)]
 
     def create_schema(self, schema: str) -> None:
-        # As a statement it requires the right to create datasets in any case.
+        # CREATE SCHEMA IF NOT EXISTS requires the right to create datasets even if the dataset exists.
         with self._errors():
             self._google.create_dataset(self._name(schema), exists_ok=True)
 
     def swap_in(self, schema: str, table: str, fresh: str) -> None:
-        """Puts a table that was built beside in the place of the one there is, all at once.
+        """Atomically replaces the current table with the newly built one.
 
-        A table of the same columns is copied over by a job that costs nothing and keeps its rights. One of other
-        columns is made anew from its rows.
+        A table with the same columns is overwritten by a copy job, which is free and keeps its access rights. A table
+        with other columns is recreated from its rows.
         """
         old, new = (self.columns(schema, name) for name in (table, fresh))
         if old in ([], new):
@@ -145,7 +144,7 @@ class BigQuerySession(ServerSession):
         self.native(f"DROP TABLE {schema}.{fresh}")
 
     def may_write(self) -> bool:
-        """Whether the account may make the datasets, or tables in those there are. Nothing is made."""
+        """Whether the account may create the datasets, or tables in the existing ones. Creates nothing."""
         dry_run = google_client().QueryJobConfig(dry_run=True)
         try:
             with self._errors():
@@ -161,7 +160,7 @@ class BigQuerySession(ServerSession):
         return True
 
     def _table(self, schema: str, table: str) -> Any:
-        """What the API tells of a table; None where there is none."""
+        """The API's description of a table; None if it does not exist."""
         with suppress(UndefinedTable), self._errors():
             return self._google.get_table(self._name(schema, table))
         return None
@@ -171,7 +170,7 @@ class BigQuerySession(ServerSession):
 
 
 def type_name(field: Any) -> str:
-    """The type of a column of the API's, in DuckDB's words."""
+    """The DuckDB name of an API column's type."""
     if field.field_type in SCALES:
         scale = SCALES[field.field_type] if field.precision is None else field.scale or 0
         return f"decimal({min(field.precision or DIGITS, DIGITS)},{scale})"
@@ -179,7 +178,7 @@ def type_name(field: Any) -> str:
 
 
 def with_duckdb_types(table: pa.Table) -> pa.Table:
-    """Amounts of up to 38 digits, which is what DuckDB has. Raises ArrowInvalid rather than to lose one."""
+    """Convert amounts to DuckDB's maximum of 38 digits. Raises ArrowInvalid if a digit would be lost."""
     fields = [
         field.with_type(pa.decimal128(DIGITS, min(field.type.scale, SCALES["BIGNUMERIC"])))
         if pa.types.is_decimal256(field.type)

@@ -1,4 +1,4 @@
-"""The workspace and the credentials of Databricks, from dlt's own configuration."""
+"""Databricks' workspace and credentials, from dlt's own configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOW_TO_SET = (
 
 
 def databricks_credentials() -> DatabricksCredentials:
-    """The credentials that dlt finds. Raises WarehouseNotSet, in words that hold nothing of them."""
+    """The credentials that dlt finds. Raises WarehouseNotSet, with a message that reveals no credentials."""
     if not is_installed("databricks.sql"):
         raise WarehouseNotSet(
             "REFERSION_DESTINATION is databricks, which needs databricks-sql-connector. Install with: "

@@ -1,4 +1,4 @@
-"""Databricks: which workspace and catalog, from dlt's own configuration, and who may write to it."""
+"""Databricks as a warehouse: the workspace and catalog from dlt's own configuration, and write access."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from refersion_dagster.warehouse.session import Session
 
 
 class DatabricksDatabase(LeasedDatabase):
-    """The catalog of Unity Catalog that dlt's configuration names."""
+    """The Unity Catalog catalog that dlt's configuration names."""
 
     enforces_keys = False
 
@@ -38,7 +38,7 @@ class DatabricksDatabase(LeasedDatabase):
         yield utc_destination(credentials)
 
     def prepare(self, source: DltSource) -> DltSource:
-        """Merged by one MERGE statement: dlt's other way deletes and inserts, and readers would miss rows between."""
+        """Merge with one MERGE statement. dlt's default deletes and inserts, and readers would miss rows in between."""
         for resource in source.resources.values():
             resource.apply_hints(write_disposition={"disposition": "merge", "strategy": "upsert"})
         return source
@@ -55,5 +55,5 @@ class DatabricksDatabase(LeasedDatabase):
         return trouble_of(error)
 
     def write_access(self, session: Session) -> WriteAccess:
-        assert isinstance(session, DatabricksSession)  # noqa: S101 - of this database
+        assert isinstance(session, DatabricksSession)  # noqa: S101 - always the session of this database
         return WriteAccess(session.may_write(), HOW_TO_GRANT, lease_holder(session))

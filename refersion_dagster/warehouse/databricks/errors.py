@@ -1,4 +1,4 @@
-"""The kind of a Databricks error, determined by the class of error or the status that the server gives.
+"""The kind of a Databricks error, determined by the error class or the HTTP status that the server reports.
 
 https://docs.databricks.com/en/error-messages/error-classes.html
 """
@@ -22,19 +22,19 @@ HOW_TO_GRANT = (
     "and refersion_summaries and let it own them."
 )
 CONNECTOR = "databricks.sql"
-# Of the connector: no answer, an answer that is none, or a connection that broke.
+# The connector's errors for no response, an invalid response, or a broken connection.
 OF_THE_WAY = ("RequestError", "MaxRetryDurationError", "NonRecoverableNetworkError", "UnsafeToRetryError")
 LIBRARIES_OF_THE_WAY = ("requests", "urllib3")
 FORBIDDEN = ("INSUFFICIENT_PERMISSIONS", "INSUFFICIENT_PRIVILEGES", "PERMISSION_DENIED", "UNAUTHORIZED_ACCESS")
 CONCURRENT = ("DELTA_CONCURRENT", "ConcurrentAppendException", "ConcurrentDelete", "ConcurrentTransactionException")
-# The error class at the beginning of what the server says, as in `[TABLE_OR_VIEW_NOT_FOUND] The table …`.
+# The error class at the start of the server's message, as in `[TABLE_OR_VIEW_NOT_FOUND] The table …`.
 ERROR_CLASS = re.compile(r"\[([A-Z][A-Z_.]+)\]")
 
 
 def trouble_of(error: BaseException) -> WarehouseError | None:
-    """An error of Databricks or of the way to it, in words; None for one of the statement.
+    """The warehouse error for an error of Databricks or of the connection to it; None for an error in the statement.
 
-    What the connector says of requests is left out, as it repeats headers of theirs.
+    The connector's messages about requests are left out, because they repeat the requests' headers.
     """
     for one in causes(error):
         module = type(one).__module__
@@ -75,7 +75,7 @@ def _unreachable(why: str) -> WarehouseUnreachable:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status of an answer that the connector could not use; None if that is not what went wrong."""
+    """The HTTP status of a response that the connector could not use; None if the error has another cause."""
     context: Any = getattr(error, "context", None)
     status = context.get("http-code") if isinstance(context, dict) else None
     return int(status) if status else None

@@ -12,7 +12,7 @@ from refersion_dagster.warehouse.dialects.databricks import DatabricksDialect
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.server.session import ServerSession
 
-# Names of types as Unity Catalog shows them, and as DuckDB does.
+# Type names of Unity Catalog and of DuckDB.
 TYPE_NAMES = {
     "string": "varchar",
     "int": "integer",
@@ -20,20 +20,20 @@ TYPE_NAMES = {
     "timestamp": "timestamp with time zone",
     "timestamp_ntz": "timestamp",
 }
-# For figures to be those that were tested, whatever the defaults of the SQL warehouse are.
+# Makes results match the tested ones regardless of the SQL warehouse's defaults.
 SETTINGS = ("SET TIME ZONE 'UTC'", "SET ANSI_MODE = true")
 COLUMNS = """
 SELECT column_name, full_data_type FROM information_schema.columns
 WHERE table_schema = $schema AND table_name = $table ORDER BY ordinal_position
 """
-# Of a table, under the empty name, and of each of its columns.
+# Comments of a table (under the empty name) and of each of its columns.
 COMMENTS = """
 SELECT '' AS name, comment FROM information_schema.tables WHERE table_schema = $schema AND table_name = $table
 UNION ALL
 SELECT column_name, comment FROM information_schema.columns WHERE table_schema = $schema AND table_name = $table
 """
 SCHEMA = "SELECT 1 FROM information_schema.schemata WHERE schema_name = $schema"
-# What a refresh creates: schemas, or tables in all three of them. Whoever owns something may do all with it.
+# What a refresh creates: schemas, or tables in all three of them. The owner of an object has all rights on it.
 MAY_WRITE = """
 WITH held AS (
   SELECT 'catalog' AS what FROM information_schema.catalog_privileges
@@ -54,9 +54,9 @@ SELECT max(what = 'catalog') OR count(DISTINCT what) = 3 FROM held
 
 @dataclass(frozen=True)
 class DatabricksSessionDialect(DatabricksDialect):
-    """Databricks' dialect with the server's clock, which the lease goes by.
+    """Databricks' dialect with the server's clock, which the lease uses.
 
-    Spark has executed all else with DuckDB's results, and no clock gives the same result twice.
+    Spark has executed everything else with DuckDB's results. A clock never returns the same result twice.
     """
 
     constructs = DatabricksDialect.constructs and DatabricksDialect.constructs | {"CurrentTimestamp"}
@@ -65,8 +65,7 @@ class DatabricksSessionDialect(DatabricksDialect):
 class DatabricksSession(ServerSession):
     """One connection to Databricks.
 
-    It has no transactions: each statement is all or nothing by itself, and all of them can be repeated after a run that
-    died.
+    It has no transactions. Each statement is atomic, and all of them can be repeated after a run that died.
     """
 
     dialect = DatabricksSessionDialect()
@@ -76,7 +75,7 @@ class DatabricksSession(ServerSession):
         return trouble_of(error)
 
     def prepare(self) -> None:
-        """Sets what results depend on."""
+        """Set the session parameters that results depend on."""
         for statement in SETTINGS:
             self.native(statement)
 
@@ -89,15 +88,15 @@ class DatabricksSession(ServerSession):
             self.native(statement)
 
     def create_schema(self, schema: str) -> None:
-        # As a statement it requires the right to create schemas in any case.
+        # CREATE SCHEMA IF NOT EXISTS requires the right to create schemas even if the schema exists.
         if not self.query(SCHEMA, schema=schema):
             super().create_schema(schema)
 
     def swap_in(self, schema: str, table: str, fresh: str) -> None:
-        """Puts a table that was built beside in the place of the one there is, by one commit of Delta's.
+        """Replaces the current table with the newly built one, in one Delta commit.
 
-        A table of the same columns gets other rows, and so keeps its descriptions and rights. One of other columns is
-        replaced.
+        If the columns are the same, only the rows are replaced, so descriptions and access rights stay. If they differ,
+        the table is replaced.
         """
         old, new = (self.columns(schema, name) for name in (table, fresh))
         self.native(swap_statement(schema, table, fresh, has_same_columns=old == new))
@@ -114,7 +113,7 @@ def swap_statement(schema: str, table: str, fresh: str, *, has_same_columns: boo
 
 
 def comment_statements(schema: str, table: str, description: str, columns: Mapping[str, str]) -> list[str]:
-    """One for the table, and one for all of its columns."""
+    """One statement for the table, and one for all of its columns."""
     each = ", ".join(f"`{name}` COMMENT {_text(text)}" for name, text in columns.items())
     statements = [f"COMMENT ON TABLE {schema}.{table} IS {_text(description)}"]
     return [*statements, f"ALTER TABLE {schema}.{table} ALTER COLUMN {each}"] if each else statements

@@ -1,1 +1,1 @@
-"""SQL in DuckDB's dialect, put into the words of the databases: one module for each dialect."""
+"""Translation of SQL from DuckDB's dialect to those of other databases: one module for each dialect."""

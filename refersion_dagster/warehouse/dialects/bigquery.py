@@ -20,9 +20,9 @@ from refersion_dagster.warehouse.dialects.rules import (
 
 @dataclass(frozen=True)
 class BigQueryDialect(Dialect):
-    """BigQuery's.
+    """BigQuery's dialect.
 
-    Every rule is there because Google's evaluator refused what sqlglot writes, or gave another result for it; see
+    Each rule exists because Google's evaluator rejected sqlglot's SQL or returned a different result for it; see
     docs/warehouses.md.
     """
 
@@ -34,12 +34,12 @@ class BigQueryDialect(Dialect):
 
 
 def exact(node: exp.Expr) -> exp.Expr:
-    """A number of 38 digits before and after the point. NUMERIC has 9 after it, to which products are rounded."""
+    """A number with 38 digits before and after the decimal point. NUMERIC rounds products to 9 digits after it."""
     return exp.Cast(this=node, to=exp.DataType(this=exp.DType.BIGDECIMAL))
 
 
 def divided(node: exp.Expr) -> exp.Expr:
-    """Whole numbers divide in floating point in BigQuery, amounts with 9 digits."""
+    """BigQuery divides whole numbers in floating point, and amounts with 9 decimal digits."""
     node.set("this", exact(node.this))
     node.set("typed", True)
     node.set("safe", False)
@@ -47,12 +47,12 @@ def divided(node: exp.Expr) -> exp.Expr:
 
 
 def literal(node: exp.Expr) -> exp.Expr:
-    """0.8 is a floating point number in BigQuery, and makes one of what it is multiplied with."""
+    """In BigQuery 0.8 is a floating point number, and so is every product with it."""
     return node if node.is_string or "." not in node.name else exact(exp.Literal.string(node.name))
 
 
 def cast(node: exp.Expr) -> exp.Expr:
-    """Casts have no precision in BigQuery: the digits are rounded. The text of a number has no zeros at its end."""
+    """BigQuery ignores a cast's precision, so round to the digits. The text of a number has no trailing zeros."""
     kind = node.args["to"]
     if kind.is_type(exp.DType.DECIMAL) and kind.expressions:
         number = exact(node.this)
@@ -66,19 +66,19 @@ def cast(node: exp.Expr) -> exp.Expr:
 
 
 def in_time_zone(node: exp.Expr) -> exp.Expr:
-    """A moment as the clocks show it, or, of what clocks show, the moment."""
+    """Convert a point in time to local time, or local time to a point in time."""
     return call("TIMESTAMP" if shows_clocks(node.this) else "DATETIME", node.this, node.args["zone"])
 
 
 def shows_clocks(node: exp.Expr) -> bool:
-    """Whether it is a time without a time zone. Of a column BigQuery refuses DATETIME() if it is."""
+    """Whether it is a time without a time zone. BigQuery rejects DATETIME() of a column of that type."""
     if isinstance(node, exp.Paren | exp.Add | exp.Sub):
         return shows_clocks(node.this)
     return isinstance(node, exp.Cast) and node.is_type(exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ)
 
 
 def truncated(node: exp.Expr) -> exp.Expr:
-    """Weeks begin on Sunday in BigQuery."""
+    """Weeks begin on Sunday in BigQuery and on Monday in DuckDB."""
     unit = node.args["unit"].name.upper()
     return call("DATE_TRUNC", node.this, exp.var("WEEK(MONDAY)" if unit == "WEEK" else unit))
 
@@ -89,7 +89,7 @@ def interval(node: exp.Expr) -> exp.Expr:
 
 
 def extremum(node: exp.Expr) -> exp.Expr:
-    """NULL makes NULL of them all in BigQuery, and is passed over in DuckDB."""
+    """One NULL makes the result NULL in BigQuery; DuckDB ignores it."""
     first, *others = [node.this, *node.expressions]
     for other in others:
         first = exp.func("coalesce", type(node)(this=first, expressions=[other]), first.copy(), other.copy())
@@ -102,7 +102,7 @@ def joined(node: exp.Expr) -> exp.Expr:
 
 
 def part(node: exp.Expr) -> exp.Expr:
-    """The part of a text, '' if there are fewer, NULL of NULL."""
+    """The requested part of a text, '' if there are fewer parts, NULL if an argument is NULL."""
     text, delimiter = node.this, node.args["delimiter"]
     found = exp.Bracket(
         this=call("SPLIT", text, delimiter), expressions=[call("SAFE_ORDINAL", node.args["part_index"])]
@@ -112,14 +112,14 @@ def part(node: exp.Expr) -> exp.Expr:
 
 
 def trimmed(node: exp.Expr) -> exp.Expr:
-    """Blanks alone, not all white space."""
+    """DuckDB trims spaces only, not all white space."""
     if not node.expression:
         node.set("expression", exp.Literal.string(" "))
     return node
 
 
 def extracted(node: exp.Expr) -> exp.Expr:
-    """BigQuery has whole seconds alone."""
+    """BigQuery returns whole seconds only."""
     if node.name.upper() != "EPOCH":
         return node
     return exp.paren(
@@ -128,7 +128,7 @@ def extracted(node: exp.Expr) -> exp.Expr:
 
 
 def ordered(node: exp.Expr) -> exp.Expr:
-    """NULL is the lowest value in BigQuery, and NULLS LAST is not known everywhere."""
+    """NULL is the lowest value in BigQuery, and NULLS LAST is not supported everywhere."""
     window = node.parent
     if not isinstance(window, exp.Window | exp.GroupConcat):
         return node
@@ -145,12 +145,12 @@ def ordered(node: exp.Expr) -> exp.Expr:
 
 
 def is_by_value(spec: exp.Expr | None) -> bool:
-    """Whether it is a window of values up to a distance, which has one key, and rows without one only each other."""
+    """Whether the frame is a RANGE up to a distance: one sort key, and rows without a value see only each other."""
     return spec is not None and spec.args["kind"] == "RANGE" and isinstance(spec.args.get("start"), exp.Literal)
 
 
 def percentile(node: exp.Expr) -> exp.Expr:
-    """PERCENTILE_DISC is a window alone in BigQuery."""
+    """PERCENTILE_DISC is only a window function in BigQuery."""
     value = node.expression.expressions[0].this
     counted = exp.Mul(this=node.this.this, expression=exp.Count(this=value.copy()))
     place = exp.Cast(this=exp.Ceil(this=counted), to=exp.DataType(this=exp.DType.BIGINT))
@@ -161,14 +161,14 @@ def percentile(node: exp.Expr) -> exp.Expr:
 
 
 def everywhere(node: exp.Expr) -> exp.Expr:
-    """BigQuery changes no rows without a condition."""
+    """BigQuery requires a WHERE clause to change rows."""
     if not node.args.get("where"):
         node.set("where", exp.Where(this=exp.true()))
     return node
 
 
 def series(node: exp.Expr) -> exp.Expr:
-    """Whole days or months, or whole numbers, and the name of their column is that of the table."""
+    """A series of whole days, months or numbers. Its column has the same name as the table."""
     made, alias = node.this, node.args.get("alias")
     if alias is None or not isinstance(made, exp.GenerateSeries):
         return node

@@ -1,7 +1,7 @@
-"""What statements may have in another database: constructs that its engine executed with the same results as DuckDB.
+"""Constructs allowed in statements for other databases: their engines executed them with the same results as DuckDB.
 
-Each engine executes all statements of the package, so there is one list for all. The tests of `make test-warehouses`
-compare it with what they have executed; see constructs_of.
+Each engine executes all statements of the package, so one list covers all engines. The tests of `make test-warehouses`
+compare the list with the constructs they executed; see constructs_of.
 """
 
 CONSTRUCTS: frozenset[str] = frozenset(

@@ -1,4 +1,4 @@
-"""Databricks' dialect, which is that of Spark in ANSI mode."""
+"""Databricks' dialect: Spark in ANSI mode."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from refersion_dagster.warehouse.dialects.rules import (
 
 DIGITS = 38
 DIVIDEND_DIGITS = 30
-# Of a factor that is an amount: with them a product with a fraction of 18 digits is exact.
+# Digits of a factor that is an amount. With them, a product with a fraction of 18 digits is exact.
 AMOUNT_DIGITS = 19
 
 
 @dataclass(frozen=True)
 class DatabricksDialect(Dialect):
-    """Databricks', for sessions in UTC.
+    """Databricks' dialect, for sessions in UTC.
 
-    Every rule is there because Spark refused what sqlglot writes, or gave another result for it; see
-    docs/warehouses.md.
+    Each rule exists because Spark rejected sqlglot's SQL or returned a different result for it; see docs/warehouses.md.
     """
 
     name = "databricks"
@@ -39,22 +38,22 @@ class DatabricksDialect(Dialect):
 
 
 def as_type(node: exp.Expr, kind: str) -> exp.Expr:
-    """A cast in any case: exp.cast leaves a decimal as it is, whatever its digits."""
+    """An unconditional cast: exp.cast keeps a decimal unchanged even if the digits differ."""
     return exp.Cast(this=node, to=exp.DataType.build(kind, dialect="databricks"))
 
 
 def clocks(node: exp.Expr) -> exp.Expr:
-    """A time without a time zone."""
+    """Cast to a time without a time zone."""
     return as_type(node, "TIMESTAMP_NTZ")
 
 
 def kind(node: exp.Expr) -> exp.Expr:
-    """TIMESTAMP is a moment in Databricks."""
+    """TIMESTAMP is a point in time in Databricks."""
     return exp.DataType(this=exp.DType.TIMESTAMPNTZ) if node.is_type(exp.DType.TIMESTAMP) else node
 
 
 def cast(node: exp.Expr) -> exp.Expr:
-    """Whole numbers are rounded in DuckDB, and cut off in Databricks."""
+    """Casts to integers round in DuckDB and truncate in Databricks."""
     if node.args["to"].is_type(*exp.DataType.TEXT_TYPES):
         check_written_alike(node.this)
     elif node.args["to"].is_type(*exp.DataType.INTEGER_TYPES):
@@ -63,7 +62,7 @@ def cast(node: exp.Expr) -> exp.Expr:
 
 
 def in_time_zone(node: exp.Expr) -> exp.Expr:
-    """A moment as the clocks show it, or, of what clocks show, the moment."""
+    """Convert a point in time to local time, or local time to a point in time."""
     zone, utc = node.args["zone"], exp.Literal.string("UTC")
     if shows_clocks(node.this):
         moment = call("CONVERT_TIMEZONE", zone, utc, node.this)
@@ -72,13 +71,13 @@ def in_time_zone(node: exp.Expr) -> exp.Expr:
 
 
 def truncated(node: exp.Expr) -> exp.Expr:
-    """DATE_TRUNC makes a moment of everything in Databricks."""
+    """DATE_TRUNC always returns a point in time in Databricks."""
     found = call("DATE_TRUNC", exp.Literal.string(node.args["unit"].name.upper()), node.this)
     return clocks(found) if shows_clocks(node.this) else found
 
 
 def divided(node: exp.Expr) -> exp.Expr:
-    """Quotients of long numbers keep 6 digits after the point in Databricks. With 18 before it 12 are kept or more."""
+    """Databricks keeps 6 decimal digits in quotients of long numbers; with 18 before the point it keeps 12 or more."""
     node.set("this", as_type(node.this, f"DECIMAL({DIVIDEND_DIGITS}, 12)"))
     node.set("typed", True)
     node.set("safe", False)
@@ -86,7 +85,7 @@ def divided(node: exp.Expr) -> exp.Expr:
 
 
 def multiplied(node: exp.Expr) -> exp.Expr:
-    """Products of more than 38 digits keep 6 after the point in Databricks, so that an amount has fewer before it."""
+    """Limit the digits of amounts: Databricks keeps only 6 decimal digits in products of more than 38 digits."""
     for factor in (node.this, node.expression):
         if not isinstance(factor, exp.Cast) or not factor.is_type(exp.DType.DECIMAL):
             continue
@@ -102,7 +101,7 @@ def joined(node: exp.Expr) -> exp.Expr:
 
 
 def alike(node: exp.Expr) -> exp.Expr:
-    """A backslash has a meaning in patterns of Databricks."""
+    """A backslash is an escape character in Databricks' patterns."""
     pattern = node.expression
     if not isinstance(pattern, exp.Literal) or "\\" in pattern.name:
         raise UntestedSql(
@@ -112,7 +111,7 @@ def alike(node: exp.Expr) -> exp.Expr:
 
 
 def extracted(node: exp.Expr) -> exp.Expr:
-    """Spark has no seconds since 1970."""
+    """Spark cannot extract the seconds since 1970."""
     if node.name.upper() != "EPOCH":
         return node
     microseconds = as_type(call("UNIX_MICROS", node.expression), "DECIMAL(20, 0)")
@@ -120,7 +119,7 @@ def extracted(node: exp.Expr) -> exp.Expr:
 
 
 def percentile(node: exp.Expr) -> exp.Expr:
-    """PERCENTILE_DISC gives a floating point number in Databricks."""
+    """PERCENTILE_DISC returns a floating point number in Databricks."""
     value = node.expression.expressions[0].this
     counted = exp.Mul(this=node.this.this, expression=exp.Count(this=value.copy()))
     place = call("GREATEST", as_type(call("CEIL", counted), "INT"), exp.Literal.number(1))
@@ -128,7 +127,7 @@ def percentile(node: exp.Expr) -> exp.Expr:
 
 
 def changed(node: exp.Expr) -> exp.Expr:
-    """Databricks changes rows by those of other tables with MERGE alone."""
+    """Databricks can update rows from other tables only with MERGE."""
     source = node.args.get("from_")
     if source is None:
         return node
@@ -139,7 +138,7 @@ def changed(node: exp.Expr) -> exp.Expr:
 
 
 def series(node: exp.Expr) -> exp.Expr:
-    """Whole days or months, or whole numbers. SEQUENCE counts down where the end comes first."""
+    """A series of whole days, months or numbers. SEQUENCE counts down if the end is before the start."""
     made, alias = node.this, node.args.get("alias")
     if alias is None or not isinstance(made, exp.GenerateSeries):
         return node

@@ -1,4 +1,4 @@
-"""What a dialect is, and DuckDB's own, in which all SQL is written."""
+"""The base class of dialects, and DuckDB's dialect, in which all SQL is written."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from refersion_dagster.errors import ReportedError
 
 
 class UntestedSql(ReportedError):
-    """SQL has a construct that was never executed in the dialect of the warehouse."""
+    """SQL contains a construct that was never executed in the dialect of the warehouse."""
 
 
 @dataclass(frozen=True)
 class Dialect:
     """Writes SQL so that it has the same result in a database as in DuckDB.
 
-    sqlglot translates names, not meanings: much of what it writes for another database runs and gives other figures.
-    `fit` mends what is known to differ, and `constructs` refuses what no test of the dialect has executed.
+    sqlglot translates syntax, not semantics: much of the SQL it generates runs in another database and returns
+    different figures. `fit` corrects the known differences, and `constructs` rejects what no test of the dialect has
+    executed.
 
     Args:
         name: sqlglot's name of the dialect.
@@ -30,7 +31,7 @@ class Dialect:
     constructs: ClassVar[frozenset[str] | None] = None
 
     def write(self, tree: exp.Expr) -> str:
-        """The tree as SQL of the database. It may be changed. Raises UntestedSql."""
+        """The tree as SQL of the database. The tree may be modified. Raises UntestedSql."""
         if self.constructs is not None and (untested := constructs_of(tree) - self.constructs):
             raise UntestedSql(
                 f"This SQL uses {', '.join(sorted(untested))}, which was never tested in the dialect {self.name}: "
@@ -39,13 +40,12 @@ class Dialect:
         return self.fit(tree).sql(self.name, comments=False, copy=False)
 
     def fit(self, tree: exp.Expr) -> exp.Expr:
-        """The tree with what means something else in the database put differently."""
+        """The tree, with constructs that have another meaning in the database rewritten."""
         return tree
 
 
 def constructs_of(tree: exp.Expr) -> frozenset[str]:
-    """What a statement is made of: sqlglot's name of each node, with the type of a cast, the name of a function
-    and the unit of a time."""
+    """The constructs of a statement: sqlglot's name of each node, with cast types, function names and time units."""
     return frozenset(map(_construct, tree.walk()))
 
 
@@ -60,7 +60,7 @@ def _construct(node: exp.Expr) -> str:
 
 
 class DuckDBDialect(Dialect):
-    """DuckDB's: nothing is changed."""
+    """DuckDB's dialect, which changes nothing."""
 
     name = "duckdb"
 

@@ -8,23 +8,23 @@ from sqlglot import exp
 
 from refersion_dagster.warehouse.dialects.dialect import Dialect
 
-# The only letter of a living script of which DuckDB and PostgreSQL know another capital.
+# The only letter of a living script whose upper case differs between DuckDB and PostgreSQL.
 SHARP_S, CAPITAL_SHARP_S = exp.Literal.string("ß"), exp.Literal.string("ẞ")
 
 
 @dataclass(frozen=True)
 class PostgresDialect(Dialect):
-    """PostgreSQL's.
+    """PostgreSQL's dialect.
 
-    Numbers: DuckDB always divides in floating point; PostgreSQL divides whole numbers without a remainder. There the
-    dividend becomes an exact number first, which is never worse.
+    Numbers: DuckDB always divides in floating point; PostgreSQL divides whole numbers without a remainder. For
+    PostgreSQL the dividend is first cast to an exact number, which is never less precise.
 
-    Texts: DuckDB compares them by code point, PostgreSQL by the language of the database, so that order, ranks and
-    min(text) would differ from server to server. Columns are therefore created with collation "C", which everything
+    Texts: DuckDB compares them by code point, PostgreSQL by the language of the database, so sort order, ranks and
+    min(text) would differ between servers. Columns are therefore created with collation "C", which everything
     calculated from them inherits.
 
     Args:
-        case_of: the collation that knows the capital letters of all scripts; "C" knows English ones alone.
+        case_of: the collation that converts the case of all scripts; "C" converts English letters only.
     """
 
     name = "postgres"

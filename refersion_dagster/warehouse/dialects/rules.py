@@ -1,4 +1,4 @@
-"""Rules that say how a construct of DuckDB's is put in another dialect, and those that several dialects share."""
+"""Rules that translate one construct of DuckDB's SQL, and the rules that several dialects share."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from sqlglot import exp
 
 from refersion_dagster.warehouse.dialects.dialect import UntestedSql
 
-# By the type of the node; each gives the node that takes its place, which may be the same one.
+# Rules by node type. Each returns the node to use instead, which may be the same node.
 Rules = Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]]
-# What has a text of its own that is the same in all databases.
+# Expressions whose text form is the same in all databases.
 WRITTEN_ALIKE = (exp.Literal, exp.Null, exp.Cast, exp.Anonymous)
 
 
 def apply_rules(tree: exp.Expr, rules: Rules) -> exp.Expr:
-    """The tree with each rule applied. What is inside comes first, so that a rule sees its arguments as written."""
+    """Apply the rules to each node. Inner nodes come first, so a rule sees its arguments already translated."""
     fitted = tree
     for node in reversed([*tree.walk(bfs=False)]):
         rule = rules.get(type(node))
@@ -26,12 +26,12 @@ def apply_rules(tree: exp.Expr, rules: Rules) -> exp.Expr:
 
 
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:
-    """A function under the name that it has in the dialect."""
+    """A function call with the dialect's function name, unchanged."""
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
 def check_written_alike(value: exp.Expr) -> None:
-    """Raises UntestedSql for what a text is made of, unless its type is named."""
+    """Raises UntestedSql if an expression converted to text has no explicit type."""
     if not isinstance(value, WRITTEN_ALIKE):
         raise UntestedSql(
             f"This SQL makes a text of {value.sql('duckdb', comments=False)}, which databases write otherwise if it is "
@@ -40,7 +40,7 @@ def check_written_alike(value: exp.Expr) -> None:
 
 
 def concatenated(node: exp.Expr) -> exp.Expr:
-    """NULL adds nothing. A number that is no text yet is refused by the database."""
+    """NULL adds nothing. The database rejects a number that has not been cast to text."""
     texts = [
         one if isinstance(one, exp.Literal) else exp.func("coalesce", one, exp.Literal.string(""))
         for one in node.expressions
@@ -49,7 +49,7 @@ def concatenated(node: exp.Expr) -> exp.Expr:
 
 
 def cased(**letters: str) -> Callable[[exp.Expr], exp.Expr]:
-    """Other databases map a letter to several, or by its place in the word; DuckDB letter by letter."""
+    """DuckDB converts case letter by letter; others map a letter to several, or depending on its position in a word."""
 
     def rule(node: exp.Expr) -> exp.Expr:
         for before, after in letters.items():

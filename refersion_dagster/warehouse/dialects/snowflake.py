@@ -20,7 +20,7 @@ from refersion_dagster.warehouse.dialects.rules import (
 )
 
 SIMPLE_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-# Names that Snowflake takes in quotes alone.
+# Names that Snowflake accepts only in quotes.
 # https://docs.snowflake.com/en/sql-reference/reserved-keywords
 WORDS = """
 ACCOUNT ALL ALTER AND ANY AS BETWEEN BY CASE CAST CHECK COLUMN CONNECT CONNECTION CONSTRAINT CREATE CROSS CURRENT
@@ -31,17 +31,17 @@ ROW ROWS SAMPLE SCHEMA SELECT SET SOME START TABLE TABLESAMPLE THEN TO TRIGGER T
 USING VALUES VIEW WHEN WHENEVER WHERE WITH
 """
 RESERVED = frozenset(WORDS.split())
-# Digits after the point of a quotient: Snowflake adds six to those of the dividend, and stops at twelve.
+# Decimal digits of a quotient: Snowflake adds six to those of the dividend, up to twelve.
 QUOTIENT = "DECIMAL(38, 12)"
 DAYS, SECONDS = "YYYY-MM-DD", "YYYY-MM-DD HH24:MI:SS"
 
 
 @dataclass(frozen=True)
 class SnowflakeDialect(Dialect):
-    """Snowflake's, for sessions in UTC with weeks from Monday. No warehouse uses it yet.
+    """Snowflake's dialect, for sessions in UTC with weeks from Monday. No warehouse uses it yet.
 
-    The rules follow Snowflake's documentation; the emulator that executes the tests calculates with DuckDB, so that it
-    takes more than Snowflake does. See docs/warehouses.md.
+    The rules follow Snowflake's documentation. The emulator that executes the tests calculates with DuckDB, so it
+    accepts more than Snowflake does. See docs/warehouses.md.
     """
 
     name = "snowflake"
@@ -52,7 +52,7 @@ class SnowflakeDialect(Dialect):
 
 
 def divided(node: exp.Expr) -> exp.Expr:
-    """1 / 3 has six digits in Snowflake; an amount of four digits has ten in its quotient."""
+    """In Snowflake 1 / 3 has six decimal digits; the quotient of an amount with four digits has ten."""
     node.set("this", exp.cast(node.this, QUOTIENT))
     node.set("typed", True)
     node.set("safe", False)
@@ -60,7 +60,7 @@ def divided(node: exp.Expr) -> exp.Expr:
 
 
 def cast(node: exp.Expr) -> exp.Expr:
-    """Moments are those of DuckDB: TIMESTAMP_TZ would keep the offset that each was written with."""
+    """Points in time behave as in DuckDB. TIMESTAMP_TZ would keep each value's original offset."""
     kind = node.args["to"]
     if kind.is_type(exp.DType.TIMESTAMPTZ):
         node.set("to", exp.DataType(this=exp.DType.TIMESTAMPLTZ))
@@ -78,7 +78,7 @@ def cast(node: exp.Expr) -> exp.Expr:
 
 
 def text_of_time(node: exp.Expr) -> exp.Expr:
-    """Times have thousandths of seconds in Snowflake's texts."""
+    """Snowflake's text form of a time includes milliseconds."""
     if node.args["unit"].name.upper() != "SECOND":
         raise UntestedSql(f"The text of {node.sql('duckdb')} was never tested in Snowflake: cut it to seconds.")
     return call("TO_VARCHAR", node, exp.Literal.string(SECONDS))
@@ -92,7 +92,7 @@ def declared(node: exp.Expr) -> exp.Expr:
 
 
 def in_time_zone(node: exp.Expr) -> exp.Expr:
-    """A moment as the clocks show it, or, of what clocks show, the moment."""
+    """Convert a point in time to local time, or local time to a point in time."""
     zone = node.args["zone"]
     if shows_clocks(node.this):
         moment = call("CONVERT_TIMEZONE", zone, exp.Literal.string("UTC"), node.this)
@@ -101,7 +101,7 @@ def in_time_zone(node: exp.Expr) -> exp.Expr:
 
 
 def joined(node: exp.Expr) -> exp.Expr:
-    """NULL is left out; CONCAT_WS of Snowflake's is NULL with one."""
+    """NULL is left out. Snowflake's CONCAT_WS returns NULL if an argument is NULL."""
     separator, *texts = node.expressions
     if not separator.is_string:
         raise UntestedSql(f"The separator {separator.sql('duckdb')} was never tested in Snowflake: it is a text.")
@@ -113,14 +113,14 @@ def joined(node: exp.Expr) -> exp.Expr:
 
 
 def listed(node: exp.Expr) -> exp.Expr:
-    """A list of nothing is '' in Snowflake, and NULL in DuckDB."""
+    """An empty list is '' in Snowflake and NULL in DuckDB."""
     value = node.this.this if isinstance(node.this, exp.Order) else node.this
     counted = exp.GT(this=exp.Count(this=value.copy()), expression=exp.Literal.number(0))
     return exp.case().when(counted, node.copy())
 
 
 def extracted(node: exp.Expr) -> exp.Expr:
-    """Snowflake has whole seconds alone under this name."""
+    """Snowflake returns only whole seconds for EPOCH."""
     if node.name.upper() != "EPOCH":
         return node
     microseconds = call("DATE_PART", exp.Literal.string("EPOCH_MICROSECOND"), node.expression)
@@ -128,7 +128,7 @@ def extracted(node: exp.Expr) -> exp.Expr:
 
 
 def named(node: exp.Expr) -> exp.Expr:
-    """In quotes a name is another one than without them, as that is in capitals."""
+    """A quoted name differs from an unquoted one, which Snowflake converts to upper case."""
     if not node.args.get("quoted") and node.name.upper() not in RESERVED:
         return node
     simple = SIMPLE_NAME.fullmatch(node.name) is not None
@@ -136,7 +136,7 @@ def named(node: exp.Expr) -> exp.Expr:
 
 
 def changed(node: exp.Expr) -> exp.Expr:
-    """The table that is changed goes by its own name."""
+    """The changed table is referenced by its own name, not by an alias."""
     table = node.this
     alias = table.args.get("alias")
     if alias is None:
@@ -149,7 +149,7 @@ def changed(node: exp.Expr) -> exp.Expr:
 
 
 def series(node: exp.Expr) -> exp.Expr:
-    """Whole days or months from a moment on, or whole numbers, as the elements of an array of numbers."""
+    """A series of days or months from a point in time, or of whole numbers, as the elements of a number array."""
     made, alias = node.this, node.args.get("alias")
     if alias is None or not isinstance(made, exp.GenerateSeries):
         return node
@@ -162,7 +162,7 @@ def series(node: exp.Expr) -> exp.Expr:
     ):
         unit = exp.var(step.args["unit"].name.upper())
         crossed = call("DATEDIFF", unit.copy(), start.copy(), end.copy())
-        # Of months that are begun, not all are over.
+        # DATEDIFF also counts months that have started but not ended.
         over = call("DATEADD", unit.copy(), crossed.copy(), start.copy())
         cut = exp.case().when(exp.GT(this=over, expression=end.copy()), exp.Literal.number(1)).else_("0")
         first, last = exp.Literal.number(0), exp.Sub(this=crossed, expression=cut)

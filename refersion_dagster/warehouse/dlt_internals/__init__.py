@@ -1,8 +1,8 @@
-"""All that this project uses of dlt beyond its documentation.
+"""All uses of undocumented dlt APIs in this project.
 
-Elsewhere only documented names are used: `dlt.pipeline`, `dlt.resource`, `dlt.current`, `dlt.secrets`, destinations and
-their arguments, the SQL client that a pipeline hands out, types (`DltSource`, `DltResource`, `Pipeline`,
+Other modules use documented names only: `dlt.pipeline`, `dlt.resource`, `dlt.current`, `dlt.secrets`, destinations and
+their arguments, the SQL client that a pipeline returns, types (`DltSource`, `DltResource`, `Pipeline`,
 `DestinationCapabilitiesContext`, `configspec`) and exceptions. Private names, classes of `dlt.destinations.impl` and
-methods that a subclass overrides are in these modules. The tests of this package compare each with what is expected, so
-that a release of dlt that changes one fails there, before a merge does something else.
+overridden methods belong in these modules. The tests of this package check each against its expected behaviour, so that
+a release of dlt that changes one fails there, before a merge goes wrong.
 """

@@ -1,4 +1,4 @@
-"""dlt's configuration of BigQuery, and its client. Importing it needs nothing of Google's."""
+"""dlt's configuration of BigQuery, and its client. Importing this module requires no Google package."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 def find_configuration(pipeline: str, dataset: str) -> BigQueryClientConfiguration:
-    """What dlt's configuration says for the destination `bigquery` of a pipeline.
+    """dlt's configuration for the destination `bigquery` of a pipeline.
 
-    Raises ConfigurationException where credentials or their project are missing or cannot be read.
+    Raises ConfigurationException if credentials or their project are missing or invalid.
     """
     return resolve_configuration(dlt.destinations.bigquery(), BigQueryClientConfiguration(), pipeline, dataset)
 
 
 def by_month(column: str) -> PartitionTransformation:
-    """What `bigquery_adapter` takes for a table in parts by the month of a moment."""
+    """The partition that `bigquery_adapter` accepts for a table partitioned by the month of a timestamp."""
     return PartitionTransformation("TIMESTAMP_TRUNC({column_name}, MONTH)", column)
 
 
 def project_client(configuration: BigQueryClientConfiguration, dataset: str) -> BigQuerySqlClient:
-    """dlt's SQL client for a project, made without a pipeline. It needs Google's client."""
+    """dlt's SQL client for a project, created without a pipeline. It requires Google's client."""
     from dlt.destinations.impl.bigquery.sql_client import BigQuerySqlClient
 
     return BigQuerySqlClient(

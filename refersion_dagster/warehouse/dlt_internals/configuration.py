@@ -1,4 +1,4 @@
-"""What dlt's configuration says of a destination, found without a pipeline."""
+"""dlt's configuration of a destination, resolved without a pipeline."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def resolve_configuration(
     *,
     accept_partial: bool = False,
 ) -> Configuration:
-    """The configuration as dlt finds it for a pipeline: in the environment and in its files.
+    """The configuration as dlt resolves it for a pipeline: from the environment and from its files.
 
-    Raises ConfigurationException for what cannot be read, and for what is missing unless `accept_partial`.
+    Raises ConfigurationException for invalid values, and for missing ones unless `accept_partial`.
     """
     configuration._bind_dataset_name(dataset)
     with Container().injectable_context(ConfigSectionContext(pipeline_name=pipeline)):

@@ -1,4 +1,4 @@
-"""dlt's configuration of Databricks, and its client. Importing it needs nothing of Databricks'."""
+"""dlt's configuration of Databricks, and its client. Importing this module requires no Databricks package."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def find_credentials(pipeline: str, dataset: str) -> DatabricksCredentials:
-    """What dlt's configuration says for the destination `databricks` of a pipeline, for sessions in UTC.
+    """dlt's configuration for the destination `databricks` of a pipeline, for sessions in UTC.
 
-    Raises ConfigurationException where something is missing.
+    Raises ConfigurationException if something is missing.
     """
     configuration = DatabricksClientConfiguration()
     found = resolve_configuration(dlt.destinations.databricks(), configuration, pipeline, dataset).credentials
@@ -25,12 +25,12 @@ def find_credentials(pipeline: str, dataset: str) -> DatabricksCredentials:
 
 
 def utc_destination(credentials: DatabricksCredentials) -> Any:
-    """dlt's destination with these credentials. Files that a load leaves in the volume are removed after it."""
+    """dlt's destination with these credentials. Files that a load puts in the volume are removed after it."""
     return dlt.destinations.databricks(credentials=credentials, destination_name="databricks", keep_staged_files=False)
 
 
 def workspace_client(credentials: DatabricksCredentials, dataset: str) -> DatabricksSqlClient:
-    """dlt's SQL client for a workspace, made without a pipeline. It needs Databricks' connector."""
+    """dlt's SQL client for a workspace, created without a pipeline. It requires Databricks' connector."""
     from dlt.destinations.impl.databricks.sql_client import DatabricksSqlClient
 
     return DatabricksSqlClient(dataset, "", credentials, dlt.destinations.databricks().capabilities())

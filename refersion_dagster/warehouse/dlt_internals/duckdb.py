@@ -33,10 +33,10 @@ class MergeJob(DuckDbCopyJob):
 
 
 class DirectMergeClient(DuckDbClient):
-    """dlt's client for DuckDB, but for tables that FileMerge can do."""
+    """dlt's client for DuckDB, with FileMerge for the tables that it supports."""
 
     def _merges_files(self, name: str) -> bool:
-        """Whether the table is merged on a key, in rows said to be distinct, and has no nested tables."""
+        """Whether the table is merged on a key, has no nested tables, and its rows are declared distinct."""
         table = self.schema.get_table(name)
         return bool(
             table.get("write_disposition") == "merge"
@@ -69,14 +69,14 @@ class DirectMergeClient(DuckDbClient):
 
 @configspec(init=False)
 class FileConfiguration(DuckDbClientConfiguration):
-    """dlt's configuration, which says where it is without SQLAlchemy: importing that takes longer than a small load."""
+    """dlt's configuration, with the location read without SQLAlchemy: importing it takes longer than a small load."""
 
     def __str__(self) -> str:
         return f"duckdb:///{self.credentials.database}"
 
 
 class DirectMergeDuckDb(dlt.destinations.duckdb):
-    """dlt's DuckDB destination with the client above; to everybody else the same destination."""
+    """dlt's DuckDB destination with the client above. All other code sees the regular destination."""
 
     spec = FileConfiguration
 
@@ -87,7 +87,7 @@ class DirectMergeDuckDb(dlt.destinations.duckdb):
     def capabilities(
         self, config: DuckDbClientConfiguration | None = None, naming: NamingConvention | None = None
     ) -> DestinationCapabilitiesContext:
-        # dlt searches for settings in every provider, ten times per load: a third of the time of a small load. DuckDB's
+        # dlt searches every provider for settings, ten times per load: a third of the time of a small load. DuckDB's
         # capabilities need none.
         return super().capabilities(config or self.spec(), naming)
 
@@ -97,7 +97,7 @@ class DirectMergeDuckDb(dlt.destinations.duckdb):
 
 
 def direct_merge_destination(credentials: DuckDbCredentials, name: str) -> DirectMergeDuckDb:
-    """The destination for a file. Its load files are gone within seconds, so compressing them is time lost."""
+    """The destination for a file. Its load files last only seconds, so they are not compressed."""
     uncompressed = ParquetFormatConfiguration(compression="none")
     return DirectMergeDuckDb(credentials, destination_name=name, parquet_format=uncompressed)
 
@@ -105,8 +105,8 @@ def direct_merge_destination(credentials: DuckDbCredentials, name: str) -> Direc
 def file_credentials(path: str, **settings: Any) -> DuckDbCredentials:
     """dlt's credentials for a file.
 
-    The path is set and not handed over, as dlt would import SQLAlchemy to see whether it is a URL, which takes longer
-    than a small load.
+    The path is set as an attribute. Passing it to the constructor makes dlt import SQLAlchemy to check whether it is a
+    URL, which takes longer than a small load.
     """
     credentials = DuckDbCredentials(**settings)
     credentials.database = path
@@ -116,8 +116,8 @@ def file_credentials(path: str, **settings: Any) -> DuckDbCredentials:
 def file_client(path: str, dataset: str, *, read_only: bool) -> DuckDbSqlClient:
     """dlt's SQL client for a file.
 
-    Made without a pipeline, which looks for settings in every place there is, ten times as long as opening the file
-    takes.
+    Created without a pipeline, because a pipeline looks for settings in every provider, which takes ten times as long
+    as opening the file.
     """
     credentials = file_credentials(path, read_only=read_only)
     credentials.resolve()
@@ -126,5 +126,5 @@ def file_client(path: str, dataset: str, *, read_only: bool) -> DuckDbSqlClient:
 
 @cache
 def _capabilities() -> DestinationCapabilitiesContext:
-    """What dlt knows of DuckDB."""
+    """dlt's capabilities of DuckDB."""
     return dlt.destinations.duckdb().capabilities()

@@ -1,4 +1,4 @@
-"""dlt's DuckLake destination, on a lake that is attached once in this process."""
+"""dlt's DuckLake destination, for a lake that is attached once per process."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from refersion_dagster.warehouse.dlt_internals.configuration import resolve_conf
 
 # The name under which a lake is attached.
 LAKE = "refersion_lake"
-# Of this process: each DuckDB in memory that has a lake attached, by a name.
+# The in-memory DuckDB databases of this process that have a lake attached, by name.
 CONNECTIONS: dict[str, Any] = {}
 
 
 @configspec(init=False)
 class LakeCredentials(DuckLakeCredentials):
-    """Where the catalogue and the files are.
+    """The locations of the catalogue and the files.
 
-    dlt's own falls back to files in the working directory, and attaches the lake anew for each connection, in a DuckDB
-    of its own: each would load the extensions, which takes as long as a small load.
+    dlt's own class falls back to files in the working directory, and attaches the lake for each connection in a
+    separate DuckDB. Each would load the extensions, which takes as long as a small load.
     """
 
-    # The name of the DuckDB in CONNECTIONS that has the lake attached.
+    # The key in CONNECTIONS of the DuckDB that has the lake attached.
     attached: str = ""
 
     def on_partial(self) -> None:
-        """Nothing is assumed."""
+        """Use no defaults."""
 
 
 @configspec(init=False)
@@ -44,7 +44,7 @@ class LakeConfiguration(DuckLakeClientConfiguration):
 
 
 class AttachedSqlClient(DuckLakeSqlClient):
-    """dlt's SQL client, on a lake that stays attached."""
+    """dlt's SQL client for a lake that stays attached."""
 
     def open_connection(self) -> Any:
         credentials: Any = self.credentials
@@ -53,7 +53,7 @@ class AttachedSqlClient(DuckLakeSqlClient):
         return self._conn
 
     def close_connection(self) -> None:
-        # A connection that is closed rolls back. The lake stays attached, as it belongs to others as well.
+        # Closing the connection rolls back. The lake stays attached, because others use it too.
         if self._conn:
             self._conn.close()
             self._conn = None  # type: ignore[assignment]
@@ -73,7 +73,7 @@ class AttachedLakeClient(DuckLakeClient):
 
 
 class AttachedLake(ducklake):
-    """dlt's DuckLake destination with the client above; to everybody else the same destination."""
+    """dlt's DuckLake destination with the client above. All other code sees the regular destination."""
 
     @property
     def spec(self) -> type:
@@ -89,16 +89,16 @@ class AttachedLake(ducklake):
 
 
 def find_lake(pipeline: str, dataset: str) -> LakeCredentials | None:
-    """What dlt's configuration says for the destination `ducklake` of a pipeline, complete or not; None for nothing.
+    """dlt's configuration for the destination `ducklake` of a pipeline, complete or not; None if there is none.
 
-    Raises ConfigurationException for what cannot be read.
+    Raises ConfigurationException for invalid values.
     """
     configuration = LakeConfiguration()
     return resolve_configuration(AttachedLake(), configuration, pipeline, dataset, accept_partial=True).credentials
 
 
 def in_memory(credentials: LakeCredentials, name: str) -> LakeCredentials:
-    """Credentials whose connections are those of a DuckDB in CONNECTIONS."""
+    """Credentials whose connections belong to a DuckDB in CONNECTIONS."""
     copied: Any = credentials.copy()
     copied.attached = name
     copied.resolve()
@@ -106,9 +106,9 @@ def in_memory(credentials: LakeCredentials, name: str) -> LakeCredentials:
 
 
 def lake_destination(credentials: LakeCredentials) -> AttachedLake:
-    """The destination for a lake that is attached.
+    """The destination for an attached lake.
 
-    Its files are loaded one after the other: each is a snapshot of the whole lake, for which several would contend.
+    Its files are loaded one after another. Each creates a snapshot of the whole lake, so parallel loads would conflict.
     """
     uncompressed = ParquetFormatConfiguration(compression="none")
     return AttachedLake(
@@ -117,12 +117,12 @@ def lake_destination(credentials: LakeCredentials) -> AttachedLake:
 
 
 def lake_client(credentials: LakeCredentials, dataset: str) -> AttachedSqlClient:
-    """dlt's SQL client for a lake that is attached, made without a pipeline."""
+    """dlt's SQL client for an attached lake, created without a pipeline."""
     return AttachedSqlClient(dataset, "", credentials, ducklake().capabilities())
 
 
 def storage_secrets(credentials: LakeCredentials) -> Sequence[str]:
-    """Statements that let DuckDB read and write the files of a lake. They hold the keys."""
+    """Statements that give DuckDB access to the lake's files. They contain the keys."""
     storage = credentials.storage
     if storage.is_local_filesystem:
         return []

@@ -1,4 +1,4 @@
-"""dlt's configuration of files in a bucket. Importing it needs no client of any storage."""
+"""dlt's configuration of files in a bucket. Importing this module requires no storage client."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from refersion_dagster.warehouse.dlt_internals.configuration import resolve_conf
 
 
 def filesystem_options(address: str, pipeline: str, dataset: str) -> dict[str, Any]:
-    """What fsspec needs to open an address, by dlt's configuration of the destination `filesystem`. It holds the keys.
+    """fsspec's options for an address, from dlt's configuration of the destination `filesystem`. They contain the keys.
 
-    Raises ConfigurationException where credentials are missing or cannot be read.
+    Raises ConfigurationException if credentials are missing or invalid.
     """
     configuration = FilesystemDestinationClientConfiguration()
-    # The address is an argument, so that it counts more than a bucket that is configured for loads.
+    # The address is an argument, so it takes precedence over a bucket configured for loads.
     destination = dlt.destinations.filesystem(address)
     return dict(prepare_fsspec_args(resolve_configuration(destination, configuration, pipeline, dataset)))

@@ -10,9 +10,9 @@ from refersion_dagster.warehouse.dlt_internals.configuration import resolve_conf
 
 
 def find_token_and_database(pipeline: str, dataset: str) -> MotherDuckCredentials | None:
-    """What dlt's configuration says for the destination `motherduck` of a pipeline, complete or not; None for nothing.
+    """dlt's configuration for the destination `motherduck` of a pipeline, complete or not; None if there is none.
 
-    Raises ConfigurationException for what cannot be read.
+    Raises ConfigurationException for invalid values.
     """
     configuration = MotherDuckClientConfiguration()
     return resolve_configuration(motherduck(), configuration, pipeline, dataset, accept_partial=True).credentials
@@ -24,5 +24,5 @@ def cloud_destination(credentials: MotherDuckCredentials) -> motherduck:
 
 
 def cloud_client(credentials: MotherDuckCredentials, dataset: str) -> MotherDuckSqlClient:
-    """dlt's SQL client for a database, made without a pipeline."""
+    """dlt's SQL client for a database, created without a pipeline."""
     return MotherDuckSqlClient(dataset, "", credentials, motherduck().capabilities())

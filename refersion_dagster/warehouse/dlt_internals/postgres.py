@@ -1,4 +1,4 @@
-"""dlt's PostgreSQL destination, set for loads of any number of rows. Importing it needs psycopg2."""
+"""dlt's PostgreSQL destination, configured for loads of any number of rows. Importing this module requires psycopg2."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from refersion_dagster.warehouse.dlt_internals.postgres_settings import EncodedC
 
 
 class RowGroupClient(PostgresClient):
-    """Copies a file by its row groups. Otherwise it is in memory as a whole, and one without rows is an error."""
+    """Copies a file by row group. dlt's client reads the whole file into memory, and fails on a file without rows."""
 
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
@@ -24,13 +24,13 @@ class RowGroupClient(PostgresClient):
 
 
 class CodePointTypes(PostgresTypeMapper):
-    """Texts are compared by code point, as in DuckDB; see PostgresDialect."""
+    """Compares texts by code point, as DuckDB does; see PostgresDialect."""
 
     sct_to_unbound_dbt = {**PostgresTypeMapper.sct_to_unbound_dbt, "text": 'varchar COLLATE "C"'}  # noqa: RUF012
 
 
 class RowGroupPostgres(postgres):
-    """dlt's PostgreSQL destination with the client above; to everybody else the same destination."""
+    """dlt's PostgreSQL destination with the client above. All other code sees the regular destination."""
 
     spec = ServerConfiguration
 
@@ -49,5 +49,5 @@ def row_group_destination(credentials: EncodedCredentials) -> RowGroupPostgres:
 
 
 def server_client(credentials: EncodedCredentials, dataset: str) -> Psycopg2SqlClient:
-    """dlt's SQL client for a server, made without a pipeline."""
+    """dlt's SQL client for a server, created without a pipeline."""
     return Psycopg2SqlClient(dataset, "", credentials, row_group_destination(credentials).capabilities())

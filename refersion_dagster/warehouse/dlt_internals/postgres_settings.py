@@ -1,4 +1,4 @@
-"""dlt's configuration of PostgreSQL. Importing it needs no driver."""
+"""dlt's configuration of PostgreSQL. Importing this module requires no driver."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from dlt.destinations.impl.postgres.configuration import PostgresClientConfigura
 
 from refersion_dagster.warehouse.dlt_internals.configuration import resolve_configuration
 
-# What names a server without a host, in the address or in the environment.
+# Settings that identify a server without a host, in the address or in the environment.
 WITHOUT_HOST = {"hostaddr": "PGHOSTADDR", "service": "PGSERVICE"}
 
 
 @configspec(init=False)
 class EncodedCredentials(PostgresCredentials):
-    """Credentials whose address every release of libpq reads, and in which only the database has to be named.
+    """Credentials whose address every release of libpq accepts. Only the database is required.
 
-    dlt's own leaves blanks in the password as they are, which libpq refuses from release 17 on, with a message that
-    holds the password.
+    dlt's own class leaves spaces in the password unencoded. libpq rejects that from release 17 on, with a message that
+    contains the password.
     """
 
     username: str | None = None  # type: ignore[assignment]
     password: TSecretStrValue | None = None  # type: ignore[assignment]
     host: str | None = None  # type: ignore[assignment]
-    # None where none is named: a port of ours would win over that of PGPORT or of a service.
+    # None unless it is configured: a default here would override PGPORT or a service's port.
     port: int | None = None  # type: ignore[assignment]
 
     def to_native_representation(self) -> str:
@@ -38,7 +38,7 @@ class EncodedCredentials(PostgresCredentials):
 
     @property
     def location(self) -> str:
-        """Which database, without user and password."""
+        """The database, without user and password."""
         host = self.host or ""
         shown = f"[{host}]" if ":" in host else quote(host, safe=",")
         if not host and any(self.get_query().get(name) or os.environ.get(WITHOUT_HOST[name]) for name in WITHOUT_HOST):
@@ -48,7 +48,7 @@ class EncodedCredentials(PostgresCredentials):
 
 @configspec(init=False)
 class ServerConfiguration(PostgresClientConfiguration):
-    """dlt's own, for a server that need not be named by its host."""
+    """dlt's configuration, for a server that need not be identified by its host."""
 
     credentials: EncodedCredentials = None  # type: ignore[assignment]
 
@@ -57,14 +57,14 @@ class ServerConfiguration(PostgresClientConfiguration):
 
 
 def find_credentials(pipeline: str, dataset: str) -> PostgresCredentials | None:
-    """What dlt's configuration says for the destination `postgres` of a pipeline, complete or not; None for nothing.
+    """dlt's configuration for the destination `postgres` of a pipeline, complete or not; None if there is none.
 
-    Raises ConfigurationException for what cannot be read.
+    Raises ConfigurationException for invalid values.
     """
     configuration, postgres = ServerConfiguration(), dlt.destinations.postgres()
     return resolve_configuration(postgres, configuration, pipeline, dataset, accept_partial=True).credentials
 
 
 def port_of(named: int | None, query: dict[str, Any]) -> str:
-    """The port, as libpq finds it beside a host."""
+    """The port, resolved as libpq does for a given host."""
     return str(query.get("port") or named or os.environ.get("PGPORT") or 5432)

@@ -1,1 +1,1 @@
-"""DuckDB: the file, dlt's destination for it, and its merge."""
+"""DuckDB: the file, dlt's destination for it, and the merge."""

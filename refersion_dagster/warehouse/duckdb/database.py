@@ -1,4 +1,4 @@
-"""DuckDB: one file, which one process at a time may write to."""
+"""DuckDB as a warehouse: one file, which only one process at a time can write to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from refersion_dagster.warehouse.file_lock import file_lock
 from refersion_dagster.warehouse.session import Session
 
 POLL_SECONDS = 0.5
-# DuckDB's words when another process has the file open, e.g. "Conflicting lock is held in /usr/bin/duckdb (PID 4711)".
+# DuckDB's message if another process has the file open, e.g. "Conflicting lock is held in /usr/bin/duckdb (PID 4711)".
 LOCK_HOLDER = re.compile(r"Conflicting lock is held in (.+?\(PID \d+\))")
 
 
@@ -36,7 +36,7 @@ class DuckDBDatabase:
     """A DuckDB file.
 
     Args:
-        memory: how much DuckDB may take during a load.
+        memory: the memory that DuckDB may use during a load.
     """
 
     path: Path
@@ -89,14 +89,14 @@ class DuckDBDatabase:
 
     @contextmanager
     def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
-        """Runs of any process queue up at a file lock beside the database, and readers are waited for."""
+        """Runs of any process queue at a lock file next to the database. Also waits for readers to close the file."""
         deadline = time.monotonic() + timeout
         with file_lock(self.path, timeout, tell), self._held(timeout, deadline, tell):
             yield
 
     @contextmanager
     def _held(self, timeout: float, deadline: float, tell: Callable[[str], None]) -> Iterator[None]:
-        """The file open for writing, so that no reader of another process comes between two steps of a run."""
+        """Hold the file open for writing, so that no reader of another process gets in between two steps of a run."""
         told = False
         while True:
             try:
@@ -125,7 +125,7 @@ class DuckDBDatabase:
             connection.close()
 
     def write_access(self, session: Session) -> WriteAccess:
-        """Nobody else has the file open for writing while there is a session."""
+        """No other process can have the file open for writing while a session is open."""
         return WriteAccess(
             os.access(self.path, os.W_OK), f"Give the user that runs Dagster write permission on {self.path}.", ""
         )
@@ -133,7 +133,7 @@ class DuckDBDatabase:
     def classify_error(self, error: BaseException) -> WarehouseError | None:
         if disk_is_full(error):
             return self._full()
-        if "Out of Memory" in str(error):  # DuckDB's words
+        if "Out of Memory" in str(error):  # DuckDB's message
             return WarehouseFull(
                 "DuckDB reached its memory limit during the load. The tables are unchanged. Increase "
                 f"{MEMORY_VARIABLE} (such as 1GB) and run again."

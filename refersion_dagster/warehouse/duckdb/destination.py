@@ -1,4 +1,4 @@
-"""A DuckDB file as dlt's destination, set so that a load of any number of rows takes little memory."""
+"""A DuckDB file as dlt's destination, configured so that a load of any number of rows needs little memory."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from refersion_dagster.warehouse.dlt_internals.duckdb import direct_merge_destin
 from refersion_dagster.warehouse.errors import FileTooNew
 
 MEMORY_VARIABLE = WarehouseSettings.variable("duckdb_memory")
-# dlt sets 1 GB, up to which every row is written to the log first and to the file later.
+# dlt sets 1 GB. Until that size is reached, every row is written to the log first and to the file later.
 CHECKPOINTS = "SET GLOBAL checkpoint_threshold = '16MB'"
-# DuckDB's words for a file of a later release.
+# DuckDB's message for a file of a newer release.
 NEWER = "can only read versions between"
 
 
@@ -25,25 +25,25 @@ NEWER = "can only read versions between"
 def loading_into(
     path: str, memory: str = WarehouseSettings.default("duckdb_memory"), *, stays_open: bool = False
 ) -> Iterator[Any]:
-    """A file as dlt's destination for the loads within.
+    """A file as dlt's destination for the loads in the context.
 
-    dlt opens and closes it five times per load, and at each closing DuckDB writes everything back, which takes
-    as long as the load itself; so it is kept open. And DuckDB keeps up to 80 % of the machine's memory in use, while a
-    load, which only copies rows, is no slower with little memory, few threads (each holds rows of its own) and rows in
-    any order. These settings are those of the file while it is open, for whoever uses it.
+    dlt opens and closes the file five times per load, and at each close DuckDB writes everything back, which takes as
+    long as the load itself. The file is therefore kept open. DuckDB also uses up to 80 % of the machine's memory, but a
+    load only copies rows and is no slower with little memory, few threads (each holds its own rows) and rows in any
+    order. These settings apply to all users of the file while it is open.
 
     Args:
-        memory: how much DuckDB may take meanwhile.
-        stays_open: whether this process has it open beyond the loads, so that they have to end with these. Otherwise
-            they hold for writing everything back, too.
+        memory: the memory that DuckDB may use meanwhile.
+        stays_open: whether this process keeps the file open after the loads, so that the settings must be reset with
+          them. Otherwise they also apply while everything is written back.
 
-    Raises duckdb.IOException where another process has it open, FileTooNew, and UnusableSetting for an invalid amount
-    of memory.
+    Raises duckdb.IOException if another process has it open, FileTooNew, and UnusableSetting for an invalid amount of
+    memory.
     """
     settings = {
         "threads": 1,
         "preserve_insertion_order": False,
-        # Memory that a load no longer needs goes back to the machine before the next rows are read.
+        # Return memory that a load no longer needs to the machine before the next rows are read.
         "allocator_background_threads": True,
     }
     with open_file(path) as connection:
@@ -59,7 +59,7 @@ def loading_into(
 
 
 def open_file(path: str) -> duckdb.DuckDBPyConnection:
-    """The file, open for writing. Raises duckdb.IOException, and FileTooNew."""
+    """Open the file for writing. Raises duckdb.IOException, and FileTooNew."""
     try:
         return duckdb.connect(path)
     except duckdb.IOException as error:
@@ -69,7 +69,7 @@ def open_file(path: str) -> duckdb.DuckDBPyConnection:
 
 
 def too_new(path: str, error: BaseException) -> FileTooNew | None:
-    """The error of a file that a later DuckDB wrote; None for every other."""
+    """The error for a file that a newer DuckDB wrote; None for any other error."""
     if NEWER not in str(error):
         return None
     return FileTooNew(
@@ -80,7 +80,7 @@ def too_new(path: str, error: BaseException) -> FileTooNew | None:
 
 
 def limit_memory(connection: duckdb.DuckDBPyConnection, memory: str) -> None:
-    """Sets DuckDB's limit. Raises UnusableSetting for what is not an amount, or too little for any load."""
+    """Set DuckDB's memory limit. Raises UnusableSetting for an invalid amount, or one too small for any load."""
     try:
         WarehouseSettings.of({MEMORY_VARIABLE: memory})
     except InvalidSetting as error:

@@ -1,10 +1,10 @@
-"""Merging into DuckDB straight from the load files.
+"""Merging into DuckDB directly from the load files.
 
-dlt merges through a table in a staging dataset: every row is written, compressed and logged twice. DuckDB
-reads Parquet as it reads a table, so here each file is merged in one transaction. A refresh reads months again of which
-nearly every row is as it was: such rows stay where they are and only get their new `read_at`, as writing them anew
-costs far more than comparing them, and makes the file half as large again. Running it again changes nothing, so a load
-that was cut short is made up for as with dlt's own merge.
+dlt merges through a table in a staging dataset, so every row is written, compressed and logged twice. DuckDB can query
+Parquet like a table, so each file is merged in one transaction here. A refresh reads months again whose rows are nearly
+all unchanged. Those rows stay in place and only get a new `read_at`, because rewriting them costs far more than
+comparing them and makes the file half as large again. The merge is idempotent, so the next load completes an
+interrupted one, as with dlt's own merge.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from refersion_dagster.refersion.tables.catalog import READ_AT
 
-# Keys of the file's rows that the table has, once for each row there, and of those that it has not, or not like that.
-# Gone with the load's connection at the latest.
+# Keys of the file that the table already has (once for each of its rows), and keys that are new or whose row has
+# changed. Both tables are dropped with the load's connection at the latest.
 FOUND, CHANGED = "temp.main.found", "temp.main.changed"
-# A comparison is of some columns, as many as have so many values in the file, which it holds in memory; for all of a
-# large file together there would be too little.
+# Columns are compared in groups, each limited to this many values of the file, which are held in memory. Comparing all
+# columns of a large file together would need too much.
 VALUES_AT_ONCE = 750_000
 
 
@@ -28,7 +28,7 @@ class FileMerge:
     """Merges one Parquet file, whose keys are distinct, into a table.
 
     Args:
-        client: connected to the file of the database.
+        client: a client connected to the database file.
         table: the table's name.
         keys: the columns of its primary key.
         columns: all of its columns.
@@ -71,9 +71,9 @@ class FileMerge:
         return " AND ".join(f"{one}.{key} = {other}.{key}" for key in self._keys)
 
     def _find_changed(self, compared: Sequence[str]) -> None:
-        """Fills CHANGED, given the columns to compare."""
+        """Fill CHANGED with the keys whose rows differ in the columns to compare."""
         client = self._client
-        # A row that somebody doubled is no longer the one that it was, so it is mended.
+        # A row with duplicates in the table counts as changed, which removes the duplicates.
         client.execute_sql(
             f"CREATE OR REPLACE TEMP TABLE {CHANGED} AS "  # noqa: S608 - quoted names
             f"{self._new_keys} ANTI JOIN {FOUND} AS found ON {self._same_key('new', 'found')} "

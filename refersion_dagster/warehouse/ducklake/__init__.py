@@ -1,1 +1,1 @@
-"""DuckLake: tables as Parquet files in a folder or a bucket, and a catalogue of them in a database."""
+"""DuckLake: tables as Parquet files in a folder or a bucket, with a catalogue in a database."""

@@ -1,4 +1,4 @@
-"""DuckLake: which one, from dlt's own configuration, and who may write to it."""
+"""DuckLake as a warehouse: the lake from dlt's own configuration, and write access."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from refersion_dagster.warehouse.file_lock import file_lock
 from refersion_dagster.warehouse.postgres.database import writer
 from refersion_dagster.warehouse.session import Session
 
-# Of the user that the catalogue's server knows: whether the lake's tables are its to write, or can be made.
+# Whether the user of the catalogue's server may write the lake's tables or create them.
 MAY_WRITE = """
 SELECT CASE WHEN to_regclass(format('%I.ducklake_snapshot', '{schema}')) IS NULL
   THEN has_database_privilege(current_database(), 'CREATE')
@@ -29,13 +29,14 @@ SELECT CASE WHEN to_regclass(format('%I.ducklake_snapshot', '{schema}')) IS NULL
 
 
 class DuckLakeDatabase:
-    """The lake that dlt's configuration names. Every use raises WarehouseNotSet where it names none.
+    """The lake that dlt's configuration names. Every use raises WarehouseNotSet if it names none.
 
-    DuckLake itself lets any number of programs write: each commit is a snapshot, and of two that changed the same table
-    the later one fails. A run needs more, as it commits many times and what it reads between has to stay.
+    DuckLake itself allows any number of concurrent writers: each commit is a snapshot, and if two change the same
+    table, the later one fails. A run needs stronger isolation, because it commits many times and what it reads in
+    between must not change.
     """
 
-    # So the journal of actions cannot be here.
+    # The action journal can therefore not be stored here.
     enforces_keys = False
 
     @property
@@ -58,14 +59,14 @@ class DuckLakeDatabase:
             yield lake_destination(credentials)
 
     def prepare(self, source: DltSource) -> DltSource:
-        """dlt repeats a copy whose answer was lost, so that rows may be there twice before they are merged."""
+        """dlt repeats a copy whose response was lost, so rows may exist twice before they are merged."""
         for resource in source.resources.values():
             resource.apply_hints(write_disposition={"disposition": "merge", "strategy": "delete-insert"})
         return source
 
     @contextmanager
     def session(self, read_only: bool = False) -> Iterator[LakeSession]:
-        """Raises WarehouseError; a read-only one WarehouseNotSet where nobody has made the lake yet."""
+        """Raises WarehouseError, or WarehouseNotSet for a read-only session if the lake does not exist yet."""
         from refersion_dagster.warehouse.dlt_internals.ducklake import lake_client
 
         lake = Lake.configured()
@@ -76,9 +77,9 @@ class DuckLakeDatabase:
 
     @contextmanager
     def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
-        """Runs queue up at an advisory lock of the catalogue's server, or at a file beside the catalogue.
+        """Runs queue at an advisory lock of the catalogue's server, or at a lock file next to the catalogue.
 
-        The lake stays attached meanwhile, so that its extensions are loaded once.
+        The lake stays attached meanwhile, so that its extensions are loaded only once.
         """
         lake = Lake.configured()
         lock = lake.server.exclusive(timeout, tell) if lake.server else file_lock(lake.file or Path(), timeout, tell)
@@ -86,7 +87,7 @@ class DuckLakeDatabase:
             yield
 
     def write_access(self, session: Session) -> WriteAccess:
-        """By the catalogue: whether the keys may write files shows when they do."""
+        """Checks the catalogue only. Whether the keys may write files becomes known when they are used."""
         lake = Lake.configured()
         if lake.server is None:
             path = str(lake.file)

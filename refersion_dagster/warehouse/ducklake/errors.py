@@ -1,4 +1,4 @@
-"""The kind of a DuckLake error, by what DuckDB says: it has no numbers for those of catalogues and files."""
+"""The kind of a DuckLake error, determined by DuckDB's message: errors of catalogues and files have no codes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONFLICT = re.compile(r"transaction conflict|failed to commit ducklake transacti
 NO_EXTENSION = re.compile(
     r'failed to download extension "(\w+)"|extension "?[^"]*?(\w+)(?:\.duckdb_extension)?"? not found'
 )
-# A catalogue in a DuckDB file is open in one process at a time.
+# A catalogue in a DuckDB file can be open in only one process at a time.
 OPEN_ELSEWHERE = re.compile(r"Conflicting lock is held in (.+?\(PID \d+\))|Unique file handle conflict")
 FORBIDDEN = re.compile(
     r"permission denied|password authentication failed|no password supplied|HTTP.*403|AccessDenied|InvalidAccessKeyId|"
@@ -41,7 +41,7 @@ OTHER_FILES = "does not match existing data path"
 
 
 def lake_trouble(error: BaseException, location: str) -> WarehouseError | None:
-    """An error of the catalogue, the files or the way to them, in words; None for one of the statement."""
+    """The warehouse error for an error of the catalogue, the files or the connection; None for the statement's own."""
     text = _text(error)
     said = " ".join(text.split())[:500]
     if disk_is_full(error):
@@ -92,7 +92,7 @@ def lake_trouble(error: BaseException, location: str) -> WarehouseError | None:
 
 
 def _text(error: BaseException) -> str:
-    """What DuckDB says; of another error, what that says."""
+    """DuckDB's message, or that of another error."""
     return " ".join(map(str, _of_duckdb(error))) or str(error)
 
 

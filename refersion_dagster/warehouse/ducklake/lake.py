@@ -1,4 +1,4 @@
-"""A lake: where its catalogue and its files are, by dlt's own configuration, and how DuckDB gets at them."""
+"""A lake: the locations of its catalogue and files, from dlt's own configuration, and DuckDB's access to them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOW_TO_SET = (
     "DESTINATION__DUCKLAKE__CREDENTIALS__STORAGE__BUCKET_URL=s3://bucket/folder (or a folder of this machine) in .env, "
     "or [destination.ducklake.credentials] in .dlt/secrets.toml."
 )
-# The extensions of DuckDB that a catalogue and files need, by what their addresses begin with.
+# The DuckDB extensions that a catalogue and files need, by the prefix of their addresses.
 CATALOGUES = {
     "postgres": "postgres_scanner",
     "postgresql": "postgres_scanner",
@@ -42,20 +42,20 @@ STORAGES = {"file": None, "s3": "httpfs", "az": "azure", "abfss": "azure", "gs":
 SERVERS = ("postgres", "postgresql")
 
 
-# How many use each DuckDB that has a lake attached. Opening one loads extensions, which takes a second.
+# Number of users of each DuckDB that has a lake attached. Opening one loads extensions, which takes a second.
 _USERS: Counter[str] = Counter()
 _LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Lake:
-    """A lake that dlt's configuration names completely."""
+    """A lake with a complete dlt configuration."""
 
     credentials: LakeCredentials
 
     @classmethod
     def configured(cls) -> Lake:
-        """Raises WarehouseNotSet, in words that hold nothing of the credentials."""
+        """The configured lake. Raises WarehouseNotSet, with a message that reveals no credentials."""
         from refersion_dagster.warehouse.dlt_internals.ducklake import find_lake
 
         try:
@@ -84,30 +84,30 @@ class Lake:
 
     @property
     def schema(self) -> str:
-        """The schema of a server that holds the catalogue's tables."""
+        """The server's schema that holds the catalogue's tables."""
         return self.credentials.metadata_schema or self.credentials.ducklake_name
 
     @property
     def server(self) -> PostgresDatabase | None:
-        """The PostgreSQL database that holds the catalogue; None where a file does."""
+        """The PostgreSQL database that holds the catalogue; None if a file does."""
         if self.credentials.catalog.drivername not in SERVERS:
             return None
         return PostgresDatabase(self._server_credentials)
 
     @property
     def file(self) -> Path | None:
-        """The file that holds the catalogue; None where a server does."""
+        """The file that holds the catalogue; None if a server does."""
         return None if self.server else Path(str(self.credentials.catalog.database))
 
     @property
     def location(self) -> str:
-        """Where it is, without credentials."""
+        """The location, without credentials."""
         catalogue = f"{self._server_credentials().location}#{self.schema}" if self.server else str(self.file)
         return f"ducklake:{catalogue} with files in {self.credentials.storage_url}"
 
     @property
     def exists(self) -> bool:
-        """Whether somebody made it. Raises WarehouseUnreachable and WarehouseForbidden."""
+        """Whether the lake has been created. Raises WarehouseUnreachable and WarehouseForbidden."""
         if self.server is None:
             return self.file is not None and self.file.exists()
         with self.server.session(read_only=True) as session:
@@ -120,9 +120,9 @@ class Lake:
 
     @contextmanager
     def attached(self, read_only: bool = False) -> Iterator[LakeCredentials]:
-        """The lake in a DuckDB in the memory of this process, whose connections the credentials give.
+        """Attach the lake to an in-memory DuckDB of this process. The yielded credentials open connections to it.
 
-        It is attached once, however many ask for it meanwhile. Raises WarehouseError.
+        Concurrent users share one attachment. Raises WarehouseError.
         """
         from refersion_dagster.warehouse.dlt_internals.ducklake import CONNECTIONS, in_memory
 
@@ -154,14 +154,14 @@ class Lake:
             connection.execute(self._attach_statement(LAKE, read_only))
         except duckdb.Error as error:
             connection.close()
-            # Without its cause, which may quote a statement with a key in it.
+            # The cause is left out, because it may quote a statement that contains a key.
             raise lake_trouble(error, self.location) or WarehouseNotSet(
                 f"{self.location} cannot be opened: {_first_line(error)}. {HOW_TO_SET}"
             ) from None
         return connection
 
     def _extensions(self) -> Iterator[Path]:
-        """Files of the extensions that are installed as Python packages. DuckDB looks for all others by itself."""
+        """Files of the extensions that are installed as Python packages. DuckDB finds all others itself."""
         needed = (
             "ducklake",
             CATALOGUES[str(self.credentials.catalog.drivername)],
@@ -175,7 +175,7 @@ class Lake:
                     yield path
 
     def _catalogue_secret(self) -> Iterator[str]:
-        """A statement that lets DuckDB open the catalogue. Its text is in no error, unlike that of an address."""
+        """A statement that gives DuckDB access to the catalogue. Errors do not quote it, unlike an address."""
         if self.server is None:
             return
         server = self._server_credentials()
@@ -217,7 +217,7 @@ class Lake:
 
     @property
     def _digest(self) -> str:
-        """A name of its own for each lake."""
+        """A unique name for each lake."""
         return hashlib.sha256(self.location.encode()).hexdigest()[:16]
 
 
@@ -226,7 +226,7 @@ def _literal(text: str) -> str:
 
 
 def _keywords(query: Mapping[str, object]) -> str:
-    """Settings in the words of libpq."""
+    """Settings as libpq keywords."""
     quoted = {name: str(value).replace("\\", "\\\\").replace("'", "\\'") for name, value in query.items()}
     return " ".join(f"{name}='{value}'" for name, value in quoted.items())
 

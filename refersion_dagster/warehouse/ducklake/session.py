@@ -14,8 +14,8 @@ from refersion_dagster.warehouse.server.catalog import CatalogSession
 class LakeSession(CatalogSession):
     """One connection to a lake, in DuckDB's dialect.
 
-    Raises WarehouseError for what is not the statement's own: a catalogue or files that cannot be reached, a right that
-    is missing, a change by somebody else.
+    Raises WarehouseError for errors that the statement did not cause: a catalogue or files that cannot be reached, a
+    missing right, or a concurrent change.
     """
 
     def __init__(self, client: SqlClientBase[Any], location: str) -> None:

@@ -1,1 +1,1 @@
-"""MotherDuck: DuckDB's dialect and dlt's destination of that name, with a lease for the one writer."""
+"""MotherDuck: DuckDB's dialect, dlt's destination `motherduck`, and a lease that allows one writer at a time."""

@@ -1,4 +1,4 @@
-"""The database and the token of MotherDuck, from dlt's own configuration."""
+"""MotherDuck's database and token, from dlt's own configuration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOW_TO_SET = (
 
 
 def motherduck_credentials() -> MotherDuckCredentials:
-    """What dlt finds. Raises WarehouseNotSet, in words that hold nothing of it.
+    """The credentials that dlt finds. Raises WarehouseNotSet, with a message that reveals no credentials.
 
     Without a token, MotherDuck would open a browser and wait for somebody to log in.
     """
@@ -34,13 +34,13 @@ def motherduck_credentials() -> MotherDuckCredentials:
 
 
 def without_token(text: str, credentials: MotherDuckCredentials) -> str:
-    """A message of DuckDB's, which may quote the address that it was given."""
+    """DuckDB's message without the token. The message may quote the address that DuckDB was given."""
     for token in filter(None, (credentials.password, *_own_tokens())):
         text = text.replace(str(token), "…")
     return text
 
 
 def _own_tokens() -> list[str]:
-    """What is set where MotherDuck itself looks."""
-    own = os.environ.get("motherduck_token")  # noqa: SIM112 - so it is spelt
+    """The tokens set where MotherDuck itself looks for them."""
+    own = os.environ.get("motherduck_token")  # noqa: SIM112 - MotherDuck's spelling
     return [*filter(None, (own, os.environ.get("MOTHERDUCK_TOKEN")))]

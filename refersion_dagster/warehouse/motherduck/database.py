@@ -1,4 +1,4 @@
-"""MotherDuck: which database, from dlt's own configuration, and who may write to it."""
+"""MotherDuck as a warehouse: the database from dlt's own configuration, and write access."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from refersion_dagster.warehouse.session import Session
 
 
 class MotherDuckDatabase(LeasedDatabase):
-    """A database of MotherDuck.
+    """A MotherDuck database.
 
     Args:
-        credentials: how to get them; those of dlt's configuration if not given.
+        credentials: how to get them; defaults to dlt's configuration.
     """
 
-    # MotherDuck says that it does. Until somebody has tried it with two runs at once, nothing is sent from there.
+    # MotherDuck says that it does. No actions are sent from there until this has been tried with two concurrent runs.
     enforces_keys = False
 
     def __init__(self, credentials: Callable[[], MotherDuckCredentials] = motherduck_credentials) -> None:
@@ -49,7 +49,7 @@ class MotherDuckDatabase(LeasedDatabase):
         yield cloud_destination(credentials)
 
     def prepare(self, source: DltSource) -> DltSource:
-        """Merged in one transaction: deleted by key, and inserted."""
+        """Merge in one transaction: delete by key, then insert."""
         for resource in source.resources.values():
             resource.apply_hints(write_disposition={"disposition": "merge", "strategy": "delete-insert"})
         return source
@@ -66,5 +66,5 @@ class MotherDuckDatabase(LeasedDatabase):
         return type(trouble)(without_token(str(trouble), credentials)) if trouble else None
 
     def write_access(self, session: Session) -> WriteAccess:
-        assert isinstance(session, MotherDuckSession)  # noqa: S101 - of this database
+        assert isinstance(session, MotherDuckSession)  # noqa: S101 - always the session of this database
         return WriteAccess(session.may_write(), HOW_TO_GRANT, lease_holder(session))

@@ -1,4 +1,4 @@
-"""The kind of a MotherDuck error, by what it says: it has no numbers."""
+"""The kind of a MotherDuck error, determined by its message: MotherDuck has no error codes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ HOW_TO_GRANT = "Use a read/write token of a user that owns the database: read-sc
 
 
 def motherduck_trouble(error: BaseException, location: str) -> WarehouseError | None:
-    """An error of MotherDuck or of the way to it, in words; None for one of the statement."""
+    """The warehouse error for an error of MotherDuck or of the connection; None for an error in the statement."""
     found = [one for one in causes(error) if isinstance(one, duckdb.Error)]
     text = " ".join(map(str, found or [error]))
-    # A statement's own errors quote it, and it may hold any word.
+    # A statement's own errors quote the statement, which may contain any word.
     if not found or isinstance(found[-1], duckdb.ParserException | duckdb.ConversionException):
         return None
     said = " ".join(text.split())[:500]

@@ -12,7 +12,7 @@ from refersion_dagster.warehouse.server.catalog import CatalogSession
 
 
 class MotherDuckSession(CatalogSession):
-    """One connection to a database of MotherDuck."""
+    """One connection to a MotherDuck database."""
 
     def __init__(
         self, client: SqlClientBase[Any], trouble_of: Callable[[BaseException], WarehouseError | None]

@@ -20,7 +20,7 @@ from refersion_dagster.warehouse.dlt_internals.postgres_settings import (
 )
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 
-# Packages of the extra `postgres`, by the module that shows whether they are installed.
+# Packages of the extra `postgres`, keyed by the module that shows whether the package is installed.
 DRIVERS = {"psycopg2": "psycopg2-binary", "adbc_driver_postgresql": "adbc-driver-postgresql"}
 HOW_TO_SET = (
     "Set DESTINATION__POSTGRES__CREDENTIALS=postgresql://user:password@host:5432/database in .env, or "
@@ -29,16 +29,16 @@ HOW_TO_SET = (
     "socket, PGHOST, PGUSER, PGPASSWORD and .pgpass, as with psql."
 )
 NEEDED = ("database",)
-# A host, several, an IPv6 address, or a folder of sockets. Anything else here belongs to the password.
+# One or more hosts, an IPv6 address, or a socket directory. Anything else here belongs to the password.
 HOST = re.compile(r"/[\w./ -]*|[\w.:,%-]+")
-# Where servers have their sockets. Without a host, psycopg2 and ADBC would each look in a different place.
+# Directories of server sockets. Without a host, psycopg2 and ADBC would each look in a different place.
 SOCKETS = ("/var/run/postgresql", "/tmp")  # noqa: S108 - read, not written
 
 
 def postgres_credentials() -> EncodedCredentials:
     """The credentials that dlt finds, for sessions in UTC.
 
-    Raises WarehouseNotSet, in words that hold nothing of them.
+    Raises WarehouseNotSet, with a message that reveals no credentials.
     """
     missing = [package for module, package in DRIVERS.items() if not is_installed(module)]
     if missing:
@@ -54,25 +54,26 @@ def postgres_credentials() -> EncodedCredentials:
 
 
 def completed(found: Any, how_to_set: str) -> EncodedCredentials:
-    """Credentials that dlt found, for sessions in UTC, with what libpq finds elsewhere.
+    """Credentials that dlt found, for sessions in UTC, completed with what libpq finds elsewhere.
 
-    Raises WarehouseNotSet, in words that hold nothing of them.
+    Raises WarehouseNotSet, with a message that reveals no credentials.
 
     Args:
-        how_to_set: what to do about credentials that are not complete.
+        how_to_set: how to complete incomplete credentials.
     """
     absent = [name for name in NEEDED if getattr(found, name, None) is None]
     if absent:
         raise WarehouseNotSet(
             f"REFERSION_DESTINATION is postgres, and its credentials lack {', '.join(absent)}. {how_to_set}"
         )
-    # SQLAlchemy's way to name a driver, postgresql+psycopg2://, is known here; PostgreSQL's own library knows it not.
+    # SQLAlchemy's form that names a driver, postgresql+psycopg2://, is accepted here. PostgreSQL's own library rejects
+    # it.
     if found.drivername.partition("+")[0] not in ("postgres", "postgresql"):
         raise WarehouseNotSet(f"PostgreSQL's credentials have to begin with postgresql://. {how_to_set}")
-    # Connections wait for Refersion, and what is idle for some minutes is cut by many networks.
+    # Connections wait for Refersion, and many networks drop connections that are idle for some minutes.
     query = {"application_name": "refersion_dagster", "keepalives_idle": "30", **(found.query or {})}
     host = _host(found.host, found.port, query)
-    # An address without a host whose password holds @ has the rest of the password in its database.
+    # In an address without a host whose password contains @, the rest of the password ends up in the database name.
     if (host and not HOST.fullmatch(host)) or (not found.host and "@" in found.database):
         raise WarehouseNotSet(f"The host in PostgreSQL's credentials is not valid. {how_to_set}")
     credentials = EncodedCredentials()
@@ -85,7 +86,7 @@ def completed(found: Any, how_to_set: str) -> EncodedCredentials:
 
 
 def _host(named: str | None, port: int | None, query: dict[str, Any]) -> str | None:
-    """The host or folder of sockets: of the address, else as libpq looks for one. Takes it out of the query."""
+    """The host or socket directory: from the address, or as libpq finds one. Removes it from the query."""
     if host := query.pop("host", None) or unquote(named or "") or os.environ.get("PGHOST"):
         return str(host)
     if any(name in query or os.environ.get(variable) for name, variable in WITHOUT_HOST.items()):

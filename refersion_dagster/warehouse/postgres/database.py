@@ -1,4 +1,4 @@
-"""PostgreSQL: which one, from dlt's own configuration, and who may write to it."""
+"""PostgreSQL as a warehouse: the database from dlt's own configuration, and write access."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from refersion_dagster.warehouse.server.database import ServerDatabase
 from refersion_dagster.warehouse.session import Session
 
 POLL_SECONDS = 0.5
-# The advisory lock that stands for "a run writes to these tables": any number, always the same.
+# The advisory lock that means "a run is writing to these tables". The number is arbitrary but fixed.
 LOCK = 7_381_026_455
 TAKE_LOCK = f"SELECT pg_try_advisory_lock({LOCK})"
 GIVE_LOCK_BACK = f"SELECT pg_advisory_unlock({LOCK})"
@@ -45,8 +45,8 @@ HOW_TO_GRANT = (
     "GRANT CREATE ON DATABASE … TO that user, or let it own refersion_data, refersion_data_staging and "
     "refersion_summaries."
 )
-# The connection that holds the lock is idle for as long as a load takes, and must not be closed for it. When its
-# machine is gone without a word, the server has to notice within a minute or two. Each where the server knows it.
+# The connection that holds the lock is idle for the duration of a load and must not be closed for that. If its machine
+# disappears silently, the server has to notice within a minute or two. Each setting applies only if the server has it.
 KEEP_LOCK = """
 SELECT set_config(s.name, w.value, FALSE)
 FROM pg_settings AS s
@@ -61,7 +61,7 @@ class PostgresDatabase(ServerDatabase):
     """A PostgreSQL database.
 
     Args:
-        credentials: how to get them; those of dlt's configuration if not given.
+        credentials: how to get them; defaults to dlt's configuration.
     """
 
     def __init__(self, credentials: Callable[[], EncodedCredentials] = postgres_credentials) -> None:
@@ -79,14 +79,14 @@ class PostgresDatabase(ServerDatabase):
         yield row_group_destination(credentials)
 
     def prepare(self, source: DltSource) -> DltSource:
-        """dlt repeats a copy whose answer was lost, so that rows may be there twice before they are merged."""
+        """dlt repeats a copy whose response was lost, so rows may exist twice before they are merged."""
         for resource in source.resources.values():
             resource.apply_hints(write_disposition={"disposition": "merge", "strategy": "delete-insert"})
         return source
 
     def client(self) -> SqlClientBase[Any]:
         credentials = self._credentials()
-        # Here and not above, as everywhere: it imports psycopg2, which comes with the extra `postgres` only.
+        # Imported here because it needs psycopg2, which only the extra `postgres` installs.
         from refersion_dagster.warehouse.dlt_internals.postgres import server_client
 
         return server_client(credentials, DATASET)
@@ -102,10 +102,10 @@ class PostgresDatabase(ServerDatabase):
 
     @contextmanager
     def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
-        """Runs of any machine queue up at an advisory lock, as dlt merges through a schema that two cannot share.
+        """Runs on any machine queue at an advisory lock: dlt merges through a schema that two runs cannot share.
 
-        The lock is that of a connection, so a run that dies gives it back. Raises WarehouseUnreachable at the end where
-        that connection broke meanwhile.
+        The lock belongs to a connection, so a run that dies releases it. Raises WarehouseUnreachable at the end if that
+        connection broke meanwhile.
         """
         with self.session() as session:
             session.native(KEEP_LOCK)
@@ -113,7 +113,7 @@ class PostgresDatabase(ServerDatabase):
             try:
                 yield
             except BaseException:
-                with suppress(DatabaseException, WarehouseError):  # the end of the connection gives it back as well
+                with suppress(DatabaseException, WarehouseError):  # closing the connection releases it too
                     session.native(GIVE_LOCK_BACK)
                 raise
             with suppress(WarehouseUnreachable):
@@ -142,7 +142,7 @@ class PostgresDatabase(ServerDatabase):
 
 
 def writer(session: Session) -> str:
-    """Who has the lock, in words; nothing where they have just gone."""
+    """A description of who holds the lock; empty if the holder has just left."""
     return "".join(
         f" (process {pid} of {user} from {address}, {application or 'nameless'}, connected since {since} UTC)"
         for pid, user, address, application, since in session.native(LOCK_HOLDER)[:1]

@@ -8,23 +8,24 @@ from __future__ import annotations
 from refersion_dagster.warehouse.causes import causes
 from refersion_dagster.warehouse.errors import WarehouseError, WarehouseForbidden, WarehouseFull, WarehouseUnreachable
 
-# Errors of the class in psycopg2 and in ADBC that carry no SQLSTATE are those of the client: no connection.
+# Errors of these classes in psycopg2 and ADBC without an SQLSTATE come from the client: no connection.
 OPERATIONAL = ("OperationalError", "InterfaceError")
-# Connection exception, ended by the operator or for being idle, too many connections, a transaction idle or too long.
+# Connection exception, terminated by an administrator or for being idle, too many connections, and a transaction that
+# was idle or ran too long.
 LOST = ("08", "57P0", "53300", "25P03", "25P04")
 # Insufficient resources.
 FULL = ("53",)
-# Insufficient privilege, read-only transaction, invalid authorisation, no such database.
+# Insufficient privilege, read-only transaction, invalid authorisation, and unknown database.
 FORBIDDEN = ("42501", "25006", "28", "3D000")
 
 
 def state_of(error: BaseException) -> str | None:
-    """The SQLSTATE of an error, or of one that it was raised from; None where no server said anything."""
+    """The SQLSTATE of an error, or of one that it was raised from; None if no server reported one."""
     return next((state for one in causes(error) if (state := _state(one))), None)
 
 
 def trouble_of(error: BaseException) -> WarehouseError | None:
-    """An error of the server or of the way to it, in words; None for one of the statement."""
+    """The warehouse error for an error of the server or of the connection; None for an error in the statement."""
     for one in causes(error):
         state = _state(one)
         said = " ".join(str(one).split())
@@ -48,7 +49,7 @@ def trouble_of(error: BaseException) -> WarehouseError | None:
 
 
 def _state(error: BaseException) -> str | None:
-    """pgcode is psycopg2's name of it, sqlstate ADBC's."""
+    """psycopg2 calls it pgcode, ADBC sqlstate."""
     return getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
 
 

@@ -15,7 +15,7 @@ from refersion_dagster.warehouse.postgres.errors import state_of, trouble_of
 from refersion_dagster.warehouse.server.session import ServerSession
 from refersion_dagster.warehouse.sql import Value, written
 
-# Names of types as PostgreSQL shows them, and as DuckDB does.
+# Type names of PostgreSQL and of DuckDB.
 TYPE_NAMES = (
     ("character varying", "varchar"),
     ("text", "varchar"),
@@ -25,9 +25,9 @@ TYPE_NAMES = (
     ("timestamp without time zone", "timestamp"),
 )
 NUMERIC = 1700
-# Of a decimal; an amount whose digits are not bounded claims to have 65,535.
+# Maximum digits of a decimal. PostgreSQL reports 65,535 for a decimal without a limit.
 DIGITS = 38
-# By the numbers of pg_type, which never change; everything else is text.
+# By OID of pg_type, which never changes. Everything else is text.
 ARROW_TYPES = {
     16: pa.bool_(),
     20: pa.int64(),
@@ -47,7 +47,7 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = $schema AND c.relname = $table AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """
-# Of a table, under the empty name, and of each of its columns.
+# Comments of a table (under the empty name) and of each of its columns.
 COMMENTS = """
 SELECT '' AS name, d.description
 FROM pg_catalog.pg_class AS c
@@ -84,11 +84,11 @@ class PostgresSession(ServerSession):
 
     def __init__(self, client: SqlClientBase[Any]) -> None:
         super().__init__(client)
-        # Of the server's own collations this one changes capitals as DuckDB does; that of the database mostly does.
+        # Of the server's collations this one converts case as DuckDB does; the database's default mostly does.
         self.dialect = PostgresDialect("pg_c_utf8" if client.native_connection.server_version >= 170_000 else "default")
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
-        # A named cursor is a server-side one, which sends rows in parts instead of all together.
+        # A named cursor is a server-side one, which sends rows in batches instead of all at once.
         with self.transaction(), self._client.native_connection.cursor(name="rows_by_and_by") as cursor:
             cursor.execute(written(sql, parameters, self.dialect))
             while chunk := cursor.fetchmany(rows):
@@ -103,28 +103,29 @@ class PostgresSession(ServerSession):
         return [(name, _type_name(kind)) for name, kind, _ in self.query(COLUMNS, schema=schema, table=table)]
 
     def create_schema(self, schema: str) -> None:
-        # IF NOT EXISTS requires the right to create schemas in any case, which a careful administrator does not grant.
+        # IF NOT EXISTS requires the right to create schemas even if the schema exists. A careful administrator does not
+        # grant it.
         if not self.query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $schema", schema=schema):
             super().create_schema(schema)
 
     def swap_in(self, schema: str, table: str, fresh: str) -> None:
-        """Puts a table that was built beside in the place of the one there is, in one transaction.
+        """Replaces the current table with the newly built one, in one transaction.
 
-        A table of the same columns gets other rows instead, so that indexes and views on it live on, and whoever reads
-        it meanwhile is not kept waiting. Where columns changed, a new table gets the grants of the old one. Raises
-        TableInUse where views or the like stand on that old one.
+        If the columns are the same, only the rows are replaced, so that indexes and views stay and readers are not
+        blocked. If the columns have changed, the new table gets the grants of the old one. Raises TableInUse if views
+        or other objects depend on the old table.
         """
         old, new = (self.query(COLUMNS, schema=schema, table=name) for name in (table, fresh))
         if old == new:
             self._swap_rows(schema, table, fresh)
         else:
             self._swap_tables(schema, table, fresh)
-        # Plans of what reads it next would be made for the rows of last time.
+        # Otherwise the next queries would be planned with the statistics of the previous rows.
         self.native(f"ANALYZE {schema}.{table}")
 
     def _swap_rows(self, schema: str, table: str, fresh: str) -> None:
         with self.transaction():
-            # TRUNCATE would wait for every reader and let new ones wait.
+            # TRUNCATE would wait for every reader and block new ones.
             self.native(f"DELETE FROM {schema}.{table}")  # noqa: S608 - names of ours
             self.native(f"INSERT INTO {schema}.{table} SELECT * FROM {schema}.{fresh}")  # noqa: S608
             self.native(f"DROP TABLE {schema}.{fresh}")
@@ -149,7 +150,7 @@ class PostgresSession(ServerSession):
 
 
 def _arrow_type(column: Any) -> pa.DataType | None:
-    """The type of a result's column, by the number that PostgreSQL has for it; None for one that the values decide."""
+    """The Arrow type of a result column, by its PostgreSQL OID; None if the values determine it."""
     if column.type_code == NUMERIC:
         return pa.decimal128(column.precision, column.scale) if 0 < column.precision <= DIGITS else None
     return ARROW_TYPES.get(column.type_code, pa.string())

@@ -1,1 +1,1 @@
-"""What databases have in common that are reached through dlt's SQL client over a network."""
+"""The common part of databases that are reached over a network through dlt's SQL client."""

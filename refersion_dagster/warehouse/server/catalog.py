@@ -12,7 +12,7 @@ from refersion_dagster.warehouse.server.session import ServerSession
 from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.sql import Value
 
-# Of this database alone: others of the same DuckDB have schemas of the same names.
+# Of this database only: others in the same DuckDB have schemas with the same names.
 COLUMNS = """
 SELECT column_name, data_type FROM duckdb_columns()
 WHERE database_name = current_database() AND schema_name = $schema AND table_name = $table ORDER BY column_index
@@ -37,7 +37,7 @@ class CatalogSession(ServerSession):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All statements inside, or none of them; what somebody else changed meanwhile shows at the end."""
+        """All statements in the context, or none of them. Conflicts with other writers are reported at the end."""
         try:
             with super().transaction():
                 yield
@@ -47,7 +47,7 @@ class CatalogSession(ServerSession):
             raise
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
-        # Read while it is computed, as of a file.
+        # Read while the result is computed, as for a file.
         yield from Session.arrow(self, sql, rows, **parameters)
 
     def tables(self, schema: str) -> list[str]:

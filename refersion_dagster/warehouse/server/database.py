@@ -1,4 +1,4 @@
-"""A database of a server."""
+"""A database on a server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from refersion_dagster.warehouse.server.session import ServerSession
 
 
 class ServerDatabase(ABC):
-    """A database of a server, which dlt's configuration names. Every use raises WarehouseNotSet where it names none."""
+    """A database on a server, named by dlt's configuration. Every use raises WarehouseNotSet if it names none."""
 
     enforces_keys: bool = True
 
@@ -31,19 +31,19 @@ class ServerDatabase(ABC):
     @property
     @abstractmethod
     def location(self) -> str:
-        """Where it is, in words and without credentials."""
+        """The location as text, without credentials."""
 
     @abstractmethod
     def client(self) -> SqlClientBase[Any]:
-        """dlt's client for it, not connected yet."""
+        """dlt's client for it, not yet connected."""
 
     @abstractmethod
     def session_of(self, client: SqlClientBase[Any], read_only: bool) -> ServerSession:
-        """The session of a client that is connected."""
+        """The session for a connected client."""
 
     @abstractmethod
     def trouble_of(self, error: BaseException) -> WarehouseError | None:
-        """An error of the server or of the way to it, in words; None for one of the statement."""
+        """The warehouse error for an error of the server or of the connection; None for an error in the statement."""
 
     @contextmanager
     def session(self, read_only: bool = False) -> Iterator[ServerSession]:

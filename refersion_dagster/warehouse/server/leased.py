@@ -1,4 +1,4 @@
-"""A database without locks, whose one writer has a lease."""
+"""A database without locks, where a lease ensures a single writer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from refersion_dagster.warehouse.server.session import ServerSession
 
 
 class LeasedDatabase(ServerDatabase):
-    """A database of a server in which runs of any machine queue up at a lease.
+    """A database on a server where runs on any machine queue for a lease.
 
-    A run that lost it writes nothing more: each further session and load asks.
+    A run that has lost its lease writes nothing more: each further session and load checks the lease first.
     """
 
     terms: ClassVar[LeaseTerms] = LeaseTerms()
-    # Those of this process by location, as a database is made anew wherever it is used.
+    # The leases of this process by location, because a database object is created at each use.
     _held: ClassVar[dict[str, Lease]] = {}
 
     @contextmanager
@@ -39,6 +39,6 @@ class LeasedDatabase(ServerDatabase):
             yield session
 
     def check_lease(self) -> None:
-        """Raises LeaseLost where this process had the right to write, and another run has it now."""
+        """Raises LeaseLost if this process had the right to write and another run has it now."""
         if lease := self._held.get(self.location):
             lease.check()

@@ -16,8 +16,8 @@ from refersion_dagster.warehouse.sql import Value, written
 class ServerSession(Session):
     """One connection to a server.
 
-    Raises WarehouseError for what is the server's trouble and not the statement's: a connection that breaks, a right
-    that is missing, a disk that is full.
+    Raises WarehouseError for errors that the statement did not cause: a broken connection, a missing right, or a full
+    disk.
     """
 
     @abstractmethod
