@@ -119,6 +119,12 @@ def test_conversion_manual_credit(actions: ActionsHarness) -> None:
         (str(actions.affiliate(0).id), Decimal("12.5000"), "USD", "PENDING", "Ada", "july"),
         (str(actions.affiliate(1).id), Decimal("-0.1000"), "EUR", "APPROVED", "Ada", "july"),
     ]
+    assert actions.query(
+        "SELECT DISTINCT data_type FROM duckdb_columns() "
+        "WHERE table_name = 'conversion_manual_credit' AND column_name = 'commission'"
+    ) == [("DECIMAL(18,4)",)]
+    # Each of the two calls is in the result table, so that no later run loads it again.
+    assert [(entry.attempt, entry.loaded) for entry in actions.journal()] == [(1, True), (1, True)]
     # Rows of the warehouse are those that Refersion made, and so are the totals that they are held against.
     made = actions.query(
         "SELECT c.affiliate_id, c.commission_total, c.currency, c.status, c.notes FROM refersion_data.conversions AS c "

@@ -34,15 +34,18 @@ columns:
 PATH = "sql/numbers.sql"
 
 
+def materialise(database: Path, select: str, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        summary_assets(in_order([parse(HEADER + select, PATH)])),
+        resources={"warehouse": Warehouse(duckdb_path=str(database)), "settings": ReportSettings()},
+        instance=instance,
+        raise_on_error=False,
+    )
+
+
 def build(database: Path, select: str) -> Outcome:
     with fresh_instance() as instance:
-        result = dg.materialize(
-            summary_assets(in_order([parse(HEADER + select, PATH)])),
-            resources={"warehouse": Warehouse(duckdb_path=str(database)), "settings": ReportSettings()},
-            instance=instance,
-            raise_on_error=False,
-        )
-        return outcome(instance, result.run_id)
+        return outcome(instance, materialise(database, select, instance).run_id)
 
 
 def test_the_table_holds_what_the_query_gives_and_the_asset_shows_it(tmp_path: Path) -> None:
@@ -138,6 +141,23 @@ class TestPrimaryKey:
         assert query(database, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'refersion_summaries'") == [
             ("numbers",)
         ]
+
+    @pytest.mark.parametrize(
+        ("numbers", "passed", "name", "shown"),
+        [
+            ("[1, 2, 1]", False, "offending_keys", "| number | rows |\n| --- | --- |\n| 1 | 2 |"),
+            ("[1, 2]", True, "rows", 2),
+        ],
+        ids=["twice", "once"],
+    )
+    def test_is_checked_and_the_check_shows_which_keys_are_there_twice(
+        self, tmp_path: Path, numbers: str, passed: bool, name: str, shown: Any
+    ) -> None:
+        with fresh_instance() as instance:
+            made = materialise(tmp_path / "warehouse.duckdb", f"SELECT unnest({numbers}) AS number", instance)
+            (found,) = made.get_asset_check_evaluations()
+        assert (found.check_name, found.passed) == ("primary_key", passed)
+        assert found.metadata[name].value == shown
 
 
 class TestLineage:

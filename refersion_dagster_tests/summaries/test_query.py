@@ -102,6 +102,7 @@ class TestMistakes:
             (file(header=HEADER.replace("grain: one", "grain: one: two")), 4, "the header is not valid YAML"),
             (file(header=HEADER.replace("grain:", "grian:")), 1, "grian"),
             (file(header=HEADER.replace("grain: one row per currency\n", "")), 1, "grain: Field required"),
+            (file(header=HEADER.replace("questions:\n  - What do we owe?", "questions: []")), 1, "questions"),
             (file(header=HEADER.replace("[currency]", "[]")), 1, "primary_key"),
             (file(header=HEADER.replace("[currency]", "currency")), 1, "primary_key"),
             (file(header=HEADER.replace("[currency]", "[affiliate]")), 1, "primary_key names affiliate"),
