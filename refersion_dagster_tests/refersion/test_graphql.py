@@ -112,6 +112,12 @@ class TestFields:
         assert of_conversions["shop"] == "of the object Shop: currency, shop_identifier, url"
         assert of_conversions["creatives (root)"] == "it is not a table"
 
+    def test_the_schema_is_asked_for_once(self, sandbox: SandboxServer) -> None:
+        client = account_of(sandbox).account().graphql
+        sandbox.forget_requests()
+        assert client.schema() is client.schema() is not None
+        assert sum(sandbox.requests().values()) == 1
+
     def test_a_field_without_fields_of_its_own_is_named_too(self, sandbox: SandboxServer) -> None:
         """A union, of which introspection tells no fields."""
         schema = account_of(sandbox).account().graphql.schema()

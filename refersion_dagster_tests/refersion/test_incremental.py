@@ -6,11 +6,16 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refersion_dagster.refersion.extract.batches import in_passing
+from refersion_dagster.refersion.extract.entity_reader import RowBatch
 from refersion_dagster.refersion.extract.incremental import BEGINNING, SpanRequest, plan_window
+from refersion_dagster.refersion.extract.stats import ReadSpan, TableReport
+from refersion_dagster.refersion.tables.coerce import moments
 from refersion_dagster.refersion.windows import Window, apart_from, days, month_start, months, parse_moment, years
 
 NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
@@ -233,3 +238,23 @@ def test_several_windows_are_read_alone_and_leave_the_state_alone() -> None:
 def test_without_windows_of_its_own_a_pass_reads_all_that_is_left() -> None:
     assert plan_window(REQUEST, {}, NOW).windows == [Window(START, NOW + SECOND)]
     assert plan_window(SpanRequest(start=NOW + timedelta(days=1)), {}, NOW).windows == []
+
+
+def test_rows_are_handed_on_by_the_ten_thousand_and_the_pass_knows_how_far_they_go() -> None:
+    def rows(count: int, created: datetime) -> pa.Table:
+        return pa.table({"created": moments(created, count)})
+
+    state: dict[str, Any] = {}
+    span = plan_window(REQUEST, state, NOW)
+    assert span.window
+    middle, newest = at(2026, 1, 1), at(2025, 12, 24, 18)
+    batches = [
+        RowBatch(Window(START, middle), [rows(12_000, START)], complete=False),
+        RowBatch(Window(START, middle), [rows(12_000, newest)], complete=True),
+        RowBatch(Window(middle, span.window.end), [rows(3, START)], complete=False),
+    ]
+    report = TableReport()
+    assert [table.num_rows for table in in_passing(batches, span, span.window, report, NOW)] == [24_000, 3]
+    assert (report.read_to, report.more) == (middle, True)
+    assert report.spans == [ReadSpan(START, middle, NOW)]
+    assert (state["position"], state["newest"], state["done"]) == (middle.isoformat(), newest.isoformat(), False)
