@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from refersion_dagster.refersion import ReadReport
-from refersion_dagster.refersion.api.introspection import FieldType
+from refersion_dagster.refersion.api.introspection import FieldType, parse_schema
 from refersion_dagster.refersion.api.query import select_offered
 from refersion_dagster.refersion.errors import FieldNotOffered, RefersionError, UnexpectedAnswer, WindowNotSettled
 from refersion_dagster.refersion.extract import page_assembler
@@ -111,6 +111,20 @@ class TestFields:
         of_conversions = report.table("conversions").not_loaded
         assert of_conversions["shop"] == "of the object Shop: currency, shop_identifier, url"
         assert of_conversions["creatives (root)"] == "it is not a table"
+
+    @pytest.mark.parametrize(
+        "schema",
+        [
+            None,
+            {},
+            {"queryType": None, "types": []},
+            {"queryType": {"name": "Query"}, "types": [{"name": "Query", "fields": [{"name": "offers"}]}]},
+        ],
+        ids=str,
+    )
+    def test_a_schema_of_another_shape_is_an_error_that_says_so(self, schema: Any) -> None:
+        with pytest.raises(UnexpectedAnswer, match="the schema has an unknown format"):
+            parse_schema({"__schema": schema})
 
     def test_the_schema_is_asked_for_once(self, sandbox: SandboxServer) -> None:
         client = account_of(sandbox).account().graphql

@@ -8,6 +8,9 @@ import pytest
 
 from refersion_dagster.refersion import LoadRequest, refersion_source
 from refersion_dagster.refersion.extract.incremental import SpanRequest
+from refersion_dagster.refersion.resources import ReadOptions
+from refersion_dagster.refersion.tables.catalog import ENTITIES
+from refersion_dagster.refersion.tables.privacy import PersonalData
 from refersion_dagster.refersion.windows import Window
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -72,3 +75,24 @@ def test_windows_take_the_place_of_a_range() -> None:
     assert (request.all_payments, request.older_totals) == (False, True)
     span = request.span(START, 120)
     assert (span.read_from, span.read_to, span.only) == (MARCH, MAY, (Window(MARCH, APRIL), Window(APRIL, MAY)))
+
+
+def read_whole(request: LoadRequest) -> set[str]:
+    """Tables that a request has read from the start again."""
+    options = ReadOptions(
+        request=request,
+        span=request.span(START, 120),
+        personal=PersonalData.DROP,
+        salt=None,
+        totals_by="month",
+        totals_of_loaded=False,
+        rows_per_load=None,
+    )
+    return {name for name, entity in ENTITIES.items() if options.span_of(entity).full}
+
+
+def test_payments_alone_are_read_whole_where_a_run_asks_for_it_and_not_in_a_range() -> None:
+    assert read_whole(LoadRequest()) == set()
+    assert read_whole(LoadRequest(all_payments=True)) == {"payments"}
+    assert read_whole(LoadRequest(all_payments=True, read_from=MARCH)) == set()
+    assert read_whole(LoadRequest(full_reload=True)) == set(ENTITIES)
