@@ -36,6 +36,15 @@ def test_a_refused_item_is_told_and_the_others_go_on(
     assert len(actions.credits()) == 2
 
 
+def test_attempts_at_an_item_are_counted(actions: ActionsHarness) -> None:
+    actions.sandbox.fault("rest:/conversion/manual_credit", "status", status=400, body={"error": "No."}, times=3)
+    credit = [credit_of(actions.affiliate())]
+    outcomes = [actions.send(CREDIT, credit, again=True) for _ in range(4)]
+    assert outcomes == [["refused"], ["refused"], ["refused"], ["done"]]
+    kept = actions.query("SELECT attempt, outcome FROM refersion_data.action_journal ORDER BY attempt")
+    assert kept == [(1, "refused"), (2, "refused"), (3, "refused"), (4, "done")]
+
+
 def test_the_job_names_the_refused_row_and_fails(actions: ActionsHarness) -> None:
     actions.sandbox.fault("rest:/affiliate/trigger", "status", status=422, body={"errors": ["It is taken."]})
     trigger = {"affiliate_code": actions.affiliate().code, "type": "COUPON", "trigger": "TEN"}

@@ -9,6 +9,7 @@ import pytest
 from sqlglot import exp
 from sqlglot.lineage import lineage
 
+from refersion_dagster.ingest.gaps import TABLE as GAPS
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import summary_asset, summary_assets
@@ -125,6 +126,26 @@ class TestMarkdownTable:
 
     def test_makes_names_harmless_too(self) -> None:
         assert markdown_table(["<b>|"], []).splitlines()[0] == "| &#60;b&#62;&#124; |"
+
+
+def test_a_column_that_an_account_does_not_offer_is_shown_as_not_known(tmp_path: Path) -> None:
+    database = tmp_path / "warehouse.duckdb"
+    select = "SELECT CAST(id AS BIGINT) AS number, coupon_code FROM refersion_data.conversions"
+    query(database, "CREATE SCHEMA refersion_data")
+    query(database, "CREATE TABLE refersion_data.conversions AS SELECT '7' AS id, '' AS coupon_code")
+    assert "columns_not_known" not in build(database, select).metadata["summaries/numbers"]
+    query(
+        database,
+        f"CREATE TABLE refersion_data.{GAPS} AS SELECT 'conversions' AS table_name, 'coupon_code' AS column_name",
+    )
+    told = build(database, select)
+    lacking = "coupon_code"
+    assert told.metadata["summaries/numbers"]["columns_not_known"] == {
+        "coupon_code": f"not known on this account: {lacking}"
+    }
+    warning = f"numbers: coupon_code are not known because this account does not offer {lacking}."
+    assert warning in told.log
+    assert query(database, "SELECT number, coupon_code FROM refersion_summaries.numbers") == [(7, None)]
 
 
 class TestPrimaryKey:

@@ -85,6 +85,13 @@ def test_gaps_stay_gaps_and_are_in_no_figure(session: Session) -> None:
     assert len(drawn) == 2
 
 
+def test_a_currency_without_a_value_in_the_days_that_are_drawn_says_so(session: Session) -> None:
+    number = MOST_DAYS + 50
+    once = days(number, currency="'EUR'", sales="CASE WHEN n = 0 THEN CAST(5 AS DECIMAL(38, 4)) END")
+    shown = {title(image): told for told, image in images(plotted(session, f"{days(number)} UNION ALL {once}"))}
+    assert re.fullmatch(r"Sales, EUR, 2025-02-20 to \d{4}-\d\d-\d\d: no value\.", shown["Sales, EUR"])
+
+
 @pytest.mark.parametrize("select", [days(0), days(5, sales="CAST(NULL AS DECIMAL(38, 4))")])
 def test_nothing_to_plot_is_no_plot(session: Session, select: str) -> None:
     assert plotted(session, select) is None
