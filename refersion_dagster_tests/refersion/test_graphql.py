@@ -333,8 +333,12 @@ class TestFieldsThatCanOnlyBeFilteredOn:
                 "remove_arguments": ["conversions.payment_status"],
                 "remove_fields": ["Conversion.payment_status", "Conversion.payment_id"],
             },
+            {
+                "ignore_filters": ["conversions.payment_status"],
+                "remove_fields": ["Conversion.payment_status", "Conversion.status"],
+            },
         ],
-        ids=["no filter", "filter ignored", "payment alone"],
+        ids=["no filter", "filter ignored", "payment alone", "one filter of two ignored"],
     )
     def test_payment_status_follows_from_the_payment_of_a_row(
         self, sandbox: SandboxServer, pristine: dict[str, list[Row]], switches: dict[str, list[str]]
@@ -343,7 +347,9 @@ class TestFieldsThatCanOnlyBeFilteredOn:
         report = ReadReport()
         found = rows(read(sandbox, "conversions", report=report))
         assert without(found, "payment_id") == without(pristine["conversions"], "payment_id")
-        assert report.table("conversions").fields_filled == ["payment_status"]
+        without_status = "Conversion.status" in switches.get("remove_fields", ())
+        filled = ["status", "payment_status"] if without_status else ["payment_status"]
+        assert report.table("conversions").fields_filled == filled
 
     def test_without_any_word_of_payments_it_is_missing(self, sandbox: SandboxServer, introspection: str) -> None:
         sandbox.configure(

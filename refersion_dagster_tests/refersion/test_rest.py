@@ -211,7 +211,7 @@ class TestAffiliateGet:
 
     def test_a_code_that_looks_like_somebody_elses_number_is_not_mixed_up(self, sandbox: SandboxServer) -> None:
         first, second, *_ = sandbox.account.affiliates.values()
-        first.code = str(second.id)
+        first.code, second.code = str(second.id), str(first.id)
         sandbox.account.touch()
         found = {row["id"]: row["email"] for row in read(sandbox, "affiliate_get").to_pylist()}
         assert found == {str(person.id): person.email for person in sandbox.account.affiliates.values()}
