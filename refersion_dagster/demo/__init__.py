@@ -1,1 +1,1 @@
-"""`refersion-dagster demo`: the whole product on a local sandbox."""
+"""`refersion-dagster demo`: the complete pipeline on a local sandbox."""

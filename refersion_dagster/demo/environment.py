@@ -1,8 +1,8 @@
-"""A folder of the demo's, and the environment that points the code location at a sandbox and at that folder.
+"""The demo's folder, and the environment that points the code location at a sandbox and at that folder.
 
 .demo/
   refersion.duckdb  dagster/  published/
-  clock.txt         where the sandbox's clock was moved to, if it was
+  clock.txt         time of the sandbox's clock, if it was moved
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import env_file_ignored
 
 DATABASE, CLOCK, LOG = "refersion.duckdb", "clock.txt", "dagster.log"
-# Of a DuckLake: the catalogue, and the folder of its files.
+# A DuckLake's catalog, and the folder of its files.
 CATALOGUE, FILES = "catalogue.duckdb", "lake"
-# Settings of dlt's that stay the user's: of a database that is not made in the folder.
+# Prefix of dlt's settings that the demo keeps, by destination: those of the user's own database.
 KEPT = {"postgres": "DESTINATION__POSTGRES__"}
-# The settings of every instance of Dagster that this package creates.
+# Settings of every Dagster instance that this package creates.
 INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
 
 
 @contextmanager
 def sandboxed(folder: Path, destination: str = "duckdb") -> Iterator[SandboxServer]:
-    """A sandbox, with this process's environment pointed at it and at the folder.
+    """Runs a sandbox and points this process's environment at it and at the folder.
 
-    Its account is the same each time; its clock stands where `keep_clock` left it in this folder, so that the database
-    never knows of a later day than the account that it is read from.
+    The account is the same each time. The clock starts at the time that `keep_clock` saved in this folder, so that the
+    database never has a later day than the account.
     """
     folder = folder.resolve()
     (folder / "dagster").mkdir(parents=True, exist_ok=True)
@@ -46,14 +46,14 @@ def sandboxed(folder: Path, destination: str = "duckdb") -> Iterator[SandboxServ
 
 
 def keep_clock(folder: Path, now: datetime) -> None:
-    """Remembers where the sandbox's clock stands."""
+    """Saves the time of the sandbox's clock."""
     fresh = folder / f".{CLOCK}"
     fresh.write_text(f"{now.isoformat()}\n")
     fresh.replace(folder / CLOCK)
 
 
 def environment(sandbox: SandboxServer, folder: Path, destination: str) -> dict[str, str]:
-    """What points the code location and Dagster at the sandbox and the demo's folder, and keeps telemetry off."""
+    """Returns variables that point the code location and Dagster at the sandbox and the folder, without telemetry."""
     return {
         **sandbox.environment(),
         "REFERSION_DESTINATION": destination,
@@ -70,10 +70,10 @@ def environment(sandbox: SandboxServer, folder: Path, destination: str) -> dict[
 
 @contextmanager
 def only_these_settings(settings: Mapping[str, str], kept: str | None = None) -> Iterator[None]:
-    """The environment with these variables, and no REFERSION_ variable of the user's own: neither there nor in .env.
+    """Sets these variables and hides the user's own settings, in the environment and in .env.
 
     Args:
-        kept: what names of variables begin with that stay as they are.
+        kept: prefix of variables that stay unchanged.
     """
     before = dict(os.environ)
     for name in before:
@@ -89,7 +89,7 @@ def only_these_settings(settings: Mapping[str, str], kept: str | None = None) ->
 
 
 def clear(folder: Path) -> None:
-    """Takes away what an earlier demo left in its folder, and nothing else."""
+    """Removes only the files that an earlier demo left in its folder."""
     for name in ("dagster", f"{DATABASE}.wal", DATABASE, f"{CATALOGUE}.wal", CATALOGUE, FILES, CLOCK, LOG):
         left = folder / name
         if left.is_dir():

@@ -1,4 +1,4 @@
-"""What one watches in `refersion-dagster demo --ui`: the sandbox's days go by, and Dagster follows."""
+"""`refersion-dagster demo --ui`: advances the sandbox's clock while Dagster runs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from refersion_dagster.dev import LOCATION_NAME
 from refersion_dagster.sandbox import SandboxServer
 
 DAY = 86_400
-# The clock is moved on by half a day at a time, so that the sensor sees a new day as well as changes within one.
+# The clock advances by half a day at a time, so that the sensor sees new days as well as changes within a day.
 STEPS_A_DAY = 2
 LOCATION, REPOSITORY = LOCATION_NAME, "__repository__"
 ACTIVITY = "refersion_activity"
-# A sensor looks this often, and the nightly schedule comes round, so that one need not wait for either.
+# Short intervals of the sensor and the nightly schedule, so that the user need not wait.
 ACTIVITY_SECONDS, NIGHTLY_CRON = 20, "*/5 * * * *"
 START_SENSOR = """mutation($location: String!, $repository: String!, $sensor: String!) {
   startSensor(sensorSelector: {
@@ -41,16 +41,16 @@ PAGES = {
 
 
 class NotStarted(Exception):
-    """Dagster's web page did not do what was asked of it."""
+    """Dagster's web server did not start the sensor."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """How to watch.
+    """Options of the live demo.
 
     Args:
-        port: of Dagster's web page.
-        day_seconds: seconds that a day of the sandbox takes.
+        port: port of Dagster's web server.
+        day_seconds: real seconds per day of the sandbox.
     """
 
     port: int
@@ -61,7 +61,7 @@ class Watched:
         return f"http://localhost:{self.port}"
 
     def environment(self) -> Mapping[str, str]:
-        """Settings that let things happen while one watches."""
+        """Returns settings with short intervals for the live demo."""
         return {
             "REFERSION_ACTIVITY_SECONDS": str(ACTIVITY_SECONDS),
             "REFERSION_NIGHTLY_CRON": NIGHTLY_CRON,
@@ -71,7 +71,7 @@ class Watched:
 
 @contextmanager
 def watched(sandbox: SandboxServer, folder: Path, watch: Watched, console: Console) -> Iterator[None]:
-    """Meanwhile the sandbox's clock advances, and once Dagster is up its activity sensor is switched on."""
+    """Advances the sandbox's clock inside the `with`, and switches the activity sensor on when Dagster is up."""
     stop = threading.Event()
     threads = [
         threading.Thread(target=_go_on, args=(sandbox, folder, watch, stop), name="sandbox-clock"),
@@ -88,8 +88,10 @@ def watched(sandbox: SandboxServer, folder: Path, watch: Watched, console: Conso
 
 
 def _go_on(sandbox: SandboxServer, folder: Path, watch: Watched, stop: threading.Event) -> None:
-    """The clock stands while a run reads: half a day within the seconds of a run is more than any account ever has, and
-    the proof would report rows that do not fit the totals.
+    """Advances the clock, except during a run.
+
+    No real account receives half a day of changes within the seconds of a run, and the proof would report rows that do
+    not match the totals.
     """
     with dg.DagsterInstance.get() as instance:
         while not stop.wait(watch.day_seconds / STEPS_A_DAY):
@@ -99,7 +101,7 @@ def _go_on(sandbox: SandboxServer, folder: Path, watch: Watched, stop: threading
 
 
 def _begin(watch: Watched, console: Console, stop: threading.Event) -> None:
-    """Waits until Dagster answers, switches the activity sensor on, and says where to look."""
+    """Waits until Dagster responds, switches the activity sensor on and prints the pages to open."""
     while not stop.wait(0.3):
         try:
             start_sensor(watch.url, ACTIVITY)
@@ -119,9 +121,9 @@ def _begin(watch: Watched, console: Console, stop: threading.Event) -> None:
 
 
 def start_sensor(url: str, sensor: str) -> None:
-    """Switches a sensor on, as its switch in the UI does.
+    """Switches a sensor on, like its switch in the UI.
 
-    Raises requests.ConnectionError where nobody answers, NotStarted where Dagster declines.
+    Raises requests.ConnectionError if there is no response, and NotStarted if Dagster refuses.
     """
     variables = {"location": LOCATION, "repository": REPOSITORY, "sensor": sensor}
     response = requests.post(f"{url}/graphql", json={"query": START_SENSOR, "variables": variables}, timeout=30)

@@ -1,4 +1,4 @@
-"""`refersion-dagster demo`: the main job on a local sandbox, from nothing to a table of commissions."""
+"""`refersion-dagster demo`: runs the main job on a local sandbox and prints the commissions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from refersion_dagster.terminal import figure_tables, own_console, total_of, wit
 if TYPE_CHECKING:
     from refersion_dagster.refresh.summary import Happened
 
-# Shown of each currency.
+# Number of affiliates shown for each currency.
 TOP = 8
 
 SALES = """
@@ -47,11 +47,11 @@ AGES = ("due now", "  0-30 days", "  31-60 days", "  61-90 days", "  over 90 day
 
 
 def run_demo(folder: Path, watch: Watched | None = None, destination: str = "duckdb") -> int:
-    """Runs the job and prints what came out; returns the exit code.
+    """Runs the job and prints the results. Returns the exit code.
 
     Args:
-        watch: continue with Dagster's web page until it is stopped. Raises PortTaken before anything else happens.
-        destination: the kind of database. It is made in the folder, or is the user's and has no tables of ours.
+        watch: run Dagster's web server afterwards until it is stopped; raises PortTaken before anything else happens.
+        destination: kind of database; it is created in the folder, or is the user's own and must not have our tables.
     """
     console = own_console()
     began = time.monotonic()
@@ -74,7 +74,7 @@ def run_demo(folder: Path, watch: Watched | None = None, destination: str = "duc
             return 1
         where = _show(console, happened)
         console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{where}[/bold].")
-        # In one line however long it is, so that it can be copied.
+        # Not wrapped, so that the path can be copied.
         console.print(f"The report (open it in a browser): [bold]{folder / 'reports' / LATEST}[/bold]", soft_wrap=True)
         if watch:
             with watched(sandbox, folder, watch, console):
@@ -89,7 +89,7 @@ def run_demo(folder: Path, watch: Watched | None = None, destination: str = "duc
 
 
 def _refused(destination: str) -> str | None:
-    """Why the demo must not write to the user's database; None where it may, or makes its own."""
+    """Returns why the demo must not write to the user's database; None if it may, or creates its own."""
     if destination not in KEPT:
         return None
     from refersion_dagster.refersion.environment import DATASET
@@ -113,10 +113,10 @@ def _refused(destination: str) -> str | None:
 
 
 def _show(console: Console, happened: Happened) -> str:
-    """Prints what came out; returns where the tables are."""
+    """Prints the results. Returns the location of the tables."""
     from refersion_dagster.refresh.summary import show_checks
 
-    # Not sooner: what they bring starts threads, to which an interrupt would come before ended_by_interrupt blocks it.
+    # Imported late: these modules start threads, which would receive an interrupt before ended_by_interrupt blocks it.
     from refersion_dagster.report.commissions.proof import Coverage
     from refersion_dagster.report.commissions.queries import queries
     from refersion_dagster.resources import Warehouse
@@ -150,7 +150,7 @@ def _materialise(console: Console) -> Happened:
 
 
 def _sales(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
-    """Of each currency the affiliates that sold most, and the sum of all."""
+    """Returns a table per currency with the top affiliates by sales and the total of all."""
     for currency in dict.fromkeys(row[0] for row in rows):
         of_currency = [row for row in rows if row[0] == currency]
         names = Counter(name for _, _, name, *_ in of_currency)
@@ -167,6 +167,6 @@ def _sales(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
 
 
 def _owed(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
-    """A column for each currency: what is due by days since approval, what is pending, what will likely become due."""
+    """Returns tables with a column per currency: due by days since approval, pending, and accrued commission."""
     lines = [(name, [row[at] for row in rows]) for at, name in enumerate(AGES, 1)]
     yield from figure_tables("Commission due, by days since approval", ("", *(row[0] for row in rows)), lines, width)

@@ -1,4 +1,4 @@
-"""`refersion-dagster doctor`: whether a refresh would work, and what to do where it would not.
+"""`refersion-dagster doctor`: checks whether a refresh would work, and says how to fix problems.
 
-Nothing is written: not to Refersion, not to the warehouse.
+It writes nothing to Refersion or to the warehouse.
 """

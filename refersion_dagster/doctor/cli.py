@@ -24,7 +24,7 @@ def doctor(as_json: bool) -> None:
     from refersion_dagster.doctor.render import show
     from refersion_dagster.settings import load_settings
 
-    # The checks report what libraries would warn about.
+    # The checks report what the libraries' warnings are about.
     logging.disable(logging.ERROR)
     findings = examine(load_settings())
     if as_json:

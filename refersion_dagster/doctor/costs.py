@@ -1,4 +1,4 @@
-"""What an account goes without that does not offer everything: not a refresh, but some of its figures."""
+"""The effect of tables that an account does not offer: a refresh works, but some figures are NULL."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from refersion_dagster.summaries.knowledge import unknown_columns
 from refersion_dagster.summaries.query import load_summaries
 
-# Of names in a message.
+# Maximum number of names in a message.
 MOST_NAMED = 4
 
 
 def cost_of(tables: Sequence[str]) -> str:
-    """What it costs that an account does not offer these tables: columns of summaries that are NULL then."""
+    """Describes the effect of these missing tables: the summary columns that are NULL."""
     gaps = frozenset((table, None) for table in tables)
     empty = {
         summary.name: sum(one.is_null for one in unknown_columns(summary, gaps).values())

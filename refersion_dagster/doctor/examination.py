@@ -1,4 +1,4 @@
-"""The whole examination."""
+"""Runs all checks of the doctor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from refersion_dagster.doctor.probes import Probe, run_probes
 from refersion_dagster.settings import Settings
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 
-# A request may be tried twice, each time for some seconds.
+# A request may be tried twice, for a few seconds each.
 SECONDS = 20.0
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Settings": settings.NAMES,
@@ -24,12 +24,12 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 
 def examine(loaded: Settings) -> DoctorReport:
-    """Runs all checks in parallel and reports them without any secret."""
+    """Runs all checks in parallel and reports them without secrets."""
     given = find_inputs(loaded)
     account, tables = given.account(), given.warehouse()
     try:
         path = tables.database.file
-    except WarehouseNotSet:  # reported by the check of the warehouse
+    except WarehouseNotSet:  # the warehouse check reports it
         path = None
     probes = [
         Probe(settings.NAMES, lambda: settings.check_variables(given)),

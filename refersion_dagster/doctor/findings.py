@@ -1,4 +1,4 @@
-"""What the doctor found: checks, each with what it means and what to do."""
+"""The doctor's findings: checks, each with a message and a remedy."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-# How keys begin: anything that looks like a key is never shown, even if it is the value of another setting.
+# Text that looks like a key is never shown, even if it is the value of another setting.
 LOOKS_LIKE_A_KEY = re.compile(r"\b(?:pub|sec|gql)_[\w-]{6,}")
 HIDDEN = "[hidden]"
 
 
 class Status(StrEnum):
-    """How a check ended. FAILED keeps a refresh from working, WARNING does not; SKIPPED could not be looked at."""
+    """The status of a check. FAILED prevents a refresh, WARNING does not, and SKIPPED could not be checked."""
 
     OK = "ok"
     WARNING = "warning"
@@ -24,13 +24,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class DoctorCheck:
-    """One finding.
+    """The result of one check.
 
     Args:
-        name: what was looked at; stays the same between releases.
-        message: what was found, in one line.
-        remedy: what to do; None where there is nothing to do.
-        details: figures and names behind the message, plain JSON.
+        name: what was checked; stable between releases.
+        message: the finding, in one line.
+        remedy: what to do; None if nothing.
+        details: figures and names behind the message, as plain JSON.
     """
 
     name: str
@@ -58,7 +58,7 @@ def skipped(name: str, because: str) -> DoctorCheck:
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """All checks, in the order in which they are shown."""
+    """All checks, in display order."""
 
     checks: Sequence[DoctorCheck]
 
@@ -71,7 +71,9 @@ class DoctorReport:
         return [check for check in self.checks if check.status is status]
 
     def as_json(self) -> dict[str, Any]:
-        """`{"ok": …, "checks": [{"name", "status", "message", "remedy", "details"}, …]}`; stays the same."""
+        """Returns `{"ok": …, "checks": [{"name", "status", "message", "remedy", "details"}, …]}`; stable between
+        releases.
+        """
         return {
             "ok": self.ok,
             "checks": [
@@ -87,7 +89,7 @@ class DoctorReport:
         }
 
     def without(self, secrets: Sequence[str]) -> DoctorReport:
-        """The same without these secrets and anything that looks like a key."""
+        """Returns a copy in which these secrets and anything that looks like a key are hidden."""
 
         def clean(value: Any) -> Any:
             match value:

@@ -1,4 +1,4 @@
-"""Refersion's GraphQL API: connection, token, introspection, the fields of each table, page size."""
+"""Checks Refersion's GraphQL API: connection, token, introspection, the fields of each table, page size."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FIELDS = tuple(f"fields_{entity.name}" for entity in TABLES)
 NAMES = ("graphql_connection", "graphql_token", "introspection", *FIELDS, "graphql_pages")
 CHECK_ADDRESS = "Check the network, HTTPS_PROXY and REFERSION_GRAPHQL_URL."
 PLAN = "GraphQL requires Refersion's Growth plan or higher; ask Refersion's support to enable it."
-# Of names in a message; all are in the details.
+# Maximum number of names in a message; the details have all of them.
 MOST_SHOWN = 5
 
 
@@ -56,7 +56,7 @@ def check_graphql(account: RefersionClient) -> Iterator[DoctorCheck]:
         try:
             selections[entity.name] = client.select(entity)
             fields.append(_fields(selections[entity.name], not_loaded_of(schema, selections[entity.name])))
-        except InvalidCredentials as error:  # a server that refuses introspection before it looks at the token
+        except InvalidCredentials as error:  # the server refused introspection before it checked the token
             yield _refused(error)
             yield from (skipped(name, "token not accepted") for name in NAMES[2:])
             return
@@ -93,7 +93,7 @@ def _refused(error: RefersionError) -> DoctorCheck:
 
 
 def _fields(selection: FieldSelection, not_loaded: Mapping[str, str]) -> DoctorCheck:
-    """What the account offers of a table, what becomes of what it lacks, and what is left out of what it has."""
+    """Checks a table's fields: which are offered, what happens to missing ones, and which are not loaded."""
     entity = selection.entity
     lacking = [column.name for column in selection.missing]
     known = len(selection.columns) + len(lacking)
@@ -157,7 +157,7 @@ def _some(names: tuple[str, ...] | list[str]) -> str:
 
 
 def _pages(client: GraphQLClient, selections: dict[str, FieldSelection]) -> DoctorCheck:
-    """One full page of conversions, ids alone."""
+    """Reads one full page of conversions, with ids only."""
     selection = selections.get("conversions")
     if selection is None:
         return skipped("graphql_pages", "conversions not available")

@@ -1,4 +1,4 @@
-"""Whether the keys are those of the account whose rows the warehouse holds, by the same code as a run's."""
+"""Checks that the keys belong to the account in the warehouse, with the same code as a run."""
 
 from __future__ import annotations
 

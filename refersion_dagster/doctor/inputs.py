@@ -1,4 +1,4 @@
-"""What the doctor is given: the settings of this folder, as every process that is started here has them."""
+"""The doctor's inputs: the settings that a process started in this folder has."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from refersion_dagster.settings import SECRET_VARIABLES, AccountSettings, Settin
 from refersion_dagster.settings.part import PREFIX
 
 KEYS = ("public_key", "api_key", "graphql_token")
-# Long enough for a slow answer, short enough to wait for.
+# Long enough for a slow response, short enough for an interactive command.
 ANSWER_SECONDS = 6.0
 RETRY_SECONDS = 2
-# A secret that is shorter is a word that messages may hold.
+# A shorter secret may be an ordinary word in a message.
 SHORTEST_SECRET = 6
 
 
 @dataclass(frozen=True)
 class DoctorInputs:
-    """The account and the warehouse that the settings name.
+    """The settings of the account and the warehouse.
 
     Args:
-        settings: what is set in the environment and in .env.
-        values: arguments of the account that are set, there or in dlt's configuration.
+        settings: settings from the environment and .env.
+        values: arguments of the account that are set there or in dlt's configuration.
     """
 
     settings: Settings
@@ -35,18 +35,18 @@ class DoctorInputs:
 
     @property
     def ours(self) -> list[str]:
-        """The variables of ours that are set."""
+        """Our variables that are set."""
         return [name for name in self.settings.sources if name.startswith(PREFIX) and name in self.settings.variables]
 
     @property
     def problems(self) -> list[str]:
-        """Each setting that a run would stumble over, in the words of the run; what dlt's configuration says, too."""
+        """Errors of settings, as a run would report them, including values from dlt's configuration."""
         variables = {AccountSettings.variable(name): value for name, value in self.values.items()}
         settings = Settings.of({**self.settings.variables, **variables})
         return [*settings.problems.values(), *unusable(settings.alerts)]
 
     def account(self) -> RefersionClient:
-        """Clients that wait for seconds only. Settings that make no sense are left at their default."""
+        """Returns clients with short timeouts. Invalid settings have their defaults."""
         sensible: dict[str, Any] = {
             name: value for name, value in self.values.items() if name in (*KEYS, "rest_url", "graphql_url")
         }
@@ -54,7 +54,7 @@ class DoctorInputs:
         return replace(account, answer_seconds=ANSWER_SECONDS)
 
     def warehouse(self) -> Warehouse:
-        """The warehouse. Settings that make no sense are left at their default, but for the destination."""
+        """Returns the warehouse. Invalid settings have their defaults, except the destination."""
         variable = WarehouseSettings.variable("destination")
         if variable in self.settings.problems:
             return Warehouse(destination=self.settings.variables[variable])
@@ -62,8 +62,8 @@ class DoctorInputs:
 
     @property
     def secrets(self) -> list[str]:
-        """Every secret there is, the parts of pairs and lists included, longest first."""
-        # The address of PostgreSQL is none in whole: the warehouse shows it without the password.
+        """All secrets, including the parts of pairs and lists, longest first."""
+        # PostgreSQL's URL is excluded: the warehouse shows it without the password.
         ours = {name for name in SECRET_VARIABLES if name.startswith(PREFIX)}
         texts = [text for name, text in self.settings.variables.items() if name in ours]
         texts += [value for name, value in self.values.items() if name in AccountSettings.secrets()]
@@ -72,7 +72,7 @@ class DoctorInputs:
 
 
 def find_inputs(settings: Settings) -> DoctorInputs:
-    """What is set now, in the environment or in dlt's configuration."""
+    """Returns the values that are set in the environment or in dlt's configuration."""
     variables = AccountSettings.variables()
     values = {name: value for name, variable in variables.items() if (value := settings.variables.get(variable))}
     for name in variables.keys() - values.keys():

@@ -1,4 +1,4 @@
-"""Which process holds the DuckDB file, or the lock that a run takes beside it."""
+"""Finds the process that holds the DuckDB file or the lock file of a run."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from filelock import FileLock, Timeout
 from refersion_dagster.warehouse.duckdb.database import LOCK_HOLDER
 
 PID = re.compile(r"\(PID (\d+)\)")
-# struct flock of Linux on 64 bits: type, whence, start, length, pid.
+# Linux's struct flock on 64 bits: type, whence, start, length, pid.
 FLOCK = "hhqqi4x"
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A process, as far as it is known.
+    """A process that holds a lock.
 
     Args:
-        pid: None if the system does not say.
-        program: what it runs, without its arguments: these may hold secrets.
+        pid: None if unknown.
+        program: what it runs, without arguments, because these may contain secrets.
     """
 
     pid: int | None
@@ -43,7 +43,7 @@ class Holder:
 
 
 def duckdb_holder(path: Path) -> Holder | None:
-    """The program that has the database open and so keeps writers out, be it as a reader; None where none has."""
+    """Returns the process that has the database open, even as a reader, and so blocks writers; None if none does."""
     if sys.platform == "linux":
         asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
         with path.open("rb") as file:
@@ -59,7 +59,7 @@ def duckdb_holder(path: Path) -> Holder | None:
 
 
 def lock_holder(lock: Path) -> Holder | None:
-    """The run that holds a lock file; None where none does. A lock file that is not there is not made."""
+    """Returns the run that holds a lock file; None if there is none. It does not create the lock file."""
     if not lock.exists():
         return None
     attempt = FileLock(lock)
@@ -72,7 +72,7 @@ def lock_holder(lock: Path) -> Holder | None:
 
 
 def _pid_of(lock: Path) -> int | None:
-    """Linux tells in /proc/locks, by inode; other systems do not."""
+    """Looks up the process in /proc/locks by inode (Linux only)."""
     try:
         lines = Path("/proc/locks").read_text().splitlines()
     except OSError:
@@ -86,13 +86,13 @@ def _pid_of(lock: Path) -> int | None:
 
 
 def _holder(pid: int | None) -> Holder:
-    """Of a process of another container, of which the system tells a pid of 0 or less, nothing is known."""
+    """Describes a process. A pid of 0 or less means a process in another container, which is unknown here."""
     if not pid or pid < 0:
         return Holder(None, None)
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         words = []
-    # Python's first argument is the program that it runs, unless it is an option.
+    # For Python, the first argument is the program unless it is an option.
     program = [Path(word).name for word in words[:2] if word and not word.startswith("-")]
     return Holder(pid, " ".join(program) or None)

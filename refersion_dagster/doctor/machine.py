@@ -1,4 +1,4 @@
-"""This machine: versions, space, and Dagster's own records."""
+"""Checks this machine: versions, disk space and Dagster's instance."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from refersion_dagster.installation import PACKAGE
 from refersion_dagster.records import DaemonState, daemon_states, location_names, open_records
 
 VERSIONS, SPACE, DAGSTER = ("versions",), ("disk_space",), ("dagster_home", "daemon", "code_locations")
-# Named in the message; all others are in the details.
+# Packages named in the message; the details have all of them.
 SHOWN = ("dagster", "dlt", "duckdb")
 GIGABYTE = 1_000_000_000
 LEAST_SPACE, ENOUGH_SPACE = GIGABYTE // 5, GIGABYTE
 HOME_VARIABLE = "DAGSTER_HOME"
-# How the names of our schedules and sensors begin, and how long ago what they did is of today.
+# Name prefix of our schedules and sensors, and the period in which their activity counts.
 OURS, LATELY = "refersion_", timedelta(days=7)
 START_DAEMON = "Start `refersion-dagster dev`, or `dagster-daemon run` with the same DAGSTER_HOME."
 NO_DAEMON = warned("daemon", "not running: schedules and sensors do nothing", START_DAEMON)
 
 
 def check_versions() -> Iterator[DoctorCheck]:
-    """The version of every required package, compared with the requirement."""
+    """Compares the version of every required package with its requirement."""
     found: dict[str, str] = {}
     wrong: list[str] = []
     needed: list[str] = []
@@ -66,15 +66,15 @@ def check_versions() -> Iterator[DoctorCheck]:
 
 
 def check_space(database: Path | None) -> Iterator[DoctorCheck]:
-    """Free space where the database and the files of a load go.
+    """Checks the free space for the database and the files of a load.
 
     Args:
-        database: the DuckDB file; None where the warehouse is on another machine.
+        database: the DuckDB file; None if the warehouse is on another machine.
     """
     temporary = Path(tempfile.gettempdir())
     folders = {"temporary files": temporary} | ({"the database": existing(database.parent)} if database else {})
     free = {what: shutil.disk_usage(folder).free for what, folder in folders.items()}
-    # A table is built beside the old one.
+    # A staging table exists beside the old table.
     wanted = max(ENOUGH_SPACE, database.stat().st_size if database and database.exists() else 0)
     details = {what.replace(" ", "_"): {"folder": str(folders[what]), "free_bytes": free[what]} for what in folders}
     what = min(free, key=lambda what: free[what])
@@ -93,12 +93,12 @@ def _size(count: int) -> str:
 
 
 def check_dagster() -> Iterator[DoctorCheck]:
-    """Where Dagster keeps its records, and whether its daemon is at work."""
+    """Checks DAGSTER_HOME, the daemon and the names of the code location."""
     home = _home(os.environ.get(HOME_VARIABLE))
     yield home
     home = home if home.status is not Status.WARNING else _home_of_ours()
     folder = Path(str(home.details.get("folder", "")))
-    # An instance that nobody used yet is not made by looking at it.
+    # Do not create an instance in a folder that was never used.
     if home.status is not Status.OK or not any(path.is_dir() for path in folder.iterdir()):
         yield NO_DAEMON
         yield passed("code_locations", "none was active yet", names=[])
@@ -109,7 +109,7 @@ def check_dagster() -> Iterator[DoctorCheck]:
 
 
 def _home_of_ours() -> DoctorCheck:
-    """Where the records are without DAGSTER_HOME, if there are any."""
+    """Returns the default instance folder, used without DAGSTER_HOME, if it exists."""
     folder = Path.cwd() / ".dagster"
     return passed("dagster_home", str(folder), folder=str(folder)) if folder.is_dir() else skipped("dagster_home", "")
 
@@ -167,7 +167,7 @@ def _daemon(states: Sequence[DaemonState]) -> DoctorCheck:
 
 
 def _locations(names: list[str]) -> DoctorCheck:
-    """Whether schedules of this code location are at work under two names, which Dagster takes for two locations."""
+    """Checks that this code location is not active under two names, which Dagster treats as two locations."""
     if len(names) < 2:
         return passed("code_locations", f"one: {names[0]}" if names else "none was active yet", names=names)
     return warned(

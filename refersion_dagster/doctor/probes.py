@@ -17,8 +17,8 @@ class Probe:
     """A group of checks that runs in its own thread.
 
     Args:
-        names: names of the checks that it makes.
-        look: makes them, each as soon as it is known.
+        names: names of its checks.
+        look: yields each check as soon as its result is known.
     """
 
     names: tuple[str, ...]
@@ -30,13 +30,13 @@ class Probe:
         try:
             for check in self.look():
                 self.found[check.name] = check
-        except Exception as error:  # noqa: BLE001 - it is shown as a check, and the other probes go on
+        except Exception as error:  # noqa: BLE001 - it is shown as a check, and the other probes continue
             self.trouble = error
 
 
 def run_probes(probes: Sequence[Probe], seconds: float) -> list[DoctorCheck]:
-    """The checks of all probes in their order. What takes longer than `seconds` has failed."""
-    # Daemons, as a connection that hangs must not keep the command from ending.
+    """Runs all probes and returns their checks in order. A probe that takes longer than `seconds` fails."""
+    # Daemon threads, so that a connection that hangs does not keep the command running.
     threads = [threading.Thread(target=probe.run, name=f"doctor-{probe.names[0]}", daemon=True) for probe in probes]
     deadline = time.monotonic() + seconds
     for thread in threads:

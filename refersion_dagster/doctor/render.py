@@ -1,4 +1,4 @@
-"""The findings for people: a line each with a tick or a cross, and what to do below it."""
+"""Prints the findings: one line each with a tick or a cross, and the remedy below it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SIGNS = {Status.OK: Sign.GOOD, Status.WARNING: Sign.DOUBT, Status.FAILED: Sign.B
 
 
 def show(findings: DoctorReport, console: Console) -> None:
-    """Prints everything, on a terminal as wide as it is, elsewhere one line each."""
+    """Prints all findings: wrapped to the width of a terminal, otherwise one line each."""
     by_name = {check.name: check for check in findings.checks}
     labels = {name: _label(name, section) for section, names in SECTIONS.items() for name in names}
     width = max(map(len, labels.values()))
     for section, names in SECTIONS.items():
         console.print(Text(section, style="bold"))
-        # What was not looked at for one reason is one line.
+        # Checks that were skipped for the same reason share a line.
         for why, alike in groupby(names, key=lambda name: _why_skipped(by_name[name])):
             group = list(alike)
             if why and len(group) > 1:

@@ -1,4 +1,4 @@
-"""Refersion's REST API: connection, keys, operations in the plan, page size, clock. Only read operations are called."""
+"""Checks Refersion's REST API: connection, keys, operations in the plan, page size, clock. It only reads."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from refersion_dagster.refersion.windows import Window, whole_second
 
 NAMES = ("rest_connection", "user_agent", "rest_keys", "rest_plan", "rest_pages", "clock")
 LIST, GET, TOTALS = "/affiliate/list", "/affiliate/get", "/conversion/totals"
-# What each table is read by.
+# Operations that read each table.
 TABLES = {"affiliate_list": {LIST}, "affiliate_get": {LIST, GET}, "conversion_totals": {TOTALS}}
-# Beyond that, "now" is another moment here than there.
+# With a larger difference, "now" is not the same moment for both clocks.
 LARGEST_SKEW = timedelta(seconds=60)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CHECK_ADDRESS = "Check the network, HTTPS_PROXY and REFERSION_REST_URL."
@@ -86,19 +86,19 @@ def _connection(trouble: RefersionError | None, host: str, took: int) -> Iterato
 
 
 def _is_edge(trouble: RefersionError | None) -> bool:
-    """Whether a request was refused on the way: Refersion itself has no 403 of its own (inferred)."""
+    """Whether an edge, proxy or firewall refused the request: Refersion itself does not send a 403 (inferred)."""
     return isinstance(trouble, RequestRefused) and "(HTTP 403)" in trouble.what
 
 
 def _short(trouble: RefersionError | None) -> str:
-    """What happened, without advice and counts."""
+    """Describes an error without advice and counts."""
     if trouble is None:
         return ""
     return f'{trouble.what.rstrip(".")}: "{trouble.said}"' if trouble.said else trouble.what.rstrip(".")
 
 
 def _plan(client: RestClient, trouble: RefersionError | None, answer: Any) -> DoctorCheck:
-    """The three operations that a refresh reads by."""
+    """Tries the three operations that a refresh uses."""
     now = whole_second(datetime.now(UTC))
     rows = answer.get("results") if isinstance(answer, dict) else None
     first = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else None
@@ -154,14 +154,14 @@ def _pages(trouble: RefersionError | None, answer: Any) -> DoctorCheck:
 
 
 def _clock(client: RestClient, host: str) -> DoctorCheck:
-    """The server's clock compared with ours, to the second (HTTP Date)."""
+    """Compares the server's clock with ours, to the second (HTTP Date)."""
     theirs = client.transport.server_time
     if theirs is None:
         return skipped("clock", "no response contained the server's time")
     skew = theirs - datetime.now(UTC)
     details = {"server": theirs.isoformat(), "seconds_ahead_of_us": round(skew.total_seconds())}
     if host in LOOPBACK and abs(skew) > timedelta(days=1):
-        # On one machine there is one clock: it is a sandbox's, which stands wherever it was put.
+        # A local server has this machine's clock unless it is a sandbox, whose clock can be set.
         return passed("clock", f"the sandbox's own clock: {theirs:%Y-%m-%d %H:%M} UTC", **details)
     if abs(skew) <= LARGEST_SKEW:
         return passed("clock", "matches Refersion's within a few seconds", **details)

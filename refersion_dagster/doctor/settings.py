@@ -1,4 +1,4 @@
-"""Settings: present, well-formed, and known by their names."""
+"""Checks settings: values, sources, names and keys."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from refersion_dagster.settings.part import PREFIX
 
 NAMES = ("settings", "setting_sources", "setting_names", "key_pair", "token", "code_location")
 SETTINGS_PAGE = "docs/settings.md"
-# Similarity from which an unknown name counts as a misspelt one, from 0 to 1.
+# Minimum similarity, 0 to 1, at which an unknown name counts as misspelled.
 CLOSE, CLOSEST = 0.7, 0.9
-# Names that other programs have for the same, and that nobody finds by likeness.
+# Names that other programs use for the same settings, which similarity does not find.
 OTHER_NAMES = {
     "REFERSION_API_KEY": "REFERSION_SECRET_KEY",
     "REFERSION_API_SECRET": "REFERSION_SECRET_KEY",
@@ -51,7 +51,7 @@ def _values(given: DoctorInputs) -> DoctorCheck:
 
 
 def _sources(given: DoctorInputs) -> DoctorCheck:
-    """Where each value comes from; never the value."""
+    """Reports the source of each value, never the value."""
     settings = given.settings
     places: dict[str, list[str]] = {}
     for name, place in settings.sources.items():
@@ -96,7 +96,7 @@ def _names(given: DoctorInputs) -> DoctorCheck:
 
 
 def _meant_by(name: str) -> str | None:
-    """The variable that a misspelt one is most like, but for what all have in common."""
+    """Returns the variable most similar to a misspelled one, ignoring the common prefix."""
     if name in OTHER_NAMES:
         return OTHER_NAMES[name]
     if not name.startswith(PREFIX):
@@ -137,12 +137,12 @@ def _given(name: str, take: Callable[[], object], well: str, lost: str = "") -> 
 
 
 def _code_location(settings: Settings) -> DoctorCheck:
-    """Whether Dagster can load the code location with these settings."""
+    """Checks that Dagster can load the code location with these settings."""
     from refersion_dagster.code_location import build_definitions
 
     try:
         specs = list(build_definitions(settings).resolve_all_asset_specs())
-    except Exception as error:  # noqa: BLE001 - any error that prevents loading is the result here
+    except Exception as error:  # noqa: BLE001 - any error that prevents loading is the result
         return failed(
             "code_location",
             f"Dagster cannot load it: {type(error).__name__}: {error}",

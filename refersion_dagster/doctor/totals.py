@@ -1,4 +1,4 @@
-"""What Refersion counts and adds up over all conversions, against what is loaded."""
+"""Compares Refersion's count and sum of all conversions with the loaded ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 
 NAMES = ("totals",)
-# The endpoint names one currency; whether rows of others and tests are counted is not documented.
+# The response names one currency; whether it counts other currencies and test conversions is not documented.
 OWN_CURRENCY, NO_TESTS = "currency = $currency", "NOT coalesce(is_test_conversion, FALSE)"
 READINGS = {
     "in its own currency, without tests": f"{OWN_CURRENCY} AND {NO_TESTS}",
@@ -40,7 +40,7 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Sum:
-    """Conversions, and the commission on them."""
+    """A number of conversions and their commission."""
 
     count: int
     commission: Decimal
@@ -50,7 +50,7 @@ class Sum:
 
 
 def check_totals(account: RefersionClient, warehouse: Warehouse, start_date: str | None) -> Iterator[DoctorCheck]:
-    """Both of the same time: from the first load to the moment at which conversions were last read."""
+    """Compares both for the same period: from the first load to the last reading of conversions."""
     try:
         if not warehouse.database.exists:
             yield passed("totals", "nothing is loaded yet")
@@ -81,13 +81,16 @@ def _read(session: Session, start_date: str | None) -> Window | None:
     end = whole_second(until) + timedelta(seconds=1)
     try:
         start = parse_moment(start_date) if start_date else BEGINNING
-    except ValueError:  # reported by the check of the settings
+    except ValueError:  # the settings check reports it
         start = BEGINNING
     return Window(start, end) if start < end else None
 
 
 def _of_refersion(account: RefersionClient, window: Window) -> tuple[Sum, str]:
-    """Over every status, with the currency it names. Raises RefersionError, and ValueError for a sum that is none."""
+    """Returns the sum over all statuses, and the currency in the response.
+
+    Raises RefersionError, and ValueError for a sum that is not an amount.
+    """
     asked = [(window, status, payment) for status in CONVERSION_STATUSES for payment in PAYMENT_STATUSES]
     answers = list(account.rest.conversion_totals(asked))
     count = sum(answer["conversions_count"] or 0 for answer in answers)

@@ -1,4 +1,4 @@
-"""The warehouse: there, writable, held by nobody, and what is in it. Nothing in it is changed."""
+"""Checks the warehouse without changing it: existence, write access, locks and tables."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _look_at_file(warehouse: Warehouse, path: Path) -> Iterator[DoctorCheck]:
 
 
 def _writable(path: Path) -> DoctorCheck:
-    """By a file without a name in the folder, and by opening the database as a writer does, without a write."""
+    """Tests with a temporary file in the folder, and by opening the database file for writing without a write."""
     folder = existing(path.parent)
     try:
         write_probe(folder)
@@ -141,7 +141,7 @@ def _look_at_server(warehouse: Warehouse, database: Database) -> Iterator[Doctor
 
 
 def _tables(session: Session) -> DoctorCheck:
-    """The raw tables that are there, their rows, and when they were last read."""
+    """Reports the existing raw tables, their row counts and their last reading."""
     found = set(session.tables(DATASET))
     loaded = [name for name in ENTITIES if name in found]
     missing = [name for name in ENTITIES if name not in found]

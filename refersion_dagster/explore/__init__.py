@@ -1,1 +1,1 @@
-"""A notebook over the published copies. It is part of the package, so that whoever installs that has it."""
+"""A notebook over the published copies, installed with the package."""

@@ -1,4 +1,4 @@
-"""`refersion-dagster explore`: the notebook over the published copies, in the browser."""
+"""`refersion-dagster explore` opens the notebook over the published copies in the browser."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def explore(edit: Path | None, port: int, headless: bool) -> None:
     command = ["edit", str(edit)] if edit else ["run", str(NOTEBOOK)]
     options = ["--port", str(port), *(["--headless"] if headless else [])]
     try:
-        # marimo of this Python, not another one on the PATH.
+        # The marimo of this Python environment, not another one on the PATH.
         ended = subprocess.run([sys.executable, "-m", "marimo", *command, *options], check=False)  # noqa: S603
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -48,7 +48,7 @@ def _(currencies, mo, months):
 @app.cell
 def _(amount, currency, mo, without_links):
     def table(rows, label):
-        """A table of rows, amounts as people write them."""
+        """Shows rows as a table with formatted amounts."""
         amounts = [name for name, value in (rows[0] if rows else {}).items() if type(value).__name__ == "Decimal"]
         shown = {name: lambda value: amount(value, currency.value) for name in amounts}
         return mo.ui.table(
@@ -67,10 +67,10 @@ def _(Line, currency, first, last, line_chart, mo, published, table):
     over_time = published.over_time(currency.value, first.value, last.value)
     span = f"{first.value:%Y-%m} to {last.value:%Y-%m}"
     mo.stop(not over_time, mo.md(f"There are no figures in {currency.value} from {span}."))
-    # A month that is not over would read as a fall.
+    # A month that has not ended would look like a fall.
     over = [row for row in over_time if row["is_complete"]]
     labels = [f"{row['month']:%Y-%m}" for row in over]
-    # Pixels of a picture: the one place where amounts are floating point.
+    # Pixels of a chart: the only place where amounts are floating point.
     lines = [Line(name, [float(row[name]) for row in over]) for name in ("sales", "commission")]
     title = f"Sales and commission, {currency.value}"
     chart = (

@@ -1,4 +1,4 @@
-"""What the notebook asks of the published copies, which can be read at any time: nobody's lock is in the way."""
+"""The notebook's queries of the published copies, which can be read at any time without a lock."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ ORDER BY cohort_month, months_since
 
 
 class NothingPublished(Exception):
-    """There are no published copies in the folder; says how to get them."""
+    """The folder has no published copies; the message says how to create them."""
 
 
 def what_is_missing(folder: Folder) -> str | None:
-    """What to do where nothing is published in the folder; None where something is. Raises StorageError."""
+    """Returns what to do if the folder has no published copies; None if it has some. Raises StorageError."""
     if current_set(folder / CURRENT) is not None:
         return None
     return (
@@ -85,11 +85,11 @@ class PublishedCopies:
     Args:
         folder: REFERSION_PUBLISH_PATH.
 
-    Raises NothingPublished, and StorageError for a bucket.
+    Raises NothingPublished, or StorageError for a bucket.
     """
 
     def __init__(self, folder: Folder) -> None:
-        # The set itself, not the link to it: a set that comes meanwhile does not change what is looked at.
+        # Open the set itself, not the link, so that a newly published set does not change what is shown.
         found = current_set(folder / CURRENT)
         if found is None:
             raise NothingPublished(what_is_missing(folder))
@@ -100,37 +100,37 @@ class PublishedCopies:
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
-        """For SQL of one's own; every summary is a table of its name."""
+        """The connection for custom SQL. Each summary is a table with its name."""
         return self._connection
 
     def query(self, sql: str, **values: Any) -> list[Row]:
-        """Rows by the names of their columns; amounts are exact decimals."""
+        """Returns rows as dicts by column name. Amounts are exact decimals."""
         found = self._connection.execute(sql, values or None)
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     def currencies(self) -> list[str]:
-        """The account's own first, then by name."""
+        """Returns the currencies: the account's own first, then by name."""
         return [row["currency"] for row in self.query("SELECT currency FROM currencies ORDER BY place")]
 
     def months(self) -> list[date]:
-        """First days of the months that have figures, in order."""
+        """Returns the first day of each month with figures, in order."""
         return [row["month"] for row in self.query("SELECT DISTINCT month FROM commission_monthly ORDER BY month")]
 
     def top_affiliates(self, currency: str, first: date, last: date, most: int) -> list[Row]:
-        """Who sold most by conversions of these months."""
+        """Returns the affiliates with the highest sales in these months."""
         return self.query(TOP, currency=currency, first=first, last=last, most=most)
 
     def over_time(self, currency: str, first: date, last: date) -> list[Row]:
-        """Orders, sales and commission of each month."""
+        """Returns orders, sales and commission of each month."""
         return self.query(OVER_TIME, currency=currency, first=first, last=last)
 
     def owed(self, currency: str) -> list[Row]:
-        """What is due to whom now, by days since approval."""
+        """Returns what is due to each affiliate now, by days since approval."""
         return self.query(OWED, currency=currency)
 
     def cohorts(self, currency: str, first: date, last: date) -> list[Row]:
-        """A row for each month of first sales, with the share that sold again, by months since."""
+        """Returns a row for each month of first sales, with the share of affiliates still selling, by months since."""
         found = self.query(COHORTS, currency=currency, first=first, last=last)
         later = {f"+{number}": "" for number in sorted({row["months_since"] for row in found})}
         by_month: dict[date, Row] = {}
@@ -142,9 +142,9 @@ class PublishedCopies:
 
 
 def published_folder(outputs: OutputSettings | None = None) -> Folder:
-    """Where the settings have the copies: those of this process for None, as in the notebook.
+    """Returns the folder of the copies from these settings; None means this process's settings, as in the notebook.
 
-    Raises InvalidSetting, and StorageNotSet for a bucket whose package or credentials are missing.
+    Raises InvalidSetting, or StorageNotSet if the package or the credentials of a bucket are missing.
     """
     if outputs is None:
         settings = load_settings()
@@ -154,7 +154,7 @@ def published_folder(outputs: OutputSettings | None = None) -> Folder:
 
 
 def _on_this_machine(found: Folder) -> tuple[tempfile.TemporaryDirectory[str] | None, Path]:
-    """A set of a bucket, copied to a folder that is removed with the object; one of this machine as it is."""
+    """Copies a bucket's set to a temporary folder, which is removed with the object. A local set is used in place."""
     if isinstance(found, Path):
         return None, found
     copied = tempfile.TemporaryDirectory(prefix="refersion-")
@@ -166,5 +166,5 @@ def _on_this_machine(found: Folder) -> tuple[tempfile.TemporaryDirectory[str] | 
 
 
 def without_links(text: str) -> str:
-    """A name in which an address stays a text: marimo makes links of addresses, and names are what strangers typed."""
+    """Prevents marimo from turning a URL in a name into a link, because names are untrusted input."""
     return text.replace("://", ":\N{ZERO WIDTH SPACE}//").replace("www.", "www\N{ZERO WIDTH SPACE}.")

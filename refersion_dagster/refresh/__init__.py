@@ -1,1 +1,1 @@
-"""`refersion-dagster refresh`: the main job from a shell, with its progress and a summary at its end."""
+"""`refersion-dagster refresh`: runs the main job from a shell, with progress and a final summary."""

@@ -64,7 +64,7 @@ def statements(
 def _run(make: Callable[[], FromShell]) -> None:
     from refersion_dagster.interrupts import end_children, ended_by_interrupt, ended_by_termination
 
-    # What starts threads is imported only once interrupts are waited for.
+    # Modules that start threads are imported only after interrupts are handled.
     run = make()
     with ended_by_interrupt(run.cancel):
         try:

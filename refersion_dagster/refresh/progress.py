@@ -1,4 +1,4 @@
-"""What a run does, while it does it: lines for what is done, and on a terminal a bar below them."""
+"""Progress of a run: log lines and, on a terminal, a progress bar below them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     import dagster as dg
 
 POLL_SECONDS = 0.3
-# For the table being read, which the bar shows and the next line ends.
+# Log lines with this prefix name the table being read and are shown in the bar, not printed.
 READING = "Reading "
-# Dagster's own words of steps that were not run, which the summary counts.
+# Dagster's message about steps that were not run; the summary counts them.
 NOT_RUN = "Dependencies for step"
 ENDED = (DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED)
 
 
 @contextmanager
 def followed(console: Console, instance: dg.DagsterInstance, run_id: str, steps: int) -> Iterator[None]:
-    """Shows a run of this process meanwhile.
+    """Shows the progress of a run of this process inside the `with`.
 
     Args:
-        steps: how many it has.
+        steps: number of its steps.
     """
     columns = [
         SpinnerColumn(),

@@ -1,4 +1,4 @@
-"""A job in this process, quietly, and what is shown of it: refersion_refresh and refersion_statements."""
+"""Runs refersion_refresh or refersion_statements in this process, without Dagster's event output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from refersion_dagster.refresh.summary import Happened
 
 JOB, STATEMENTS_JOB = "refersion_refresh", "refersion_statements"
-# Dagster prints every event of a run unless its logger of that name is configured otherwise.
+# Dagster prints every event of a run unless its console logger is configured otherwise.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 STOPPED = "Stopped. Committed data is kept; the next run continues from there."
 
@@ -39,9 +39,9 @@ class FromShell:
         self._run_id: str | None = None
 
     def carry_out(self) -> int:
-        """Runs the job and prints what came of it; returns the exit code.
+        """Runs the job and prints the result. Returns the exit code.
 
-        Raises ClickException for settings that keep it from starting.
+        Raises ClickException if a setting prevents the run.
         """
         began = time.monotonic()
         self.check()
@@ -60,7 +60,7 @@ class FromShell:
         return 0 if happened.is_well else 1
 
     def check(self) -> None:
-        """Raises ClickException for settings that keep the job from starting."""
+        """Raises ClickException if a setting prevents the run."""
         check_settings()
 
     def show(self, happened: Happened, seconds: float) -> None:
@@ -69,7 +69,7 @@ class FromShell:
         show_summary(self.console, happened, seconds)
 
     def cancel(self) -> None:
-        """Last words of a run that is stopped, in the terminal and in Dagster's records."""
+        """Reports that the run was stopped, in the terminal and in Dagster's instance."""
         self.console.show_cursor(True)
         self.console.print(f"\n{STOPPED}", soft_wrap=True)
         if self._instance and self._run_id and (run := self._instance.get_run_by_id(self._run_id)):
@@ -79,7 +79,7 @@ class FromShell:
 
 
 class StatementsFromShell(FromShell):
-    """A run of the job that makes statements.
+    """A run of the job that generates statements.
 
     Args:
         options: fields of its configuration.
@@ -103,7 +103,7 @@ class StatementsFromShell(FromShell):
 def execute(
     console: Console, instance: dg.DagsterInstance, run_id: str, job_name: str = JOB, config: Mapping[str, Any] = {}
 ) -> None:
-    """Runs a job to its end, and shows its progress meanwhile."""
+    """Runs a job to its end and shows its progress."""
     from refersion_dagster.code_location import build_definitions
     from refersion_dagster.refresh.progress import followed
     from refersion_dagster.settings import load_settings
@@ -117,7 +117,7 @@ def execute(
 
 
 def check_values() -> DoctorInputs:
-    """The settings. Raises ClickException for those that a run would stumble over, before there is a run."""
+    """Returns the settings. Raises ClickException for invalid ones, before a run is created."""
     from refersion_dagster.doctor.inputs import find_inputs
     from refersion_dagster.doctor.settings import WHERE_SET
     from refersion_dagster.settings import load_settings
@@ -129,7 +129,7 @@ def check_values() -> DoctorInputs:
 
 
 def check_settings() -> None:
-    """Raises ClickException for settings with which a run would read nothing, before there is a run."""
+    """Raises ClickException or SystemExit if the keys are missing or invalid, before a run is created."""
     from refersion_dagster.doctor.inputs import KEYS
     from refersion_dagster.refersion.api.auth import Credentials
     from refersion_dagster.refersion.errors import InvalidCredentials, MissingCredentials

@@ -1,4 +1,4 @@
-"""What came of a run: what was read, what failed, what the checks say, what is proven, where the report is."""
+"""The result of a run: tables read, failures, checks, proof and report."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 RAW = asset_key("").to_user_string()
 COVERAGE = "summaries/proof_coverage"
-# Of a step that is a blocking check: the check's own words say more.
+# The error of a blocking check's step; the check's own description says more.
 CHECK_FAILED = "DagsterAssetCheckFailedError"
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A check of the run and what it said; `said` is None where it passed."""
+    """A check of the run and its description; `said` is None if it passed."""
 
     name: str
     asset: str
@@ -43,13 +43,13 @@ class Evaluated:
 
 @dataclass
 class Happened:
-    """What the records say of a run.
+    """The result of a run, from Dagster's event log.
 
     Args:
-        succeeded: whether every step did.
-        tables: metadata of each asset that was materialised, by its key.
-        failures: why steps failed, without those that are checks.
-        not_run: how many steps were not run, as others failed.
+        succeeded: whether every step succeeded.
+        tables: metadata of each materialized asset, by key.
+        failures: reasons of failed steps, except checks.
+        not_run: number of assets not built because other steps failed.
     """
 
     run_id: str
@@ -64,12 +64,12 @@ class Happened:
 
     @property
     def is_well(self) -> bool:
-        """Whether everything is up to date and no check failed; one that warns is none that failed."""
+        """Whether everything is up to date and no check failed. A warning is not a failure."""
         return self.succeeded and not self.having(Sign.BAD)
 
 
 def what_happened(instance: dg.DagsterInstance, run_id: str) -> Happened:
-    """What the records say of a run that ended."""
+    """Returns the result of a run that ended."""
     run = instance.get_run_by_id(run_id)
     happened = Happened(run_id, run is not None and run.is_success)
     planned: set[str] = set()
@@ -84,7 +84,7 @@ def what_happened(instance: dg.DagsterInstance, run_id: str) -> Happened:
         elif event.is_asset_materialization_planned and event.asset_key:
             planned.add(event.asset_key.to_user_string())
         elif event.event_type is DagsterEventType.RUN_FAILURE:
-            # Beside the steps: a resource that cannot be made.
+            # A failure outside the steps, such as a resource that cannot be created.
             error = error_of(entry)
             if error and not happened.failures and CHECK_FAILED not in error.text:
                 happened.failures.append(error.reason.strip())
@@ -97,7 +97,7 @@ def what_happened(instance: dg.DagsterInstance, run_id: str) -> Happened:
 
 
 def evaluated(found: dg.AssetCheckEvaluation) -> Evaluated:
-    """A check as people see it: one that could compare nothing passes for Dagster, and warns."""
+    """Converts a check evaluation. A check that compared nothing passes in Dagster but is shown as a warning."""
     asset, said = found.asset_key.to_user_string(), " ".join((found.description or "").split())
     if found.passed and NOT_COMPARED not in found.metadata:
         return Evaluated(found.check_name, asset, Sign.GOOD, None)
@@ -106,7 +106,7 @@ def evaluated(found: dg.AssetCheckEvaluation) -> Evaluated:
 
 
 def show_summary(console: Console, happened: Happened, seconds: float) -> None:
-    """Prints it, the verdict last."""
+    """Prints the result of a refresh, with the verdict last."""
     read = {key: told for key, told in happened.tables.items() if key.startswith(RAW)}
     if read:
         console.print()
@@ -138,13 +138,13 @@ def show_summary(console: Console, happened: Happened, seconds: float) -> None:
             print_signed(console, Sign.NONE, f"{not_built} not built, because their inputs failed.")
     console.print()
     if report := happened.tables.get(REPORT.to_user_string(), {}).get("report"):
-        # In one line however long it is, so that it can be copied.
+        # Not wrapped, so that the path can be copied.
         console.print(f"Report: {report}", markup=False, soft_wrap=True)
     console.print(_verdict(happened, seconds), soft_wrap=not console.is_terminal)
 
 
 def show_statements(console: Console, happened: Happened) -> None:
-    """What came of a run that makes statements: where they are, or why there are none."""
+    """Prints the result of a statements run: the location of the statements, or why there are none."""
     for reason in dict.fromkeys(happened.failures):
         print_signed(console, Sign.BAD, reason.removeprefix(f"{STATEMENTS.to_user_string()}: "))
     made = happened.tables.get(STATEMENTS.to_user_string())
@@ -160,7 +160,7 @@ def show_statements(console: Console, happened: Happened) -> None:
 
 
 def show_checks(console: Console, checks: Sequence[Evaluated]) -> None:
-    """A line for each kind of check that passed, one for each that did not, and their number."""
+    """Prints a line for each name of passed checks, a line for each other check, and the counts."""
     passed = [check for check in checks if check.sign is Sign.GOOD]
     counts = Counter(check.name for check in passed)
     for name, count in sorted(counts.items()):
@@ -183,12 +183,12 @@ def show_checks(console: Console, checks: Sequence[Evaluated]) -> None:
 
 
 def _tell(console: Console, text: str) -> None:
-    """Wrapped on a terminal, and one line elsewhere."""
+    """Prints a text, wrapped on a terminal and otherwise as one line."""
     console.print(text, markup=False, soft_wrap=not console.is_terminal)
 
 
 def coverage_of_settings() -> list[Coverage]:
-    """What is proven in the warehouse that the settings name, by currency; nothing where it cannot be read."""
+    """Returns the proof coverage in the configured warehouse, by currency; empty if it cannot be read."""
     from refersion_dagster.actions.cli import resources_of_settings
     from refersion_dagster.report.commissions.proof import Coverage
     from refersion_dagster.report.commissions.queries import rows

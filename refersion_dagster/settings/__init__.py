@@ -1,4 +1,4 @@
-"""Every setting: declared once, read in one place, and handed to whatever needs it."""
+"""All settings: declared once, read in one place and passed to the code that needs them."""
 
 from refersion_dagster.settings.environment import (
     ALLOW_WRITES,

@@ -1,4 +1,4 @@
-"""`python -m refersion_dagster.settings`: writes what is generated from the settings into this checkout."""
+"""`python -m refersion_dagster.settings` writes the files generated from the settings into this checkout."""
 
 from refersion_dagster.settings.reference import write
 

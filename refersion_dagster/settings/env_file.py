@@ -1,7 +1,7 @@
-"""`.env` of the working directory, and what the environment said before Dagster put that file over it.
+"""Reads `.env` of the working directory, and the environment as it was before Dagster loaded that file into it.
 
-Dagster's own commands put `.env` over the environment before they load the code location. What the environment said
-before is then known only to the system, which keeps what each process was started with.
+Dagster's commands let `.env` override the environment before they load the code location. Only the operating system
+still has the original values: it keeps the environment that each process was started with.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 
 from refersion_dagster.settings.values import InvalidSetting
 
-# How the names of programs begin that put .env over the environment, or are started by such.
+# Prefixes of programs that let .env override the environment, or are started by such a program.
 DAGSTER_PROGRAMS = ("dagster", "refersion-dagster", "from multiprocessing")
 OPTIONS_WITH_VALUE = ("-X", "-W")
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What a file says, and which of its lines say nothing. Raises InvalidSetting for one that cannot be read."""
+    """Returns the values of a file and its invalid lines. Raises InvalidSetting if it cannot be read."""
     from dotenv import dotenv_values
 
     try:
@@ -41,13 +41,13 @@ def read_env_file(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagates
-    # A name without "=" is not a setting either.
+    # A name without "=" is not a setting.
     complaints += [f"{name} has no value" for name, value in found.items() if value is None]
     return {name: value for name, value in found.items() if value is not None}, tuple(complaints)
 
 
 class _Collecting(logging.Handler):
-    """Keeps what python-dotenv says of lines that it cannot read."""
+    """Collects python-dotenv's warnings about lines that it cannot parse."""
 
     def __init__(self, complaints: list[str]) -> None:
         super().__init__(logging.WARNING)
@@ -59,7 +59,7 @@ class _Collecting(logging.Handler):
 
 @cache
 def started_with() -> Mapping[str, str]:
-    """The environment that the first Dagster process of this chain of processes was started with."""
+    """Returns the environment in which the topmost Dagster process above this one was started."""
     import psutil
 
     process = psutil.Process()
@@ -68,7 +68,7 @@ def started_with() -> Mapping[str, str]:
         found = process.environ()
         while (parent := process.parent()) is not None and _is_of_dagster(parent.cmdline()):
             process, found = parent, parent.environ()
-    except (psutil.Error, OSError):  # a parent that ended, or is another user's: what is known so far counts
+    except (psutil.Error, OSError):  # a parent has ended or belongs to another user: use what was found so far
         pass
     return found
 
@@ -78,7 +78,7 @@ def _is_of_dagster(words: list[str]) -> bool:
 
 
 def _program(words: list[str]) -> str:
-    """What a command line runs: a program, or the script, module or code that Python is given."""
+    """Returns what a command line runs: a program, or Python's script, module or code."""
     if not words or not Path(words[0]).name.startswith("python"):
         return Path(words[0]).name if words else ""
     rest = words[1:]

@@ -1,7 +1,8 @@
-"""All settings of a process: the environment, then `.env` of the working directory, then defaults.
+"""Loads the settings of a process: the environment, then `.env` of the working directory, then defaults.
 
-Every process calls `load_settings` first: the commands, the plain pipeline, the code location. Whatever needs settings
-is given them. `os.environ` then holds what counts, too: for Dagster's EnvVar, for dlt, and for processes that start.
+Every process calls `load_settings` first: the commands, the plain pipeline and the code location. Code that needs
+settings receives them as arguments. `os.environ` then has the effective values too, for Dagster's EnvVar, dlt and child
+processes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from refersion_dagster.settings.values import InvalidSetting
 
 ENV_FILE = ".env"
 ENVIRONMENT = "environment"
-# Dagster has acted on its own variables by the time the code location is loaded.
+# Dagster has already used its own variables when it loads the code location.
 DAGSTER = "DAGSTER_"
 PARTS: Mapping[str, type[SettingsPart]] = {
     "account": AccountSettings,
@@ -41,7 +42,7 @@ PARTS: Mapping[str, type[SettingsPart]] = {
     "outputs": OutputSettings,
     "actions": ActionSettings,
 }
-# Every variable there is; one of them is dlt's.
+# All variables; one of them is dlt's.
 VARIABLES = frozenset(variable for part in PARTS.values() for variable in part.variables().values())
 SECRET_VARIABLES = frozenset(part.variable(field) for part in PARTS.values() for field in part.secrets())
 ALLOW_WRITES = ActionSettings.variable("allow_writes")
@@ -51,15 +52,15 @@ _is_read = True
 
 @dataclass(frozen=True)
 class Settings:
-    """One configuration. There may be several in a process.
+    """One configuration. A process may have several.
 
     Args:
-        variables: those that are set to something, known or not.
-        problems: what is wrong, by variable. The parts have the default in its place.
-        file: what .env says.
-        path: that file.
-        sources: where each variable of .env and each REFERSION_ variable comes from: "environment" or the file.
-        overruled: variables of .env of which the environment says something else.
+        variables: variables with a non-empty value, including unknown ones.
+        problems: error message by variable; the parts have the default instead.
+        file: values in .env.
+        path: path of .env.
+        sources: source of each variable in .env and of each REFERSION_ variable: "environment" or the file.
+        overruled: variables in .env that the environment overrides with another value.
         unreadable: descriptions of lines of .env that are not settings.
     """
 
@@ -81,9 +82,9 @@ class Settings:
 
     @classmethod
     def of(cls, variables: Mapping[str, str] | None = None) -> Settings:
-        """The settings that these variables name, those of this process's environment if None is given.
+        """Returns the settings from these variables, or from this process's environment if None.
 
-        One that is set to nothing is not set. Nothing else is looked at, and no file.
+        An empty value counts as not set. No file or other source is read.
         """
         given = os.environ if variables is None else variables
         ours = {name: value for name, value in given.items() if name.startswith(PREFIX) or name in VARIABLES}
@@ -96,19 +97,19 @@ class Settings:
         return cls(**parts, variables=named, problems=problems)
 
     def problem(self, variables: Iterable[str] = VARIABLES) -> str | None:
-        """Everything that is wrong with these variables, a line each; None where nothing is."""
+        """Returns the errors of these variables, one per line; None if there are none."""
         named = set(variables)
         return "\n".join(said for variable, said in self.problems.items() if variable in named) or None
 
     def check(self, variables: Iterable[str] = VARIABLES) -> None:
-        """Raises InvalidSetting, which names everything that is wrong with these variables."""
+        """Raises InvalidSetting with all errors of these variables, if there are any."""
         if wrong := self.problem(variables):
             raise InvalidSetting(wrong)
 
 
 @contextmanager
 def env_file_ignored() -> Iterator[None]:
-    """Meanwhile `.env` counts for nothing in this process, so that a demonstration meets no settings of the user's."""
+    """Ignores `.env` in this process inside the `with`, so that the demo does not use the user's settings."""
     global _is_read
     before, _is_read = _is_read, False
     try:
@@ -118,9 +119,9 @@ def env_file_ignored() -> Iterator[None]:
 
 
 def load_settings() -> Settings:
-    """The settings of this process, which are put into its environment. Raises InvalidSetting for an unreadable .env.
+    """Loads the settings of this process into its environment. Raises InvalidSetting for an unreadable .env.
 
-    A value that is wrong is among the problems: who needs it checks.
+    An invalid value is recorded in `problems`; code that needs the value calls `check`.
     """
     path = Path(ENV_FILE).absolute()
     file, unreadable = read_env_file(path) if _is_read else ({}, ())
@@ -130,7 +131,7 @@ def load_settings() -> Settings:
 def settle(
     environment: MutableMapping[str, str], file: Mapping[str, str], path: Path, unreadable: tuple[str, ...] = ()
 ) -> Settings:
-    """Completes an environment by what a file says, where the environment itself says nothing.
+    """Adds the values of a file to an environment that does not have them.
 
     Writes are allowed only if REFERSION_ALLOW_WRITES is true wherever it is set.
     """
@@ -141,7 +142,7 @@ def settle(
             continue
         given = environment.get(name)
         if given == value and environment is os.environ:
-            # Either said by both, or put there by Dagster.
+            # Either both have this value, or Dagster loaded it from the file.
             given = started_with().get(name)
         if given is None:
             environment[name], sources[name] = value, str(path)

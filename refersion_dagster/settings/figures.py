@@ -1,4 +1,4 @@
-"""What the merchant decides about figures: the reporting time zone, payout terms, costs and windows."""
+"""The merchant's settings for figures: reporting time zone, payout terms, costs and windows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LATER = "one value, followed by later ones with the date from which each applies
 
 
 def amount(value: str) -> Decimal:
-    """An amount of 0 or more."""
+    """Parses an amount of 0 or more."""
     try:
         found = Decimal(value.strip())
     except InvalidOperation:
@@ -44,7 +44,7 @@ def plain_amount(value: str) -> str:
 
 
 def by_currency(value: str) -> str:
-    """One amount, or `USD=50,EUR=45`, as `USD=50;EUR=45;*=0;`, which SQL takes apart with split_part."""
+    """Parses one amount, or `USD=50,EUR=45`, into `USD=50;EUR=45;*=0;`, which SQL parses with split_part."""
     amounts: dict[str, Decimal] = {"*": Decimal(0)}
     for part in value.split(","):
         currency, equals, number = (text.strip() for text in part.rpartition("="))
@@ -55,10 +55,12 @@ def by_currency(value: str) -> str:
 
 
 def by_date(read: Callable[[str], str]) -> Callable[[str], tuple[tuple[str, str], ...]]:
-    """Reads `3; 2026-01-01: 2.5`: values with the day from which each applies; 0 before the first that has a day.
+    """Returns a parser of `3; 2026-01-01: 2.5`: values with the day from which each applies.
+
+    If the first value has a day, the value before that day is 0.
 
     Args:
-        read: reads one of the values.
+        read: parses one value.
     """
 
     def read_all(value: str) -> tuple[tuple[str, str], ...]:
@@ -79,7 +81,7 @@ def by_date(read: Callable[[str], str]) -> Callable[[str], tuple[tuple[str, str]
 
 
 def differences(value: str) -> str:
-    """Accepted differences as `;2025-03 APPROVED UNPAID USD 1 12.5000 125.0000=Ana Lee on 2025-04-02: why;`."""
+    """Parses differences into `;2025-03 APPROVED UNPAID USD 1 12.5000 125.0000=Ana Lee on 2025-04-02: why;`."""
     accepted: dict[str, str] = {}
     for part in filter(None, map(str.strip, value.split(";"))):
         match = DIFFERENCE.fullmatch(part)
@@ -98,7 +100,7 @@ def differences(value: str) -> str:
 
 
 def payment_ids(value: str) -> str:
-    """`900,conversion:5` as `;900;conversion:5;`, in which SQL looks for one of them."""
+    """Parses `900,conversion:5` into `;900;conversion:5;`, which SQL searches for an id."""
     found = [part.strip() for part in value.split(",") if part.strip()]
     if not all(ID.fullmatch(part) for part in found):
         raise refuse(value, "ids of payments separated by commas, or conversion:<id>, such as 900,conversion:123")
@@ -106,9 +108,9 @@ def payment_ids(value: str) -> str:
 
 
 def periods(dated: tuple[tuple[str, str], ...]) -> str:
-    """Values by date as `0001-01-01|2026-01-01|3#2026-01-01|9999-12-31|2.5#`, which SQL takes apart.
+    """Formats dated values as `0001-01-01|2026-01-01|3#2026-01-01|9999-12-31|2.5#`, which SQL splits.
 
-    Each part is the first day on which a value holds, the first day on which it does not any more, and the value.
+    Each part has the first day on which a value applies, the first day on which it no longer applies, and the value.
     """
     ends = [*(day for day, _ in dated[1:]), END]
     return "".join(f"{day}|{end}|{one}#" for (day, one), end in zip(dated, ends, strict=True))

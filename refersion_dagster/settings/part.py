@@ -1,4 +1,4 @@
-"""What every part of the settings has: a variable for each field, a text about it, and errors that name it."""
+"""The base of all parts of the settings: each field has a variable, a description and errors that name it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def setting(
     example: str | None = None,
     more: str = "",
 ) -> Any:
-    """A field of a part.
+    """Declares a field of a part.
 
     Args:
         description: what it does, for the documentation, `.env.example` and the field of a resource.
-        variable: its environment variable, if that is not REFERSION_ and the field's name in capitals.
-        shown_default: the default in words, where the value does not say it.
-        example: a value for `.env.example`, which has only variables with one.
-        more: Markdown for the documentation alone.
+        variable: its environment variable; default: REFERSION_ and the field's name in capitals.
+        shown_default: description of the default, if its value is not self-explanatory.
+        example: a value for `.env.example`, which contains only variables with an example.
+        more: additional Markdown for the documentation.
     """
     return Field(
         default=default,
@@ -42,12 +42,12 @@ def setting(
 
 
 def like(part: type[SettingsPart], field: str, ge: int | None = None) -> Any:
-    """A field of another model, such as a resource of Dagster's, with the default and the text of a setting."""
+    """Declares a field of another model, such as a Dagster resource, with a setting's default and description."""
     return Field(default=part.default(field), description=part.description(field), ge=ge)
 
 
 class VariablesSource(PydanticBaseSettingsSource):
-    """Values by the names of their variables, from a mapping: two configurations fit in one process."""
+    """Reads values from a mapping of variables, so that one process can have several configurations."""
 
     def __init__(self, part: type[SettingsPart], variables: Mapping[str, str]) -> None:
         super().__init__(part)
@@ -76,41 +76,41 @@ class SettingsPart(BaseSettings):
 
     @classmethod
     def variable(cls, field: str) -> str:
-        """The environment variable of a field."""
+        """Returns the environment variable of a field."""
         alias = cls.model_fields[field].validation_alias
         return alias if isinstance(alias, str) else f"{PREFIX}{field.upper()}"
 
     @classmethod
     def variables(cls) -> dict[str, str]:
-        """The variable of each field, in order."""
+        """Returns the variable of each field, in order."""
         return {field: cls.variable(field) for field in cls.model_fields}
 
     @classmethod
     def description(cls, field: str) -> str:
-        """What a field does."""
+        """Returns the description of a field."""
         return str(cls.model_fields[field].description)
 
     @classmethod
     def default(cls, field: str) -> Any:
-        """The default of a field, as its variable would have it."""
+        """Returns the default of a field, as its variable would have it."""
         return cls.model_fields[field].default
 
     @classmethod
     def secrets(cls) -> list[str]:
-        """The fields that hold secrets."""
+        """Returns the fields that hold secrets."""
         return [name for name, field in cls.model_fields.items() if "SecretStr" in str(field.annotation)]
 
     @classmethod
     def private(cls) -> list[str]:
-        """The fields whose values are shown nowhere: secrets, and URLs, which may hold a password."""
+        """Returns the fields whose values are never shown: secrets, and URLs, which may contain a password."""
         urls = [name for name, field in cls.model_fields.items() if AfterValidator(url) in field.metadata]
         return [*cls.secrets(), *urls]
 
     @classmethod
     def of(cls, variables: Mapping[str, str], **arguments: Any) -> Self:
-        """The values that count: of the arguments that say something, then of the variables, then the defaults.
+        """Returns the effective values: arguments that are not None, then variables, then defaults.
 
-        Raises InvalidSetting, which names everything that is wrong. Arguments are named with their variables.
+        Raises InvalidSetting with all errors. Arguments are named together with their variables.
         """
         given = {name: value for name, value in arguments.items() if value is not None}
         names = {name: f"{name} ({cls.variable(name)})" for name in given}
@@ -122,7 +122,7 @@ class SettingsPart(BaseSettings):
 
     @classmethod
     def valid(cls, variables: Mapping[str, str]) -> tuple[Self, dict[str, str]]:
-        """The values that are valid, with defaults for the others; and what is wrong, by variable."""
+        """Returns the valid values, with defaults for the others, and the errors by variable."""
         try:
             return cls(variables), {}
         except ValidationError as error:
@@ -131,7 +131,7 @@ class SettingsPart(BaseSettings):
         return cls(left), problems
 
     def given(self) -> dict[str, Any]:
-        """The values that are set, by field; secrets as they are."""
+        """Returns the values that are set, by field. Secrets are in plain text."""
         values = {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
         return {
             name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in values.items()
@@ -139,7 +139,7 @@ class SettingsPart(BaseSettings):
 
 
 def _problems(part: type[SettingsPart], error: ValidationError) -> Iterator[tuple[str, str]]:
-    """Each field that is wrong, with the rest of the sentence about it."""
+    """Yields each invalid field with its error, which completes a sentence that begins with the variable."""
     fields = {str(field.validation_alias): name for name, field in part.model_fields.items() if field.validation_alias}
     for one in error.errors(include_url=False, include_input=False):
         name = str(one["loc"][0])

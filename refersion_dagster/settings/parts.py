@@ -1,4 +1,4 @@
-"""The parts of the settings: each variable with its type, its default, its bounds and what it does, declared once."""
+"""The parts of the settings: each variable with its type, default, bounds and description."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FILES = (
 class AccountSettings(SettingsPart):
     """The Refersion account: its keys and addresses, and how to read it."""
 
-    # What examples have in place of keys is found by Credentials, wherever the keys come from.
+    # Credentials detects placeholders from examples, whatever the source of the keys.
     public_key: SecretStr | None = setting(None, "REST public key (pub_…).", example="pub_…")
     api_key: SecretStr | None = setting(
         None,
@@ -107,11 +107,11 @@ class WarehouseSettings(SettingsPart):
         "Key of a service account of BigQuery (JSON). dlt reads it, and finds it in its own configuration too.",
         variable="DESTINATION__BIGQUERY__CREDENTIALS",
     )
-    # A file named like the dataset would fail.
+    # A database file with the name of the dataset would fail.
     duckdb_path: str = setting(
         "refersion.duckdb", "The DuckDB file; other databases ignore it.", example="refersion.duckdb"
     )
-    # Rows that hold more than 100 KB of text each, by the thousand, need more.
+    # Thousands of rows with more than 100 KB of text each need more.
     duckdb_memory: Annotated[str, AfterValidator(memory)] = setting(
         "100MB", "Memory limit of DuckDB during a load. Increase it for rows with very long texts."
     )

@@ -1,4 +1,4 @@
-"""What is generated from the settings: the tables of docs/settings.md, and `.env.example`."""
+"""Files generated from the settings: the tables of docs/settings.md, and `.env.example`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "settings.md"
 EXAMPLE = Path(__file__).resolve().parents[1] / "env.example"
 HEAD = "| variable | default | what it does |\n|---|---|---|\n"
-# Between these comments of the page stands what is generated.
+# The generated content of the page is between these comments.
 BLOCK = re.compile(r"(<!-- settings: (\w+) -->\n\n).*?(\n<!-- end -->)", re.DOTALL)
 EXAMPLE_HEAD = """\
 # Copy to .env. Every command and Dagster read it; environment variables take precedence.
@@ -26,12 +26,12 @@ WIDTH = 118
 
 
 def written_page(text: str) -> str:
-    """The settings page with its tables as the settings are."""
+    """Returns the text of the settings page with generated tables."""
     return BLOCK.sub(lambda match: f"{match[1]}{table(PARTS[match[2]])}{match[3]}", text)
 
 
 def table(part: type[SettingsPart]) -> str:
-    """The variables of a part in Markdown."""
+    """Returns the variables of a part as a Markdown table."""
     return HEAD + "".join(_row(part, name, field) for name, field in part.model_fields.items())
 
 
@@ -56,7 +56,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def example() -> str:
-    """An example of `.env`: the variables that have one, all but the keys commented out."""
+    """Returns an example of `.env`: the variables that have an example, all except the keys commented out."""
     return EXAMPLE_HEAD + "".join(block for part in PARTS.values() for block in _examples(part))
 
 
@@ -72,6 +72,6 @@ def _examples(part: type[SettingsPart]) -> Iterator[str]:
 
 
 def write() -> None:
-    """Writes both into this checkout."""
+    """Writes both files into this checkout."""
     PAGE.write_text(written_page(PAGE.read_text("utf-8")), "utf-8")
     EXAMPLE.write_text(example(), "utf-8")

@@ -1,7 +1,7 @@
-"""Kinds of values: what a setting may be, and how it is said of one that is something else.
+"""Value types of settings, and their error messages.
 
-Each function here takes the text of a setting and returns its value. It raises ValueError with the rest of a sentence
-that begins with the setting's name: "is 'many'; it has to be a whole number."
+Each function takes the text of a setting and returns its value. It raises ValueError with a message that completes a
+sentence which begins with the setting's name: "is 'many'; it has to be a whole number."
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from pydantic import SecretStr
 from refersion_dagster.errors import ReportedError
 
 WORDS = {"true": True, "false": False}
-# How examples write what everybody has to fill in: pub_…, sec_..., <your token>, your_token.
+# Placeholders in examples: pub_…, sec_..., <your token>, your_token.
 TEMPLATE = re.compile(r"…|\.{3}|<[^>]*>|\byour[-_ ]|//user:password@host\b", re.IGNORECASE)
-# As DuckDB writes sizes, and the least with which it loads anything.
+# DuckDB's format of sizes, and the smallest size with which it can load data.
 SIZE = re.compile(r"(\d+(?:\.\d+)?) *([KMGT]?)(I?)B?", re.IGNORECASE)
 LEAST_MEMORY, MOST_MEMORY = 16 * 10**6, 10**18
-# What addresses of buckets begin with.
+# Schemes of bucket addresses.
 BUCKETS = ("s3", "gs", "az")
-# Clocks differ, and days begin at different times.
+# Allows for different clocks and time zones.
 TOLERANCE = timedelta(days=1)
 
 
 class InvalidSetting(ReportedError, ValueError):
-    """A setting that cannot be read; names its variable and what it may be."""
+    """A setting is invalid; the message names its variable and the valid values."""
 
 
 def refuse(value: object, expected: str) -> ValueError:
-    """The error for a value that has to be something else."""
+    """Returns the error for an invalid value."""
     return ValueError(f"is {value!r}; it has to be {expected}.")
 
 
 def switch(value: str | bool) -> bool:
-    """On or off."""
+    """Parses true or false."""
     word = str(value).strip().lower()
     if word not in WORDS:
         raise refuse(value, "true or false")
@@ -48,10 +48,10 @@ def switch(value: str | bool) -> bool:
 
 
 def whole_number(least: int = 0, most: int | None = None, of: str = "") -> Callable[[str | int], int]:
-    """Reads a whole number within bounds, as Dagster reads one.
+    """Returns a parser of whole numbers within bounds, which accepts what Dagster accepts.
 
     Args:
-        of: what is counted, for the error.
+        of: what is counted, for the error message.
     """
     counted = f"a whole number{f' of {of}' if of else ''}"
 
@@ -72,11 +72,11 @@ def whole_number(least: int = 0, most: int | None = None, of: str = "") -> Calla
 def one_of(
     *words: str, others: Sequence[str] = (), instead: Mapping[str, str] = MappingProxyType({})
 ) -> Callable[[str], str]:
-    """Reads one of some words, in capitals or not.
+    """Returns a case-insensitive parser of one of several words.
 
     Args:
-        others: further words that are accepted, and not named.
-        instead: what to do, by words that are not accepted and that people try.
+        others: further words that are accepted but not named in the error message.
+        instead: what to do, by words that people try but that are not accepted.
     """
 
     def read(value: str) -> str:
@@ -90,7 +90,7 @@ def one_of(
 
 
 def time_zone(value: str) -> str:
-    """The name of an IANA time zone."""
+    """Parses the name of an IANA time zone."""
     try:
         return ZoneInfo(value.strip()).key
     except (ValueError, OSError, KeyError):
@@ -98,7 +98,7 @@ def time_zone(value: str) -> str:
 
 
 def cron(value: str) -> str:
-    """The times of a schedule."""
+    """Validates the cron expression of a schedule."""
     from croniter import croniter
 
     if len(value.split()) != 5 or not croniter.is_valid(value):
@@ -107,7 +107,7 @@ def cron(value: str) -> str:
 
 
 def parse_moment(value: str | date | datetime) -> datetime:
-    """A date (its first second) or time, UTC where it names no zone."""
+    """Parses a date (its first second) or time; UTC if it has no zone."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value.strip())
@@ -120,10 +120,10 @@ def parse_moment(value: str | date | datetime) -> datetime:
 
 
 def past_date(value: str) -> str:
-    """The text of a date or time that is not in the future.
+    """Validates a date or time that is not in the future.
 
-    By this machine's clock, as Refersion's is known only after a request. A sandbox's clock may be ahead; the account's
-    beginning is in the past of both.
+    It uses this machine's clock, because Refersion's is known only after a request. A sandbox's clock may be ahead, but
+    the account's beginning is in the past on both clocks.
     """
     try:
         moment = parse_moment(value)
@@ -135,7 +135,7 @@ def past_date(value: str) -> str:
 
 
 def url(value: str) -> str:
-    """The address of a server. It may hold a password, so it is not repeated."""
+    """Validates a server's URL. The error does not repeat it, because it may contain a password."""
     try:
         address = urlsplit(value)
         if address.scheme in ("http", "https") and address.hostname:
@@ -146,7 +146,7 @@ def url(value: str) -> str:
 
 
 def folder_or_bucket(value: str) -> str:
-    """A folder of this machine, or the address of one in a bucket."""
+    """Validates a local folder or the address of a folder in a bucket."""
     scheme, is_address, rest = value.partition("://")
     if not is_address:
         return value
@@ -158,7 +158,7 @@ def folder_or_bucket(value: str) -> str:
 
 
 def memory(value: str) -> str:
-    """An amount of memory, as DuckDB reads one."""
+    """Validates an amount of memory in DuckDB's format."""
     text = value.strip()
     match = SIZE.fullmatch(text)
     if match and (match[2] or match[0].upper().endswith("B")):
@@ -169,18 +169,18 @@ def memory(value: str) -> str:
 
 
 def is_template(value: str) -> bool:
-    """Whether a secret is what an example has in its place."""
+    """Whether a secret is a placeholder from an example."""
     return bool(TEMPLATE.search(value))
 
 
 def describe_templates(names: Sequence[str]) -> str:
-    """That these settings were copied from an example, in a sentence."""
+    """Returns the error message for settings that are placeholders from an example."""
     what, it = ("is a placeholder", "it") if len(names) == 1 else ("are placeholders", "each")
     return f"{' and '.join(names)} {what} from an example: replace {it} with your own."
 
 
 def own_secret(value: SecretStr) -> SecretStr:
-    """A secret, and not what an example has in its place."""
+    """Validates that a secret is not a placeholder from an example."""
     if is_template(value.get_secret_value()):
         raise ValueError("is a placeholder from an example: replace it with your own.")
     return value
