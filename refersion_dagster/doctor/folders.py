@@ -1,4 +1,4 @@
-"""Whether files can be made in a folder that need not be there yet."""
+"""Checks that files can be created in a folder, which need not exist yet."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
+    """Returns the folder, or its nearest parent that exists."""
     return folder if folder.exists() else existing(folder.parent)
 
 
 def write_probe(folder: Path) -> None:
-    """Writes to a file without a name, which is gone at once. Raises OSError."""
+    """Writes to a temporary file, which is deleted immediately. Raises OSError."""
     with tempfile.TemporaryFile(dir=folder) as probe:
         probe.write(b"x" * 4096)
         probe.flush()

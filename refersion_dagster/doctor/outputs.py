@@ -1,4 +1,4 @@
-"""The folders of published copies and reports: on this machine writable, in a bucket in reach of the keys."""
+"""Checks the folders of published copies and reports: a local one is writable, one in a bucket is accessible."""
 
 from __future__ import annotations
 
