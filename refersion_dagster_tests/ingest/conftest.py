@@ -18,7 +18,7 @@ def loaded_once(made_once: MakeOnce) -> Path:
 
 @pytest.fixture
 def loaded_database(loaded_once: Path, tmp_path: Path) -> Iterator[Path]:
-    """That warehouse as this test's own."""
+    """A copy of that warehouse for this test."""
     database = Path(shutil.copy(loaded_once, tmp_path))
     with held_open(database):
         yield database
@@ -26,7 +26,7 @@ def loaded_database(loaded_once: Path, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Path]:
-    """A warehouse with nothing in it."""
+    """An empty warehouse."""
     database = tmp_path / "warehouse.duckdb"
     with held_open(database):
         yield database
@@ -38,5 +38,5 @@ def warehouse(database: Path) -> Warehouse:
 
 
 def held_open(database: Path) -> duckdb.DuckDBPyConnection:
-    """A connection, so that each further one of the test takes no time."""
+    """A connection that stays open, so that opening further ones in the test takes no time."""
     return duckdb.connect(str(database))

@@ -1,4 +1,4 @@
-"""Rows of two accounts never meet in one warehouse; new keys of the same account are no other account."""
+"""Rows of two accounts never get into one warehouse. New keys of the same account are accepted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sandboxs_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse with the rows of a sandbox, loaded with the sandbox's own keys."""
+    """A warehouse with the rows of a sandbox, loaded with the sandbox's default keys."""
     path = tmp_path_factory.mktemp("own") / "warehouse.duckdb"
     with SandboxServer(TINY) as sandbox:
         done = materialise(account_of(sandbox), Warehouse(duckdb_path=str(path)), *TABLES)
@@ -95,9 +95,9 @@ def test_new_keys_of_the_same_account_load_and_are_known_from_then_on(loaded: Pa
             done = materialise(account_of(sandbox), Warehouse(duckdb_path=str(loaded)), "refersion/affiliate_list")
             assert done.success, done.failure
             asked.append(sandbox.requests()["rest:/affiliate/list"] - before)
-    assert asked[0] == asked[1] + 1  # to compare, once
+    assert asked[0] == asked[1] + 1  # one request to compare the accounts
     known = query(loaded, "SELECT salt, fingerprint FROM refersion_data._account")
-    assert len(known) == 3  # both of the first load, and the new public key
+    assert len(known) == 3  # both keys of the first load, and the new public key
     assert not [key for key in (*OTHER_KEYS.values(), *rotated.values()) if key in str(known)]
 
 
@@ -127,5 +127,5 @@ def test_in_postgres_too_and_a_person_can_accept_keys(
         assert "Accepted. The next run will load." in asked
         assert load(sandbox) == ""
     known = postgres.query("SELECT salt, fingerprint FROM refersion_data._account")
-    assert len(known) == 3  # the public key of the first load, and both that were accepted
+    assert len(known) == 3  # the public key of the first load, and both keys that were accepted
     assert not [key for key in (*OTHER_KEYS.values(), sandbox.public_key, sandbox.graphql_token) if key in str(known)]

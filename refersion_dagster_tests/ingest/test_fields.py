@@ -1,4 +1,4 @@
-"""The code location on accounts whose GraphQL has fewer fields, further ones, or does not tell which it has."""
+"""The code location on accounts whose GraphQL API has fewer fields, more fields, or no introspection."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +12,7 @@ from refersion_dagster_tests.location import Outcome, account_of, materialise, q
 
 
 def loaded(sandbox: SandboxServer, database: Path) -> Outcome:
-    """Conversions and affiliates, materialised."""
+    """Materialises conversions and affiliates."""
     assets = ("refersion/affiliates", "refersion/conversions")
     outcome = materialise(account_of(sandbox), Warehouse(duckdb_path=str(database)), *assets)
     assert outcome.success, outcome.failure
@@ -23,7 +23,7 @@ def loaded(sandbox: SandboxServer, database: Path) -> Outcome:
 
 
 def due(sandbox: SandboxServer) -> dict[str, Decimal]:
-    """Commission approved and not paid, by currency, as Refersion has it."""
+    """Approved and unpaid commission by currency, according to Refersion."""
     return {
         row["currency"]: Decimal(row["commission_total"])
         for row in sandbox.sums()["conversions"]

@@ -1,4 +1,4 @@
-"""Tests on an account that does not say which conversions are tests: counted by totals, found, and left out."""
+"""Tests on an account that does not say which conversions are tests: counted by totals, found, and excluded."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_where_there_are_none_that_is_known(sandbox: SandboxServer, warehouse: W
 def test_those_that_there_are_are_found_once_and_marked_ever_after(
     sandbox: SandboxServer, warehouse: Warehouse
 ) -> None:
-    # All alike, and like ordinary orders, so that only time tells them apart.
+    # All identical to each other and to ordinary orders, so that only the time distinguishes them.
     tests = add_tests(sandbox, 3, 30, 31, 70, 71, 100, 160, commission_total="2.00", total="20.00")
     for days in (3, 30, 31, 70, 71, 100, 160):
         add_tests(sandbox, days + 0.5, is_test_conversion=False, commission_total="2.00", total="20.00")
@@ -82,7 +82,7 @@ def test_those_that_there_are_are_found_once_and_marked_ever_after(
 
 @pytest.mark.exhaustive
 def test_what_time_and_amounts_do_not_tell_apart_is_a_warning(sandbox: SandboxServer, warehouse: Warehouse) -> None:
-    """A test and an order of the same second and the same amounts."""
+    """A test and an order with the same second and the same amounts."""
     add_tests(sandbox, 40, commission_total="3.00", total="30.00")
     add_tests(sandbox, 40, is_test_conversion=False, commission_total="3.00", total="30.00")
     done = refresh(sandbox, warehouse)

@@ -1,4 +1,4 @@
-"""conversion_history: every change of a conversion, kept for ever."""
+"""conversion_history: every change of a conversion, kept forever."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
 
 STATE = "status, payment_status, total, commission_total, currency"
 ASSETS = ("refersion/conversions", "refersion/conversion_history")
-# For tests of which readings count, which is nothing of the database's.
+# For tests of which reads count, which does not depend on the database.
 in_one_database = pytest.mark.parametrize("loaded", ["duckdb"], indirect=True)
 
 
@@ -182,7 +182,7 @@ def test_an_explicit_span_fills_it_like_a_refresh(loaded: Loaded) -> None:
 def test_changes_that_a_run_did_not_get_to_write_are_made_up_for_by_the_next(loaded: Loaded) -> None:
     before = loaded.states()
     loaded.sandbox.advance(days=30)
-    # The table alone, as in a run that was stopped between the load and the history.
+    # Only the table is loaded, as in a run that was interrupted before it wrote the history.
     with loaded.warehouse.session() as session:
         session.query("CREATE TABLE refersion_data.kept AS SELECT * FROM refersion_data.conversion_history")
     loaded.refresh("refersion/conversions")

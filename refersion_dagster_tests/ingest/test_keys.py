@@ -1,4 +1,4 @@
-"""Which keys a run needs, and what it says when they are absent or wrong."""
+"""Which keys a run needs, and its message if they are missing or wrong."""
 
 import re
 from pathlib import Path
@@ -128,7 +128,7 @@ class TestWrong:
 class TestTroubleOfOneTable:
     @pytest.mark.exhaustive
     def test_stays_its_own(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
-        """What was loaded before and after it is there; the run fails and names the reason."""
+        """Tables loaded before and after it are complete; the run fails and names the reason."""
         sandbox.fault("graphql:offers", "graphql-error", times=None, message="Offers are being moved")
         bare = account_of(sandbox, retry_seconds=0)
         outcome = materialise(bare, warehouse, *(f"refersion/{table}" for table in TABLES))

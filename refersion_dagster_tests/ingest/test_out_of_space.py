@@ -1,6 +1,6 @@
-"""A disk that is full, or too little memory: a clear error, and the tables as they were.
+"""A full disk or too little memory: a clear error, and unchanged tables.
 
-The disk is played by a limit on the size of files (RLIMIT_FSIZE), which writes meet as they meet a full disk.
+A limit on the size of files (RLIMIT_FSIZE) simulates the disk: writes fail in the same way as on a full disk.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from refersion_dagster_tests.location import COMMANDS, NOW, Location, Outcome, a
 pytestmark = pytest.mark.processes
 
 MUCH = SandboxSettings(affiliates=12, orders=3_000, days=100, now=NOW)
-# The same account, when it had few orders.
+# The same account at a time when it had few orders.
 LITTLE = replace(MUCH, orders=60, **MUCH.keys._asdict())
-# Of what is written, the load alone does not fit into the first, and its history not into the second.
+# Bytes of free space: the load does not fit into the first, its history not into the second.
 SPARE = {"load": 50_000, "history": 200_000}
 CONVERSIONS = "refersion/conversions"
 HISTORY = """
@@ -32,7 +32,7 @@ SELECT count(DISTINCT c.id), count(DISTINCT h.id)
 FROM refersion_data.conversions AS c
 LEFT JOIN refersion_data.conversion_history AS h ON h.id = c.id
 """
-# dlt tries a load that fails five times, a second apart.
+# By default, dlt tries a failed load five times, a second apart.
 TRY_ONCE = {"LOAD__RAISE_ON_MAX_RETRIES": "1"}
 
 

@@ -1,4 +1,4 @@
-"""Loads into PostgreSQL: as processes at once, cut short at the worst moment, and by the plain dlt script."""
+"""Loads into PostgreSQL: concurrent processes, interruptions at the worst moment, and the plain dlt script."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ SOME = (
     *("summaries/data_as_of", "summaries/affiliates", "summaries/conversions"),
 )
 CONVERSIONS = ("refersion/conversions", "refersion/conversion_history")
-# So that rows of whatever age are as they are in Refersion.
+# Reads rows of any age again.
 ALL_AGAIN = {"lookback_days": 1_000}
 SUMS = """
 SELECT is_test_conversion, status, payment_status, currency, count(*), count(DISTINCT id), sum(total),
   sum(commission_total)
 FROM refersion_data.conversions GROUP BY 1, 2, 3, 4
 """
-# Every way in which an address writes it.
+# Every way in which a URL may contain it.
 SECRETS = (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), quote_plus(PASSWORD))
 
 
@@ -65,7 +65,7 @@ def in_warehouse(database: PostgresDatabase) -> dict[tuple[Any, ...], tuple[Any,
 
 @dataclass(frozen=True)
 class Runs:
-    """A process and a run in this process, which refreshed one warehouse at the same time."""
+    """A process and a run in this process that refreshed the same warehouse concurrently."""
 
     sandbox: SandboxServer
     database: PostgresDatabase
@@ -75,13 +75,13 @@ class Runs:
 
     @property
     def in_order(self) -> list[Outcome]:
-        """The run that was first comes first."""
+        """Both outcomes, the earlier run first."""
         return sorted(self.outcomes, key=lambda run: -run.metadata["refersion/affiliate_get"]["rows_loaded"])
 
 
 @pytest.fixture(scope="module")
 def runs(account: SandboxServer, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """The process logs all that there is to log."""
+    """The process logs at the most verbose level."""
     database = postgres_server.create_database()
     folder = tmp_path_factory.mktemp("process")
     location = Location.of(folder, account).with_settings(RUNTIME__LOG_LEVEL="DEBUG", **database.environment)
@@ -101,7 +101,7 @@ def runs(account: SandboxServer, postgres_server: PostgresServer, tmp_path_facto
 
 @pytest.mark.processes
 class TestTwoRunsAtOnce:
-    """Two machines, as it were, each with records of its own."""
+    """Simulates two machines, each with its own records."""
 
     def test_they_queue_up_and_both_succeed(self, runs: Runs) -> None:
         assert runs.ended.code == 0, runs.ended.output
@@ -122,7 +122,7 @@ class TestTwoRunsAtOnce:
         assert 0 < second["rows_loaded"] < first["rows_loaded"] == first["dagster/row_count"]
 
     def test_the_password_is_in_no_file_and_in_no_output(self, runs: Runs) -> None:
-        # The log is as talkative as it was meant to be.
+        # The log is as verbose as intended.
         assert "POST /graphql" in runs.ended.output
         assert files_with(runs.location.folder, *SECRETS) == []
         assert not [secret for secret in SECRETS if secret in runs.ended.output]
@@ -146,7 +146,7 @@ def lock_held(database: PostgresDatabase) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def loaded(postgres_server: PostgresServer) -> PostgresDatabase:
-    """A first load, which tests copy."""
+    """The first load, which tests copy."""
     database = postgres_server.create_database()
     with SandboxServer(SMALL) as sandbox, database.in_use():
         done = materialise(account_of(sandbox, **ALL_AGAIN), Warehouse(destination="postgres"), *CONVERSIONS)
@@ -155,7 +155,7 @@ def loaded(postgres_server: PostgresServer) -> PostgresDatabase:
 
 
 class TestCutShort:
-    """A run that is stopped while the database merges its rows, which a lock on the table keeps up."""
+    """A run interrupted while the database merges its rows, which a lock on the table delays."""
 
     @pytest.fixture
     def database(self, loaded: PostgresDatabase) -> Iterator[PostgresDatabase]:
@@ -180,14 +180,14 @@ class TestCutShort:
         )
         with merge_kept_up(database) as waiting, location.start(*MATERIALISE, ",".join(CONVERSIONS)) as process:
             assert process.stdout
-            # What it prints has to go somewhere, or it would wait for that.
+            # Its output has to be read, otherwise it would block.
             threading.Thread(target=process.stdout.read).start()
             try:
                 assert soon(lambda: bool(waiting()), 60)
             finally:
                 os.killpg(process.pid, signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
-        # The server gives up what the client does not wait for any more.
+        # The server cancels a statement when the client disconnects.
         assert soon(lambda: not others(database), 30)
         assert in_warehouse(database) == before
 
@@ -209,7 +209,7 @@ class TestCutShort:
     def test_rows_that_were_copied_twice_are_there_once(
         self, sandbox: SandboxServer, database: PostgresDatabase
     ) -> None:
-        """As when the answer to a copy is lost, and dlt copies again."""
+        """Simulates a lost response to a copy, which dlt repeats."""
 
         def copy_again(database: PostgresDatabase, _pid: int) -> None:
             staging = "refersion_data_staging.conversions"
@@ -224,7 +224,7 @@ class TestCutShort:
     def test_by_a_server_that_goes_away_is_an_error_that_says_so(
         self, sandbox: SandboxServer, database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # Of dlt's, which tries five times otherwise, a second apart.
+        # By default, dlt tries five times, a second apart.
         monkeypatch.setenv("LOAD__RAISE_ON_MAX_RETRIES", "1")
 
         def close(database: PostgresDatabase, pid: int) -> None:
@@ -242,7 +242,7 @@ class TestCutShort:
 
 
 def backfill(sandbox: SandboxServer, month: str) -> Outcome:
-    """The job for one month, in this process; it is not tried again by itself."""
+    """Runs the job for one month in this process, without retries."""
     given = resources(account_of(sandbox), Warehouse(destination="postgres"))
     job = dg.Definitions(jobs=[backfill_job(Settings.of({}))], resources=given).resolve_job_def("refersion_backfill")
     with fresh_instance() as instance:
@@ -251,14 +251,14 @@ def backfill(sandbox: SandboxServer, month: str) -> Outcome:
 
 
 def others(database: PostgresDatabase, where: str = "TRUE") -> list[int]:
-    """The server's processes for other connections to this database."""
+    """The server processes of other connections to this database."""
     activity = f"SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name = %s AND {where}"
     return [pid for (pid,) in database.server.query("postgres", activity, database.name, "refersion_dagster")]
 
 
 @contextmanager
 def merge_kept_up(database: PostgresDatabase) -> Iterator[Callable[[], list[int]]]:
-    """Nobody can change conversions meanwhile; gives what tells the server's processes that wait for it."""
+    """Locks conversions against changes. Yields a function that returns the server processes waiting for the lock."""
     connection = psycopg2.connect(database.url)
     connection.cursor().execute("LOCK TABLE refersion_data.conversions IN SHARE MODE")
     yield lambda: others(database, "wait_event_type = 'Lock' AND wait_event = 'relation'")
@@ -267,7 +267,7 @@ def merge_kept_up(database: PostgresDatabase) -> Iterator[Callable[[], list[int]
 
 @contextmanager
 def meanwhile(database: PostgresDatabase, happen: Callable[[PostgresDatabase, int], None]) -> Iterator[None]:
-    """Lets something happen at the moment when the merge waits for the table, and then lets it go on."""
+    """Calls `happen` while the merge waits for the table, then lets the merge continue."""
     happened: list[BaseException | None] = []
 
     def wait_and_let_it_happen() -> None:

@@ -1,4 +1,4 @@
-"""How much a run reads: what its configuration says, and what it does to the runs after it."""
+"""How much a run reads: the effect of its configuration on it and on later runs."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ class Account:
         return materialise(account_of(self.sandbox), warehouse, f"refersion/{table}", config=config)
 
     def load(self, table: str, **config: Any) -> dict[str, Any]:
-        """What the run told of the table."""
+        """The metadata that the run reported for the table."""
         outcome = self.try_to_load(table, **config)
         assert outcome.success, outcome.failure
         return outcome.metadata[f"refersion/{table}"]
@@ -44,7 +44,7 @@ def account(sandbox: SandboxServer, database: Path) -> Account:
 
 @pytest.fixture
 def loaded(sandbox: SandboxServer, loaded_database: Path) -> Account:
-    """One whose conversions were loaded before."""
+    """An account whose conversions were loaded before."""
     return Account(sandbox, loaded_database)
 
 

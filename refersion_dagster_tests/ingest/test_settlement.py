@@ -1,4 +1,5 @@
-"""The shop goes on while it is read: what moves is read again, what keeps moving is not settled, what lasts differs."""
+"""The shop changes while it is read: changed rows are read again, constant changes are not settled, and lasting
+differences count."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ PAYMENTS = "summaries/payment_proof:payments_equal_their_conversions"
 
 
 class Shop:
-    """An account that is loaded, and refreshed while it goes on."""
+    """An account that is loaded, and refreshed while it changes."""
 
     def __init__(self, sandbox: SandboxServer, database: Path) -> None:
         self.sandbox = sandbox
@@ -30,7 +31,7 @@ class Shop:
         self.books = WarehouseBuilder(database)
 
     def refresh(self, *tables: str, **meanwhile: Any) -> Outcome:
-        """Reads, while something goes on, and builds the proofs."""
+        """Reads while changes happen, then builds the proofs."""
         self.sandbox.advance(seconds=60)
         self.sandbox.configure(meanwhile=meanwhile or None)
         done = materialise(account_of(self.sandbox), self.warehouse, *(f"refersion/{one}" for one in tables or RAW))
@@ -96,7 +97,7 @@ def test_what_keeps_moving_is_not_settled_and_agrees_once_it_holds_still(shop: S
 
 @pytest.mark.exhaustive
 def test_a_difference_that_lasts_is_read_again_once_and_fails(shop: Shop) -> None:
-    """GraphQL leaves a row out, as a server would that is wrong."""
+    """GraphQL omits a row, as a faulty server would."""
     row = max(
         (
             one

@@ -1,4 +1,5 @@
-"""A field `currency` in /conversion/totals: tried once, remembered, and every currency compared where it works."""
+"""The field `currency` of /conversion/totals: tried once, remembered, and used to compare every currency if it
+works."""
 
 from __future__ import annotations
 
@@ -64,7 +65,7 @@ def test_where_it_works_every_currency_is_compared(sandbox: SandboxServer, wareh
     load(sandbox, warehouse)
     assert found(warehouse) == [("works",)]
     assert warehouse.query(VERDICTS) == [(currency, "agrees", True) for currency in ("EUR", "JPY", "USD")]
-    # A late change in a currency that is not the account's own shows, and its month is read again.
+    # A late change in a currency other than the account's own shows, and its month is read again.
     row = next(
         row
         for row in sandbox.account.conversions.values()
@@ -75,7 +76,7 @@ def test_where_it_works_every_currency_is_compared(sandbox: SandboxServer, wareh
     late = load(sandbox, warehouse).metadata["refersion/conversions"]["late_months"]
     assert list(late.values()) == [["2 totals changed"]]
     assert warehouse.query(f"SELECT status FROM refersion_data.conversions WHERE id = '{row.id}'") == [("DENIED",)]
-    # And what the warehouse alone has wrong is a difference in that currency alone.
+    # An error in the warehouse alone is a difference in that currency only.
     with warehouse.session() as session:
         session.query("UPDATE refersion_data.conversions SET total = total + 1 WHERE id = $id", id=str(row.id))
     load(sandbox, warehouse, "summaries/control_totals")

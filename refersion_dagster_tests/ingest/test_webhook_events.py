@@ -1,4 +1,4 @@
-"""The asset refersion/webhook_events: each event once in the warehouse, conversions as new as the newest of them."""
+"""The asset refersion/webhook_events: each event is stored once, and conversions reflect the newest event."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LATEST = sql_time(int(NOW.timestamp()) + 7_200)
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse as it is after the first load, with a salt of its own."""
+    """A warehouse after the first load, with its own salt."""
     file = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
     with SandboxServer(SMALL) as sandbox:
         done = materialise(account_of(sandbox, pii_salt=None), Warehouse(duckdb_path=str(file)), *LOADED)
@@ -47,7 +47,7 @@ def drained(sandbox: SandboxServer, tmp_path: Path, loaded: Path) -> WebhookWare
 
 
 class Scenario:
-    """One drain of one event for each case; what was there before, and what there is after."""
+    """One drain of one event for each case, with the state before and after it."""
 
     def __init__(self, drained: WebhookWarehouse) -> None:
         self.drained = drained
@@ -168,7 +168,7 @@ def test_an_event_that_cannot_be_read_is_kept_and_told_and_in_nobodys_way(scenar
 
 def test_the_metadata_tells_what_came_and_what_was_applied(scenario: Scenario) -> None:
     told = scenario.outcome.metadata[ASSET]
-    # What dagster-dlt reports of the load, as of other raw tables.
+    # dagster-dlt's metadata of the load, as for other raw tables.
     assert told["destination_type"] == "dlt.destinations.duckdb"
     assert {job["table_name"] for job in told["jobs"]} == {"webhook_events"}
     assert told["rows_loaded"] == told["events"]
@@ -209,7 +209,7 @@ def test_events_are_loaded_in_parts_and_a_replay_later_is_no_second_row(
     done = drained.drain()
     assert done.metadata[ASSET]["conversions_applied"] == 3
     for file in drained.folder.glob("inbox.sqlite*"):
-        file.unlink()  # whoever knew the events is gone
+        file.unlink()  # all knowledge of earlier events is lost
     drained.receive(*events)
     again = drained.drain()
     assert again.success, again.failure
@@ -268,7 +268,7 @@ def test_what_events_concern_is_read_again_so_that_payments_reach_their_conversi
     paid = {str(row.id) for row in sandbox.account.conversions.values() if row.payment_id == payment.id}
     assert paid
     affiliate = sandbox.account.affiliates[payment.affiliate_id]
-    sandbox.change_affiliate(affiliate.id, company="Öko & Söhne")  # which the list does not show
+    sandbox.change_affiliate(affiliate.id, company="Öko & Söhne")  # the list does not show this change
     drained.receive(body(sandbox.account, [payment]), body(sandbox.account, affiliate), topic="ANYTHING")
     before = drained.query(PIPELINE_STATE)
 

@@ -1,4 +1,4 @@
-"""What is read again after events: few spans that hold every day concerned."""
+"""What is read again after events: few spans that cover every affected day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events as tables: whatever JSON an event holds, it becomes a row, and keeps no other from becoming one."""
+"""Events as tables: any JSON in an event becomes a row, and never prevents another event from becoming one."""
 
 from __future__ import annotations
 

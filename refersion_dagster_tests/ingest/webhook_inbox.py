@@ -1,4 +1,4 @@
-"""Events put into an inbox as the receiver does, and a warehouse to drain them into."""
+"""Puts events into an inbox as the receiver does, and provides a warehouse to drain them into."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECEIVED_AT = datetime(2026, 7, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
 @dataclass
 class WebhookWarehouse:
-    """An account, the warehouse its tables are in, and an inbox. The salt of hashes is the warehouse's own."""
+    """An account, the warehouse with its tables, and an inbox. The warehouse has its own hash salt."""
 
     sandbox: SandboxServer
     folder: Path
@@ -33,7 +33,7 @@ class WebhookWarehouse:
 
     @classmethod
     def of(cls, sandbox: SandboxServer, folder: Path, loaded: Path | None) -> WebhookWarehouse:
-        """With a copy of a warehouse that was loaded from an equal account, or with none."""
+        """Starts from a copy of a warehouse that was loaded from an equal account, or from none."""
         made = cls(sandbox, folder)
         if loaded:
             shutil.copy(loaded, made.database)
@@ -52,7 +52,7 @@ class WebhookWarehouse:
         return Warehouse(destination=self.destination, duckdb_path=str(self.database))
 
     def conversion(self, number: int, **changes: Any) -> dict[str, Any]:
-        """A conversion as a webhook sends it, changed."""
+        """A conversion as a webhook sends it, with changes."""
         return {**body(self.sandbox.account, self.sandbox.account.conversions[number]), **changes}
 
     def receive(self, *values: Any, topic: str = "APPROVED_CONVERSION") -> None:
@@ -91,7 +91,7 @@ class WebhookWarehouse:
         return row
 
     def history(self, number: int) -> list[tuple[str, str]]:
-        """Changes of a conversion, and its status from then on, oldest first."""
+        """Changes of a conversion, each with the status from then on, oldest first."""
         return self.query(
             f"SELECT change, status FROM refersion_data.conversion_history WHERE id = '{number}' ORDER BY seen_at"
         )

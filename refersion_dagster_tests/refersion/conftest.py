@@ -9,7 +9,7 @@ from refersion_dagster_tests.refersion.plain_dlt import Warehouse
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What dlt keeps, and files that a test puts where dlt looks for settings, are the test's own."""
+    """Each test has its own folder for dlt's state and for files where dlt looks for settings."""
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.chdir(tmp_path)
 
@@ -17,6 +17,6 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
     warehouse = Warehouse(tmp_path)
-    # Held open, so that each further connection of the test takes no time.
+    # Kept open, so that further connections in the test take no time.
     with duckdb.connect(str(warehouse.path)):
         yield warehouse

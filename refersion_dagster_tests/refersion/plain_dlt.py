@@ -1,4 +1,4 @@
-"""The source in the hands of a plain dlt user: pointed at a sandbox, read by itself or loaded into a DuckDB file."""
+"""The source as a plain dlt user runs it: on a sandbox, read without a pipeline or loaded into a DuckDB file."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 def arguments(sandbox: SandboxServer, **changes: Any) -> dict[str, Any]:
-    """What refersion_source is called with to read a sandbox; a change to None takes an argument away."""
+    """Arguments of refersion_source to read a sandbox. A change to None removes an argument."""
     given = {
         "api_key": sandbox.secret_key,
         "public_key": sandbox.public_key,
@@ -42,12 +42,12 @@ def arguments(sandbox: SandboxServer, **changes: Any) -> dict[str, Any]:
 
 
 def source(sandbox: SandboxServer, *tables: str, **changes: Any) -> DltSource:
-    """The source on a sandbox; all of its tables where none is named."""
+    """The source on a sandbox, with the named tables or all."""
     return refersion_source(**arguments(sandbox, **changes)).with_resources(*(tables or ENTITIES))
 
 
 def read(sandbox: SandboxServer, table: str, **changes: Any) -> pa.Table:
-    """A table as the source hands it to dlt. Raises the source's own errors."""
+    """A table as the source yields it to dlt. Raises the source's own errors."""
     try:
         return pa.concat_tables(source(sandbox, table, **changes))
     except ResourceExtractionError as error:
@@ -55,15 +55,15 @@ def read(sandbox: SandboxServer, table: str, **changes: Any) -> pa.Table:
 
 
 def rows(table: pa.Table, *, key: Sequence[str] = ("id",)) -> list[Row]:
-    """The rows in the order of their key, without the moment at which they were read."""
+    """The rows ordered by their key, without the time at which they were read."""
     found = [{name: value for name, value in row.items() if name != "read_at"} for row in table.to_pylist()]
     return sorted(found, key=lambda row: tuple(map(str, (row[name] for name in key))))
 
 
 class Warehouse:
-    """A DuckDB file, and a pipeline into it whose working folder may be another machine's.
+    """A DuckDB file, and a pipeline into it. Its working folder may be that of another machine.
 
-    Loads go through this package's destination, which takes half as long as dlt's own; see DltsWarehouse.
+    Loads use this package's destination, which takes half as long as dlt's own; see DltsWarehouse.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -80,12 +80,12 @@ class Warehouse:
 
     @contextmanager
     def loading(self, machine: str) -> Iterator[Pipeline]:
-        """The pipeline to load with."""
+        """The pipeline for a load."""
         with loading_into(str(self.path), stays_open=True) as destination:
             yield self.pipeline(machine, destination)
 
     def load(self, sandbox: SandboxServer, *tables: str, machine: str = "this", **changes: Any) -> ReadReport:
-        """Loads the tables (all where none is named) in one commit. Raises the source's own errors."""
+        """Loads the named tables (or all) in one commit. Raises the source's own errors."""
         report = changes.pop("report", None) or ReadReport()
         with self.loading(machine) as pipeline:
             try:
@@ -93,7 +93,7 @@ class Warehouse:
             except PipelineStepFailed as error:
                 raise underlying(error) or error from None
             finally:
-                pipeline.deactivate()  # a source that is read by itself would take the state of an active pipeline
+                pipeline.deactivate()  # a source that is read without a pipeline would use the state of an active one
         return report
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -108,13 +108,13 @@ class Warehouse:
         return self.query(f'SELECT count(*) FROM refersion_data."{table}"')[0][0]
 
     def counts(self) -> dict[str, int]:
-        """Rows of every table that is there."""
+        """Number of rows of every existing table."""
         found = self.query("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'refersion_data'")
         return {name: self.count(name) for (name,) in found if not name.startswith("_dlt")}
 
 
 class DltsWarehouse(Warehouse):
-    """Loads go through dlt's own destination, as those of whoever uses the source alone."""
+    """Loads use dlt's own destination, as those of users who use the source alone."""
 
     @contextmanager
     def loading(self, machine: str) -> Iterator[Pipeline]:

@@ -1,4 +1,4 @@
-"""Credentials: which are needed for what, the pair in one string, and what is said where one is missing."""
+"""Credentials: which are needed for what, the pair in one string, and the message if one is missing."""
 
 import pytest
 

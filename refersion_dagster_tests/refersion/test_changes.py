@@ -1,4 +1,4 @@
-"""Requests that change something: sent once, unless nothing can have happened."""
+"""Requests that change data: sent once, unless they cannot have been executed."""
 
 import socket
 import struct
@@ -151,7 +151,7 @@ def test_a_proxy_that_is_down_lost_nothing(sandbox: SandboxServer, monkeypatch: 
 def test_a_proxy_that_hangs_up_after_the_request_may_have_passed_it_on(
     sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """urllib3 reports that like a proxy which cannot be reached."""
+    """urllib3 reports this like a proxy that cannot be reached."""
     with listening(lambda connection: connection.recv(65_536)) as (port, connections):
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
         with pytest.raises(AnswerLost):
@@ -168,7 +168,7 @@ def test_secrets_of_the_body_are_taken_out_of_what_the_server_says(sandbox: Sand
 
 @contextmanager
 def listening(serve: Callable[[socket.socket], object]) -> Iterator[tuple[int, list[tuple[str, int]]]]:
-    """A listener that hands each connection to `serve` and then resets it; yields its port and the callers."""
+    """A listener that passes each connection to `serve` and then resets it. Yields its port and the callers."""
     callers: list[tuple[str, int]] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -1,4 +1,4 @@
-"""Clicks by each way in which an account may have them: the same rows, once each, with nothing personal."""
+"""Clicks in each way an account may offer them: the same rows, once each, without personal data."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,7 +21,8 @@ def shop() -> Iterator[SandboxServer]:
     with SandboxServer(SMALL) as running:
         account = running.account
         first = account.clicks[-1]
-        # Two that are alike but for their id, as a double click is, and more of one affiliate than a page holds.
+        # Two that are identical except for their id, such as a double click, and more of one affiliate than fit on a
+        # page.
         alike = first._replace(id=1), first._replace(id=2)
         many = [first._replace(id=number, created=first.created - number) for number in range(100, 550)]
         account.clicks.extend([*alike, *many])

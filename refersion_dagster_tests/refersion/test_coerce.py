@@ -1,4 +1,4 @@
-"""Values in every shape that Refersion sends are read exactly; what cannot be read is an error, never a guess."""
+"""Values in every shape that Refersion sends are read exactly. An unreadable value is an error, never a guess."""
 
 import json
 import math
@@ -31,7 +31,8 @@ def read_values(values: Sequence[Any], kind: Kind, **options: bool) -> list[Any]
 
 
 def read_value(value: Any, kind: Kind) -> Any:
-    """One value, which must come out the same by itself, in company, and where the column is read value by value."""
+    """Reads a value, which must give the same result alone, among others, and when the column is read value by
+    value."""
     (alone,) = read_values([value], kind)
     assert read_values([None, value, value], kind) == [None, alone, alone]
     return alone
@@ -280,7 +281,7 @@ class TestMoney:
     @example(amount=Decimal("100000000000"))
     @settings(max_examples=examples(300))
     def test_a_json_number_is_read_exactly_or_asked_for_again(self, amount: Decimal) -> None:
-        """Binary floating point holds 15 digits for certain. Beyond, the answer has to be parsed exactly."""
+        """Binary floating point holds 15 digits exactly. A longer number requires an exact parser."""
         parsed = json.loads(f"{amount:f}")
         try:
             assert read_value(parsed, Kind.MONEY) == amount
@@ -339,7 +340,7 @@ SHAPES: dict[Kind, st.SearchStrategy[Any]] = {
 @given(data=st.data(), kind=st.sampled_from(sorted(SHAPES)), cut=st.integers(0, 8))
 @settings(max_examples=examples(400))
 def test_a_column_read_whole_is_the_same_as_value_by_value(data: st.DataObject, kind: Kind, cut: int) -> None:
-    """Columns of one shape are converted by Arrow; one odd value must not change how the others are read."""
+    """Arrow converts columns of one shape. One odd value must not change how the others are read."""
     one_shape = data.draw(st.booleans())
     strategy = SHAPES[kind]
     if one_shape:
@@ -366,7 +367,7 @@ def test_a_column_read_whole_is_the_same_as_value_by_value(data: st.DataObject, 
 
 
 class TestThroughTheApi:
-    """What JSON and the parser do on the way."""
+    """Values after JSON encoding and parsing."""
 
     @pytest.mark.parametrize("id_", heart([2**53 + 1, 2**63, 2**64 + 1, 10**30, "a-b/c", str(10**25)], 2))
     def test_an_id_of_any_size(self, sandbox: SandboxServer, warehouse: Warehouse, id_: Any) -> None:

@@ -1,4 +1,4 @@
-"""The source in pipelines of plain dlt: destinations that merge and that cannot, settings, and money in frames."""
+"""The source in plain dlt pipelines: destinations that can and cannot merge, settings, and money in data frames."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ UPSERT = {"disposition": "merge", "strategy": "upsert"}
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Pipeline:
-    """A pipeline into Parquet files of a folder."""
+    """A pipeline that writes Parquet files to a folder."""
     destination = dlt.destinations.filesystem(str(tmp_path / "lake"))
     return dlt.pipeline("lake", destination=destination, dataset_name="files", pipelines_dir=str(tmp_path / "dlt"))
 
@@ -111,7 +111,7 @@ def test_what_neither_the_call_nor_dlt_knows_comes_from_the_variables(
     sandbox: SandboxServer, warehouse: Warehouse, variables: pytest.MonkeyPatch
 ) -> None:
     variables.setenv("REFERSION_PII", "drop")
-    variables.setenv("REFERSION_ROWS_PER_LOAD", "1")  # who looks at no report would stop after the first month
+    variables.setenv("REFERSION_ROWS_PER_LOAD", "1")  # without the report, a caller would stop after a month
     variables.setenv("REFERSION_PUBLIC_KEY", "pub_of_nobody_at_all")
     variables.setenv("SOURCES__REFERSION_SOURCE__PUBLIC_KEY", sandbox.public_key)
     pipeline = warehouse.pipeline()

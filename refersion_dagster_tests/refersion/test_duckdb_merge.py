@@ -1,4 +1,4 @@
-"""Merging load files into DuckDB: rows of the same key are replaced, in one transaction, without a staging dataset."""
+"""Merges load files into DuckDB: rows with the same key are replaced, in one transaction, without a staging dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trouble on the way: what passes costs no row, what does not is a typed error and leaves the warehouse as it was."""
+"""Faults: temporary ones cost no row; permanent ones raise a typed error and leave the warehouse unchanged."""
 
 import itertools
 import re
@@ -32,7 +32,7 @@ ROUTES = {
     "payments": "graphql:payments",
     "conversion_totals": "rest:/conversion/totals",
 }
-# Short, so that a table takes few requests.
+# A short span, so that a table takes few requests.
 FROM = "2025-05-01"
 
 TRANSIENT: dict[str, dict[str, Any]] = {
@@ -105,7 +105,7 @@ FINAL: dict[str, tuple[dict[str, Any], type[RefersionError], str]] = {
 
 @pytest.fixture(autouse=True)
 def no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only pauses that the server asks for are made; test_http.py looks at the others."""
+    """Removes all pauses except those that the server asks for. test_transport.py covers the others."""
     monkeypatch.setattr(transport, "BACK_OFF", tenacity.wait_none())
 
 
@@ -115,14 +115,14 @@ def key(table: str) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def pristine() -> dict[str, list[Row]]:
-    """Each table as it is read without trouble."""
+    """Each table as read without faults."""
     with SandboxServer(SMALL) as running:
         return {table: rows(read(running, table, read_from=FROM), key=key(table)) for table in ROUTES}
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SandboxServer, Warehouse]]:
-    """An account whose offers alone were loaded, for loads that fail and must not change that."""
+    """An account of which only the offers were loaded, for failing loads that must not change that."""
     warehouse = Warehouse(tmp_path_factory.mktemp("shared"))
     with SandboxServer(SMALL) as running, duckdb.connect(str(warehouse.path)):
         warehouse.load(running, "offers")
@@ -137,7 +137,7 @@ def troubled(shared: tuple[SandboxServer, Warehouse]) -> Iterator[tuple[SandboxS
     sandbox.clear_faults()
 
 
-# Pauses that are told in whole seconds are made in whole seconds: once for either API.
+# Pauses given in whole seconds take whole seconds: once per API.
 PAUSED_FOR_A_SECOND = {"429 with Retry-After as a date", "429 with X-Quota-Reset"}
 NOT_PAUSED = [fault for fault in TRANSIENT if fault not in PAUSED_FOR_A_SECOND]
 ONE_OF_EACH_API = ("affiliate_list", "conversions")
@@ -145,7 +145,7 @@ ONE_OF_EACH_API = ("affiliate_list", "conversions")
 
 @pytest.mark.parametrize(
     ("table", "fault"),
-    # One table of REST and one of GraphQL, each with every fault, come first.
+    # Every fault on one REST table and one GraphQL table comes first.
     heart(
         [
             *itertools.product(ONE_OF_EACH_API, TRANSIENT),
@@ -274,6 +274,6 @@ def test_a_schema_that_changes_type_between_two_runs_changes_nothing(
     before = {table: warehouse.rows(table, "* EXCLUDE (read_at)", order="ALL") for table in warehouse.counts()}
     sandbox.configure(list_total="string", totals_shape="numbers")
     for person in list(sandbox.account.affiliates.values()):
-        sandbox.change_affiliate(person.id, offer_id=person.offer_id)  # a number where there was a text
+        sandbox.change_affiliate(person.id, offer_id=person.offer_id)  # a number instead of a text
     warehouse.load(sandbox, "affiliate_list", "affiliate_get", "conversion_totals", all_details=True, full_reload=True)
     assert {table: warehouse.rows(table, "* EXCLUDE (read_at)", order="ALL") for table in before} == before

@@ -29,7 +29,7 @@ def pristine() -> dict[str, list[Row]]:
 
 @pytest.fixture(params=heart(["open", "refused", "refused_400", "refused_403"], 2))
 def introspection(request: pytest.FixtureRequest, sandbox: SandboxServer) -> str:
-    """How the server answers introspection."""
+    """How the server responds to introspection."""
     sandbox.configure(introspection=request.param)
     return request.param
 
@@ -73,7 +73,7 @@ class TestFields:
         gone: list[str],
     ) -> None:
         removable = [path for path in removed if path != "PageInfo.total_results"]
-        # A type keeps one field: without total_results, pageInfo has another one.
+        # A type needs at least one field: without total_results, pageInfo has another one.
         added = {"PageInfo.has_next": "Boolean"} if removable != removed else {}
         sandbox.configure(remove_fields=removed, add_fields=added)
         report = ReadReport()
@@ -98,7 +98,7 @@ class TestFields:
         value = {"String": "gold", "Int": "42", "Float": "1.5", "Boolean": "true"}[kind]
         assert {row[0] for row in warehouse.rows("conversions", "loyalty_tier")} == {value}
         assert {row[0] for row in warehouse.rows("affiliates", "loyalty_tier")} == {value}
-        # Lists of scalars are kept as JSON.
+        # Lists of scalars are stored as JSON.
         listed = {"String": '["gold"]', "Int": "[42]", "Float": "[1.5]", "Boolean": "[true]"}[kind]
         assert {row[0] for row in warehouse.rows("conversions", "tags")} == {listed}
         assert report.table("conversions").fields_extra == ["loyalty_tier", "tags"]
@@ -133,7 +133,7 @@ class TestFields:
         assert sum(sandbox.requests().values()) == 1
 
     def test_a_field_without_fields_of_its_own_is_named_too(self, sandbox: SandboxServer) -> None:
-        """A union, of which introspection tells no fields."""
+        """A union, for which introspection reports no fields."""
         schema = account_of(sandbox).account().graphql.schema()
         assert schema
         schema.types["Conversion"]["reward"] = FieldType(frozenset(), False, "Reward", is_list=False, is_leaf=False)
@@ -288,7 +288,7 @@ class TestFieldsThatCanOnlyBeFilteredOn:
         assert rows(read(sandbox, "conversions")) == pristine["conversions"]
 
     def test_with_rows_on_the_edge_of_a_cut(self, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Both halves of a window show the rows at the cut, as the server's bounds may be inclusive."""
+        """Both halves of a window contain the rows at the cut, because the server's bounds may be inclusive."""
         monkeypatch.setattr(page_assembler, "MOST_ROWS", 10)
         sandbox.configure(page_cap=9, remove_fields=["Conversion.status", "Conversion.payment_status"])
         noon = int(datetime(2025, 6, 15, 12, tzinfo=UTC).timestamp())

@@ -1,4 +1,4 @@
-"""What the GraphQL API sends: values of other types, objects that are none, and refusals in each envelope."""
+"""What the GraphQL API sends: values of other types, values that should be objects, and errors in each envelope."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which span is read next: first load, look-back, passes that were cut short, and what a run asks for itself."""
+"""Which span is read next: first load, look-back, interrupted passes, and explicit requests of a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REQUEST = SpanRequest(start=START, lookback=timedelta(days=120))
 
 
 def passed(now: datetime = NOW, newest: datetime | None = None) -> dict[str, Any]:
-    """The state after one pass that got to its end."""
+    """The state after one complete pass."""
     state: dict[str, Any] = {}
     first = plan_window(REQUEST, state, now)
     assert first.window

@@ -1,4 +1,4 @@
-"""An answer that goes straight into columns gives just what parsing it value by value gives."""
+"""A response read directly into columns gives the same result as parsing it value by value."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ ODD = st.one_of(
     TEXTS,
     st.sampled_from(["\ud800", 2**63, -(2**63) - 1, [], [1], {}, {"id": 1}]),
 )
-# Of each kind the JSON types that it may come in.
+# The usual JSON types of each kind.
 USUAL: dict[Kind, list[st.SearchStrategy[Any]]] = {
     Kind.ID: [INTEGERS, st.sampled_from(["7", "07", " 7", "x"])],
     Kind.TEXT: [TEXTS, TEXTS, INTEGERS, st.booleans()],
@@ -67,7 +67,7 @@ def row(**values: Any) -> dict[str, Any]:
 
 
 def taught(usual: dict[str, Any], with_builder: ArrowTableBuilder) -> ArrowJsonReader:
-    """A reader that has met one row."""
+    """A reader that has seen one row."""
     pages = ArrowJsonReader(with_builder)
     pages.learn(with_builder.pick([usual]).values)
     return pages
@@ -75,7 +75,7 @@ def taught(usual: dict[str, Any], with_builder: ArrowTableBuilder) -> ArrowJsonR
 
 @st.composite
 def two_pages(draw: st.DrawFn) -> tuple[list[Any], list[Any]]:
-    """Rows of two pages whose columns hold one JSON type each, but for a few that hold anything."""
+    """Rows of two pages whose columns each have one JSON type, except for a few that contain anything."""
     columns = [column for column in builder().given if draw(st.integers(0, 2))]
     odd = draw(st.sampled_from(columns)) if columns and not draw(st.integers(0, 3)) else None
     values = {
@@ -101,7 +101,7 @@ def two_pages(draw: st.DrawFn) -> tuple[list[Any], list[Any]]:
 
 
 def outcome(make: Any) -> Any:
-    """The table, or the error in words."""
+    """The table, or the error as text."""
     try:
         return make().to_pydict()
     except (UnreadableValue, InexactNumber) as error:
@@ -228,7 +228,7 @@ def test_trying_ends_where_nearly_every_page_is_mixed() -> None:
 
 @pytest.mark.processes
 def test_usual_rows_become_a_table_without_pandas_which_pyarrow_would_import_for_a_fifth_of_a_second() -> None:
-    # Nothing is hashed here, as hashes come from a list, for which pyarrow imports pandas.
+    # Nothing is hashed here, because hashes are built from a list, for which pyarrow imports pandas.
     program = f"""
 import sys
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Lists are read whole: no row missing, none twice, whatever the server does to its pages."""
+"""Lists are read completely: no row is missing or duplicated, whatever the server does to its pages."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ from refersion_dagster_tests.marks import examples, heart
 from refersion_dagster_tests.refersion.plain_dlt import NOW, read
 
 PAGES = SandboxSettings(affiliates=5, orders=250, days=28, now=NOW, clicks_per_order=0)
-# A span with some dozen conversions, for servers that send few rows in a page.
+# A span with a few dozen conversions, for servers that send few rows per page.
 FEW = {"read_from": "2025-06-25", "read_to": "2025-06-29"}
 DAY = Window(datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 6, 2, tzinfo=UTC))
 
@@ -32,13 +32,13 @@ def flat(pages: Sequence[Sequence[Any]]) -> list[Any]:
 
 @pytest.fixture
 def busy() -> Iterator[SandboxServer]:
-    """Some hundred conversions in two calendar months, so that months take several pages."""
+    """Some hundred conversions in two calendar months, so that each month takes several pages."""
     with SandboxServer(PAGES) as running:
         yield running
 
 
 def server_ids(sandbox: SandboxServer, read_from: str = "1990-01-01", read_to: str = "2100-01-01") -> list[str]:
-    """Ids of the conversions that the account holds in a span."""
+    """Ids of the conversions that the account has in a span."""
     start, end = parse_moment(read_from).timestamp(), parse_moment(read_to).timestamp()
     return sorted(str(row.id) for row in sandbox.account.conversions.values() if start <= row.created < end)
 
@@ -93,7 +93,7 @@ class TestAgainstTheServer:
         assert read_ids(busy) == server_ids(busy)
 
     def test_rows_of_one_second_that_change_places_on_every_look_are_read_once_each(self, busy: SandboxServer) -> None:
-        """A flash sale: 120 orders within half a minute, ten in a second."""
+        """A flash sale: 120 orders within half a minute, ten per second."""
         for i in range(120):
             busy.insert_conversion(created=int(NOW.timestamp()) - 3600 + 3 * (i % 12))
         busy.configure(order="unstable_ties", page_cap=50)
@@ -121,7 +121,7 @@ class TestAgainstTheServer:
         assert before <= set(found) <= set(server_ids(busy))
 
     def test_a_list_that_never_holds_still_is_an_error_and_not_a_short_load(self, busy: SandboxServer) -> None:
-        """250 orders of one second change places on every look: no window that fits on a page holds them."""
+        """250 orders of one second change places on every request: no window that fits on a page contains them."""
         for _ in range(250):
             busy.insert_conversion(created=int(NOW.timestamp()) - 3600)
         busy.configure(order="unstable_ties")
@@ -179,7 +179,7 @@ class TestAgainstTheServer:
         assert account.requests()["graphql:conversions"] - before <= 2
 
     def test_pages_are_fetched_at_once(self, busy: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        """20 pages that take 0.1 s each, so that whoever asks for the next one meets those under way."""
+        """20 pages that take 0.1 s each, so that requests overlap."""
         busy.configure(page_cap=15)
         busy.fault("graphql:conversions", "latency", seconds=0.1, times=None)
         lock, under_way, most = threading.Lock(), 0, 0
@@ -203,7 +203,7 @@ class TestAgainstTheServer:
 
 @dataclass
 class ListServer:
-    """A list as a server may page it, in whatever way no documentation rules out."""
+    """A list paged in any way that the documentation does not rule out."""
 
     ids: list[int]
     cap: int

@@ -1,4 +1,4 @@
-"""Customers' personal values: hashed, kept or dropped, before anything is written."""
+"""Customers' personal values: hashed, kept or dropped before anything is written."""
 
 import hashlib
 from typing import Any
@@ -217,7 +217,7 @@ class TestSalt:
             assert "given" not in str(error.value)
             assert "another" not in str(error.value).replace("To use another salt", "")
         assert self.hashes(warehouse) == hashes
-        # The refused one is not what counts from then on.
+        # The refused salt does not take effect.
         warehouse.load(sandbox, "conversions", "affiliates", pii_salt=before, **LATE)
         assert len(self.hashes(warehouse)) == len(hashes) + 1
 

@@ -1,4 +1,4 @@
-"""What an answer says that refuses a request: Refersion's own words, and the advice that fits them."""
+"""Errors for refused requests: Refersion's own message, and the matching advice."""
 
 import json
 from typing import Any

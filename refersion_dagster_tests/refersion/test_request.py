@@ -1,4 +1,4 @@
-"""What a run is asked to read: texts become moments, and what contradicts itself is refused."""
+"""What a run should read: texts become times, and contradictory requests are rejected."""
 
 from __future__ import annotations
 

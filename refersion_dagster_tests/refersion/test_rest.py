@@ -1,4 +1,4 @@
-"""REST: the affiliate list in every way it may end, details of those who changed, and control totals."""
+"""REST: the affiliate list with every way to end, details of changed affiliates, and control totals."""
 
 import itertools
 import json
@@ -34,7 +34,7 @@ def listed(sandbox: SandboxServer, **changes: Any) -> list[str]:
 
 @pytest.fixture(params=heart([250, 0, 1, 99, 100, 101, 300], 2), scope="module")
 def crowd(request: pytest.FixtureRequest) -> Iterator[SandboxServer]:
-    """An account of so many affiliates; pages hold 100."""
+    """An account with this many affiliates; pages hold 100."""
     with SandboxServer(SandboxSettings(affiliates=request.param, orders=0, days=30, now=NOW)) as running:
         yield running
 
@@ -84,7 +84,7 @@ class TestAffiliateList:
 
     @pytest.mark.parametrize("change", ["arrives", "vanishes"])
     def test_a_list_that_moves_while_it_is_read_is_read_again(self, change: str) -> None:
-        """The first page is of before the change, the others of after it."""
+        """The first page is from before the change, the others from after it."""
         with SandboxServer(SandboxSettings(affiliates=250, orders=0, days=30, now=NOW)) as running:
             status, before = list_page(running, 1)
             if change == "arrives":
@@ -121,7 +121,7 @@ class TestAffiliateList:
 
 @contextmanager
 def totals_told_as(total: Any, sandbox: SandboxServer) -> Iterator[str]:
-    """A server in front of the sandbox that tells another total (None: none at all), as the sandbox never does."""
+    """A server in front of the sandbox that reports another total (None: no total), which the sandbox cannot do."""
 
     class Between(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -137,7 +137,7 @@ def totals_told_as(total: Any, sandbox: SandboxServer) -> Iterator[str]:
             self.wfile.write(sent)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: the standard library's server would write to stderr."""
+            """Does nothing: the standard library's server would write to stderr."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Between) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -148,7 +148,7 @@ def totals_told_as(total: Any, sandbox: SandboxServer) -> Iterator[str]:
 
 
 def list_page(sandbox: SandboxServer, number: int) -> tuple[int, dict[str, Any]]:
-    """What the server would answer for a page: status and body."""
+    """The server's response for a page: status and body."""
     keys = {"Refersion-Public-Key": sandbox.public_key, "Refersion-Secret-Key": sandbox.secret_key}
     body = {"limit": "100", "page": str(number)}
     answer = requests.post(f"{sandbox.rest_url}/affiliate/list", json=body, headers=keys, timeout=20)
@@ -217,7 +217,7 @@ class TestAffiliateGet:
         assert found == {str(person.id): person.email for person in sandbox.account.affiliates.values()}
 
     def test_one_who_is_gone_is_a_warning(self, sandbox: SandboxServer) -> None:
-        """Listed, and deleted before the details were asked for."""
+        """Listed, and deleted before the details were requested."""
         status, answer = list_page(sandbox, 1)
         gone = min(sandbox.account.affiliates)
         code = sandbox.account.affiliates.pop(gone).code
@@ -271,7 +271,7 @@ class TestConversionTotals:
             )
             for row in found
         }
-        # The first month begins with the first load, as what was made earlier is not in the warehouse.
+        # The first month begins with the first load, because earlier rows are not in the warehouse.
         first = datetime.fromisoformat(start).replace(tzinfo=UTC)
         from_start = {
             (max(day, first), *of): value
@@ -300,7 +300,7 @@ class TestConversionTotals:
     def test_of_loaded_conversions_end_where_those_were_read(
         self, sandbox: SandboxServer, warehouse: Warehouse
     ) -> None:
-        """Orders of the minutes between the two readings are in no table, and count in no total."""
+        """Orders between the two reads are in no table, and count in no total."""
 
         def end_of_totals(report: ReadReport | None = None, **changes: Any) -> datetime:
             warehouse.load(sandbox, "conversion_totals", report=report, totals_of_loaded=True, **changes)
@@ -313,7 +313,7 @@ class TestConversionTotals:
         assert end_of_totals() == NOW  # a run of totals alone
         report = warehouse.load(
             sandbox, "conversions", read_from="2025-08-01"
-        )  # a span of its own leaves the mark alone
+        )  # an explicit span leaves the mark unchanged
         sandbox.advance(seconds=300)
         assert end_of_totals(report, read_from="2025-08-01") == NOW + timedelta(days=40, seconds=300)
 

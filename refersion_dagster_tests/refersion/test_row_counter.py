@@ -1,4 +1,4 @@
-"""How many rows a list has, by its places."""
+"""Counting the rows of a list by offsets."""
 
 import pytest
 
@@ -8,7 +8,7 @@ EXPECTED = [0, 1, 2, 5, 199, 200, 201, 1000]
 
 
 def counted(there: int, expected: int) -> tuple[int | None, int]:
-    """The length that is found of a list of so many rows, and the requests that it takes."""
+    """The length found for a list with `there` rows, and the number of requests."""
     asked: list[int] = []
 
     def rows(offset: int, first: int = 1) -> int:

@@ -1,4 +1,4 @@
-"""Keys are in nothing that a run leaves behind: log records of any level, errors, dlt's folders, the DuckDB file."""
+"""Keys appear in nothing that a run leaves behind: log records of any level, errors, dlt's folders, the DuckDB file."""
 
 import logging
 import traceback
@@ -27,7 +27,7 @@ PUBLIC, SECRET, TOKEN, SALT = (
 KEYS = (PUBLIC, SECRET, TOKEN, SALT)
 ECHO = f"I do not know {PUBLIC}.{SECRET} nor {TOKEN}"
 
-# What makes a run fail: (fault, switches of the sandbox, changes of the source's arguments).
+# Causes of a failing run: (fault, switches of the sandbox, changes of the source's arguments).
 FAILURES: dict[str, tuple[dict[str, Any] | None, dict[str, Any], dict[str, Any]]] = {
     "wrong keys": (None, {}, {"api_key": SECRET + "x", "graphql_token": TOKEN + "x"}),
     "wrong keys, told in a 200": (None, {"bad_token_status": 200}, {"graphql_token": TOKEN + "x"}),
@@ -68,7 +68,7 @@ class Left:
     folder: Path
 
     def holding(self, key: str) -> list[str]:
-        """The places that hold a key."""
+        """The places that contain a key."""
         files = (path for path in self.folder.rglob("*") if path.is_file())
         return [
             *(f"log: {line}" for line in self.logged if key[:-1] in line),
@@ -87,7 +87,7 @@ def sandbox() -> Iterator[SandboxServer]:
 def leave(
     warehouse: Warehouse, caplog: pytest.LogCaptureFixture, tables: tuple[str, ...], report: ReadReport, given: Any
 ) -> Left:
-    """Runs the source and gathers what is left; the run may fail."""
+    """Runs the source and collects what is left. The run may fail."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "dlt")
     pipeline = warehouse.pipeline()

@@ -1,4 +1,4 @@
-"""The source in a plain dlt pipeline: what lands in the warehouse, and how its arguments come."""
+"""The source in a plain dlt pipeline: what is loaded, and where its arguments come from."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -205,7 +205,7 @@ class TestLoadingAgain:
         totals = warehouse.rows("conversion_totals", "* EXCLUDE (read_at)", order="ALL")
         warehouse.load(sandbox)
         counts = warehouse.counts()
-        # Months in which nothing happened may be added to the totals.
+        # Months without any activity may be added to the totals.
         del before["conversion_totals"], counts["conversion_totals"]
         assert counts == before
         again = warehouse.rows("conversion_totals", "* EXCLUDE (read_at)", order="ALL")

@@ -1,4 +1,4 @@
-"""One POST: headers, connections, proxies, the server's words, pauses that all workers obey, and how fast we send."""
+"""A single POST: headers, connections, proxies, the server's message, pauses for all workers, and the request rate."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ OK: Reply = (200, {}, b"{}")
 
 @dataclass
 class Seen:
-    """One request as the server saw it."""
+    """A request as the server received it."""
 
     at: float
     path: str
@@ -39,7 +39,7 @@ class Seen:
 
 @dataclass
 class Clerk:
-    """A server that answers each request as `reply` says, by its number, and keeps what it saw."""
+    """A server that responds as `reply` says, by the number of the request, and records what it received."""
 
     reply: Callable[[int], Reply] = lambda number: OK
     seen: list[Seen] = field(default_factory=list)
@@ -74,7 +74,7 @@ def clerk() -> Iterator[Clerk]:
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: the standard library's server would write to stderr."""
+            """Does nothing: the standard library's server would write to stderr."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
@@ -88,7 +88,7 @@ def clerk() -> Iterator[Clerk]:
 
 @pytest.fixture
 def transports() -> Iterator[Callable[..., Transport]]:
-    """Makes transports, and closes them in the end."""
+    """Creates transports, and closes them at the end."""
     made: list[Transport] = []
 
     def make(**options: Any) -> Transport:
@@ -131,7 +131,7 @@ class TestRequests:
     def test_that_change_something_have_a_connection_of_their_own(
         self, clerk: Clerk, transports: Callable[..., Transport]
     ) -> None:
-        """One that idled may have been closed by the server just as the request was sent."""
+        """The server may close an idle connection just as the request is sent."""
         transport = transports()
         for _ in range(3):
             transport.post(clerk.url, b"{}", operation="/test", interpret=transport.check, repeatable=False)
@@ -242,7 +242,7 @@ class TestPauses:
         clerk.reply = reply
         post_many(transports(concurrency=8), clerk.url, 60)
         assert len(clerk.seen) == 61
-        # What was under way when the answer came, seven others at most, may still arrive.
+        # Requests in flight when the response came, at most seven, may still arrive.
         assert sum(told[0] < seen.at < ends[0] - 0.05 for seen in clerk.seen) < 8
         assert any(seen.at > ends[0] - 0.05 for seen in clerk.seen)
 

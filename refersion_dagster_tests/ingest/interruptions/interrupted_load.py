@@ -1,4 +1,4 @@
-"""What the tests of stopped runs share: an account of some months, and what of it is in the warehouse."""
+"""Shared by the tests of interrupted runs: an account of some months, and a summary of its rows in the warehouse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ASSETS = ("refersion/conversions", "refersion/conversion_history")
 
 
 def load(sandbox: SandboxServer, database: Path, **changes: Any) -> Outcome:
-    """A run in this process, one page at a time."""
+    """Runs the load in this process, one page at a time."""
     account = account_of(sandbox, **{"rows_per_load": ROWS_PER_LOAD, "max_concurrency": 1, **changes})
     return materialise(account, Warehouse(duckdb_path=str(database)), *ASSETS)
 
@@ -27,7 +27,7 @@ def asked(sandbox: SandboxServer) -> int:
 
 
 def in_warehouse(database: Path) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    """Rows, distinct ids and sums by currency, status and payment status, test conversions apart."""
+    """Rows, distinct ids and sums by currency, status and payment status, with test conversions separate."""
     rows = query(
         database,
         "SELECT is_test_conversion, status, payment_status, currency, count(*), count(DISTINCT id), sum(total), "

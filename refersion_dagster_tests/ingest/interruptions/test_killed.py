@@ -1,4 +1,4 @@
-"""Runs that are killed at any moment: nothing is lost, nothing is there twice, little is read again."""
+"""Runs killed at any moment: nothing is lost or duplicated, and little is read again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.processes
 
 @pytest.fixture(scope="module")
 def asked_in_one_go(tmp_path_factory: pytest.TempPathFactory) -> int:
-    """Requests of a run that nobody stops."""
+    """The number of requests of an uninterrupted run."""
     with SandboxServer(ACCOUNT) as sandbox:
         assert load(sandbox, tmp_path_factory.mktemp("whole") / "warehouse.duckdb").success
         return asked(sandbox)
@@ -36,7 +36,7 @@ def asked_in_one_go(tmp_path_factory: pytest.TempPathFactory) -> int:
 def test_a_run_that_is_killed_goes_on_where_it_was(
     sandbox: SandboxServer, tmp_path: Path, asked_in_one_go: int, after: int
 ) -> None:
-    # One page at a time, and each takes a moment, so that the kill meets the run in the middle of its reading.
+    # One page at a time with a delay, so that the kill interrupts the run while it reads.
     location = Location.of(tmp_path, sandbox).with_settings(
         REFERSION_ROWS_PER_LOAD=str(ROWS_PER_LOAD), REFERSION_MAX_CONCURRENCY="1"
     )
@@ -57,5 +57,5 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
     assert in_warehouse(location.database) == at_the_source(sandbox)
     changes = query(location.database, "SELECT DISTINCT change FROM refersion_data.conversion_history")
     assert changes == [("new",)]
-    # At most one commit's months are read again, which are one or two of some ten.
+    # At most the months of one commit are read again: one or two of about ten.
     assert asked(sandbox) <= asked_in_one_go + 6

@@ -1,4 +1,4 @@
-"""Runs that end by an error, and machines that know nothing: nothing is lost, nothing is there twice."""
+"""Runs that fail, and machines without local state: nothing is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_run_that_ends_by_an_error_in_the_middle_keeps_what_it_committed(
 
 @dataclass(frozen=True)
 class Loaded:
-    """An account that was loaded once, on another machine, and the requests that it took."""
+    """An account that was loaded once, on another machine, and the number of requests."""
 
     sandbox: SandboxServer
     database: Path

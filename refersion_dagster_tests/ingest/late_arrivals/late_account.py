@@ -1,4 +1,4 @@
-"""What the tests of late changes share: an account, a warehouse that is kept up with it, and what is stale."""
+"""Shared by the tests of late changes: an account, a warehouse that follows it, and a search for stale rows."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.location import NOW, Outcome, account_of, materialise
 
-# Some payments come months late: now and then an affiliate is forgotten on payday, and small sums wait.
+# Some payments are months late: an affiliate is occasionally forgotten on payday, and small sums wait.
 ACCOUNT = SandboxSettings(affiliates=14, orders=420, days=330, now=NOW)
-# Shorter than the 90 days after which pending conversions are approved, so that approvals come late too.
+# Shorter than the 90 days after which pending conversions are approved, so that approvals are late too.
 LOOKBACK_DAYS = 60
 TABLES = ("payments", "conversions", "conversion_history", "conversion_totals")
 
 
 class LateAccount:
-    """An account and the warehouse that is kept up with it."""
+    """An account and the warehouse that follows it."""
 
     def __init__(self, sandbox: SandboxServer, warehouse: Warehouse, **settings: Any) -> None:
         self.sandbox, self.warehouse = sandbox, warehouse
@@ -28,13 +28,13 @@ class LateAccount:
         return materialise(self.account, self.warehouse, *assets, config=config or None)
 
     def late(self, *tables: str, **config: Any) -> dict[str, list[str]]:
-        """Refreshes; gives the months before the look-back that were read again, and what showed each."""
+        """Refreshes, and returns the months before the look-back that were read again, with the reasons."""
         done = self.run(*tables, **config)
         assert done.success, done.failure
         return done.metadata.get("refersion/conversions", {}).get("late_months", {})
 
     def stale(self) -> dict[str, Any]:
-        """Rows of the warehouse that are not as Refersion has them, and rows that only one of them has."""
+        """Rows that differ between Refersion and the warehouse, and rows that only one of them has."""
         columns = "id, status, payment_status, commission_total, payment__id"
         found = self.warehouse.query(f"SELECT {columns} FROM refersion_data.conversions WHERE vanished_at IS NULL")
         here = {row[0]: row[1:] for row in found}

@@ -1,4 +1,4 @@
-"""One change before the look-back: its month is read again, once, and no other."""
+"""One change before the look-back: its month is read again once, and no other month."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def test_where_nothing_changed_nothing_is_read_again(kept: LateAccount) -> None:
     kept.sandbox.forget_requests()
     assert kept.late() == {}
     asked = kept.sandbox.requests()
-    # The eleven months of the account are two calendar years: eight questions a year, and three months of look-back.
+    # The account's eleven months are in two calendar years: eight requests per year, and three months of look-back.
     assert asked["rest:/conversion/totals"] <= 8 * (2 + 3) + 5
-    # Three months of look-back, one or two of the slice in turn, and five counts of each month and of those to prove
-    # the counts on.
+    # Three months of look-back, one or two of the rotation, and five counts for each month and for those that prove
+    # the counts.
     assert asked["graphql:conversions"] <= 8 + 5 * (10 + 2)
 
 
@@ -133,7 +133,7 @@ def test_a_run_that_was_told_what_to_read_reads_that(kept: LateAccount, config: 
 
 
 def test_a_light_refresh_reads_the_month_that_it_begins_in_again_where_that_changed(kept: LateAccount) -> None:
-    """It has the latest totals of that month, which the last days of the month alone would not add up to."""
+    """The run has the latest totals of that month, which do not match the last days of the month alone."""
     begins = kept.sandbox.now - timedelta(days=10)
     assert begins.day > 5
     row = next(
@@ -162,7 +162,7 @@ def test_what_a_backfill_brought_is_not_read_again(kept: LateAccount) -> None:
 
 
 def test_payments_that_are_accounted_for_ask_for_nothing(kept: LateAccount) -> None:
-    """A payment of conversions that a refresh reads anyway says nothing of older unpaid ones."""
+    """A payment for conversions that a refresh reads anyway says nothing about older unpaid ones."""
     (row,) = kept.warehouse.query(
         "SELECT c.affiliate_id, c.currency, c.id FROM refersion_data.conversions AS c "
         "WHERE c.status = 'APPROVED' AND c.payment_status = 'UNPAID' AND c.created > TIMESTAMPTZ '2025-05-10' "
@@ -226,7 +226,7 @@ def test_a_change_during_the_first_load_is_found_by_that_load(tmp_path: Path) ->
         sandbox.fault("graphql:conversions", "latency", seconds=0.05, times=None)
 
         def change() -> None:
-            """Once the first months were read, which hold the row."""
+            """Runs after the first months, which contain the row, were read."""
             deadline = time.monotonic() + 60
             while sandbox.requests().get("graphql:conversions", 0) < 12 and time.monotonic() < deadline:
                 time.sleep(0.005)

@@ -1,7 +1,7 @@
-"""What is gone at the source is gone here; what only moved to another time or affiliate is found.
+"""Rows deleted at the source are marked; rows that moved to another time or affiliate are found.
 
-Each test makes the few rows that it needs on an account without orders. Rows are counted by pageInfo, by their places
-where it says nothing or something wrong, and by their places alone where there is no filter on status either.
+Each test creates the few rows that it needs on an account without orders. Rows are counted by pageInfo; by their
+offsets if pageInfo is missing or wrong; and by offsets without a filter if there is no filter on status either.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from refersion_dagster_tests.location import NOW
 
 pytestmark = pytest.mark.exhaustive
 
-# No rows but those that a test makes.
+# Only the rows that a test creates.
 EMPTY = SandboxSettings(affiliates=3, orders=0, days=1000, now=NOW)
-# An order in the look-back of 60 days, one of this year before it, one of last year, one of the year before.
+# An order in the look-back of 60 days, an earlier one of this year, one of last year, one of the year before.
 RECENT, EARLIER, LAST_YEAR, OLD = (
     datetime(2025, 6, 10, 9, tzinfo=UTC),
     datetime(2025, 2, 10, 9, tzinfo=UTC),
@@ -37,7 +37,7 @@ WAYS = {"counts": {}, "no counts": WITHOUT_COUNTS, "wrong counts": IGNORING, "no
 
 
 class Made(LateAccount):
-    """An account with rows that the test makes."""
+    """An account with rows that the test creates."""
 
     def order(self, created: datetime, currency: str = "USD", **values: Any) -> int:
         given = {"status": "APPROVED", "created": int(created.timestamp()), "currency": currency, **values}
@@ -76,7 +76,7 @@ def made(loaded_file: Path, tmp_path: Path) -> Iterator[Made]:
 
 
 def begin(made: Made, **switches: Any) -> None:
-    """Loads all that was made so far, with the totals that there are then."""
+    """Loads all rows created so far, with the current totals."""
     made.sandbox.configure(**switches)
     made.refresh(full_reload=True)
 
@@ -120,8 +120,8 @@ def test_rows_that_are_counted_by_their_places_are_not_read(made: Made) -> None:
     made.refresh()
     made.sandbox.forget_requests()
     assert made.refresh() == {}
-    # The look-back's three months, two of the slice in turn, and five counts of each of two years, of the months since
-    # then, and twice of the month to prove the counts on.
+    # The look-back's three months, two of the rotation, and five counts of each of two years, of the months since
+    # then, and twice of the month that proves the counts.
     assert made.sandbox.requests()["graphql:conversions"] <= 5 + 5 * (2 + 25 + 2)
 
 
@@ -170,16 +170,16 @@ def test_late_changes_in_other_currencies_are_found_within_a_month(made: Made, s
             created = datetime(2024, 3 + 2 * number, 3, tzinfo=UTC)
             status = "PENDING" if name == "approved" else "APPROVED"
             rows[name, currency] = made.order(created, currency, affiliate_id=first, status=status)
-    # Something in the look-back that counts can be proven on.
+    # A row in the look-back, to prove the counts on.
     made.order(RECENT)
     begin(made, **switches)
     for (name, _), row in rows.items():
         made.sandbox.change_conversion(row, **({"affiliate_id": second} if name == "moved" else CHANGES[name]))
     late = made.refresh(seconds=86_400)
     if switches is not WITHOUT_STATUS:
-        # Of both currencies: due before and denied now, pending before and due now.
+        # In both currencies: due before and denied now, pending before and due now.
         assert late == {"2024-03": ["2 counts differ"], "2024-05": ["2 counts differ"]}
-    # A refresh that comes days later makes the slice of the next one larger: 25 days of reading in turn, in few runs.
+    # Days between refreshes make the next slice larger, so that 25 days of rotation take few runs.
     for _ in range(6):
         if not made.stale() and len(moved(made)) == 2:
             break
@@ -189,7 +189,7 @@ def test_late_changes_in_other_currencies_are_found_within_a_month(made: Made, s
 
 
 def moved(made: Made) -> set[tuple[str, str]]:
-    """Conversions that the history shows with more than one affiliate, and the latest one."""
+    """Conversions with more than one affiliate in the history, and their latest one."""
     return set(
         made.warehouse.query(
             "SELECT id, arg_max(affiliate_id, seen_at) FROM refersion_data.conversion_history "

@@ -1,4 +1,4 @@
-"""Month after month no row is stale, whatever was approved, denied or paid long after it was made."""
+"""No row is stale after any month, even if it was approved, denied or paid long after it was created."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAID = ("payments", "conversions")
 
 
 def live_on(kept: LateAccount, months: int, *tables: str) -> list[str]:
-    """Refreshes once a month; gives all that showed late changes."""
+    """Refreshes once a month. Returns all reasons for late changes."""
     reasons: list[str] = []
     kept.late(*tables)
     for _ in range(months):
@@ -30,7 +30,7 @@ def live_on(kept: LateAccount, months: int, *tables: str) -> list[str]:
 
 def test_through_six_months(tmp_path: Path) -> None:
     with SandboxServer(ACCOUNT) as sandbox:
-        # Approvals of other currencies show in totals that count these; payments show in any.
+        # Totals that include other currencies show their approvals; payments show in any totals.
         sandbox.configure(totals_currencies="counted")
         kept = LateAccount(sandbox, Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb")))
         reasons = live_on(kept, 6)
@@ -47,7 +47,7 @@ def test_on_postgresql_too(postgres_server: PostgresServer) -> None:
 
 
 def test_by_payments_alone_that_do_not_say_whom_they_paid(tmp_path: Path) -> None:
-    """With a look-back beyond the 90 days of approval, payments are all that comes late, in every currency."""
+    """With a look-back beyond the 90 days until approval, only payments are late, in every currency."""
     with SandboxServer(ACCOUNT) as sandbox:
         sandbox.configure(
             remove_fields=["Payment.affiliate"], remove_arguments=["conversions.status"], total_results="absent"
