@@ -130,8 +130,7 @@ def _template() -> Template:
 
 
 def ticks(values: Sequence[float]) -> list[float]:
-    """Round, evenly spaced numbers for the y axis. They include 0, and all values lie between the first and the
-    last."""
+    """Round, evenly spaced numbers for the y axis, including 0. All values lie between the first and the last."""
     low, high = (Decimal(repr(edge)) for edge in (min((0, *values)), max((0, *values))))
     span = high - low
     if not span:
@@ -152,6 +151,5 @@ def number(value: float) -> str:
 
 
 def written(text: str) -> str:
-    """A text without characters that XML or HTML cannot contain, such as control characters. Names are untrusted
-    input."""
+    """A text without characters that XML or HTML cannot contain, such as control characters. Names are untrusted."""
     return NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -57,8 +57,7 @@ def run_dev(port: int, demo_folder: Path | None) -> int:
 
 
 def dagster_home() -> Path:
-    """The folder of Dagster's records: DAGSTER_HOME, or .dagster in the working directory. Created if it does not
-    exist.
+    """The folder of Dagster's records: DAGSTER_HOME, or .dagster in the working directory; created if missing.
 
     Raises ClickException if it cannot be created.
     """
@@ -73,8 +72,7 @@ def dagster_home() -> Path:
 
 
 def take_no_port_in_use(port: int) -> None:
-    """Raises PortTaken if the port is in use. Dagster itself would start its daemon first, and fail with pages of
-    log."""
+    """Raises PortTaken if the port is in use. Dagster would start its daemon first and fail with pages of log."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

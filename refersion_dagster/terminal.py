@@ -46,8 +46,7 @@ class Sign(Enum):
 
 
 def own_console(**options: Any) -> Console:
-    """A console for the terminal or for the original standard output, even while Dagster redirects it to a run's log
-    file."""
+    """A console for the terminal or the original standard output, even while Dagster redirects it to a run's log."""
     try:
         own = os.dup(sys.stdout.fileno())
     except OSError:  # standard output is replaced by an in-memory object
@@ -91,8 +90,7 @@ def number_of(count: int, one: str, several: str) -> str:
 def figure_tables(
     title: str, names: Sequence[str], lines: Sequence[tuple[str, Sequence[Figure]]], width: int, *, total: bool = False
 ) -> Iterator[Table]:
-    """Tables of named lines of figures. If the terminal is too narrow for all columns, there are several, one below
-    another.
+    """Tables of named lines of figures. A narrow terminal gets several tables, one below another.
 
     Args:
         title: title of the first table.

@@ -54,8 +54,7 @@ def unusable(settings: AlertSettings) -> list[str]:
 
 
 def send(to: Sequence[Channel], title: str, text: str) -> list[Channel]:
-    """Sends a message to each channel and returns those that could not be reached. Each is tried even if another
-    fails."""
+    """Sends a message to every channel, even if some fail. Returns those that could not be reached."""
     import apprise  # only if there is something to send: apprise loads a hundred services
 
     # apprise logs URLs, including tokens, if sending fails.

@@ -1,5 +1,4 @@
-"""Ensures that a warehouse has rows of only one account: each run that writes raw tables checks this before its first
-row."""
+"""Keeps rows of only one account in a warehouse: each run that writes raw tables first checks the account."""
 
 from __future__ import annotations
 

@@ -100,8 +100,7 @@ class FollowUp:
         report.warnings = [f"This account does not say which conversions are tests. {unknown}"] if unknown else []
 
     def settle(self, tables: set[str]) -> None:
-        """Reads differing rows and totals again before they count as a difference, because the shop may have changed
-        meanwhile."""
+        """Reads differences again before they count, because the shop may have changed between the reads."""
         upto = max((span.end for span in self.loads.read), default=None)
         if upto is None:
             return

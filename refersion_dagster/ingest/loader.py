@@ -1,5 +1,4 @@
-"""Loads raw tables through dagster-dlt: one load per group of tables, so that a failing table does not affect
-others."""
+"""Loads raw tables through dagster-dlt, one load per group of tables, so that a failure stays in its group."""
 
 from __future__ import annotations
 

@@ -10,8 +10,7 @@ DESTINATION_NAME = "refersion"
 
 
 def from_dlt(name: str) -> str | None:
-    """A setting of [sources.refersion_source] in .dlt/secrets.toml or .dlt/config.toml, resolved as the source
-    resolves it."""
+    """A setting of [sources.refersion_source] in .dlt/secrets.toml or .dlt/config.toml, as the source finds it."""
     import dlt
 
     place = f"sources.refersion_source.{name}"

@@ -93,8 +93,7 @@ class ResourceFactory:
         return ArrowTableBuilder(entity, read_at=self.account.now, privacy=privacy, extras=extras)
 
     def _counted(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> Iterator[pa.Table]:
-        """Yields the tables and adds their rows and requests to the report. Yields an empty table only if there is no
-        other."""
+        """Yields the tables, or an empty one if there is no other, and adds their rows and requests to the report."""
         check_merge()
         report = self.report.table(entity.name)
         sent = self.account.requests_for(entity)

@@ -1,9 +1,9 @@
-"""Parses events (see the section on webhooks in Refersion's help): conversions, payments, affiliates, triggers, and
-the bonus tiers of Enterprise accounts.
+"""Parses webhook events: conversions, payments, affiliates, triggers, and Enterprise bonus tiers.
 
-Two topic names are seen (APPROVED_CONVERSION, AFFILIATE_DETAILS_CHANGE); the others are inferred from the list of
-topics in Refersion's settings. The signature does not cover the topic. The body therefore determines what an event is
-about, and the topic is used only if the body has an undocumented shape.
+Refersion's help describes them in the section on webhooks. Two topic names are seen (APPROVED_CONVERSION,
+AFFILIATE_DETAILS_CHANGE); the others are inferred from the list of topics in Refersion's settings. The signature does
+not cover the topic. The body therefore determines what an event is about, and the topic is used only if the body has
+an undocumented shape.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Customers' personal values inside events: hashed, kept or dropped according to REFERSION_PII. All else is
-unchanged."""
+"""Customers' personal values inside events: hashed, kept or dropped, according to REFERSION_PII."""
 
 from __future__ import annotations
 

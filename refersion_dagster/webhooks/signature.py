@@ -1,5 +1,4 @@
-"""Verifies that an event is from Refersion. `Refersion-Signature` is base64 of HMAC-SHA256 over the raw body
-(documented)."""
+"""Verifies events. `Refersion-Signature` is base64 of HMAC-SHA256 over the raw body (documented)."""
 
 from __future__ import annotations
 

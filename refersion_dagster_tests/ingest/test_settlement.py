@@ -1,5 +1,4 @@
-"""The shop changes while it is read: changed rows are read again, constant changes are not settled, and lasting
-differences count."""
+"""The shop changes during reads: changes are read again; constant changes are not settled; lasting ones count."""
 
 from __future__ import annotations
 

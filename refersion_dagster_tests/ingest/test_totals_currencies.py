@@ -1,5 +1,4 @@
-"""The field `currency` of /conversion/totals: tried once, remembered, and used to compare every currency if it
-works."""
+"""The field `currency` of /conversion/totals: tried once, remembered, and used for every currency if it works."""
 
 from __future__ import annotations
 

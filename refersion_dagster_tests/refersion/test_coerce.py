@@ -31,8 +31,7 @@ def read_values(values: Sequence[Any], kind: Kind, **options: bool) -> list[Any]
 
 
 def read_value(value: Any, kind: Kind) -> Any:
-    """Reads a value, which must give the same result alone, among others, and when the column is read value by
-    value."""
+    """Reads a value, which must give the same result alone, among others, and in the slow path value by value."""
     (alone,) = read_values([value], kind)
     assert read_values([None, value, value], kind) == [None, alone, alone]
     return alone

@@ -220,8 +220,7 @@ def _mark(session: Session) -> None:
 
 
 def tests_not_known(session: Session) -> str | None:
-    """What is unknown about test conversions, in words. None if everything is known or the totals were not queried for
-    it."""
+    """What is unknown about test conversions, in words. None if everything is known or nothing was queried."""
     if not session.columns(DATASET, account_findings.TABLE):
         return None
     found = session.query(account_findings.KNOWN, question=QUESTION)

@@ -50,8 +50,7 @@ class TotalsCell:
 
 @dataclass(frozen=True)
 class Sides:
-    """The figures of Refersion and the warehouse for a cell, each as count, commission and order total, and the time
-    of the read.
+    """The figures of both sides for a cell, each as count, commission and order total, and the time of the read.
 
     Compare `figures` to ignore the time of the read.
     """

@@ -118,8 +118,7 @@ class Counts:
         return self._way is not None and self._way.filters != [()]
 
     def differing(self, windows: Iterable[Window], now: datetime) -> dict[Window, int]:
-        """Months of the windows in which Refersion's counts differ from the loaded rows, with the number of differing
-        counts.
+        """Months of the windows whose counts differ between Refersion and the loaded rows, with how many counts do.
 
         Call only after `are_right`. Raises RefersionError.
         """
@@ -185,8 +184,7 @@ class Counts:
 
 
 def _by_status(*, with_payments: bool) -> list[Filters]:
-    """Filters for each status. Approved conversions are counted separately as paid and unpaid, which decides what is
-    owed."""
+    """Filters for each status, with approved conversions split into paid and unpaid, which decides what is owed."""
     found: list[Filters] = []
     for status in CONVERSION_STATUSES:
         if status == "APPROVED" and with_payments:

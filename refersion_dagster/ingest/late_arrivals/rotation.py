@@ -1,4 +1,4 @@
-"""Reads everything older than the look-back again in rotation, one slice with each refresh.
+"""Reads rows older than the look-back again in rotation, one slice with each refresh.
 
 Some changes of an old conversion show in no payment, total or count. Each refresh with the whole look-back therefore
 also reads the next slice of the last two years. Slices are whole days with about the same number of requests, so that
@@ -82,8 +82,7 @@ def keep_position(warehouse: Warehouse, windows: Sequence[Window], read: Sequenc
 
 
 def _windows(days: Sequence[datetime], rows: dict[date, int], position: datetime, nights: int) -> list[Window]:
-    """The days from the position on that make up the requests of `nights` nights. After the last day, the first one
-    follows."""
+    """The days from the position on that take the requests of `nights` nights, wrapping after the last day."""
     costs = [rows.get(day.date(), 0) / PAGE_SIZE + REQUESTS_OF_A_DAY for day in days]
     share = sum(costs) * min(nights / NIGHTS, 1)
     begin = at = days.index(position)

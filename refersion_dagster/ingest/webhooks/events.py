@@ -199,8 +199,7 @@ def read_again(
     dlt: DagsterDltResource,
     concerned: AffectedScope,
 ) -> list[Reload]:
-    """Reads the rows affected by events again, of loaded tables whose keys are set. The high-water mark stays
-    unchanged.
+    """Reads the rows affected by events again, of loaded tables whose keys are set. Keeps the high-water mark.
 
     Returns what was read. Raises what load_tables raises.
     """

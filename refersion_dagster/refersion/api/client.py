@@ -58,8 +58,7 @@ class RefersionClient:
 
     @cached_property
     def now(self) -> datetime:
-        """The server's time at its first response, otherwise the local time; UTC, whole seconds. Rows carry the
-        server's times."""
+        """The server's time at its first response, otherwise the local time; UTC, whole seconds."""
         told = [transport.server_time for transport in self._transports if transport.server_time]
         return whole_second(min(told, default=datetime.now(UTC)))
 

@@ -148,8 +148,7 @@ class GraphQLClient:
         return self._schema
 
     def select(self, entity: Entity) -> FieldSelection:
-        """The fields to query for an entity. Raises FieldNotOffered if the account lacks it, its key or a required
-        field."""
+        """The fields to query for an entity. Raises FieldNotOffered if it, its key or a required field is missing."""
         schema = self.schema()
         return select_offered(schema, entity) if schema else select_by_trial(entity, self.execute)
 

@@ -92,8 +92,7 @@ class FieldSelection:
 
 
 def select_offered(schema: AccountSchema, entity: Entity) -> FieldSelection:
-    """The fields of an entity that the schema offers. Raises FieldNotOffered if it lacks the entity, its key or a
-    required field."""
+    """The fields of an entity in the schema. Raises FieldNotOffered if it, its key or a required field is missing."""
     root, parent = _place(schema, entity)
     fields = schema.types.get(root.type_name, {})
 
@@ -147,8 +146,7 @@ def _place(schema: AccountSchema, entity: Entity) -> tuple[FieldType, Parent | N
 
 
 def not_loaded_of(schema: AccountSchema | None, selection: FieldSelection) -> dict[str, str]:
-    """What the account offers but the load leaves out: fields of a table and, for conversions, root fields without a
-    table."""
+    """What the load leaves out: fields of a table and, for conversions, root fields without a table."""
     used = {entity.name for entity in ENTITIES.values() if entity.is_graphql} | {"pageInfo"}
     roots = schema.types.get(schema.query_type, {}).keys() - used if schema and selection.entity is CONVERSIONS else ()
     return {**selection.not_loaded, **{f"{root} (root)": "it is not a table" for root in sorted(roots)}}

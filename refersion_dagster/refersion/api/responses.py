@@ -115,8 +115,7 @@ def check_status(answer: ApiResponse, key_advice: str) -> None:
 
 
 def read_json(content: bytes) -> Any:
-    """The parsed body. Raises Transient if it is not complete JSON, such as a truncated response or a gateway's
-    page."""
+    """The parsed body. Raises Transient if it is not complete JSON: a truncated response or a gateway's page."""
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
@@ -163,8 +162,7 @@ def http_date(text: str) -> datetime | None:
 
 
 def asked_pause(headers: Mapping[str, str]) -> float | None:
-    """The pause that the server asks for, in seconds: Retry-After in seconds or as a date, or X-Quota-Reset in Unix
-    seconds."""
+    """The requested pause in seconds: Retry-After in seconds or as a date, or X-Quota-Reset in Unix seconds."""
     after = headers.get("Retry-After", "").strip()
     if after:
         if re.fullmatch(r"\d+(\.\d+)?", after):

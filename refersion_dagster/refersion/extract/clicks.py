@@ -60,8 +60,7 @@ Found = dict[str | None, list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Chosen:
-    """Rows of the list that clicks are nested in: the arguments that select them, and their id if it is a single
-    row."""
+    """Rows of the list that clicks are nested in: arguments that select them, and the id of a single row."""
 
     arguments: str
     id: str | None = None

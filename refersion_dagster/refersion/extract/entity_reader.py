@@ -135,8 +135,7 @@ class EntityReader:
         return replace(page, rows=picked)
 
     def _chunk(self, parts: Sequence[Part], background: ThreadPoolExecutor) -> Future[pa.Table]:
-        """The table of some pages, built in the background. Values that need checking one by one are checked here
-        first."""
+        """The table of some pages, built in the background, except for values that need checking one by one."""
         if all(isinstance(part, pa.Array) for part in parts):
             return background.submit(self._build, parts)
         made: Future[pa.Table] = Future()

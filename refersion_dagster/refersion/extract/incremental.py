@@ -89,8 +89,7 @@ class IncrementalWindow:
         return [part for part in parts if part]
 
     def read_up_to(self, position: datetime, newest: datetime | None = None) -> None:
-        """Records that the pass has read everything before `position` and is about to load it; `newest` is its latest
-        row."""
+        """Records that everything before `position` is read and about to be loaded; `newest` is the latest row."""
         if self.state is None or self.window is None:
             return
         if self.begin and position <= self.begin:

@@ -34,10 +34,11 @@ class RowCounter:
     requests: int = field(default=0, init=False)
 
     def announced(self, slices: Sequence[Slice], _expected: Sequence[int]) -> list[int | None]:
-        """The count that pageInfo reports for each slice, in the given order; None if it reports none. Raises as
-        GraphQLClient.execute does.
+        """The count that pageInfo reports for each slice, in the given order; None if it reports none.
 
         The count is documented as possibly wrong with filters: compare it with known figures before use.
+
+        Raises as GraphQLClient.execute does.
         """
         name = self.selection.entity.name
 
@@ -50,11 +51,12 @@ class RowCounter:
         return found
 
     def by_place(self, slices: Sequence[Slice], expected: Sequence[int]) -> list[int | None]:
-        """The length of each slice, found by offsets; None if it seems to have no end. Raises as GraphQLClient.execute
-        does.
+        """The length of each slice, found by offsets; None if it seems to have no end.
 
         Args:
             expected: the expected number of rows of each slice. A match takes one request.
+
+        Raises as GraphQLClient.execute does.
         """
         name = self.selection.entity.name
         asked: list[int] = []

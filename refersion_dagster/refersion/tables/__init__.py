@@ -1,2 +1,1 @@
-"""The columns of Refersion's tables, and the conversion of JSON to Arrow with exact amounts and hashed personal
-values."""
+"""The columns of Refersion's tables, and their conversion from JSON to Arrow: exact amounts, hashed personal data."""

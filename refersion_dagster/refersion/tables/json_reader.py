@@ -59,8 +59,7 @@ class ArrowJsonReader:
         self._schema = self._make_schema()
 
     def read(self, content: bytes) -> Page | None:
-        """The page in a response body, with its rows as an array for `in_columns`. None if the body has another
-        shape."""
+        """The page in a response body, with rows as an array for `in_columns`. None if the body has another shape."""
         if self._hopeless:
             return None
         with self._turns:
