@@ -36,7 +36,10 @@ ASSETS: dict[str, dg.AssetsDefinition] = {
     "the report": commissions_report(SUMMARIES, []),
     "statements": statements_asset(),
 }
-TEXT = "REFERSION_DESTINATION is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery or databricks."
+TEXT = (
+    "REFERSION_DESTINATION is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery, databricks or "
+    "snowflake."
+)
 
 
 def resources(folder: Path) -> dict[str, Any]:

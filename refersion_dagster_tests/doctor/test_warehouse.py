@@ -196,8 +196,8 @@ class TestPostgres:
         patient.set(REFERSION_DESTINATION="oracle")
         examined = patient.examined()
         said = (
-            "REFERSION_DESTINATION is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery or "
-            "databricks."
+            "REFERSION_DESTINATION is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery, "
+            "databricks or snowflake."
         )
         assert examined["warehouse"].message == said
         assert not examined.ok

@@ -324,7 +324,7 @@ class TestScript:
             (
                 "oracle",
                 "InvalidSetting",
-                "is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery or databricks.",
+                "is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery, databricks or snowflake.",
             ),
             ("postgres", "WarehouseNotSet", "its credentials lack database"),
         ],

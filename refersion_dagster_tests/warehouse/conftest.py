@@ -5,6 +5,7 @@ import pytest
 
 from refersion_dagster.resources import Warehouse
 from refersion_dagster_tests.postgres import PostgresDatabase
+from refersion_dagster_tests.snowflake import SnowflakeEmulator
 from refersion_dagster_tests.warehouse.lake_storage import LakeAddress, S3Server, extensions
 
 LAKE = pytest.param("ducklake", marks=pytest.mark.warehouses)
@@ -45,3 +46,11 @@ def lake(s3_server: S3Server, postgres: PostgresDatabase, monkeypatch: pytest.Mo
     for name, value in address.credentials.items():
         monkeypatch.setenv(name, value)
     return address
+
+
+@pytest.fixture(scope="session")
+def snowflake_emulator() -> Iterator[SnowflakeEmulator]:
+    """An emulator of Snowflake that all tests of this worker share, each with a database of its own."""
+    running = SnowflakeEmulator()
+    yield running
+    running.stop()

@@ -36,6 +36,8 @@ from dlt.destinations.impl.postgres.configuration import PostgresClientConfigura
 from dlt.destinations.impl.postgres.factory import PostgresTypeMapper
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParquetCopyJob
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
+from dlt.destinations.impl.snowflake.configuration import SnowflakeClientConfiguration, SnowflakeCredentials
+from dlt.destinations.impl.snowflake.factory import SnowflakeTypeMapper
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.load.exceptions import LoadClientJobException
 
@@ -45,6 +47,7 @@ from refersion_dagster.warehouse.dlt_internals.ducklake import AttachedLake, Lak
 from refersion_dagster.warehouse.dlt_internals.filesystem import filesystem_options
 from refersion_dagster.warehouse.dlt_internals.postgres import CodePointTypes, RowGroupClient, row_group_destination
 from refersion_dagster.warehouse.dlt_internals.postgres_settings import EncodedCredentials
+from refersion_dagster.warehouse.dlt_internals.snowflake import session_destination
 from refersion_dagster_tests.location import REPOSITORY
 
 # Methods that are overridden or called, with the parameters that they have to have.
@@ -86,6 +89,7 @@ METHODS: dict[Any, dict[str, tuple[str, ...]]] = {
     PartitionTransformation: {"__init__": ("self", "template", "column_name")},
     PostgresClientConfiguration: {"data_location": ("self",)},
     PostgresCredentials: {"to_native_representation": ("self",), "get_query": ("self",)},
+    SnowflakeCredentials: {"to_connector_params": ("self",), "get_query": ("self",)},
     Container: {"injectable_context": ("self", "config", "lock_context_on_yield")},
     utils: {
         "get_columns_names_with_prop": ("table", "column_prop", "include_incomplete"),
@@ -108,6 +112,8 @@ NAMES: dict[type, tuple[str, ...]] = {
     DuckLakeCredentials: ("ducklake_name", "metadata_schema", "catalog", "storage", "storage_url"),
     LoadClientJobException: ("client_exception",),
     MotherDuckCredentials: ("database", "password"),
+    SnowflakeCredentials: ("host", "database", "query", "session_timezone"),
+    SnowflakeClientConfiguration: ("credentials", "keep_staged_files"),
 }
 # Modules of dlt that may be named elsewhere: documented functions, types and exceptions.
 DOCUMENTED = {
@@ -211,6 +217,29 @@ def test_options_of_a_bucket_are_its_keys_and_no_cache_of_listings(monkeypatch: 
     options = filesystem_options("s3://bucket/folder", "refersion_pipeline", "refersion_data")
     expected = {"key": "access", "secret": "secret", "endpoint_url": "http://localhost", "use_listings_cache": False}
     assert {name: options.get(name) for name in expected} == expected, f"dlt {dlt.__version__}"
+
+
+def test_sessions_of_snowflake_are_opened_with_what_is_set_and_names_are_in_capitals() -> None:
+    credentials = SnowflakeCredentials()
+    credentials.update(
+        {
+            "host": "account",
+            "database": "books",
+            "username": "loader",
+            "password": "secret",
+            "query": {"session_parameters": {"WEEK_START": 1}},
+        }
+    )
+    credentials.resolve()
+    given = credentials.to_connector_params()
+    expected = {"account": "account", "database": "books", "timezone": "UTC", "session_parameters": {"WEEK_START": 1}}
+    assert given.items() >= expected.items(), f"dlt {dlt.__version__}: {sorted(given)}"
+    known = session_destination(credentials).capabilities()
+    assert known.casefold_identifier is str.upper
+    assert "upsert" in known.supported_merge_strategies
+    mapper = SnowflakeTypeMapper(known)
+    kinds = [mapper.to_destination_type({"name": "a", "data_type": kind}) for kind in ("timestamp", "bigint", "text")]
+    assert kinds == ["TIMESTAMP_LTZ", "NUMBER(19,0)", "VARCHAR"], f"dlt {dlt.__version__}"
 
 
 IMPORTS_DLT = re.compile(r"^\s*(from|import) dlt\b", re.MULTILINE)

@@ -11,6 +11,7 @@ import pytest
 from refersion_dagster.warehouse.bigquery.credentials import bigquery_configuration
 from refersion_dagster.warehouse.databricks.credentials import databricks_credentials
 from refersion_dagster.warehouse.errors import WarehouseNotSet
+from refersion_dagster.warehouse.snowflake.credentials import snowflake_credentials
 from refersion_dagster_tests.location import REPOSITORY
 
 
@@ -20,6 +21,7 @@ from refersion_dagster_tests.location import REPOSITORY
         ("bigquery", "google.cloud.bigquery", "google-cloud-bigquery", bigquery_configuration),
         ("bigquery", "db_dtypes", "db-dtypes", bigquery_configuration),
         ("databricks", "databricks", "databricks-sql-connector", databricks_credentials),
+        ("snowflake", "snowflake", "snowflake-connector-python", snowflake_credentials),
     ],
 )
 def test_without_the_extra_the_error_says_what_to_install(

@@ -95,7 +95,11 @@ def read(warehouse: Warehouse) -> dict[tuple[str, str], Table]:
 
 
 @pytest.fixture(
-    scope="module", params=["postgres", pytest.param("ducklake", marks=pytest.mark.warehouses), "motherduck"]
+    scope="module",
+    params=[
+        *("postgres", "motherduck"),
+        *(pytest.param(name, marks=pytest.mark.warehouses) for name in ("ducklake", "snowflake")),
+    ],
 )
 def both(
     request: pytest.FixtureRequest, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
@@ -110,6 +114,8 @@ def both(
         used = request.getfixturevalue("s3_server").lake(database).in_use()
     elif request.param == "motherduck":
         used = cloud_on_file(path.with_name("cloud.duckdb"))
+    elif request.param == "snowflake":
+        used = request.getfixturevalue("snowflake_emulator").in_use("same")
     with SandboxServer(ACCOUNT) as sandbox, ExitStack() as stack:
         stack.enter_context(used)
         for values in adversarial_conversions(NASTY):

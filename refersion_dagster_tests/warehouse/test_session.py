@@ -202,8 +202,7 @@ class TestTables:
         with warehouse.session() as session:
             for one in ("SELECT 1 AS number", select, select):
                 swap(session, one)
-            tables = session.query("SELECT table_name FROM information_schema.tables WHERE table_schema = 'made'")
-            assert tables == [("numbers",)]
+            assert session.tables("made") == ["numbers"]
 
     @pytest.mark.parametrize(
         "select",

@@ -99,7 +99,7 @@ class Prepared:
                     if column.type_code == FIXED
                     else FAMILIES.get(column.type_code, str(column.type_code)),
                 ]
-                for column in cursor.description
+                for column in cursor.description or ()
             ]
         return {"columns": columns, "rows": rows}
 

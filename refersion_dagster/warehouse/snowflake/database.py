@@ -1,0 +1,61 @@
+"""Snowflake: which account and database, from dlt's own configuration, and who may write to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dlt.destinations.sql_client import SqlClientBase
+from dlt.extract.source import DltSource
+
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.warehouse.database import WriteAccess
+from refersion_dagster.warehouse.dlt_internals.snowflake import account_client, session_destination
+from refersion_dagster.warehouse.errors import WarehouseError
+from refersion_dagster.warehouse.lease import lease_holder
+from refersion_dagster.warehouse.server.leased import LeasedDatabase
+from refersion_dagster.warehouse.session import Session
+from refersion_dagster.warehouse.snowflake.credentials import snowflake_credentials
+from refersion_dagster.warehouse.snowflake.errors import HOW_TO_GRANT, trouble_of
+from refersion_dagster.warehouse.snowflake.session import SnowflakeSession
+
+
+class SnowflakeDatabase(LeasedDatabase):
+    """The database of a Snowflake account that dlt's configuration names."""
+
+    enforces_keys = False
+
+    @property
+    def location(self) -> str:
+        credentials = snowflake_credentials()
+        return f"snowflake://{credentials.host}/{credentials.database}"
+
+    @contextmanager
+    def loading(self) -> Iterator[Any]:
+        credentials = snowflake_credentials()
+        self.check_lease()
+        yield session_destination(credentials)
+
+    def prepare(self, source: DltSource) -> DltSource:
+        """Merged by one MERGE statement: dlt's other way deletes and inserts.
+
+        Tables have no clustering key: rows arrive by month in any case, and Snowflake advises one from a terabyte on,
+        as it charges for keeping it.
+        """
+        for resource in source.resources.values():
+            resource.apply_hints(write_disposition={"disposition": "merge", "strategy": "upsert"})
+        return source
+
+    def client(self) -> SqlClientBase[Any]:
+        return account_client(snowflake_credentials(), DATASET)
+
+    def session_of(self, client: SqlClientBase[Any], read_only: bool) -> SnowflakeSession:
+        return SnowflakeSession(client)
+
+    def trouble_of(self, error: BaseException) -> WarehouseError | None:
+        return trouble_of(error)
+
+    def write_access(self, session: Session) -> WriteAccess:
+        assert isinstance(session, SnowflakeSession)  # noqa: S101 - of this database
+        return WriteAccess(session.may_write(), HOW_TO_GRANT, lease_holder(session))

@@ -1,0 +1,103 @@
+"""The kind of a Snowflake error, determined by the number that the server or the connector gives.
+
+https://docs.snowflake.com/en/user-guide/client-connectivity-troubleshooting/error-messages
+"""
+
+from __future__ import annotations
+
+from refersion_dagster.warehouse.causes import causes
+from refersion_dagster.warehouse.errors import (
+    ConcurrentChange,
+    WarehouseError,
+    WarehouseForbidden,
+    WarehouseFull,
+    WarehouseNotSet,
+    WarehouseUnreachable,
+)
+
+HOW_TO_GRANT = (
+    "GRANT USAGE, CREATE SCHEMA ON DATABASE … TO ROLE …; or create refersion_data, refersion_data_staging and "
+    "refersion_summaries and let that role own them."
+)
+CONNECTOR = "snowflake.connector"
+LIBRARIES_OF_THE_WAY = ("requests", "urllib3")
+SETTING = "DESTINATION__SNOWFLAKE__CREDENTIALS"
+# Numbers of the server. Of logins: who it is, whether that one may come in, and with which role and database.
+LOGIN = range(390_000, 400_000)
+SESSION_OVER = (390_111, 390_112, 390_114)
+NO_DATABASE = (390_201, 90_105)
+NO_WAREHOUSE = (606,)
+NOT_ALLOWED = (3_001, 3_003)
+CREDITS_SPENT = (666, 90_073)
+LOCKED = (625,)
+# Of the connector: HTTP statuses of an account that there is not, and all else that happens on the way.
+NO_ACCOUNT = (290_403, 290_404, 540_001)
+NO_ACCOUNT_SAID = ("error status: 403", "error status: 404")
+OF_THE_WAY = (range(250_000, 300_000), range(540_000, 590_000))
+
+
+def trouble_of(error: BaseException) -> WarehouseError | None:
+    """An error of Snowflake or of the way to it, in words; None for one of the statement."""
+    for one in causes(error):
+        module = type(one).__module__
+        if module.partition(".")[0] in LIBRARIES_OF_THE_WAY:
+            return _unreachable(type(one).__name__)
+        if module.startswith(CONNECTOR) and (trouble := _trouble(one)):
+            return trouble
+    return None
+
+
+def _trouble(error: BaseException) -> WarehouseError | None:
+    """Of one error of the connector's."""
+    number, state, said = number_of(error), str(getattr(error, "sqlstate", "")), " ".join(str(error).split())
+    if number in NO_ACCOUNT or any(words in said for words in NO_ACCOUNT_SAID):
+        return WarehouseNotSet(
+            f"Snowflake has no account of that name: {said}. Check {SETTING}__HOST, which is the account identifier, "
+            "as in organization-account."
+        )
+    if number in NO_DATABASE:
+        return WarehouseNotSet(
+            f"The database does not exist in Snowflake, or the role may not use it: {said}. Create it, check "
+            f"{SETTING}__DATABASE, or GRANT USAGE ON DATABASE … TO ROLE …."
+        )
+    if number in NO_WAREHOUSE:
+        return WarehouseNotSet(
+            f"No warehouse of Snowflake answers: {said}. Check that {SETTING}__WAREHOUSE exists and resumes "
+            "automatically (AUTO_RESUME), and that the role may use it (GRANT USAGE ON WAREHOUSE … TO ROLE …)."
+        )
+    if number in SESSION_OVER:
+        return _unreachable(said)
+    if number in LOGIN:
+        return WarehouseForbidden(
+            f"Snowflake did not let the user in: {said}. Check the user, its key or token, its role and the network "
+            f"policies ({SETTING})."
+        )
+    if number in NOT_ALLOWED or state == "42501":
+        return WarehouseForbidden(f"The role may not do what is needed in Snowflake: {said}. {HOW_TO_GRANT}")
+    if number in CREDITS_SPENT:
+        return WarehouseFull(
+            f"A limit of the Snowflake account was reached: {said}. The tables are unchanged. Raise the limit of the "
+            "resource monitor, or run again later."
+        )
+    if number in LOCKED:
+        return ConcurrentChange(
+            f"Another program was changing the same table in Snowflake at the same time: {said}. Its changes hold, and "
+            "those of this statement do not. Run again."
+        )
+    of_the_way = any(number in numbers for numbers in OF_THE_WAY) or state.startswith("08")
+    if of_the_way or any(kind.__name__ == "OperationalError" for kind in type(error).__mro__):
+        return _unreachable(said)
+    return None
+
+
+def _unreachable(why: str) -> WarehouseUnreachable:
+    return WarehouseUnreachable(
+        f"Snowflake cannot be reached, or the connection broke: {why}. No table is partly written. Run again when it "
+        "is available."
+    )
+
+
+def number_of(error: BaseException) -> int:
+    """The number of an error; 0 where it has none."""
+    number = getattr(error, "errno", None)
+    return number if isinstance(number, int) else 0
