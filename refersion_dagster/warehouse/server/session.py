@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
-from dlt.destinations.exceptions import DatabaseException
 
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.session import Row, Session
@@ -25,14 +25,21 @@ class ServerSession(Session):
         """See ServerDatabase."""
 
     def native(self, sql: str) -> list[Row]:
-        try:
+        with self._troubles_in_words():
             return super().native(sql)
-        except DatabaseException as error:
+
+    def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
+        statement = written(sql, parameters, self.dialect)
+        with self._troubles_in_words(), self._client.execute_query(statement) as cursor:
+            yield from cursor.iter_arrow(rows)
+
+    @contextmanager
+    def _troubles_in_words(self) -> Iterator[None]:
+        """Whatever is raised: dlt does not wrap all that drivers say of a connection that broke."""
+        try:
+            yield
+        except Exception as error:
             trouble = self.trouble_of(error)
             if trouble is None:
                 raise
             raise trouble from error
-
-    def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
-        with self._client.execute_query(written(sql, parameters, self.dialect)) as cursor:
-            yield from cursor.iter_arrow(rows)
