@@ -12,7 +12,7 @@ import duckdb
 
 from refersion_dagster.report.file_sets import current_set
 from refersion_dagster.report.publish import CURRENT, DATABASE, MANIFEST
-from refersion_dagster.report.storage import Folder, open_folder, storage_errors
+from refersion_dagster.report.storage import Folder, StorageError, open_folder, storage_errors
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.rounding import grouped
 from refersion_dagster.settings import OutputSettings, load_settings
@@ -70,9 +70,12 @@ class NothingPublished(Exception):
 
 
 def what_is_missing(folder: Folder) -> str | None:
-    """Returns what to do if the folder has no published copies; None if it has some. Raises StorageError."""
-    if current_set(folder / CURRENT) is not None:
-        return None
+    """Returns what to do if nothing is published in the folder or a bucket is out of reach; None if it has copies."""
+    try:
+        if current_set(folder / CURRENT) is not None:
+            return None
+    except StorageError as error:
+        return str(error)
     return (
         f"Nothing is published in {folder.resolve()} yet. Run the job refersion_refresh (or `refersion-dagster "
         f"demo` for a generated account), or set {OutputSettings.variable('publish_path')} to the folder of the copies."
