@@ -1,1 +1,1 @@
-"""What people look at: published read-only copies of the summaries."""
+"""Outputs for people: published read-only copies of the summaries, the commission report and statements."""

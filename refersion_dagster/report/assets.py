@@ -1,4 +1,4 @@
-"""Assets of what people look at."""
+"""The asset of the published copies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,12 +25,12 @@ class Publishing(dg.ConfigurableResource):
 
     @property
     def path(self) -> Folder:
-        """The folder, absolute; it need not be there. Raises InvalidSetting and StorageNotSet."""
+        """The absolute folder, which need not exist. Raises InvalidSetting and StorageNotSet."""
         return open_folder(OutputSettings.of({}, publish_path=self.folder).publish_path)
 
 
 def published_assets(summaries: Sequence[Summary]) -> list[dg.AssetsDefinition]:
-    """The asset `published/summaries`, which stands on every summary and so on all their checks."""
+    """Returns the asset `published/summaries`, which depends on every summary and therefore on all their checks."""
 
     @dg.asset(
         key=dg.AssetKey(["published", "summaries"]),
@@ -77,7 +77,7 @@ incomplete set and never wait for the warehouse's lock. `manifest.json` lists th
 
 
 def how_to_open(folder: Folder) -> str:
-    """A way to read the current set, as Markdown."""
+    """Returns Markdown that shows how to read the current set."""
     if isinstance(folder, Path):
         return f"```python\nduckdb.connect('{folder / CURRENT / DATABASE}', read_only=True)\n```"
     current = f"SELECT '{folder}/' || folder FROM read_json('{folder / CURRENT}.json')"  # noqa: S608 - for people

@@ -1,11 +1,11 @@
-"""Sets of files in a bucket, which has no links: a small file says which set is the current one.
+"""Sets of files in a bucket. Buckets have no links, so a small file names the current set.
 
     s3://bucket/refersion/
       current.json          {"folder": "versions/20260701T…-1a2b3c4d", "earlier": ["versions/20260630T…-5e6f7a8b"]}
       versions/20260701T000001000000Z-1a2b3c4d/
 
-A set is uploaded under a name of its own, and `current.json` is then replaced by one request. A reader that takes the
-folder from it meets a whole set. Files of a set are never changed.
+A set is uploaded to a new folder, and `current.json` is then replaced by one request. A reader that gets the folder
+from it always reads a complete set. The files of a set never change.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from upath import UPath
 from refersion_dagster.report.storage import StorageError, storage_errors
 
 NAME_FORMAT = "%Y%m%dT%H%M%S%fZ"
-# After which what a run that was stopped left unfinished is removed.
+# Age at which unfinished sets of interrupted runs are removed.
 UNFINISHED_AFTER = timedelta(days=1)
 
 
 def pointer(link: UPath) -> UPath:
-    """The file that says which set is current."""
+    """Returns the file that names the current set."""
     return link.with_name(f"{link.name}.json")
 
 
 def current_in_bucket(link: UPath) -> UPath | None:
-    """The folder of the current set; None where there is none. Raises StorageError."""
+    """Returns the folder of the current set; None if there is none. Raises StorageError."""
     found = _named(link)
     return link.parent / found[0] if found else None
 
 
 def upload_set(building: Path, done: UPath, link: UPath, kept: int) -> None:
-    """Makes the files of a folder of this machine the current set.
+    """Uploads the files of a local folder and makes them the current set.
 
     Args:
-        done: its folder in the bucket, in the folder of all sets.
-        kept: number of sets that are kept, this one among them.
+        done: folder of the set in the bucket, inside the folder of all sets.
+        kept: number of sets to keep, including this one.
 
-    Raises StorageError; the current set is then the one before.
+    Raises StorageError; the previous set then stays current.
     """
     files = [file for file in sorted(building.rglob("*")) if file.is_file()]
     targets = [(done / file.relative_to(building).as_posix()).path for file in files]
@@ -59,14 +59,14 @@ def upload_set(building: Path, done: UPath, link: UPath, kept: int) -> None:
 
 
 def write_file(file: UPath, content: bytes) -> None:
-    """Writes or replaces a file in one step. Raises StorageError."""
+    """Writes or replaces a file atomically. Raises StorageError."""
     with storage_errors(file.parent):
-        # By one request: opening a file to write would delete it first in some storages.
+        # One request: opening the file for writing would delete it first in some storages.
         file.fs.pipe_file(file.path, content)
 
 
 def _named(link: UPath) -> list[str]:
-    """The folders of the sets that are kept, the current one first."""
+    """Returns the folders of the kept sets, the current one first."""
     file = pointer(link)
     with storage_errors(file.parent):
         try:
@@ -84,7 +84,7 @@ def _named(link: UPath) -> list[str]:
 
 
 def _clear(versions: UPath, keep: set[str], complete: set[str]) -> None:
-    """Removes sets that are not kept any more, and those that were left unfinished a day ago or longer."""
+    """Removes sets that are no longer kept, and unfinished sets that are older than UNFINISHED_AFTER."""
     try:
         with storage_errors(versions):
             found = {_last(path) for path in versions.fs.ls(versions.path, detail=False)}
@@ -97,21 +97,21 @@ def _clear(versions: UPath, keep: set[str], complete: set[str]) -> None:
 
 
 def _last(path: str) -> str:
-    """The name of a folder."""
+    """Returns the last part of a path."""
     return path.rstrip("/").rpartition("/")[2]
 
 
 def _is_old(name: str) -> bool:
-    """Whether the name of a set says that it was begun long ago."""
+    """Whether a set is older than UNFINISHED_AFTER, according to its name."""
     try:
         begun = datetime.strptime(name.partition("-")[0], NAME_FORMAT).replace(tzinfo=UTC)
     except ValueError:
-        return False  # somebody else's
+        return False  # not a name of ours
     return datetime.now(UTC) - begun > UNFINISHED_AFTER
 
 
 def _remove(folder: UPath) -> None:
-    """Removes a set that no reader is led to. One that stays is in nobody's way, and the next run tries again."""
+    """Removes a set that is not current. A set that cannot be removed is harmless, and the next run tries again."""
     try:
         with storage_errors(folder):
             if folder.fs.exists(folder.path):

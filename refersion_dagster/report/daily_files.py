@@ -1,13 +1,13 @@
-"""Files of which one is kept for each day; the newest also has a fixed name.
+"""Daily files: one is kept for each day, and the newest also has a fixed name.
 
     refersion_reports/
       commissions-2026-06-30.html
       commissions-2026-07-01.html
       latest.html
 
-Each is written under another name and then renamed, so that a reader meets a whole file or the one before, and never
-half of one. In a bucket each is replaced by one request. Files of earlier days stay; another one of the same day takes
-the place of the first.
+Each file is written under a temporary name and then renamed, so that a reader always gets a complete file, new or old.
+In a bucket, one request replaces the file. Files of earlier days stay; a second file of the same day replaces the
+first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LATEST = "latest.html"
 
 @dataclass(frozen=True)
 class DailyFile:
-    """The file of the day, and the newest, which says the same."""
+    """The file of the day, and the newest file, with the same content."""
 
     of_day: Folder
     latest: Folder
@@ -36,7 +36,7 @@ class DailyFile:
 def keep(folder: Folder, name: str, day: date, html: str) -> DailyFile:
     """Writes the file of a day and makes it the newest one.
 
-    Raises OSError, and StorageError for a bucket; a file that was there is never damaged.
+    Raises OSError, or StorageError for a bucket; existing files are never damaged.
     """
     if isinstance(folder, Path):
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def _replace(file: Path, content: bytes) -> None:
         with os.fdopen(number, "wb") as writing:
             writing.write(content)
             writing.flush()
-            # Otherwise a machine that loses power may have renamed a file that is still empty.
+            # Without this, a power loss could leave an empty file under the final name.
             os.fsync(writing.fileno())
         fresh.chmod(FILE_MODE)
         fresh.replace(file)

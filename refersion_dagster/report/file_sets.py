@@ -1,11 +1,12 @@
-"""Sets of files that are swapped in as a whole, so that a reader never meets half a set.
+"""Sets of files that are swapped in atomically, so that a reader never sees an incomplete set.
 
     refersion_published/
       current -> versions/20260701T000001000000Z-1a2b3c4d
       versions/20260701T000001000000Z-1a2b3c4d/
 
-A set is written under another name, and a link then points to it, in one step. Whoever has files of an older set open
-goes on reading them; the last few sets are kept. In a bucket a file takes the place of the link, see bucket_sets.py.
+A set is written to a temporary folder and renamed, and then the link is switched to it in one step. Readers with open
+files of an older set can continue, because the last few sets are kept. In a bucket, a file replaces the link; see
+bucket_sets.py.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from pathlib import Path
 from refersion_dagster.report.bucket_sets import NAME_FORMAT, UNFINISHED_AFTER, current_in_bucket, upload_set
 from refersion_dagster.report.storage import Folder
 
-# Affiliates' earnings are confidential: the owner writes, the group reads.
+# Affiliates' earnings are confidential: the owner reads and writes, the group only reads.
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
 
 
 @dataclass(frozen=True)
 class FileSet:
-    """A set while it is written.
+    """A set that is being written.
 
     Args:
-        building: the folder of this machine to write its files to.
-        done: the folder they are in once the set is complete.
-        shown: the folder that people open: in a bucket that of this set, else the link.
+        building: local folder to write its files to.
+        done: folder of the complete set.
+        shown: folder that people open: in a bucket the folder of this set, otherwise the link.
     """
 
     building: Path
@@ -42,14 +43,14 @@ class FileSet:
 
 @contextmanager
 def swapped_in(link: Folder, versions: Folder, run_id: str, kept: int) -> Iterator[FileSet]:
-    """A set to be written inside the `with`; `link` points to it afterwards, in one step.
+    """Yields a set to write inside the `with`, then switches `link` to it in one step.
 
     Args:
-        link: what readers open.
+        link: the path that readers open.
         versions: folder of the sets, on the same disk and below the link's folder.
-        kept: number of sets that are kept, the new one among them.
+        kept: number of sets to keep, including the new one.
 
-    Raises OSError, and StorageError for a bucket; after any error the link is unchanged.
+    Raises OSError, or StorageError for a bucket; after any error the link is unchanged.
     """
     now = datetime.now(UTC)
     name = f"{now.strftime(NAME_FORMAT)}-{run_id[:8]}"
@@ -64,7 +65,7 @@ def swapped_in(link: Folder, versions: Folder, run_id: str, kept: int) -> Iterat
 
 
 def current_set(link: Folder) -> Folder | None:
-    """The folder of the set that `link` points to; None where there is none. Raises StorageError."""
+    """Returns the folder of the set that `link` points to; None if there is none. Raises StorageError."""
     if not isinstance(link, Path):
         return current_in_bucket(link)
     return link.resolve() if link.exists() else None
@@ -72,7 +73,7 @@ def current_set(link: Folder) -> Folder | None:
 
 @contextmanager
 def _linked(link: Path, versions: Path, name: str, kept: int, now: datetime) -> Iterator[FileSet]:
-    """A set beside others of this machine; after any error nothing of it is left."""
+    """Yields a local set. After any error, its files are removed."""
     for folder in (versions.parent, versions):
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=versions))
@@ -91,14 +92,14 @@ def _linked(link: Path, versions: Path, name: str, kept: int, now: datetime) -> 
 
 
 def _point(link: Path, to: Path) -> None:
-    """Makes `link` point to the folder, in one step whether or not it is there."""
+    """Points `link` to the folder in one step, whether or not it exists."""
     fresh = link.with_name(f".{link.name}-{to.name}")
     fresh.symlink_to(to.relative_to(link.parent), target_is_directory=True)
     fresh.replace(link)
 
 
 def _clear(versions: Path, keep: Path, kept: int, now: datetime) -> None:
-    """Removes all but the newest sets, and what runs that were stopped left unfinished a day ago or longer."""
+    """Removes all but the newest sets, and unfinished sets that are older than UNFINISHED_AFTER."""
     done = sorted(folder for folder in versions.iterdir() if not folder.name.startswith("."))
     for folder in done[:-kept]:
         if folder != keep:

@@ -1,11 +1,11 @@
-"""Who makes the statements: the merchant's name and address, as affiliates read them."""
+"""The sender of the statements: the merchant's name and address."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-# Between the lines of an address that is one setting.
+# Separates the lines of the address in its setting.
 BETWEEN_LINES = re.compile(r"[;\n]|\\n")
 
 
@@ -14,7 +14,7 @@ class Merchant:
     """The merchant.
 
     Args:
-        name: empty where none is set.
+        name: empty if none is set.
         address: its lines.
     """
 
@@ -23,13 +23,13 @@ class Merchant:
 
     @classmethod
     def of_settings(cls, name: str | None, address: str | None) -> Merchant:
-        """As REFERSION_MERCHANT_NAME and REFERSION_MERCHANT_ADDRESS give it."""
+        """Returns the merchant from REFERSION_MERCHANT_NAME and REFERSION_MERCHANT_ADDRESS."""
         lines = (" ".join(line.split()) for line in BETWEEN_LINES.split(address or ""))
         return cls(" ".join((name or "").split()), tuple(filter(None, lines)))
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """All of it, the name first."""
+        """The name and the address, as lines."""
         return tuple(filter(None, (self.name, *self.address)))
 
 

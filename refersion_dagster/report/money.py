@@ -1,8 +1,8 @@
-"""Amounts of money as people write them, in English: 1,114.50 and €1,114.50.
+"""Formats amounts of money in English: 1,114.50 and €1,114.50.
 
-Amounts have the decimals of their currency (two of EUR, none of JPY, three of KWD), as Unicode's CLDR says through
-Babel, rounded half up. Refersion's currencies are what the shop sent: an unknown code is shown unchanged, with two
-decimals.
+Amounts are rounded half up to the decimals of their currency (two for EUR, none for JPY, three for KWD), which come
+from Unicode's CLDR through Babel. Refersion stores whatever currency the shop sent: an unknown code is shown unchanged,
+with two decimals.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def amount(value: Decimal | None, currency: str | None) -> str:
-    """An amount without its currency, as in a table that names it: 1,114.50; a dash for none."""
+    """Formats an amount without its currency, for a table that names it: 1,114.50; a dash for None."""
     if value is None:
         return NO_VALUE
     return grouped(value, decimals(currency))
 
 
 def money(value: Decimal | None, currency: str | None) -> str:
-    """An amount with its currency: €1,114.50, ¥1,115, CHF 1,114.50, and 1,114.50 x1 if x1 is not a currency code."""
+    """Formats an amount with its currency: €1,114.50, ¥1,115, CHF 1,114.50; 1,114.50 x1 for the unknown code x1."""
     text = amount(value, currency)
     if value is None or not currency:
         return text
@@ -40,8 +40,8 @@ def money(value: Decimal | None, currency: str | None) -> str:
 
 @lru_cache(maxsize=1024)
 def decimals(currency: str | None) -> int:
-    """How many decimals an amount of a currency has."""
-    from babel.numbers import get_currency_precision  # here, as loading the code location formats nothing
+    """Returns the number of decimals of a currency."""
+    from babel.numbers import get_currency_precision  # lazy import: loading the code location formats nothing
 
     return get_currency_precision(currency or "")
 

@@ -1,6 +1,6 @@
-"""The HTML shell that the report and the statements share: one self-contained file, without script or network.
+"""The HTML shell of the report and the statements: one self-contained file, without scripts or network requests.
 
-A page is a template of jinja2 in a folder of this package that extends `page.html.j2`:
+A page is a jinja2 template in a folder of this package that extends `page.html.j2`:
 
     {% extends "page.html.j2" %}
     {% block title %}Statement of June 2026{% endblock %}
@@ -15,11 +15,12 @@ A page is a template of jinja2 in a folder of this package that extends `page.ht
     html = render("statements/statement.html.j2", order="1001", commission=Decimal("5.00"), currency="EUR")
 
 Blocks: `title`, `header` (the page's only h1), `nav` (links, not printed), `main`, `footer`.
-Macros, imported by `{% import "parts.html.j2" as parts with context %}` at the template's top: see `parts.html.j2`.
-Filters: `amount(currency)` 1,114.50; `money(currency)` €1,114.50; `count` 1,024; `percent` 12.3%; these carry their
-exact value in `<data value>`. `day` 1 July 2026; `month` June 2026; `moment` 1 July 2026, 09:30 UTC.
+Macros, imported with `{% import "parts.html.j2" as parts with context %}` at the top of the template: see
+`parts.html.j2`.
+Filters: `amount(currency)` 1,114.50; `money(currency)` €1,114.50; `count` 1,024; `percent` 12.3%; these have the exact
+value in `<data value>`. `day` 1 July 2026; `month` June 2026; `moment` 1 July 2026, 09:30 UTC.
 Classes: `number` (right, tabular figures), `quiet`, `good`, `bad`, `warn`, `screen` (not printed), `total` (of a
-table's row), `lede`, `cards`. Colours are variables, light or dark as the reader's screen is; see `style.css`.
+table's row), `lede`, `cards`. Colours are variables that follow the reader's light or dark mode; see `style.css`.
 
 Everything is escaped unless it is Markup, and the page's Content-Security-Policy blocks scripts and external resources.
 """
@@ -41,19 +42,20 @@ if TYPE_CHECKING:
 
 
 def render(template: str, **values: Any) -> str:
-    """A page as HTML.
+    """Renders a page as HTML.
 
     Args:
-        template: its path in this package, such as commissions/report.html.j2.
+        template: path in this package, such as commissions/report.html.j2.
 
-    Raises jinja2's UndefinedError for a value that the template uses and that is not given.
+    Raises jinja2's UndefinedError if the template uses a value that is not given.
     """
     return _environment().get_template(template).render(**values)
 
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # here, as loading the code location renders nothing
+    # Lazy import: loading the code location renders nothing.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("refersion_dagster.report", ""),
@@ -76,43 +78,43 @@ def _environment() -> Environment:
 
 
 def count(value: int | None) -> str:
-    """1,024, or a dash for none."""
+    """Formats a number: 1,024; a dash for None."""
     return money.NO_VALUE if value is None else f"{value:,}"
 
 
 def percent(value: Decimal | None) -> str:
-    """A fraction in percent, 12.3%, or a dash for none."""
+    """Formats a fraction in percent: 12.3%; a dash for None."""
     if value is None:
         return money.NO_VALUE
     return f"{grouped(value * 100, 1)}%"
 
 
 def day(value: date) -> str:
-    """1 July 2026"""
+    """Formats a day: 1 July 2026."""
     return f"{value.day} {value:%B %Y}"
 
 
 def month(value: date) -> str:
-    """June 2026"""
+    """Formats a month: June 2026."""
     return f"{value:%B %Y}"
 
 
 def moment(value: datetime) -> str:
-    """1 July 2026, 09:30 UTC, in the time zone that the value is in."""
+    """Formats a time in its own time zone: 1 July 2026, 09:30 UTC."""
     return f"{day(value)}, {value:%H:%M %Z}"
 
 
 def _written(value: Any) -> Any:
-    """What is put into the page, without characters that a browser would have to guess about."""
+    """Removes characters from a value that HTML cannot represent."""
     return written(value) if type(value) is str else value
 
 
 def _data(value: Decimal | int | None, text: str) -> str | Markup:
-    """The text, with its exact value for machines."""
+    """Wraps a text in `<data>` with its exact value."""
     from markupsafe import Markup, escape
 
     if value is None:
         return text
     exact = f"{value:f}" if isinstance(value, Decimal) else str(value)
-    # Not Markup.format, which takes twenty times as long; statements have millions of amounts.
+    # Markup.format would take twenty times as long, and statements have millions of amounts.
     return Markup(f'<data value="{exact}">{escape(text)}</data>')  # noqa: S704 - a number, and an escaped text

@@ -1,13 +1,13 @@
-"""Published copies: the summaries as Parquet, CSV and one read-only DuckDB file, each set whole.
+"""Published copies: the summaries as Parquet, CSV and one read-only DuckDB file, in sets that are swapped atomically.
 
     refersion_published/
       current -> versions/20260701T000001Z-1a2b3c4d
       versions/20260701T000001Z-1a2b3c4d/
         refersion.duckdb  manifest.json  parquet/<summary>.parquet  csv/<summary>.csv
 
-In the DuckDB file tables have the warehouse's schema, refersion_summaries, so that a query fits both; views without
-the schema read the same. Parquet and DuckDB, which programs read, have renamed columns under their old names too; CSV,
-which people open, has not. See file_sets.py for how one takes the place of another.
+Tables in the DuckDB file have the warehouse's schema, refersion_summaries, so that the same query works in both; views
+without a schema show the same tables. Parquet and DuckDB, which programs read, also have renamed columns under their
+old names; CSV, which people open, does not. See file_sets.py for the swap.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from refersion_dagster.warehouse.session import Session, comment_statements
 
 DATABASE, MANIFEST, CURRENT = "refersion.duckdb", "manifest.json", "current"
 ROWS_AT_ONCE = 50_000
-# Sets that are kept, `current` among them.
+# Number of sets to keep, including `current`.
 KEPT = 3
 
 
@@ -39,7 +39,7 @@ class PublishedTable:
     """One table of a set.
 
     Args:
-        columns: name and type, in DuckDB's words.
+        columns: name and DuckDB type.
         bytes: size of the Parquet file.
     """
 
@@ -51,11 +51,11 @@ class PublishedTable:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a set is. Times are ISO 8601, UTC.
+    """The description of a set. Times are ISO 8601, UTC.
 
     Args:
-        as_of: when Refersion was last read; None in an account that was never read.
-        run_id: the Dagster run that wrote it.
+        as_of: when Refersion was last read; None if it was never read.
+        run_id: Dagster run that wrote it.
     """
 
     published_at: str
@@ -66,9 +66,9 @@ class Manifest:
 
 
 def publish(session: Session, summaries: Sequence[Summary], folder: Folder, run_id: str) -> tuple[Folder, Manifest]:
-    """Writes a set of the summaries and makes it the current one.
+    """Writes a set of the summaries and makes it current.
 
-    Returns its folder and manifest. Raises OSError, and StorageError for a bucket; the current set is then unchanged.
+    Returns its folder and manifest. Raises OSError, or StorageError for a bucket; the current set is then unchanged.
     """
     now = datetime.now(UTC)
     with swapped_in(folder / CURRENT, folder / "versions", run_id, KEPT) as files:
@@ -87,7 +87,7 @@ def publish(session: Session, summaries: Sequence[Summary], folder: Folder, run_
 
 
 def _currencies(session: Session) -> list[str]:
-    """In their one order, the account's own first; nothing where summaries of older releases have no places."""
+    """Returns the currencies in order, the account's own first; empty if an older release built the summaries."""
     if "place" not in dict(session.columns(SUMMARIES, "currencies")):
         return []
     return [name for (name,) in session.query(f"SELECT currency FROM {SUMMARIES}.currencies ORDER BY place")]  # noqa: S608
@@ -96,11 +96,11 @@ def _currencies(session: Session) -> list[str]:
 def _write(
     session: Session, copy: duckdb.DuckDBPyConnection, summary: Summary, folder: Path, currencies: Sequence[str]
 ) -> PublishedTable:
-    """One table into the DuckDB file, and from there into Parquet and CSV, there currency by currency."""
+    """Copies one table into the DuckDB file, and from there to Parquet and CSV, sorted by currency."""
     table = f'{SUMMARIES}."{summary.name}"'
     columns = dict(session.columns(SUMMARIES, summary.name))
     declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-    # One transaction for each table, as each commit waits for the disk.
+    # One transaction per table, because each commit waits for the disk.
     copy.begin()
     copy.execute(f"CREATE TABLE {table} ({declared})")
     for chunk in session.arrow(f"SELECT * FROM {SUMMARIES}.{summary.name}", ROWS_AT_ONCE):  # noqa: S608 - names of ours
@@ -128,7 +128,7 @@ def _write(
 
 
 def _harmless(name: str, kind: str) -> str:
-    """A column for CSV: an apostrophe before what a spreadsheet would take for a formula."""
+    """Returns SQL for a CSV column, with an apostrophe before text that a spreadsheet would treat as a formula."""
     if kind != "varchar":
         return f'"{name}"'
     begins = ", ".join(f"chr({ord(character)})" for character in FORMULA_BEGINS)

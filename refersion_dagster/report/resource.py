@@ -1,4 +1,4 @@
-"""Where the reports and statements go, and whom statements come from."""
+"""The resource of the report and statements: their folder and the merchant."""
 
 import dagster as dg
 
@@ -21,5 +21,5 @@ class Reports(dg.ConfigurableResource):
 
     @property
     def path(self) -> Folder:
-        """The folder, absolute; it need not be there. Raises InvalidSetting and StorageNotSet."""
+        """The absolute folder, which need not exist. Raises InvalidSetting and StorageNotSet."""
         return open_folder(OutputSettings.of({}, report_path=self.folder).report_path)

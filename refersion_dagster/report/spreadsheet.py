@@ -1,11 +1,11 @@
-"""Texts that spreadsheets open."""
+"""Escapes text for spreadsheets."""
 
 from __future__ import annotations
 
-# A spreadsheet takes a cell that begins so for a formula, which may call a program or send other cells somewhere.
+# A spreadsheet treats a cell that begins like this as a formula, which may run a program or leak other cells.
 FORMULA_BEGINS = "=+-@\t\r"
 
 
 def harmless(text: str) -> str:
-    """A text for a cell of CSV: an apostrophe before what a spreadsheet would take for a formula. Not for numbers."""
+    """Escapes a text for a CSV cell with an apostrophe if it looks like a formula. Not for numbers."""
     return f"'{text}" if text.startswith(tuple(FORMULA_BEGINS)) else text

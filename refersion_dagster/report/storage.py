@@ -1,6 +1,6 @@
-"""Where files for people go: a folder of this machine, or one in a bucket.
+"""Folders for output files: local, or in a bucket.
 
-Credentials of a bucket are those of dlt's destination `filesystem`.
+The credentials of a bucket are those of dlt's destination `filesystem`.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from refersion_dagster.installation import install_command, is_installed
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.warehouse.causes import causes
 
-# A folder of this machine, or one in a bucket.
+# A local folder, or one in a bucket.
 Folder: TypeAlias = Path | UPath
 
-# The module of each extra, which is named as what addresses begin with.
+# The module of each extra. An extra has the name of an address's scheme.
 CLIENTS = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and …__AWS_SECRET_ACCESS_KEY",
     "gs": "PROJECT_ID, …__CLIENT_EMAIL and …__PRIVATE_KEY",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and …__AZURE_STORAGE_ACCOUNT_KEY",
 }
-# Options of a file system that are no secrets.
+# Options of a file system that are not secret.
 PUBLIC = ("endpoint_url", "client_kwargs", "config_kwargs", "account_name", "account_host", "project", "profile")
 SHORTEST_SECRET = 4
 
-# gcsfs looks for a refresh token where it cannot read the key of a service account.
+# gcsfs looks for a refresh token if it cannot read the key of a service account.
 NO_CREDENTIALS = re.compile(
     r"NoCredentials|DefaultCredentialsError|unable to locate credentials|KeyError: 'refresh_token'", re.IGNORECASE
 )
@@ -52,31 +52,31 @@ UNREACHABLE = re.compile(
 
 
 class StorageError(ReportedError):
-    """Files could not be read from or written to a bucket. What readers see there is unchanged."""
+    """Files could not be read from or written to a bucket. The files that readers see are unchanged."""
 
 
 class StorageNotSet(StorageError):
-    """The package for a kind of bucket, or its credentials, are missing or make no sense."""
+    """The package for a kind of bucket is missing, or its credentials are missing or invalid."""
 
 
 class StorageForbidden(StorageError):
-    """The keys are wrong, or do not allow what is needed."""
+    """The keys are wrong or lack a permission."""
 
 
 class BucketNotFound(StorageError):
-    """There is no such bucket."""
+    """The bucket does not exist."""
 
 
 class StorageUnreachable(StorageError):
-    """The storage cannot be reached, or did not answer."""
+    """The storage cannot be reached or did not respond."""
 
     may_pass = True
 
 
 def open_folder(address: str) -> Folder:
-    """The folder of a setting, which need not be there: an absolute path, or the address of one in a bucket.
+    """Returns the folder of a setting, which need not exist: an absolute path, or a path in a bucket.
 
-    Raises StorageNotSet where a bucket's package or credentials are missing.
+    Raises StorageNotSet if the package or the credentials of a bucket are missing.
     """
     scheme, is_address, _ = address.partition("://")
     if not is_address:
@@ -88,7 +88,7 @@ def open_folder(address: str) -> Folder:
     try:
         options = filesystem_options(address, PIPELINE, DATASET)
     except ConfigurationException:
-        # Without its cause, which may quote what cannot be read.
+        # The cause is left out, because it may quote a secret that cannot be parsed.
         raise StorageNotSet(
             f"The credentials of {address} are missing or cannot be read. {_how_to_set(scheme)}"
         ) from None
@@ -102,19 +102,19 @@ def written_in(folder: Folder) -> str:
 
 @contextmanager
 def storage_errors(folder: UPath) -> Iterator[None]:
-    """Raises what a bucket's client raises as StorageError, in words that hold no secret."""
+    """Converts errors of a bucket's client to StorageError, with messages that contain no secret."""
     try:
         yield
     except ReportedError:
         raise
-    except Exception as error:  # noqa: BLE001 - each client has errors of its own, and quotes requests in some
+    except Exception as error:  # noqa: BLE001 - each client has its own errors, and some of them quote requests
         raise _in_words(error, folder) from None
 
 
 def _in_words(error: Exception, folder: UPath) -> StorageError:
     chain = list(causes(error))
     text = " ".join(f"{type(one).__name__}: {one}" for one in chain)
-    # Azure's clients go on with the number of the request and its whole answer.
+    # Messages of Azure's clients continue with the request id and the whole response.
     first = " ".join(str(error).partition("RequestId:")[0].split())
     said = _without_secrets(first, folder.storage_options)[:300].rstrip(". ") or type(error).__name__
     if NO_CREDENTIALS.search(text):

@@ -29,10 +29,8 @@ def plot(session: Session, summary: Summary) -> str | None:
     """Plots the newest days or months of a summary as Markdown. Returns None if it has no plot or no rows.
 
     Each value of the plot's column `by` has its own image, because amounts of different currencies have no common
-    scale.
-    Values with the most non-zero periods come first. Those beyond MOST_IMAGES and MOST_TEXT are only named. A period
-    that
-    has not ended is left out, because it would look like a fall.
+    scale. Values with the most non-zero periods come first. Those beyond MOST_IMAGES and MOST_TEXT are only named. A
+    period that has not ended is left out, because it would look like a fall.
     """
     plotted = summary.header.plot
     if plotted is None:

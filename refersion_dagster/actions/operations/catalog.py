@@ -65,8 +65,7 @@ class Endpoint:
         body: builds the request body for items; passwords are placeholders.
         read: reads the outcome of each item from a 200 response.
         subject: fields that must be unique in a run, because two items would contradict or repeat each other; None if
-            items
-            are independent.
+            items are independent.
         together: maximum number of items in one call.
         same: fields that all items of a call share.
         holds: checks against the warehouse before anything is sent, by field.

@@ -1,1 +1,1 @@
-"""The report of commissions: one HTML file that answers who drove the sales and what is owed."""
+"""The commission report: one HTML file that shows who drove the sales and what is owed."""

@@ -28,11 +28,11 @@ NAME = "commissions"
 
 
 def commissions_report(summaries: Sequence[Summary], checks: Sequence[dg.AssetCheckKey]) -> dg.AssetsDefinition:
-    """The asset that writes the report.
+    """Returns the asset that writes the report.
 
     Args:
-        summaries: those there are.
-        checks: those whose results it shows.
+        summaries: all summaries.
+        checks: checks whose results it shows.
     """
 
     @dg.asset(
@@ -42,7 +42,7 @@ def commissions_report(summaries: Sequence[Summary], checks: Sequence[dg.AssetCh
         owners=["team:data"],
         pool=POOL,
         deps=[asset_key(SUMMARIES, name) for name in summaries_read({summary.name for summary in summaries})],
-        # Of all steps that are ready, this is the last, so that it shows the results of its own run's checks.
+        # Runs last of all ready steps, so that it shows the results of its own run's checks.
         op_tags={"dagster/priority": "-1000"},
         description="""The commission report: one HTML file that opens from disk or from an e-mail, light or dark, on \
 a phone and on paper, without scripts or network. It is written after the summaries it reads have passed their \
@@ -102,7 +102,7 @@ Refersion's own totals and the last result of every check follow. One file is ke
 
 
 def pictured(figures: Figures) -> dict[str, dg.MarkdownMetadataValue]:
-    """The headline figures of each currency shown, and a picture of the sales of the account's own."""
+    """Returns metadata: the headline figures of each currency, and a sales chart in the account's own currency."""
     from refersion_dagster.report.commissions.render import charts
     from refersion_dagster.report.money import amount
     from refersion_dagster.report.page import month

@@ -1,4 +1,4 @@
-"""What the checks last said, from Dagster's records."""
+"""The last results of checks, from Dagster's records."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ import dagster as dg
 from refersion_dagster.checks.outcome import NOT_COMPARED
 from refersion_dagster.records import CheckRecord, check_records
 
-# In the order in which a reader wants to see them.
+# In display order.
 Verdict = Literal["failed", "warning", "not finished", "outdated", "never run", "passed"]
 VERDICTS: tuple[Verdict, ...] = ("failed", "warning", "not finished", "outdated", "never run", "passed")
 
 
 @dataclass(frozen=True)
 class CheckState:
-    """What a check last said.
+    """The last result of a check.
 
     Args:
-        asset: what it checks, as summaries/conversions.
-        verdict: failed, warning (failed, and only to be looked at), not finished (the last time it was begun), outdated
-            (passed, on an earlier materialisation of the asset), never run, or passed.
-        said: what a check that did not pass said.
-        at: when it said so, UTC; None where it never did.
+        asset: the checked asset, such as summaries/conversions.
+        verdict: failed, warning (failed with severity warning, or not compared), not finished (its last run did not
+            end),
+            outdated (passed on an earlier materialization of the asset), never run, or passed.
+        said: description of a result other than passed.
+        at: time of the result, UTC; None if there is none.
     """
 
     name: str
@@ -38,7 +39,7 @@ class CheckState:
 
 @dataclass(frozen=True)
 class CheckGroup:
-    """Checks of one name that came to the same, of which there is one for each of several assets."""
+    """Checks of different assets with the same name and verdict."""
 
     name: str
     verdict: Verdict
@@ -46,19 +47,19 @@ class CheckGroup:
 
     @property
     def last(self) -> datetime | None:
-        """When the last of them was evaluated."""
+        """When the most recent of them was evaluated."""
         return max((check.at for check in self.checks if check.at), default=None)
 
 
 def check_states(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> list[CheckState]:
-    """Last result of each check, those to be looked at first."""
+    """Returns the last result of each check, sorted by verdict, worst first."""
     last = check_records(instance, keys)
     states = [_state(key, last.get(key)) for key in keys]
     return sorted(states, key=lambda state: (VERDICTS.index(state.verdict), state.name, state.asset))
 
 
 def grouped(states: Iterable[CheckState]) -> list[CheckGroup]:
-    """The checks by name and verdict, in their order."""
+    """Groups checks by name and verdict, in their order."""
     groups: dict[tuple[str, Verdict], list[CheckState]] = {}
     for state in states:
         groups.setdefault((state.name, state.verdict), []).append(state)

@@ -1,4 +1,4 @@
-"""The figures of the report, from the summaries: per currency, exact, and never more of them than a page can show."""
+"""The figures of the report, from the summaries: per currency, exact, and limited to what a page can show."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from refersion_dagster.report.commissions.queries import rows
 from refersion_dagster.summaries.knowledge import everything_lacking, is_lacking, load_gaps
 from refersion_dagster.warehouse.session import Session
 
-# Currencies that are shown in full, and those that have a line in a table.
+# Maximum number of currencies shown in full, and of those that only have a row in a table.
 MOST_CURRENCIES, MOST_LISTED = 6, 100
-# Affiliates and findings of each table.
+# Maximum number of affiliates and of findings in each table.
 MOST = 10
-# Months that are charted, and that orders are followed over.
+# Months in the charts, and months over which orders are followed.
 CHARTED, FOLLOWED = 24, 12
 ZERO = Decimal(0)
 
 
 @dataclass(frozen=True)
 class AsOf:
-    """When the account was last read, UTC, and the day that was in the reporting time zone."""
+    """When the account was last read, in UTC, and the day of that reading in the reporting time zone."""
 
     as_of: datetime
     today: date
@@ -35,7 +35,7 @@ class AsOf:
 
 @dataclass(frozen=True)
 class Period:
-    """The last month that was over when the account was last read, and the one before; first days of them."""
+    """First days of the last month that had ended when the account was last read, and of the month before."""
 
     month: date
     before: date
@@ -43,7 +43,7 @@ class Period:
 
 @dataclass(frozen=True)
 class Month:
-    """A row of commission_monthly. As everywhere here, None is what an account does not let one know."""
+    """A row of commission_monthly. As in all classes here, None means not known on this account."""
 
     currency: str
     month: date
@@ -59,7 +59,7 @@ class Month:
 
 @dataclass(frozen=True)
 class RollForward:
-    """A row of commission_roll_forward; None is not known."""
+    """A row of commission_roll_forward; None means not known."""
 
     currency: str
     month: date
@@ -77,10 +77,10 @@ class RollForward:
 
 @dataclass(frozen=True)
 class AffiliateFigures:
-    """One of the affiliates who sold most in the period; `due` is now.
+    """One of the top affiliates by sales in the period; `due` is the current amount.
 
     Args:
-        all_sales, all_sales_before: those of all affiliates; a purchase counts for each who is credited with it.
+        all_sales, all_sales_before: sales of all affiliates; a purchase counts for each affiliate credited with it.
     """
 
     currency: str
@@ -96,13 +96,13 @@ class AffiliateFigures:
 
 @dataclass(frozen=True)
 class Owed:
-    """What is owed now: commission due by days since approval, and the affiliates of each age.
+    """The current liability: commission due by days since approval, and the number of affiliates in each age group.
 
     Args:
-        credits_not_set_off: what lowers it, 0 or less, apart from the ages.
-        blocked: the part of it that cannot be paid now.
-        not_known: the part of which it is not known whether it can be paid, as the way the affiliate is paid is not.
-        negative: what affiliates with a negative balance owe, below 0.
+        credits_not_set_off: amount that lowers it, 0 or less, not included in the age groups.
+        blocked: part that cannot be paid now.
+        not_known: part that may or may not be payable, because the affiliate's payment method is not known.
+        negative: sum of negative balances, below 0.
     """
 
     currency: str
@@ -131,7 +131,7 @@ class Owed:
 
 @dataclass(frozen=True)
 class Creditor:
-    """One of the affiliates to whom most is due now."""
+    """One of the affiliates with the highest amount due now."""
 
     currency: str
     affiliate_id: str
@@ -144,7 +144,7 @@ class Creditor:
 
 @dataclass(frozen=True)
 class State:
-    """Orders' conversions that are in a state now: pending, due, paid, denied, unqualified or unknown."""
+    """Conversions of orders by current state: pending, due, paid, denied, unqualified or unknown."""
 
     currency: str
     commission_state: str
@@ -154,7 +154,7 @@ class State:
 
 @dataclass(frozen=True)
 class ExceptionCounts:
-    """Findings of a kind."""
+    """Totals of the findings of one kind."""
 
     currency: str
     kind: str
@@ -166,7 +166,7 @@ class ExceptionCounts:
 
 @dataclass(frozen=True)
 class ExceptionRow:
-    """One of the findings with most commission that can still be stopped."""
+    """One of the findings with the highest commission that can still be stopped."""
 
     currency: str
     kind: str
@@ -179,7 +179,7 @@ class ExceptionRow:
 
 @dataclass(frozen=True)
 class ControlTotal:
-    """Refersion's totals and what was loaded, of the months with the same status, payment status and verdict."""
+    """Refersion's totals and the loaded ones, for months with the same status, payment status and verdict."""
 
     status: str
     payment_status: str
@@ -201,11 +201,11 @@ class ControlTotal:
 
 @dataclass(frozen=True)
 class OfCurrency:
-    """All that is shown of a currency.
+    """Everything that is shown for one currency.
 
     Args:
-        months: CHARTED complete ones at most and the running one, in order.
-        now, before: those of the period; None where the currency had no conversion by then.
+        months: at most CHARTED complete months and the current one, in order.
+        now, before: the months of the period; None if the currency had no conversion by then.
     """
 
     currency: str
@@ -221,7 +221,7 @@ class OfCurrency:
     findings: list[ExceptionRow]
 
     def moved(self, month: date) -> RollForward | None:
-        """How what is due moved in a month."""
+        """Returns the roll-forward of a month; None if there is none."""
         return next((row for row in self.roll_forward if row.month == month), None)
 
 
@@ -230,14 +230,14 @@ class Figures:
     """The figures of the report.
 
     Args:
-        as_of, period: None in an account that was never read.
+        as_of, period: None if the account was never read.
         followed_since: first day of the first month whose orders are followed.
-        currencies: those shown in full, the account's own first: it and those with most conversions.
-        others: those that have a line in a table.
-        not_shown: number of those that have none.
-        lacking: tables and fields that the account does not offer, in words.
-        tests_left_out: whether test conversions can be identified and are therefore in no figure.
-        tests_not_known: else what is not known of them, where Refersion's totals were asked.
+        currencies: currencies shown in full: the account's own, then those with the most conversions.
+        others: currencies that only have a row in a table.
+        not_shown: number of currencies that are not shown.
+        lacking: description of tables and fields that the account does not offer.
+        tests_left_out: whether test conversions can be identified and are therefore excluded from all figures.
+        tests_not_known: otherwise, what is not known about them, if Refersion's totals were queried.
     """
 
     as_of: AsOf | None
@@ -254,13 +254,13 @@ class Figures:
 
 
 def months_before(month: date, number: int) -> date:
-    """The first day of the month that many months earlier."""
+    """Returns the first day of the month `number` months earlier."""
     years, months = divmod(month.year * 12 + month.month - 1 - number, 12)
     return date(years, months + 1, 1)
 
 
 def report_figures(session: Session) -> Figures:
-    """Reads the figures. Raises dlt's UndefinedTable where a summary was never built."""
+    """Reads the figures. Raises UndefinedTable if a summary was never built."""
     as_of = next(iter(rows(session, "as_of", AsOf)), None)
     control_totals = rows(session, "control_totals", ControlTotal)
     coverage = rows(session, "proof_coverage", Coverage)

@@ -1,4 +1,4 @@
-"""What the proof comes to, in one sentence a currency: by Refersion's totals, by payments, by neither."""
+"""The coverage of the proof in one sentence per currency: by Refersion's totals, by payments, or not proven."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ TENTH = Decimal("0.1")
 
 @dataclass(frozen=True)
 class Coverage:
-    """Commission of one currency, without signs, and how much of it what has proven.
+    """The absolute commission of one currency, and how much of it is proven by what.
 
     Args:
-        not_settled: of what is not proven, that which moved whenever it was read.
+        not_settled: part of not_proven that changed at every reading.
     """
 
     currency: str
@@ -41,6 +41,8 @@ class Coverage:
         return f"{self.currency[:12]}: {', '.join(filter(None, parts))}"
 
     def _share(self, amount: Decimal, rounding: str = ROUND_DOWN) -> str:
-        """Never more proven than is, nor 0.0 % of what is not."""
+        """Formats a share. Proven shares are rounded down and unproven ones up, so that neither looks better than it
+        is.
+        """
         share = (amount * 100 / self.commission).quantize(TENTH, rounding)
         return f"{share.normalize():f} %" if share == share.to_integral_value() else f"{share} %"

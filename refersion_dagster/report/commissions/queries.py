@@ -1,4 +1,4 @@
-"""The queries of the report: one SELECT a file in sql/, read from the summaries alone."""
+"""The queries of the report: each file in sql/ is one SELECT, which reads only summaries."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Row = TypeVar("Row")
 
 @cache
 def queries() -> dict[str, SqlFile[SqlHeader]]:
-    """The queries by name. Raises SqlFileError at the first mistake."""
+    """Returns the queries by name. Raises SqlFileError at the first error."""
     return {file.name: file for file in read_folder("refersion_dagster.report.commissions", SqlHeader, MACROS)}
 
 
 def summaries_read(known: Collection[str]) -> tuple[str, ...]:
-    """Names of the summaries that the report reads. Raises SqlFileError for one that is not among the known."""
+    """Returns the names of the summaries that the report reads. Raises SqlFileError for an unknown one."""
     tables = {table for file in queries().values() for _, table in file.tables({SUMMARIES: known})}
     return tuple(sorted(tables))
 
 
 def rows(session: Session, query: str, row: type[Row], **values: Value) -> list[Row]:
-    """What a query gives, as dataclasses of which the fields are its columns."""
+    """Returns the rows of a query as dataclasses whose fields are its columns."""
     file = queries()[query]
     needed = {name: values[name] for name in file.parameters}
     found: Sequence[tuple[Any, ...]] = session.query(bind(file.tree, needed))

@@ -1,4 +1,4 @@
-"""The report as HTML: what the template shows of figures and checks."""
+"""Renders the report as HTML from figures and checks."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 TEMPLATE = "commissions/report.html.j2"
-# Complete months in the roll-forward's table.
+# Number of complete months in the roll-forward table.
 MONTHS_MOVED = 6
-# Checks that are named where many of one name came to the same.
+# Maximum number of checks that are named in a group.
 CHECKS_NAMED = 12
-# Currencies of which the first line says how much is proven.
+# Maximum number of currencies whose proof coverage is in the first line.
 MOST_PROOFS = 6
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a report comes from: the package's version, Dagster's run, and when, in any time zone."""
+    """The origin of a report: package version, Dagster run, and time in any time zone."""
 
     version: str
     run_id: str
@@ -38,10 +38,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Share:
-    """A line of a table with a bar: its name, number, amount, and the share of the whole that the bar shows.
+    """A row of a table with a bar: name, number, amount, and the share of the whole that the bar shows.
 
     Args:
-        part: whether it is a part of the line above.
+        part: whether it is part of the row above.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Share:
 
 
 def report_page(figures: Figures, checks: Sequence[CheckState], made: Origin) -> str:
-    """The report, one HTML file without anything from elsewhere."""
+    """Renders the report as one self-contained HTML page."""
     as_of = figures.as_of
     zone = ZoneInfo(as_of.timezone) if as_of else made.at.tzinfo
     return render(
@@ -84,24 +84,25 @@ def report_page(figures: Figures, checks: Sequence[CheckState], made: Origin) ->
 
 
 def change(now: Decimal | int | None, before: Decimal | int | None) -> Decimal | None:
-    """The change by what was before, a fraction; None where that was not above 0."""
+    """Returns the relative change as a fraction; None if the previous value was not above 0."""
     if now is None or before is None or before <= 0:
         return None
     return (Decimal(now) - Decimal(before)) / Decimal(before)
 
 
 def signed(value: Decimal) -> str:
-    """+12.3%"""
+    """Formats a fraction with its sign: +12.3%."""
     text = percent(value)
     return text if text.startswith("-") or text == "0.0%" else f"+{text}"
 
 
 def charts(of: OfCurrency, name: str) -> list[Markup]:
-    """Sales, commission, orders and what was due, month by month; none before the first month is over, and none of what
-    was due where no month's end is known.
+    """Draws charts of sales, commission, orders and due commission by month.
+
+    Returns no charts before the first month has ended, and no chart of due commission if it is not known for any month.
 
     Args:
-        name: of the charts' ids, different for each currency of the page.
+        name: prefix of the charts' ids, unique for each currency of the page.
     """
     over = [row for row in of.months if row.is_complete]
     if not over:
@@ -123,7 +124,7 @@ def charts(of: OfCurrency, name: str) -> list[Markup]:
 def _chart(
     title: str, values: Sequence[Decimal | None], months: Sequence[Month], name: str, currency: str | None
 ) -> Markup:
-    """A line over the months; the values are amounts of the currency or, without one, numbers."""
+    """Draws a line over the months. Without a currency, the values are numbers instead of amounts."""
     from markupsafe import Markup
 
     found = [(value, row.month) for value, row in zip(values, months, strict=True) if value is not None]
@@ -136,9 +137,9 @@ def _chart(
         ]
         told += f"{', '.join(words)}."
     labels = [f"{row.month:%b %Y}" for row in months]
-    # Pixels, not money: the exact figures are in the table beside it.
+    # Floating point is only for pixels; the table beside the chart has the exact figures.
     line = Line(title, [None if value is None else float(value) for value in values])
-    return Markup(line_chart(title, told, labels, [line], name, NARROW))  # noqa: S704 - SVG that was made from escaped texts
+    return Markup(line_chart(title, told, labels, [line], name, NARROW))  # noqa: S704 - SVG generated from escaped texts
 
 
 def _short(text: str) -> str:
@@ -146,12 +147,12 @@ def _short(text: str) -> str:
 
 
 def moved(of: OfCurrency) -> list[RollForward]:
-    """The newest months of the roll-forward, the running one included."""
+    """Returns the newest months of the roll-forward, including the current one."""
     return of.roll_forward[-(MONTHS_MOVED + 1) :]
 
 
 def ages(of: OfCurrency) -> list[Share]:
-    """What is due by days since approval. The bars are shares of what is due without negative amounts."""
+    """Returns what is due by days since approval. The bars are shares of the sum without negative amounts."""
     owed = of.owed
     if owed is None:
         return []
@@ -172,7 +173,7 @@ def ages(of: OfCurrency) -> list[Share]:
 
 
 def funnel(of: OfCurrency) -> list[Share]:
-    """Orders by status, from all to approved to paid, with shares of all orders."""
+    """Returns orders by status, from all to approved to paid, with shares of all orders."""
     number = {state.commission_state: state.conversions for state in of.states}
     amount = {state.commission_state: state.commission for state in of.states}
 
@@ -195,12 +196,12 @@ def funnel(of: OfCurrency) -> list[Share]:
 
 
 def approval_rate(of: OfCurrency) -> Decimal | None:
-    """Approved divided by approved and denied conversions of orders, a fraction; None before any was decided."""
+    """Returns approved divided by approved and denied conversions of orders; None before any was decided."""
     return _approved(of, "denied")
 
 
 def quality_rate(of: OfCurrency) -> Decimal | None:
-    """Approved divided by approved, denied and unqualified conversions of orders."""
+    """Returns approved divided by approved, denied and unqualified conversions of orders; None if there are none."""
     return _approved(of, "denied", "unqualified")
 
 
@@ -211,7 +212,7 @@ def _approved(of: OfCurrency, *rejections: str) -> Decimal | None:
 
 
 def counted_twice(of: OfCurrency) -> tuple[Decimal | None, Decimal | None]:
-    """Sales that the programme counts once and several affiliates each, below 0: of the period, and before."""
+    """Returns the difference, 0 or less, for purchases that count for several affiliates: in the period, and before."""
     if not of.affiliates:
         return ZERO, ZERO
     first = of.affiliates[0]
@@ -222,7 +223,7 @@ def counted_twice(of: OfCurrency) -> tuple[Decimal | None, Decimal | None]:
 
 
 def everyone_else(of: OfCurrency, period: Period) -> tuple[int | None, Decimal | None, Decimal | None, Decimal | None]:
-    """Affiliates with sales in the period beyond those named: number, sales, sales before, commission."""
+    """Returns totals of the affiliates that are not named: number, sales, sales before, commission."""
     named, now = of.affiliates, of.now
     affiliates = now.affiliates if now else 0
     return (
@@ -234,17 +235,17 @@ def everyone_else(of: OfCurrency, period: Period) -> tuple[int | None, Decimal |
 
 
 def known_sum(values: Iterable[Decimal | None]) -> Decimal | None:
-    """The sum; None where one of them is not known."""
+    """Returns the sum; None if a value is not known."""
     found = list(values)
     known = [value for value in found if value is not None]
     return sum(known, ZERO) if len(known) == len(found) else None
 
 
 def difference(value: Decimal | None, other: Decimal | None) -> Decimal | None:
-    """The one less the other; None where one of them is not known."""
+    """Returns `value` minus `other`; None if one is not known."""
     return None if value is None or other is None else value - other
 
 
 def share(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
-    """A fraction; None without a whole, or where one of them is not known."""
+    """Returns a fraction; None if the whole is 0 or one of them is not known."""
     return part / whole if part is not None and whole else None

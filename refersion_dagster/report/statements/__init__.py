@@ -1,1 +1,1 @@
-"""Statements: what was earned, approved, reversed and paid, for each affiliate and month."""
+"""Statements: earned, approved, reversed and paid commission of each affiliate and month."""

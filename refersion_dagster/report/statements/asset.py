@@ -51,7 +51,7 @@ READS = (
     "data_as_of",
 )
 FOLDER, VERSIONS, OF_ONE = "statements", ".versions", "of_one_affiliate"
-# Sets of a month that are kept, so that readers of the previous one are not interrupted.
+# Number of sets of a month to keep, so that readers of the previous set are not interrupted.
 KEPT = 2
 TIES = "ties_to_roll_forward"
 SHOWN = 5
@@ -99,10 +99,11 @@ and affiliate in the Launchpad (the arrow beside Materialize).
 
 
 def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefinition:
-    """The asset that writes the statements.
+    """Returns the asset that writes the statements.
 
     Args:
-        checks: those there are; of the blocking ones of what statements read none may have failed last.
+        checks: all checks; the last result of each blocking check of a summary that statements read must not be a
+            failure.
     """
     reads = [asset_key(SUMMARIES, name) for name in READS]
     blocking = [check.key for check in checks if check.blocking and check.asset_key in reads]
@@ -152,7 +153,7 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
 
 
 def refuse_failed_checks(instance: dg.DagsterInstance, blocking: Sequence[dg.AssetCheckKey]) -> None:
-    """Raises ChecksFailed where one of these checks failed last, because automation would not continue either."""
+    """Raises ChecksFailed if the last result of one of these checks is a failure, because automation would stop too."""
     failed = [check for check in check_states(instance, blocking) if check.verdict == "failed"]
     if failed:
         told = "; ".join(f"{check.name} of {check.asset}: {' '.join((check.said or '').split())}" for check in failed)
@@ -165,11 +166,11 @@ def refuse_failed_checks(instance: dg.DagsterInstance, blocking: Sequence[dg.Ass
 def make(
     session: Session, config: StatementsConfig, folder: Folder, run_id: str, merchant: Merchant = NOT_NAMED
 ) -> dg.MaterializeResult:
-    """Makes and publishes what was chosen.
+    """Generates and publishes the chosen statements.
 
-    Raises StatementsNotMade, OSError and StorageError, and then nothing was published.
+    Raises StatementsNotMade, OSError or StorageError; nothing is published then.
     """
-    # Not before it is needed: it brings the templates with it.
+    # Lazy import, because it loads the templates.
     from refersion_dagster.report.statements.files import INDEX, refuse, write_set
 
     issue = replace(chosen(session, config), merchant=merchant)
@@ -214,7 +215,7 @@ def make(
 
 
 def chosen(session: Session, config: StatementsConfig) -> StatementRequest:
-    """What the configuration asks for. Raises StatementsNotMade."""
+    """Returns the request of a configuration. Raises StatementsNotMade."""
     if absent := [f"summaries/{name}" for name in READS if not session.columns(SUMMARIES, name)]:
         raise NothingToState(
             f"Statements read {', '.join(absent)}, which were never built. Run refersion_refresh first."
@@ -226,10 +227,10 @@ def chosen(session: Session, config: StatementsConfig) -> StatementRequest:
 
 
 def refuse_unknown(unknown: Mapping[str, str], issue: StatementRequest) -> None:
-    """Raises MonthNotKnown where readings do not show what was due when the month began and ended.
+    """Raises MonthNotKnown if readings do not show what was due when the month began and ended.
 
     Args:
-        unknown: currencies of which the month is not known, with the reason.
+        unknown: reason by currency in which the month is not known.
     """
     if unknown:
         told = "; ".join(f"{currency}: {reason}" for currency, reason in unknown.items())
@@ -242,7 +243,7 @@ def refuse_unknown(unknown: Mapping[str, str], issue: StatementRequest) -> None:
 
 
 def tie_table(sums: dict[str, Lines], rolled: dict[str, Lines]) -> str:
-    """The statements' sums beside the roll-forward's, which are the same, as Markdown."""
+    """Returns a Markdown table of the statements' sums beside the equal sums of the roll-forward."""
     rows = [
         (currency, line, getattr(sums.get(currency, of), line), getattr(of, line))
         for currency, of in rolled.items()
@@ -252,7 +253,7 @@ def tie_table(sums: dict[str, Lines], rolled: dict[str, Lines]) -> str:
 
 
 def largest(own: list[Statement]) -> str:
-    """The statements of the largest closing balances of each currency, as Markdown."""
+    """Returns a Markdown table of the statements with the largest closing balances in each currency."""
     found: dict[str, list[Statement]] = {}
     for one in sorted(own, key=lambda one: (one.order, -one.lines.closing)):
         found.setdefault(one.currency, []).append(one)

@@ -1,4 +1,4 @@
-"""What is known of a month that readings do not show in full: amounts between which balances lie, by affiliate."""
+"""Statements of a month that is not known in full: lower and upper bounds of balances, by affiliate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from refersion_dagster.report.statements.figures import (
 from refersion_dagster.report.statements.reconciliation import Difference
 from refersion_dagster.warehouse.session import Session
 
-# In the running month the closing is what is due now, which is known.
+# In the current month the closing is what is due now, which is known.
 STRETCHES = """
 now AS (
   SELECT max(CAST(date_trunc('month', today) AS DATE)) AS month
@@ -47,7 +47,7 @@ stretches AS (
 )
 """
 
-# What is known of all affiliates together may not be known of each.
+# An amount that is known for all affiliates together may not be known for each.
 NOT_KNOWN = f"""
 WITH {STRETCHES}
 
@@ -89,8 +89,8 @@ balances AS (
 {by_affiliate("balances", ("opening_lowest", "opening_highest", "closing_lowest", "closing_highest"))}
 """  # noqa: S608 - all parts are ours
 
-# Of a conversion that moved at an unknown time, each of two affiliates may have had all of it. Of others the bounds
-# have to be those of the roll-forward.
+# If a conversion moved between two affiliates at an unknown time, either may have had all of it. For all other
+# conversions, the bounds have to equal those of the roll-forward.
 ROLLED = f"""
 WITH {STRETCHES},
 
@@ -116,7 +116,7 @@ WHERE r.month = $month
 
 
 class Bounds(NamedTuple):
-    """The least and the most that an amount may have been; where both are the same, it is known."""
+    """The lower and upper bound of an amount. If they are equal, the amount is known."""
 
     lowest: Decimal
     highest: Decimal
@@ -126,21 +126,21 @@ class Bounds(NamedTuple):
         return self.lowest == self.highest
 
 
-# Opening and closing.
+# Opening and closing without a balance.
 NOTHING = (Bounds(Decimal(0), Decimal(0)), Bounds(Decimal(0), Decimal(0)))
 
 
 @dataclass(frozen=True)
 class BoundedStatement:
-    """What can be said of one affiliate in one currency, in a month that is not known in full.
+    """The statement of one affiliate in one currency, for a month that is not known in full.
 
-    What was approved, adjusted and reversed in the month is not known.
+    The amounts approved, adjusted and reversed in the month are not known.
 
     Args:
         name: None if Refersion never returned it.
-        reason: why it is not known.
+        reason: why the month is not known.
         earned: commission of orders made in the month, pending or approved.
-        paid: None where it is not known in which month some conversions were paid.
+        paid: None if the month in which some conversions were paid is not known.
         place: as in Statement.
     """
 
@@ -161,14 +161,14 @@ class BoundedStatement:
 
 
 def not_known(session: Session, month: date) -> dict[str, str]:
-    """Currencies of which the month is not known in full, each with the reason."""
+    """Returns the currencies in which the month is not known in full, with the reason."""
     return dict(session.query(NOT_KNOWN, month=month))
 
 
 def rolled_bounds(session: Session, month: date) -> dict[str, tuple[Decimal | None, Bounds]]:
-    """What was paid in the month, and between which amounts the closing lies, from commission_roll_forward.
+    """Returns the amount paid in the month and the bounds of the closing, from commission_roll_forward.
 
-    The bounds are those of all affiliates added up, wider where conversions moved between them at an unknown time.
+    The bounds are those of all affiliates together, wider if conversions moved between them at an unknown time.
     """
     found = session.query(ROLLED, month=month)
     return {currency: (paid, Bounds(lowest, highest)) for currency, paid, lowest, highest in found}
@@ -177,11 +177,11 @@ def rolled_bounds(session: Session, month: date) -> dict[str, tuple[Decimal | No
 def bounded(
     session: Session, month: date, found: Iterable[Statement], unknown: Mapping[str, str]
 ) -> list[BoundedStatement]:
-    """The statements in currencies of which the month is not known, by affiliate and currency.
+    """Returns the statements in currencies in which the month is not known, by affiliate and currency.
 
     Args:
-        found: the statements of the month, made as if conversions had been approved at the latest.
-        unknown: these currencies with the reason.
+        found: the statements of the month, calculated as if conversions had been approved at the latest possible time.
+        unknown: reason by currency.
     """
     balances = {
         (affiliate_id, currency): (name, company, place, Bounds(*amounts[:2]), Bounds(*amounts[2:]))
@@ -210,7 +210,7 @@ def bounded(
 def from_bounds(
     bounded_: Iterable[BoundedStatement], rolled: Mapping[str, tuple[Decimal | None, Bounds]]
 ) -> Iterator[Difference]:
-    """Where statements of months that are not known do not add up to what commission_roll_forward says is known."""
+    """Yields differences between the sums of bounded statements and the known amounts of commission_roll_forward."""
     of: dict[str, list[BoundedStatement]] = {}
     for one in bounded_:
         of.setdefault(one.currency, []).append(one)
@@ -230,7 +230,7 @@ def from_bounds(
 def known_part(
     rows: Iterable[StatementConversion], month: date, partly: Iterable[BoundedStatement]
 ) -> Iterator[StatementConversion]:
-    """The conversions, without those that are there only by a date that is not known."""
+    """Yields the conversions, except those that belong to the month only by an unknown date."""
     paid = {one.currency: one.paid is not None for one in partly}
     for row in rows:
         is_known = row.currency not in paid

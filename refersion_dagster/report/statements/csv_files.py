@@ -1,4 +1,4 @@
-"""Statements as CSV: texts made harmless for spreadsheets, amounts as plain numbers."""
+"""Writes statements as CSV: texts are escaped for spreadsheets, amounts are plain numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from refersion_dagster.report.statements.figures import Statement, StatementConv
 OF_AFFILIATE = ("month", "affiliate_id", "affiliate_name", "currency")
 OF_CONVERSION = ("conversion_id", "order_number", "date", "kind", "state", "commission")
 BALANCE = ("opening", "earned", "approved", "adjustments", "reversed", "paid", "closing")
-# Filled where the month is not known in full; lines that are not known are empty then.
+# Filled if the month is not known in full; lines that are not known are then empty.
 BOUNDS = ("opening_lowest", "opening_highest", "closing_lowest", "closing_highest", "not_known")
 STATEMENT, CONVERSION = "statement", "conversion"
 
@@ -24,12 +24,12 @@ HEADER = (*OF_AFFILIATE, "record", *OF_CONVERSION, *BALANCE, *BOUNDS, "merchant"
 
 
 class StatementCsv:
-    """A file of one affiliate: for each currency a row of the statement's lines, and one for each conversion concerned.
+    """The file of one affiliate: for each currency a row with the statement's lines, and a row for each conversion.
 
-    The rows of conversions add up to the row of their statement in every line that they have.
+    In every line that conversions have, their rows add up to the row of their statement.
 
     Args:
-        file: open for writing texts, with newline="".
+        file: text file open for writing, with newline="".
         month: its first day.
         merchant: the sender's name.
     """
@@ -70,10 +70,10 @@ class StatementCsv:
 
 
 def write_totals(file: IO[str], month: date, statements: Iterable[tuple[Statement | BoundedStatement, str]]) -> None:
-    """A row for each statement.
+    """Writes a row for each statement.
 
     Args:
-        statements: each with the name of its files.
+        statements: statements with the name of their files.
     """
     write = csv.writer(file).writerow
     write(TOTALS_HEADER)
@@ -83,7 +83,7 @@ def write_totals(file: IO[str], month: date, statements: Iterable[tuple[Statemen
 
 
 def plain(amount: Decimal) -> str:
-    """An amount as a number that every program reads: two decimals, or all that it has."""
+    """Formats an amount as a plain number with at least two decimals, exact."""
     text = f"{amount:.4f}"
     return text[:-2] if text.endswith("00") else text
 
@@ -93,7 +93,7 @@ def _of_affiliate(month: str, statement: Statement | BoundedStatement) -> tuple[
 
 
 def _balance(statement: Statement | BoundedStatement) -> list[str]:
-    """BALANCE of it; what is not known is empty."""
+    """Returns the columns BALANCE of a statement; unknown amounts are empty."""
     if isinstance(statement, Statement):
         return [plain(amount) for amount in statement.lines]
     opening, closing = statement.opening, statement.closing

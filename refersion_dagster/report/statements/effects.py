@@ -1,7 +1,7 @@
-"""SQL of what conversions did to a month: how each moved what is owed, to which affiliate, and what was earned."""
+"""SQL for the effects of conversions on a month: how each changed the liability to which affiliate, and earnings."""
 
-# What a stretch of due_periods does to the month: its movements, as commission_roll_forward has them, and whether it
-# was due when the month began and when it ended. Dates after the last reading belong to its month, there as here.
+# The effect of each period in due_periods on the month: its movements, as in commission_roll_forward, and whether it
+# was due when the month began and ended. As there, dates after the last reading count in the month of that reading.
 EFFECTS = """
 last AS (
   SELECT max(CAST(date_trunc('month', today) AS DATE)) AS month, max(timezone) AS timezone

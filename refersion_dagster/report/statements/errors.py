@@ -6,7 +6,7 @@ from refersion_dagster.errors import ReportedError
 
 
 class StatementsNotMade(ReportedError):
-    """Base class. None of them is temporary, so the run is not retried."""
+    """Base class. None of these errors is temporary, so the run is not retried."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} No statement was written.")
@@ -17,23 +17,23 @@ class NothingToState(StatementsNotMade):
 
 
 class MonthNotThere(StatementsNotMade):
-    """The month that was chosen is none, is not over, or lies before the account's beginning."""
+    """The chosen month is invalid, has not ended, or is before the account's beginning."""
 
 
 class MonthNotKnown(StatementsNotMade):
-    """No readings show what was due when the month began and ended."""
+    """Readings do not show what was due when the month began and ended."""
 
 
 class AffiliateNotThere(StatementsNotMade):
-    """The affiliate that was chosen has no statement in the month."""
+    """The chosen affiliate has no statement in the month."""
 
 
 class StatementsDoNotTie(StatementsNotMade):
-    """The statements do not add up, to the roll-forward or in themselves."""
+    """The statements do not add up to the roll-forward, or a statement does not add up itself."""
 
 
 class FolderNotWritable(StatementsNotMade):
-    """The disk is full, or the folder may not be written to."""
+    """The disk is full, or the folder is not writable."""
 
 
 class ChecksFailed(StatementsNotMade):

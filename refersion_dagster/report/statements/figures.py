@@ -1,7 +1,7 @@
-"""The figures of a month's statements, and the conversions behind them, from the summaries.
+"""The figures of a month's statements and their conversions, from the summaries.
 
-A movement means here what it means in commission_roll_forward, of which every line is the sum of the statements' (see
-`reconciliation.py`).
+Movements have the same meaning as in commission_roll_forward. Each of its lines is the sum of the statements' lines
+(see `reconciliation.py`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ ROWS_AT_ONCE = 20_000
 
 
 def by_affiliate(source: str, amounts: Sequence[str]) -> str:
-    """SQL that adds up amounts by affiliate and currency.
+    """Returns SQL that sums amounts by affiliate and currency.
 
     Args:
         source: a table with affiliate_id, currency and the amounts.
-        amounts: its columns.
+        amounts: columns with amounts.
 
     Returns:
         A SELECT of affiliate_id, affiliate_name, company, currency, place and the sums.
@@ -126,10 +126,10 @@ CurrencyOrder = tuple[bool, int, str]
 
 
 def currency_order(currency: str, place: int | None) -> CurrencyOrder:
-    """What puts statements in the order of their currencies.
+    """Returns the sort key that orders statements by currency.
 
     Args:
-        place: of summaries/currencies; None for a currency that no conversion is in any more, which comes last.
+        place: place in summaries/currencies; None for a currency that no conversion has any more, which comes last.
     """
     return place is None, place or 0, currency
 
@@ -140,7 +140,7 @@ class LastReading:
 
     Args:
         as_of: that moment, UTC.
-        today: its day in the reporting time zone.
+        today: day of that moment in the reporting time zone.
         timezone: the reporting time zone.
     """
 
@@ -150,19 +150,19 @@ class LastReading:
 
     @property
     def month(self) -> date:
-        """First day of the month of the reading, which is not over yet."""
+        """First day of the month of the reading, which had not ended."""
         return self.today.replace(day=1)
 
 
 class Lines(NamedTuple):
-    """Lines of a statement, or sums of them, in one currency.
+    """The lines of a statement, or sums of lines, in one currency.
 
     Args:
-        earned: commission of orders made in the month, pending or approved; beside the sum.
-        approved: what became due (newly_due of commission_roll_forward).
-        adjustments: manual credits, less negative ones; conversions that were due and moved here from another
-            affiliate, less those that moved away.
-        reversed: what was due and is not any more without having been paid; positive amounts lower the balance.
+        earned: commission of orders made in the month, pending or approved; not part of the balance.
+        approved: amount that became due (newly_due of commission_roll_forward).
+        adjustments: manual credits, less negative ones; plus due conversions that moved here from another affiliate,
+            less those that moved away.
+        reversed: amount that is no longer due without having been paid; positive amounts lower the balance.
         paid: positive amounts lower the balance.
     """
 
@@ -176,17 +176,17 @@ class Lines(NamedTuple):
 
     @property
     def difference(self) -> Decimal:
-        """Opening and movements, less the closing; has to be 0."""
+        """Opening plus movements minus closing; has to be 0."""
         return self.opening + self.approved + self.adjustments - self.reversed - self.paid - self.closing
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What a statement says of one affiliate in one currency.
+    """The statement of one affiliate in one currency.
 
     Args:
         name: None if Refersion never returned it.
-        place: the currency's place in every list; None for one that no conversion is in any more, which comes last.
+        place: place of the currency in every list; None for one that no conversion has any more, which comes last.
     """
 
     affiliate_id: str
@@ -202,12 +202,12 @@ class Statement:
 
 
 class StatementConversion(NamedTuple):
-    """A conversion that was made in the month, or moved what is owed in it.
+    """A conversion that was made in the month, or changed the amount owed in it.
 
     Args:
         made_on: day in the reporting time zone.
-        commission_state: what it is now, as of the last reading.
-        commission: what it is now; the four movements are those of the month.
+        commission_state: state as of the last reading.
+        commission: commission as of the last reading; the four movements are those of the month.
     """
 
     affiliate_id: str
@@ -226,18 +226,18 @@ class StatementConversion(NamedTuple):
 
 
 def last_reading(session: Session) -> LastReading | None:
-    """None before the first."""
+    """Returns the last reading; None before the first."""
     found = session.query("SELECT as_of, today, timezone FROM refersion_summaries.data_as_of")
     return LastReading(*found[0]) if found else None
 
 
 def first_month(session: Session) -> date | None:
-    """The first month of the roll-forward, as its first day; None in an account without conversions."""
+    """Returns the first day of the roll-forward's first month; None for an account without conversions."""
     return session.query("SELECT min(month) FROM refersion_summaries.commission_roll_forward")[0][0]
 
 
 def statements(session: Session, month: date) -> list[Statement]:
-    """The statements of all affiliates that have a balance or a conversion concerned, by affiliate and currency.
+    """Returns the statements of all affiliates with a balance or a conversion in the month, by affiliate and currency.
 
     Args:
         month: its first day.
@@ -249,9 +249,9 @@ def statements(session: Session, month: date) -> list[Statement]:
 
 
 def roll_forward(session: Session, month: date) -> dict[str, Lines]:
-    """The month in commission_roll_forward, by currency, where it is known in full.
+    """Returns the month in commission_roll_forward, by currency, for currencies in which it is known in full.
 
-    It says nothing of what was earned, which is 0 here.
+    The roll-forward has no earned commission, so `earned` is 0.
     """
     return {
         currency: Lines(opening, Decimal(0), approved, adjustments, reversed_, paid, closing)
@@ -262,9 +262,9 @@ def roll_forward(session: Session, month: date) -> dict[str, Lines]:
 
 
 def concerned(session: Session, month: date, affiliate: str | None = None) -> Iterator[StatementConversion]:
-    """The conversions that the month's statements are made of, by affiliate, currency and time.
+    """Yields the conversions of the month's statements, by affiliate, currency and time.
 
-    They come by and by, so that memory does not grow with the account.
+    They are read in chunks, so that memory does not grow with the account.
 
     Args:
         affiliate: its id; None for all.

@@ -3,8 +3,8 @@
     2026-10/
       index.html  totals.csv  37560058.html  37560058.csv  …
 
-Conversions are written as they come, so that memory does not grow with the account. What is written is added up on the
-way, and a set that does not add up is none.
+Conversions are written in a stream, so that memory does not grow with the account. They are summed while they are
+written, and a set that does not add up is not published.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def write_set(
     rows: Iterable[StatementConversion],
     rolled: Mapping[str, Lines],
 ) -> int:
-    """Writes the files; returns the number of conversions in them.
+    """Writes the files. Returns the number of conversions in them.
 
     Args:
-        folder: an empty one.
+        folder: an empty folder.
         statements: by affiliate and currency.
         rows: their conversions, in the same order.
         rolled: the month in the roll-forward, by currency.
 
-    Raises StatementsDoNotTie where conversions are not what their statement says, and OSError.
+    Raises StatementsDoNotTie if conversions do not add up to their statement, and OSError.
     """
     flow = Flow(rows)
     named: list[tuple[Statement | BoundedStatement, str]] = []
@@ -62,7 +62,7 @@ def write_set(
 
 
 def write_section(table: StatementCsv, statement: Statement | BoundedStatement, flow: Flow) -> Section:
-    """A statement and its conversions as rows of CSV, and what the page shows of them. Raises StatementsDoNotTie."""
+    """Writes a statement and its conversions as CSV rows and returns the page section. Raises StatementsDoNotTie."""
     section = Section(statement)
     counted = Counted(statement) if isinstance(statement, Statement) else None
     table.statement(statement)
@@ -77,20 +77,20 @@ def write_section(table: StatementCsv, statement: Statement | BoundedStatement, 
 
 
 class Flow:
-    """Conversions that come by affiliate and currency, handed out statement by statement."""
+    """A stream of conversions, sorted by affiliate and currency, which is consumed statement by statement."""
 
     def __init__(self, rows: Iterable[StatementConversion]) -> None:
         self._groups = groupby(rows, key=lambda row: (row.affiliate_id, row.currency))
         self._next = next(self._groups, None)
 
     def of(self, statement: Statement | BoundedStatement) -> Iterator[StatementConversion]:
-        """The conversions of the next statement, which may have none."""
+        """Yields the conversions of the next statement, which may have none."""
         if self._next and self._next[0] == (statement.affiliate_id, statement.currency):
             yield from self._next[1]
             self._next = next(self._groups, None)
 
     def ended(self) -> None:
-        """Raises StatementsDoNotTie where conversions are left that belong to no statement."""
+        """Raises StatementsDoNotTie if there are conversions without a statement."""
         if self._next:
             affiliate, currency = self._next[0]
             raise StatementsDoNotTie(
@@ -99,7 +99,7 @@ class Flow:
 
 
 def refuse(differences: Sequence[Difference]) -> None:
-    """Raises StatementsDoNotTie where there are any."""
+    """Raises StatementsDoNotTie if there are differences."""
     if differences:
         told = "; ".join(map(str, differences[:DIFFERENCES_TOLD]))
         more = f"; and {len(differences) - DIFFERENCES_TOLD} more" if len(differences) > DIFFERENCES_TOLD else ""

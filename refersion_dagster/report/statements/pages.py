@@ -14,7 +14,7 @@ from refersion_dagster.report.statements.reconciliation import NOTHING, by_curre
 from refersion_dagster.report.statements.request import StatementRequest
 
 TOTALS = "totals.csv"
-# Conversions that a page shows of each currency; the CSV beside it has them all.
+# Maximum number of conversions on a page for each currency; the CSV file has them all.
 MOST_SHOWN = 2_000
 LABELS = (
     ("Owed at the beginning of the month", "opening"),
@@ -28,11 +28,11 @@ LABELS = (
 
 @dataclass
 class Section:
-    """One currency of an affiliate's page.
+    """The section of one currency on an affiliate's page.
 
     Args:
-        shown: the first MOST_SHOWN of its conversions.
-        count: the number of all of them.
+        shown: the first MOST_SHOWN conversions.
+        count: number of all conversions.
     """
 
     statement: Statement | BoundedStatement
@@ -51,23 +51,23 @@ class Section:
 
 
 def statement_page(issue: StatementRequest, sections: Sequence[Section], csv: str) -> str:
-    """The page of one affiliate.
+    """Renders the page of one affiliate.
 
     Args:
         sections: one for each currency, at least one.
         csv: name of the file with the same figures.
     """
-    # Amounts of long tables are plain texts: there are millions, and the CSV has their exact values.
+    # Amounts in long tables are plain text: there are millions, and the CSV file has their exact values.
     return render("statements/statement.html.j2", issue=issue, sections=sections, csv=csv, figure=amount)
 
 
 def index_page(
     issue: StatementRequest, named: Sequence[tuple[Statement | BoundedStatement, str]], rolled: Mapping[str, Lines]
 ) -> str:
-    """The page that leads to all statements, and shows that they add up to the roll-forward.
+    """Renders the index, which links to all statements and shows that they add up to the roll-forward.
 
     Args:
-        named: each statement with the name of its files.
+        named: statements with the name of their files.
         rolled: the month in the roll-forward, by currency.
     """
     known = [(one, name) for one, name in named if isinstance(one, Statement)]
@@ -77,7 +77,7 @@ def index_page(
         "statements/index.html.j2",
         issue=issue,
         named=named,
-        # Those of one affiliate are not compared with anything.
+        # The statements of one affiliate have nothing to compare with.
         ties=[]
         if issue.affiliate
         else [(currency, of, rolled.get(currency, NOTHING)) for currency, of in sums.items()],
@@ -90,12 +90,12 @@ def index_page(
 
 
 def _most_first(partly: Iterable[tuple[BoundedStatement, str]]) -> list[tuple[BoundedStatement, str]]:
-    """By currency, those of the highest possible closing balances first."""
+    """Sorts by currency, then by highest possible closing balance, descending."""
     return sorted(partly, key=lambda one: (one[0].order, -one[0].closing.highest, one[0].affiliate_id))
 
 
 def _by_currency(named: Iterable[tuple[Statement, str]]) -> list[tuple[str, list[tuple[Statement, str]]]]:
-    """The statements of each currency, those of the largest closing balances first."""
+    """Returns the statements of each currency, those with the largest closing balances first."""
     found: dict[str, list[tuple[Statement, str]]] = {}
     for one in sorted(named, key=lambda one: (one[0].order, -one[0].lines.closing, one[0].affiliate_id)):
         found.setdefault(one[0].currency, []).append(one)

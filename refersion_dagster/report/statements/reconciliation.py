@@ -1,4 +1,4 @@
-"""Whether statements add up: each in itself, with its conversions, and all of them to the roll-forward."""
+"""Checks that statements add up: each one by itself, with its conversions, and all of them to the roll-forward."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from refersion_dagster.report.statements.figures import Lines, Statement, Statem
 
 NOTHING = Lines(*[Decimal(0)] * len(Lines._fields))
 MOVEMENTS = ("earned", "approved", "adjustments", "reversed", "paid")
-# Lines that the roll-forward has too.
+# Lines that the roll-forward also has.
 SHARED = tuple(line for line in Lines._fields if line != "earned")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Two figures that have to be equal and are not.
+    """Two figures that have to be equal but are not.
 
     Args:
-        of: whose they are, in words.
+        of: description of what they belong to.
         line: a field of Lines.
-        stated: what the statements say.
-        expected: what they have to be.
+        stated: amount in the statements.
+        expected: amount that it has to be.
     """
 
     of: str
@@ -35,12 +35,12 @@ class Difference:
 
 
 def added_up(parts: Iterable[Lines]) -> Lines:
-    """The sum of lines, which are all in one currency."""
+    """Returns the sum of lines, which are all in one currency."""
     return Lines(*(sum(line, Decimal(0)) for line in zip(NOTHING, *parts, strict=True)))
 
 
 def by_currency(statements: Iterable[Statement]) -> dict[str, Lines]:
-    """The sums of statements, by currency, the account's own first."""
+    """Returns the sums of statements by currency, the account's own first."""
     parts: dict[str, list[Lines]] = {}
     for statement in sorted(statements, key=lambda one: one.order):
         parts.setdefault(statement.currency, []).append(statement.lines)
@@ -48,11 +48,11 @@ def by_currency(statements: Iterable[Statement]) -> dict[str, Lines]:
 
 
 def from_roll_forward(sums: Mapping[str, Lines], rolled: Mapping[str, Lines]) -> Iterator[Difference]:
-    """Where the statements of all affiliates are not what the roll-forward says, to the last digit.
+    """Yields differences between the sums of all affiliates' statements and the roll-forward, to the last digit.
 
     Args:
-        sums: of the statements, by currency.
-        rolled: the roll-forward's month, by currency; a currency that is not there was not known yet.
+        sums: sums of the statements, by currency.
+        rolled: the month in the roll-forward, by currency; a missing currency was not known yet.
     """
     for currency in {**sums, **rolled}:
         stated, expected = sums.get(currency, NOTHING), rolled.get(currency, NOTHING)
@@ -62,7 +62,7 @@ def from_roll_forward(sums: Mapping[str, Lines], rolled: Mapping[str, Lines]) ->
 
 
 def in_themselves(statements: Iterable[Statement]) -> Iterator[Difference]:
-    """Where a statement's opening and movements are not its closing."""
+    """Yields statements whose opening and movements do not add up to the closing."""
     for statement in statements:
         lines = statement.lines
         if lines.difference:
@@ -71,7 +71,7 @@ def in_themselves(statements: Iterable[Statement]) -> Iterator[Difference]:
 
 
 class Counted:
-    """The sums of a statement's conversions while they are written.
+    """Running sums of a statement's conversions.
 
     Args:
         statement: the statement that they belong to.
@@ -86,7 +86,7 @@ class Counted:
         self._sums = [before + more for before, more in zip(self._sums, moved, strict=True)]
 
     def differences(self) -> Iterator[Difference]:
-        """Where they are not the statement's lines."""
+        """Yields differences between the sums and the statement's lines."""
         of = f"the conversions of affiliate {self.statement.affiliate_id} in {self.statement.currency}"
         for line, found in zip(MOVEMENTS, self._sums, strict=True):
             expected = getattr(self.statement.lines, line)

@@ -18,13 +18,13 @@ REFRESH = "Run refersion_refresh"
 
 @dataclass(frozen=True)
 class StatementRequest:
-    """One making of statements.
+    """A request for statements.
 
     Args:
         month: its first day.
-        reading: what they are made from.
+        reading: reading that they are based on.
         affiliate: id of the only affiliate; None for all.
-        merchant: whom they come from.
+        merchant: sender of the statements.
     """
 
     month: date
@@ -34,12 +34,12 @@ class StatementRequest:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the month was over when Refersion was last read."""
+        """Whether the month had ended when Refersion was last read."""
         return self.month < self.reading.month
 
     @property
     def name(self) -> str:
-        """The month, as folders name it."""
+        """The month as a folder name, such as 2026-10."""
         return f"{self.month:%Y-%m}"
 
     @property
@@ -49,7 +49,7 @@ class StatementRequest:
 
     @property
     def until(self) -> date:
-        """Its last day, or that of the reading where it is not over."""
+        """Last day of the month, or the day of the reading if the month had not ended."""
         return min((self.month + timedelta(days=31)).replace(day=1) - timedelta(days=1), self.reading.today)
 
     @property
@@ -59,12 +59,12 @@ class StatementRequest:
 
 
 def chosen_month(text: str | None, reading: LastReading, first: date | None, unfinished: bool) -> date:
-    """The first day of the month that was chosen, by default the last one that was over at the reading.
+    """Returns the first day of the chosen month; by default the last month that had ended at the reading.
 
     Args:
         text: YYYY-MM, or None.
-        first: the first month there are figures of; None where there are none at all.
-        unfinished: whether the month may be unfinished.
+        first: first month with figures; None if there are none.
+        unfinished: whether a month that has not ended is allowed.
 
     Raises MonthNotThere.
     """
