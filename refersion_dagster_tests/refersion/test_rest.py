@@ -74,6 +74,13 @@ class TestAffiliateList:
         listed(several_pages)
         assert several_pages.requests() == {LIST: 3}
 
+    def test_the_page_that_is_named_as_the_last_is_the_end(self, several_pages: SandboxServer) -> None:
+        several_pages.configure(list_page_key=True)
+        several_pages.forget_requests()
+        with totals_told_as(None, several_pages) as url:
+            assert listed(several_pages, rest_url=url) == codes(several_pages)
+        assert several_pages.requests() == {LIST: 3}
+
     def test_of_a_page_that_comes_empty_before_the_end_that_page_alone_is_fetched_again(
         self, several_pages: SandboxServer
     ) -> None:

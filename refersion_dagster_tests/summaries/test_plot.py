@@ -89,7 +89,7 @@ def test_a_currency_without_a_value_in_the_days_that_are_drawn_says_so(session: 
     number = MOST_DAYS + 50
     once = days(number, currency="'EUR'", sales="CASE WHEN n = 0 THEN CAST(5 AS DECIMAL(38, 4)) END")
     shown = {title(image): told for told, image in images(plotted(session, f"{days(number)} UNION ALL {once}"))}
-    assert re.fullmatch(r"Sales, EUR, 2025-02-20 to \d{4}-\d\d-\d\d: no value\.", shown["Sales, EUR"])
+    assert shown["Sales, EUR"] == "Sales, EUR, 2025-02-20 to 2025-08-18: no value."
 
 
 @pytest.mark.parametrize("select", [days(0), days(5, sales="CAST(NULL AS DECIMAL(38, 4))")])
