@@ -206,6 +206,7 @@ class TestTheUsualShape:
         b'{"data": null}',
         b"[]",
         b"",
+        b" \n",
         b"<html>",
     ],
 )

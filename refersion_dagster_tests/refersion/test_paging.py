@@ -1,5 +1,6 @@
 """Lists are read completely: no row is missing or duplicated, whatever the server does to its pages."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,13 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from refersion_dagster.refersion.errors import WindowNotSettled
 from refersion_dagster.refersion.extract import page_assembler
-from refersion_dagster.refersion.extract.page_assembler import Page, Slice
+from refersion_dagster.refersion.extract.page_assembler import (
+    Page,
+    RowsShifted,
+    ServerBehaviour,
+    Slice,
+    SliceAssembly,
+)
 from refersion_dagster.refersion.extract.paging import fetch_slices
 from refersion_dagster.refersion.windows import Window, parse_moment
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
@@ -394,3 +401,24 @@ def test_a_list_without_windows_that_never_holds_still_is_an_error() -> None:
 
     with pytest.raises(WindowNotSettled, match=r"the whole list kept changing in 5 readings: rows moved"):
         list(fetch_slices([Slice(None, None)], fetch=fetch, convert=flat, concurrency=2, page_size=200))
+
+
+def assembled(ids: list[int], totals: Sequence[int], before: set[int]) -> list[int]:
+    """The ids of a list in pages of 3; each response announces the next total, at last the last one."""
+    assembly = SliceAssembly(Slice(DAY, DAY), 3, flat, ServerBehaviour(), before=frozenset(before))
+    for number in itertools.count():
+        offset = assembly.next_offset()
+        if offset is None:
+            return assembly.ids
+        rows = ids[offset : offset + 3]
+        assembly.take(offset, Page(rows, rows, totals[min(number, len(totals) - 1)]))
+    raise AssertionError
+
+
+@pytest.mark.parametrize("before", [set(), {1, 2, 3}, {1, 2, 3, 4, 5}, {1, 2, 3, 5}], ids=str)
+def test_a_total_that_changes_is_settled_by_another_reading_with_the_same_rows_alone(before: set[int]) -> None:
+    ids = [1, 2, 3, 4]
+    assert assembled(ids, [4], before) == ids
+    assert assembled(ids, [5, 4], set(ids)) == ids
+    with pytest.raises(RowsShifted, match=r"the announced total changed \(4, 5\)"):
+        assembled(ids, [5, 4], before)
