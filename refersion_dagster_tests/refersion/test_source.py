@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dlt.extract.exceptions import ResourceExtractionError
 
 from refersion_dagster.refersion import ReadReport, refersion_source
 from refersion_dagster.refersion.errors import MissingCredentials
@@ -311,6 +312,23 @@ class TestArguments:
             monkeypatch.setenv(f"SOURCES__REFERSION_SOURCE__{name.upper()}", str(value))
         assert [len(table) for table in refersion_source().with_resources("affiliate_list")] == [12]
         assert [len(table) for table in refersion_source().with_resources("affiliates")] == [12]
+
+    def test_from_this_projects_variables_unless_they_are_not_to_count(
+        self, account: SandboxServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given = arguments(account)
+        for name, argument in (("PUBLIC_KEY", "public_key"), ("SECRET_KEY", "api_key"), ("REST_URL", "rest_url")):
+            monkeypatch.setenv(f"REFERSION_{name}", given[argument])
+        assert [len(table) for table in refersion_source().with_resources("affiliate_list")] == [12]
+        with pytest.raises(ResourceExtractionError, match="REFERSION_PUBLIC_KEY"):
+            list(refersion_source(use_environment=False).with_resources("affiliate_list"))
+
+    def test_a_start_date_is_where_conversions_begin(self, account: SandboxServer) -> None:
+        begin = datetime(2025, 6, 29, tzinfo=UTC).timestamp()
+        rows = [row for row in account.account.conversions.values() if row.created >= begin]
+        assert 0 < len(rows) < len(account.account.conversions)
+        found = read(account, "conversions", start_date="2025-06-29").column("id").to_pylist()
+        assert sorted(found) == sorted(str(row.id) for row in rows)
 
     def test_a_pair_in_one_string(self, account: SandboxServer) -> None:
         pair = f"{account.public_key}.{account.secret_key}"
