@@ -84,6 +84,15 @@ def test_a_header_says_it_otherwise() -> None:
     assert EVERY not in needs
 
 
+def test_an_account_may_lack_any_field_but_those_without_which_no_conversion_is_loaded() -> None:
+    conversions = {column.name for column in ENTITIES["conversions"].columns}
+    needed = {"id", "status", "total", "commission_total", "currency", "created", "vanished_at", "read_at"}
+    assert conversions - {column for table, column in OPTIONAL if table == "conversions"} == needed
+    assert not is_optional("conversions", "unheard_of")
+    assert not is_optional("unheard_of", "id")
+    assert is_optional("payments", "id")
+
+
 def test_a_table_that_is_not_offered_lacks_every_field_and_a_hash_what_it_is_made_of() -> None:
     assert is_lacking(frozenset({("payments", None)}), "payments", "created")
     assert is_lacking(frozenset({("affiliates", "email")}), "affiliates", "email_hash")
