@@ -373,6 +373,8 @@ class TestArguments:
         assert warehouse.counts() == dict.fromkeys(tables, 0)
         reasons = [report.table(table).not_offered or "" for table in tables]
         assert [reason for reason in reasons if said not in reason] == []
+        warning = f"not read, as {said.removeprefix('but ')} No new rows were loaded into the table."
+        assert [report.table(table).warnings for table in tables] == [[warning]] * len(tables)
 
     def test_half_a_pair_of_keys_is_a_mistake(self, account: SandboxServer, warehouse: Warehouse) -> None:
         with pytest.raises(MissingCredentials, match="but REFERSION_SECRET_KEY is not set"):
