@@ -1,1 +1,1 @@
-"""Measured comparisons, run by hand: `python -m benchmarks.ingest`."""
+"""Benchmarks, run manually: `python -m benchmarks.ingest`."""

@@ -11,7 +11,7 @@ from refersion_dagster.refersion.tables.catalog import ENTITIES
 DATASET = "refersion_data"
 DAYS = 730
 
-# A hash used as a die with that many sides, so the account is the same on every machine.
+# A hash used as a die with this many sides, so the account is the same on every machine.
 DIE = "CREATE TEMP MACRO die(i, salt, sides) AS CAST(hash(i, salt) % sides AS BIGINT)"
 CONVERSIONS = """
 WITH numbered AS (
@@ -72,7 +72,7 @@ FROM typed
 """
 
 STATEMENTS = (
-    # Approved rows are paid in the second month after theirs, except for those of one affiliate in ten.
+    # Approved rows are paid two months later, except for those of one affiliate in ten.
     """
     CREATE TABLE paying AS
     SELECT

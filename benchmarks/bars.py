@@ -1,4 +1,4 @@
-"""The demands on the ingest, and whether they are met."""
+"""The requirements for the ingest, and whether they are met."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Measured = Mapping[tuple[str, int], Figures]
 
 @dataclass(frozen=True)
 class Bar:
-    """One demand. value is None when this run did not measure it."""
+    """One requirement. value is None if this run did not measure it."""
 
     label: str
     value: float | None
@@ -44,7 +44,7 @@ def ratio(above: float | None, below: float | None) -> float | None:
 
 
 def bars(measured: Measured, latency_ms: float, concurrency: int) -> list[Bar]:
-    """All demands; those for another latency or number of rows are not measured."""
+    """All requirements. Those for another latency or number of rows are not measured."""
 
     def seconds(contender: str, rows: int) -> float | None:
         figures = measured.get((contender, rows))

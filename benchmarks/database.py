@@ -1,4 +1,4 @@
-"""The databases of the contenders, and the proof that they contain all rows."""
+"""The databases of the contenders, and the check that they contain all rows."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +14,7 @@ def database_path(directory: Path) -> Path:
 
 
 def verify(directory: Path, rows: int, commission_total: Decimal) -> None:
-    """Raise RuntimeError unless `conversions` holds exactly `rows` ids whose commissions add up to the cent."""
+    """Raise RuntimeError unless `conversions` holds exactly `rows` ids and the exact total commission."""
     with duckdb.connect(str(database_path(directory)), read_only=True) as connection:
         found = connection.execute(
             "SELECT count(*), count(DISTINCT id), sum(CAST(commission_total AS DECIMAL(18, 4))) "

@@ -1,4 +1,4 @@
-"""The minimum for any client: downloads the same pages sequentially, parses and discards them."""
+"""The minimum for any client: downloads the same pages sequentially, parses them, and discards the result."""
 
 from pathlib import Path
 

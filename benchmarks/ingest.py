@@ -35,8 +35,8 @@ _PACKAGES = ("dlt", "duckdb", "pyarrow", "orjson", "requests", "uvloop")
 class Result:
     """One contender at one number of rows.
 
-    process_seconds: wall time from the start of its process to its end, without the check of its result.
-    requests, peak_in_flight: as counted by the server. error: why there is no usage.
+    process_seconds: wall time of its process from start to end, without the check of its result.
+    requests, peak_in_flight: as counted by the server. error: why there are no measurements.
     """
 
     contender: str
@@ -61,7 +61,7 @@ class Server:
         return self._call(Request(f"{self.url}/stats"))  # noqa: S310
 
     def set_latency(self, latency_ms: float) -> None:
-        """Delay each response by milliseconds from now on, and reset the counters."""
+        """Delay all further responses by this many milliseconds, and reset the counters."""
         body = json.dumps({"latency_ms": latency_ms}).encode()
         self._call(Request(f"{self.url}/settings", data=body, method="PUT"))  # noqa: S310
 
@@ -129,7 +129,7 @@ def medians(results: list[Result]) -> dict[tuple[str, int], Figures]:
 def measure_round(
     server: Server, names: list[str], latency_ms: float, concurrency: int, console: Console
 ) -> list[Result]:
-    """The contenders one after the other on one server; (a) and (a2) share a folder, (d) has no latency."""
+    """Run the contenders one after another on one server; (a) and (a2) share a folder, (d) has no latency."""
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="refersion-benchmark-") as scratch:
         for name in names:
@@ -145,7 +145,7 @@ def measure_round(
 
 
 def machine() -> dict[str, str]:
-    """What the figures depend on."""
+    """The machine and versions that the figures depend on."""
     packages = {package: version(package) for package in _PACKAGES}
     return {"cores": str(os.cpu_count()), "system": platform.platform(), "python": platform.python_version()} | packages
 
@@ -225,7 +225,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """0 if every contender loaded the right rows and all demands are met, else 1."""
+    """Return 0 if every contender loaded the correct rows and all requirements are met, else 1."""
     options = _options()
     console = Console()
     if not console.is_terminal:

@@ -19,7 +19,7 @@ Run = Callable[[str, int, Path, int], None]
 
 @dataclass(frozen=True)
 class Contender:
-    """What runs under a short name; `target` is module:function, imported in the measuring process only."""
+    """The function behind a short name. `target` is module:function, imported in the measuring process only."""
 
     label: str
     target: str
@@ -64,7 +64,7 @@ def _consumption() -> tuple[float, int]:
 def measure(
     contender: Contender, graphql_url: str, rows: int, directory: Path, concurrency: int, commission_total: Decimal
 ) -> Usage:
-    """Run the contender, then prove its result; a wrong result raises RuntimeError."""
+    """Run the contender, then verify its result. A wrong result raises RuntimeError."""
     run = contender.load()
     started = time.perf_counter()
     run(graphql_url, rows, directory, concurrency)

@@ -1,7 +1,7 @@
-"""Nights benchmark: requests and seconds of a refresh without new data, by how the account shows old changes.
+"""Nights benchmark: requests and seconds of a refresh without new data, by how the account reveals old changes.
 
-The account is a sandbox in this process, so seconds include client and server. Afterwards the summaries of what is owed
-are built separately on the same warehouse.
+The account is a sandbox in this process, so seconds include client and server. Afterwards the liability summaries are
+built separately on the same warehouse.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster.summaries.settings import ReportSettings
 
 AFFILIATES, DAYS = 300, 800
-# How an account shows changes outside the look-back window, in addition to totals and payments.
+# How an account reveals changes outside the look-back window, in addition to totals and payments.
 WAYS = {
     "counts of pageInfo": {"total_results": "exact", "remove_arguments": []},
     "positions, by status": {"total_results": "absent", "remove_arguments": []},
@@ -34,7 +34,7 @@ OWED = ("conversion_states", "due_periods", "due_bounds", "commission_roll_forwa
 
 
 def refresh(sandbox: SandboxServer, warehouse: Warehouse) -> tuple[float, Counter[str]]:
-    """One refresh; returns its seconds and the requests by path or root field."""
+    """Run one refresh; return its seconds and the requests by path or root field."""
     account = RefersionResource(
         public_key=sandbox.public_key,
         api_key=sandbox.secret_key,
@@ -57,7 +57,7 @@ def refresh(sandbox: SandboxServer, warehouse: Warehouse) -> tuple[float, Counte
 
 
 def built(warehouse: Warehouse) -> dict[str, float]:
-    """Builds all summaries in their order; returns the seconds of each."""
+    """Build all summaries in order; return the seconds of each."""
     values = ReportSettings().parameters()
     seconds: dict[str, float] = {}
     with warehouse.session() as session:

@@ -36,7 +36,7 @@ def _load(graphql_url: str, directory: Path, concurrency: int) -> None:
         )
         while True:
             source = refersion_source(
-                graphql_token="any",  # noqa: S106 - the benchmark's server looks at none
+                graphql_token="any",  # noqa: S106 - the benchmark's server ignores it
                 graphql_url=graphql_url,
                 start_date=datetime.fromtimestamp(SPAN_START, UTC).isoformat(),
                 max_concurrency=concurrency,

@@ -1,4 +1,4 @@
-"""The way of dlt's documentation: its REST API source, POST paging, merge on the id, DuckDB, no tuning."""
+"""The approach of dlt's documentation: its REST API source, POST paging, merge on the id, DuckDB, no tuning."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +15,12 @@ from benchmarks.rows import SPAN_END, SPAN_START
 
 
 def run_default_format(graphql_url: str, rows: int, directory: Path, concurrency: int) -> None:
-    """Load `rows` conversions in the load format that dlt picks for DuckDB, insert_values."""
+    """Load `rows` conversions in dlt's default load format for DuckDB, insert_values."""
     _pipeline(directory).run(rest_api_source(_configuration(graphql_url))).raise_on_failed_jobs()
 
 
 def run_parquet(graphql_url: str, rows: int, directory: Path, concurrency: int) -> None:
-    """The same with Parquet files."""
+    """Load `rows` conversions with Parquet files."""
     source = rest_api_source(_configuration(graphql_url))
     _pipeline(directory).run(source, loader_file_format="parquet").raise_on_failed_jobs()
 
@@ -56,7 +56,7 @@ def graphql_resource(path: str, name: str, query: str, variables: Mapping[str, A
             "path": path,
             "method": "POST",
             "json": {
-                # The source formats strings of the body: doubled braces come out as single ones.
+                # The source applies string formatting to the body, which turns doubled braces into single ones.
                 "query": query.replace("{", "{{").replace("}", "}}"),
                 "variables": dict(variables or {}),
             },

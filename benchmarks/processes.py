@@ -1,4 +1,4 @@
-"""Processes that benchmarks start: servers that end with them, and stages whose time and memory are measured."""
+"""Processes that benchmarks start: servers that stop with the benchmark, and stages measured for time and memory."""
 
 import json
 import os
@@ -18,9 +18,9 @@ _LOG_TAIL = 4_000
 
 @contextmanager
 def running(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
-    """A server in a process of its own, with the line of JSON that it prints once it accepts requests.
+    """A server in its own process. Yields the line of JSON that it prints once it accepts requests.
 
-    It stops when the block is left; its standard input closes when this process is killed.
+    It stops when the block is left. Its standard input closes if this process is killed.
     """
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -42,11 +42,11 @@ def running(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class StageUsage:
-    """What one process took.
+    """The resources that one process used.
 
     Args:
         seconds: wall time from its start to its end.
-        cpu_seconds: processor time, user and system, of it and its children.
+        cpu_seconds: user and system processor time of the process and its children.
         peak_bytes: largest resident set of the process or of one of its children.
     """
 
@@ -56,7 +56,10 @@ class StageUsage:
 
 
 def run_stage(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> StageUsage:
-    """Runs a command to its end. Its output is kept in `folder`; raises RuntimeError with the end of it on failure."""
+    """Run a command to its end.
+
+    Its output is kept in `folder`. On failure, raises RuntimeError with the end of the output.
+    """
     log = folder / "output.txt"
     started = time.perf_counter()
     with log.open("w") as output:

@@ -41,7 +41,7 @@ class Rows:
         return len(self.ages)
 
     def window(self, created_from: int | None, created_to: int | None) -> range:
-        """Positions of the rows between two Unix seconds, both inclusive; None leaves that side open."""
+        """Positions of the rows between two Unix seconds, both inclusive. None leaves that side open."""
         start = 0 if created_to is None else bisect_left(self.ages, -created_to)
         stop = len(self.ages) if created_from is None else bisect_right(self.ages, -created_from)
         return range(start, max(start, stop))

@@ -1,7 +1,7 @@
-"""A Refersion GraphQL endpoint that costs far less than any client: every row is serialised before the first request.
+"""A Refersion GraphQL endpoint that is far cheaper than any client: all rows are serialised before the first request.
 
-Two simplifications keep it fast. A conversions query gets every field whatever it selects, under the fields' own
-names (no aliases, no validation), and its filters on status are ignored. Any other query (introspection, the other root
+Two simplifications keep it fast. A conversions query returns every field regardless of its selection, under the fields'
+own names (no aliases, no validation), and ignores filters on status. Any other query (introspection, the other root
 fields, which are empty) is executed by graphql-core. The key header is ignored.
 """
 
@@ -36,7 +36,7 @@ _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found"}
 
 @dataclass(frozen=True)
 class _Selection:
-    """What one conversions query says about its list: numbers, and the variables that stand for numbers."""
+    """The arguments of one conversions query: numbers, and the variables that stand for numbers."""
 
     literals: dict[str, int]
     variables: dict[str, str]
@@ -52,7 +52,7 @@ class _Selection:
 
 @lru_cache(maxsize=256)
 def _selection(query: str) -> _Selection | None:
-    """None when the query does not ask for the list of conversions."""
+    """The selection of a conversions query. None if the query does not select conversions."""
     found = _LIST.search(query)
     if found is None:
         return None
@@ -72,12 +72,12 @@ def _date(seconds: int) -> bytes:
 
 
 class Desk:
-    """The rows, the responses made of them, and the counters that all connections share."""
+    """The rows, the responses built from them, and the counters that all connections share."""
 
     def __init__(self, rows: Rows, latency_ms: float) -> None:
         self.rows = rows
         self.latency_ms = latency_ms
-        # The clock starts at the end of the rows, so that reading up to now takes the same requests on every day.
+        # The clock starts at the end of the rows, so that reading up to now takes the same requests on any day.
         self.opened = time.monotonic()
         self.connections = 0
         self.in_flight = 0
@@ -105,7 +105,7 @@ class Desk:
         return 404, [orjson.dumps({"errors": [{"message": "POST /graphql, GET /stats or PUT /settings"}]})]
 
     def stats(self) -> dict[str, Any]:
-        """Counters since the last change of settings; in flight means completely received and not yet answered."""
+        """Counters since the last change of settings. In flight means received completely and not yet answered."""
         return {
             "requests": self.requests,
             "peak_in_flight": self.peak_in_flight,

@@ -15,7 +15,7 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parent.parent
 AFFILIATES, CONVERSIONS, MONTH = 20_000, 300_000, "2025-12"
 SECONDS_DEMAND, MEMORY_DEMAND = 60, 1_000_000_000
-# The two years of the generated account are compressed to 41 days, of which the month has 31.
+# The generated account's two years are compressed to 41 days, 31 of which are the month.
 DAYS, OF_MONTH = 41, 31
 COMPRESSED = """
 TIMESTAMPTZ '2026-01-01 00:00:00+00'
@@ -29,7 +29,7 @@ TIMES = {
 
 
 def make(database: Path) -> None:
-    """Generates an account with so many conversions in the last month, and the summaries that statements read."""
+    """Generate an account with the required conversions in the last month, and the summaries that statements read."""
     import duckdb
 
     from benchmarks.account import make_account
@@ -53,7 +53,7 @@ def make(database: Path) -> None:
 
 
 def measured(database: Path, folder: Path) -> dict[str, Any]:
-    """Generates the statements once, with Dagster's records in files as for any user."""
+    """Generate the statements once, with Dagster's records in files as a user has them."""
     import dagster as dg
 
     from refersion_dagster.report.resource import Reports

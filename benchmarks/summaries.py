@@ -1,4 +1,4 @@
-"""Summaries benchmark: all summaries as Dagster assets, against the same SELECTs run by hand in one connection."""
+"""Summaries benchmark: all summaries as Dagster assets, compared with the same SELECTs run in one connection."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ MEMORY_DEMAND, GROWTH_DEMAND = 2_000_000_000, 1.2
 
 
 def as_assets(database: Path) -> dict[str, float]:
-    """Materialises every summary in one run, with Dagster's records in files as for any user; returns its seconds."""
+    """Materialise every summary in one run, with Dagster's records in files as a user has them; return its seconds."""
     import dagster as dg
 
     from refersion_dagster.resources import Warehouse
@@ -44,7 +44,7 @@ def as_assets(database: Path) -> dict[str, float]:
 
 
 def by_hand(database: Path) -> dict[str, float]:
-    """Runs every SELECT in one connection; returns the seconds of each, and of closing it, which writes the file."""
+    """Run every SELECT in one connection; return the seconds of each, and of closing it, which writes the file."""
     import duckdb
 
     from refersion_dagster.summaries.build import FOUND_OUT
@@ -72,7 +72,7 @@ WAYS = {"assets": as_assets, "hand": by_hand}
 
 
 def measured(way: str, account: Path) -> dict[str, float]:
-    """Runs one way in its own process on a copy of the account; returns its seconds and `peak_bytes`."""
+    """Run one way in its own process on a copy of the account; return its seconds and `peak_bytes`."""
     with tempfile.TemporaryDirectory(prefix="refersion-benchmark-", dir=account.parent) as folder:
         database = Path(folder) / "warehouse.duckdb"
         shutil.copy(account, database)
@@ -110,7 +110,7 @@ def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
 
 
 def report(sizes: list[int], repeat: int) -> int:
-    """Measures each size and prints the figures; returns 1 if a demand is not met."""
+    """Measure each size and print the figures; return 1 if a requirement is not met."""
     from benchmarks.account import make_account
 
     console = Console(width=100)

@@ -68,7 +68,7 @@ def body_of(number: int) -> bytes:
 
 
 def send_events(port: int, secret: str, numbers: Sequence[int], rate: int, begin: float, patience: float) -> list[Sent]:
-    """Sends event n at `begin` + n / `rate`, and repeats it until it is acknowledged or `patience` seconds are over."""
+    """Send event n at `begin` + n / `rate`, and repeat it until it is acknowledged or `patience` seconds are over."""
     due: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     for number in (*numbers, *[None] * THREADS):
         due.put(number)
@@ -91,7 +91,7 @@ def send_events(port: int, secret: str, numbers: Sequence[int], rate: int, begin
 
 
 def send(connection: http.client.HTTPConnection, number: int, secret: str, until: float) -> Sent:
-    """Sends one event until it is acknowledged."""
+    """Send one event until it is acknowledged."""
     body = body_of(number)
     headers = {"Refersion-Topic": "APPROVED_CONVERSION", "Refersion-Signature": sign(body, secret)}
     while True:
@@ -103,7 +103,7 @@ def send(connection: http.client.HTTPConnection, number: int, secret: str, until
             if answer.status == 200:
                 return Sent(number, time.time(), time.perf_counter() - begin)
         except (OSError, http.client.HTTPException):
-            connection.close()  # and opened by the next attempt
+            connection.close()  # the next attempt reopens it
         if time.time() > until:
             return Sent(number, None, time.perf_counter() - begin)
         time.sleep(PAUSE_SECONDS)

@@ -1,9 +1,10 @@
-"""The webhook receiver under load, killed in the middle: `python -m benchmarks.webhooks`, or `make load-test`.
+"""The webhook receiver under load, killed halfway: `python -m benchmarks.webhooks`, or `make load-test`.
 
-Client processes send signed events at a steady rate, independent of how long others take, and repeat each event until
-it is acknowledged, as a caller with retries does. In the middle of the test, the receiver is killed with SIGKILL and
-restarted. Then the inbox is compared with the acknowledgements: every acknowledged event is there, no event is there
-twice, and each was sent. The exit code is 1 if that is not so, or if an event took longer than allowed.
+Client processes send signed events at a steady rate, independent of response times, and repeat each event until it is
+acknowledged, as a caller with retries does. Halfway through the test, the receiver is killed with SIGKILL and
+restarted. The inbox is then compared with the acknowledgements: every acknowledged event must be there, exactly once,
+and every stored event must have been sent. The exit code is 1 if that is not so, or if an event took longer than
+allowed.
 """
 
 import argparse
@@ -60,7 +61,7 @@ class Figures:
     p99_ms: float
 
     def faults(self) -> list[str]:
-        """The demands that are not met, in words."""
+        """The requirements that are not met, as text."""
         demands = {
             f"{self.sent - self.acknowledged} events were never acknowledged": self.acknowledged == self.sent,
             f"{self.lost} acknowledged events are lost": not self.lost,
@@ -106,12 +107,12 @@ class Receiver:
 
 
 def run(rate: int, seconds: float, clients: int, folder: Path) -> Figures:
-    """One run in an empty folder.
+    """Do one run in an empty folder.
 
     Args:
-        rate: events a second of all clients together.
+        rate: events per second of all clients together.
         seconds: duration of the test.
-        clients: processes that send them.
+        clients: number of client processes.
     """
     receiver = Receiver(folder)
     receiver.start()

@@ -1,7 +1,7 @@
-"""An emulator of BigQuery's API as a server of the tests' own, in an environment of its own, and a key for it.
+"""An emulator of BigQuery's API as a local server in a separate environment, and a key for it.
 
-It shows that the plumbing works. It proves no figure: beneath it is DuckDB, which takes more than Google does, and it
-keeps three digits of some quotients.
+It tests connections and API calls. It does not verify figures: it runs on DuckDB, which accepts more than Google does,
+and it keeps three digits of some quotients.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ print(
 
 
 class _Tokens(BaseHTTPRequestHandler):
-    """Google's place for tokens: gives one to everybody."""
+    """A stand-in for Google's token endpoint, which gives everyone a token."""
 
     def do_POST(self) -> None:
         body = json.dumps({"access_token": "a token", "expires_in": 3600, "token_type": "Bearer"}).encode()
@@ -53,11 +53,11 @@ class _Tokens(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing is printed."""
+        """Log nothing."""
 
 
 class BigQueryEmulator:
-    """An empty project, which is gone after `stop`."""
+    """An empty project. `stop` deletes it."""
 
     def __init__(self) -> None:
         home = _installed()
@@ -88,7 +88,7 @@ class BigQueryEmulator:
 
     @property
     def key(self) -> str:
-        """The key of a service account, as Google hands it out."""
+        """A service account key in Google's format."""
         private = subprocess.run([ENGINE / "bin" / "python", "-c", PRIVATE_KEY], check=True, capture_output=True).stdout
         return json.dumps(
             {
@@ -102,12 +102,12 @@ class BigQueryEmulator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes it the warehouse."""
+        """The variables that make it the warehouse."""
         return {
             "REFERSION_DESTINATION": "bigquery",
             "DESTINATION__BIGQUERY__CREDENTIALS": self.key,
             "BIGQUERY_EMULATOR_HOST": f"http://127.0.0.1:{self.port}",
-            # The emulator does not know files that are compressed.
+            # The emulator does not support compressed files.
             "NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true",
         }
 
@@ -121,7 +121,7 @@ class BigQueryEmulator:
 
 
 def _installed() -> Path:
-    """Installs the emulator where it is not there yet; the home folder in which DuckDB finds its extension."""
+    """Install the emulator if needed. Returns the home folder in which DuckDB finds its extension."""
     home, stamp = ENGINE / "home", ENGINE / ".installed"
     ENGINE.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{ENGINE}.lock"):

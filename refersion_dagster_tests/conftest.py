@@ -1,5 +1,7 @@
-"""Nothing of this machine's configuration is read, nothing is reported, and nothing is written outside of pytest's
-temporary folders."""
+"""Isolates the tests from this machine.
+
+No configuration of it is read, nothing is reported, and nothing is written outside pytest's temporary folders.
+"""
 
 import os
 import shutil
@@ -20,36 +22,39 @@ from refersion_dagster_tests.location import SMALL, MakeOnce, fresh_instance
 from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
 from refersion_dagster_tests.summaries.builders import WarehouseBuilder, create_raw_tables
 
-# Before any test module is imported: the code location looks at the environment when it is loaded.
+# Before any test module is imported, because the code location reads the environment when it is loaded.
 for _name in [name for name in os.environ if name.startswith(("REFERSION_", "SOURCES__", "DESTINATION__", "PG"))]:
     del os.environ[_name]
 os.environ.pop("DAGSTER_HOME", None)
-# A shell that starts the suite in the background has its processes ignore Ctrl-C, and theirs too: `dagster dev` could
-# then be stopped by no signal but SIGKILL.
+# A shell that starts the suite in the background makes its processes, and their children, ignore Ctrl-C. Only SIGKILL
+# could then stop `dagster dev`.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.update(DAGSTER_DISABLE_TELEMETRY="1", RUNTIME__DLTHUB_TELEMETRY="false")
 
-# No example fails for the time it takes: other tests run beside it.
+# No deadline for examples, because other tests run in parallel.
 settings.register_profile("suite", deadline=None)
 settings.register_profile("quick", settings.get_profile("suite"), max_examples=33)
 settings.load_profile("suite")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many workers again as there are processors: a third of the tests' time is spent waiting."""
+    """1.5 workers per processor: the tests spend a third of their time waiting."""
     return (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Test modules import the code location, which reads .env of the working directory: here that is a developer's."""
+    """Test modules import the code location, which reads .env from the working directory, here the developer's own."""
     with env_file_ignored():
         return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is used of dlt's internals first, as loads stand on it. Then long files, so that the workers end together:
-    those that wait for minutes to pass, those that start processes, then by number of tests."""
+    """Tests of dlt's internals run first, because loads depend on them.
+
+    Long files follow, so that the workers finish together: those that wait for minutes, those that start processes,
+    then by number of tests.
+    """
     tests = Counter(item.path for item in items)
     waiting, long = ({item.path for item in items if item.get_closest_marker(one)} for one in ("waits", "processes"))
     first = "test_dlt_internals.py"
@@ -75,7 +80,7 @@ def nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(autouse=True)
 def settings_of_one_test() -> Iterator[None]:
-    """Commands and definitions complete the environment of their process by `.env`, which the next test has not."""
+    """Commands and definitions add `.env` to the environment of their process. The next test must not see that."""
     before = {name: value for name, value in os.environ.items() if name.startswith("REFERSION_")}
     yield
     for name in [name for name in os.environ if name.startswith("REFERSION_")]:
@@ -86,38 +91,38 @@ def settings_of_one_test() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs in this process try a step again without the minutes in between that its policy asks for."""
+    """Runs in this process retry a step without the delay of several minutes that its policy sets."""
     monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda _policy, _attempt: 0)
 
 
 @pytest.fixture
 def sandbox() -> Iterator[SandboxServer]:
-    """A sandbox of one test, which may change it."""
+    """A sandbox for one test, which may change it."""
     with SandboxServer(SMALL) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def account() -> Iterator[SandboxServer]:
-    """A sandbox that all tests share and must not change."""
+    """A sandbox shared by all tests, which must not change it."""
     with SandboxServer(SMALL) as running:
         yield running
 
 
 @pytest.fixture
 def temporary_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files of this test go, to see that none stays."""
+    """The folder for temporary files of this test, to check that none is left behind."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     with fresh_instance() as instance:
-        instance.storage_directory()  # Dagster's own is made when it is first asked for, and kept for other tests
+        instance.storage_directory()  # Dagster creates its own on first use and keeps it for other tests
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     return folder
 
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A PostgreSQL server that all tests of this worker share, each with a database of its own."""
+    """A PostgreSQL server shared by all tests of this worker. Each test has its own database."""
     server = PostgresServer(tmp_path_factory.getbasetemp().parent / "postgres.lock")
     yield server
     server.stop()
@@ -125,7 +130,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
 
 @pytest.fixture
 def postgres(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> PostgresDatabase:
-    """An empty database of this test's own, which is the one in the environment."""
+    """An empty database for this test, set in the environment."""
     database = postgres_server.create_database()
     for name, value in database.credentials.items():
         monkeypatch.setenv(name, value)
@@ -134,9 +139,9 @@ def postgres(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> MakeOnce:
-    """What makes a database when the first test of all workers needs it: `made_once(name, make)` gives its file.
+    """Creates a database when the first test of any worker needs it: `made_once(name, make)` returns its file.
 
-    Tests copy it, as others of this and of other workers read it too.
+    Tests must copy it, because other tests of all workers read it too.
     """
     folder = tmp_path_factory.getbasetemp()
     shared = folder if worker_id == "master" else folder.parent
@@ -161,14 +166,14 @@ def empty_raw_tables(made_once: MakeOnce) -> Path:
 
 @pytest.fixture
 def database(empty_raw_tables: Path, tmp_path: Path) -> Iterator[Path]:
-    """A warehouse with empty raw tables of this test's own."""
+    """A warehouse with empty raw tables for this test."""
     path = Path(shutil.copy(empty_raw_tables, tmp_path))
-    # Held open, so that each further connection of the test takes no time.
+    # Kept open, so that further connections of the test are fast.
     with duckdb.connect(str(path)):
         yield path
 
 
 @pytest.fixture
 def books(database: Path) -> WarehouseBuilder:
-    """Summaries of rows that the test adds."""
+    """Summaries of the rows that the test adds."""
     return WarehouseBuilder(database)

@@ -1,4 +1,4 @@
-"""The code location in the hands of a user: as processes of `dagster`, or its assets materialised in this process."""
+"""The code location as a user runs it: as processes of `dagster`, or with its assets materialised in this process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from refersion_dagster.summaries.settings import ReportSettings
 REPOSITORY = Path(__file__).parent.parent
 COMMANDS = Path(sys.executable).parent
 KEYS = ("REFERSION_PUBLIC_KEY", "REFERSION_SECRET_KEY", "REFERSION_GRAPHQL_TOKEN")
-# In the past of every clock that runs these tests.
+# In the past on every machine that runs these tests.
 NOW = datetime(2025, 7, 1, tzinfo=UTC)
 SMALL = SandboxSettings(affiliates=12, orders=150, days=200, now=NOW)
 
@@ -38,22 +38,22 @@ GRAPHQL = ("affiliates", "conversions", "payments", "offers", "clicks")
 TABLES = (*REST, *GRAPHQL)
 # See the fixture made_once.
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
-# One for all loads, as a warehouse that was loaded in this process may be loaded again by a command.
+# The same for all loads, because a command may load a warehouse again that this process has loaded.
 SALT = "salt"
-# Of this process, for fresh_instance.
+# Instances of this process, reused by fresh_instance.
 IDLE_INSTANCES: list[dg.DagsterInstance] = []
 
 
 @dataclass(frozen=True)
 class Location:
-    """A folder with a warehouse and Dagster's records, and the environment that points the code location at them."""
+    """A folder with a warehouse and Dagster's records, and the environment that connects the code location to them."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: Path, sandbox: SandboxServer | None = None) -> Location:
-        """Runs see this environment and nothing else of the machine's."""
+        """Runs get this environment and no other variable of the machine."""
         for name in ("home", "dagster", "tmp"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         settings = folder / "dagster" / "dagster.yaml"
@@ -83,10 +83,10 @@ class Location:
         return Path(self.environment["REFERSION_DUCKDB_PATH"])
 
     def start(self, *command: str, cwd: Path | None = None, output: int | IO[str] = PIPE) -> subprocess.Popen[str]:
-        """A command of this installation's, in its own process group.
+        """Start a command of this installation in its own process group.
 
         Args:
-            output: where what it prints goes; a pipe holds little, but has to be read while it runs.
+            output: where its output goes. A pipe holds little and has to be read while the command runs.
         """
         return subprocess.Popen(
             [str(COMMANDS / command[0]), *command[1:]],
@@ -100,7 +100,7 @@ class Location:
         )
 
     def run(self, *command: str, cwd: Path | None = None) -> Ended:
-        """A command of this installation's, to its end."""
+        """Run a command of this installation to its end."""
         with self.start(*command, cwd=cwd) as process:
             output, _ = process.communicate(timeout=360)
         return Ended(process.returncode, output)
@@ -114,7 +114,7 @@ class Location:
 
     @contextmanager
     def records(self) -> Iterator[dg.DagsterInstance]:
-        """What Dagster keeps of the runs."""
+        """Dagster's records of the runs."""
         with dg.DagsterInstance.from_config(str(self.folder / "dagster")) as instance:
             yield instance
 
@@ -127,7 +127,7 @@ class Location:
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that ended: its exit code and all that it printed."""
+    """A finished process: its exit code and its complete output."""
 
     code: int
     output: str
@@ -135,12 +135,12 @@ class Ended:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run in this process came to.
+    """The outcome of a run in this process.
 
     Args:
-        metadata: of each asset that was materialised, by its key, plain values.
+        metadata: plain values for each materialised asset, by its key.
         log: the messages of the run's log.
-        failure: what the failed steps said.
+        failure: the errors of the failed steps.
     """
 
     success: bool
@@ -171,7 +171,7 @@ def materialise(
     config: Mapping[str, Any] | None = None,
     checked: bool = False,
 ) -> Outcome:
-    """Materialises assets of the code location (`refersion/offers`; all where none is named) in this process.
+    """Materialise assets of the code location (`refersion/offers`; by default all) in this process.
 
     Args:
         checked: whether asset checks run too.
@@ -190,7 +190,7 @@ def materialise(
 
 
 def load_small(database: Path, *assets: str) -> None:
-    """Materialises these assets, all where none is named, of an account of SMALL, which is the same each time."""
+    """Materialise these assets (by default all) of a SMALL account, which is the same each time."""
     with SandboxServer(SMALL) as sandbox:
         done = materialise(account_of(sandbox), Warehouse(duckdb_path=str(database)), *assets)
     assert done.success, done.failure
@@ -200,8 +200,8 @@ def load_small(database: Path, *assets: str) -> None:
 def fresh_instance() -> Iterator[dg.DagsterInstance]:
     """Dagster in memory, without records.
 
-    Making one takes as long as a small run: a hundred migrations are read each time. So one that is done with is
-    emptied for the next.
+    Creating an instance takes as long as a small run, because it reads a hundred migrations. A used instance is
+    therefore emptied and reused.
     """
     instance = IDLE_INSTANCES.pop() if IDLE_INSTANCES else dg.DagsterInstance.ephemeral()
     try:
@@ -213,18 +213,18 @@ def fresh_instance() -> Iterator[dg.DagsterInstance]:
 
 @cache
 def made_of_raw_tables(checked: bool) -> tuple[dg.AssetsDefinition | dg.AssetChecksDefinition, ...]:
-    """The summaries, with or without all asset checks: read and parsed once."""
+    """The summaries, with or without all asset checks, read and parsed once."""
     summaries = load_summaries()
     return (*summary_assets(summaries), *(all_checks(summaries) if checked else ()))
 
 
 def resources(refersion: RefersionResource, warehouse: Warehouse) -> dict[str, Any]:
-    """What the assets of the code location need, on this account and this warehouse."""
+    """The resources of the code location's assets, for this account and warehouse."""
     return {"refersion": refersion, "warehouse": warehouse, "dlt": DagsterDltResource(), "settings": ReportSettings()}
 
 
 def outcome(instance: dg.DagsterInstance, run_id: str) -> Outcome:
-    """What the records say of a run."""
+    """The outcome of a run, from Dagster's records."""
     metadata: dict[str, dict[str, Any]] = {}
     failures: list[str] = []
     log: list[str] = []
@@ -243,14 +243,14 @@ def outcome(instance: dg.DagsterInstance, run_id: str) -> Outcome:
 
 
 def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
-    # Not read-only: a test that holds the file open shares it only with connections of its own kind.
+    # Not read-only: a test that keeps the file open can share it only with connections of the same kind.
     with duckdb.connect(str(database)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         return connection.execute(sql).fetchall()
 
 
 def counts(database: Path) -> dict[str, int]:
-    """Rows of every raw table that is there."""
+    """Row counts of all existing raw tables."""
     with duckdb.connect(str(database)) as connection:
         found = connection.execute(
             "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'refersion_data' "

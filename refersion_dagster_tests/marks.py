@@ -1,4 +1,4 @@
-"""What `make test` takes of matrices and of generated examples."""
+"""How much of the parametrised cases and generated examples `make test` runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hypothesis import settings
 
 
 def heart(cases: Iterable[Any], kept: int = 1) -> list[Any]:
-    """Cases for pytest's parametrize, of which `make test` takes the first ones and `make test-all` all.
+    """Cases for pytest's parametrize. `make test` runs the first ones, `make test-all` all of them.
 
     Args:
-        cases: values; tuples of them, where there are several parameters; or pytest.param.
-        kept: how many `make test` takes.
+        cases: values, tuples of values if there are several parameters, or pytest.param.
+        kept: how many cases `make test` runs.
     """
     found: list[Any] = []
     for at, case in enumerate(cases):
@@ -27,5 +27,5 @@ EXHAUSTIVE = pytest.mark.exhaustive
 
 
 def examples(number: int) -> int:
-    """How many examples Hypothesis tries: all in `make test-all`, a third in `make test`, whose profile says so."""
+    """Number of Hypothesis examples: all in `make test-all`, a third in `make test`, as its profile defines."""
     return number * settings.get_profile(settings.get_current_profile_name()).max_examples // 100

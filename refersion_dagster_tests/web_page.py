@@ -1,4 +1,4 @@
-"""Dagster's web page, as its own JavaScript speaks to it."""
+"""Dagster's web page, queried as its own JavaScript does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def free_port() -> int:
 
 
 def ask(port: int, query: str, **variables: Any) -> dict[str, Any]:
-    """The answer of Dagster's GraphQL, once it answers."""
+    """The response of Dagster's GraphQL, as soon as it is available."""
     session = requests.Session()
     patience = Retry(total=300, backoff_factor=0.1, backoff_max=0.5, allowed_methods=None, status_forcelist=[502, 503])
     session.mount("http://", HTTPAdapter(max_retries=patience))

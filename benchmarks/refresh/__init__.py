@@ -1,1 +1,1 @@
-"""A whole refresh by this project, against a plain dlt load and dbt."""
+"""A complete refresh by this project, compared with a plain dlt load and dbt."""

@@ -1,6 +1,6 @@
-"""Refresh benchmark: everything that `refersion-dagster refresh` does, against a plain dlt load and dbt.
+"""Refresh benchmark: everything that `refersion-dagster refresh` does, compared with a plain dlt load and dbt.
 
-Both sides read the same sandbox over HTTP into an empty folder and have to build the same tables.
+Both sides read the same sandbox over HTTP into an empty folder and must build the same tables.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from benchmarks.refresh.dbt_project import dbt_environment, packages, write_proj
 from refersion_dagster.summaries.query import load_summaries
 
 SideName = Literal["ours", "dlt and dbt"]
-# The demand is on large accounts: with few rows most of the time is the start of Dagster and dbt.
+# The requirement applies to large accounts: with few rows most of the time is the start of Dagster and dbt.
 JUDGED_ROWS = 1_000_000
-# What dlt's page on performance advises for large loads: files of a limited size, normalised by a process each.
+# The advice of dlt's performance page for large loads: limited file sizes, and one process per file to normalise.
 TUNED = {
     "EXTRACT__DATA_WRITER__FILE_MAX_ITEMS": "100000",
     "NORMALIZE__WORKERS": str(os.cpu_count()),
@@ -61,7 +61,7 @@ class SideResult:
 
 
 def environment_of(folder: Path, account: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a side: the account and its own folders, and no other setting of the user."""
+    """The environment of a side: the account and its own folders, without the user's other settings."""
     own = {
         name: value
         for name, value in os.environ.items()
@@ -84,7 +84,7 @@ def environment_of(folder: Path, account: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_ours(folder: Path, account: Mapping[str, str]) -> SideResult:
-    """The job refersion_refresh, as a user starts it from a shell."""
+    """Run the job refersion_refresh as a user does from a shell."""
     (folder / "dagster").mkdir()
     command = [str(Path(sys.executable).with_name("refersion-dagster")), "refresh"]
     used = run_stage(command, folder, environment_of(folder, account))
@@ -93,7 +93,7 @@ def run_ours(folder: Path, account: Mapping[str, str]) -> SideResult:
 
 
 def run_theirs(folder: Path, account: Mapping[str, str], dbt_python: Path) -> SideResult:
-    """A plain dlt pipeline, then `dbt build`."""
+    """Run a plain dlt pipeline, then `dbt build`."""
     environment = environment_of(folder, account) | TUNED
     database, project = database_path(folder), folder / "dbt"
     load = run_stage([sys.executable, "-m", "benchmarks.refresh.plain_load", str(database)], folder, environment)
@@ -107,7 +107,7 @@ def run_theirs(folder: Path, account: Mapping[str, str], dbt_python: Path) -> Si
 def measure_round(
     folder: Path, account: Mapping[str, str], dbt_python: Path, ours_first: bool, console: Console
 ) -> list[SideResult]:
-    """Both sides, one after the other, and the proof that they built the same."""
+    """Run both sides one after another, and verify that they built the same tables."""
     names: list[SideName] = ["ours", "dlt and dbt"] if ours_first else ["dlt and dbt", "ours"]
     results: dict[SideName, SideResult] = {}
     for name in names:
@@ -136,7 +136,7 @@ def print_flushed(console: Console, text: str) -> None:
 
 
 def print_results(results: list[SideResult], rows: int, console: Console) -> float:
-    """Prints medians of all rounds, and returns how many times as long theirs took."""
+    """Print medians of all rounds, and return the ratio of their time to ours."""
     table = Table("", title=f"A whole refresh of {rows:,} conversions", title_justify="left")
     for heading in ("seconds", "CPU s", "peak MB"):
         table.add_column(heading, justify="right")
@@ -166,7 +166,7 @@ def _figures(used: list[StageUsage]) -> list[str]:
 
 
 def main() -> int:
-    """0 if both sides built the same tables and, from 1,000,000 conversions on, ours was the faster one, else 1."""
+    """Return 0 if both sides built the same tables and, from 1,000,000 conversions on, ours was faster, else 1."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.refresh", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="conversions, approximately")
     parser.add_argument("--repeat", type=int, default=1, help="rounds; the order of the sides alternates")

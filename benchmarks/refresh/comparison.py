@@ -1,4 +1,4 @@
-"""The proof that both sides built the same tables."""
+"""The check that both sides built the same tables."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -14,7 +14,7 @@ NUMBERS = ("DECIMAL", "BIGINT", "HUGEINT", "INTEGER")
 
 
 def compare(ours: Path, theirs: Path, tables: Sequence[str]) -> int:
-    """Number of figures that are equal. Raises RuntimeError with all tables that differ."""
+    """Number of equal figures. Raises RuntimeError naming all tables that differ."""
     different: list[str] = []
     count = 0
     with duckdb.connect(str(ours), read_only=True) as one, duckdb.connect(str(theirs), read_only=True) as other:

@@ -1,4 +1,4 @@
-"""What Dagster's records say of a refresh."""
+"""Figures of a refresh from Dagster's records."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ PARTS = ("load", "summaries", CHECKS, "published copies", "report")
 
 
 def step_seconds(home: Path) -> dict[str, float]:
-    """Seconds of each part of the only run in a folder of Dagster's.
+    """Seconds of each part of the only run in a Dagster home.
 
-    The checks of the summaries' keys are part of the summaries.
+    The checks of the summaries' keys count as part of the summaries.
     """
     started: dict[str, float] = {}
     seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)

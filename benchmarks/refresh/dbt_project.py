@@ -1,4 +1,4 @@
-"""A dbt project of the same SELECTs as tables and the same checks as singular tests, in an environment of its own."""
+"""A dbt project with the same SELECTs as tables and the same checks as singular tests, in a separate environment."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from refersion_dagster.warehouse.dialects.dialect import DUCKDB
 from refersion_dagster.warehouse.sql import bind
 
 REQUIREMENTS = Path(__file__).with_name("dbt_requirements.txt")
-# Of DuckDB, for dlt and dbt: beside the sandbox it has to fit into 8 GB.
+# DuckDB's limit for dlt and dbt: together with the sandbox they have to fit into 8 GB.
 MEMORY_LIMIT = "4GB"
 TABLE = re.compile(rf"(?<=FROM |JOIN )({DATASET}|{SUMMARIES})\.(\w+)")
 PROJECT = """
@@ -36,12 +36,12 @@ models:
 flags:
   send_anonymous_usage_stats: false
 """
-# What a first run finds out: no interpretation of the totals is kept, nothing is unsettled, everything is offered.
+# The values of a first run: no stored interpretation of the totals, nothing unsettled, and every table available.
 VALUES = {**dict.fromkeys(FOUND_OUT, ""), "control_interpretation": None, **ReportSettings().parameters()}
 
 
 def dbt_environment(project: Path) -> Path:
-    """The Python of a virtual environment with dbt, made once for each version of the list of requirements."""
+    """The Python of a virtual environment with dbt, created once for each version of the requirements."""
     digest = sha256(REQUIREMENTS.read_bytes()).hexdigest()[:8]
     folder = project / ".venv" / f"dbt-{digest}"
     python, finished = folder / "bin" / "python", folder / "finished"
@@ -54,7 +54,7 @@ def dbt_environment(project: Path) -> Path:
 
 
 def packages(python: Path) -> dict[str, str]:
-    """Versions of dbt and of its DuckDB, under names that tell them from ours."""
+    """Versions of dbt and of its DuckDB, under names that distinguish them from ours."""
     names = ("dbt-core", "dbt-duckdb", "duckdb")
     code = f"import importlib.metadata as m, json; print(json.dumps([m.version(n) for n in {names}]))"
     answer = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
@@ -62,7 +62,7 @@ def packages(python: Path) -> dict[str, str]:
 
 
 def write_project(folder: Path, database: Path) -> None:
-    """Writes models, tests, sources and profile into `folder`."""
+    """Write models, tests, sources and profile into `folder`."""
     for name in ("models", "tests"):
         (folder / name).mkdir(parents=True)
     (folder / "dbt_project.yml").write_text(PROJECT)
@@ -90,7 +90,7 @@ def _written(tree: exp.Query) -> str:
 
 
 def _referring(select: str) -> str:
-    """The SELECT with ref and source in place of tables."""
+    """The SELECT with ref and source instead of table names."""
     if found := re.search(r"\{[{%#]", select):
         raise ValueError(f"dbt would read {found[0]} in this SELECT as Jinja: {select}")
 
@@ -102,7 +102,7 @@ def _referring(select: str) -> str:
 
 
 def _variants(table: str) -> str:
-    """Columns that dlt made for values of another type than the column's."""
+    """Columns that dlt created for values whose type differs from the column's."""
     return (
         "SELECT column_name FROM information_schema.columns "
         f"WHERE table_schema = '{DATASET}' AND table_name = '{table}' AND position('{VARIANT}' IN column_name) > 0"
@@ -110,7 +110,7 @@ def _variants(table: str) -> str:
 
 
 def _tests(summaries: list[Summary]) -> Iterator[tuple[str, str, str]]:
-    """Name, SELECT of the rows that must not exist, and severity, of each check that a refresh makes."""
+    """Name, SELECT of the violating rows, and severity of each check that a refresh runs."""
     for table in KEYS:
         yield f"{table}_raw_primary_key", duplicates(table), "error"
         yield f"{table}_raw_no_variant_columns", _variants(table), "error"

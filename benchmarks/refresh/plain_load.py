@@ -1,7 +1,7 @@
-"""A plain dlt pipeline over both of Refersion's APIs: REST API source, declared columns, merge on the key, Parquet.
+"""A plain dlt pipeline over Refersion's APIs: REST API source, declared columns, merge on the key, Parquet.
 
-It writes the raw tables that the summaries read, with their names and types: `python -m benchmarks.refresh.plain_load`
-with the address in the variables REFERSION_… and the database file as argument.
+It writes the raw tables that the summaries read, with their names and types. Run it with `python -m
+benchmarks.refresh.plain_load`, with the address in the variables REFERSION_… and the database file as argument.
 """
 
 import hashlib
@@ -69,7 +69,7 @@ query ($created_from: Int, $first: Int, $offset: Int) {
 """,
 }
 REST_PAGE_SIZE = 100
-# A first load: each conversion is new, and everything was read once.
+# The history after a first load: each conversion is new, and everything was read once.
 HISTORY = f"""
 CREATE OR REPLACE TABLE {DATASET}.conversion_history AS
 SELECT id, read_at AS seen_at, 'new' AS change, status, payment_status, total, commission_total, currency, updated,
@@ -100,7 +100,7 @@ class Account:
         self.now = parsedate_to_datetime(answer.headers["Date"])
 
     def totals(self, month: Window, status: str, payment_status: str) -> dict[str, Any]:
-        """Refersion's sums of one month."""
+        """Refersion's totals for one month."""
         body = {
             "created_from": f"{month.start:%Y-%m-%d %H:%M:%S}",
             "created_to": f"{month.end - timedelta(seconds=1):%Y-%m-%d %H:%M:%S}",
@@ -112,7 +112,7 @@ class Account:
         return answer.json()
 
     def preparation(self, table: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        """Makes a row what lands: Unix seconds as numbers, hashes of personal values, and when it was read."""
+        """Converts a row for storage: Unix seconds as numbers, hashes of personal values, and the time of reading."""
         columns = ENTITIES[table].columns
         times = [column.path for column in columns if column.kind is Kind.TIMESTAMP]
         personal = [column.path for column in columns if column.personal]
@@ -149,7 +149,7 @@ def _object(row: dict[str, Any], names: list[str]) -> dict[str, Any] | None:
 
 
 def rest_resources() -> list[str | EndpointResource | DltResource]:
-    """The list of affiliates, and the details of each."""
+    """The list of affiliates, and the details of each affiliate."""
     return [
         {
             "name": "affiliate_list",
@@ -182,7 +182,7 @@ def rest_resources() -> list[str | EndpointResource | DltResource]:
 
 
 def totals_resource(account: Account) -> DltResource:
-    """Refersion's own sums by month, status and payment status."""
+    """Refersion's own totals by month, status and payment status."""
 
     @dlt.resource(name="conversion_totals")
     def conversion_totals() -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The account that both sides read: a sandbox in a process of its own."""
+"""The account that both sides read: a sandbox in its own process."""
 
 import argparse
 import gc
@@ -7,7 +7,7 @@ import sys
 
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 
-# Renewals, cancellations, credits and duplicates come on top of the orders.
+# Conversions per order, including renewals, cancellations, credits and duplicates.
 CONVERSIONS_PER_ORDER = 1.462
 
 

@@ -17,7 +17,7 @@ from refersion_dagster_tests.location import MakeOnce, account_of
 
 @pytest.fixture(scope="session")
 def loaded(account: SandboxServer, made_once: MakeOnce) -> Path:
-    """A warehouse with everything of the account, to be copied."""
+    """A warehouse with all data of the account. Tests copy it."""
 
     def load(database: Path) -> None:
         warehouse = Warehouse(duckdb_path=str(database))
@@ -33,7 +33,7 @@ def loaded(account: SandboxServer, made_once: MakeOnce) -> Path:
 def actions_of_processes(
     sandbox: SandboxServer, loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> ActionsHarness:
-    """The sandbox of this test and a warehouse that is up to date with it; pauses before another try last no time."""
+    """The test's sandbox and a warehouse that is up to date with it. Retries do not wait."""
     monkeypatch.setattr(transport, "BACK_OFF", tenacity.wait_none())
     shutil.copy(loaded, tmp_path / "warehouse.duckdb")
     return ActionsHarness(sandbox, tmp_path / "warehouse.duckdb")
@@ -41,6 +41,6 @@ def actions_of_processes(
 
 @pytest.fixture
 def actions(actions_of_processes: ActionsHarness) -> Iterator[ActionsHarness]:
-    """The same for this process alone, which has the database open all the time: half of the time of a small test."""
+    """The same for this process only, which keeps the database open: that saves half of the time of a small test."""
     with duckdb.connect(str(actions_of_processes.database)):
         yield actions_of_processes

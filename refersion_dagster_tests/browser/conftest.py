@@ -1,4 +1,4 @@
-"""A browser, where this machine has one."""
+"""A browser, if this machine has one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from refersion_dagster_tests.browser.browser_binary import FLAGS, MISSING, find_
 from refersion_dagster_tests.browser.browser_page import BrowserPage, open_page
 
 
-# Of a module: Playwright keeps an event loop in this thread for as long as it runs, which other tests could not bear.
+# Module scope: Playwright keeps an event loop in this thread while it runs, which breaks other tests.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The browser that is installed; nothing is fetched."""
+    """The installed browser; nothing is downloaded."""
     path = find_browser()
     if path is None:
         pytest.skip(MISSING)
@@ -25,7 +25,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def look(browser: Browser) -> Iterator[Callable[..., BrowserPage]]:
-    """Opens an address in a window of its own, with what goes wrong in it noted down."""
+    """Opens an address in its own window and records the errors in it."""
     contexts: list[BrowserContext] = []
 
     def opened(url: str, **window: Any) -> BrowserPage:

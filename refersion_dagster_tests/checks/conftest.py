@@ -9,11 +9,11 @@ from refersion_dagster_tests.location import MakeOnce, load_small
 
 @pytest.fixture(scope="session")
 def everything_built(made_once: MakeOnce) -> Path:
-    """A warehouse with an account of the sandbox and every summary of it, which tests copy and break."""
+    """A warehouse with a sandbox account and all its summaries. Tests copy and corrupt it."""
     return made_once("everything_built", load_small)
 
 
 @pytest.fixture
 def warehouse(everything_built: Path, tmp_path: Path) -> Warehouse:
-    """Such a warehouse of this test's own."""
+    """A copy of that warehouse for this test."""
     return Warehouse(duckdb_path=str(shutil.copy(everything_built, tmp_path)))

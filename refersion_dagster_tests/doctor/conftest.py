@@ -12,7 +12,7 @@ from refersion_dagster_tests.location import TABLES, MakeOnce, load_small
 
 @pytest.fixture(scope="session")
 def loaded_warehouse(made_once: MakeOnce) -> Path:
-    """Everything of an account of SMALL, which tests copy."""
+    """A warehouse with all data of a SMALL account. Tests copy it."""
     return made_once(
         "raw_tables_loaded", lambda database: load_small(database, *(f"refersion/{one}" for one in TABLES))
     )
@@ -20,9 +20,9 @@ def loaded_warehouse(made_once: MakeOnce) -> Path:
 
 @pytest.fixture(scope="module")
 def dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home of Dagster's with a daemon at work, which tests copy.
+    """A Dagster home with a running daemon. Tests copy it.
 
-    One for each module, as a heartbeat is good for half an hour and the suite may take longer.
+    One for each module, because a heartbeat is valid for half an hour and the suite may take longer.
     """
     home = tmp_path_factory.mktemp("home")
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
@@ -35,7 +35,7 @@ def dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def patient(
     sandbox: SandboxServer, dagster_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> DoctorFixture:
-    """One in perfect health, who loaded nothing yet."""
+    """A healthy installation that has not loaded anything yet."""
     shutil.copytree(dagster_home, tmp_path / "home")
     patient = DoctorFixture(sandbox, tmp_path, monkeypatch)
     patient.set(**environment_of(sandbox, tmp_path))
@@ -45,6 +45,6 @@ def patient(
 
 @pytest.fixture
 def loaded(patient: DoctorFixture, loaded_warehouse: Path) -> DoctorFixture:
-    """One in perfect health, with everything loaded."""
+    """A healthy installation with everything loaded."""
     shutil.copy(loaded_warehouse, patient.database)
     return patient

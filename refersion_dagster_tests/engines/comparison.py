@@ -1,4 +1,4 @@
-"""A statement in DuckDB and in an engine: what differs in the results."""
+"""Comparison of a statement's results in DuckDB and in another engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from refersion_dagster_tests.engines.result import Result, comparable
 
 
 def difference(engine: Engine, dialect: Dialect, database: Path, tables: Path, tree: exp.Expr) -> str:
-    """What differs between DuckDB's result and the engine's; '' where nothing does."""
+    """The differences between DuckDB's result and the engine's; '' if there are none."""
     answer = engine.run(tables, {"": dialect.write(tree.copy())})[""]
     if "error" in answer:
         return answer["error"]
@@ -31,13 +31,13 @@ def difference(engine: Engine, dialect: Dialect, database: Path, tables: Path, t
 def differences(
     engine: Engine, dialect: Dialect, database: Path, tables: Path, trees: Mapping[str, exp.Expr]
 ) -> dict[str, str]:
-    """What differs, by the text of the statement; nothing where all give the same."""
+    """The differences by the text of the statement; empty if all results are equal."""
     found = {text: difference(engine, dialect, database, tables, tree) for text, tree in trees.items()}
     return {text: said for text, said in found.items() if said}
 
 
 def changed_rows(database: Path, tree: exp.Expr) -> list[tuple[str | None, ...]]:
-    """The new rows of a statement in DuckDB, empty ones for those that it deletes; it is rolled back."""
+    """The new rows of a statement in DuckDB, with empty rows for deleted ones. The statement is rolled back."""
     with duckdb.connect(str(database)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.begin()
@@ -47,6 +47,6 @@ def changed_rows(database: Path, tree: exp.Expr) -> list[tuple[str | None, ...]]
 
 
 def executed_constructs(loaded: Loaded, accounts: Iterable[Evaluated]) -> frozenset[str]:
-    """The constructs of all statements that are executed."""
+    """The constructs of all executed statements."""
     selects = [tree for account in accounts for tree in (*account.named.values(), *account.others.values())]
     return frozenset[str]().union(*map(constructs_of, (*selects, *loaded.statements.values())))

@@ -1,4 +1,4 @@
-"""The account that engines evaluate."""
+"""The account for the tests of engines."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Engines of other databases, each in a Python environment of its own, as they cannot share the package's.
+"""Engines of other databases, each in its own Python environment, because they cannot share the package's.
 
-An engine is a file of requirements and a runner, which reads tables as Parquet and statements as JSON; see
-runners/googlesql.py. A further one needs nothing else.
+An engine is a requirements file and a runner, which reads tables as Parquet and statements as JSON; see
+runners/googlesql.py. A new engine needs nothing else.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Engine:
         self._process = process
 
     def run(self, tables: Path, statements: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-        """What each statement gives on a folder's tables: `columns` with their types and `rows`, or an `error`."""
+        """The result of each statement on a folder's tables: `columns` with their types and `rows`, or an `error`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"tables": str(tables), "statements": statements}) + "\n")
@@ -42,7 +42,7 @@ class Engine:
 
 @contextmanager
 def started(name: str) -> Iterator[Engine]:
-    """The engine of this name, installed if it is not."""
+    """The engine with this name, installed if needed."""
     folder = installed(name)
     runner = [str(folder / "bin" / "python"), str(HERE / "runners" / f"{name}.py"), "run", str(folder)]
     with subprocess.Popen(runner, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -53,7 +53,7 @@ def started(name: str) -> Iterator[Engine]:
 
 
 def installed(name: str) -> Path:
-    """The engine's environment, which is made once for each version of its requirements and of its runner."""
+    """The engine's environment, created once for each version of its requirements and of its runner."""
     requirements, runner = HERE / "requirements" / f"{name}.txt", HERE / "runners" / f"{name}.py"
     folder = ENVIRONMENTS / name
     wanted = requirements.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""A small account with what databases treat differently, in DuckDB, and every statement that the package runs on it."""
+"""A small account in DuckDB with values that databases treat differently, and all statements that are run on it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MONTHS = (date(2025, 3, 1), date(2025, 9, 1))
 
 
 class Recorder(DuckDBDialect):
-    """DuckDB's dialect, which keeps each statement that is written in it."""
+    """DuckDB's dialect, which records each statement written in it."""
 
     def __init__(self) -> None:
         object.__setattr__(self, "statements", {})
@@ -60,7 +60,7 @@ class Recorder(DuckDBDialect):
 
 @contextmanager
 def recorded() -> Iterator[dict[str, exp.Expr]]:
-    """All statements that are run meanwhile, by their text."""
+    """All statements run in the context, by their text."""
     recorder = Recorder()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Session, "dialect", recorder)
@@ -69,13 +69,13 @@ def recorded() -> Iterator[dict[str, exp.Expr]]:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The account with the summaries of one of the settings.
+    """The account with the summaries for one set of settings.
 
     Args:
         database: a copy of the warehouse.
         tables: the folder of all its tables as Parquet.
-        named: SELECTs of files, with values in the place of their settings, by name.
-        others: all others that read the tables, by their text.
+        named: SELECTs of files, with their settings replaced by values, by name.
+        others: all other statements that read the tables, by their text.
     """
 
     database: Path
@@ -84,7 +84,7 @@ class Evaluated:
     others: Mapping[str, exp.Expr]
 
 
-# What a refresh keeps of its readings, beside what it loads.
+# What a refresh records about its readings, in addition to the loaded data.
 KEPT = (
     *("conversion_history", "conversion_readings", "_totals_when_read", "_counts_when_read", "_payments_seen"),
     *("_unsettled_totals", "_not_offered", "_findings", "_read_in_turn"),
@@ -97,8 +97,8 @@ class Loaded:
 
     Args:
         database: the warehouse.
-        between: a warehouse with the rows of the second load, before the load recorded what it had changed.
-        statements: what it asked and recorded, by their text.
+        between: a warehouse with the rows of the second load, before the load recorded its changes.
+        statements: the statements of the load, by their text.
     """
 
     database: Path
@@ -107,7 +107,7 @@ class Loaded:
 
 
 def load_account(folder: Path) -> Loaded:
-    """Reads the account at first and three months later, when much has changed, and a row and a payment are gone."""
+    """Load the account twice, three months apart. In between much changes, and a row and a payment are deleted."""
     database, first, between = folder / "warehouse.duckdb", folder / "first.duckdb", folder / "between.duckdb"
     warehouse = Warehouse(duckdb_path=str(database))
     with SandboxServer(ACCOUNT) as sandbox:
@@ -138,7 +138,7 @@ def load_account(folder: Path) -> Loaded:
 
 
 def evaluated(loaded: Path, settings: ReportSettings, folder: Path) -> Evaluated:
-    """Builds the summaries of a loaded warehouse in a folder of their own, and runs all that reads them."""
+    """Build the summaries of a loaded warehouse in a separate folder, and run everything that reads them."""
     database = Path(shutil.copy(loaded, folder / "warehouse.duckdb"))
     warehouse = Warehouse(duckdb_path=str(database))
     build_all(warehouse, settings)
@@ -166,7 +166,7 @@ def reads_tables(tree: exp.Expr) -> bool:
 
 
 def named_cases(warehouse: Warehouse, settings: ReportSettings) -> dict[str, exp.Expr]:
-    """The SELECTs of all summaries and of the checks that have a file."""
+    """The SELECTs of all summaries, and of the checks that have a file."""
     summaries = all_summaries()
     with warehouse.session() as session:
         values = {**settings.parameters(), **{name: find(session) for name, find in FOUND_OUT.items()}}

@@ -1,4 +1,4 @@
-"""Results of two engines, made comparable: types as families, values as texts."""
+"""Results of two engines in comparable form: types as families, values as text."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Result:
-    """What a statement gives.
+    """The result of a statement.
 
     Args:
         columns: names and families of types.
-        rows: values as texts, numbers without zeros at their end.
+        rows: values as text, numbers without trailing zeros.
     """
 
     columns: Sequence[tuple[str, str]]
@@ -45,7 +45,7 @@ class Result:
 
     @classmethod
     def of_engine(cls, answer: dict[str, Any]) -> Result:
-        """What an engine's runner says. An approximate number is none that is equal to an exact one."""
+        """The result reported by an engine's runner. An approximate number never equals an exact one."""
         columns = [(str(name), FAMILIES.get(kind, str(kind))) for name, kind in answer["columns"]]
         numbers = [family == NUMBER for _, family in columns]
         rows = [
@@ -58,7 +58,7 @@ class Result:
         return cls(columns, rows)
 
     def difference(self, other: Result, in_order: bool) -> str:
-        """What differs, for a person to read; '' where nothing does."""
+        """The differences as readable text; '' if there are none."""
         if [family for _, family in self.columns] != [family for _, family in other.columns]:
             return f"types: {self.columns} and {other.columns}"
         missing, more = Counter(self.rows) - Counter(other.rows), Counter(other.rows) - Counter(self.rows)

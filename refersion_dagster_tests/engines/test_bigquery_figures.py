@@ -1,5 +1,7 @@
-"""Every statement of the package in GoogleSQL's evaluator, which is BigQuery's language: the same rows as in DuckDB, to
-the last digit and of the same types, in two time zones."""
+"""Every statement of the package in GoogleSQL's evaluator, which implements BigQuery's language.
+
+The rows are the same as in DuckDB, to the last digit and with the same types, in two time zones.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,12 @@ from refersion_dagster_tests.engines.evaluated_account import SETTINGS, Evaluate
 
 pytestmark = pytest.mark.warehouses
 
-# The evaluator reads all of a subquery for each row, which takes minutes: of the checks of sums with one, one runs.
+# The evaluator reads all of a subquery for each row, which takes minutes. Of the checks of sums with one, one runs.
 SLOW = "IN (SELECT conversion_id FROM refersion_summaries.conversions WHERE"
 
 
 class AnyConstruct(BigQueryDialect):
-    """BigQuery's dialect before it refuses anything."""
+    """BigQuery's dialect without the restriction to tested constructs."""
 
     constructs = None
 

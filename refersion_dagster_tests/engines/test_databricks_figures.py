@@ -1,5 +1,7 @@
-"""Every statement of the package in Spark in ANSI mode, whose SQL is Databricks': the same rows as in DuckDB, to the
-last digit and of the same types, in two time zones."""
+"""Every statement of the package in Spark in ANSI mode, whose SQL is Databricks'.
+
+The rows are the same as in DuckDB, to the last digit and with the same types, in two time zones.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from refersion_dagster_tests.engines.evaluated_account import SETTINGS, Evaluate
 
 pytestmark = pytest.mark.warehouses
 
-# What databases are known to do differently, in values that the account does not have.
+# Known differences between databases, for values that the account does not contain.
 EXPRESSIONS = (
     "CAST(CAST(0 AS DECIMAL(38, 10)) AS TEXT)",
     "CAST(CAST(5 AS DECIMAL(18, 2)) AS TEXT)",
@@ -49,7 +51,7 @@ EXPRESSIONS = (
 
 
 class AnyConstruct(DatabricksDialect):
-    """Databricks' dialect before it refuses anything."""
+    """Databricks' dialect without the restriction to tested constructs."""
 
     constructs = None
 
@@ -95,7 +97,7 @@ def test_so_does_an_expression(spark: Engine, loaded: Loaded, between: Path, exp
 
 
 def test_changes_of_rows_have_one_subquery_at_most(loaded: Loaded) -> None:
-    """Databricks changes no rows of Delta tables by a subquery within another; Spark without Delta would not tell."""
+    """Databricks cannot change rows of Delta tables with nested subqueries. Spark without Delta does not detect it."""
     changes = [ANY.fit(tree.copy()) for tree in loaded.statements.values() if isinstance(tree, exp.Update | exp.Delete)]
     assert {type(change) for change in changes} == {exp.Update, exp.Delete, exp.Merge}
     for change in changes:

@@ -1,5 +1,7 @@
-"""Every statement of the package in Snowflake's emulator, through Snowflake's connector: the same rows as in DuckDB, to
-the last digit and of the same types, in two time zones."""
+"""Every statement of the package in Snowflake's emulator, through Snowflake's connector.
+
+The rows are the same as in DuckDB, to the last digit and with the same types, in two time zones.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.warehouses
 
 
 class AnyConstruct(SnowflakeDialect):
-    """Snowflake's dialect before it refuses anything."""
+    """Snowflake's dialect without the restriction to tested constructs."""
 
     constructs = None
 

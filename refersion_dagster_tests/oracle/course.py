@@ -1,4 +1,4 @@
-"""An account, the warehouse that is kept up with it, and readings of it as time goes by."""
+"""An account, a warehouse that is kept up to date with it, and readings of it over time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from refersion_dagster_tests.oracle.figures import Shown, shown
 from refersion_dagster_tests.oracle.judgement import Judge, Verdicts
 from refersion_dagster_tests.oracle.life import Life
 
-# Month ends of both are far from UTC's, on either side.
+# In both zones, month ends are far from UTC's, on either side.
 ZONES = ("America/New_York", "Pacific/Kiritimati")
 EVERYTHING = (*TABLES, "conversion_history")
 NIGHTLY = ("payments", "conversions", "conversion_history")
 
 
 class Course:
-    """The course of an account's life, and of what the package makes of it.
+    """The course of an account's life, and the figures that the package derives from it.
 
     Args:
-        folder: where the warehouse is.
+        folder: the warehouse's folder.
         lookback_days: of the refreshes.
         without: changes of Life that are not made.
     """
@@ -33,7 +33,7 @@ class Course:
     ) -> None:
         self.sandbox = sandbox
         self.warehouse = Warehouse(duckdb_path=str(folder / "warehouse.duckdb"))
-        # Rows may be dated anew to before the account's first order.
+        # A change may date a row to before the account's first order.
         start = f"{sandbox.start - timedelta(days=400):%Y-%m-%d}"
         self.account = account_of(sandbox, lookback_days=lookback_days, start_date=start)
         self.life = Life(sandbox, lookback_days, without)
@@ -42,7 +42,7 @@ class Course:
         self._readings: list[int] = []
 
     def refresh(self, **config: Any) -> None:
-        """Reads the account. The first refresh reads all tables, later ones those that changes are seen in."""
+        """Read the account. The first refresh reads all tables, later ones those that reveal changes."""
         assets = [f"refersion/{table}" for table in self._tables]
         done = materialise(self.account, self.warehouse, *assets, config=config or None)
         assert done.success, done.failure
@@ -50,17 +50,17 @@ class Course:
         self._readings.append(int(self.sandbox.now.timestamp()))
 
     def refresh_at(self, moment: datetime, changes: int = 0, *, old: bool | None = None, **config: Any) -> None:
-        """Lets the account live on until a moment, with changes on the way (see Life.go_on_to), and reads it."""
+        """Advance the account to a point in time, with changes on the way (see Life.go_on_to), and read it."""
         self.life.go_on_to(moment, changes, old=old)
         self.refresh(**config)
 
     def judge(self, zone: str, *, report: bool = True) -> tuple[Shown, Verdicts]:
-        """Builds all figures in a time zone and holds them against the truth."""
+        """Build all figures in a time zone and compare them with the truth."""
         found = shown(self.warehouse, zone, report=report)
         return found, self._judge.judge(found, self._readings)
 
     def loaded(self) -> dict[str, tuple[Any, ...]]:
-        """Conversions as the warehouse has them: id, affiliate, status, payment, commission, when it was made."""
+        """Conversions in the warehouse: id, affiliate, status, payment, commission, time of creation."""
         found = self.warehouse.query(
             "SELECT id, coalesce(affiliate_id, affiliate__id), status, coalesce(payment_id, payment__id), "
             "commission_total, currency, CAST(epoch(created) AS BIGINT) "
@@ -69,7 +69,7 @@ class Course:
         return {row[0]: tuple(row[1:]) for row in found}
 
     def true(self) -> dict[str, tuple[Any, ...]]:
-        """The same as the account has it."""
+        """The same columns of the conversions in the account."""
         return {
             str(row.id): (
                 str(row.affiliate_id),
@@ -83,7 +83,7 @@ class Course:
         }
 
     def stale(self) -> dict[str, tuple[Any, Any]]:
-        """Conversions that the warehouse has otherwise than the account, each with both."""
+        """Conversions that differ between warehouse and account, each with both versions."""
         here, there = self.loaded(), self.true()
         return {
             one: (here.get(one), there.get(one))

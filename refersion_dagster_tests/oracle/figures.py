@@ -1,4 +1,4 @@
-"""What the package says of an account: roll-forward, statements, the report's cards, and what is owed now."""
+"""The package's figures for an account: roll-forward, statements, the report's cards, and the current liability."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ OWED = ("commission_roll_forward", "commission_liability", "commission_monthly",
 
 
 class Figure(NamedTuple):
-    """A figure as it is shown: a fact, bounds, or nothing.
+    """A figure as displayed: a fact, bounds, or nothing.
 
     Args:
-        place: where it is shown, and of what.
-        line: what it is: closing, opening, paid, …
-        currency, affiliate_id: whose; None for all affiliates.
-        month: first day of the month in the zone; None for now.
-        values: one amount for a fact, two for bounds, none where it is not known.
+        place: where it is shown, and what it describes.
+        line: the kind of figure: closing, opening, paid, …
+        currency, affiliate_id: whose figure it is; an affiliate_id of None means all affiliates.
+        month: first day of the month in the time zone; None for now.
+        values: one amount for a fact, two for bounds, none if it is not known.
     """
 
     place: str
@@ -62,7 +62,7 @@ class Shown:
         return self.as_of.astimezone(ZoneInfo(self.zone)).date().replace(day=1)
 
     def bounds(self, month: date) -> tuple[int, int]:
-        """The last second before a month, and its own last one (now, where the month goes on), in Unix seconds."""
+        """The last second before a month and its own last one (now, if it has not ended), in Unix seconds."""
         begin, end = (
             int(datetime(day.year, day.month, 1, tzinfo=ZoneInfo(self.zone)).timestamp()) - 1
             for day in (month, (month + timedelta(days=32)).replace(day=1))
@@ -71,10 +71,10 @@ class Shown:
 
 
 def shown(warehouse: Warehouse, zone: str, *, report: bool) -> Shown:
-    """Builds what is needed, and reads it.
+    """Build what is needed, and read it.
 
     Args:
-        report: whether the report's cards are wanted, which stand on nearly all summaries.
+        report: whether to include the report's cards, which depend on nearly all summaries.
     """
     names = [*OWED, *(summaries_read({one.name for one in all_summaries()}) if report else ())]
     values = ReportSettings(report_timezone=zone).parameters()
@@ -108,7 +108,7 @@ def roll_forward(session: Session) -> Iterator[Figure]:
 
 
 def of_affiliates(session: Session) -> Iterator[Figure]:
-    """Statements of all months: facts, and bounds in the currencies of which the month is not known."""
+    """Statements of all months: facts, or bounds in currencies for which the month is not known."""
     months = session.query("SELECT DISTINCT month FROM refersion_summaries.commission_roll_forward ORDER BY month")
     for (month,) in months:
         try:
@@ -159,7 +159,7 @@ CARDS = {"Due at the month’s end": "closing", "Commission paid": "paid", "Comm
 
 
 def cards(session: Session) -> Iterator[Figure]:
-    """The cards of each currency, with the month before where it is named as a fact to compare with."""
+    """The cards of each currency, and the previous month if it is shown as a fact to compare with."""
     figures = report_figures(session)
     assert figures.period is not None
     page = read(report_page(figures, [], MADE))

@@ -1,8 +1,9 @@
-"""Figures held against what was true: each is equal to it, bounds that hold it, or not known.
+"""Figures compared with the truth: each must equal it, be bounds that contain it, or be unknown.
 
-What Refersion deleted leaves every figure, those of earlier months too; so does it leave the truth here. A conversion
-counts in each month for the affiliate that it had then. Of what changed more than once between two readings the outcome
-is known: the movement is its, and commission and affiliate are those that were read. So it is before the first reading.
+A row that Refersion has deleted disappears from every figure, including those of earlier months, and here from the
+truth too. A conversion counts in each month for its affiliate at that time. If a row changed more than once between two
+readings, only the outcome is known: the movement is the outcome's, and commission and affiliate are those that were
+read. The same holds before the first reading.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ class Wrong(NamedTuple):
 
 @dataclass
 class Verdicts:
-    """Args:
-    wrong: figures that are not true, each with the truth.
-    count: of figures by place, line and verdict: equal, within, or not known.
+    """The outcome of comparing figures with the truth.
+
+    Args:
+        wrong: figures that are not true, each with the truth.
+        count: number of figures by place, line and verdict: equal, within, or not known.
     """
 
     wrong: list[Wrong] = field(default_factory=list)
@@ -45,7 +48,7 @@ class Verdicts:
 
 
 class Judge:
-    """Knows what was true of an account."""
+    """Knows the truth about an account."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -54,9 +57,11 @@ class Judge:
         self._movements: dict[tuple[EventLog, int, int], tuple[Moved, MovedOfEach]] = {}
 
     def judge(self, found: Shown, readings: Sequence[int], only: Iterable[str] = ()) -> Verdicts:
-        """Args:
-        readings: when the account was read, in Unix seconds.
-        only: the places to judge; all where it is empty.
+        """Compare figures with the truth.
+
+        Args:
+            readings: when the account was read, in Unix seconds.
+            only: the places to judge; all if empty.
         """
         verdicts, places = Verdicts(), set(only)
         self._log = self._account.kept_log().without_deleted(int(found.as_of.timestamp()))
@@ -92,7 +97,7 @@ class Judge:
         return moved.paid - moved.taken_back if figure.line == "paid" else getattr(moved, LINES[figure.line])
 
     def left_out(self, found: Shown) -> list[str]:
-        """Affiliates to whom something is due and of whom nothing is said."""
+        """Affiliates with commission due for whom no figure is shown."""
         said = {(one.affiliate_id, one.currency) for one in found.figures if one.place == "now" and one.affiliate_id}
         _, _, due = self._truth(self._log, int(found.as_of.timestamp()))
         return [
@@ -118,7 +123,7 @@ class Judge:
         return of_each.get((int(figure.affiliate_id), figure.currency), UNMOVED)
 
     def _payments(self, figure: Figure, found: Shown) -> Decimal:
-        """The payments of the month, by their own dates: those that were undone since leave it, as rows do."""
+        """The payments of the month, by their own dates. Payments undone since then are excluded, as their rows are."""
         assert figure.month is not None
         before, end = found.bounds(figure.month)
         payments = self._truth(self._log, int(found.as_of.timestamp()))[0].payments.values()
@@ -134,7 +139,7 @@ class Judge:
         )
 
     def _truth(self, log: EventLog, moment: int) -> tuple[Truth, dict[str, TrueSums], dict[tuple[int, str], Decimal]]:
-        """With its sums by currency, and what is due by affiliate."""
+        """The truth with its sums by currency, and the commission due by affiliate."""
         if (log, moment) not in self._truths:
             truth = Truth(log, moment)
             self._truths[log, moment] = truth, truth.by_currency(), truth.by_affiliate()
@@ -145,7 +150,7 @@ LINES = {"newly_due": "newly_due", "manual_credits": "manual", "reversed": "reve
 
 
 def as_read(log: EventLog, readings: Sequence[int]) -> EventLog:
-    """The events with the affiliate and the commission that were read next."""
+    """The events with the affiliate and the commission that the next reading found."""
     next_read = {(event.kind, event.id, bisect_left(readings, event.at)): event.after for event in log}
     shown: list[AccountEvent] = []
     states: dict[tuple[str, int], Any] = {}
@@ -161,8 +166,11 @@ def as_read(log: EventLog, readings: Sequence[int]) -> EventLog:
 
 
 def outcomes_of(log: EventLog, readings: Sequence[int]) -> EventLog:
-    """Of the events of a row between two readings one, from the state before to the last, when that began. Conversions
-    stay paid when they are denied afterwards."""
+    """Merge the events of a row between two readings into one.
+
+    It goes from the state before the first event to the state after the last, at the time of the first. Conversions
+    stay paid if they are denied afterwards.
+    """
 
     def known(event: AccountEvent, state: Any) -> Any:
         if event.kind != CONVERSION or state is None:

@@ -1,4 +1,4 @@
-"""An account whose events are all known, changed in every way that Refersion's support and merchants change one."""
+"""An account whose events are all known, changed in every way that Refersion's support and merchants can."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def can_be_cancelled(life: Life, row: Conversion) -> bool:
 
 
 def half(row: Conversion) -> str:
-    """Half of its total, in whole units."""
+    """Half of the row's total, in whole units."""
     return f"{max(1, int(row.total / 2))}"
 
 
 def pay(life: Life, row: Conversion) -> None:
-    """One row by itself, which no payday does."""
+    """Pay a single row, which no payday does."""
     life.sandbox.enter_payment([row.id])
 
 
@@ -49,7 +49,7 @@ def undo(life: Life, row: Conversion) -> None:
 
 
 def undo_and_enter_again(life: Life, row: Conversion) -> None:
-    """Under another id, and dated as it was before."""
+    """Enter the payment again under another id and with its earlier date."""
     assert row.payment_id is not None
     created = life.sandbox.account.payments[row.payment_id].created
     rows = life.sandbox.undo_payment(row.payment_id)
@@ -66,14 +66,14 @@ def move(life: Life, row: Conversion) -> None:
 
 
 def date_anew(life: Life, row: Conversion) -> None:
-    """Out of the look-back or into it."""
+    """Move the row's date out of the look-back window or into it."""
     account = life.sandbox.account
     old = account.now - row.created > life.lookback_days * DAY
     to = account.now - (life.lookback_days // 2 if old else life.lookback_days + 50) * DAY
     life.sandbox.change_conversion(row.id, created=to)
 
 
-# What is done, and to which rows.
+# The changes: the rows that each applies to, and the action.
 CHANGES: dict[str, tuple[Fits, Act]] = {
     "approved late": (
         lambda _life, row: row.status == DENIED and row.payment_id is None,
@@ -107,11 +107,11 @@ CHANGES: dict[str, tuple[Fits, Act]] = {
 
 @dataclass
 class Life:
-    """What happens to an account beside its own life: one change after the other, in all currencies in turn.
+    """Changes made to an account in addition to its own activity: one after another, in each currency in turn.
 
     Args:
-        sandbox: with its event log.
-        lookback_days: of whoever reads the account.
+        sandbox: a sandbox with its event log.
+        lookback_days: the look-back window of the account's reader.
         without: changes that are not made.
     """
 
@@ -127,10 +127,10 @@ class Life:
         self._turns = [turn for turn in turns if turn[0] not in self.without]
 
     def go_on_to(self, moment: datetime, changes: int = 2, *, old: bool | None = None) -> None:
-        """Lets time pass, and makes changes at times in between.
+        """Advance the clock, and make changes at times in between.
 
         Args:
-            old: whether they are to be of rows from before the look-back, or of others; None for any.
+            old: whether to change rows from before the look-back window (True) or others (False); None for any.
         """
         now = self.sandbox.now
         steps = sorted(self.random.random() for _ in range(changes))
@@ -140,7 +140,7 @@ class Life:
         self.sandbox.advance(to=max(self.sandbox.now, moment))
 
     def change(self, old: bool | None) -> None:
-        """Makes the change that has waited longest and for which there is a row."""
+        """Make the change that was least recently used and that fits a row."""
         for place, (change, currency) in enumerate(self._turns):
             fits, act = CHANGES[change]
             rows = [row for row in self._rows(currency, old) if fits(self, row)]
@@ -163,7 +163,7 @@ class Life:
         ]
 
     def _first_made(self, row: Conversion) -> int:
-        """When it was made, or the first of those that were paid with it."""
+        """When the row was created, or the earliest of those paid together with it."""
         if row.payment_id is None:
             return row.created
         together = self.sandbox.account.by_affiliate[row.affiliate_id]

@@ -1,4 +1,4 @@
-"""Where figures are shown, each a case of the tests."""
+"""The places where figures are shown. Each is a test case."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PLACES = ("now", "roll-forward", "card", "statement")
 
 
 def closings(found: Shown, place: str) -> dict[date, int]:
-    """How many closings of each month are shown as facts."""
+    """Number of closings shown as facts, by month."""
     months: dict[date, int] = {}
     for one in found.figures:
         if one.place == place and one.line == "closing" and one.month and len(one.values) == 1:

@@ -1,10 +1,11 @@
-"""Accounts that are refreshed every night, or every week, over the end of a month, with changes of all kinds of rows.
+"""Accounts that are refreshed every night, or every week, across the end of a month, with changes of all kinds of rows.
 
-All rows are within the look-back. Not covered here, as figures are wrong there or were when this was written:
+All rows are within the look-back window. Not covered here, because figures are wrong there or were when this was
+written:
 
-- changes of rows from before the look-back, and rows of which the date is edited to before it, which are lost;
-- payments that were undone and entered again between two readings: conversion_history keeps no payment, so that the
-  first one stays in what was paid.
+- changes of rows from before the look-back window, and rows whose date is edited to before it, which are lost;
+- payments that were undone and entered again between two readings: conversion_history stores no payment, so the first
+  one stays in the paid amount.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ JANUARY, FEBRUARY = date(2025, 1, 1), date(2025, 2, 1)
 
 
 def lived(tmp_path_factory: pytest.TempPathFactory, days: list[int], changes: int) -> Judged:
-    """Refreshes on these days after the first one, with so many changes before each."""
+    """Refreshes on these days after the first one, with `changes` changes before each."""
     settings = SandboxSettings(affiliates=8, orders=240, days=150, now=FIRST, currencies=CURRENCIES, event_log=True)
     with SandboxServer(settings) as sandbox:
         course = Course(sandbox, tmp_path_factory.mktemp("course"), 400, WITHOUT)
@@ -65,7 +66,7 @@ def test_nothing_that_is_shown_weekly_is_wrong(weekly: Judged, zone: str, place:
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_the_month_whose_end_was_seen_is_known(nightly: Judged, zone: str) -> None:
-    """Otherwise nothing but NULLs would be true as well."""
+    """Otherwise figures that are all NULL would pass too."""
     found = closings(nightly[zone][0], "roll-forward")
     assert found.keys() <= {JANUARY, FEBRUARY}
     assert found.get(JANUARY, 0) >= 1

@@ -26,7 +26,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Full]:
 
 @pytest.fixture(autouse=True)
 def switched_back(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The sandbox as it was, after each test that has it; the others need not wait for it to be loaded."""
+    """Resets the sandbox's switches after each test that uses it. Other tests need not wait for it to load."""
     full: Full | None = request.getfixturevalue("full") if "full" in request.fixturenames else None
     yield
     if full:

@@ -27,7 +27,7 @@ def bucket_server() -> Iterator[Callable[[str], BucketServer]]:
 def bucket(
     request: pytest.FixtureRequest, bucket_server: Callable[[str], BucketServer], monkeypatch: pytest.MonkeyPatch
 ) -> BucketAddress:
-    """An empty folder of this test's own in each kind of storage, with its credentials in the environment."""
+    """An empty folder for this test in each kind of storage, with its credentials in the environment."""
     address = bucket_server(request.param).folder(f"test_{next(NUMBERS)}")
     for name, value in address.environment.items():
         monkeypatch.setenv(name, value)

@@ -10,7 +10,7 @@ SMALL = SandboxSettings(affiliates=40, orders=400)
 
 @pytest.fixture
 def sandbox() -> Iterator[SandboxServer]:
-    """A sandbox of one test, which may change it."""
+    """A sandbox for one test, which may change it."""
     with SandboxServer(SMALL) as running:
         yield running
 
@@ -24,7 +24,7 @@ def client(sandbox: SandboxServer) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[Client]:
-    """A client of a sandbox that the tests of a module share and must not change."""
+    """A client of a sandbox that is shared by the tests of a module, which must not change it."""
     with SandboxServer(SMALL) as running:
         client = Client(running)
         yield client

@@ -1,4 +1,4 @@
-"""Summaries of rows made by hand, in tables as the source creates them."""
+"""Summaries of hand-written rows, in tables as the source creates them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def D(text: str) -> Decimal:
 
 
 def day(number: int, month: int = 3, hour: int = 12) -> datetime:
-    """A day of 2025, in March unless said otherwise."""
+    """A day of 2025, in March by default."""
     return datetime(2025, month, number, hour, tzinfo=UTC)
 
 
 def order(number: int, total: str, commission: str, status: Any = "APPROVED", **more: Any) -> dict[str, Any]:
-    """Conversion `number`, made on that day of March: an order in USD of affiliate 1, unless `more` says otherwise."""
+    """Conversion `number`, created on that day of March: an order in USD of affiliate 1, with changes in `more`."""
     return {
         "id": f"{number}",
         "order_id": f"order-{number}",
@@ -52,7 +52,7 @@ def order(number: int, total: str, commission: str, status: Any = "APPROVED", **
 
 
 def paid(number: int, total: str, commission: str, **more: Any) -> dict[str, Any]:
-    """Such an order, paid on March 30 by payment 900."""
+    """An order that was paid on March 30 by payment 900."""
     return order(
         number,
         total,
@@ -100,7 +100,7 @@ def payment(number: int, amount: str, conversions: int, **more: Any) -> dict[str
 
 
 def click(number: int, **more: Any) -> dict[str, Any]:
-    """A click on the link of affiliate 1, in offer 10, on that day of March before any order."""
+    """A click on the link of affiliate 1 for offer 10, on that day of March before any order."""
     return {
         "click_key": f"{number}",
         "created": day(1, hour=number % 12),
@@ -133,7 +133,7 @@ def reading(moment: datetime) -> Row:
 
 
 DAILY = [reading(READ_AT - timedelta(days=ago)) for ago in range(150, -1, -1)]
-# The same rows without a value each, which take longer to write down than the summaries to build.
+# Generates the daily rows in SQL: inserting each as values takes longer than building the summaries.
 INSERT_DAILY = f"""
 INSERT INTO refersion_data.conversion_readings
   (read_at, read_from, read_to, proven_by, currency)
@@ -144,11 +144,11 @@ FROM generate_series(
 
 
 def watched(row: Row, approved: datetime | None = None) -> list[Row]:
-    """The history of a conversion where the account was read every day, and Refersion says when rows changed.
+    """The history of a conversion in an account that was read every day, with Refersion's own change times.
 
     Args:
         row: the conversion as it is now.
-        approved: when it was approved; from the beginning where it is not told.
+        approved: when it was approved; from the beginning if not given.
     """
     created, status = row["created"], row["status"]
     states = [(created, status if status != "APPROVED" or approved is None else "PENDING", "UNPAID")]
@@ -166,7 +166,7 @@ def watched(row: Row, approved: datetime | None = None) -> list[Row]:
 
 
 def totals(month: datetime, status: str, payment_status: str, count: int, commission: str, sales: str) -> Row:
-    """A month's row of conversion_totals, in USD."""
+    """A row of conversion_totals for one month, in USD."""
     after = month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
     return {
         "granularity": "month",
@@ -184,7 +184,7 @@ def totals(month: datetime, status: str, payment_status: str, count: int, commis
 
 
 def create_raw_tables(database: Path) -> None:
-    """Loads an account without orders, so that every raw table is there, and empties the tables."""
+    """Load an account without orders, so that every raw table exists, and empty the tables."""
     warehouse = Warehouse(duckdb_path=str(database))
     with SandboxServer(SandboxSettings(affiliates=0, orders=0, days=30, now=EMPTY)) as sandbox:
         outcome = materialise(account_of(sandbox), warehouse, *(f"refersion/{table}" for table in RAW_COLUMNS))
@@ -195,7 +195,7 @@ def create_raw_tables(database: Path) -> None:
 
 
 class WarehouseBuilder:
-    """A warehouse with raw rows made by hand, and the summaries built from them.
+    """A warehouse with hand-written raw rows, and the summaries built from them.
 
     Args:
         database: a DuckDB file with raw tables, see create_raw_tables.
@@ -207,7 +207,7 @@ class WarehouseBuilder:
         self.settings = ReportSettings(**settings)
 
     def add(self, table: str, *rows: Row) -> WarehouseBuilder:
-        """Adds raw rows; columns that are not named are NULL."""
+        """Add raw rows. Missing columns are NULL."""
         with self.warehouse.session() as session:
             insert(session, table, rows)
         return self
@@ -216,21 +216,21 @@ class WarehouseBuilder:
         return self.add("conversions", *rows)
 
     def watched(self, *rows: Row, approved: datetime | None = None) -> WarehouseBuilder:
-        """Adds conversions and their history; see `watched`."""
+        """Add conversions and their history; see `watched`."""
         entries = [one for row in rows for one in watched(row, approved)]
         return self.conversions(*rows).add("conversion_history", *entries)
 
     def empty(self) -> WarehouseBuilder:
-        """Forgets all conversions, their history and when they were read."""
+        """Delete all conversions, their history and the times of reading."""
         with self.warehouse.session() as session:
             for table in ("conversions", "conversion_history", "conversion_readings"):
                 session.query(f"DELETE FROM refersion_data.{table}")
         return self
 
     def build(self, *names: str) -> None:
-        """Builds these summaries, after those that they read.
+        """Build these summaries, after those that they read.
 
-        Where no readings were added the account was read every day.
+        If no readings were added, the account was read every day.
         """
         values = self.settings.parameters()
         with self.warehouse.session() as session:
@@ -242,12 +242,12 @@ class WarehouseBuilder:
                 build(session, summary, values)
 
     def rows(self, name: str, *columns: str, order: str | None = None) -> list[dict[str, Any]]:
-        """Builds a summary and gives its rows, by its primary key unless `order` says otherwise."""
+        """Build a summary and return its rows, ordered by its primary key unless `order` is given."""
         self.build(name)
         return self.built(name, *columns, order=order)
 
     def built(self, name: str, *columns: str, order: str | None = None) -> list[dict[str, Any]]:
-        """The rows of a summary as it was last built, without its columns under old names unless `columns` has them."""
+        """The rows of a summary as last built, without its columns under old names unless `columns` has them."""
         summary = summary_of(name)
         old_names = summary.header.renamed.values()
         names = columns or tuple(column for column in summary.columns if column not in old_names)
@@ -284,7 +284,7 @@ def summary_of(name: str) -> Summary:
 
 
 def with_those_they_read(names: Sequence[str]) -> list[Summary]:
-    """The summaries of these names and those they read, in the order to build them."""
+    """The summaries with these names and those they read, in build order."""
     everything = all_summaries()
     wanted = set(names)
     for summary in reversed(everything):

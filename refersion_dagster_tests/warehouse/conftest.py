@@ -23,7 +23,7 @@ def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wareho
 
 @pytest.fixture(scope="session")
 def lake_extensions() -> Iterator[Path]:
-    """DuckDB's extensions for lakes, which this process finds."""
+    """DuckDB's extensions for lakes, on this process's import path."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         folder = extensions()
         monkeypatch.syspath_prepend(str(folder))
@@ -32,7 +32,7 @@ def lake_extensions() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def s3_server(lake_extensions: Path) -> Iterator[S3Server]:
-    """An S3 server that all tests of this worker share, each with a folder of its own."""
+    """An S3 server shared by all tests of this worker. Each test has its own folder."""
     assert lake_extensions.is_dir()
     server = S3Server()
     yield server
@@ -41,7 +41,7 @@ def s3_server(lake_extensions: Path) -> Iterator[S3Server]:
 
 @pytest.fixture
 def lake(s3_server: S3Server, postgres: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> LakeAddress:
-    """An empty lake of this test's own, with files in S3 and its catalogue in the fixture `postgres`."""
+    """An empty lake for this test, with files in S3 and its catalogue in the fixture `postgres`."""
     address = s3_server.lake(postgres)
     for name, value in address.credentials.items():
         monkeypatch.setenv(name, value)

@@ -7,6 +7,6 @@ from refersion_dagster_tests.webhooks.receiver import SECONDS, Receiver, receivi
 
 @pytest.fixture(scope="module")
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    """One receiver for the tests of a module; each looks at what it changed itself."""
+    """One receiver for the tests of a module. Each test checks only its own changes."""
     with receiving(tmp_path_factory.mktemp("receiver") / "inbox.sqlite", "--receive-seconds", str(SECONDS)) as running:
         yield running

@@ -1,10 +1,10 @@
-"""Opens a session of the package's in Databricks' own connector, and says how it fails.
+"""Opens a session of the package through Databricks' own connector, and reports how it fails.
 
     python databricks.py prepare FOLDER    does nothing
-    python databricks.py run FOLDER        says the location and the error, with what it was raised from
+    python databricks.py run FOLDER        reports the location and the error, with its causes
 
-Unlike other runners it is executed by the Python of the package, with the connector's environment on its path: the
-connector cannot be installed for everybody who develops, and the package is what is tried.
+Unlike other runners it is executed by the package's Python, with the connector's environment on its path: the connector
+cannot be installed for every developer, and the package is what is tested.
 """
 
 from __future__ import annotations

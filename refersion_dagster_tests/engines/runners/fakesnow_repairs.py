@@ -1,4 +1,4 @@
-"""What fakesnow does otherwise than Snowflake, put right in this process for the tests."""
+"""Corrects differences between fakesnow and Snowflake in this process, for the tests."""
 
 # pyright: reportMissingImports=false
 from __future__ import annotations
@@ -30,12 +30,12 @@ def repair() -> None:
 
 
 def _add_up_exactly() -> None:
-    """Sums of numbers are numbers in Snowflake. The emulator makes floating point of what is added up."""
+    """Sums of numbers are numbers in Snowflake. The emulator converts them to floating point."""
     fakesnow.cursor.transforms.numeric_agg_implicit_cast = lambda tree: tree
 
 
 def _keep_null_moments() -> None:
-    """The emulator's server sends 1970 for a moment that is NULL."""
+    """The emulator's server sends 1970 for a timestamp that is NULL."""
     sent = fakesnow.arrow.timestamp_to_sf_struct
 
     def with_nulls(moments: Any) -> pa.Array:

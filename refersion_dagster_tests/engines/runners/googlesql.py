@@ -1,10 +1,10 @@
-"""Runs statements in GoogleSQL's reference evaluator, which is BigQuery's language as Google publishes it.
+"""Runs statements in GoogleSQL's reference evaluator: BigQuery's language as published by Google.
 
     python googlesql.py prepare FOLDER             compiles the evaluator's WebAssembly into the folder, once
     python googlesql.py run FOLDER < requests      answers each line of statements with a line of results
 
-It is executed by the Python of the engine's own environment, so it imports nothing of the package. Tables are Parquet
-files, values come back as text.
+It is executed by the Python of the engine's own environment, so it imports nothing from the package. Tables are Parquet
+files; values are returned as text.
 """
 
 # pyright: reportMissingImports=false
@@ -33,10 +33,11 @@ from zetasql.wasi._pb2.zetasql.public import type_pb2, value_pb2
 from zetasql.wasi._pb2.zetasql.resolved_ast import resolved_node_kind_pb2
 
 EPOCH_DAY, EPOCH = date(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)
-# Digits after the point.
+# Digits after the decimal point.
 NUMERIC, BIGNUMERIC = 9, 38
 NULL = value_pb2.ValueProto()
-# The evaluator has rows of tables without a schema alone: `schema.table` is one name to it. Literals stay.
+# The evaluator only has rows for tables without a schema, so `schema.table` is one name for it. Literals stay
+# unchanged.
 LITERAL_OR_TABLE = re.compile(r"('(?:[^'\\]|\\.)*')|\b(refersion_(?:data|summaries)\.\w+)", re.DOTALL)
 
 
@@ -57,7 +58,7 @@ class Evaluator:
         self._exports["_initialize"](self._store)
 
     def call(self, method: str, request: Any, response: Callable[[], Any]) -> Any:
-        """Calls a method of the local service. Raises ServerError."""
+        """Call a method of the local service. Raises ServerError."""
         data, store = request.SerializeToString(), self._store
         sent, size = self._exports["wasm_malloc"](store, max(len(data), 1)), self._exports["wasm_malloc"](store, 4)
         try:
@@ -90,7 +91,7 @@ def engine_for_zetasql() -> wasmtime.Engine:
 
 
 def analyzer_options(evaluator: Evaluator) -> options_pb2.AnalyzerOptionsProto:
-    """BigQuery's: external types, every released feature, and UTC."""
+    """BigQuery's options: external types, every released feature, and UTC."""
     language = evaluator.call(
         "GetLanguageOptions", service.LanguageOptionsRequest(maximum_features=True), options_pb2.LanguageOptionsProto
     )
@@ -105,7 +106,7 @@ def analyzer_options(evaluator: Evaluator) -> options_pb2.AnalyzerOptionsProto:
 
 
 def kind_of(kind: pa.DataType) -> int:
-    """The type that a column has in BigQuery."""
+    """The BigQuery type of a column."""
     if pa.types.is_decimal(kind):
         fits = kind.scale <= NUMERIC and kind.precision - kind.scale <= 29
         return type_pb2.TYPE_NUMERIC if fits else type_pb2.TYPE_BIGNUMERIC
@@ -241,7 +242,7 @@ class Prepared:
         }
 
     def _modify(self, sql: str) -> dict[str, Any]:
-        """The new rows; of rows that are deleted the evaluator gives no values, so they are empty. No table changes."""
+        """The new rows. The evaluator returns no values of deleted rows, so they are empty. No table changes."""
         request = service.EvaluateModifyRequest(sql=sql, options=self._options, registered_catalog_id=self._id)
         found = self._evaluator.call("EvaluateModify", request, service.EvaluateModifyResponse)
         return {
@@ -250,7 +251,7 @@ class Prepared:
         }
 
     def _create(self, sql: str) -> dict[str, Any]:
-        """Analyses it: the evaluator creates no tables."""
+        """Only analyse the statement: the evaluator creates no tables."""
         request = service.AnalyzeRequest(sql_statement=sql, options=self._options, registered_catalog_id=self._id)
         self._evaluator.call("Analyze", request, service.AnalyzeResponse)
         return {"columns": [], "rows": []}

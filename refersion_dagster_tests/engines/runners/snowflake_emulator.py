@@ -1,10 +1,10 @@
-"""Runs statements in fakesnow, an emulator of Snowflake that calculates with DuckDB, through Snowflake's own connector.
+"""Runs statements in fakesnow, an emulator of Snowflake based on DuckDB, through Snowflake's own connector.
 
-    python snowflake_emulator.py prepare FOLDER             nothing: it is ready once it is installed
+    python snowflake_emulator.py prepare FOLDER             does nothing: it is ready once it is installed
     python snowflake_emulator.py run FOLDER < requests      answers each line of statements with a line of results
 
-It is executed by the Python of the engine's own environment, so it imports nothing of the package. Tables are Parquet
-files, values come back as text.
+It is executed by the Python of the engine's own environment, so it imports nothing from the package. Tables are Parquet
+files; values are returned as text.
 """
 
 # pyright: reportMissingImports=false
@@ -24,7 +24,7 @@ import snowflake.connector
 from fakesnow import server as emulator_server
 from fakesnow_repairs import repair
 
-# By the number of a type in the connector's descriptions: the families of result.py.
+# The type families of result.py, by the connector's type code.
 FAMILIES = {
     1: "double",
     2: "text",
@@ -38,7 +38,7 @@ FIXED = 0
 
 
 def kind_of(kind: pa.DataType) -> str:
-    """The type that a column has in Snowflake, where dlt or a summary made it."""
+    """The Snowflake type of a column that dlt or a summary created."""
     if pa.types.is_decimal(kind):
         return f"NUMBER({kind.precision}, {kind.scale})"
     if pa.types.is_timestamp(kind):
@@ -65,7 +65,7 @@ def text_of(value: Any) -> str | None:
 
 
 class Prepared:
-    """A folder's tables in a database of their own."""
+    """A folder's tables in a separate database."""
 
     def __init__(self, settings: Mapping[str, Any], folder: Path, database: str) -> None:
         self._shared = sys.modules["fakesnow.server"].shared_fs.connect(database)
@@ -104,12 +104,12 @@ class Prepared:
         return {"columns": columns, "rows": rows}
 
     def _create(self, sql: str) -> dict[str, Any]:
-        """Creates the table where there is nothing yet."""
+        """Create the table if it does not exist."""
         self._empty.cursor().execute(sql)
         return {"columns": [], "rows": []}
 
     def _modify(self, sql: str) -> dict[str, Any]:
-        """The new rows, which Snowflake does not tell: of its statement in DuckDB. No table changes."""
+        """The new rows, computed in DuckDB, because Snowflake does not return them. No table changes."""
         with self._undone():
             cursor = self._shared.cursor()
             cursor.execute(sql)
@@ -140,7 +140,7 @@ def answer(prepared: Prepared, statements: Mapping[str, str]) -> dict[str, Any]:
     for name, sql in statements.items():
         try:
             found[name] = prepared.run(sql)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the statement's result
+        except Exception as error:  # noqa: BLE001 - any error is the statement's result
             found[name] = {"error": f"{type(error).__name__}: {error}"}
     return found
 

@@ -1,13 +1,14 @@
-"""Runs statements in Spark in ANSI mode, whose SQL is that of Databricks as Apache publishes it.
+"""Runs statements in Spark in ANSI mode: the SQL of Databricks as published by Apache.
 
-    python spark.py prepare FOLDER                 asks for Java
+    python spark.py prepare FOLDER                 checks for Java
     python spark.py run FOLDER [MASTER] < requests answers each line of statements with a line of results
 
-It is executed by the Python of the engine's own environment, so it imports nothing of the package. Tables are Parquet
-files, values come back as text. MASTER is the address of a cluster; without one, Spark runs in this process.
+It is executed by the Python of the engine's own environment, so it imports nothing from the package. Tables are Parquet
+files; values are returned as text. MASTER is the address of a cluster; without it, Spark runs in this process.
 
-Databricks changes rows of Delta tables, whose library for Spark is in no package: UPDATE and DELETE are read by Spark's
-own parser, and their conditions and values run as a SELECT. `parse` alone reads statements of Delta's that cannot run.
+Databricks changes rows of Delta tables, whose library for Spark is not in any package. UPDATE and DELETE are parsed by
+Spark's own parser, and their conditions and values run as a SELECT. `parse` only parses Delta statements that cannot
+run.
 """
 
 # pyright: reportMissingImports=false
@@ -32,7 +33,7 @@ from pyspark.sql.classic.column import Column
 from pyspark.sql.classic.dataframe import DataFrame
 from pyspark.sql.functions import col
 
-# In the words of refersion_dagster_tests/engines/result.py.
+# The names of the families in refersion_dagster_tests/engines/result.py.
 KINDS = {
     "integer": "int64",
     "long": "int64",
@@ -43,7 +44,7 @@ INSERTED = re.compile(r"(?:WITH .*\) )?INSERT INTO (?P<table>[\w.]+)", re.DOTALL
 
 
 def start(folder: Path, master: str) -> SparkSession:
-    """A session with the settings of Databricks' SQL warehouses that decide about results."""
+    """A session with those settings of Databricks' SQL warehouses that affect results."""
     os.environ["TZ"] = "UTC"
     time.tzset()
     warehouse = tempfile.mkdtemp(dir=folder)
@@ -55,7 +56,8 @@ def start(folder: Path, master: str) -> SparkSession:
         "spark.executor.cores": "1",
         "spark.log.level": "ERROR",
         "spark.sql.ansi.enabled": "true",
-        # Java cannot read back some of the plans with broadcasts that Spark sends to its workers (ClassCastException).
+        # Java cannot deserialise some of the plans with broadcasts that Spark sends to its workers
+        # (ClassCastException).
         "spark.sql.autoBroadcastJoinThreshold": "-1",
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.session.timeZone": "UTC",
@@ -72,7 +74,7 @@ def start(folder: Path, master: str) -> SparkSession:
 
 
 class Tables:
-    """A folder's tables in Spark. There is one of each name at a time, so another folder's take their place."""
+    """A folder's tables in Spark. Names are unique, so the tables of another folder replace them."""
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
@@ -88,7 +90,7 @@ class Tables:
             self._spark.sql(f"DROP DATABASE IF EXISTS {schema} CASCADE")
             self._spark.sql(f"CREATE DATABASE {schema}")
         for path in paths:
-            # Of names that begin with an underscore Spark reads nothing.
+            # Spark ignores files whose names begin with an underscore.
             files = folder / path.stem.replace("._", ".hidden_")
             if not files.exists():
                 files.mkdir()
@@ -122,7 +124,7 @@ class Tables:
         )
 
     def _merged(self, plan: Any) -> dict[str, Any]:
-        """The new rows where one matches, of which there may be one alone for each."""
+        """The new rows of the matches. Each row may have only one match."""
         plans, some = self._jvm.org.apache.spark.sql.catalyst.plans, self._jvm.scala.Some
         inner, no_hint = plans.JoinType.apply("inner"), plans.logical.JoinHint.NONE()
         condition = some(plan.mergeCondition())
@@ -131,7 +133,7 @@ class Tables:
         return self._assigned(self._frame(joined), plan.targetTable(), assignments)
 
     def _assigned(self, rows: DataFrame, table: Any, assignments: Any) -> dict[str, Any]:
-        """The rows with the values that are set, as they are stored."""
+        """The rows with the assigned values, in the table's types."""
         each = [assignments.apply(place) for place in range(assignments.length())]
         new = {one.key().name(): self._column(one.value()) for one in each}
         stored = self._frame(table).schema
@@ -150,7 +152,7 @@ class Tables:
         return Column(self._jvm.org.apache.spark.sql.classic.ExpressionUtils.column(expression))
 
     def _inserted(self, sql: str, table: str) -> dict[str, Any]:
-        """The new rows, written to an empty table of the same columns."""
+        """The new rows, written to an empty table with the same columns."""
         fresh = f"{table}{FRESH}"
         self._spark.sql(f"CREATE TABLE {fresh} USING parquet AS SELECT * FROM {table} WHERE FALSE")
         try:
@@ -194,7 +196,7 @@ def main(command: str, folder: Path, master: str = "local[2]") -> None:
         if shutil.which("java") is None:
             sys.exit("Spark needs Java 17 or newer: apt-get install openjdk-17-jre-headless")
         return
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")  # what Java prints is no answer
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")  # what Java prints is not a result
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     tables = Tables(start(folder, master))
     for line in sys.stdin:
