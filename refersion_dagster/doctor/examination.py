@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from refersion_dagster.doctor import graphql, identity, machine, outputs, rest, settings, totals, warehouse
+from refersion_dagster.doctor import graphql, machine, outputs, rest, settings, totals, warehouse
 from refersion_dagster.doctor.findings import DoctorReport
 from refersion_dagster.doctor.inputs import find_inputs
 from refersion_dagster.doctor.probes import Probe, run_probes
@@ -17,7 +17,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Settings": settings.NAMES,
     "REST": rest.NAMES,
     "GraphQL": graphql.NAMES,
-    "Warehouse": (*warehouse.NAMES, *identity.NAMES, *totals.NAMES),
+    "Warehouse": (*warehouse.NAMES, *warehouse.ACCOUNT, *totals.NAMES),
     "Outputs": outputs.NAMES,
     "Machine": (*machine.SPACE, *machine.VERSIONS, *machine.DAGSTER),
 }
@@ -36,7 +36,7 @@ def examine(loaded: Settings) -> DoctorReport:
         Probe(rest.NAMES, lambda: rest.check_rest(account)),
         Probe(graphql.NAMES, lambda: graphql.check_graphql(account)),
         Probe(warehouse.NAMES, lambda: warehouse.check_warehouse(tables)),
-        Probe(identity.NAMES, lambda: identity.check_account_identity(account, tables)),
+        Probe(warehouse.ACCOUNT, lambda: warehouse.check_account_identity(account, tables)),
         Probe(totals.NAMES, lambda: totals.check_totals(account, tables, given.values.get("start_date"))),
         Probe(outputs.NAMES, lambda: outputs.check_outputs(loaded)),
         Probe(machine.SPACE, lambda: machine.check_space(path)),

@@ -20,7 +20,6 @@ from packaging.requirements import Requirement
 from refersion_dagster.automation.active_runs import is_ours
 from refersion_dagster.dev import LOCATION_NAME
 from refersion_dagster.doctor.findings import DoctorCheck, Status, failed, passed, skipped, warned
-from refersion_dagster.doctor.folders import existing
 from refersion_dagster.installation import PACKAGE
 from refersion_dagster.records import DaemonState, daemon_states, location_names, open_records
 
@@ -34,6 +33,18 @@ HOME_VARIABLE = "DAGSTER_HOME"
 OURS, LATELY = "refersion_", timedelta(days=7)
 START_DAEMON = "Start `refersion-dagster dev`, or `dagster-daemon run` with the same DAGSTER_HOME."
 NO_DAEMON = warned("daemon", "not running: schedules and sensors do nothing", START_DAEMON)
+
+
+def existing(folder: Path) -> Path:
+    """Returns the folder, or its nearest parent that exists."""
+    return folder if folder.exists() else existing(folder.parent)
+
+
+def write_probe(folder: Path) -> None:
+    """Writes to a temporary file, which is deleted immediately. Raises OSError."""
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(b"x" * 4096)
+        probe.flush()
 
 
 def check_versions() -> Iterator[DoctorCheck]:

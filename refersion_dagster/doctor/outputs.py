@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, skipped
-from refersion_dagster.doctor.folders import existing, write_probe
+from refersion_dagster.doctor.machine import existing, write_probe
 from refersion_dagster.report.storage import StorageError, open_folder, storage_errors
 from refersion_dagster.settings import OutputSettings, Settings
 

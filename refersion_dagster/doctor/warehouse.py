@@ -9,9 +9,12 @@ from pathlib import Path
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 
 from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, skipped, warned
-from refersion_dagster.doctor.folders import existing, write_probe
 from refersion_dagster.doctor.lock_owners import Holder, duckdb_holder, lock_holder
+from refersion_dagster.doctor.machine import existing, write_probe
+from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.refersion.errors import AnotherAccount, ServerUnavailable
+from refersion_dagster.refersion.identity import check_account
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse.database import Database
@@ -19,6 +22,7 @@ from refersion_dagster.warehouse.duckdb.database import LOCK_HOLDER
 from refersion_dagster.warehouse.errors import FileTooNew, WarehouseError
 from refersion_dagster.warehouse.session import Session
 
+ACCOUNT = ("account",)
 NAMES = ("warehouse", "warehouse_writable", "warehouse_lock", "tables")
 REFRESH = "Run the job refersion_refresh."
 
@@ -163,3 +167,21 @@ def _tables(session: Session) -> DoctorCheck:
         told += f", last read {latest.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         details["read_at"] = latest.astimezone(UTC).isoformat()
     return passed("tables", told, **details)
+
+
+def check_account_identity(account: RefersionClient, warehouse: Warehouse) -> Iterator[DoctorCheck]:
+    """Checks that the keys belong to the account in the warehouse, with the same code as a run."""
+    try:
+        if not warehouse.database.exists:
+            yield passed("account", "nothing is loaded yet")
+            return
+        with warehouse.session(read_only=True) as session:
+            check_account(account, session.query)
+    except AnotherAccount as error:
+        yield failed("account", error.what, str(error.advice))
+    except ServerUnavailable as error:
+        yield skipped("account", f"Refersion does not respond: {error.what.rstrip('.')}")
+    except (DestinationConnectionError, WarehouseError):
+        yield skipped("account", "the warehouse cannot be read")
+    else:
+        yield passed("account", "the warehouse has no rows of another account")

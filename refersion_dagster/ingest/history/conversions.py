@@ -21,7 +21,7 @@ from refersion_dagster.warehouse.session import Session
 
 TABLE = "conversion_history"
 DESCRIPTION = """Every change of a conversion, kept forever: when it was first seen, each change of status, payment \
-status, total, commission or affiliate, and when it was deleted in Refersion or restored.
+status, payment, total, commission or affiliate, and when it was deleted in Refersion or restored.
 
 `seen_at` is the time of the reading that showed the change, which is at or after the change itself."""
 
