@@ -45,7 +45,7 @@ FROM information_schema.object_privileges
 WHERE is_role_in_session(grantee) AND (
   object_type = 'DATABASE' AND object_name = CURRENT_DATABASE() AND privilege_type IN ('OWNERSHIP', 'CREATE SCHEMA')
   OR object_type = 'SCHEMA' AND object_catalog = CURRENT_DATABASE() AND privilege_type IN ('OWNERSHIP', 'CREATE TABLE')
-    AND object_name IN ('REFERSION_DATA', 'REFERSION_DATA_STAGING', 'REFERSION_SUMMARIES')
+    AND LOWER(object_name) IN ('refersion_data', 'refersion_data_staging', 'refersion_summaries')
 )
 """
 
