@@ -137,7 +137,7 @@ class TestSession:
                 ((found,),) = session.query("SELECT $value AS value", value=value)
                 assert found == value
 
-    def test_columns_have_small_letters_and_duckdbs_types(self, warehouse: Warehouse) -> None:
+    def test_columns_have_lower_case_names_and_duckdbs_types(self, warehouse: Warehouse) -> None:
         select = """
         SELECT 'a' AS word, CAST(1 AS BIGINT) AS big, CAST(1 AS DECIMAL(18, 4)) AS money, CAST(1 AS DOUBLE) AS rough,
           TRUE AS yes, CAST('2025-01-01' AS DATE) AS day, CAST('2025-01-01 00:00:00+00' AS TIMESTAMPTZ) AS moment,
@@ -327,7 +327,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("code", "snowflake", "kind", "said"),
         [
-            ("390100", "Incorrect username or password was specified.", WarehouseForbidden, "did not let the user in"),
+            ("390100", "Incorrect username or password was specified.", WarehouseForbidden, "refused the login"),
             ("390144", "JWT token is invalid.", WarehouseForbidden, "its key or token"),
             ("390189", "Role 'X' is not granted to this user.", WarehouseForbidden, "its role"),
             ("390422", "Incoming request with IP/Token 1.2.3.4 is not allowed.", WarehouseForbidden, "network"),

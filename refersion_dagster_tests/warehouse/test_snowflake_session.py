@@ -111,7 +111,7 @@ class TestTypes:
     ) -> None:
         assert type_name(kind, precision, scale) == expected
 
-    def test_rows_have_small_letters_and_one_type_for_whole_numbers(self) -> None:
+    def test_rows_have_lower_case_names_and_one_type_for_whole_numbers(self) -> None:
         given = pa.table(
             {
                 "ROWS": pa.array([1, None], pa.int8()),
@@ -143,7 +143,11 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("error", "kind", "told"),
         [
-            (of_connector(390100, "28000", "Incorrect password", "DatabaseError"), WarehouseForbidden, "let the user"),
+            (
+                of_connector(390100, "28000", "Incorrect password", "DatabaseError"),
+                WarehouseForbidden,
+                "refused the login",
+            ),
             (of_connector(390201, "08001", "no database", "DatabaseError"), WarehouseNotSet, f"{SETTING}__DATABASE"),
             (of_connector(290404, "08001", "404 Not Found", "HttpError"), WarehouseNotSet, f"{SETTING}__HOST"),
             (of_connector(250001, "08001", "no route", "DatabaseError"), WarehouseUnreachable, "cannot be reached"),

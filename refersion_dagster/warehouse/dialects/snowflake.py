@@ -149,7 +149,7 @@ def changed(node: exp.Expr) -> exp.Expr:
 
 
 def created(node: exp.Expr) -> exp.Expr:
-    """IF NOT EXISTS is not documented for a table that is made from a SELECT; whoever makes one has looked for it."""
+    """Snowflake does not document IF NOT EXISTS for CREATE TABLE AS SELECT. Callers check whether the table exists."""
     if isinstance(node.expression, exp.Query):
         node.set("exists", False)
     return node

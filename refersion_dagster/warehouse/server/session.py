@@ -35,7 +35,7 @@ class ServerSession(Session):
 
     @contextmanager
     def _troubles_in_words(self) -> Iterator[None]:
-        """Whatever is raised: dlt does not wrap all that drivers say of a connection that broke."""
+        """Of all exceptions, because dlt does not wrap everything that drivers raise for a broken connection."""
         try:
             yield
         except Exception as error:

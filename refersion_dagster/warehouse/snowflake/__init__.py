@@ -1,1 +1,1 @@
-"""Snowflake: credentials, sessions, errors, and dlt's destination for it. It was not tried on an account."""
+"""Snowflake: credentials, sessions, errors, and dlt's destination for it. Not tried on a real account."""

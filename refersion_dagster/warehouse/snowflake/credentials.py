@@ -1,4 +1,4 @@
-"""The account and the credentials of Snowflake, from dlt's own configuration."""
+"""Snowflake's account and credentials, from dlt's own configuration."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ HOW_TO_SET = (
     "Set DESTINATION__SNOWFLAKE__CREDENTIALS__HOST (the account identifier), …__DATABASE, …__WAREHOUSE, …__USERNAME "
     "and …__PRIVATE_KEY_PATH (a key in PEM), or [destination.snowflake.credentials] in .dlt/secrets.toml."
 )
-# For figures to be those that were tested, whatever the defaults of the account and the user are; and a name by which
-# what this package costs is found in the history of queries.
+# Make results match the tested ones regardless of the defaults of account and user. The tag finds the queries of this
+# package, and their cost, in the query history.
 SESSION_PARAMETERS = {
     "WEEK_START": 1,
     "DATE_INPUT_FORMAT": "AUTO",
@@ -25,7 +25,7 @@ SESSION_PARAMETERS = {
 
 
 def snowflake_credentials() -> SnowflakeCredentials:
-    """The credentials that dlt finds. Raises WarehouseNotSet, in words that hold nothing of them."""
+    """The credentials that dlt finds. Raises WarehouseNotSet, with a message that reveals no credentials."""
     if not is_installed("snowflake.connector"):
         raise WarehouseNotSet(
             "REFERSION_DESTINATION is snowflake, which needs snowflake-connector-python. Install with: "

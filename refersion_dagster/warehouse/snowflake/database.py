@@ -1,4 +1,4 @@
-"""Snowflake: which account and database, from dlt's own configuration, and who may write to it."""
+"""Snowflake as a warehouse: the account and database from dlt's own configuration, and write access."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class SnowflakeDatabase(LeasedDatabase):
         yield session_destination(credentials)
 
     def prepare(self, source: DltSource) -> DltSource:
-        """Merged by one MERGE statement: dlt's other way deletes and inserts.
+        """Merge with one MERGE statement, instead of dlt's default of deleting and inserting.
 
-        Tables have no clustering key: rows arrive by month in any case, and Snowflake advises one from a terabyte on,
-        as it charges for keeping it.
+        Tables have no clustering key. Rows arrive month by month anyway, and Snowflake recommends a key, which costs
+        credits to maintain, only for tables of a terabyte or more.
         """
         for resource in source.resources.values():
             resource.apply_hints(write_disposition={"disposition": "merge", "strategy": "upsert"})
@@ -57,5 +57,5 @@ class SnowflakeDatabase(LeasedDatabase):
         return trouble_of(error)
 
     def write_access(self, session: Session) -> WriteAccess:
-        assert isinstance(session, SnowflakeSession)  # noqa: S101 - of this database
+        assert isinstance(session, SnowflakeSession)  # noqa: S101 - always the session of this database
         return WriteAccess(session.may_write(), HOW_TO_GRANT, lease_holder(session))

@@ -1,4 +1,4 @@
-"""The kind of a Snowflake error, determined by the number that the server or the connector gives.
+"""The kind of a Snowflake error, determined by the number that the server or the connector reports.
 
 https://docs.snowflake.com/en/user-guide/client-connectivity-troubleshooting/error-messages
 """
@@ -22,7 +22,7 @@ HOW_TO_GRANT = (
 CONNECTOR = "snowflake.connector"
 LIBRARIES_OF_THE_WAY = ("requests", "urllib3")
 SETTING = "DESTINATION__SNOWFLAKE__CREDENTIALS"
-# Numbers of the server. Of logins: who it is, whether that one may come in, and with which role and database.
+# Numbers of the server. Those of logins are about identity, network policies, roles and databases.
 LOGIN = range(390_000, 400_000)
 SESSION_OVER = (390_111, 390_112, 390_114)
 NO_DATABASE = (390_201, 90_105)
@@ -30,14 +30,14 @@ NO_WAREHOUSE = (606,)
 NOT_ALLOWED = (3_001, 3_003)
 CREDITS_SPENT = (666, 90_073)
 LOCKED = (625,)
-# Of the connector: HTTP statuses of an account that there is not, and all else that happens on the way.
+# Numbers of the connector: HTTP statuses for an unknown account, and other errors of the connection.
 NO_ACCOUNT = (290_403, 290_404, 540_001)
 NO_ACCOUNT_SAID = ("error status: 403", "error status: 404")
 OF_THE_WAY = (range(250_000, 300_000), range(540_000, 590_000))
 
 
 def trouble_of(error: BaseException) -> WarehouseError | None:
-    """An error of Snowflake or of the way to it, in words; None for one of the statement."""
+    """The warehouse error for an error of Snowflake or of the connection to it; None for an error in the statement."""
     for one in causes(error):
         module = type(one).__module__
         if module.partition(".")[0] in LIBRARIES_OF_THE_WAY:
@@ -48,7 +48,7 @@ def trouble_of(error: BaseException) -> WarehouseError | None:
 
 
 def _trouble(error: BaseException) -> WarehouseError | None:
-    """Of one error of the connector's."""
+    """The warehouse error for one error of the connector."""
     number, state, said = number_of(error), str(getattr(error, "sqlstate", "")), " ".join(str(error).split())
     if number in NO_ACCOUNT or any(words in said for words in NO_ACCOUNT_SAID):
         return WarehouseNotSet(
@@ -62,14 +62,14 @@ def _trouble(error: BaseException) -> WarehouseError | None:
         )
     if number in NO_WAREHOUSE:
         return WarehouseNotSet(
-            f"No warehouse of Snowflake answers: {said}. Check that {SETTING}__WAREHOUSE exists and resumes "
+            f"No Snowflake warehouse is available: {said}. Check that {SETTING}__WAREHOUSE exists and resumes "
             "automatically (AUTO_RESUME), and that the role may use it (GRANT USAGE ON WAREHOUSE … TO ROLE …)."
         )
     if number in SESSION_OVER:
         return _unreachable(said)
     if number in LOGIN:
         return WarehouseForbidden(
-            f"Snowflake did not let the user in: {said}. Check the user, its key or token, its role and the network "
+            f"Snowflake refused the login: {said}. Check the user, its key or token, its role and the network "
             f"policies ({SETTING})."
         )
     if number in NOT_ALLOWED or state == "42501":
@@ -98,6 +98,6 @@ def _unreachable(why: str) -> WarehouseUnreachable:
 
 
 def number_of(error: BaseException) -> int:
-    """The number of an error; 0 where it has none."""
+    """The number of an error; 0 if it has none."""
     number = getattr(error, "errno", None)
     return number if isinstance(number, int) else 0

@@ -15,7 +15,7 @@ from refersion_dagster.warehouse.session import Row
 from refersion_dagster.warehouse.snowflake.errors import trouble_of
 from refersion_dagster.warehouse.sql import Value
 
-# Names of types as Snowflake shows them, and as DuckDB does.
+# Type names of Snowflake and of DuckDB.
 TYPE_NAMES = {
     "TEXT": "varchar",
     "FLOAT": "double",
@@ -24,12 +24,12 @@ TYPE_NAMES = {
     "TIMESTAMP_NTZ": "timestamp",
 }
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = $schema ORDER BY table_name"
-# With all that a type is declared with.
+# With everything that a type is declared with.
 COLUMNS = """
 SELECT column_name, data_type, numeric_precision, numeric_scale, character_maximum_length
 FROM information_schema.columns WHERE table_schema = $schema AND table_name = $table ORDER BY ordinal_position
 """
-# Of a table, under the empty name, and of each of its columns.
+# Comments of a table (under the empty name) and of each of its columns.
 COMMENTS = """
 SELECT '' AS name, comment FROM information_schema.tables WHERE table_schema = $schema AND table_name = $table
 UNION ALL
@@ -52,9 +52,9 @@ WHERE is_role_in_session(grantee) AND (
 
 @dataclass(frozen=True)
 class SnowflakeSessionDialect(SnowflakeDialect):
-    """Snowflake's dialect with the server's clock, which the lease goes by.
+    """Snowflake's dialect with the server's clock, which the lease uses.
 
-    The emulator has executed all else with DuckDB's results, and no clock gives the same result twice.
+    The emulator has executed everything else with DuckDB's results. A clock never returns the same result twice.
     """
 
     constructs = SnowflakeDialect.constructs and SnowflakeDialect.constructs | {"CurrentTimestamp"}
@@ -63,11 +63,11 @@ class SnowflakeSessionDialect(SnowflakeDialect):
 class SnowflakeSession(ServerSession):
     """One connection to Snowflake.
 
-    Names: dlt creates tables and columns in capitals and in quotes, and what is not in quotes is in capitals for
-    Snowflake, so both are the same. Here they are in small letters, as everywhere else.
+    Names: dlt creates tables and columns with quoted names in upper case. Snowflake converts unquoted names to upper
+    case, so both are the same. This class returns lower-case names, as in all other databases.
 
-    Transactions hold the changes of rows. A statement that creates or changes a table commits what was before it; all
-    of it can be repeated after a run that died.
+    Transactions apply to changes of rows. A statement that creates or alters a table commits the statements before it.
+    All statements can be repeated after a run that died.
     """
 
     dialect = SnowflakeSessionDialect()
@@ -76,38 +76,38 @@ class SnowflakeSession(ServerSession):
         return trouble_of(error)
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
-        # How many come at a time is up to the server.
+        # The server determines the number of rows in each table.
         for table in super().arrow(sql, rows, **parameters):
             yield with_duckdb_types(table)
 
     def tables(self, schema: str) -> list[str]:
-        return sorted(_small(name) for (name,) in self.query(TABLES, schema=schema.upper()))
+        return sorted(_lower_case(name) for (name,) in self.query(TABLES, schema=schema.upper()))
 
     def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
-        return [(_small(name), type_name(*kind[:3])) for name, *kind in self._declared(schema, table)]
+        return [(_lower_case(name), type_name(*kind[:3])) for name, *kind in self._declared(schema, table)]
 
     def _declared(self, schema: str, table: str) -> list[Row]:
-        """The columns of a table, with all that their types are declared with."""
+        """The columns of a table, with everything that their types are declared with."""
         return self.query(COLUMNS, schema=schema.upper(), table=table.upper())
 
     def comments(self, schema: str, table: str) -> dict[str, str | None]:
         found = self.query(COMMENTS, schema=schema.upper(), table=table.upper())
-        return {_small(name): comment or None for name, comment in found}
+        return {_lower_case(name): comment or None for name, comment in found}
 
     def store_comments(self, schema: str, table: str, description: str, columns: Mapping[str, str]) -> None:
         for statement in comment_statements(schema, table, description, columns):
             self.native(statement)
 
     def create_schema(self, schema: str) -> None:
-        # As a statement it requires the right to create schemas in any case.
+        # CREATE SCHEMA IF NOT EXISTS requires the right to create schemas even if the schema exists.
         if not self.query(SCHEMA, schema=schema.upper()):
             super().create_schema(schema)
 
     def swap_in(self, schema: str, table: str, fresh: str) -> None:
-        """Puts a table that was built beside in the place of the one there is, by one statement.
+        """Replaces the current table with the newly built one, in one statement.
 
-        A table of the same columns gets other rows, and so keeps its descriptions, rights, policies and tags. One of
-        other columns is replaced, with its rights.
+        If the columns are the same, only the rows are replaced, so descriptions, access rights, policies and tags stay.
+        If they differ, the table is replaced and its access rights are copied.
         """
         old, new = (self._declared(schema, name) for name in (table, fresh))
         self.native(swap_statement(schema, table, fresh, has_same_columns=old == new))
@@ -128,25 +128,25 @@ def swap_statement(schema: str, table: str, fresh: str, *, has_same_columns: boo
 
 
 def comment_statements(schema: str, table: str, description: str, columns: Mapping[str, str]) -> list[str]:
-    """One for the table, and one for all of its columns."""
+    """One statement for the table, and one for all of its columns."""
     each = ", ".join(f'COLUMN "{name.upper()}" COMMENT {_text(text)}' for name, text in columns.items())
     statements = [f"COMMENT ON TABLE {schema}.{table} IS {_text(description)}"]
     return [*statements, f"ALTER TABLE {schema}.{table} ALTER {each}"] if each else statements
 
 
 def type_name(kind: str, precision: int | None, scale: int | None) -> str:
-    """The type of a column, in DuckDB's words. All whole numbers are NUMBER in Snowflake."""
+    """DuckDB's name for a column type. All integers are NUMBER in Snowflake."""
     if kind == "NUMBER":
         return f"decimal({precision},{scale})" if scale else "bigint"
     return TYPE_NAMES.get(kind) or kind.lower()
 
 
 def with_duckdb_types(table: pa.Table) -> pa.Table:
-    """A table with names and types that DuckDB gives.
+    """The table with the names and types that DuckDB returns.
 
-    Whole numbers come in as few bytes as a batch needs. Raises ArrowInvalid rather than to lose a digit.
+    Snowflake returns integers in as few bytes as a batch needs. Raises ArrowInvalid if a digit would be lost.
     """
-    fields = [pa.field(_small(field.name), _duckdb_type(field.type)) for field in table.schema]
+    fields = [pa.field(_lower_case(field.name), _duckdb_type(field.type)) for field in table.schema]
     return table.rename_columns([field.name for field in fields]).cast(pa.schema(fields))
 
 
@@ -158,8 +158,8 @@ def _duckdb_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _small(name: str) -> str:
-    """A name as it is elsewhere; one of mixed letters was created in quotes and stays."""
+def _lower_case(name: str) -> str:
+    """The name in lower case. A name in mixed case was created in quotes and stays."""
     return name.lower() if name == name.upper() else name
 
 
