@@ -7,10 +7,16 @@ import pytest
 
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.api.introspection import FieldType, parse_schema
-from refersion_dagster.refersion.api.query import select_offered
-from refersion_dagster.refersion.errors import FieldNotOffered, RefersionError, UnexpectedAnswer, WindowNotSettled
+from refersion_dagster.refersion.api.query import FieldSelection, select_by_trial, select_offered
+from refersion_dagster.refersion.errors import (
+    FieldNotOffered,
+    QueryError,
+    RefersionError,
+    UnexpectedAnswer,
+    WindowNotSettled,
+)
 from refersion_dagster.refersion.extract import page_assembler
-from refersion_dagster.refersion.tables.catalog import CONVERSIONS
+from refersion_dagster.refersion.tables.catalog import CONVERSIONS, FieldSource
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import account_of
 from refersion_dagster_tests.marks import heart
@@ -359,3 +365,34 @@ class TestFieldsThatCanOnlyBeFilteredOn:
         report = ReadReport()
         assert set(read(sandbox, "conversions", report=report).column("payment_status").to_pylist()) == {None}
         assert "payment_status" in report.table("conversions").fields_missing
+
+
+class TestServersThatRefuseWithoutAName:
+    """Neither a schema nor the field that is not known: fewer fields are tried, in three steps."""
+
+    def select(self, *refused: str) -> tuple[FieldSelection, int]:
+        """What is selected of a server that refuses every query with one of these words, and after how many queries."""
+        asked: list[str] = []
+
+        def execute(query: str, _operation: str) -> None:
+            asked.append(query)
+            assert len(asked) < 10
+            if set(refused) & set(query.split()):
+                raise QueryError("the query was refused.")
+
+        return select_by_trial(CONVERSIONS, execute), len(asked)
+
+    def test_are_asked_for_documented_and_seen_fields_then_for_documented_ones(self) -> None:
+        def named(*sources: FieldSource) -> set[str]:
+            return {column.name for column in CONVERSIONS.columns if column.evidence in sources}
+
+        documented, seen = named(FieldSource.DOCUMENTED), named(FieldSource.DOCUMENTED, FieldSource.SEEN)
+        found, queries = self.select("notes")
+        assert ({column.name for column in found.columns}, queries) == (seen | {"status", "payment_status"}, 2)
+        found, queries = self.select("notes", "coupon_code")
+        assert ({column.name for column in found.columns}, queries) == (documented | {"id"}, 3)
+        assert found.filters == ("status", "payment_status")
+
+    def test_and_refuse_the_documented_ones_too_are_an_error(self) -> None:
+        with pytest.raises(QueryError, match="the query was refused"):
+            self.select("{")
