@@ -1,4 +1,4 @@
-"""A web server that notes what it is sent, and answers as it is told."""
+"""A web server that records the requests it receives and sends configured responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class Request:
 
 @dataclass
 class Listener:
-    """What came in so far. The first answers are those of `answers`, later ones 200; all wait for `answering`."""
+    """The requests received so far.
+
+    The first responses are those of `answers`, later ones are 200. All of them wait for `answering`.
+    """
 
     url: str = ""
     answers: list[int] = field(default_factory=list)
@@ -49,7 +52,7 @@ def listening(*answers: int) -> Iterator[Listener]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Tests are quiet."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

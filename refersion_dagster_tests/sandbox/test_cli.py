@@ -1,4 +1,4 @@
-"""The command, as a process of its own."""
+"""The command, run in its own process."""
 
 import os
 import re

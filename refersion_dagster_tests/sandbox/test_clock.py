@@ -1,4 +1,4 @@
-"""The clock: what happens in ninety days, and that the size of the steps does not matter."""
+"""The clock: what happens in ninety days, independently of the size of the steps."""
 
 from collections import Counter
 from dataclasses import replace

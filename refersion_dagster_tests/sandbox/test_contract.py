@@ -1,4 +1,4 @@
-"""REST v2 against its OpenAPI description: whatever is sent, each answer is one that the contract knows."""
+"""REST v2 against its OpenAPI description: every response matches the contract, whatever the request."""
 
 import json
 from collections.abc import Iterator
@@ -33,12 +33,12 @@ SETTINGS = settings(
 
 
 def contract_of_rest() -> dict[str, Any]:
-    """The description. Parts that several operations share are apart from each other, as ids are put into them."""
+    """The description. Parts shared by several operations are copied, because ids are inserted into them."""
     return json.loads(json.dumps(yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))))
 
 
 def described(sandbox: SandboxServer) -> dict[str, Any]:
-    """The description with ids that the sandbox holds offered beside others, so that successes are tested too."""
+    """The description with the sandbox's ids as additional values, so that successful requests are tested too."""
     description = contract_of_rest()
     account = sandbox.account
     affiliates, conversions = list(account.affiliates.values()), list(account.conversions.values())
@@ -96,7 +96,7 @@ def keys(sandbox: SandboxServer) -> dict[str, str]:
 
 
 def answered(contract: Any, path: str, mode: schemathesis.GenerationMode) -> set[int]:
-    """Which statuses the requests of one mode met, each of them checked against the contract."""
+    """The statuses of the requests of one mode, each checked against the contract."""
     seen: set[int] = set()
 
     @SETTINGS

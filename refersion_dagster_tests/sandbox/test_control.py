@@ -1,4 +1,4 @@
-"""The control API: the account's own truth, and rows changed past all rules."""
+"""The control API: the account's ground truth, and rows changed regardless of the rules."""
 
 from collections import Counter, defaultdict
 from decimal import Decimal

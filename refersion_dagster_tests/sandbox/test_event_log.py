@@ -1,4 +1,4 @@
-"""The event log: the account says what was true at any moment, and what moved what is due from one to another."""
+"""The event log: the account's state at any point in time, and the movements of the commission due between two."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -17,7 +17,7 @@ DAY = 86_400
 
 @pytest.fixture(scope="module")
 def lived() -> Sandbox:
-    """An account after its history and forty days more."""
+    """An account after its history and forty more days."""
     sandbox = Sandbox(SETTINGS)
     sandbox.advance(days=40)
     return sandbox
@@ -103,7 +103,7 @@ def move(sandbox: SandboxServer, number: int) -> None:
     sandbox.change_conversion(number, affiliate_id=max(sandbox.account.affiliates))
 
 
-# What is done to an approved row of 10, and what it moves beside the 10 that were newly due.
+# Changes to an approved row of 10, and the movements they cause in addition to the 10 that were newly due.
 CHANGES: dict[str, tuple[Callable[[SandboxServer, int], object], dict[str, int], int]] = {
     "denied late": (lambda s, n: s.change_conversion(n, status="DENIED"), {"reversed": 10}, 0),
     "corrected down": (lambda s, n: s.change_conversion(n, commission_total="7"), {"reversed": 3}, 7),

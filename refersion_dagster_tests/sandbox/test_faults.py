@@ -1,4 +1,4 @@
-"""Faults on demand, as a client written with requests meets them."""
+"""Faults on demand, as seen by a client written with requests."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The seeded account: the rules of the domain hold, and each case that breaks careless software is there."""
+"""The seeded account: it follows the rules of the domain and contains every case that breaks careless software."""
 
 from collections import Counter, defaultdict
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""GraphQL: what is documented, over HTTP."""
+"""GraphQL over HTTP: the documented behaviour."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""REST v2: credentials, bodies, and what each refusal looks like on the wire."""
+"""REST v2: credentials, bodies, and the exact form of each error response."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""The server: ready when it is entered, gone when it is left."""
+"""The server: ready when its context is entered, gone when it is left."""
 
 import asyncio
 import gc
@@ -14,7 +14,7 @@ import requests
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster_tests.sandbox.client import Client
 
-# Python's calls for each field of a row, in the server's threads.
+# Maximum Python calls per field of a row, in the server's threads.
 MOST_CALLS = 6
 TINY = SandboxSettings(affiliates=5, orders=10, days=30)
 
@@ -54,7 +54,7 @@ def test_it_stops_under_open_connections_and_running_latencies() -> None:
         while not sandbox.requests():
             pass
     thread.join(timeout=30)
-    # Had the server waited for the minute to be over, the client would have given up after its 20 s.
+    # If the server had waited for the full minute, the client would have timed out after 20 s.
     assert [type(one) for one in late] == [requests.Response]
     idle.close()
 
@@ -129,7 +129,7 @@ def test_small_answers_do_not_wait_for_a_delayed_ack() -> None:
         client.rest("/affiliate/list", {"limit": "1"})
         transports = [one for one in gc.get_objects() if isinstance(one, asyncio.Transport) and not one.is_closing()]
         ends = [one.get_extra_info("socket") for one in transports]
-        # Head and body are two writes, of which the second would wait for the first one's acknowledgement.
+        # Head and body are two writes. Without TCP_NODELAY the second would wait for the acknowledgement of the first.
         ours = [end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for end in ends if is_of(end, sandbox.port)]
         client.close()
     assert ours
@@ -158,7 +158,7 @@ def test_a_page_of_two_hundred_rows_takes_few_calls_a_field() -> None:
         with SandboxServer() as sandbox:
             client = Client(sandbox)
             query = f"{{conversions(first: 200, offset: 1000) {{{fields} {nested}}}}}"
-            client.data(query)  # of a new server, which looks at its schema first
+            client.data(query)  # on a new server, which checks its schema first
             before = calls["call"]
             assert len(client.data(query)["conversions"]) == 200
             made = calls["call"] - before

@@ -1,4 +1,4 @@
-"""Switches of GraphQL: what is unknown about Refersion, or may change any day."""
+"""Switches of GraphQL: what is unknown about Refersion, or may change at any time."""
 
 from collections import Counter
 from typing import Any

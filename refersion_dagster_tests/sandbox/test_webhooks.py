@@ -1,4 +1,4 @@
-"""Webhooks: what happens in the account is sent, in the documented form, and as badly as networks do."""
+"""Webhooks: events in the account are sent in the documented form, and as unreliably as networks deliver them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SECRET = "signing secret"
 
 @pytest.fixture
 def heard(sandbox: SandboxServer) -> Iterator[Listener]:
-    """A listener that the sandbox sends everything to."""
+    """A listener that receives everything the sandbox sends."""
     with listening() as listener:
         sandbox.send_webhooks(listener.url, SECRET)
         yield listener
 
 
 def bodies(sandbox: SandboxServer, heard: Listener, *topics: str) -> list[Any]:
-    """The bodies sent so far, of some topics or of all."""
+    """The bodies sent so far, for some topics or for all."""
     assert sandbox.webhooks.sent()
     return [json.loads(request.body) for request in heard.requests if not topics or request.topic in topics]
 

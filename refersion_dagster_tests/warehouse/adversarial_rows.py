@@ -1,4 +1,4 @@
-"""Conversions that hold what databases treat differently: for both to come to the same figures all the same."""
+"""Conversions with values that databases treat differently. All databases must still produce the same figures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-# Quotes, what is special in CSV, COPY and LIKE, line ends, no text at all, NUL, capitals and order of other scripts.
+# Quotes, special characters of CSV, COPY and LIKE, line ends, empty text, NUL, and case and sort order of other
+# scripts.
 TEXTS = (
     *("", " ", "plain", "'", '"', "\\", "\\N", "NULL", "a,b;c\td", "two\nlines", "two\r\nlines\r", "%_100%"),
     *("$1 ${x} %s", "{}", "[]", '{"a": "b"}'),
@@ -31,7 +32,7 @@ TYPES = (
 
 
 def adversarial_conversions(count: int, seed: int = 4) -> Iterator[dict[str, Any]]:
-    """Values for SandboxServer.insert_conversion; each text is there at least once where `count` suffices."""
+    """Values for SandboxServer.insert_conversion. Each text occurs at least once if `count` is large enough."""
     choose = Random(seed)
     for number in range(count):
         text = TEXTS[number % len(TEXTS)]

@@ -1,7 +1,7 @@
-"""What of MotherDuck can be had without an account: all of our own code, on a DuckDB file in the cloud's place.
+"""MotherDuck as far as it can be tested without an account: all of our own code, on a DuckDB file instead of the cloud.
 
-dlt's destination, our session, the lease and the merge are those of MotherDuck. Only the address that DuckDB opens is
-that of a file: nothing is shown of the service itself.
+dlt's destination, our session, the lease and the merge are those of MotherDuck. Only the address that DuckDB opens is a
+file's. The service itself is not tested.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TOKEN = "header.pay_load.signature-of-tests"
 
 
 class FileCredentials(MotherDuckCredentials):
-    """Credentials of MotherDuck by which DuckDB opens a file."""
+    """MotherDuck credentials with which DuckDB opens a file."""
 
     def _conn_str(self) -> str:
         return str(Path(str(self.query["path"])) if self.query else "")
@@ -29,13 +29,13 @@ class FileCredentials(MotherDuckCredentials):
 
 @dataclass(frozen=True)
 class CloudFile:
-    """Gives credentials, each time those of a connection of its own, as dlt's configuration does."""
+    """Returns credentials, each time for a new connection, as dlt's configuration does."""
 
     path: Path
 
     def __call__(self) -> MotherDuckCredentials:
         credentials = FileCredentials()
-        # DuckDB names the database by its file.
+        # DuckDB derives the database name from the file name.
         credentials.update({"database": self.path.stem, "password": TOKEN, "query": {"path": str(self.path)}})
         credentials.resolve()
         return credentials
@@ -47,7 +47,7 @@ class CloudFile:
 
 @contextmanager
 def cloud_on_file(path: Path) -> Iterator[None]:
-    """`motherduck` is this file meanwhile."""
+    """Makes `motherduck` refer to this file."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setitem(DATABASES, "motherduck", lambda _: CloudFile(path).database)  # type: ignore[arg-type]
         yield

@@ -1,4 +1,4 @@
-"""What tests of lakes need and .venv has not: DuckDB's extensions, and a real S3 server."""
+"""Requirements of the lake tests that are not in .venv: DuckDB's extensions, and a real S3 server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PREFIX = "DESTINATION__DUCKLAKE__CREDENTIALS__"
 
 
 def installed(name: str, *packages: str) -> Path:
-    """A folder with packages from the index, made when the first test needs it and kept."""
+    """A folder with packages from the index, created when the first test needs it and kept."""
     folder, wanted = ENGINES / name, "\n".join(packages)
     folder.mkdir(parents=True, exist_ok=True)
     stamp = folder / "installed.txt"
@@ -45,14 +45,14 @@ def installed(name: str, *packages: str) -> Path:
 
 
 def extensions() -> Path:
-    """Where the extensions of this release of DuckDB can be imported from."""
+    """The folder from which the extensions of this DuckDB release can be imported."""
     packages = (f"duckdb-extension-{name.replace('_', '-')}=={duckdb.__version__}" for name in EXTENSIONS)
     return installed("duckdb_extensions", *packages)
 
 
 @dataclass(frozen=True)
 class LakeAddress:
-    """A lake of a test's own, and the environment that makes it the warehouse."""
+    """A lake for one test, and the environment that makes it the warehouse."""
 
     catalogue: str
     storage: str
@@ -68,7 +68,7 @@ class LakeAddress:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """The lake that this process finds in its environment."""
+        """Set the lake in this process's environment."""
         with pytest.MonkeyPatch.context() as monkeypatch:
             for name, value in self.credentials.items():
                 monkeypatch.setenv(name, value)
@@ -76,12 +76,12 @@ class LakeAddress:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For processes."""
+        """The environment for other processes."""
         return {"REFERSION_DESTINATION": "ducklake", "PYTHONPATH": str(extensions()), **self.credentials}
 
 
 class S3Server:
-    """SeaweedFS on free ports of this machine, with one bucket, which is gone with all its data after `stop`."""
+    """SeaweedFS on free local ports, with one bucket. `stop` deletes it with all its data."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="refersion-s3-"))
@@ -137,7 +137,7 @@ class S3Server:
             return False
 
     def lake(self, database: PostgresDatabase) -> LakeAddress:
-        """A lake with its catalogue in a database of PostgreSQL and its files in a folder of the bucket."""
+        """A lake with its catalogue in a PostgreSQL database and its files in a folder of the bucket."""
         keys = {
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET,

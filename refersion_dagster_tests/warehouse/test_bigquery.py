@@ -1,4 +1,4 @@
-"""BigQuery: its API is an emulator's, which shows that the plumbing works and proves no figure."""
+"""BigQuery through an emulator of its API. It tests connections and API calls, but does not verify figures."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.warehouses
 
 ACCOUNT = SandboxSettings(affiliates=8, orders=60, days=90, now=NOW)
 REFRESH = ("dagster", "job", "execute", "-m", "refersion_dagster.definitions", "-j", "refersion_refresh")
-# For some 400 statements by an emulator that takes one at a time, of each refresh.
+# For each refresh's 400 or so statements, in an emulator that runs one at a time.
 PATIENCE = 1800
 CREDENTIALS = "DESTINATION__BIGQUERY__CREDENTIALS"
 
@@ -125,7 +125,7 @@ class TestErrors:
         assert "s3cret" not in str(trouble)
 
     def test_a_server_that_is_not_there_cannot_be_reached(self) -> None:
-        """Google's client tries again for ten minutes and then says that it gave up, and why."""
+        """Google's client retries for ten minutes, then reports that it gave up, and why."""
         given_up = import_module("google.api_core.exceptions").RetryError(
             "Timeout of 600.0s exceeded", requests.ConnectionError("refused")
         )
@@ -182,7 +182,7 @@ class TestSession:
 
 
 class TestAmounts:
-    """Not the emulator's, which has 9 digits after the point in every amount."""
+    """Not through the emulator, which keeps 9 decimal digits in every amount."""
 
     def test_they_come_with_digits_that_duckdb_has(self) -> None:
         text = "12345678901234567890.123456789012"
@@ -229,7 +229,7 @@ class TestOneWriter:
 
 
 def test_tables_are_merged_by_one_statement_and_conversions_parted_by_month(warehouse: Warehouse) -> None:
-    """As dlt is told: the emulator takes it and does not show it."""
+    """Checks the settings passed to dlt: the emulator accepts them and does not report them."""
     with SandboxServer(ACCOUNT) as sandbox:
         source = warehouse.prepare(account_of(sandbox).source(ReadReport()))
         tables: dict[str, Any] = {name: one.compute_table_schema() for name, one in source.resources.items()}
@@ -239,7 +239,7 @@ def test_tables_are_merged_by_one_statement_and_conversions_parted_by_month(ware
 
 
 class TestActions:
-    """Nothing is sent, as keys are not enforced and the same item could go out twice."""
+    """Nothing is sent, because keys are not enforced and the same item could be sent twice."""
 
     @pytest.fixture
     def actions(self, warehouse: Warehouse, tmp_path: Path) -> Iterator[ActionsHarness]:
@@ -263,7 +263,7 @@ class TestRefresh:
     def refreshed(
         self, emulator: BigQueryEmulator, tmp_path_factory: pytest.TempPathFactory
     ) -> Iterator[tuple[Location, SandboxServer, list[dict[str, int]]]]:
-        """A location after two refreshes of an account in which nothing happens meanwhile, and the rows after each."""
+        """A location after two refreshes of an account that does not change in between, and the rows after each."""
         with SandboxServer(ACCOUNT) as sandbox, pytest.MonkeyPatch.context() as monkeypatch:
             for name, value in emulator.environment.items():
                 monkeypatch.setenv(name, value)

@@ -1,7 +1,7 @@
-"""Databricks: what is sent there as SQL runs in Spark, and the real connector's errors are told in words.
+"""Databricks: the SQL sent to it runs in Spark, and the real connector's errors are reported in plain words.
 
-No workspace was tried. Spark has neither Delta tables nor an information_schema here: what needs Delta is only read by
-its parser, and the questions to Unity Catalog are asked of tables of the columns that Databricks documents.
+No workspace was tried. Spark has neither Delta tables nor an information_schema here. Statements that need Delta are
+only parsed, and the queries of Unity Catalog run on tables with the columns that Databricks documents.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def spark() -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tables of Unity Catalog, as Databricks documents them, which know one table of ours."""
+    """The tables of Unity Catalog, as Databricks documents them, with one table of ours."""
     folder = tmp_path_factory.mktemp("catalog")
     known = {
         "information_schema.columns": "'refersion_data' AS table_schema, 'clicks' AS table_name, 'id' AS column_name, "
@@ -64,7 +64,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows(spark: Engine, catalog: Path, sql: str) -> list[list[str | None]]:
-    """What Spark answers to SQL of its own."""
+    """Spark's result for SQL in its own dialect."""
     answer = spark.run(catalog, {"": sql})[""]
     assert "error" not in answer, answer["error"]
     return answer["rows"]
@@ -112,7 +112,7 @@ def test_rows_are_replaced_by_one_statement(spark: Engine, catalog: Path) -> Non
     rows(spark, catalog, "CREATE TABLE refersion_summaries.pay__new AS\nSELECT 2 AS id, 'y' AS name")
     rows(spark, catalog, swap_statement("refersion_summaries", "pay", "pay__new", has_same_columns=True))
     assert rows(spark, catalog, COLUMNS_OF) == [["2", "y"]]
-    # Tables of Parquet cannot be replaced.
+    # Parquet tables cannot be replaced.
     replaced = swap_statement("refersion_summaries", "pay", "pay__new", has_same_columns=False)
     assert replaced.startswith("CREATE OR REPLACE TABLE refersion_summaries.pay AS SELECT")
     assert rows(spark, catalog, f"PARSE {replaced}") == []
@@ -125,7 +125,7 @@ def test_descriptions_are_stored_as_they_are(spark: Engine, catalog: Path) -> No
     rows(spark, catalog, table)
     detail = rows(spark, catalog, "DESCRIBE EXTENDED refersion_summaries.told")
     assert [value for name, value, _ in detail if name == "Comment"] == [r"It's \N 5 %"]
-    # Spark changes one column at a time of a table of Parquet.
+    # Spark changes one column of a Parquet table at a time.
     (all_at_once,) = columns
     assert rows(spark, catalog, f"PARSE {all_at_once}") == []
     rows(spark, catalog, comment_statements("refersion_summaries", "told", "", {"id": "An 'id'"})[1])
@@ -134,7 +134,7 @@ def test_descriptions_are_stored_as_they_are(spark: Engine, catalog: Path) -> No
 
 @contextmanager
 def answering(status: int) -> Iterator[int]:
-    """A server that answers everything with this status, by its port."""
+    """A server that answers every request with this status. Yields its port."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -144,7 +144,7 @@ def answering(status: int) -> Iterator[int]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         Thread(target=server.serve_forever, daemon=True).start()
@@ -153,7 +153,7 @@ def answering(status: int) -> Iterator[int]:
 
 
 def opened(port: int) -> dict[str, str]:
-    """What a session says that the real connector is to open at this port."""
+    """The session's error when the real connector connects to this port."""
     (packages,) = installed("databricks").glob("lib/python3*/site-packages")
     connection = {"_connection_uri": f"http://127.0.0.1:{port}/sql/1.0/warehouses/abc", "enable_telemetry": False}
     credentials = {

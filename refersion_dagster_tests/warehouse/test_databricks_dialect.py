@@ -1,4 +1,4 @@
-"""SQL for Databricks: what would run there with another result is written otherwise, and the rest is refused."""
+"""SQL for Databricks: constructs with a different result there are rewritten, and untested ones are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dlt source into Delta tables in a bucket: merged, killed, read; and why that is no warehouse of this package."""
+"""The dlt source with Delta tables in a bucket: merged, killed, read; and why they are no warehouse of this package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.warehouses
 
 DELTALAKE = ("deltalake==1.6.6", "arro3-core==0.9.1", "deprecated==1.3.1", "wrapt==2.5.2")
 PREFIX = "DESTINATION__FILESYSTEM__CREDENTIALS__"
-# As docs/dlt-source.md has it.
+# From docs/dlt-source.md.
 LOAD = """
 import dlt
 from refersion_dagster.refersion import refersion_source
@@ -57,7 +57,7 @@ FROM delta_scan('{tables}/conversions') GROUP BY ALL
 
 
 class DeltaFolder:
-    """A folder of Delta tables, in a bucket or of this machine."""
+    """A folder of Delta tables, in a bucket or on this machine."""
 
     def __init__(self, url: str, server: S3Server, sandbox: SandboxServer, folder: Path) -> None:
         self.url, self.tables, self._folder, self._sandbox = url, f"{url}/refersion_data", folder, sandbox
@@ -77,10 +77,10 @@ class DeltaFolder:
         )
 
     def machine(self, name: str) -> Location:
-        """One that knows nothing of earlier loads."""
+        """A machine that knows nothing of earlier loads."""
         return Location.of(self._folder / name, self._sandbox).with_settings(
             DESTINATION__FILESYSTEM__BUCKET_URL=self.url,
-            # The source alone does not look for changes of older conversions.
+            # The source by itself does not detect changes of older conversions.
             REFERSION_LOOKBACK_DAYS="730",
             DLT_DATA_DIR=str(self._folder / name / "dlt"),
             PYTHONPATH=str(installed("deltalake", *DELTALAKE)),
@@ -98,7 +98,7 @@ class DeltaFolder:
         return {row[:4]: row[4:] for row in self.query(SUMS)}
 
     def commits(self) -> int:
-        """Those of all tables."""
+        """Number of commits to all tables."""
         return len(self.query("FROM glob('{tables}/*/_delta_log/*.json')"))
 
 
@@ -135,7 +135,7 @@ def test_loads_are_merged_to_the_cent_from_whatever_machine(delta: DeltaFolder, 
 def test_a_load_that_is_killed_loses_and_doubles_nothing(
     delta: DeltaFolder, sandbox: SandboxServer, commits: int, machine: str
 ) -> None:
-    """Between commits of its tables; then loaded again by the same machine or by another one."""
+    """Killed between commits of its tables, then loaded again by the same machine or by another one."""
     delta.load("one")
     sandbox.advance(days=40)
     before = delta.commits()
@@ -157,7 +157,7 @@ def test_of_two_writers_of_a_table_the_later_one_fails(delta: DeltaFolder) -> No
 
 @pytest.mark.parametrize("delta", ["folder"], indirect=True)
 def test_duckdb_reads_the_tables_and_cannot_change_their_rows(delta: DeltaFolder) -> None:
-    """What this package does beside loading (history, missing rows, late months, webhooks) changes rows by SQL."""
+    """The package's work after loading (history, missing rows, late months, webhooks) changes rows by SQL."""
     delta.load("one")
     delta.connection.execute(f"ATTACH '{delta.tables}/conversions' AS lake (TYPE delta, READ_WRITE)")
     for statement, said in (
@@ -172,7 +172,7 @@ def test_duckdb_reads_the_tables_and_cannot_change_their_rows(delta: DeltaFolder
 
 
 def _name(delta: DeltaFolder) -> str:
-    """Of the one table that DuckDB makes of a folder."""
+    """The name of the only table that DuckDB creates for a folder."""
     ((name,),) = delta.query("SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake'")
     return name
 

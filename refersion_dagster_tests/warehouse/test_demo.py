@@ -1,4 +1,4 @@
-"""`refersion-dagster demo` in other databases: the same tables as in DuckDB, and nothing of the user's overwritten."""
+"""`refersion-dagster demo` in other databases: the same tables as in DuckDB, and no user data is overwritten."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ from refersion_dagster_tests.warehouse.test_same_figures import KEYS, RAW, Table
 
 pytestmark = pytest.mark.processes
 
-# Hashes of personal values, with a salt that each warehouse makes for itself.
+# Hashes of personal values, with a salt that each warehouse generates for itself.
 HASHES = {
     *("email_hash", "paypal_email_hash", "customer__name", "customer__email", "customer__browser_ip"),
     *("click__ip", "ip", "customer_email", "customer_ip", "traced_by"),
@@ -25,7 +25,7 @@ HASHES = {
 
 @dataclass(frozen=True)
 class Shown:
-    """A demo that ended, and the tables that it left."""
+    """A finished demo, and its tables."""
 
     ended: Ended
     tables: dict[tuple[str, str], Table]

@@ -1,4 +1,4 @@
-"""SQL for other databases: what is allowed in a dialect, and which databases the settings name."""
+"""SQL for other databases: the constructs that a dialect allows, and the databases that the settings name."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from refersion_dagster_tests.summaries.builders import all_summaries
 SELECT = "SELECT round(total, 2) AS total, strange(id) AS kind, CAST(id AS DECIMAL(18, 4)) AS number FROM a.b"
 
 
-# Those of which an engine has executed all statements.
+# Dialects for which an engine has executed all statements.
 EXECUTED = (BigQueryDialect(), DatabricksDialect(), SnowflakeDialect())
-# Settings, and what is asked of the database.
+# Settings, and parameters whose values are read from the database.
 VALUES = {
     **ReportSettings().parameters(),
     **dict.fromkeys(("control_interpretation", "not_settled", "not_offered", "control_totals_currency", "month")),

@@ -1,4 +1,4 @@
-"""What this project uses of dlt beyond its documentation is as expected: a release that changes it fails here first."""
+"""The undocumented dlt APIs that this project uses behave as expected. A release that changes one fails here first."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from refersion_dagster.warehouse.dlt_internals.postgres_settings import EncodedC
 from refersion_dagster.warehouse.dlt_internals.snowflake import session_destination
 from refersion_dagster_tests.location import REPOSITORY
 
-# Methods that are overridden or called, with the parameters that they have to have.
+# Methods that are overridden or called, with their required parameters.
 METHODS: dict[Any, dict[str, tuple[str, ...]]] = {
     Destination: {
         "capabilities": ("self", "config", "naming"),
@@ -97,7 +97,7 @@ METHODS: dict[Any, dict[str, tuple[str, ...]]] = {
     },
     ParsedLoadJobFileName: {"parse": ("file_name",)},
 }
-# Who has to offer a name at all, as a property or a field.
+# Names that each type must have as a property or a field.
 NAMES: dict[type, tuple[str, ...]] = {
     Destination: ("client_class", "destination_type", "spec"),
     RunnableLoadJob: ("load_table_name",),
@@ -115,7 +115,7 @@ NAMES: dict[type, tuple[str, ...]] = {
     SnowflakeCredentials: ("host", "database", "query", "session_timezone"),
     SnowflakeClientConfiguration: ("credentials", "keep_staged_files"),
 }
-# Modules of dlt that may be named elsewhere: documented functions, types and exceptions.
+# Modules of dlt that other code may import: documented functions, types and exceptions.
 DOCUMENTED = {
     "dlt",
     "dlt.common.configuration.exceptions",
@@ -182,7 +182,7 @@ def test_the_hints_of_our_write_disposition_have_these_names() -> None:
     table: Any = offers.compute_table_schema()
     hints = {name: table.get(name) for name in ("write_disposition", "x-merge-strategy", "x-stage-data-deduplicated")}
     assert list(hints.values()) == ["merge", "delete-insert", True], f"dlt {dlt.__version__}: {table}"
-    assert utils.get_columns_names_with_prop(table, "primary_key") == []  # complete columns only
+    assert utils.get_columns_names_with_prop(table, "primary_key") == []  # only complete columns
     assert utils.get_columns_names_with_prop(table, "primary_key", include_incomplete=True) == ["id"]
     assert "delete-insert" in TLoaderMergeStrategy.__args__
 

@@ -1,4 +1,4 @@
-"""DuckDB takes one writer: a run waits for whoever has the file open, says so, and gives up in the end."""
+"""DuckDB allows one writer: a run waits for a program that has the file open, says so, and finally gives up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ sys.stdin.readline()
 
 
 def reader(path: Path) -> subprocess.Popen[str]:
-    """Another process that has the file open until a line is written to it."""
+    """Another process that keeps the file open until it receives a line."""
     process = subprocess.Popen(
         [sys.executable, "-c", READER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

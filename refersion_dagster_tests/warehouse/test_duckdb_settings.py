@@ -1,4 +1,4 @@
-"""DuckDB gets by with little memory while a load goes on, and queries have what the machine has."""
+"""DuckDB uses little memory during a load, and queries get all of the machine's memory."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A DuckLake with its catalogue in PostgreSQL and its files in S3: set up, killed at any moment, written to by several.
+"""A DuckLake with its catalogue in PostgreSQL and its files in S3: setup, kills at any point, and several writers.
 
-Figures are those of test_same_figures.py, and the interface is that of test_session.py and test_one_writer.py.
+test_same_figures.py tests its figures; test_session.py and test_one_writer.py test its interface.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ class TestKilled:
         tmp_path: Path,
         snapshots: int,
     ) -> None:
-        """At a commit of the lake, between or in the statements of a load."""
+        """Killed at a commit of the lake, which is between or in the statements of a load."""
         location = Location.of(tmp_path, sandbox).with_settings(
             REFERSION_ROWS_PER_LOAD=str(ROWS_PER_LOAD), **lake.environment
         )

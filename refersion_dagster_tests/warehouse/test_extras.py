@@ -1,4 +1,4 @@
-"""A warehouse whose extra is not installed says what to install."""
+"""If a warehouse's extra is not installed, the error says what to install."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The right to write as a row: one run at a time, and nobody locked out for longer than the lease."""
+"""The right to write as a row: one run at a time, and nobody is locked out for longer than the lease."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ try:
 except LeaseLost as error:
     print(error, flush=True)
 """
-# Reads and writes apart, so that of two at once one would be lost.
+# Reads and writes in separate statements, so that one of two concurrent updates would be lost.
 COUNT_UP = """
 for _ in range(6):
     with held(600, 300, lambda words: None), warehouse.session() as session:
@@ -153,7 +153,7 @@ def test_a_holder_that_lives_keeps_it_beyond_its_term(warehouse: Warehouse) -> N
 
     with warehouse.session(), leased(warehouse.session, "here", 0, pytest.fail, TERMS) as lease:
         taken = warehouse.query(f"SELECT taken_at FROM {LEASE}")[0][0]
-        # Extended often enough to have ended long ago without.
+        # Without extensions the lease would have ended long ago.
         assert soon(lambda: (valid_until() - taken).total_seconds() > TERMS.seconds * 2, every=0.1)
         lease.check()
         assert not is_free(warehouse)
@@ -168,7 +168,7 @@ def test_a_holder_whose_right_was_taken_over_is_told_when_it_checks_and_when_it_
     assert lost.value.may_pass
     with pytest.raises(LeaseLost):
         lease.check()
-    # It took nothing from the run that has it now.
+    # The failed release did not affect the run that now has the lease.
     second.check()
     second.give_back()
     assert is_free(warehouse)
@@ -180,7 +180,7 @@ def test_its_thread_notices_too(warehouse: Warehouse) -> None:
     def take_away() -> bool:
         try:
             warehouse.query(f"UPDATE {LEASE} SET token = 'of another', valid_until = valid_until + INTERVAL 1 HOUR")
-        except ConcurrentChange:  # the thread extended it in the same moment
+        except ConcurrentChange:  # the thread extended it at the same time
             return False
         return True
 
@@ -228,7 +228,7 @@ class TestProcesses:
         return Warehouse(destination="postgres")
 
     def test_processes_that_race_count_up_one_after_the_other(self, warehouse: Warehouse) -> None:
-        """The first ones make the table at the same time, too."""
+        """The first processes also create the table at the same time."""
         with warehouse.session() as session:
             session.create_schema("made")
             session.query("CREATE TABLE made.numbers AS SELECT 0 AS number")
@@ -264,7 +264,7 @@ class TestProcesses:
 
     @pytest.mark.parametrize("days", [-1, 1])
     def test_the_clocks_of_machines_do_not_count(self, warehouse: Warehouse, days: int) -> None:
-        """A holder whose clock is a day off neither has the right for longer nor takes it from anybody."""
+        """A holder whose clock is a day off neither keeps the right for longer nor takes it from another run."""
         with another(A_DAY_OFF.format(days=days) + HOLD) as holder:
             assert said(holder) == "held"
             ((until, now),) = warehouse.query(f"SELECT valid_until, CURRENT_TIMESTAMP AS now FROM {LEASE}")

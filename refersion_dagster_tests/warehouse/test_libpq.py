@@ -1,4 +1,4 @@
-"""What an address leaves out is found as psql finds it: sockets, peer authentication, PG… variables, `.pgpass`."""
+"""Parts missing from an address are resolved as psql does: sockets, peer authentication, PG… variables, `.pgpass`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> PostgresWarehouse:
 def write_passwords(
     postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Path]:
-    """Writes the `.pgpass` that counts."""
+    """Writes the effective `.pgpass`."""
     file = tmp_path / "pgpass"
     monkeypatch.setenv("PGPASSFILE", str(file))
 
@@ -60,7 +60,7 @@ def write_passwords(
 def test_a_load_and_a_summary_by_socket_and_peer_need_only_port_user_and_database(
     at: PostgresWarehouse, postgres: PostgresDatabase
 ) -> None:
-    """Loads read by psycopg2 and write by ADBC: without a host, each would look for the socket elsewhere."""
+    """Loads read with psycopg2 and write with ADBC. Without a host, each would look for the socket elsewhere."""
     warehouse = at(f"postgresql://{USER}@:{postgres.server.port}/{postgres.name}")
     with SandboxServer(SMALL) as sandbox:
         done = materialise(account_of(sandbox), warehouse, *AFFILIATES, "summaries/affiliates")

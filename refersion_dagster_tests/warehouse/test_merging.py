@@ -1,4 +1,4 @@
-"""A destination that can only append is refused before the first row."""
+"""A destination that can only append is refused before the first row is loaded."""
 
 from __future__ import annotations
 

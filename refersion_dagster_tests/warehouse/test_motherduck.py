@@ -1,4 +1,4 @@
-"""MotherDuck: what differs from DuckDB. There is no account in these tests; see cloud_file.py."""
+"""MotherDuck: the differences from DuckDB. These tests have no account; see cloud_file.py."""
 
 import multiprocessing
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ from refersion_dagster_tests.location import account_of, materialise
 from refersion_dagster_tests.warehouse.cloud_file import TOKEN, CloudFile, cloud_on_file
 
 CREDENTIALS = "DESTINATION__MOTHERDUCK__CREDENTIALS"
-# What DuckDB and MotherDuck say. The first two came from here, the token's from a user's report, and the others are
-# DuckDB's usual words: nobody has seen them from the service.
+# Messages of DuckDB and MotherDuck. The first two were produced here, the token's is from a user's report, and the
+# others are DuckDB's usual messages: none of those has been observed from the service.
 SAID = [
     (
         duckdb.IOException,
@@ -175,7 +175,7 @@ class TestOneWriter:
                     session.native("UPDATE refersion_data.writer_lease SET token = 'of another run'")
                 database = cloud.database
                 assert isinstance(database, MotherDuckDatabase)
-                # As after a while in which it could not extend it.
+                # As if it had not been able to extend the lease for a while.
                 database._held[database.location]._confirmed_at = 0.0
                 with cloud.session():
                     pytest.fail("it wrote")

@@ -1,4 +1,4 @@
-"""One run writes at a time, whatever process or machine it runs in: the others wait, and say for whom."""
+"""One run writes at a time, on any process or machine. The others wait, and say which run they wait for."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ sys.stdin.read()
 
 
 class Other:
-    """Another process that writes to the warehouse until it is told to stop."""
+    """Another process that writes to the warehouse until it is stopped."""
 
     def __init__(self, warehouse: Warehouse, postgres: PostgresDatabase | None) -> None:
         script, target = (HOLD_POSTGRES, postgres.url) if postgres else (HOLD_FILE, warehouse.location)
@@ -65,7 +65,7 @@ def impatient(warehouse: Warehouse) -> Warehouse:
 
 
 def locked(warehouse: Warehouse) -> str:
-    """Where the lock is: of a lake in the database of its catalogue."""
+    """The location of the lock: for a lake, the database of its catalogue."""
     return warehouse.location.removeprefix("ducklake:").partition("#")[0]
 
 
@@ -126,7 +126,7 @@ class TestPostgres:
         return Warehouse(destination="postgres")
 
     def holder(self, postgres: PostgresDatabase) -> int:
-        """The server's process that serves the connection which holds the lock."""
+        """The server process of the connection that holds the lock."""
         ((pid, *_),) = postgres.query(LOCK_HOLDER)
         return pid
 

@@ -1,4 +1,4 @@
-"""What others built on the tables in PostgreSQL lives on when they are built again: grants, views, indexes, readers."""
+"""What others built on tables in PostgreSQL survives a rebuild: grants, views, indexes, readers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def warehouse(postgres: PostgresDatabase) -> Warehouse:
 
 @pytest.fixture
 def reader(warehouse: Warehouse, postgres: PostgresDatabase) -> str:
-    """A role that may read, and hand that on."""
+    """A role that may read, and grant that right."""
     role = f"reader of {postgres.name}"
     postgres.query(f'CREATE ROLE "{role}"', user=ADMIN)
     postgres.query(f'GRANT SELECT ON made.numbers TO "{role}" WITH GRANT OPTION')
@@ -84,7 +84,7 @@ def test_other_columns_under_a_view_are_an_error_that_names_it(
 
 
 def test_a_reader_is_neither_waited_for_nor_kept_waiting(warehouse: Warehouse, postgres: PostgresDatabase) -> None:
-    """A report that takes its time sees the rows it began with, whatever is built meanwhile."""
+    """A long-running report sees the rows it began with, no matter what is built meanwhile."""
     report = psycopg2.connect(postgres.url)
     report.set_session(isolation_level="REPEATABLE READ")
     postgres.query(f"ALTER DATABASE {postgres.name} SET lock_timeout = '5s'")

@@ -1,4 +1,4 @@
-"""The same account in DuckDB and in each other database: every value of every table is the same, of the same type."""
+"""The same account in DuckDB and in each other database: every value of every table is the same, with the same type."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LAST_PAID = """
 SELECT coalesce(payment_id, payment__id) FROM refersion_data.conversions
 WHERE payment_status = 'PAID' AND status = 'APPROVED' AND NOT is_test_conversion ORDER BY created DESC, id LIMIT 1
 """
-# A time zone with a change of clocks, amounts by currency, and windows of other lengths.
+# A time zone with daylight saving time, amounts by currency, and windows of other lengths.
 OTHER_SETTINGS = ReportSettings(
     report_timezone="America/New_York",
     minimum_payout="USD=50,EUR=12.34",
@@ -50,7 +50,7 @@ OTHER_SETTINGS = ReportSettings(
 )
 KEYS = {(SUMMARIES, summary.name): summary.header.primary_key for summary in all_summaries()}
 RAW = [(DATASET, table) for table in RAW_COLUMNS]
-# What a table has of the load and not of the account.
+# Columns that depend on the load and not on the account.
 OF_THE_LOAD = ("_dlt_load_id", "_dlt_id")
 
 # Names and types of a table's columns, and its rows.
@@ -59,7 +59,7 @@ Table = tuple[list[tuple[str, str]], list[tuple[Any, ...]]]
 
 @dataclass(frozen=True)
 class Loaded:
-    """One of two warehouses after the last load: every table, what checks found, and what the builds told.
+    """One of two warehouses after the last load: every table, the results of checks, and the logs of the builds.
 
     Args:
         other: every table when the summaries were built with OTHER_SETTINGS.
@@ -104,8 +104,10 @@ def read(warehouse: Warehouse) -> dict[tuple[str, str], Table]:
 def both(
     request: pytest.FixtureRequest, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Loaded]]:
-    """An account read into DuckDB and another database: at first, and three months later, when much has changed, and a
-    row and a payment are gone."""
+    """An account loaded twice into DuckDB and another database, three months apart.
+
+    In between much changes, and a row and a payment are deleted.
+    """
     path = tmp_path_factory.mktemp("same") / "warehouse.duckdb"
     warehouses = (Warehouse(duckdb_path=str(path)), Warehouse(destination=request.param))
     database = postgres_server.create_database()
@@ -143,7 +145,7 @@ def test_the_account_has_what_makes_a_difference(both: list[Loaded]) -> None:
     assert query(f"SELECT {kinds} FROM refersion_data.conversions") == [(True, 1, 4)]
     changes = query("SELECT DISTINCT change FROM refersion_data.conversion_history ORDER BY change")
     assert changes == [("changed",), ("new",), ("vanished",)]
-    # NUL, which PostgreSQL cannot store, is read as U+FFFD for every warehouse; see coerce.py.
+    # NUL, which PostgreSQL cannot store, becomes U+FFFD in every warehouse; see coerce.py.
     notes = {note for (note,) in query("SELECT notes FROM refersion_data.conversions")}
     assert notes >= {text.replace("\x00", "\ufffd") for text in TEXTS}
     assert [table for table, (_, rows) in both[0].tables.items() if not rows] == []
@@ -164,12 +166,12 @@ def assert_same(both: list[Table], key: list[str] | None) -> None:
     assert other == duckdb
     names = [name for name, _ in duckdb]
     assert by_key(of_other, names, key) == by_key(of_duckdb, names, key)
-    # 1.50 equals 1.5, and TRUE 1: the texts do not.
+    # 1.50 equals 1.5, and TRUE equals 1, but their texts differ.
     assert in_order(of_other) == in_order(of_duckdb)
 
 
 def by_key(rows: list[tuple[Any, ...]], names: list[str], key: list[str] | None) -> dict[Any, dict[str, Any]]:
-    """The rows by their primary key, so that a difference is shown by its row and column."""
+    """The rows by their primary key, so that a failure shows the row and column that differ."""
     found = [dict(zip(names, row, strict=True)) for row in rows]
     return {tuple(row[name] for name in key or names): row for row in found}
 
@@ -230,7 +232,7 @@ def test_statements_are_the_same_and_tie_in_both(both: list[Loaded], month: date
             ]
         assert of_month
         assert rows
-        # The account was not read for months, so nothing is known of either month but its bounds.
+        # The account was not read for months, so only bounds are known for either month.
         assert unknown.keys() >= {one.currency for one in of_month}
         assert rolled == {}
         found.append((of_month, partly, rows))
@@ -249,5 +251,5 @@ def test_and_so_are_their_files(both: list[Loaded], tmp_path: Path) -> None:
 
 
 def told_of(path: Path) -> str:
-    """A file's text without the moment of the reading, which is not the same in both."""
+    """A file's text without the time of the reading, which differs between the two."""
     return re.sub(r"\d+ \w+ \d{4}, \d\d:\d\d", "", path.read_text("utf-8"))

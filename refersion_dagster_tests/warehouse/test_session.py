@@ -13,7 +13,7 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 from refersion_dagster.warehouse.sql import UnknownParameter, parse
 
-# What could be read as SQL, as a place for a value, or be changed on the way; and many scripts.
+# Texts that could be mistaken for SQL or a placeholder, or be changed on the way; and many scripts.
 TEXTS = (
     *("", "'", "''; DROP TABLE x; --", '"quoted"', "back\\slash \\n", "two\nlines\r\n\ttab", "100 % ? :a $b %s %(c)s"),
     *("Ærøskøbing", "дом", "株式会社", "👩\u200d👩\u200d👧", "e\u0301", "\ufffd", "\u202eabc", "long " * 200_000),
@@ -64,7 +64,7 @@ class TestValues:
     def test_capitals_are_those_of_every_script(self, warehouse: Warehouse) -> None:
         letters = "".join(map(chr, [*range(0x20, 0x19B), *range(0x370, 0x590), *range(0x10A0, 0x1100), 0x1E9E]))
         ((upper, lower),) = warehouse.query("SELECT upper($letters), lower($letters)", letters=letters)
-        # Letter by letter, as in DuckDB: "ß" has one capital letter, and "İ" one small one.
+        # Letter by letter, as in DuckDB: "ß" has one upper-case letter, and "İ" one lower-case letter.
         assert upper == "".join("ẞ" if one == "ß" else one.upper() if len(one.upper()) == 1 else one for one in letters)
         assert lower == "".join(one.lower()[0] for one in letters)
 
@@ -224,7 +224,7 @@ class TestTables:
             assert session.query("SELECT number FROM made.numbers") == [(2,)]
 
     def test_a_swap_that_fails_leaves_everything_as_it_was(self, warehouse: Warehouse) -> None:
-        """A view holds the name; nothing is written through it into the table behind it either."""
+        """A view has the table's name. Nothing may be written through it into the underlying table."""
         with warehouse.session() as session:
             swap(session, "SELECT 1 AS number", "kept")
             session.query("CREATE VIEW made.numbers AS SELECT * FROM made.kept")

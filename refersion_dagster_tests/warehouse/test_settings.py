@@ -1,4 +1,4 @@
-"""Which database it is: every mistake is told in words that say what to set, and hold nothing of the credentials."""
+"""The choice of the database: every error says what to set, and reveals no credentials."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLAIN = f"postgresql://{USER}:{SECRET}@db.example.com/refersion"
 
 
 def shown(error: pytest.ExceptionInfo[BaseException]) -> str:
-    """All that a log shows of an error: the traceback, and those that it was raised from."""
+    """Everything that a log shows of an error: the traceback, and the errors it was raised from."""
     return "".join(traceback.format_exception(error.value))
 
 
@@ -90,7 +90,7 @@ def test_a_driver_that_is_not_installed_is_named_with_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     monkeypatch.setenv(CREDENTIALS, PLAIN)
-    # As Python itself marks a module that cannot be imported.
+    # Python's own way to mark a module that cannot be imported.
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(WarehouseNotSet, match=r"pip install 'dlt\[postgres\]' 'psycopg2-binary") as error:
         Warehouse(destination="postgres").query("SELECT 1")
@@ -112,7 +112,7 @@ def test_every_way_to_write_the_address_connects(
 def test_credentials_may_be_in_dlts_own_files(
     postgres_server: PostgresServer, postgres: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each part by itself, as dlt's files and its environment variables have them, and those of the pipeline first."""
+    """Each part can be set separately, in dlt's files or environment variables. The pipeline's take precedence."""
     monkeypatch.delenv(CREDENTIALS)
     parts = {"HOST": HOST, "PORT": str(postgres_server.port), "USERNAME": USER, "PASSWORD": PASSWORD}
     for name, value in (parts | {"DATABASE": "nowhere"}).items():
@@ -151,7 +151,7 @@ class TestRights:
 
     @pytest.fixture
     def theirs(self, postgres_server: PostgresServer) -> PostgresDatabase:
-        """A database in which the user that loads may connect, and nothing else."""
+        """A database in which the user that loads may connect, but has no other rights."""
         database = postgres_server.create_database()
         postgres_server.query(ADMIN, f"ALTER DATABASE {database.name} OWNER TO {ADMIN}", user=ADMIN)
         return database
