@@ -96,7 +96,7 @@ def open_folder(address: str) -> Folder:
 
 
 def written_in(folder: Folder) -> str:
-    """Where files are written first, for messages: for a bucket in the folder of temporary files."""
+    """Returns, for messages, the local folder that files are written to first; for a bucket, the temporary folder."""
     return str(folder) if isinstance(folder, Path) else f"{tempfile.gettempdir()}, for {folder},"
 
 

@@ -1,4 +1,4 @@
-"""Actions in the hands of a user: jobs run in this process on a warehouse that was loaded once."""
+"""Runs actions like a user: jobs run in this process on a warehouse that was loaded once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def job_of(endpoint: Endpoint, allowed: bool = True) -> dg.JobDefinition:
 
 @dataclass(frozen=True)
 class ActionsHarness:
-    """An account, a warehouse that is up to date with it, and a user who writes."""
+    """An account, an up-to-date warehouse, and a user who writes."""
 
     sandbox: SandboxServer
     database: Path
@@ -62,7 +62,7 @@ class ActionsHarness:
         allowed: bool = True,
         **config: Any,
     ) -> Outcome:
-        """Runs the job of an operation, for real unless `dry_run` says otherwise."""
+        """Runs the job of an operation; it sends unless `dry_run` is set."""
         given = {**by_hand(), "dry_run": False, **config, **({"items": items} if items else {})}
         with fresh_instance() as instance:
             result = job_of(ENDPOINTS[endpoint], allowed).execute_in_process(
@@ -88,14 +88,14 @@ class ActionsHarness:
         )
 
     def send(self, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
-        """Sends items as a job does, but for Dagster, result tables and reading again; what became of each."""
+        """Sends items like a job, without Dagster, result tables and reading again. Returns their outcomes."""
         account = changes.pop("account", None) or self.account()
         with self.warehouse.exclusive(print), self.warehouse.session() as session:
             _, sent = send_ordered(self.order(endpoint, items, **changes), account, session, print)
         return [result.outcome.value for _, result in sent.results]
 
     def perform(self, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
-        """`send`, with the result tables."""
+        """Like `send`, with the result tables."""
         _, sent = perform(self.order(endpoint, items, **changes), self.account(), self.warehouse, print)
         return [result.outcome.value for _, result in sent.results]
 
@@ -110,7 +110,7 @@ class ActionsHarness:
         return self.warehouse.query(sql)
 
     def writes(self) -> dict[str, int]:
-        """Requests that wrote, or meant to, since the sandbox forgot the earlier ones."""
+        """Returns the write requests, successful or not, since the sandbox's counts were reset."""
         return {route: count for route, count in self.sandbox.requests().items() if route in WRITES}
 
     def affiliate(self, number: int = 0) -> Affiliate:
@@ -120,14 +120,14 @@ class ActionsHarness:
         return [row for row in self.sandbox.account.conversions.values() if row.status == status]
 
     def credits(self) -> list[Decimal]:
-        """Amounts of the credits that carry a reference."""
+        """Returns the amounts of the credits that have a reference."""
         with self.sandbox.account.lock:
             rows = list(self.sandbox.account.conversions.values())
         return [row.commission_total for row in rows if row.type == "MANUAL_CREDIT_BY_CLIENT" and "[ref " in row.notes]
 
 
 def by_hand() -> dict[str, Any]:
-    """What a person states of themselves when they launch a run."""
+    """Returns the fields that a person fills in to launch a run."""
     return {"requested_by": "Ada", "launched_on": f"{datetime.now(UTC):%Y-%m-%d}"}
 
 

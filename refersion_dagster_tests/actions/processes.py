@@ -1,4 +1,4 @@
-"""Work done in processes of their own, to be killed or to compete."""
+"""Runs work in separate processes that are killed or compete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def started(work: Callable[[], Any], watch: Callable[[FrameType, str, Any], None] | None = None) -> int:
-    """Does the work in a process of its own; the process."""
+    """Starts the work in a separate process. Returns its pid."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -25,20 +25,20 @@ def started(work: Callable[[], Any], watch: Callable[[FrameType, str, Any], None
 
 
 def ended(child: int) -> int:
-    """The exit code of a process, or the signal that ended it, below 0."""
+    """Waits for a process. Returns its exit code, or the negative number of the signal that ended it."""
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
 
 
 def killed(work: Callable[[], Any], function: str, event: str, time: int = 1) -> None:
-    """Does the work in a process that is killed with -9 when it calls a function, or when that returns.
+    """Runs the work in a process that is killed with SIGKILL when a function is called or returns.
 
-    Nothing of the program knows of it: a trace function of the process meets the point.
+    The program is not changed: a profile function of the process detects the call.
 
     Args:
-        function: its module and name, or the end of these.
+        function: module and name of the function, or the end of these.
         event: call or return.
-        time: for the nth time.
+        time: which occurrence; 1 is the first.
     """
     met = 0
 

@@ -1,4 +1,4 @@
-"""The worked example of docs/actions.md: credits from a file, a run that is killed, and what a person does then."""
+"""The example of docs/actions.md: credits from a file, a run that is killed, and how a person resolves it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def actions(actions_of_processes: ActionsHarness) -> ActionsHarness:
 
 @pytest.fixture
 def command(actions: ActionsHarness, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """`refersion-dagster actions` with what points it at the sandbox and the warehouse."""
+    """`refersion-dagster actions`, configured for the sandbox and the warehouse."""
     monkeypatch.chdir(actions.database.parent)
     for name, value in actions.sandbox.environment().items():
         monkeypatch.setenv(name, value)
@@ -41,7 +41,7 @@ def command(actions: ActionsHarness, monkeypatch: pytest.MonkeyPatch) -> Command
 
 
 def open_credit(actions: ActionsHarness, *, acted: bool) -> str:
-    """A credit whose answer was lost; its key."""
+    """Sends a credit whose response is lost. Returns its key."""
     actions.sandbox.fault(ROUTE, "reset", applied=acted)
     assert actions.send(CREDIT, [credit_of(actions.affiliate())]) == ["unknown"]
     return actions.journal()[0].key

@@ -1,4 +1,4 @@
-"""What Dagster's Launchpad shows and takes of each operation's job."""
+"""The configuration of each operation's job in Dagster's Launchpad."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BY_NAME = pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=lambda one
 
 
 def fields(of: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every field that the Launchpad shows, however deep, with its path."""
+    """Yields every field that the Launchpad shows, including nested ones, with its path."""
     for name, field in of.items():
         yield f"{path}{name}", field
         kind = field.config_type

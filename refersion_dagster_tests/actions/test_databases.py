@@ -1,4 +1,4 @@
-"""The journal and the result tables, the same in each database."""
+"""The journal and the result tables are the same in each database."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_row_follows_its_item_from_attempt_to_attempt(actions: ActionsHarness)
 
 @pytest.mark.parametrize("actions", ["duckdb"], indirect=True)
 def test_a_warehouse_that_begins_with_an_action_loads_as_any_other(actions: ActionsHarness) -> None:
-    """Results are loaded by a pipeline of their own, so that state and schema of the loads stay theirs."""
+    """A separate pipeline loads results, so that it does not share state or schema with the loads."""
     assert actions.perform(CREDIT, [credit_of(actions.affiliate())], check_warehouse=False) == ["done"]
     source = actions.account().source(ReadReport()).with_resources("affiliate_list", "affiliate_get")
     with actions.warehouse.exclusive(print), actions.warehouse.pipeline() as pipeline:
@@ -96,7 +96,7 @@ def test_a_warehouse_that_begins_with_an_action_loads_as_any_other(actions: Acti
 
 
 class TestOnPostgreSQL:
-    """What test_killed.py and test_two_at_once.py show of DuckDB."""
+    """The same as test_killed.py and test_two_at_once.py, which use DuckDB."""
 
     @pytest.fixture
     def actions(self, sandbox: SandboxServer, postgres: PostgresDatabase, tmp_path: Path) -> ActionsHarness:

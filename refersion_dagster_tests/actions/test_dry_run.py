@@ -1,4 +1,4 @@
-"""A dry run shows exactly what would be sent, and sends nothing at all."""
+"""A dry run shows exactly what would be sent, and sends nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from refersion_dagster_tests.location import fresh_instance, resources
 
 
 def items_of(actions: ActionsHarness) -> dict[str, list[dict[str, Any]]]:
-    """One good item or more for each operation."""
+    """Returns at least one valid item for each operation."""
     person, other = actions.affiliate(0), actions.affiliate(1)
     pending, approved = actions.conversions("PENDING"), actions.conversions("APPROVED")
     offer = next(iter(actions.sandbox.account.offers))
@@ -42,7 +42,7 @@ def items_of(actions: ActionsHarness) -> dict[str, list[dict[str, Any]]]:
 
 
 def expected(actions: ActionsHarness) -> dict[str, dict[str, Any]]:
-    """Bodies as Refersion's published contract has them."""
+    """Returns the bodies according to Refersion's published contract."""
     items = items_of(actions)
     person, offer = actions.affiliate(0).id, next(iter(actions.sandbox.account.offers))
     return {
@@ -79,7 +79,7 @@ def expected(actions: ActionsHarness) -> dict[str, dict[str, Any]]:
 
 
 def shown(actions: ActionsHarness, endpoint: str, *, allowed: bool = True, **config: Any) -> dict[str, Any]:
-    """What a run without a word on dry_run shows on the asset's page."""
+    """Returns the metadata of a run without dry_run in its configuration."""
     given = {**by_hand(), "items": items_of(actions)[endpoint], **config}
     with fresh_instance() as instance:
         ended = job_of(ENDPOINTS[endpoint], allowed).execute_in_process(
@@ -119,7 +119,7 @@ def test_amounts_are_shown_as_they_are_sent(actions: ActionsHarness) -> None:
 
 
 def told(actions: ActionsHarness, endpoint: str, items: list[dict[str, Any]]) -> list[str]:
-    """What a dry run says."""
+    """Returns the messages of a dry run."""
     words: list[str] = []
     preview(actions.order(endpoint, items), actions.warehouse, words.append)
     return words
@@ -143,7 +143,7 @@ def test_credits_name_the_affiliate_and_what_is_taken_back_has_a_sign(actions: A
 
 
 def test_every_operation_on_an_affiliate_names_who_it_is(actions: ActionsHarness) -> None:
-    """Whether the item has the affiliate's id, code, order or conversion."""
+    """This holds for items with the affiliate's id, code, order or conversion."""
     person = actions.affiliate(0)
     named = f"item 1: {person.first_name} {person.last_name} ({person.id})"
     for endpoint, items in items_of(actions).items():
@@ -166,7 +166,7 @@ def test_every_operation_on_an_affiliate_names_who_it_is(actions: ActionsHarness
 
 
 def by_id(actions: ActionsHarness, endpoint: str, item: dict[str, Any]) -> Any:
-    """The conversion that an item is about, of an order the one that brought commission."""
+    """Returns the conversion of an item; for an order, the one with commission."""
     rows = actions.sandbox.account.conversions.values()
     if endpoint == "conversion_status_change":
         return next(row for row in rows if row.id == item["conversion_id"])

@@ -1,4 +1,4 @@
-"""Every operation as a user launches it: what Refersion has afterwards, the result table, and the warehouse."""
+"""Every operation, launched like a user does: the resulting data in Refersion, the result table and the warehouse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from refersion_dagster_tests.actions.actions_harness import ActionsHarness, cred
 def done(
     actions: ActionsHarness, endpoint: str, columns: str, items: list[dict[str, Any]] | None = None, **config: Any
 ) -> Any:
-    """Launches a job that ends well; these columns of its result table, and what the run told of it."""
+    """Launches a job that succeeds. Returns these columns of its result table."""
     ended = actions.launch(endpoint, items, **config)
     assert ended.success, ended.failure
     told = ended.metadata[f"actions/{endpoint}"]
@@ -27,7 +27,7 @@ def done(
 
 
 def performed(actions: ActionsHarness, endpoint: str, columns: str, items: list[dict[str, Any]]) -> Any:
-    """Sends items without Dagster and without reading anything again; these columns of the result table."""
+    """Sends items without Dagster and without reading again. Returns these columns of the result table."""
     actions.perform(endpoint, items)
     return actions.query(f"SELECT {columns} FROM refersion_data.{endpoint} ORDER BY place, key")
 
@@ -52,7 +52,7 @@ def test_affiliate_new(actions: ActionsHarness) -> None:
 
 
 def test_affiliate_status_change(actions: ActionsHarness) -> None:
-    """Those who have the status already are not changed, which is told of each."""
+    """Affiliates that already have the status are not changed, and each is reported."""
     people = [actions.affiliate(number) for number in range(3)]
     for person, status in zip(people, ("ACTIVE", "DISABLED", "ACTIVE"), strict=True):
         actions.sandbox.change_affiliate(person.id, status=status)
@@ -84,7 +84,7 @@ def test_affiliate_edit_out_of_a_file(actions: ActionsHarness, tmp_path: Path) -
     ]
     assert (one.company, other.email) == ("Æther; Ltd", "new.address@example.com")
     assert [field.value for field in one.custom_fields if field.id == 901] == ["https://example.com/æ"]
-    # The company shows in the details alone, not in the list.
+    # Only the details have the company, not the list.
     assert actions.query(f"SELECT company_name FROM refersion_data.affiliate_get WHERE id = '{one.id}'") == [
         ("Æther; Ltd",)
     ]
@@ -123,9 +123,9 @@ def test_conversion_manual_credit(actions: ActionsHarness) -> None:
         "SELECT DISTINCT data_type FROM duckdb_columns() "
         "WHERE table_name = 'conversion_manual_credit' AND column_name = 'commission'"
     ) == [("DECIMAL(18,4)",)]
-    # Each of the two calls is in the result table, so that no later run loads it again.
+    # Both calls are marked as loaded, so that no later run loads them again.
     assert [(entry.attempt, entry.loaded) for entry in actions.journal()] == [(1, True), (1, True)]
-    # Rows of the warehouse are those that Refersion made, and so are the totals that they are held against.
+    # The warehouse has the rows that Refersion created, and the totals that they are compared with.
     made = actions.query(
         "SELECT c.affiliate_id, c.commission_total, c.currency, c.status, c.notes FROM refersion_data.conversions AS c "
         "JOIN refersion_data.conversion_manual_credit AS m ON m.conversion_id = c.id ORDER BY m.place"
@@ -149,7 +149,7 @@ def test_conversion_manual_credit_order_id(actions: ActionsHarness) -> None:
 
 @pytest.mark.exhaustive
 def test_conversion_status_change(actions: ActionsHarness) -> None:
-    """In calls of 50 at most and one status each; those that another hand changed meanwhile are told apart."""
+    """Calls have at most 50 items and one status each. Rows that somebody else changed are reported separately."""
     rows = actions.conversions("PENDING")[:4]
     actions.sandbox.change_conversion(rows[1].id, status="DENIED")
     statuses = ("APPROVED", "APPROVED", "UNQUALIFIED", "DENIED")
@@ -157,7 +157,7 @@ def test_conversion_status_change(actions: ActionsHarness) -> None:
     found = done(actions, "conversion_status_change", "conversion_id, status, outcome", items)
     assert [outcome for _, _, outcome in found] == ["done", "not_changed", "done", "done"]
     assert actions.writes() == {"rest:/conversion/status_change": 3}
-    # Read again from the oldest of them on; the other hand's change is seen with it.
+    # The job reads again from the oldest one, which also shows the other change.
     ids = ", ".join(f"'{row.id}'" for row in rows)
     assert dict(actions.query(f"SELECT id, status FROM refersion_data.conversions WHERE id IN ({ids})")) == {
         str(row.id): row.status for row in rows
@@ -196,7 +196,7 @@ def test_new_sku_commission(actions: ActionsHarness) -> None:
 
 
 def test_none_is_left_out() -> None:
-    """Operations of the published contract that write; each has its test above."""
+    """Each write operation of the published contract has a test above."""
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     named = {name for name in ENDPOINTS if any(name in test for test in tested)}
     assert named == set(ENDPOINTS)

@@ -1,4 +1,4 @@
-"""Items out of files: CSV as spreadsheets write it, and Parquet."""
+"""Items from files: CSV as written by spreadsheets, and Parquet."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TestCSV:
         assert row.values["notes"] == "a, b; c".replace(",", delimiter)
 
     def test_rows_end_where_csv_ends_them(self, tmp_path: Path) -> None:
-        """Not at each character that is a line's end to Unicode."""
+        """Other line separators of Unicode do not end a row."""
         (row,) = rows(tmp_path, f"{HEADER}\n7,1,USD,PENDING,a\u2028b\x0bc\x85d\n")
         assert row.values["notes"] == "a\u2028b\x0bc\x85d"
 
@@ -137,7 +137,7 @@ def test_a_file_that_is_not_there_or_of_another_kind_is_told(tmp_path: Path, nam
 
 
 class TestOrders:
-    """Rows of a cancelled order are one item."""
+    """The rows of a cancelled order are one item."""
 
     def test_are_put_together_wherever_their_rows_are(self, tmp_path: Path) -> None:
         text = "order_id,sku,price,quantity\n1001,A,9.99,1\n1002,B,,\n1001,C,5,2\n"

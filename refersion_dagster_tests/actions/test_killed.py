@@ -1,4 +1,4 @@
-"""Runs killed with -9 at each point of a call: never two credits, never a silent loss."""
+"""Runs that are killed with SIGKILL at each point of a call: never two credits, never a silent loss."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def actions(actions_of_processes: ActionsHarness) -> ActionsHarness:
     return actions_of_processes
 
 
-# The first request asks for the time.
+# The first request reads Refersion's time.
 @pytest.mark.parametrize(
     ("function", "event", "time", "intended", "sent"),
     heart(
@@ -65,7 +65,7 @@ def test_a_run_killed_while_refersion_has_the_request_sends_nothing_twice(action
     assert actions.send(CREDIT, credit) == []
 
     assert actions.outcomes() == ["unknown"]
-    # The server goes on with what it was asked, after its client is gone.
+    # The server still carries out the request after its client is gone.
     assert soon(lambda: actions.credits() == [AMOUNT] * acts)
     assert actions.writes() == {ROUTE: 1}
 
@@ -91,7 +91,7 @@ def test_a_run_killed_after_the_answer_is_made_up_for_by_the_next(
 
 @pytest.mark.exhaustive
 def test_killed_again_and_again_a_file_is_sent_once(actions: ActionsHarness) -> None:
-    """Each run is killed in its second call; what it left open is settled by nobody and sent by nobody."""
+    """Each run is killed in its second call. Nobody settles the open items, and no run sends them."""
     credits = [credit_of(actions.affiliate(number), commission=f"{number + 1}.00") for number in range(8)]
     for _ in range(4):
         killed(lambda: actions.send(CREDIT, credits), "Transport._send", "return", 3)

@@ -1,4 +1,4 @@
-"""A call whose answer was lost is never repeated by itself, whether Refersion acted or not."""
+"""A call whose response was lost is never repeated automatically, whether or not Refersion carried it out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_ANSWER = [("reset", {}), ("500", {}), ("503-html", {}), ("status", {"status":
 def test_an_item_without_an_answer_is_unknown_and_stays_so(
     actions: ActionsHarness, kind: str, details: dict[str, Any]
 ) -> None:
-    """Whether Refersion acted on it or not."""
+    """This holds whether or not Refersion carried it out."""
     credits = [credit_of(actions.affiliate(number), commission=f"{number + 1}.00") for number in range(2)]
     for applied in (True, False):
         actions.sandbox.fault(ROUTE, kind, applied=applied, **details)
@@ -87,7 +87,7 @@ def test_the_job_fails_names_the_item_and_says_how_to_settle_it(actions: Actions
 
 class TestWhatCannotHaveHappened:
     def test_is_sent_by_the_next_run(self, actions: ActionsHarness) -> None:
-        """The server is not there once the keys were tried: nothing is unknown."""
+        """The server becomes unavailable after the keys were tested: no outcome is unknown."""
         actions.sandbox.fault(ROUTE, "429", times=None)
         credit = [credit_of(actions.affiliate())]
         assert actions.send(CREDIT, credit) == ["not_done"]

@@ -1,4 +1,4 @@
-"""Nothing but a person's launch of its own job ever writes to Refersion."""
+"""Only a person's launch of an operation's job writes to Refersion."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 
 def request_of_a_schedule(config: dict[str, Any]) -> dg.RunRequest:
-    """What Dagster launches for a schedule that somebody adds for the job all the same."""
+    """Returns the request that Dagster launches for a schedule that a user added for the job."""
     schedule = dg.ScheduleDefinition("nightly", cron_schedule="0 3 * * *", job=job_of_a_credit(), run_config=config)
     of = dg.Definitions(schedules=[schedule]).get_repository_def()
     context = dg.build_schedule_context(scheduled_execution_time=NOW, repository_def=of)
@@ -105,7 +105,7 @@ REQUESTS = {"a schedule": request_of_a_schedule, "a sensor": request_of_a_sensor
 
 @pytest.mark.parametrize("of", REQUESTS)
 def test_a_configuration_that_was_stored_is_refused_on_another_day(actions: ActionsHarness, of: str) -> None:
-    """By the date alone: the tags that Dagster gives to such a run are left out."""
+    """The date alone is enough: Dagster's tags of such a run are left out."""
     stored = {"ops": {CREDIT: {"config": {**by_hand(), "launched_on": "2026-06-30"}}}}
     request = REQUESTS[of](stored)
     ended = actions.launch(CREDIT, [credit_of(actions.affiliate())], **request.run_config["ops"][CREDIT]["config"])
@@ -135,7 +135,7 @@ def test_a_run_of_a_backfill_or_a_condition_is_refused(actions: ActionsHarness, 
 
 
 def test_a_run_that_repeats_another_is_refused(actions: ActionsHarness) -> None:
-    """A retry by Dagster and a re-execution in its UI, which both copy the configuration."""
+    """This covers a retry by Dagster and a re-execution in its UI, which both copy the configuration."""
     config = {"ops": {CREDIT: {"config": {**by_hand(), "dry_run": False, "items": [credit_of(actions.affiliate())]}}}}
     off, on = dg.reconstructable(job_of_a_credit), dg.reconstructable(job_where_writing_is_allowed)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -161,9 +161,9 @@ def test_the_date_is_todays_wherever_the_person_is(launched_on: str, fits: bool)
 def test_materialise_all_begins_everything_else_and_writes_nothing(
     sandbox: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For real, where writing is allowed. (Without a token, so that it is over soon: what needs GraphQL fails.)
+    """Runs the job with writes allowed. It is fast because steps that need GraphQL fail without a token.
 
-    The whole job as a process, to its good end, is in test_refersion_refresh.py.
+    test_refersion_refresh.py runs the whole job successfully as a process.
     """
     monkeypatch.chdir(tmp_path)
     account = account_of(sandbox, graphql_token=None).model_dump(exclude_none=True)

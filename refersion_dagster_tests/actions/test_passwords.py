@@ -1,4 +1,4 @@
-"""Passwords of new affiliates are in no journal, table, log, metadata or file but the user's own."""
+"""Passwords of new affiliates are in no journal, table, log, metadata or file except the user's own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def file_with_a_password(actions: ActionsHarness, folder: Path) -> str:
 
 
 def traces(actions: ActionsHarness, ended: Any) -> list[str]:
-    """Where the password is to be read after a run."""
+    """Returns the places where the password appears after a run."""
     told = "\n".join([*ended.log, ended.failure, str(ended.metadata)])
     forms = (PASSWORD, "Hush!", "Hush!&quot;", 'Hush!\\"')
     return [form for form in forms if form in told] + [
@@ -36,7 +36,7 @@ def traces(actions: ActionsHarness, ended: Any) -> list[str]:
 @pytest.mark.exhaustive
 def test_one_of_a_file_goes_to_refersion_alone(actions: ActionsHarness, tmp_path: Path) -> None:
     for number in range(6):
-        (tmp_path / f"file {number}").touch()  # files_with wants to have looked at some
+        (tmp_path / f"file {number}").touch()  # files_with requires a minimum number of files
     actions.sandbox.fault(
         "rest:/affiliate/new", "status", status=422, body={"errors": [f"{PASSWORD} is too well known"]}
     )
@@ -59,14 +59,14 @@ def test_one_that_is_wrong_is_not_repeated_to_the_user(actions: ActionsHarness, 
 
 
 def test_a_run_s_configuration_has_no_place_for_one() -> None:
-    """Dagster keeps it and shows it."""
+    """Dagster stores and shows the configuration."""
     (item,) = get_args(config_class(AFFILIATE_NEW).model_fields["items"].annotation)
     assert "password" not in item.model_fields
     assert "email" in item.model_fields
 
 
 def test_one_is_made_where_none_is_given_and_the_affiliate_is_welcomed(actions: ActionsHarness) -> None:
-    """The sandbox holds it against Refersion's rules."""
+    """The sandbox checks it against Refersion's rules."""
     ended = actions.launch("affiliate_new", [NEW], dry_run=True)
     assert any('"password":"[generated when sent]","send_welcome":"TRUE"' in line for line in ended.log)
     assert actions.send("affiliate_new", [NEW]) == ["done"]

@@ -1,4 +1,4 @@
-"""What is read around a write: credits of other warehouses before it, what was written after it."""
+"""Reads around a write: credits of other warehouses before it, and changed rows after it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUTE = "rest:/conversion/manual_credit"
 
 @pytest.mark.exhaustive
 def test_a_credit_of_another_warehouse_is_seen_before_it_is_sent_again(actions: ActionsHarness, tmp_path: Path) -> None:
-    """Two warehouses of one account, and so two journals."""
+    """Two warehouses of one account have two journals."""
     (tmp_path / "other").mkdir()
     shutil.copy(actions.database, tmp_path / "other" / "warehouse.duckdb")
     other = ActionsHarness(actions.sandbox, tmp_path / "other" / "warehouse.duckdb")

@@ -1,4 +1,4 @@
-"""What Refersion says no to: item by item inside a 200, or a whole call; nothing happened, and nothing is repeated."""
+"""Refusals by Refersion, of items in a 200 response or of a whole call: nothing happened, and nothing is repeated."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_refused_item_is_told_and_the_others_go_on(
     assert actions.send(CREDIT, credits) == ["refused", "done"]
     refused = next(entry for entry in actions.journal() if entry.outcome == "refused")
     assert words in (refused.message or "")
-    # A repeated run sends nothing again, but where it is told to.
+    # A repeated run sends them again only with `again`.
     assert actions.send(CREDIT, credits) == []
     assert actions.send(CREDIT, credits, again=True) == ["done"]
     assert len(actions.credits()) == 2
@@ -58,7 +58,7 @@ def test_the_job_names_the_refused_row_and_fails(actions: ActionsHarness) -> Non
 
 
 def test_a_refused_batch_is_refused_item_by_item(actions: ActionsHarness) -> None:
-    """A batch of which no row can be changed is a 422 in the sandbox."""
+    """The sandbox responds with a 422 if no row of a batch can be changed."""
     rows = actions.conversions("DENIED")[:2]
     changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
     assert actions.send(CHANGE, changes, check_warehouse=False) == ["refused", "refused"]
@@ -80,7 +80,7 @@ def test_a_refused_batch_is_refused_item_by_item(actions: ActionsHarness) -> Non
 )
 @pytest.mark.parametrize("kind", [int, str])
 def test_each_id_is_looked_for_in_the_answer(answer: Any, outcomes: list[str], kind: type[int | str]) -> None:
-    """Ids come as numbers or texts; one that the answer does not place is unknown."""
+    """Ids are numbers or strings. An id that is missing in the response is unknown."""
     ids = {"A": 11, "B": 22}
     if isinstance(answer, dict):
         answer = {
@@ -117,7 +117,7 @@ def test_left_unchanged_is_no_failure_but_is_told(actions: ActionsHarness) -> No
     ],
 )
 def test_words_that_say_more_than_no(actions: ActionsHarness, said: str, outcome: str, words: str) -> None:
-    """What exists or may have happened is not sent again; what waits for Refersion is."""
+    """Items that exist or may have been carried out are not sent again; items that wait for Refersion are."""
     actions.sandbox.fault("rest:/conversion/manual_credit", "status", status=422, body={"errors": [said]})
     credit = [credit_of(actions.affiliate())]
     assert actions.send(CREDIT, credit) == [outcome]

@@ -1,4 +1,4 @@
-"""Items are read strictly, from texts and from numbers."""
+"""Items are validated strictly, from text and from numbers."""
 
 from __future__ import annotations
 
@@ -197,5 +197,5 @@ class TestKeys:
         assert len(set(keys)) == len(keys)
 
     def test_stay_the_same_from_version_to_version(self) -> None:
-        """A key that changes with a new version of this package would send everything again."""
+        """If keys changed with a new version of this package, everything would be sent again."""
         assert derived_key("conversion_manual_credit", credit(notes="Bonus"), "", 1) == "cfacce2f30dfd4ef69d6"

@@ -1,4 +1,4 @@
-"""Open items: what Refersion says about them now, and what a person decides."""
+"""Open items: Refersion's current evidence, and a person's decision."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from refersion_dagster_tests.actions.test_dry_run import items_of
 
 
 def lose(actions: ActionsHarness, endpoint: str, items: list[dict[str, Any]], *, acted: bool) -> None:
-    """Sends items of which the last call's answer is lost."""
+    """Sends items and loses the response of the last call."""
     actions.sandbox.fault(f"rest:{ENDPOINTS[endpoint].path}", "reset", applied=acted, after=len(items) - 1)
     assert actions.send(endpoint, items)[-1] == "unknown"
 
 
 def evidence(actions: ActionsHarness, account: RefersionResource | None = None) -> Evidence:
-    """What Refersion says about the one open item."""
+    """Returns Refersion's evidence about the only open item."""
     with open_journal(actions.warehouse, print) as (journal, session):
         (entry,) = [entry for entry in journal.entries() if entry.outcome == "unknown"]
         return evidence_on(entry, journal, session, account or actions.account())
 
 
-# What is said of an item that was carried out, and of one that was not.
+# The evidence for an item that was carried out, and for one that was not.
 TOLD = {
     "affiliate_new": (Verdict.DONE, Verdict.NOT_FOUND),
     "affiliate_status_change": (Verdict.DONE, Verdict.NOT_FOUND),
@@ -59,7 +59,7 @@ def test_refersions_own_data_tells_what_can_be_told(actions: ActionsHarness, end
     if endpoint == "affiliate_status_change":
         actions.sandbox.change_affiliate(items[0]["affiliate_id"], status="ACTIVE")
     lose(actions, endpoint, items, acted=acted)
-    actions.sandbox.advance(seconds=200)  # orders are processed again after two minutes
+    actions.sandbox.advance(seconds=200)  # an order can be processed again after two minutes
     assert evidence(actions).verdict == TOLD[endpoint][not acted]
 
 
@@ -73,7 +73,7 @@ def test_what_refersion_does_not_show_is_for_a_person_to_look_at(actions: Action
 
 class TestACredit:
     def test_is_found_by_its_reference_whatever_else_there_is(self, actions: ActionsHarness) -> None:
-        """The same credit was done twice before, and somebody gives it by hand as well."""
+        """The same credit was sent twice before, and somebody also creates it manually."""
         credit = credit_of(actions.affiliate())
         items = [credit | {"key": f"k{number}"} for number in range(3)]
         lose(actions, CREDIT, items, acted=True)
@@ -114,7 +114,7 @@ class TestACredit:
         assert "this journal has 1 of them" in found.words
 
     def test_is_found_when_the_clocks_differ(self, actions: ActionsHarness) -> None:
-        """Refersion's clock is what conversions are dated by, not this machine's."""
+        """Conversions have the time of Refersion's clock, not of this machine's."""
         actions.sandbox.advance(days=40)
         lose(actions, CREDIT, [credit_of(actions.affiliate())], acted=True)
         assert evidence(actions).verdict is Verdict.DONE

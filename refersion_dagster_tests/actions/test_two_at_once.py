@@ -1,4 +1,4 @@
-"""Two runs with the same items at the same time: each item is sent once."""
+"""Two simultaneous runs with the same items send each item once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def actions(actions_of_processes: ActionsHarness) -> ActionsHarness:
 def test_processes_queue_up_and_the_second_finds_everything_done(actions: ActionsHarness) -> None:
     credits = [credit_of(actions.affiliate(number), commission=f"{number + 1}.00") for number in range(6)]
     with FileLock(f"{actions.database}.lock"):
-        # Both wait for the lock, so that they begin together.
+        # Both wait for the lock, so that they start together.
         runs = [started(lambda run=run: actions.send(CREDIT, credits, run=run)) for run in ("one", "other")]
     assert [ended(run) for run in runs] == [0, 0]
     assert sorted(actions.credits()) == [Decimal(number + 1) for number in range(6)]
@@ -33,7 +33,7 @@ def test_processes_queue_up_and_the_second_finds_everything_done(actions: Action
 
 
 def test_who_lost_the_right_to_write_sends_nothing_that_another_sends(actions: ActionsHarness) -> None:
-    """A lock that is held by a connection can be lost with it; the journal's key holds."""
+    """A lock held by a connection may be lost with it; the journal's primary key still protects."""
     order = actions.order(CREDIT, [credit_of(actions.affiliate())])
     with actions.warehouse.session() as mine, actions.warehouse.session() as theirs:
         Journal(mine).create()
@@ -62,7 +62,7 @@ def test_of_a_batch_nothing_is_recorded_where_one_is_sent_by_another(actions: Ac
 
 
 def test_an_answer_is_recorded_although_another_run_gave_the_call_up(actions: ActionsHarness) -> None:
-    """The other run had the right to write and took it for dead; it was not."""
+    """The other run held the lock and assumed that this run was dead, but it was not."""
     with actions.warehouse.session() as mine, actions.warehouse.session() as theirs:
         Journal(mine).create()
         plan = make_plan(actions.order(CREDIT, [credit_of(actions.affiliate())]), mine)

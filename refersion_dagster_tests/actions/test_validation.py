@@ -1,4 +1,4 @@
-"""Everything is checked before the first call: all mistakes at once, by row, and nothing is sent."""
+"""Everything is checked before the first call: all errors are reported together, by row, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from refersion_dagster.actions.planning.preflight import AmountLimits
 from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of, csv_file
 
 COLUMNS = ("affiliate_id", "commission", "currency", "status", "notes", "key")
-# What is wrong with a row, and how it is told.
+# Errors in a row, and their messages.
 WRONG = (
     ({"affiliate_id": ""}, "affiliate_id is missing"),
     ({"affiliate_id": "a3y7"}, "affiliate_id ('a3y7') has to be a whole number above 0"),
@@ -41,7 +41,7 @@ def mistakes(actions: ActionsHarness, endpoint: str, items: list[dict[str, Any]]
 
 class TestAFileOfAThousandRows:
     def rows(self, actions: ActionsHarness) -> tuple[list[dict[str, Any]], dict[int, str]]:
-        """A thousand rows, and what is wrong with 37 of them, by row."""
+        """A thousand rows, and the errors in 37 of them, by row."""
         rows = [
             credit_of(actions.affiliate(number % 12), commission=f"{number % 90 + 1}.00", notes=f"Bonus {number}")
             for number in range(1_000)
@@ -197,11 +197,11 @@ class TestTheWarehouse:
     def test_a_credit_that_refersion_has_already_is_not_sent_by_another_journal(
         self, actions: ActionsHarness, tmp_path: Path
     ) -> None:
-        """The journal can be lost with its warehouse; the credit's notes tell."""
+        """The journal may be lost with its warehouse; the reference in the notes identifies the credit."""
         credit = [credit_of(actions.affiliate())]
         assert actions.send(CREDIT, credit) == ["done"]
         made = max(actions.sandbox.account.conversions.values(), key=lambda row: row.id)
-        # A refresh of another warehouse.
+        # A refresh in another warehouse.
         actions.warehouse.query("DROP TABLE refersion_data.action_journal")
         actions.warehouse.query(
             f"UPDATE refersion_data.conversions SET id = '{made.id}', notes = '{made.notes}' "

@@ -1,4 +1,4 @@
-"""What Dagster's daemon writes to its records, for tests that do not run one. Dagster documents none of it."""
+"""Writes the records of Dagster's daemon, for tests that do not run one. Dagster does not document them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from dagster._daemon.types import DaemonHeartbeat
 
 
 def beat(instance: dg.DagsterInstance, *kinds: str, seconds_ago: float = 0) -> None:
-    """What a daemon at work tells the records every half minute; all parts of it where none is named."""
+    """Records the heartbeat that a running daemon sends every half minute; by default for all its parts."""
     for kind in kinds or instance.get_required_daemon_types():
         instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - seconds_ago, kind, "tested"))
 
 
 def tick_of(instance: dg.DagsterInstance, location: str, schedule: str, days_ago: float) -> None:
-    """A schedule of a code location ticked."""
+    """Records a tick of a schedule of a code location."""
     target = LoadableTargetOrigin(module_name="refersion_dagster.definitions")
     place = ManagedGrpcPythonEnvCodeLocationOrigin(target, location)
     origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(place, "__repository__"), schedule)

@@ -1,4 +1,4 @@
-"""What the doctor looks at in these tests: a sandbox and a folder, of which a test breaks one thing."""
+"""The doctor's subject in these tests: a sandbox and a folder, in which a test breaks one thing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PII_SALT = "salt_5d0e92b7a1c4"
 
 @dataclass(frozen=True)
 class DoctorFixture:
-    """A sandbox, a folder with the warehouse and Dagster's home, and an environment that names them."""
+    """A sandbox, a folder with the warehouse and DAGSTER_HOME, and an environment that points to them."""
 
     sandbox: SandboxServer
     folder: Path
@@ -35,7 +35,7 @@ class DoctorFixture:
         return self.folder / "home"
 
     def set(self, **variables: str | None) -> None:
-        """Sets environment variables; None takes one away."""
+        """Sets environment variables; None removes one."""
         for name, value in variables.items():
             if value is None:
                 self.monkeypatch.delenv(name, raising=False)
@@ -46,14 +46,14 @@ class DoctorFixture:
         findings = examine(settle(os.environ, dotenv or {}, Path(".env").absolute()))
         told = json.dumps(findings.as_json())
         keys = (self.sandbox.public_key, self.sandbox.secret_key, self.sandbox.graphql_token, PII_SALT)
-        # Not even in part.
+        # Not even a part of a key is shown.
         assert not [key for key in keys if key in told or key[4:10] in told or key[-6:] in told]
         return Examination(findings)
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What the doctor found."""
+    """The doctor's report."""
 
     findings: DoctorReport
 
@@ -66,7 +66,7 @@ class Examination:
         return self.findings.ok
 
     def not_well(self, *, but: tuple[str, ...] = ()) -> dict[str, Status]:
-        """The checks that are not ticks, but for those that a test does not care for."""
+        """Returns the checks that are not OK, except those that a test ignores."""
         return {
             check.name: check.status
             for check in self.findings.checks

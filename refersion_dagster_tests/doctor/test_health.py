@@ -1,4 +1,4 @@
-"""A sandbox with a loaded warehouse and a running daemon: every line is a tick, and nothing is changed by looking."""
+"""A sandbox with a loaded warehouse and a running daemon: every check passes, and the doctor changes nothing."""
 
 import hashlib
 from pathlib import Path

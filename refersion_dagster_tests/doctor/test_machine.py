@@ -1,4 +1,4 @@
-"""This machine: packages that do not fit, disks that are full, Dagster without a home or a daemon."""
+"""This machine: wrong package versions, full disks, Dagster without a home or a daemon."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from refersion_dagster_tests.doctor.doctor_fixture import FAILED, WARNING, Docto
 
 
 def installed(folder: Path, name: str, version: str, *needs: str) -> None:
-    """A package as pip leaves it, as far as its metadata go."""
+    """Creates the metadata of an installed package."""
     metadata = folder / f"{name}-{version}.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True)
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {n}" for n in needs)]
@@ -49,7 +49,7 @@ class TestVersions:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 8 MB of this test's own."""
+    """A disk of 8 MB for this test."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
@@ -80,7 +80,7 @@ class TestSpace:
         assert "No space left on device" in examined["warehouse_writable"].message
 
     def test_a_database_larger_than_what_is_free_is_told(self, tmp_path: Path) -> None:
-        """A table is built anew beside the old one. The file is as large as it says, and takes no space."""
+        """A staging table exists beside the old one. The file is sparse: it has this size but uses no space."""
         database = tmp_path / "refersion.duckdb"
         with database.open("wb") as file:
             file.truncate(8 * 10**12)
@@ -98,7 +98,7 @@ class TestDagster:
         assert f"`refersion-dagster refresh` and `dev` keep their records in {ours}" in examined["dagster_home"].message
         assert examined.ok
         patient.home.rename(ours)
-        assert patient.examined().not_well() == {"dagster_home": WARNING}  # the daemon that is at work there is seen
+        assert patient.examined().not_well() == {"dagster_home": WARNING}  # the doctor finds the daemon that runs there
 
     @pytest.mark.parametrize(
         ("home", "said"),
@@ -147,7 +147,7 @@ class TestDagster:
 
 class TestCodeLocations:
     def at_work(self, patient: DoctorFixture, location: str, instigator: str, days_ago: float) -> None:
-        """A schedule of a code location that ticked, as the daemon records it."""
+        """Records a tick of a schedule of a code location, like the daemon."""
         with dg.DagsterInstance.from_config(str(patient.home)) as instance:
             tick_of(instance, location, instigator, days_ago)
 

@@ -1,4 +1,4 @@
-"""Folders of published copies and reports that cannot be written, before a refresh finds out."""
+"""Folders of published copies and reports that are not writable are found before a refresh."""
 
 from __future__ import annotations
 

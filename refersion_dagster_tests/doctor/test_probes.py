@@ -1,4 +1,4 @@
-"""Many things at once, for so long and no longer."""
+"""Probes run in parallel and within a time limit."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Refersion's two APIs, each broken in one way: which lines turn, and what they say."""
+"""Refersion's two APIs, each broken in one way: which checks fail, and their messages."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def switch(**switches: Any) -> Callable[[DoctorFixture], None]:
 
 
 def refused_user_agent(patient: DoctorFixture) -> None:
-    """The edge lets no library's own user agent pass, and ours is one for once."""
+    """The edge refuses user agents of libraries, and ours is set to one."""
     patient.sandbox.configure(refuse_library_user_agents=True)
     patient.monkeypatch.setattr(transport, "USER_AGENT", "python-requests/2.32")
 
@@ -211,7 +211,7 @@ BROKEN: dict[str, Broken] = {
 
 @pytest.fixture(autouse=True)
 def no_second_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trouble is there for good in these tests."""
+    """Errors are permanent in these tests."""
     monkeypatch.setattr(inputs, "RETRY_SECONDS", 0)
 
 

@@ -1,4 +1,4 @@
-"""What people see."""
+"""The doctor's printed output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def findings(*turned: str) -> DoctorReport:
 
 
 def shown(what: DoctorReport, encoding: str = "utf-8", width: int | None = None) -> list[str]:
-    """The lines on a terminal so wide; in a pipe without a width."""
+    """Returns the lines on a terminal of this width; without a width, in a pipe."""
     written = io.BytesIO()
     file = io.TextIOWrapper(written, encoding=encoding)
     terminal = {"force_terminal": True, "width": width, "color_system": None} if width else {"force_terminal": False}

@@ -1,4 +1,4 @@
-"""Settings that are absent, malformed or misspelt."""
+"""Settings that are missing, malformed or misspelled."""
 
 import re
 
@@ -123,7 +123,7 @@ def test_each_value_is_told_with_where_it_comes_from_and_what_it_overrules(patie
 
 
 def test_every_variable_that_the_package_names_is_known() -> None:
-    """In its texts, too; but names that doctor takes for another one's are none."""
+    """This includes texts, except for wrong names that the doctor recognizes."""
     (package,) = refersion_dagster.__path__
     texts = [path.read_text("utf-8") for path in (REPOSITORY / package).rglob("*.py")]
     named = {name for text in texts for name in re.findall(r"\bREFERSION_[A-Z_]*[A-Z]\b", text)}

@@ -1,4 +1,4 @@
-"""The warehouse: held by real processes, in places where nothing can be written, with tables gone and rows astray."""
+"""The warehouse: locked by real processes, in read-only places, with missing tables and wrong rows."""
 
 from __future__ import annotations
 

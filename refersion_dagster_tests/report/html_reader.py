@@ -1,4 +1,4 @@
-"""HTML as a reader's program takes it apart."""
+"""Parses HTML for tests."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 from xml.etree.ElementTree import Element, TreeBuilder
 
 VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
-# Where a page may name something to be loaded or opened.
+# Attributes that may name something to load or open.
 ADDRESSES = ("src", "href", "xlink:href", "srcset", "action", "formaction", "data", "poster", "background", "ping")
 
 
 class _Reader(HTMLParser):
-    """Builds the tree, and refuses elements that are not closed in their order."""
+    """Builds the tree and rejects elements that are not closed in order."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -44,7 +44,7 @@ class _Reader(HTMLParser):
 
 
 def read(html: str) -> Element:
-    """The page's html element. Fails for elements that are not closed in their order."""
+    """Returns the page's html element. Fails if elements are not closed in order."""
     assert html.startswith("<!doctype html>")
     reader = _Reader()
     reader.feed(html)
@@ -54,30 +54,30 @@ def read(html: str) -> Element:
 
 
 def text(element: Element) -> str:
-    """What is read of an element."""
+    """Returns the visible text of an element."""
     return " ".join("".join(element.itertext()).split())
 
 
 def figure(element: Element) -> Decimal | None:
-    """The exact value of the figure in an element; None for a dash."""
+    """Returns the exact value of the figure in an element; None for a dash."""
     found = [data.get("value", "") for data in element.iter("data")]
     return Decimal(found[0]) if found else None
 
 
 def tables(page: Element) -> dict[str, Element]:
-    """Tables by the first line of their caption."""
+    """Returns tables by the first line of their caption."""
     found = {text(caption[0]): table for table in page.iter("table") for caption in table.iter("caption")}
     assert len(found) == len(list(page.iter("table"))), "a table without a caption, or two with the same"
     return found
 
 
 def rows(table: Element) -> list[list[Element]]:
-    """Cells of each row of a table's body."""
+    """Returns the cells of each row in a table's body."""
     return [list(row) for body in table.iter("tbody") for row in body]
 
 
 def addresses(page: Element) -> Iterator[str]:
-    """Everything that the page would load or open."""
+    """Returns everything that the page would load or open."""
     for element in page.iter():
         yield from (value for name, value in element.items() if name in ADDRESSES)
         for style in (element.get("style", ""), *([element.text or ""] if element.tag == "style" else [])):

@@ -1,4 +1,4 @@
-"""Sets of files where there are no links: what a reader is led to is whole, whenever a run is stopped."""
+"""Sets of files without links: readers always get a complete set, whenever a run is stopped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUN, KEPT = "1a2b3c4d-0000", 3
 
 @pytest.fixture
 def folder() -> UPath:
-    """One of fsspec's file systems in the memory of this process, which has no links either."""
+    """A folder in fsspec's in-memory file system, which has no links."""
     return UPath(f"memory://{uuid4().hex}")
 
 

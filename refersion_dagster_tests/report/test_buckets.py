@@ -1,4 +1,4 @@
-"""Published copies, report and statements in buckets of S3, Azure and Google, each on a server of this machine."""
+"""Published copies, report and statements in S3, Azure and Google buckets, each on a local server."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PUBLISHED = [summary for summary in load_summaries() if summary.name in TABLES]
 RUN = "1a2b3c4d-0000-0000-0000-000000000000"
 ROWS = "SELECT * FROM refersion_summaries.conversions ORDER BY ALL"
 S3 = pytest.mark.parametrize("bucket", ["s3"], indirect=True)
-# Killed when the files are there and nothing leads to them yet.
+# The process is killed when the files are uploaded but not yet current.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -70,7 +70,7 @@ def folder(bucket: BucketAddress) -> UPath:
 
 @pytest.fixture
 def account(books: WarehouseBuilder) -> WarehouseBuilder:
-    """Summaries of two orders."""
+    """The summaries of two orders."""
     books.add("affiliates", affiliate(1, name="Ann"))
     books.conversions(order(1, "100.00", "10.25"), order(2, "7", "0.7", currency="EUR"))
     books.build(*TABLES)
@@ -85,7 +85,7 @@ def publish_from(books: WarehouseBuilder, folder: UPath) -> UPath:
 
 
 def sets(versions: UPath) -> list[str]:
-    """Those that have files: SeaweedFS lists empty folders, too."""
+    """Returns the sets that have files, because SeaweedFS also lists empty folders."""
     return sorted({Path(path).relative_to(versions.path).parts[0] for path in versions.fs.find(versions.path)})
 
 
@@ -229,7 +229,7 @@ class TestErrors:
             publish_from(account, open_folder(bucket.address))  # type: ignore[arg-type]
         # The notebook shows it, too.
         assert bucket.address in (what_is_missing(open_folder(bucket.address)) or "")
-        # No other error beside it, as that may quote the request.
+        # It has no cause, which could quote the request.
         assert (refused.value.__cause__, refused.value.__suppress_context__) == (None, True)
         assert not refused.value.may_pass
 
@@ -263,7 +263,7 @@ class TestErrors:
         with pytest.raises(BucketNotFound, match=rf"The bucket of {elsewhere} does not exist"):
             write_file(elsewhere / "file", b"1")
 
-    # Azure's client tries for more than a minute.
+    # Only S3: Azure's client retries for more than a minute.
     @S3
     def test_a_server_that_is_not_there_may_be_there_later(
         self, bucket: BucketAddress, monkeypatch: pytest.MonkeyPatch

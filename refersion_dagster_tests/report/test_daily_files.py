@@ -1,4 +1,4 @@
-"""Files by day, and the newest: whole ones, whatever happens while they are written."""
+"""Daily files and the newest file are always complete, whatever happens while they are written."""
 
 from __future__ import annotations
 

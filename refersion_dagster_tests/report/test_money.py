@@ -1,4 +1,4 @@
-"""Amounts as people write them."""
+"""Formatted amounts."""
 
 from decimal import Decimal
 
@@ -16,7 +16,7 @@ from refersion_dagster.report.money import amount, decimals, money
         ("12.3456", "KWD", "KWD\u00a012.346"),
         ("0.10", "CHF", "CHF\u00a00.10"),
         ("-0.004", "USD", "$0.00"),
-        # Halves go up, as in the tables.
+        # Halves are rounded up, as in the tables.
         ("0.125", "USD", "$0.13"),
         ("-0.125", "USD", "-$0.13"),
         ("2.5", "JPY", "¥3"),

@@ -1,4 +1,4 @@
-"""The shell of report and statements: self-contained, escaped, without script."""
+"""The HTML shell of the report and statements: self-contained, escaped, without scripts."""
 
 import re
 from datetime import UTC, date, datetime

@@ -1,4 +1,4 @@
-"""Published copies: whole sets, swapped in one step, safe to open while they are replaced."""
+"""Published copies: complete sets, swapped in one step, safe to open while they are replaced."""
 
 import csv
 import json
@@ -187,7 +187,7 @@ class TestReplacing:
                 reader.stdin.write("look\n")
                 reader.stdin.flush()
                 books.conversions(order(number, "1", "1"))
-                with books.warehouse.exclusive(print):  # the warehouse itself is locked meanwhile
+                with books.warehouse.exclusive(print):  # the warehouse itself is locked
                     books.build(*TABLES)
                     publish_from(books, folder)
                 counts.append(reader.stdout.readline().split())

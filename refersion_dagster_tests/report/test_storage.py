@@ -1,4 +1,4 @@
-"""Where files go, by the setting: a folder, or a bucket whose package and credentials are there."""
+"""Output folders by setting: a local folder, or a bucket whose package and credentials exist."""
 
 from __future__ import annotations
 

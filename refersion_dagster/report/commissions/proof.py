@@ -41,8 +41,6 @@ class Coverage:
         return f"{self.currency[:12]}: {', '.join(filter(None, parts))}"
 
     def _share(self, amount: Decimal, rounding: str = ROUND_DOWN) -> str:
-        """Formats a share. Proven shares are rounded down and unproven ones up, so that neither looks better than it
-        is.
-        """
+        """Formats a share, rounded down if proven and up if not, so that the proof never looks better than it is."""
         share = (amount * 100 / self.commission).quantize(TENTH, rounding)
         return f"{share.normalize():f} %" if share == share.to_integral_value() else f"{share} %"

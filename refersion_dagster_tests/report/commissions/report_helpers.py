@@ -1,4 +1,4 @@
-"""Reports of the sandbox's account, and of books made by hand."""
+"""Reports of the sandbox's account and of hand-made books."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MADE = Origin("1.2.3", "1a2b3c4d-run", datetime(2025, 4, 1, 12, 30, tzinfo=UTC))
 
 @dataclass(frozen=True)
 class ReportHarness:
-    """What a run that wrote the report left."""
+    """The result of a run that wrote the report."""
 
     warehouse: Warehouse
     folder: Path
@@ -45,7 +45,7 @@ class ReportHarness:
 
 
 def report_of(account: SandboxServer, folder: Path) -> ReportHarness:
-    """All that the report stands on, in one run: raw tables, summaries, their checks, the report."""
+    """Runs everything that the report depends on: raw tables, summaries, their checks and the report."""
     warehouse, reports = Warehouse(duckdb_path=str(folder / "warehouse.duckdb")), folder / "reports"
     made = made_of_raw_tables(checked=True)
     needed = with_those_they_read(summaries_read({summary.name for summary in all_summaries()}))
@@ -63,7 +63,7 @@ def report_of(account: SandboxServer, folder: Path) -> ReportHarness:
 
 
 def report_again(warehouse: Warehouse, folder: Path) -> Outcome:
-    """The report alone, from summaries that are there or not."""
+    """Runs only the report, from existing or missing summaries."""
     with fresh_instance() as instance:
         result = dg.materialize(
             [commissions_report(all_summaries(), [])],
@@ -75,7 +75,7 @@ def report_again(warehouse: Warehouse, folder: Path) -> Outcome:
 
 
 def page_of(books: WarehouseBuilder) -> str:
-    """The report of books made by hand, without checks, as HTML."""
+    """Returns the report of hand-made books as HTML, without checks."""
     books.build(*summaries_read({summary.name for summary in all_summaries()}))
     with books.warehouse.session() as session:
         return report_page(report_figures(session), [], MADE)

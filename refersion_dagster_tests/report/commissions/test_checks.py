@@ -1,4 +1,4 @@
-"""What the report says of checks is what Dagster's records say."""
+"""The report shows the check results in Dagster's records."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ def made() -> None: ...
 
 
 def check(name: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR) -> dg.AssetChecksDefinition:
-    """A check that does what the run's tag of its name says: pass, fail, or break."""
+    """Returns a check that passes, fails or breaks, according to the run's tag with its name."""
 
     @dg.asset_check(asset=KEY, name=name)
     def run_check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -43,7 +43,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def run(instance: dg.DagsterInstance, with_asset: bool = True, **does: str) -> None:
-    """Runs these checks and, unless told otherwise, materialises what they check."""
+    """Runs these checks and, by default, materializes the checked assets."""
     dg.materialize(
         [made, *(CHECKS[name] for name in does)],
         selection=None if with_asset else dg.AssetSelection.checks(*(CHECKS[name] for name in does)),

@@ -1,4 +1,4 @@
-"""Reports of accounts made by hand: empty, new, large, with many currencies and with names that are none."""
+"""Reports of hand-made accounts: empty, new, large, with many currencies and with unusual names."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class TestNames:
         assert not list(page.iter("script"))
         assert not list(page.iter("img"))
         assert len(list(page.iter("style"))) == 1 + len([svg for svg in page.iter("svg") if svg.get("role") == "img"])
-        # Each name has the affiliate's id beside it, as names may be there twice.
+        # Each name is shown with the affiliate's id, because names need not be unique.
         cells = [text(row[0]) for row in rows(tables(page)["Top affiliates of March 2025 by sales, USD"])]
         top = [cell.rpartition(" ")[0] for cell in cells if cell.rpartition(" ")[2].isdigit()]
         assert {SCRIPT, '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}"} <= set(top)
@@ -124,7 +124,7 @@ def test_changes_are_against_the_month_before_and_dashes_where_there_is_none(boo
 
 @pytest.mark.exhaustive
 def test_months_are_those_of_the_reporting_time_zone(books: WarehouseBuilder) -> None:
-    """An order of 2 in the night of 1 April, UTC, is one of 31 March in New York."""
+    """An order at 2 a.m. UTC on 1 April is on 31 March in New York."""
     new_york = WarehouseBuilder(Path(books.warehouse.duckdb_path), report_timezone="America/New_York")
     new_york.add("affiliates", affiliate(1)).conversions(order(1, "100", "10", created=day(1, month=4, hour=2)))
     html = page_of(new_york)
@@ -220,7 +220,7 @@ def test_20000_affiliates_make_a_small_page_of_few_rows(
 
         monkeypatch.setattr(session, "native", counted)
         html = report_page(report_figures(session), [], MADE)
-    # What is added up, ranked and cut off is so by the database, else the page would take as long as it has affiliates.
+    # The database sums, ranks and limits; otherwise the time would grow with the number of affiliates.
     assert 0 < sum(fetched) < 1_000
     assert len(html.encode()) < 300_000
     top = rows(tables(read(html))["Top affiliates of March 2025 by sales, USD"])
@@ -254,7 +254,7 @@ def test_months_are_counted_over_the_years_end() -> None:
 
 
 def lack(books: WarehouseBuilder, *fields: tuple[str, str]) -> None:
-    """As the loads write down what an account does not offer."""
+    """Records what an account does not offer, like the loads."""
     with books.warehouse.session() as session:
         session.query(CREATE)
         for table, column in fields:
@@ -282,7 +282,7 @@ def test_tests_that_stay_unknown_are_in_the_first_lines_with_the_amount(books: W
     with books.warehouse.session() as session:
         account_findings.remember(session, hidden_tests.QUESTION, f"{hidden_tests.SOME}: 7 21.00 140.00", said)
     page = page_of(books)
-    assert page.count(said) == 3  # in the first lines, in the proof, and about the figures
+    assert page.count(said) == 3  # in the first lines, in the proof and about the figures
     assert page.index(said) < page.index("<h2")
 
 

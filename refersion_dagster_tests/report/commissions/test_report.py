@@ -1,4 +1,4 @@
-"""The report of the sandbox's account: its figures are the warehouse's, and the page needs nothing but itself."""
+"""The report of the sandbox's account: its figures equal the warehouse's, and the page is self-contained."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cards_of(reported: ReportHarness, currency: str) -> list[Element]:
 
 
 def cards(reported: ReportHarness, currency: str) -> dict[str, tuple[Decimal | None, Decimal | None, str]]:
-    """Each headline figure of a currency: its value, that of the month before, and the words of the change."""
+    """Returns each headline figure of a currency: its value, the previous value, and the text of the change."""
     found = cards_of(reported, currency)
     return {text(one[0]): (figure(one[1]), figure(one[2]), text(one[2])) for one in found}
 
@@ -50,7 +50,7 @@ def card(reported: ReportHarness, currency: str, name: str) -> Element:
 
 
 def table(reported: ReportHarness, caption: str) -> list[list[Any]]:
-    """Rows of a table: the texts of their first cells, and the figures of the others."""
+    """Returns the rows of a table: the text of the first cell and the figures of the others."""
     found = rows(tables(reported.page)[caption])
     return [[text(cells[0]), *map(figure, cells[1:])] for cells in found]
 
@@ -77,7 +77,7 @@ class TestFigures:
             "Average order": both("aov"),
             "Affiliates with sales": both("affiliates"),
             "Commission": both("commission"),
-            # The account was first read after the month: nobody saw what was approved in it.
+            # The account was first read after the month, so approvals in it are not known.
             "Commission newly due": [None, None],
             "Commission paid": both("paid", "commission_roll_forward"),
             "Due at the month’s end": [both("closing_lowest", "commission_roll_forward")[0], None],
@@ -163,10 +163,10 @@ class TestFigures:
         told = dict(ask(reported, "SELECT currency, sum(due) FROM refersion_summaries.commission_liability GROUP BY 1"))
         assert found[0][6] == told[currency]
         for _, opening, new, credits, paid, taken_back, closing, difference in found:
-            # Payments have dates; what else happened nobody saw, as the account was read once.
+            # Payments have dates. Other changes are not known, because the account was read only once.
             assert (opening, new, credits, taken_back, difference) == (None,) * 5
             assert paid is not None
-            assert closing is not None  # the lowest it may have been
+            assert closing is not None  # the lower bound
 
     @pytest.mark.parametrize("currency", CURRENCIES)
     def test_what_became_of_orders_adds_up(self, reported: ReportHarness, currency: str) -> None:
@@ -269,7 +269,7 @@ class TestPage:
 
     def test_charts_have_a_title_and_a_description_and_a_line(self, reported: ReportHarness) -> None:
         charts = [svg for svg in reported.page.iter("svg") if svg.get("role") == "img"]
-        # None of what was due at the ends of months: the account was read once.
+        # No chart of due commission, because the account was read only once.
         assert len(charts) == 3 * len(CURRENCIES)
         for chart in charts:
             named = {element.get("id"): text(element) for element in chart.iter() if element.get("id")}

@@ -1,4 +1,4 @@
-"""Statements of books made by hand."""
+"""Statements of hand-made books."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ JANUARY, FEBRUARY, MARCH, APRIL = (date(2025, month, 1) for month in range(1, 5)
 
 
 def stated(books: WarehouseBuilder, month: date) -> dict[tuple[str, str], Lines]:
-    """Builds what statements read, and gives the month's lines by affiliate and currency. All of them tie."""
+    """Builds what statements read. Returns the month's lines by affiliate and currency, all reconciled."""
     books.build(*READ)
     return {(one.affiliate_id, one.currency): one.lines for one in all_tied(books, month)[0]}
 
@@ -40,10 +40,10 @@ def stated(books: WarehouseBuilder, month: date) -> dict[tuple[str, str], Lines]
 def all_tied(
     books: WarehouseBuilder, month: date, unknown: Collection[str] = ()
 ) -> tuple[list[Statement], list[StatementConversion]]:
-    """The month's statements and their conversions, of which every line was held against the roll-forward.
+    """Returns the month's statements and conversions after comparing every line with the roll-forward.
 
     Args:
-        unknown: currencies of which the month is not known, so that there is no roll-forward to hold them against.
+        unknown: currencies in which the month is not known, so that there is no roll-forward to compare with.
     """
     with books.warehouse.session() as session:
         found, rows = statements(session, month), list(concerned(session, month))
@@ -61,11 +61,11 @@ def all_tied(
 
 
 def conversions(books: WarehouseBuilder, month: date, **chosen: Any) -> dict[str, StatementConversion]:
-    """The month's conversions by their id, of books that are built."""
+    """Returns the month's conversions by id, from books whose summaries are built."""
     with books.warehouse.session() as session:
         return {row.conversion_id: row for row in concerned(session, month, **chosen)}
 
 
 def lines(*amounts: str) -> Lines:
-    """opening, earned, approved, adjustments, reversed, paid, closing."""
+    """Returns lines from opening, earned, approved, adjustments, reversed, paid and closing."""
     return Lines(*map(D, amounts))

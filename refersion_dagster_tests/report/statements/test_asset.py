@@ -1,4 +1,4 @@
-"""The asset `report/statements`: what it writes for whom, and when it writes nothing."""
+"""The asset `report/statements`: the files it writes for each affiliate, and when it writes nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ HASHES = ("hash-of-a-customers-email", "hash-of-a-customers-ip")
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Books of four affiliates, of whom one is deleted and one has a balance only. The last month over is March."""
+    """Books of four affiliates: one is deleted, one has only a balance. The last month that has ended is March."""
     database = tmp_path_factory.mktemp("books") / "warehouse.duckdb"
     create_raw_tables(database)
     books = WarehouseBuilder(database)
@@ -88,14 +88,14 @@ def make(books: WarehouseBuilder, reports: Path, merchant: Mapping[str, str] | N
 
 
 def made(books: WarehouseBuilder, reports: Path, **config: Any) -> Path:
-    """The folder of the set."""
+    """Returns the folder of the set."""
     told = make(books, reports, **config)
     assert told.success, told.failure
     return Path(told.metadata["report/statements"]["index"]).parent
 
 
 def refused(books: WarehouseBuilder, reports: Path, **config: Any) -> str:
-    """What a run said that wrote nothing."""
+    """Returns the error of a run that wrote nothing."""
     before = files(reports)
     told = make(books, reports, **config)
     assert not told.success
@@ -114,7 +114,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 class Page(HTMLParser):
-    """The texts of a page, its tags with their attributes, and the rows of its tables."""
+    """The texts of a page, its tags with attributes, and the rows of its tables."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class Page(HTMLParser):
             self.rows[-1][-1] += data
 
     def row(self, begins: str) -> list[str]:
-        """The cells of the row that begins so."""
+        """Returns the cells of the row that begins with this text."""
         (found,) = [row[1:] for row in self.rows if row[0].strip().startswith(begins)]
         return [cell.strip() for cell in found]
 
@@ -343,7 +343,7 @@ class TestTying:
                 "all statements in JPY: opening is 700.0000 but has to be 0",
             ),
             (
-                # Its commission counts, and no conversion shows it.
+                # Its commission counts, but no conversion shows it.
                 "DELETE FROM refersion_summaries.conversions WHERE conversion_id = '8'",
                 "the conversions of affiliate gone@example.com in USD: approved is 0 but has to be 50.0000",
             ),
@@ -390,7 +390,7 @@ class TestChecks:
             yield instance
 
     def run(self, instance: dg.DagsterInstance, books: WarehouseBuilder, reports: Path, **config: bool) -> Outcome:
-        """The job of the code location, on these books."""
+        """Runs the job of the code location on these books."""
         ran = defs.resolve_job_def("refersion_statements").execute_in_process(
             instance=instance,
             run_config={

@@ -1,4 +1,4 @@
-"""Statements of months that readings do not show in full: refused, or, on purpose, with bounds and the reason."""
+"""Statements of months that are not known in full: refused, or, if allowed, with bounds and the reason."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SAID = "before the first reading"
 
 @pytest.fixture
 def first_read_in_april(books: WarehouseBuilder) -> WarehouseBuilder:
-    """One reading, in April; 1 was first seen paid, 2 first seen due, and nobody saw when either was approved."""
+    """One reading, in April: 1 was first read as paid, 2 as due, and when they were approved is not known."""
     books.add("affiliates", affiliate(1), affiliate(2)).add("conversion_readings", reading(READ_AT))
     books.conversions(
         paid(1, "100", "10", created=day(10, 2)), order(2, "200", "20", created=day(3, 2), affiliate_id="2")

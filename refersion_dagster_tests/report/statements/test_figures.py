@@ -1,4 +1,4 @@
-"""What statements say, worked out by hand: opening + approved + adjustments - reversed - paid = closing."""
+"""Statements compared with manual calculations: opening + approved + adjustments - reversed - paid = closing."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -55,7 +55,7 @@ def test_a_balance_goes_on_from_month_to_month(books: WarehouseBuilder) -> None:
     )
     assert stated(books, JANUARY) == {("1", "USD"): lines("0", "30", "30", "0", "0", "0", "30")}
     assert stated(books, FEBRUARY) == {("1", "USD"): lines("30", "40", "40", "7", "0", "10", "67")}
-    # 90 are earned, as far as it is known, and not approved.
+    # 90 are earned but pending, so they are not approved.
     assert stated(books, MARCH) == {("1", "USD"): lines("67", "90", "0", "-3", "40", "0", "24")}
     assert stated(books, APRIL) == {("1", "USD"): lines("24", "0", "0", "0", "0", "0", "24")}
 
@@ -71,7 +71,7 @@ def test_the_conversions_are_those_made_in_the_month_and_those_that_moved_the_ba
     )
     books.build(*READ)
     found = conversions(books, FEBRUARY)
-    assert list(found) == ["1", "5", "3", "4"]  # by the time they were made
+    assert list(found) == ["1", "5", "3", "4"]  # in the order of creation
     told = {
         id_: (row.order_id, row.made_on, row.conversion_kind, row.commission_state, row.commission)
         for id_, row in found.items()
@@ -209,7 +209,7 @@ def payments_of(life: Life) -> int:
 def test_whatever_becomes_of_conversions_every_line_ties_in_every_month(
     lived_in: Path, lives: list[Life], zone: str
 ) -> None:
-    # Otherwise a month may end between two readings, and is not known.
+    # Otherwise a month may end between two readings, and would not be known.
     lives = [replace(life, tells=True) for life in lives]
     readings = read_after_each(lives)
     books = WarehouseBuilder(lived_in, report_timezone=zone).empty().add("conversion_readings", *map(reading, readings))
@@ -221,7 +221,7 @@ def test_whatever_becomes_of_conversions_every_line_ties_in_every_month(
     for month in months(first, month_of(READ_AT, zone)):
         with books.warehouse.session() as session:
             unknown = not_known(session, month)
-        # Of two payments of a conversion, the row has the date of the last one.
+        # If a conversion was paid twice, its row has the date of the last payment.
         assert unknown.keys() <= {life.currency for life in lives if payments_of(life) > 1}
         found, _ = all_tied(books, month, unknown)
         now = {(one.affiliate_id, one.currency): one.lines for one in found}

@@ -1,4 +1,4 @@
-"""File names of affiliates: safe and different, whatever the ids."""
+"""File names of affiliates are safe and unique for any ids."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`refersion-dagster statements` as a process: what was made, or one sentence that says why nothing was."""
+"""`refersion-dagster statements` as a process: its result, or one sentence that says why there is none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMAND = ("refersion-dagster", "statements")
 
 @pytest.fixture(scope="module")
 def location(tmp_path_factory: pytest.TempPathFactory) -> Location:
-    """Books of one affiliate, read until March was over; no key of Refersion's is set."""
+    """Books of one affiliate, read until after the end of March; no Refersion key is set."""
     location = Location.of(tmp_path_factory.mktemp("books"))
     create_raw_tables(location.database)
     books = WarehouseBuilder(location.database)
