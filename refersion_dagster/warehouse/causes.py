@@ -9,6 +9,10 @@ from typing import Any
 KEPT_IN = ("client_exception", "dbapi_exception", "cause")
 
 
+# Errors of these libraries are about the connection.
+HTTP_LIBRARIES = ("requests", "urllib3")
+
+
 def causes(error: BaseException) -> Iterator[BaseException]:
     """The error and everything that it was raised from, each once, nearest first."""
     seen: set[int] = set()

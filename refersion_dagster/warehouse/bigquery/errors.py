@@ -9,7 +9,7 @@ from typing import Any
 
 from dlt.destinations.exceptions import DatabaseException, DatabaseTerminalException, DatabaseUndefinedRelation
 
-from refersion_dagster.warehouse.causes import causes
+from refersion_dagster.warehouse.causes import HTTP_LIBRARIES, causes
 from refersion_dagster.warehouse.errors import WarehouseError, WarehouseForbidden, WarehouseFull, WarehouseUnreachable
 
 HOW_TO_GRANT = (
@@ -21,7 +21,6 @@ FORBIDDEN = ("accessDenied", "access_denied", "required", "authError", "billingN
 FULL = ("quotaExceeded", "rateLimitExceeded", "resourcesExceeded", "billingTierLimitExceeded")
 UNREACHABLE = ("backendError", "internalError", "badGateway", "stopped", "timeout")
 # Modules whose errors concern the connection to Google: no network, or no token.
-OF_THE_WAY = ("requests", "urllib3")
 
 
 def trouble_of(error: BaseException) -> WarehouseError | None:
@@ -41,7 +40,7 @@ def trouble_of(error: BaseException) -> WarehouseError | None:
                 f"A limit of BigQuery was reached: {said}. The tables are unchanged. Raise the quota, or run again "
                 "later."
             )
-        if reason in UNREACHABLE or module.partition(".")[0] in OF_THE_WAY:
+        if reason in UNREACHABLE or module.partition(".")[0] in HTTP_LIBRARIES:
             return WarehouseUnreachable(
                 f"BigQuery cannot be reached, or the connection broke: {type(one).__name__}: {said}. No table is "
                 "partly written. Run again when it is available."

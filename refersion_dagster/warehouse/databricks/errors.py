@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from refersion_dagster.warehouse.causes import causes
+from refersion_dagster.warehouse.causes import HTTP_LIBRARIES, causes
 from refersion_dagster.warehouse.errors import (
     ConcurrentChange,
     WarehouseError,
@@ -23,8 +23,7 @@ HOW_TO_GRANT = (
 )
 CONNECTOR = "databricks.sql"
 # The connector's errors for no response, an invalid response, or a broken connection.
-OF_THE_WAY = ("RequestError", "MaxRetryDurationError", "NonRecoverableNetworkError", "UnsafeToRetryError")
-LIBRARIES_OF_THE_WAY = ("requests", "urllib3")
+CONNECTION_ERRORS = ("RequestError", "MaxRetryDurationError", "NonRecoverableNetworkError", "UnsafeToRetryError")
 FORBIDDEN = ("INSUFFICIENT_PERMISSIONS", "INSUFFICIENT_PRIVILEGES", "PERMISSION_DENIED", "UNAUTHORIZED_ACCESS")
 CONCURRENT = ("DELTA_CONCURRENT", "ConcurrentAppendException", "ConcurrentDelete", "ConcurrentTransactionException")
 # The error class at the start of the server's message, as in `[TABLE_OR_VIEW_NOT_FOUND] The table …`.
@@ -38,7 +37,7 @@ def trouble_of(error: BaseException) -> WarehouseError | None:
     """
     for one in causes(error):
         module = type(one).__module__
-        if module.partition(".")[0] in LIBRARIES_OF_THE_WAY:
+        if module.partition(".")[0] in HTTP_LIBRARIES:
             return _unreachable(type(one).__name__)
         if not module.startswith(CONNECTOR):
             continue
@@ -62,7 +61,7 @@ def trouble_of(error: BaseException) -> WarehouseError | None:
                 f"Another program changed the same table in Databricks at the same time ({class_of(said)}). Its "
                 "changes hold, and those of this statement do not. Run again."
             )
-        if status is not None or type(one).__name__ in OF_THE_WAY:
+        if status is not None or type(one).__name__ in CONNECTION_ERRORS:
             return _unreachable(type(one).__name__ + (f", HTTP {status}" if status else ""))
     return None
 

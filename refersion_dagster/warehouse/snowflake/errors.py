@@ -5,7 +5,7 @@ https://docs.snowflake.com/en/user-guide/client-connectivity-troubleshooting/err
 
 from __future__ import annotations
 
-from refersion_dagster.warehouse.causes import causes
+from refersion_dagster.warehouse.causes import HTTP_LIBRARIES, causes
 from refersion_dagster.warehouse.errors import (
     ConcurrentChange,
     WarehouseError,
@@ -20,7 +20,6 @@ HOW_TO_GRANT = (
     "refersion_summaries and let that role own them."
 )
 CONNECTOR = "snowflake.connector"
-LIBRARIES_OF_THE_WAY = ("requests", "urllib3")
 SETTING = "DESTINATION__SNOWFLAKE__CREDENTIALS"
 # Numbers of the server. Those of logins are about identity, network policies, roles and databases.
 LOGIN = range(390_000, 400_000)
@@ -33,14 +32,14 @@ LOCKED = (625,)
 # Numbers of the connector: HTTP statuses for an unknown account, and other errors of the connection.
 NO_ACCOUNT = (290_403, 290_404, 540_001)
 NO_ACCOUNT_SAID = ("error status: 403", "error status: 404")
-OF_THE_WAY = (range(250_000, 300_000), range(540_000, 590_000))
+CONNECTION_NUMBERS = (range(250_000, 300_000), range(540_000, 590_000))
 
 
 def trouble_of(error: BaseException) -> WarehouseError | None:
     """The warehouse error for an error of Snowflake or of the connection to it; None for an error in the statement."""
     for one in causes(error):
         module = type(one).__module__
-        if module.partition(".")[0] in LIBRARIES_OF_THE_WAY:
+        if module.partition(".")[0] in HTTP_LIBRARIES:
             return _unreachable(type(one).__name__)
         if module.startswith(CONNECTOR) and (trouble := _trouble(one)):
             return trouble
@@ -84,8 +83,8 @@ def _trouble(error: BaseException) -> WarehouseError | None:
             f"Another program was changing the same table in Snowflake at the same time: {said}. Its changes hold, and "
             "those of this statement do not. Run again."
         )
-    of_the_way = any(number in numbers for numbers in OF_THE_WAY) or state.startswith("08")
-    if of_the_way or any(kind.__name__ == "OperationalError" for kind in type(error).__mro__):
+    is_connection = any(number in numbers for numbers in CONNECTION_NUMBERS) or state.startswith("08")
+    if is_connection or any(kind.__name__ == "OperationalError" for kind in type(error).__mro__):
         return _unreachable(said)
     return None
 
