@@ -39,7 +39,7 @@ def actions() -> None:
 @click.option("--endpoint", help="Show only this operation, for example conversion_manual_credit.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 def listed(everything: bool, endpoint: str | None, as_json: bool) -> None:
-    """List what is open: sent, and nobody knows whether it was done."""
+    """List open items: they were sent, but it is unknown whether Refersion carried them out."""
     from refersion_dagster.actions.operations.outcomes import OPEN
     from refersion_dagster.actions.reconciliation.resolve import open_journal
 

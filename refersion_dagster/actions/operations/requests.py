@@ -39,7 +39,7 @@ class Item(BaseModel):
 
 
 class AffiliateNew(Item):
-    """An affiliate to make."""
+    """A new affiliate."""
 
     first_name: Text = Field(description="First name.")
     last_name: Text = Field(description="Last name.")
@@ -78,14 +78,14 @@ class AffiliateNew(Item):
 
 
 class AffiliateStatusChange(Item):
-    """An affiliate to let in, turn away or switch off."""
+    """An affiliate to approve, deny or disable."""
 
     affiliate_id: Id = Field(description="Numeric id of the affiliate.")
     status: Annotated[Literal["ACTIVE", "DENIED", "DISABLED"], Upper] = Field(description="New status.")
 
 
 class CustomFieldValue(BaseModel):
-    """An answer to the sign-up form."""
+    """The value of a custom field of the sign-up form."""
 
     model_config = Item.model_config
 
@@ -94,7 +94,7 @@ class CustomFieldValue(BaseModel):
 
 
 class AffiliateEdit(Item):
-    """An affiliate whose details change. What is left out stays as it is."""
+    """Changes to an affiliate. Omitted fields stay unchanged."""
 
     affiliate_id: Id = Field(description="Numeric id of the affiliate.")
     offer_id: Id | None = Field(default=None, description="Offer to move to.")
@@ -134,7 +134,7 @@ class AffiliateTrigger(Item):
 
 
 class TriggerDelete(Item):
-    """A coupon, SKU or e-mail that credits an affiliate no longer."""
+    """A coupon, SKU or e-mail that should no longer credit an affiliate."""
 
     affiliate_id: Id = Field(description="Numeric id of the affiliate.")
     type: TriggerType = Field(description="What triggers the credit.")
@@ -156,7 +156,7 @@ class ConversionManualCredit(Item):
 
 
 class ConversionManualCreditOrderId(Item):
-    """An order of the shop that is to be credited to an affiliate, at that affiliate's rate."""
+    """An order of the shop to credit to an affiliate, at that affiliate's rate."""
 
     affiliate_id: Id = Field(description="Numeric id of the affiliate.")
     order_id: Text = Field(description="Order id in the shop.")
@@ -165,14 +165,14 @@ class ConversionManualCreditOrderId(Item):
 
 
 class ConversionStatusChange(Item):
-    """A pending conversion to approve or turn down."""
+    """A pending conversion to approve or deny."""
 
     conversion_id: Id = Field(description="Id of the conversion.")
     status: Annotated[Literal["APPROVED", "UNQUALIFIED", "DENIED"], Upper] = Field(description="New status.")
 
 
 class CancelledSku(BaseModel):
-    """An article of a cancelled order."""
+    """A product of a cancelled order."""
 
     model_config = Item.model_config
 
@@ -182,14 +182,14 @@ class CancelledSku(BaseModel):
 
 
 class ConversionCancel(Item):
-    """An order that is cancelled completely or partly: a new conversion with negative amounts."""
+    """A full or partial cancellation of an order: it creates a conversion with negative amounts."""
 
     order_id: Text = Field(description="Order id in the shop.")
     skus: tuple[CancelledSku, ...] = Field(min_length=1, description="Products to cancel; in a file, one row for each.")
 
 
 class NewSkuCommission(Item):
-    """A commission rate for one article in an offer."""
+    """A commission rate for one product in an offer."""
 
     offer_id: Id = Field(description="The offer.")
     sku: Text = Field(description="SKU of the product, exactly as in orders.")
