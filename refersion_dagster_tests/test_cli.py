@@ -41,3 +41,11 @@ def test_the_version_is_the_packages(tmp_path: Path) -> None:
     ended = Location.of(tmp_path).run("refersion-dagster", "--version")
     assert ended.code == 0
     assert "0.1" in ended.output
+
+
+@pytest.mark.processes
+def test_no_command_imports_what_only_others_need(tmp_path: Path) -> None:
+    """`refresh` decides what Ctrl-C does before Dagster and dlt are imported."""
+    seen = Location.of(tmp_path).run("python", "-c", "import sys, refersion_dagster.cli; print(*sys.modules)")
+    assert seen.code == 0, seen.output
+    assert not {"dagster", "dlt", "duckdb", "pandas", "upath"} & set(seen.output.split())

@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from refersion_dagster.errors import ReportedError
-from refersion_dagster.explore.published import published_folder
 from refersion_dagster.installation import install_command, is_installed
 
 NOTEBOOK = Path(__file__).with_name("notebook.py")
@@ -26,6 +25,9 @@ NOTEBOOK = Path(__file__).with_name("notebook.py")
 @click.option("--headless", is_flag=True, help="Do not open a browser.")
 def explore(edit: Path | None, port: int, headless: bool) -> None:
     """Open the published copies in a notebook: top affiliates, what is owed, who keeps selling."""
+    # Not before it is needed: dlt, which it imports, changes how Ctrl-C reaches other commands.
+    from refersion_dagster.explore.published import published_folder
+
     if not is_installed("marimo"):
         raise click.ClickException(f"The notebook needs marimo. Install it with: {install_command('explore')}")
     try:
