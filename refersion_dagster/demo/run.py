@@ -21,7 +21,6 @@ from refersion_dagster.demo.environment import KEPT, LOG, clear, sandboxed
 from refersion_dagster.demo.live import Watched, watched
 from refersion_dagster.dev import dagster_dev, take_no_port_in_use
 from refersion_dagster.interrupts import ended_by_interrupt
-from refersion_dagster.report.daily_files import LATEST
 from refersion_dagster.terminal import figure_tables, own_console, total_of, with_id
 
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ def run_demo(folder: Path, watch: Watched | None = None, destination: str = "duc
             return 1
         where = _show(console, happened)
         console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{where}[/bold].")
+        from refersion_dagster.report.daily_files import LATEST
+
         # Not wrapped, so that the path can be copied.
         console.print(f"The report (open it in a browser): [bold]{folder / 'reports' / LATEST}[/bold]", soft_wrap=True)
         if watch:

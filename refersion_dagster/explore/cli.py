@@ -25,7 +25,7 @@ NOTEBOOK = Path(__file__).with_name("notebook.py")
 @click.option("--headless", is_flag=True, help="Do not open a browser.")
 def explore(edit: Path | None, port: int, headless: bool) -> None:
     """Open the published copies in a notebook: top affiliates, what is owed, who keeps selling."""
-    # Not before it is needed: dlt, which it imports, changes how Ctrl-C reaches other commands.
+    # Not at the top: it imports dlt, whose threads would receive Ctrl-C in the place of a refresh.
     from refersion_dagster.explore.published import published_folder
 
     if not is_installed("marimo"):
