@@ -45,7 +45,7 @@ def test_the_version_is_the_packages(tmp_path: Path) -> None:
 
 @pytest.mark.processes
 @pytest.mark.parametrize(
-    "module", ["refersion_dagster.cli", "refersion_dagster.demo.run", "refersion_dagster.refresh.cli"]
+    "module", ["refersion_dagster.cli", "refersion_dagster.demo.run", "refersion_dagster.refresh.run"]
 )
 def test_commands_import_what_starts_threads_only_after_interrupts_are_handled(tmp_path: Path, module: str) -> None:
     """A thread that was there before receives Ctrl-C in the place of the run."""
