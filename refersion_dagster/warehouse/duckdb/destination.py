@@ -34,8 +34,8 @@ def loading_into(
 
     Args:
         memory: the memory that DuckDB may use meanwhile.
-        stays_open: whether this process keeps the file open after the loads, so that the settings must be reset with
-          them. Otherwise they also apply while everything is written back.
+        stays_open: whether this process keeps the file open after the loads, so that the default settings must be
+          restored. Otherwise these settings also apply while everything is written back.
 
     Raises duckdb.IOException if another process has it open, FileTooNew, and UnusableSetting for an invalid amount of
     memory.
@@ -56,6 +56,8 @@ def loading_into(
             if stays_open:
                 for name in ("memory_limit", *settings):
                     connection.execute(f"RESET GLOBAL {name}")
+                # In DuckDB 1.5, RESET changes only the value that is shown; the old memory limit stays in force.
+                connection.execute("SET GLOBAL memory_limit = current_setting('memory_limit')")
 
 
 def open_file(path: str) -> duckdb.DuckDBPyConnection:
