@@ -11,7 +11,7 @@ from benchmarks.rows import SPAN_START
 from refersion_dagster.refersion import ReadReport, refersion_source
 from refersion_dagster.refersion.environment import PIPELINE
 from refersion_dagster.settings import AccountSettings
-from refersion_dagster.warehouse.duckdb.destination import loading_into
+from refersion_dagster.warehouse.duckdb.destination import open_destination
 
 
 def run(graphql_url: str, rows: int, directory: Path, concurrency: int) -> None:
@@ -27,7 +27,7 @@ def run_again(graphql_url: str, rows: int, directory: Path, concurrency: int) ->
 def _load(graphql_url: str, directory: Path, concurrency: int) -> None:
     pa.set_memory_pool(pa.system_memory_pool())  # as the plain pipeline does
     report = ReadReport()
-    with loading_into(str(database_path(directory))) as destination:
+    with open_destination(str(database_path(directory))) as destination:
         pipeline = dlt.pipeline(
             PIPELINE,
             destination=destination,

@@ -98,18 +98,18 @@ def line_chart(
         namespace=SVG,
         css=CSS,
         name=name,
-        title=written(title),
-        description=written(description),
+        title=remove_control_characters(title),
+        description=remove_control_characters(description),
         width=width,
         height=height,
         left=left,
         right=right,
         bottom=bottom,
-        x_labels=[(written(labels[at]), x(at)) for at in reversed(shown)],
+        x_labels=[(remove_control_characters(labels[at]), x(at)) for at in reversed(shown)],
         y_labels=[(number(mark), y(mark)) for mark in marks],
         lines=[
             {
-                "name": written(line.name),
+                "name": remove_control_characters(line.name),
                 "at": place * (right - left) // len(lines),
                 "pieces": [
                     [(x(at), y(value)) for at, value in piece if value is not None]
@@ -150,6 +150,6 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def written(text: str) -> str:
+def remove_control_characters(text: str) -> str:
     """A text without characters that XML or HTML cannot contain, such as control characters. Names are untrusted."""
     return NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -66,10 +66,10 @@ def demo(folder: Path, destination: str, ui: bool, port: int, day_every: float) 
     """Run the main job on a local sandbox, without an account, and show what was earned and what is owed."""
     if ui and destination != "duckdb":
         raise click.UsageError("--ui is for --destination duckdb, whose file several processes share.")
-    from refersion_dagster.demo.live import Watched
+    from refersion_dagster.demo.live import LiveOptions
     from refersion_dagster.demo.run import run_demo
 
-    raise SystemExit(run_demo(folder, Watched(port, day_every) if ui else None, destination))
+    raise SystemExit(run_demo(folder, LiveOptions(port, day_every) if ui else None, destination))
 
 
 @main.command()
@@ -117,7 +117,7 @@ def accept_account(yes: bool) -> None:
         click.echo(f"The warehouse is {warehouse.location}.")
         if not yes:
             click.confirm("Do these keys belong to the account whose rows are in this warehouse?", abort=True)
-        with warehouse.exclusive(click.echo), warehouse.session() as session:
+        with warehouse.write_lock(click.echo), warehouse.session() as session:
             session.create_schema(DATASET)
             remember_account([keys.public_key, keys.graphql_token], session.query)
     except WarehouseError as error:

@@ -21,7 +21,7 @@ from refersion_dagster.automation.schedules import schedules
 from refersion_dagster.automation.statements import statements_schedule
 from refersion_dagster.automation.webhook_sensor import refersion_webhook_inbox, refersion_webhooks
 from refersion_dagster.checks.assets import all_checks
-from refersion_dagster.documentation import documented
+from refersion_dagster.documentation import add_documentation
 from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.ingest.webhooks.events import WebhookInbox, webhook_events
 from refersion_dagster.report.assets import Publishing, published_assets
@@ -45,14 +45,14 @@ from refersion_dagster.summaries.settings import ReportSettings
 OWN = Path(__file__).with_name("defs")
 
 
-def with_policies(fresh: dg.FreshnessPolicy, spec: dg.AssetSpec) -> dg.AssetSpec:
+def add_policies(fresh: dg.FreshnessPolicy, spec: dg.AssetSpec) -> dg.AssetSpec:
     """Adds the policies that apply to every asset."""
     if spec.key.path[0] in ("summaries", "published") or spec.key == COMMISSIONS_REPORT:
         spec = spec.replace_attributes(automation_condition=FOLLOW_PARENTS)
     return spec.replace_attributes(freshness_policy=fresh)
 
 
-def with_own(shipped: dg.Definitions) -> dg.Definitions:
+def merge_own_definitions(shipped: dg.Definitions) -> dg.Definitions:
     """Adds what `dg scaffold defs` wrote to the defs folder of a checkout, if anything."""
     if not any(path.suffix in (".py", ".yaml") for path in OWN.rglob("[!_]*")):
         return shipped
@@ -90,10 +90,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     ]
     # The same limit applies to alerts.
     fresh = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=settings.alerts.late_hours))
-    watched = dg.map_asset_specs(partial(with_policies, fresh), refreshed)
-    return with_own(
+    watched = dg.map_asset_specs(partial(add_policies, fresh), refreshed)
+    return merge_own_definitions(
         dg.Definitions(
-            assets=dg.map_asset_specs(documented, [*watched, *others]),
+            assets=dg.map_asset_specs(add_documentation, [*watched, *others]),
             asset_checks=checks,
             jobs=[
                 *(refersion_refresh, refersion_reconcile, refersion_webhooks, refersion_statements),

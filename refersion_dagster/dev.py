@@ -19,7 +19,7 @@ import click
 from dagster import DagsterInstance, RunsFilter
 
 from refersion_dagster.automation.active_runs import IN_PROGRESS
-from refersion_dagster.demo.environment import DATABASE, INSTANCE, sandboxed
+from refersion_dagster.demo.environment import DATABASE, INSTANCE, run_in_sandbox
 from refersion_dagster.records import cancel_run
 
 # How long a run may take to stop.
@@ -45,11 +45,11 @@ def run_dev(port: int, demo_folder: Path | None) -> int:
 
     Raises PortTaken.
     """
-    take_no_port_in_use(port)
+    require_free_port(port)
     if demo_folder is None:
         return dagster_dev(port, Path.cwd(), {"DAGSTER_HOME": str(dagster_home())})
     folder = demo_folder.resolve()
-    with sandboxed(folder) as sandbox:
+    with run_in_sandbox(folder) as sandbox:
         click.echo(f"A local Refersion runs at {sandbox.url}.")
         if not (folder / DATABASE).exists():
             click.echo("Nothing is loaded yet: materialise all in the UI, or run `refersion-dagster demo` first.")
@@ -71,7 +71,7 @@ def dagster_home() -> Path:
     return home
 
 
-def take_no_port_in_use(port: int) -> None:
+def require_free_port(port: int) -> None:
     """Raises PortTaken if the port is in use. Dagster would start its daemon first and fail with pages of log."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -29,7 +29,7 @@ def page(file: str) -> Path | None:
     return next((folder / file for folder in (CHECKOUT, INSTALLED) if (folder / file).is_file()), None)
 
 
-def documented(spec: dg.AssetSpec) -> dg.AssetSpec:
+def add_documentation(spec: dg.AssetSpec) -> dg.AssetSpec:
     """The asset with its layer as a tag, and its documentation page."""
     name, first = spec.key.to_user_string(), spec.key.path[0]
     layer, file = LAYERS[first]

@@ -25,21 +25,21 @@ def report_errors(compute: Callable[Arguments, Result]) -> Callable[Arguments, R
 
         @functools.wraps(compute)
         def events(*args: Any, **kwargs: Any) -> Any:
-            with _as_failure():
+            with _convert_errors():
                 yield from compute(*args, **kwargs)
 
         return events
 
     @functools.wraps(compute)
     def result(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        with _as_failure():
+        with _convert_errors():
             return compute(*args, **kwargs)
 
     return result
 
 
 @contextmanager
-def _as_failure() -> Iterator[None]:
+def _convert_errors() -> Iterator[None]:
     try:
         yield
     except ReportedError as error:

@@ -23,10 +23,10 @@ def install_command(extra: str) -> str:
 
     They are named one by one, because this package is in no index: `pip` may not find it by its name.
     """
-    return " ".join(["pip install", *map(shlex.quote, _needed_by(extra))])
+    return " ".join(["pip install", *map(shlex.quote, _list_requirements(extra))])
 
 
-def _needed_by(extra: str) -> Iterator[str]:
+def _list_requirements(extra: str) -> Iterator[str]:
     from packaging.requirements import Requirement
 
     for text in metadata.requires(PACKAGE) or ():

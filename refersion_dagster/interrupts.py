@@ -18,7 +18,7 @@ SECONDS = 0.2
 
 
 @contextmanager
-def ended_by_interrupt(say: Callable[[], None]) -> Iterator[None]:
+def end_on_interrupt(say: Callable[[], None]) -> Iterator[None]:
     """Within the context, SIGINT ends this process and its children immediately, with exit code 130.
 
     Dagster treats an interrupt as a failed step and continues with steps that do not depend on it. Modules that start
@@ -50,7 +50,7 @@ def ended_by_interrupt(say: Callable[[], None]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def ended_by_termination(work: Callable[[], Result], say: Callable[[], None]) -> Result:
+def run_until_termination(work: Callable[[], Result], say: Callable[[], None]) -> Result:
     """Runs `work`. Meanwhile, SIGTERM ends this process and its children immediately, with exit code 143.
 
     The signal is not blocked, because child processes would not receive it either, and Dagster waits half a minute for

@@ -31,7 +31,7 @@ from refersion_dagster.refersion.identity import check_account, remember_account
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.settings import AccountSettings, InvalidSetting, Settings, WarehouseSettings, load_settings
 from refersion_dagster.warehouse.database import Database
-from refersion_dagster.warehouse.duckdb.destination import loading_into
+from refersion_dagster.warehouse.duckdb.destination import open_destination
 from refersion_dagster.warehouse.load import check_merges, run_load
 from refersion_dagster.warehouse.registry import open_database
 
@@ -66,7 +66,7 @@ def main() -> int:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         return 1
     try:
-        with opened(settings) as load:
+        with open_warehouse(settings) as load:
             load([entity.name for entity in ENTITIES.values() if not entity.is_graphql])
             try:
                 load([entity.name for entity in ENTITIES.values() if entity.is_graphql])
@@ -94,7 +94,7 @@ def duckdb_path(settings: Settings) -> str:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Callable[[list[str]], None]]:
+def open_warehouse(settings: Settings) -> Iterator[Callable[[list[str]], None]]:
     """Yields a function that loads tables into the configured database, with exclusive write access.
 
     Raises duckdb.IOException for a DuckDB file that another program has open, and WarehouseError for other databases.
@@ -102,11 +102,11 @@ def opened(settings: Settings) -> Iterator[Callable[[list[str]], None]]:
     warehouse = settings.warehouse
     database = open_database(warehouse.destination, warehouse.duckdb_path, warehouse.duckdb_memory)
     if database.file is not None:
-        with loading_into(str(database.file), warehouse.duckdb_memory) as file:
+        with open_destination(str(database.file), warehouse.duckdb_memory) as file:
             pipeline = dlt.pipeline(PIPELINE, destination=file, dataset_name=DATASET)
             yield lambda tables: load(pipeline, settings.account, tables, database)
         return
-    with database.exclusive(warehouse.lock_timeout_seconds, click.echo), database.loading() as server:
+    with database.write_lock(warehouse.lock_timeout_seconds, click.echo), database.open_destination() as server:
         check_merges(server)
         pipeline = dlt.pipeline(PIPELINE, destination=server, dataset_name=DATASET)
         yield lambda tables: load(pipeline, settings.account, tables, database)
@@ -117,7 +117,7 @@ def load(pipeline: Pipeline, settings: AccountSettings, tables: list[str], datab
 
     Raises RefersionError and WarehouseError, unwrapped from dlt's exceptions.
     """
-    given = {"rows_per_load": settings.rows_per_load, **settings.given()}
+    given = {"rows_per_load": settings.rows_per_load, **settings.list_set_values()}
     report = ReadReport()
     account = account_of(settings)
     with database.session() as session:
@@ -134,7 +134,7 @@ def load(pipeline: Pipeline, settings: AccountSettings, tables: list[str], datab
 
 def account_of(settings: AccountSettings) -> RefersionClient:
     """The account in these settings and dlt's configuration, for single requests."""
-    given = settings.given()
+    given = settings.list_set_values()
     found = {name: given.get(name) or from_dlt(name) for name in AccountSettings.model_fields}
     return RefersionClient(
         Credentials(found["public_key"], found["api_key"], found["graphql_token"]),

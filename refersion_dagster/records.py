@@ -79,7 +79,7 @@ def new_log(instance: dg.DagsterInstance, run_id: str, cursor: str | None) -> tu
     return entries, cursor
 
 
-def last_logged(instance: dg.DagsterInstance, run_id: str) -> datetime | None:
+def find_last_log_time(instance: dg.DagsterInstance, run_id: str) -> datetime | None:
     """The time of the last entry in the log of a run."""
     found = instance.get_records_for_run(run_id, limit=1, ascending=False).records
     return datetime.fromtimestamp(found[0].timestamp, UTC) if found else None

@@ -46,7 +46,7 @@ class RefersionResource(dg.ConfigurableResource):
     @classmethod
     def of(cls, account: AccountSettings) -> RefersionResource:
         """The account in the settings, for use outside of Dagster. It contains the keys."""
-        return cls(**account.given())
+        return cls(**account.list_set_values())
 
     def account(self, retry_seconds: int | None = None) -> RefersionClient:
         """The account's clients, for single requests. `close` it afterwards.

@@ -8,12 +8,12 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 EXACT = Context(prec=60)
 
 
-def rounded(value: Decimal | int, decimals: int) -> Decimal:
+def round_half_up(value: Decimal | int, decimals: int) -> Decimal:
     """A value with this many decimals, halves rounded away from zero; never -0."""
     found = Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, EXACT)
     return found if found else found.copy_abs()
 
 
-def grouped(value: Decimal | int, decimals: int = 2) -> str:
+def format_amount(value: Decimal | int, decimals: int = 2) -> str:
     """Formats an amount: 1,234.50"""
-    return f"{rounded(value, decimals):,}"
+    return f"{round_half_up(value, decimals):,}"

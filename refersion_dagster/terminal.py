@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from refersion_dagster.rounding import grouped
+from refersion_dagster.rounding import format_amount
 
 NAME_WIDTH = 22
 # Shown for an unknown figure.
@@ -42,10 +42,10 @@ class Sign(Enum):
     def on(self, console: Console) -> tuple[str, str]:
         """The sign that this terminal can show, and its colour."""
         sign, plain, style = self.value
-        return (sign if knows_signs(console) else plain.ljust(2)), style
+        return (sign if supports_signs(console) else plain.ljust(2)), style
 
 
-def own_console(**options: Any) -> Console:
+def make_console(**options: Any) -> Console:
     """A console for the terminal or the original standard output, even while Dagster redirects it to a run's log."""
     try:
         own = os.dup(sys.stdout.fileno())
@@ -55,7 +55,7 @@ def own_console(**options: Any) -> Console:
     return Console(file=file, **options)
 
 
-def knows_signs(console: Console) -> bool:
+def supports_signs(console: Console) -> bool:
     return console.encoding.lower().startswith("utf")
 
 
@@ -67,14 +67,14 @@ def print_signed(console: Console, sign: Sign, text: str, label: str = "", style
     mark, colour = sign.on(console)
     begin = f" {label}  " if label else " "
     indent = 2 + len(mark) + len(begin)
-    first, *rest = wrapped(text, console, indent)
+    first, *rest = wrap(text, console, indent)
     console.print(Text.assemble("  ", (mark, colour), begin, (first, style)), soft_wrap=True, highlight=False)
     for more in rest:
         console.print(Text(" " * indent + more, style), soft_wrap=True, highlight=False)
     return indent
 
 
-def wrapped(text: str, console: Console, taken: int) -> list[str]:
+def wrap(text: str, console: Console, taken: int) -> list[str]:
     """The text wrapped to the width left after `taken` characters; a single line if the console is not a terminal."""
     words = " ".join(text.split())
     if not console.is_terminal:
@@ -104,7 +104,7 @@ def figure_tables(
         max(len(name), *(len(line[at]) for line in texts)) if texts else len(name) for at, name in enumerate(names[1:])
     ]
     first = min(NAME_WIDTH, max(len(names[0]), *(len(name) for name, _ in lines)) if lines else len(names[0]))
-    for number, columns in enumerate(_fitting(widths, width - first - 2 * PADDING)):
+    for number, columns in enumerate(_fit(widths, width - first - 2 * PADDING)):
         table = Table(
             title=title if not number else None, title_justify="left", title_style="italic", box=box.SIMPLE_HEAD
         )
@@ -119,7 +119,7 @@ def figure_tables(
         yield table
 
 
-def _fitting(widths: Sequence[int], width: int) -> Iterator[list[int]]:
+def _fit(widths: Sequence[int], width: int) -> Iterator[list[int]]:
     """Groups of columns that fit side by side, at least one per group."""
     group: list[int] = []
     for at, one in enumerate(widths):
@@ -130,7 +130,7 @@ def _fitting(widths: Sequence[int], width: int) -> Iterator[list[int]]:
     yield group
 
 
-def with_id(name: str, id_: str) -> str:
+def name_with_id(name: str, id_: str) -> str:
     """A name that may not be unique, followed by its id, which is never cut."""
     room = NAME_WIDTH - len(id_) - 1
     return f"{name if cell_len(name) <= room else set_cell_size(name, max(room - 1, 1)).rstrip() + '…'} {id_}"
@@ -145,4 +145,4 @@ def figure(value: Figure) -> str:
     """Formats an amount as 1,234.50, a number as 1,234."""
     if value is None:
         return NOT_KNOWN
-    return f"{value:,}" if isinstance(value, int) else grouped(value)
+    return f"{value:,}" if isinstance(value, int) else format_amount(value)

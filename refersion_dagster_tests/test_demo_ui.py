@@ -92,10 +92,10 @@ def test_ctrl_c_ends_a_run_that_goes_on_and_leaves_no_process(shown: Shown) -> N
 
 def test_the_clock_stands_where_it_was_when_the_folder_is_opened_again(shown: Shown) -> None:
     """Otherwise the database would know of later days than the account that it is read from."""
-    from refersion_dagster.demo.environment import sandboxed
+    from refersion_dagster.demo.environment import run_in_sandbox
 
     ((latest,),) = query(shown.folder / "refersion.duckdb", LATEST)
-    with sandboxed(shown.folder) as sandbox:
+    with run_in_sandbox(shown.folder) as sandbox:
         assert sandbox.now > sandbox.settings.now
         assert sandbox.now >= latest
 

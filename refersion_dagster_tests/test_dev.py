@@ -109,7 +109,7 @@ def test_of_two_runs_the_second_waits_in_the_queue_until_the_warehouse_is_free(d
     def state(run: str) -> str:
         return dev.ask(STATE, run=run)["runOrError"]["status"]
 
-    with Warehouse(duckdb_path=str(dev.folder / DATABASE)).exclusive(print):
+    with Warehouse(duckdb_path=str(dev.folder / DATABASE)).write_lock(print):
         first = launch("refersion_refresh")
         assert soon(lambda: state(first) == "STARTED", 120, every=0.5)
         second = launch("refersion_reconcile")

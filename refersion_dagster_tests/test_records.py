@@ -17,7 +17,7 @@ from refersion_dagster.records import (
     check_records,
     daemon_states,
     error_of,
-    last_logged,
+    find_last_log_time,
     location_names,
     new_log,
     open_records,
@@ -73,9 +73,9 @@ def test_the_log_of_a_run_its_errors_and_its_checks_are_what_this_package_reads(
         assert len(entries) == len(run_log(instance, run.run_id))
         assert new_log(instance, run.run_id, cursor) == ([], cursor)
         assert new_log(instance, "no such run", None) == ([], None)
-        last = last_logged(instance, run.run_id)
+        last = find_last_log_time(instance, run.run_id)
         assert last == datetime.fromtimestamp(max(entry.timestamp for entry in entries), UTC)
-        assert last_logged(instance, "no such run") is None
+        assert find_last_log_time(instance, "no such run") is None
         begun, unheard_of = (dg.AssetCheckKey(dg.AssetKey("made"), name) for name in ("done", "unheard_of"))
         assert check_records(instance, [begun, unheard_of]) == {begun: CheckRecord(None, None, False)}
 

@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from refersion_dagster.terminal import NAME_WIDTH, figure_tables, total_of, with_id
+from refersion_dagster.terminal import NAME_WIDTH, figure_tables, name_with_id, total_of
 
 NAMES = ("affiliate", "orders", "sales", "pending", "due", "paid")
 LINES = [
@@ -50,6 +50,6 @@ def test_a_sum_with_a_figure_that_is_not_known_is_not_known() -> None:
     "name", ["Anna", "Party 🎉 Parrot Partners", "全国アフィリエイト連盟株式会社東京本社", "x" * 60]
 )
 def test_a_name_with_an_id_has_the_whole_id_and_fits_its_column(name: str) -> None:
-    told = with_id(name, "37569712")
+    told = name_with_id(name, "37569712")
     assert told.endswith(" 37569712")
     assert cell_len(told) <= NAME_WIDTH

@@ -28,7 +28,7 @@ def test_an_event_ends_as_a_changed_row(sandbox: SandboxServer, tmp_path: Path) 
         sandbox.configure(webhook_duplicates=2, webhook_order="shuffled")
         sandbox.send_webhooks(receiver.url, SECRET)
         sandbox.advance(days=20)
-        assert sandbox.webhooks.sent()
+        assert sandbox.webhooks.wait_until_sent()
         assert sandbox.webhooks.state()["failed"] == 0
         sent = receiver.health()["stored"]
     assert sent > 20

@@ -12,12 +12,12 @@ from pathlib import Path
 from sqlglot import exp
 
 from refersion_dagster.checks.query import SqlCheck, load_checks
-from refersion_dagster.checks.raw import ACCEPTED, KEYS, VARIANT, duplicates, unknown_values
-from refersion_dagster.checks.sums import drifted
+from refersion_dagster.checks.raw import ACCEPTED, KEYS, VARIANT, build_unknown_values, duplicates
+from refersion_dagster.checks.sums import build_sums_check
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.build import FOUND_OUT
-from refersion_dagster.summaries.query import Summary, known_tables, load_summaries
+from refersion_dagster.summaries.query import Summary, list_tables, load_summaries
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse.dialects.dialect import DUCKDB
 from refersion_dagster.warehouse.sql import bind
@@ -115,7 +115,7 @@ def _tests(summaries: list[Summary]) -> Iterator[tuple[str, str, str]]:
         yield f"{table}_raw_primary_key", duplicates(table), "error"
         yield f"{table}_raw_no_variant_columns", _variants(table), "error"
         if table in ACCEPTED:
-            yield f"{table}_raw_accepted_values", unknown_values(table), "warn"
+            yield f"{table}_raw_accepted_values", build_unknown_values(table), "warn"
     for summary in summaries:
         key = summary.header.primary_key
         missing = " OR ".join(f"{name} IS NULL" for name in key)
@@ -125,8 +125,8 @@ def _tests(summaries: list[Summary]) -> Iterator[tuple[str, str, str]]:
             "error",
         )
         if sums := summary.header.sums:
-            yield f"{summary.name}_sums_preserved", drifted(summary.name, sums), "error"
-    for check in load_checks(known_tables(summary.name for summary in summaries)):
+            yield f"{summary.name}_sums_preserved", build_sums_check(summary.name, sums), "error"
+    for check in load_checks(list_tables(summary.name for summary in summaries)):
         yield check.file.name, _written(check.file.tree), _severity(check)
 
 

@@ -38,13 +38,13 @@ def actions() -> None:
 @click.option("--all", "everything", is_flag=True, help="Include all items that were sent, not only the open ones.")
 @click.option("--endpoint", help="Show only this operation, for example conversion_manual_credit.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
-def listed(everything: bool, endpoint: str | None, as_json: bool) -> None:
+def list_open_items(everything: bool, endpoint: str | None, as_json: bool) -> None:
     """List open items: they were sent, but it is unknown whether Refersion carried them out."""
     from refersion_dagster.actions.operations.outcomes import OPEN
     from refersion_dagster.actions.reconciliation.resolve import open_journal
 
     warehouse, _ = resources_of_settings()
-    with _told(), open_journal(warehouse, _say) as (journal, _session):
+    with _show_errors(), open_journal(warehouse, _print) as (journal, _session):
         entries = [entry for entry in journal.entries(endpoint) if everything or entry.outcome in OPEN]
     if as_json:
         click.echo(json.dumps([_plain(entry) for entry in entries], indent=2, ensure_ascii=False))
@@ -62,11 +62,11 @@ def listed(everything: bool, endpoint: str | None, as_json: bool) -> None:
 def show(key: str) -> None:
     """Show one item and what Refersion's own data says about it now. KEY may be a prefix of a key."""
     from refersion_dagster.actions.operations.outcomes import OPEN
-    from refersion_dagster.actions.reconciliation.resolve import evidence_on, one_of, open_journal
+    from refersion_dagster.actions.reconciliation.resolve import evidence_on, find_entry, open_journal
 
     warehouse, refersion = resources_of_settings()
-    with _told(), open_journal(warehouse, _say) as (journal, session):
-        entry = one_of(journal.entries(), key)
+    with _show_errors(), open_journal(warehouse, _print) as (journal, session):
+        entry = find_entry(journal.entries(), key)
         _print_entry(entry)
         _print_evidence(evidence_on(entry, journal, session, refersion))
     if entry.outcome in OPEN:
@@ -108,8 +108,8 @@ def settle(
 
     warehouse, refersion = resources_of_settings()
     done = decision == "done"
-    with _told(), resolve.open_journal(warehouse, _say) as (journal, session):
-        entry = resolve.one_of(journal.entries(), key)
+    with _show_errors(), resolve.open_journal(warehouse, _print) as (journal, session):
+        entry = resolve.find_entry(journal.entries(), key)
         resolve.check_decision(entry, done, None, despite_evidence)
         _print_entry(entry)
         evidence = None
@@ -117,13 +117,13 @@ def settle(
             evidence = resolve.evidence_on(entry, journal, session, refersion)
             _print_evidence(evidence)
         except RefersionError as error:
-            _say(f"Refersion could not be queried: {error}")
+            _print(f"Refersion could not be queried: {error}")
         resolve.check_decision(entry, done, evidence, despite_evidence)
         if not yes:
             click.confirm(f"\nSettle it as {decision.replace('-', ' ')}?", abort=True)
         found = {"conversion_id": conversion_id} if conversion_id else evidence.found if evidence else {}
         resolve.resolve(
-            entry, journal, warehouse, done=done, by=by or getpass.getuser(), note=note, found=found, tell=_say
+            entry, journal, warehouse, done=done, by=by or getpass.getuser(), note=note, found=found, tell=_print
         )
     click.echo("Settled. " + ("It is not sent again." if done else "The next run of the same items sends it."))
 
@@ -173,7 +173,7 @@ def resources_of_settings() -> tuple[Warehouse, RefersionResource]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _show_errors() -> Iterator[None]:
     """Shows reported errors as one line instead of a traceback."""
     try:
         yield
@@ -181,7 +181,7 @@ def _told() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def _say(words: str) -> None:
+def _print(words: str) -> None:
     click.echo(words, err=True)
 
 

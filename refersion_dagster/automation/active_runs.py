@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from refersion_dagster.records import last_logged
+from refersion_dagster.records import find_last_log_time
 
 # Names of the jobs that write to the warehouse. Runs started from assets or by automation have Dagster's own job name.
 JOBS = ("refersion_refresh", "refersion_reconcile", "refersion_backfill", "refersion_webhooks", "refersion_statements")
@@ -30,7 +30,7 @@ def is_ours(run: dg.DagsterRun) -> bool:
 LOST_AFTER = timedelta(hours=6)
 
 
-def going_on(instance: dg.DagsterInstance, now: datetime | None = None) -> str | None:
+def describe_active_run(instance: dg.DagsterInstance, now: datetime | None = None) -> str | None:
     """Describes an unfinished run that writes to the warehouse. None if there is none."""
     for run in (record.dagster_run for record in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS))):
         if is_ours(run) and not is_lost(instance, run, now or datetime.now(UTC)):
@@ -42,5 +42,5 @@ def is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun, now: datetime) -> 
     """Whether a started run has been silent for so long that its process must be gone."""
     if run.status in (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED):
         return False
-    logged = last_logged(instance, run.run_id)
+    logged = find_last_log_time(instance, run.run_id)
     return logged is not None and logged < now - LOST_AFTER

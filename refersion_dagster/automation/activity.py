@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from refersion_dagster.automation.active_runs import going_on
+from refersion_dagster.automation.active_runs import describe_active_run
 from refersion_dagster.automation.jobs import refersion_refresh
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource
@@ -71,7 +71,7 @@ class ActivityCursor:
         return json.dumps(asdict(self))
 
 
-def look(refersion: RefersionResource) -> ActivitySnapshot:
+def take_snapshot(refersion: RefersionResource) -> ActivitySnapshot:
     """Reads one row of /affiliate/list and calls /conversion/totals once. Raises RefersionError.
 
     Totals start at midnight by Refersion's clock, because a moving range would change without any event.
@@ -121,7 +121,7 @@ def compare(
     if cursor.not_before and now < datetime.fromisoformat(cursor.not_before):
         return dg.SkipReason(f"Refersion did not answer {cursor.failures} times; waiting until {cursor.not_before}.")
     try:
-        seen = look(refersion)
+        seen = take_snapshot(refersion)
     except RefersionError as error:
         failures = cursor.failures + 1
         wait = min(timedelta(seconds=seconds * 2 ** min(failures, 10)), LONGEST_WAIT)
@@ -143,7 +143,7 @@ def compare(
         return dg.SensorResult(
             skip_reason=dg.SkipReason(f"Nothing changed: {words}."), cursor=ActivityCursor(seen).write()
         )
-    if running := going_on(context.instance):
+    if running := describe_active_run(context.instance):
         # The new state is not stored, so that the next check finds the change again.
         return dg.SensorResult(
             skip_reason=dg.SkipReason(f"Changed ({', '.join(changes)}), but {running}."),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from refersion_dagster.automation.channels import URLS_VARIABLE, Channel, channels, send
-from refersion_dagster.automation.incidents import Incident, ended_runs, incidents_of, late
+from refersion_dagster.automation.incidents import Incident, find_late_load, incidents_of, list_ended_runs
 from refersion_dagster.settings import AlertSettings, Settings
 
 INTERVAL_SECONDS = 30
@@ -71,20 +71,20 @@ def report(context: dg.SensorEvaluationContext, settings: AlertSettings) -> dg.S
             cursor=AlertsCursor(now.isoformat()).write(),
         )
     told, unreached = 0, []
-    for ended, run in ended_runs(context.instance, datetime.fromisoformat(cursor.after), RUNS_A_TICK):
+    for ended, run in list_ended_runs(context.instance, datetime.fromisoformat(cursor.after), RUNS_A_TICK):
         found = incidents_of(context.instance, run)
         cursor.open = [key for key in cursor.open if key not in found.solved]
         for problem in found.problems:
             if problem.key not in cursor.open:
-                unreached += tell(problem, to, settings.dagster_url)
+                unreached += send_alert(problem, to, settings.dagster_url)
                 cursor.open.append(problem.key)
                 told += 1
         cursor.after = ended.replace(tzinfo=ended.tzinfo or UTC).isoformat()
-    problem = late(context.instance, now, timedelta(hours=settings.late_hours))
+    problem = find_late_load(context.instance, now, timedelta(hours=settings.late_hours))
     if problem is None:
         cursor.open = [key for key in cursor.open if key != "late"]
     elif problem.key not in cursor.open:
-        unreached += tell(problem, to, settings.dagster_url)
+        unreached += send_alert(problem, to, settings.dagster_url)
         cursor.open.append(problem.key)
         told += 1
     for channel in dict.fromkeys(unreached):
@@ -98,7 +98,7 @@ def report(context: dg.SensorEvaluationContext, settings: AlertSettings) -> dg.S
     )
 
 
-def tell(problem: Incident, to: Sequence[Channel], dagster_url: str) -> list[Channel]:
+def send_alert(problem: Incident, to: Sequence[Channel], dagster_url: str) -> list[Channel]:
     """Sends one problem. Returns the channels that could not be reached."""
     page = dagster_url.rstrip("/")
     link = f"\n\n{page}/runs/{problem.run_id}" if problem.run_id else f"\n\n{page}"

@@ -37,7 +37,7 @@ def channels(settings: AlertSettings) -> list[Channel]:
     return [Channel(number, url) for number, url in enumerate(urls.split(), start=1)]
 
 
-def unusable(settings: AlertSettings) -> list[str]:
+def describe_unusable(settings: AlertSettings) -> list[str]:
     """Describes the problem of each channel that cannot be used, without its URL."""
     import apprise
 

@@ -66,7 +66,7 @@ def _reasons(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
 def reason_of(entry: dg.EventLogEntry) -> str:
     """Why a step failed or is retried, as the error's own message."""
     error = error_of(entry)
-    return _short(error.reason if error else entry.user_message)
+    return _shorten(error.reason if error else entry.user_message)
 
 
 def _checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[list[Incident], set[str]]:
@@ -83,12 +83,12 @@ def _checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[list[Inci
             rows = found.metadata.get("offending_rows")
             count = f" ({rows.value} rows)" if rows else ""
             failing.append(
-                Incident(key, f"{key} failed", f"{key} failed{count}. {_short(found.description or '')}", run.run_id)
+                Incident(key, f"{key} failed", f"{key} failed{count}. {_shorten(found.description or '')}", run.run_id)
             )
     return failing, passing
 
 
-def ended_runs(instance: dg.DagsterInstance, after: datetime, limit: int) -> list[tuple[datetime, dg.DagsterRun]]:
+def list_ended_runs(instance: dg.DagsterInstance, after: datetime, limit: int) -> list[tuple[datetime, dg.DagsterRun]]:
     """Runs of this code location that ended after the given time, earliest first, each with the time it ended."""
     records = instance.get_run_records(
         dg.RunsFilter(
@@ -102,7 +102,7 @@ def ended_runs(instance: dg.DagsterInstance, after: datetime, limit: int) -> lis
     return [(record.update_timestamp, record.dagster_run) for record in records if is_ours(record.dagster_run)]
 
 
-def late(instance: dg.DagsterInstance, now: datetime, allowed: timedelta) -> Incident | None:
+def find_late_load(instance: dg.DagsterInstance, now: datetime, allowed: timedelta) -> Incident | None:
     """A problem if conversions were last read longer ago than allowed. None if they were never read."""
     event = instance.get_latest_materialization_event(WATCHED)
     if event is None:
@@ -119,6 +119,6 @@ def late(instance: dg.DagsterInstance, now: datetime, allowed: timedelta) -> Inc
     )
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     text = text.strip()
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} …"

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from refersion_dagster.automation.active_runs import going_on
+from refersion_dagster.automation.active_runs import describe_active_run
 from refersion_dagster.automation.jobs import refersion_refresh
 from refersion_dagster.settings import FigureSettings, InvalidSetting, ScheduleSettings, Settings
 
@@ -89,7 +89,7 @@ def schedule(cadence: Cadence, settings: Settings) -> dg.ScheduleDefinition:
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if wrong:
             raise InvalidSetting(wrong)
-        if running := going_on(context.instance):
+        if running := describe_active_run(context.instance):
             return dg.SkipReason(f"Not started: {running}. The next tick tries again.")
         # The run key prevents a tick that is evaluated twice from starting two runs.
         return dg.RunRequest(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from refersion_dagster.automation.active_runs import going_on
+from refersion_dagster.automation.active_runs import describe_active_run
 from refersion_dagster.ingest.specs import asset_key
 from refersion_dagster.ingest.webhooks.events import WebhookInbox
 from refersion_dagster.ingest.webhooks.tables import WEBHOOK_EVENTS
@@ -47,7 +47,7 @@ def refersion_webhook_inbox(
     if not state.waiting:
         return dg.SkipReason("No events are waiting.")
     waiting = f"{state.waiting:,} event{'s' if state.waiting > 1 else ''} waiting"
-    if running := going_on(context.instance):
+    if running := describe_active_run(context.instance):
         return dg.SkipReason(f"{waiting}, but {running}.")
     if again_at := after_failures(context.instance):
         return dg.SkipReason(f"{waiting}, but the last run failed; the next one starts at {again_at:%H:%M:%S} UTC.")

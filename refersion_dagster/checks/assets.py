@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 from dlt.destinations.exceptions import DatabaseException
 
-from refersion_dagster.checks.outcome import not_compared, offending, result
+from refersion_dagster.checks.outcome import find_offending_rows, report_not_compared, result
 from refersion_dagster.checks.query import SqlCheck, load_checks
 from refersion_dagster.checks.raw import KEYS, raw_checks
 from refersion_dagster.checks.sums import find_drift
@@ -13,10 +13,10 @@ from refersion_dagster.failures import report_errors
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
-from refersion_dagster.summaries.knowledge import Gaps, load_gaps, unknown_columns
+from refersion_dagster.summaries.knowledge import Gaps, find_unknown_columns, load_gaps
 from refersion_dagster.summaries.lineage import deciding_sources
 from refersion_dagster.summaries.measures import described
-from refersion_dagster.summaries.query import Summary, known_tables
+from refersion_dagster.summaries.query import Summary, list_tables
 from refersion_dagster.summaries.settings import ReportSettings
 
 SUMS = "sums_preserved"
@@ -45,11 +45,11 @@ def file_check(check: SqlCheck, summaries: Sequence[Summary] = ()) -> dg.AssetCh
         context: dg.AssetCheckExecutionContext, warehouse: Warehouse, settings: ReportSettings
     ) -> dg.AssetCheckResult:
         values = settings.parameters()
-        with warehouse.exclusive(context.log.info), warehouse.session() as session:
-            if unknown := unknown_to(check, summaries, load_gaps(session)):
-                return not_compared(file.name, asset, unknown, context.log.warning)
+        with warehouse.write_lock(context.log.info), warehouse.session() as session:
+            if unknown := find_unknown_compared(check, summaries, load_gaps(session)):
+                return report_not_compared(file.name, asset, unknown, context.log.warning)
             try:
-                found = offending(session, file.tree, values)
+                found = find_offending_rows(session, file.tree, values)
             except DatabaseException as error:
                 raise dg.Failure(f"{file.path}:{file.line}: the query failed: {error}", allow_retries=False) from error
         return result(found, file.name, asset, header.description, header.meaning, severity)
@@ -57,12 +57,12 @@ def file_check(check: SqlCheck, summaries: Sequence[Summary] = ()) -> dg.AssetCh
     return run_check
 
 
-def unknown_to(check: SqlCheck, summaries: Sequence[Summary], gaps: Gaps) -> dict[str, str]:
+def find_unknown_compared(check: SqlCheck, summaries: Sequence[Summary], gaps: Gaps) -> dict[str, str]:
     """Returns the columns that a check compares but that cannot be known on the account, with what is lacking."""
     if not gaps:
         return {}
     read = {one.name: one for one in summaries if (SUMMARIES, one.name) in check.depends_on}
-    unknown = {name: unknown_columns(one, gaps) for name, one in read.items()}
+    unknown = {name: find_unknown_columns(one, gaps) for name, one in read.items()}
     return {
         f"{table}.{column}": unknown[table][column].lacking
         for schema, table, column in sorted(deciding_sources(check.file.tree, check.depends_on, summaries))
@@ -87,13 +87,13 @@ def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
     )
     @report_errors
     def run_check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
-        with warehouse.exclusive(context.log.info), warehouse.session() as session:
-            unknown = unknown_columns(summary, load_gaps(session))
+        with warehouse.write_lock(context.log.info), warehouse.session() as session:
+            unknown = find_unknown_columns(summary, load_gaps(session))
             compared = {column: one for column, one in summary.header.sums.items() if column not in unknown}
             found = find_drift(session, summary.name, compared)
         left_out = {column: one.lacking for column, one in unknown.items() if column in summary.header.sums}
         if left_out and not found.count:
-            return not_compared(SUMS, asset, left_out, context.log.warning)
+            return report_not_compared(SUMS, asset, left_out, context.log.warning)
         return result(found, SUMS, asset, description, meaning)
 
     return run_check
@@ -101,7 +101,7 @@ def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
 
 def all_checks(summaries: Sequence[Summary]) -> list[dg.AssetChecksDefinition]:
     """Returns all checks of raw tables and summaries, except primary keys of summaries: the build checks those."""
-    files = load_checks(known_tables(summary.name for summary in summaries))
+    files = load_checks(list_tables(summary.name for summary in summaries))
     return [
         *map(raw_checks, KEYS),
         *(sums_check(summary) for summary in summaries if summary.header.sums),

@@ -19,7 +19,7 @@ NOT_COMPARED = "not_compared"
 
 
 @dataclass(frozen=True)
-class Found:
+class OffendingRows:
     """The number of offending rows, and the first of them."""
 
     count: int
@@ -27,17 +27,17 @@ class Found:
     rows: list[tuple[object, ...]]
 
 
-def offending(session: Session, select: str | exp.Query, settings: Mapping[str, Value]) -> Found:
+def find_offending_rows(session: Session, select: str | exp.Query, settings: Mapping[str, Value]) -> OffendingRows:
     """Runs a SELECT that returns offending rows."""
     tree = bind(parse(select) if isinstance(select, str) else select, settings)
     found = exp.Subquery(this=tree, alias=exp.TableAlias(this=exp.to_identifier("found")))
     ((count,),) = session.query(exp.select("count(*)").from_(found))
     rows = session.query(exp.select("*").from_(found).limit(ROWS_SHOWN)) if count else []
-    return Found(int(count), tuple(tree.named_selects) if isinstance(tree, exp.Query) else (), rows)
+    return OffendingRows(int(count), tuple(tree.named_selects) if isinstance(tree, exp.Query) else (), rows)
 
 
 def result(
-    found: Found,
+    found: OffendingRows,
     name: str,
     asset: dg.AssetKey,
     description: str,
@@ -59,7 +59,7 @@ def result(
     )
 
 
-def not_compared(
+def report_not_compared(
     name: str, asset: dg.AssetKey, unknown: Mapping[str, str], warn: Callable[[str], None]
 ) -> dg.AssetCheckResult:
     """Returns the result of a check that compares columns which cannot be known on this account.

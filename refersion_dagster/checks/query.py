@@ -61,15 +61,15 @@ def load_checks(known: Mapping[str, Collection[str]]) -> list[SqlCheck]:
 
     Raises SqlFileError at the first error.
     """
-    return [checked(file, known) for file in read_folder("refersion_dagster.checks", CheckHeader, MACROS)]
+    return [validate_check(file, known) for file in read_folder("refersion_dagster.checks", CheckHeader, MACROS)]
 
 
 def parse(text: str, path: str, known: Mapping[str, Collection[str]]) -> SqlCheck:
     """Reads a file's text. Raises SqlFileError with file and line."""
-    return checked(read(text, path, CheckHeader, MACROS), known)
+    return validate_check(read(text, path, CheckHeader, MACROS), known)
 
 
-def checked(file: SqlFile[CheckHeader], known: Mapping[str, Collection[str]]) -> SqlCheck:
+def validate_check(file: SqlFile[CheckHeader], known: Mapping[str, Collection[str]]) -> SqlCheck:
     """Returns the check of a file after validating it against the existing tables. Raises SqlFileError."""
     prefix, _, table = file.header.asset.partition("/")
     schema = {"refersion": DATASET, "summaries": SUMMARIES}.get(prefix, "")

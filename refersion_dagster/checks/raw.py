@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import dagster as dg
 
-from refersion_dagster.checks.outcome import ROWS_SHOWN, Found, offending, result
+from refersion_dagster.checks.outcome import ROWS_SHOWN, OffendingRows, find_offending_rows, result
 from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.history import conversions, readings
 from refersion_dagster.refersion.environment import DATASET
@@ -55,13 +55,13 @@ def duplicates(table: str) -> str:
     )
 
 
-def variants(session: Session, table: str) -> Found:
+def variants(session: Session, table: str) -> OffendingRows:
     """Finds variant columns, which dlt adds for values of another type."""
     names: list[tuple[object, ...]] = [(name,) for name, _ in session.columns(DATASET, table) if VARIANT in name]
-    return Found(len(names), ("column_name",), names[:ROWS_SHOWN])
+    return OffendingRows(len(names), ("column_name",), names[:ROWS_SHOWN])
 
 
-def unknown_values(table: str) -> str:
+def build_unknown_values(table: str) -> str:
     """Returns SQL for values of a raw table that are not accepted, with their number of rows."""
     return " UNION ALL ".join(
         f"SELECT '{column}' AS column_name, {column} AS found, count(*) AS row_count FROM {DATASET}.{table} "  # noqa: S608
@@ -75,10 +75,10 @@ def raw_checks(table: str) -> dg.AssetChecksDefinition:
     asset = asset_key(DATASET, table)
     key = " and ".join(KEYS[table])
     values = "; ".join(f"{column}: {', '.join(known)}" for column, known in ACCEPTED.get(table, {}).items())
-    checks: list[tuple[str, Callable[[Session], Found], str, str, bool]] = [
+    checks: list[tuple[str, Callable[[Session], OffendingRows], str, str, bool]] = [
         (
             "primary_key",
-            lambda session: offending(session, duplicates(table), {}),
+            lambda session: find_offending_rows(session, duplicates(table), {}),
             KEY_HOLDS.format(key=key),
             KEY_BROKEN.format(table=table),
             True,
@@ -94,7 +94,13 @@ def raw_checks(table: str) -> dg.AssetChecksDefinition:
     if values:
         holds, broken = VALUES_HOLD.format(values=values), VALUES_BROKEN.format(table=table)
         checks.append(
-            ("accepted_values", lambda session: offending(session, unknown_values(table), {}), holds, broken, False)
+            (
+                "accepted_values",
+                lambda session: find_offending_rows(session, build_unknown_values(table), {}),
+                holds,
+                broken,
+                False,
+            )
         )
 
     @dg.multi_asset_check(
@@ -109,12 +115,12 @@ def raw_checks(table: str) -> dg.AssetChecksDefinition:
     @report_errors
     def run_checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         # Readers also have to wait for a run of another process that has the DuckDB file open.
-        with warehouse.exclusive(context.log.info), warehouse.session() as session:
+        with warehouse.write_lock(context.log.info), warehouse.session() as session:
             is_there = bool(session.columns(DATASET, table))
             for name, find, holds, broken, blocking in checks:
                 if dg.AssetCheckKey(asset, name) not in context.selected_asset_check_keys:
                     continue
-                found = find(session) if is_there else Found(0, (), [])
+                found = find(session) if is_there else OffendingRows(0, (), [])
                 severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
                 yield result(found, name, asset, holds, broken, severity)
 

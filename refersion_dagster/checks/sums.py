@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from refersion_dagster.checks.outcome import ROWS_SHOWN, Found
+from refersion_dagster.checks.outcome import ROWS_SHOWN, OffendingRows
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.measures import raw_sums
 from refersion_dagster.warehouse.session import Session
@@ -12,7 +12,7 @@ from refersion_dagster.warehouse.session import Session
 COLUMNS = ("column", "currency", "raw_conversions", "summary")
 
 
-def drifted(summary: str, sums: Mapping[str, str]) -> str:
+def build_sums_check(summary: str, sums: Mapping[str, str]) -> str:
     """Returns SQL for the currencies in which a summary differs from the raw rows, with both amounts of each column.
 
     It reads the raw rows and the summary once, regardless of the number of columns: warehouses may charge for reads.
@@ -34,11 +34,11 @@ def drifted(summary: str, sums: Mapping[str, str]) -> str:
     """  # noqa: S608 - names of ours
 
 
-def find_drift(session: Session, summary: str, sums: Mapping[str, str]) -> Found:
+def find_drift(session: Session, summary: str, sums: Mapping[str, str]) -> OffendingRows:
     """Finds the columns and currencies in which a summary differs from the raw rows."""
     if not sums:
-        return Found(0, COLUMNS, [])
-    found = session.query(drifted(summary, sums))
+        return OffendingRows(0, COLUMNS, [])
+    found = session.query(build_sums_check(summary, sums))
     rows: list[tuple[object, ...]] = [
         (column, currency, raw, summed)
         for at, column in enumerate(sums)
@@ -46,4 +46,4 @@ def find_drift(session: Session, summary: str, sums: Mapping[str, str]) -> Found
         for raw, summed in [amounts[2 * at : 2 * at + 2]]
         if (raw or 0) != (summed or 0)
     ]
-    return Found(len(rows), COLUMNS, rows[:ROWS_SHOWN])
+    return OffendingRows(len(rows), COLUMNS, rows[:ROWS_SHOWN])

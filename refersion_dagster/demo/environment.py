@@ -27,10 +27,10 @@ INSTANCE = Path(__file__).parents[1] / "dagster.yaml"
 
 
 @contextmanager
-def sandboxed(folder: Path, destination: str = "duckdb") -> Iterator[SandboxServer]:
+def run_in_sandbox(folder: Path, destination: str = "duckdb") -> Iterator[SandboxServer]:
     """Runs a sandbox and points this process's environment at it and at the folder.
 
-    The account is the same each time. The clock starts at the time that `keep_clock` saved in this folder, so that the
+    The account is the same each time. The clock starts at the time that `save_clock` saved in this folder, so that the
     database never has a later day than the account.
     """
     folder = folder.resolve()
@@ -38,14 +38,14 @@ def sandboxed(folder: Path, destination: str = "duckdb") -> Iterator[SandboxServ
     shutil.copyfile(INSTANCE, folder / "dagster" / "dagster.yaml")
     with (
         SandboxServer() as sandbox,
-        only_these_settings(environment(sandbox, folder, destination), KEPT.get(destination)),
+        isolate_settings(environment(sandbox, folder, destination), KEPT.get(destination)),
     ):
         if (folder / CLOCK).exists():
             sandbox.advance(to=(folder / CLOCK).read_text().strip())
         yield sandbox
 
 
-def keep_clock(folder: Path, now: datetime) -> None:
+def save_clock(folder: Path, now: datetime) -> None:
     """Saves the time of the sandbox's clock."""
     fresh = folder / f".{CLOCK}"
     fresh.write_text(f"{now.isoformat()}\n")
@@ -69,7 +69,7 @@ def environment(sandbox: SandboxServer, folder: Path, destination: str) -> dict[
 
 
 @contextmanager
-def only_these_settings(settings: Mapping[str, str], kept: str | None = None) -> Iterator[None]:
+def isolate_settings(settings: Mapping[str, str], kept: str | None = None) -> Iterator[None]:
     """Sets these variables and hides the user's own settings, in the environment and in .env.
 
     Args:

@@ -13,8 +13,8 @@ import dagster as dg
 import requests
 from rich.console import Console
 
-from refersion_dagster.automation.active_runs import going_on
-from refersion_dagster.demo.environment import keep_clock
+from refersion_dagster.automation.active_runs import describe_active_run
+from refersion_dagster.demo.environment import save_clock
 from refersion_dagster.dev import LOCATION_NAME
 from refersion_dagster.sandbox import SandboxServer
 
@@ -45,7 +45,7 @@ class NotStarted(Exception):
 
 
 @dataclass(frozen=True)
-class Watched:
+class LiveOptions:
     """Options of the live demo.
 
     Args:
@@ -70,11 +70,11 @@ class Watched:
 
 
 @contextmanager
-def watched(sandbox: SandboxServer, folder: Path, watch: Watched, console: Console) -> Iterator[None]:
+def keep_moving(sandbox: SandboxServer, folder: Path, watch: LiveOptions, console: Console) -> Iterator[None]:
     """Advances the sandbox's clock inside the `with`, and switches the activity sensor on when Dagster is up."""
     stop = threading.Event()
     threads = [
-        threading.Thread(target=_go_on, args=(sandbox, folder, watch, stop), name="sandbox-clock"),
+        threading.Thread(target=_move_clock, args=(sandbox, folder, watch, stop), name="sandbox-clock"),
         threading.Thread(target=_begin, args=(watch, console, stop), name="begin-watching"),
     ]
     for thread in threads:
@@ -87,7 +87,7 @@ def watched(sandbox: SandboxServer, folder: Path, watch: Watched, console: Conso
             thread.join()
 
 
-def _go_on(sandbox: SandboxServer, folder: Path, watch: Watched, stop: threading.Event) -> None:
+def _move_clock(sandbox: SandboxServer, folder: Path, watch: LiveOptions, stop: threading.Event) -> None:
     """Advances the clock, except during a run.
 
     No real account receives half a day of changes within the seconds of a run, and the proof would report rows that do
@@ -95,12 +95,12 @@ def _go_on(sandbox: SandboxServer, folder: Path, watch: Watched, stop: threading
     """
     with dg.DagsterInstance.get() as instance:
         while not stop.wait(watch.day_seconds / STEPS_A_DAY):
-            while going_on(instance) and not stop.wait(0.5):
+            while describe_active_run(instance) and not stop.wait(0.5):
                 pass
-            keep_clock(folder, sandbox.advance(seconds=DAY / STEPS_A_DAY))
+            save_clock(folder, sandbox.advance(seconds=DAY / STEPS_A_DAY))
 
 
-def _begin(watch: Watched, console: Console, stop: threading.Event) -> None:
+def _begin(watch: LiveOptions, console: Console, stop: threading.Event) -> None:
     """Waits until Dagster responds, switches the activity sensor on and prints the pages to open."""
     while not stop.wait(0.3):
         try:

@@ -17,14 +17,14 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from refersion_dagster.demo.environment import KEPT, LOG, clear, sandboxed
-from refersion_dagster.demo.live import Watched, watched
-from refersion_dagster.dev import dagster_dev, take_no_port_in_use
-from refersion_dagster.interrupts import ended_by_interrupt
-from refersion_dagster.terminal import figure_tables, own_console, total_of, with_id
+from refersion_dagster.demo.environment import KEPT, LOG, clear, run_in_sandbox
+from refersion_dagster.demo.live import LiveOptions, keep_moving
+from refersion_dagster.dev import dagster_dev, require_free_port
+from refersion_dagster.interrupts import end_on_interrupt
+from refersion_dagster.terminal import figure_tables, make_console, name_with_id, total_of
 
 if TYPE_CHECKING:
-    from refersion_dagster.refresh.summary import Happened
+    from refersion_dagster.refresh.summary import RunOutcome
 
 # Number of affiliates shown for each currency.
 TOP = 8
@@ -45,23 +45,23 @@ ORDER BY place
 AGES = ("due now", "  0-30 days", "  31-60 days", "  61-90 days", "  over 90 days", "  credits", "pending", "accrued")
 
 
-def run_demo(folder: Path, watch: Watched | None = None, destination: str = "duckdb") -> int:
+def run_demo(folder: Path, watch: LiveOptions | None = None, destination: str = "duckdb") -> int:
     """Runs the job and prints the results. Returns the exit code.
 
     Args:
         watch: run Dagster's web server afterwards until it is stopped; raises PortTaken before anything else happens.
         destination: kind of database; it is created in the folder, or is the user's own and must not have our tables.
     """
-    console = own_console()
+    console = make_console()
     began = time.monotonic()
     if watch:
-        take_no_port_in_use(watch.port)
+        require_free_port(watch.port)
     folder = folder.resolve()
     clear(folder)
     console.print("Starting [bold]a local Refersion[/bold]: a generated account with two years of orders.")
     with ExitStack() as stack:
-        with ended_by_interrupt(lambda: console.print("Interrupted before the demo was complete.")):
-            sandbox = stack.enter_context(sandboxed(folder, destination))
+        with end_on_interrupt(lambda: console.print("Interrupted before the demo was complete.")):
+            sandbox = stack.enter_context(run_in_sandbox(folder, destination))
             if refused := _refused(destination):
                 console.print(refused, markup=False, highlight=False)
                 return 1
@@ -78,7 +78,7 @@ def run_demo(folder: Path, watch: Watched | None = None, destination: str = "duc
         # Not wrapped, so that the path can be copied.
         console.print(f"The report (open it in a browser): [bold]{folder / 'reports' / LATEST}[/bold]", soft_wrap=True)
         if watch:
-            with watched(sandbox, folder, watch, console):
+            with keep_moving(sandbox, folder, watch, console):
                 return dagster_dev(watch.port, folder, watch.environment(), folder / LOG, end_runs=True)
     command = "refersion-dagster" if shutil.which("refersion-dagster") else os.path.relpath(sys.argv[0])
     console.print(
@@ -113,7 +113,7 @@ def _refused(destination: str) -> str | None:
     )
 
 
-def _show(console: Console, happened: Happened) -> str:
+def _show(console: Console, happened: RunOutcome) -> str:
     """Prints the results. Returns the location of the tables."""
     from refersion_dagster.refresh.summary import show_checks
 
@@ -131,7 +131,7 @@ def _show(console: Console, happened: Happened) -> str:
     for table in _sales(sales, console.width):
         console.print(table)
     console.print("[bold]What do we owe?[/bold]")
-    for table in _owed(owed, console.width):
+    for table in _build_tables(owed, console.width):
         console.print(table)
     console.print("[bold]Is it correct?[/bold]")
     show_checks(console, happened.checks)
@@ -140,14 +140,14 @@ def _show(console: Console, happened: Happened) -> str:
     return warehouse.location
 
 
-def _materialise(console: Console) -> Happened:
+def _materialise(console: Console) -> RunOutcome:
     from refersion_dagster.refresh.run import execute
-    from refersion_dagster.refresh.summary import what_happened
+    from refersion_dagster.refresh.summary import read_outcome
 
     run_id = str(uuid4())
     with dg.DagsterInstance.get() as instance:
         execute(console, instance, run_id)
-        return what_happened(instance, run_id)
+        return read_outcome(instance, run_id)
 
 
 def _sales(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
@@ -156,7 +156,7 @@ def _sales(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
         of_currency = [row for row in rows if row[0] == currency]
         names = Counter(name for _, _, name, *_ in of_currency)
         lines = [
-            (name if names[name] == 1 and name else with_id(name or "(no name)", id_), figures)
+            (name if names[name] == 1 and name else name_with_id(name or "(no name)", id_), figures)
             for _, id_, name, *figures in of_currency[:TOP]
         ]
         figures = [row[3:] for row in of_currency]
@@ -167,7 +167,7 @@ def _sales(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
         yield from figure_tables(f"Commission by affiliate, {currency}", columns, lines, width, total=True)
 
 
-def _owed(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
+def _build_tables(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Table]:
     """Returns tables with a column per currency: due by days since approval, pending, and accrued commission."""
     lines = [(name, [row[at] for row in rows]) for at, name in enumerate(AGES, 1)]
     yield from figure_tables("Commission due, by days since approval", ("", *(row[0] for row in rows)), lines, width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from refersion_dagster.summaries.knowledge import unknown_columns
+from refersion_dagster.summaries.knowledge import find_unknown_columns
 from refersion_dagster.summaries.query import load_summaries
 
 # Maximum number of names in a message.
@@ -15,7 +15,7 @@ def cost_of(tables: Sequence[str]) -> str:
     """Describes the effect of these missing tables: the summary columns that are NULL."""
     gaps = frozenset((table, None) for table in tables)
     empty = {
-        summary.name: sum(one.is_null for one in unknown_columns(summary, gaps).values())
+        summary.name: sum(one.is_null for one in find_unknown_columns(summary, gaps).values())
         for summary in load_summaries()
     }
     hit = sorted((name for name, count in empty.items() if count), key=lambda name: (-empty[name], name))

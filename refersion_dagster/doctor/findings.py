@@ -65,9 +65,9 @@ class DoctorReport:
     @property
     def ok(self) -> bool:
         """Whether a refresh would work."""
-        return not self.having(Status.FAILED)
+        return not self.with_status(Status.FAILED)
 
-    def having(self, status: Status) -> list[DoctorCheck]:
+    def with_status(self, status: Status) -> list[DoctorCheck]:
         return [check for check in self.checks if check.status is status]
 
     def as_json(self) -> dict[str, Any]:

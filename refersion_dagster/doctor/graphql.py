@@ -12,7 +12,7 @@ from refersion_dagster.doctor.costs import cost_of
 from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, skipped, warned
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.api.graphql import PAGE_SIZE, GraphQLClient
-from refersion_dagster.refersion.api.query import FieldSelection, not_loaded_of
+from refersion_dagster.refersion.api.query import FieldSelection, list_not_loaded
 from refersion_dagster.refersion.errors import (
     NOT_OFFERED,
     FieldNotOffered,
@@ -55,13 +55,13 @@ def check_graphql(account: RefersionClient) -> Iterator[DoctorCheck]:
     for entity in TABLES:
         try:
             selections[entity.name] = client.select(entity)
-            fields.append(_fields(selections[entity.name], not_loaded_of(schema, selections[entity.name])))
+            fields.append(_fields(selections[entity.name], list_not_loaded(schema, selections[entity.name])))
         except InvalidCredentials as error:  # the server refused introspection before it checked the token
             yield _refused(error)
             yield from (skipped(name, "token not accepted") for name in NAMES[2:])
             return
         except RefersionError as error:
-            fields.append(_no_table(entity, error))
+            fields.append(_report_missing_entity(entity, error))
     yield passed("graphql_token", "accepted")
     if schema is not None:
         yield passed("introspection", "allowed: the account's own schema is read")
@@ -108,14 +108,14 @@ def _fields(selection: FieldSelection, not_loaded: Mapping[str, str]) -> DoctorC
         "filled_by_filter": filled,
         "not_loaded": dict(not_loaded),
     }
-    further = f", plus unknown ones: {_some(selection.extras)}" if selection.extras else ""
-    further += f"; offered but not loaded: {_some(list(not_loaded))}" if not_loaded else ""
+    further = f", plus unknown ones: {_shorten(selection.extras)}" if selection.extras else ""
+    further += f"; offered but not loaded: {_shorten(list(not_loaded))}" if not_loaded else ""
     if not lacking:
         return passed(name, f"all {known} known fields{further}", **details)
-    told = f"{known - len(lacking)} of {known} known fields; missing: {_some(lacking)}{further}"
+    told = f"{known - len(lacking)} of {known} known fields; missing: {_shorten(lacking)}{further}"
     remedies = []
     if filled:
-        remedies.append(f"{_some(filled)} will be read with one pass per value.")
+        remedies.append(f"{_shorten(filled)} will be read with one pass per value.")
     if "is_test_conversion" in empty:
         looked_for = (
             "Test conversions are searched for through Refersion's totals; the ones that cannot be identified this way"
@@ -126,7 +126,7 @@ def _fields(selection: FieldSelection, not_loaded: Mapping[str, str]) -> DoctorC
     return warned(name, told, " ".join(remedies), **details)
 
 
-def _no_table(entity: Entity, error: RefersionError) -> DoctorCheck:
+def _report_missing_entity(entity: Entity, error: RefersionError) -> DoctorCheck:
     if entity is CLICKS and isinstance(error, FieldNotOffered):
         return warned(
             f"fields_{entity.name}",
@@ -151,7 +151,7 @@ def _no_table(entity: Entity, error: RefersionError) -> DoctorCheck:
     )
 
 
-def _some(names: tuple[str, ...] | list[str]) -> str:
+def _shorten(names: tuple[str, ...] | list[str]) -> str:
     more = len(names) - MOST_SHOWN
     return ", ".join(names[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from refersion_dagster.automation.channels import unusable
+from refersion_dagster.automation.channels import describe_unusable
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.environment import from_dlt
 from refersion_dagster.resources import RefersionResource, Warehouse
@@ -43,7 +43,7 @@ class DoctorInputs:
         """Errors of settings, as a run would report them, including values from dlt's configuration."""
         variables = {AccountSettings.variable(name): value for name, value in self.values.items()}
         settings = Settings.of({**self.settings.variables, **variables})
-        return [*settings.problems.values(), *unusable(settings.alerts)]
+        return [*settings.problems.values(), *describe_unusable(settings.alerts)]
 
     def account(self) -> RefersionClient:
         """Returns clients with short timeouts. Invalid settings have their defaults."""

@@ -35,9 +35,9 @@ START_DAEMON = "Start `refersion-dagster dev`, or `dagster-daemon run` with the 
 NO_DAEMON = warned("daemon", "not running: schedules and sensors do nothing", START_DAEMON)
 
 
-def existing(folder: Path) -> Path:
+def find_existing(folder: Path) -> Path:
     """Returns the folder, or its nearest parent that exists."""
-    return folder if folder.exists() else existing(folder.parent)
+    return folder if folder.exists() else find_existing(folder.parent)
 
 
 def write_probe(folder: Path) -> None:
@@ -83,7 +83,7 @@ def check_space(database: Path | None) -> Iterator[DoctorCheck]:
         database: the DuckDB file; None if the warehouse is on another machine.
     """
     temporary = Path(tempfile.gettempdir())
-    folders = {"temporary files": temporary} | ({"the database": existing(database.parent)} if database else {})
+    folders = {"temporary files": temporary} | ({"the database": find_existing(database.parent)} if database else {})
     free = {what: shutil.disk_usage(folder).free for what, folder in folders.items()}
     # A staging table exists beside the old table.
     wanted = max(ENOUGH_SPACE, database.stat().st_size if database and database.exists() else 0)
@@ -107,7 +107,7 @@ def check_dagster() -> Iterator[DoctorCheck]:
     """Checks DAGSTER_HOME, the daemon and the names of the code location."""
     home = _home(os.environ.get(HOME_VARIABLE))
     yield home
-    home = home if home.status is not Status.WARNING else _home_of_ours()
+    home = home if home.status is not Status.WARNING else _check_default_home()
     folder = Path(str(home.details.get("folder", "")))
     # Do not create an instance in a folder that was never used.
     if home.status is not Status.OK or not any(path.is_dir() for path in folder.iterdir()):
@@ -119,7 +119,7 @@ def check_dagster() -> Iterator[DoctorCheck]:
         yield _locations(sorted(location_names(instance, datetime.now(UTC) - LATELY, OURS, is_ours)))
 
 
-def _home_of_ours() -> DoctorCheck:
+def _check_default_home() -> DoctorCheck:
     """Returns the default instance folder, used without DAGSTER_HOME, if it exists."""
     folder = Path.cwd() / ".dagster"
     return passed("dagster_home", str(folder), folder=str(folder)) if folder.is_dir() else skipped("dagster_home", "")

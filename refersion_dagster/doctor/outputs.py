@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, skipped
-from refersion_dagster.doctor.machine import existing, write_probe
+from refersion_dagster.doctor.machine import find_existing, write_probe
 from refersion_dagster.report.storage import StorageError, open_folder, storage_errors
 from refersion_dagster.settings import OutputSettings, Settings
 
@@ -27,7 +27,7 @@ def _check(name: str, address: str, other: str) -> DoctorCheck:
     try:
         folder = open_folder(address)
         if isinstance(folder, Path):
-            write_probe(existing(folder))
+            write_probe(find_existing(folder))
             return passed(name, f"{folder} is writable", folder=str(folder))
         with storage_errors(folder):
             try:

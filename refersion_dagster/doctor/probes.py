@@ -24,14 +24,14 @@ class Probe:
     names: tuple[str, ...]
     look: Callable[[], Iterator[DoctorCheck]]
     found: dict[str, DoctorCheck] = field(default_factory=dict, init=False)
-    trouble: Exception | None = field(default=None, init=False)
+    problem: Exception | None = field(default=None, init=False)
 
     def run(self) -> None:
         try:
             for check in self.look():
                 self.found[check.name] = check
         except Exception as error:  # noqa: BLE001 - it is shown as a check, and the other probes continue
-            self.trouble = error
+            self.problem = error
 
 
 def run_probes(probes: Sequence[Probe], seconds: float) -> list[DoctorCheck]:
@@ -47,7 +47,7 @@ def run_probes(probes: Sequence[Probe], seconds: float) -> list[DoctorCheck]:
 
 
 def _checks(probe: Probe, seconds: float) -> Iterator[DoctorCheck]:
-    found, trouble = dict(probe.found), probe.trouble
+    found, problem = dict(probe.found), probe.problem
     told = False
     for name in probe.names:
         if name in found:
@@ -56,9 +56,9 @@ def _checks(probe: Probe, seconds: float) -> Iterator[DoctorCheck]:
             yield skipped(name, "an earlier check did not finish")
         else:
             told = True
-            if trouble is None:
+            if problem is None:
                 yield failed(
                     name, f"no result within {seconds:.0f} s", "Check whether the network or the disk is slow."
                 )
             else:
-                yield failed(name, f"the doctor itself failed: {type(trouble).__name__}: {trouble}", REPORT)
+                yield failed(name, f"the doctor itself failed: {type(problem).__name__}: {problem}", REPORT)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from refersion_dagster.doctor.examination import SECTIONS
 from refersion_dagster.doctor.findings import DoctorCheck, DoctorReport, Status
-from refersion_dagster.terminal import Sign, knows_signs, number_of, print_signed, wrapped
+from refersion_dagster.terminal import Sign, number_of, print_signed, supports_signs, wrap
 
 SIGNS = {Status.OK: Sign.GOOD, Status.WARNING: Sign.DOUBT, Status.FAILED: Sign.BAD, Status.SKIPPED: Sign.NONE}
 
@@ -22,7 +22,7 @@ def show(findings: DoctorReport, console: Console) -> None:
     for section, names in SECTIONS.items():
         console.print(Text(section, style="bold"))
         # Checks that were skipped for the same reason share a line.
-        for why, alike in groupby(names, key=lambda name: _why_skipped(by_name[name])):
+        for why, alike in groupby(names, key=lambda name: _explain_skip(by_name[name])):
             group = list(alike)
             if why and len(group) > 1:
                 left = ", ".join(labels[name] for name in group)
@@ -31,10 +31,10 @@ def show(findings: DoctorReport, console: Console) -> None:
                 for name in group:
                     _line(by_name[name], labels[name].ljust(width), console)
         console.print()
-    console.print(_verdict(findings), soft_wrap=True, highlight=False)
+    console.print(_render_verdict(findings), soft_wrap=True, highlight=False)
 
 
-def _why_skipped(check: DoctorCheck) -> str | None:
+def _explain_skip(check: DoctorCheck) -> str | None:
     return check.message if check.status is Status.SKIPPED else None
 
 
@@ -46,13 +46,13 @@ def _line(check: DoctorCheck, label: str, console: Console) -> None:
     is_skipped = check.status is Status.SKIPPED
     message = f"skipped: {check.message}" if is_skipped else check.message
     indent = print_signed(console, SIGNS[check.status], message, label, "dim" if is_skipped else "")
-    arrow = "→" if knows_signs(console) else "->"
-    for at, more in enumerate(wrapped(check.remedy, console, indent + 2) if check.remedy else []):
+    arrow = "→" if supports_signs(console) else "->"
+    for at, more in enumerate(wrap(check.remedy, console, indent + 2) if check.remedy else []):
         console.print(Text(f"{' ' * indent}{arrow if at == 0 else ' '} {more}", style="cyan"), soft_wrap=True)
 
 
-def _verdict(findings: DoctorReport) -> Text:
-    crosses, warnings = len(findings.having(Status.FAILED)), len(findings.having(Status.WARNING))
+def _render_verdict(findings: DoctorReport) -> Text:
+    crosses, warnings = len(findings.with_status(Status.FAILED)), len(findings.with_status(Status.WARNING))
     look = number_of(warnings, "warning", "warnings") if warnings else ""
     if crosses:
         begin = "" if crosses == 1 else " Start with the first one; it may cause the others."

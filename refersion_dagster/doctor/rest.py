@@ -44,39 +44,41 @@ def check_rest(account: RefersionClient) -> Iterator[DoctorCheck]:
     host = urlsplit(client.url).hostname or client.url
     began = time.monotonic()
     answer: Any = None
-    trouble: RefersionError | None = None
+    problem: RefersionError | None = None
     try:
         answer = client.call(LIST, {"limit": str(PAGE_SIZE), "page": "1"})
     except RefersionError as error:
-        trouble = error
+        problem = error
     took = round(1000 * (time.monotonic() - began))
-    yield from _connection(trouble, host, took)
-    if isinstance(trouble, ServerUnavailable | UnexpectedAnswer) or _is_edge(trouble):
+    yield from _connection(problem, host, took)
+    if isinstance(problem, ServerUnavailable | UnexpectedAnswer) or _is_edge(problem):
         because = f"{host} does not respond like Refersion"
         yield from (skipped(name, because) for name in NAMES[2:5])
-    elif isinstance(trouble, InvalidCredentials):
-        yield failed("rest_keys", f"refused: {trouble.said or trouble.what}", str(trouble.advice))
+    elif isinstance(problem, InvalidCredentials):
+        yield failed("rest_keys", f"refused: {problem.said or problem.what}", str(problem.advice))
         yield from (skipped(name, "keys not accepted") for name in NAMES[3:5])
     else:
         yield passed("rest_keys", "accepted")
-        yield _plan(client, trouble, answer)
-        yield _pages(trouble, answer)
+        yield _plan(client, problem, answer)
+        yield _pages(problem, answer)
     yield _clock(client, host)
 
 
-def _connection(trouble: RefersionError | None, host: str, took: int) -> Iterator[DoctorCheck]:
-    if isinstance(trouble, ServerUnavailable):
-        yield failed("rest_connection", _short(trouble), CHECK_ADDRESS, host=host)
+def _connection(problem: RefersionError | None, host: str, took: int) -> Iterator[DoctorCheck]:
+    if isinstance(problem, ServerUnavailable):
+        yield failed("rest_connection", _describe_briefly(problem), CHECK_ADDRESS, host=host)
         yield skipped("user_agent", "no response")
-    elif isinstance(trouble, UnexpectedAnswer):
-        yield failed("rest_connection", f"{host} responds, but not like Refersion: {_short(trouble)}", CHECK_ADDRESS)
+    elif isinstance(problem, UnexpectedAnswer):
+        yield failed(
+            "rest_connection", f"{host} responds, but not like Refersion: {_describe_briefly(problem)}", CHECK_ADDRESS
+        )
         yield skipped("user_agent", f"{host} does not respond like Refersion")
     else:
         yield passed("rest_connection", f"{host} answers in {took} ms", host=host, milliseconds=took)
-        if _is_edge(trouble):
+        if _is_edge(problem):
             yield failed(
                 "user_agent",
-                f"{host} rejects this program before it checks the keys: {_short(trouble)}",
+                f"{host} rejects this program before it checks the keys: {_describe_briefly(problem)}",
                 f"An edge, proxy or firewall in between rejects the user agent {transport.USER_AGENT!r} or this "
                 "machine's address. Allow it there, or ask Refersion's support.",
                 user_agent=transport.USER_AGENT,
@@ -85,19 +87,19 @@ def _connection(trouble: RefersionError | None, host: str, took: int) -> Iterato
             yield passed("user_agent", "accepted", user_agent=transport.USER_AGENT)
 
 
-def _is_edge(trouble: RefersionError | None) -> bool:
+def _is_edge(problem: RefersionError | None) -> bool:
     """Whether an edge, proxy or firewall refused the request: Refersion itself does not send a 403 (inferred)."""
-    return isinstance(trouble, RequestRefused) and "(HTTP 403)" in trouble.what
+    return isinstance(problem, RequestRefused) and "(HTTP 403)" in problem.what
 
 
-def _short(trouble: RefersionError | None) -> str:
+def _describe_briefly(problem: RefersionError | None) -> str:
     """Describes an error without advice and counts."""
-    if trouble is None:
+    if problem is None:
         return ""
-    return f'{trouble.what.rstrip(".")}: "{trouble.said}"' if trouble.said else trouble.what.rstrip(".")
+    return f'{problem.what.rstrip(".")}: "{problem.said}"' if problem.said else problem.what.rstrip(".")
 
 
-def _plan(client: RestClient, trouble: RefersionError | None, answer: Any) -> DoctorCheck:
+def _plan(client: RestClient, problem: RefersionError | None, answer: Any) -> DoctorCheck:
     """Tries the three operations that a refresh uses."""
     now = whole_second(datetime.now(UTC))
     rows = answer.get("results") if isinstance(answer, dict) else None
@@ -107,7 +109,7 @@ def _plan(client: RestClient, trouble: RefersionError | None, answer: Any) -> Do
     }
     if first is not None and first.get("id"):
         attempts[GET] = lambda: client.affiliate_get(first, ids_are_numbers=str(first["id"]).isdigit())
-    refused: dict[str, RefersionError] = {} if trouble is None else {LIST: trouble}
+    refused: dict[str, RefersionError] = {} if problem is None else {LIST: problem}
     for path, attempt in attempts.items():
         try:
             attempt()
@@ -120,7 +122,8 @@ def _plan(client: RestClient, trouble: RefersionError | None, answer: Any) -> Do
         )
     in_plan = all(isinstance(error, NotInPlan) for error in refused.values())
     told = "; ".join(
-        f"{path} is {'not in the plan' if in_plan else 'refused'}: {_said(error)}" for path, error in refused.items()
+        f"{path} is {'not in the plan' if in_plan else 'refused'}: {_describe_answer(error)}"
+        for path, error in refused.items()
     )
     details = {"offered": offered, "refused": list(refused)}
     if in_plan:
@@ -131,13 +134,13 @@ def _plan(client: RestClient, trouble: RefersionError | None, answer: Any) -> Do
     )
 
 
-def _said(error: RefersionError) -> str:
+def _describe_answer(error: RefersionError) -> str:
     return f'"{error.said}"' if error.said else error.what.rstrip(".")
 
 
-def _pages(trouble: RefersionError | None, answer: Any) -> DoctorCheck:
+def _pages(problem: RefersionError | None, answer: Any) -> DoctorCheck:
     rows = answer.get("results") if isinstance(answer, dict) else None
-    if trouble is not None or not isinstance(rows, list):
+    if problem is not None or not isinstance(rows, list):
         return skipped("rest_pages", f"needs {LIST}")
     announced = str(answer.get("total", "")).replace(",", "")
     total = int(announced) if announced.isdigit() else None

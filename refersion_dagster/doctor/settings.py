@@ -81,10 +81,10 @@ def _sources(given: DoctorInputs) -> DoctorCheck:
 
 def _names(given: DoctorInputs) -> DoctorCheck:
     unknown = [name for name in given.ours if name not in VARIABLES]
-    unknown += [name for name in given.settings.file if not name.startswith(PREFIX) and _meant_by(name)]
+    unknown += [name for name in given.settings.file if not name.startswith(PREFIX) and _suggest_variable(name)]
     if not unknown:
         return passed("setting_names", "every REFERSION_ variable is known")
-    likely = {name: meant for name in unknown if (meant := _meant_by(name))}
+    likely = {name: meant for name in unknown if (meant := _suggest_variable(name))}
     told = [f"{name} (did you mean {likely[name]}?)" if name in likely else name for name in unknown]
     return warned(
         "setting_names",
@@ -95,7 +95,7 @@ def _names(given: DoctorInputs) -> DoctorCheck:
     )
 
 
-def _meant_by(name: str) -> str | None:
+def _suggest_variable(name: str) -> str | None:
     """Returns the variable most similar to a misspelled one, ignoring the common prefix."""
     if name in OTHER_NAMES:
         return OTHER_NAMES[name]
@@ -121,12 +121,12 @@ def _keys(given: DoctorInputs) -> Iterator[DoctorCheck]:
             f"{cost_of(REST_TABLES)} Set REFERSION_PUBLIC_KEY and REFERSION_SECRET_KEY to load them.",
         )
     else:
-        yield _given("key_pair", keys.rest, "public and secret key are set")
+        yield _check_value("key_pair", keys.rest, "public and secret key are set")
     lost = f"Without it {', '.join(GRAPHQL_TABLES)} are not loaded, and no summary or report is built."
-    yield _given("token", keys.graphql, "the GraphQL token is set", lost)
+    yield _check_value("token", keys.graphql, "the GraphQL token is set", lost)
 
 
-def _given(name: str, take: Callable[[], object], well: str, lost: str = "") -> DoctorCheck:
+def _check_value(name: str, take: Callable[[], object], well: str, lost: str = "") -> DoctorCheck:
     try:
         take()
     except MissingCredentials as error:

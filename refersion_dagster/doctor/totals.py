@@ -19,7 +19,7 @@ from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, PAYM
 from refersion_dagster.refersion.tables.coerce import read_money
 from refersion_dagster.refersion.windows import Window, parse_moment, whole_second
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.rounding import grouped
+from refersion_dagster.rounding import format_amount
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 
@@ -46,7 +46,7 @@ class Sum:
     commission: Decimal
 
     def __str__(self) -> str:
-        return f"{self.count:,} conversions, commission {grouped(self.commission)}"
+        return f"{self.count:,} conversions, commission {format_amount(self.commission)}"
 
 
 def check_totals(account: RefersionClient, warehouse: Warehouse, start_date: str | None) -> Iterator[DoctorCheck]:
@@ -60,8 +60,8 @@ def check_totals(account: RefersionClient, warehouse: Warehouse, start_date: str
             if window is None:
                 yield passed("totals", "no conversions are loaded yet")
                 return
-            theirs, currency = _of_refersion(account, window)
-            ours = {words: _loaded(session, window, rows, currency) for words, rows in READINGS.items()}
+            theirs, currency = _request_sum(account, window)
+            ours = {words: _select_sum(session, window, rows, currency) for words, rows in READINGS.items()}
     except UndefinedTable:
         yield passed("totals", "no conversions are loaded yet")
     except (DestinationConnectionError, WarehouseError):
@@ -71,7 +71,7 @@ def check_totals(account: RefersionClient, warehouse: Warehouse, start_date: str
     except ValueError as error:
         yield warned("totals", f"Refersion's sum of commissions cannot be parsed: it is not {error}", REPORT)
     else:
-        yield _compared(theirs, ours, currency)
+        yield _compare(theirs, ours, currency)
 
 
 def _read(session: Session, start_date: str | None) -> Window | None:
@@ -86,7 +86,7 @@ def _read(session: Session, start_date: str | None) -> Window | None:
     return Window(start, end) if start < end else None
 
 
-def _of_refersion(account: RefersionClient, window: Window) -> tuple[Sum, str]:
+def _request_sum(account: RefersionClient, window: Window) -> tuple[Sum, str]:
     """Returns the sum over all statuses, and the currency in the response.
 
     Raises RefersionError, and ValueError for a sum that is not an amount.
@@ -98,7 +98,7 @@ def _of_refersion(account: RefersionClient, window: Window) -> tuple[Sum, str]:
     return Sum(count, commission), str(answers[0].get("currency") or "")
 
 
-def _loaded(session: Session, window: Window, rows: str, currency: str) -> Sum:
+def _select_sum(session: Session, window: Window, rows: str, currency: str) -> Sum:
     ((count, commission),) = session.query(
         f"SELECT count(*), sum(commission_total) FROM {DATASET}.conversions "  # noqa: S608 - words of ours
         f"WHERE vanished_at IS NULL AND created >= $start AND created < $until AND {rows}",
@@ -109,7 +109,7 @@ def _loaded(session: Session, window: Window, rows: str, currency: str) -> Sum:
     return Sum(int(count), commission or Decimal(0))
 
 
-def _compared(theirs: Sum, ours: dict[str, Sum], currency: str) -> DoctorCheck:
+def _compare(theirs: Sum, ours: dict[str, Sum], currency: str) -> DoctorCheck:
     details = {
         "currency": currency,
         "refersion": {"count": theirs.count, "commission": str(theirs.commission)},

@@ -10,7 +10,7 @@ from dlt.destinations.exceptions import DatabaseException, DestinationConnection
 
 from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, skipped, warned
 from refersion_dagster.doctor.lock_owners import Holder, duckdb_holder, lock_holder
-from refersion_dagster.doctor.machine import existing, write_probe
+from refersion_dagster.doctor.machine import find_existing, write_probe
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import AnotherAccount, ServerUnavailable
@@ -79,7 +79,7 @@ def _look_at_file(warehouse: Warehouse, path: Path) -> Iterator[DoctorCheck]:
 
 def _writable(path: Path) -> DoctorCheck:
     """Tests with a temporary file in the folder, and by opening the database file for writing without a write."""
-    folder = existing(path.parent)
+    folder = find_existing(path.parent)
     try:
         write_probe(folder)
         if path.exists():

@@ -9,10 +9,10 @@ def _():
     import marimo as mo
 
     from refersion_dagster.charts import Line, line_chart
-    from refersion_dagster.explore.published import PublishedCopies, published_folder, what_is_missing, without_links
+    from refersion_dagster.explore.published import PublishedCopies, describe_missing, published_folder, without_links
     from refersion_dagster.report.money import amount
 
-    return Line, PublishedCopies, amount, line_chart, mo, published_folder, what_is_missing, without_links
+    return Line, PublishedCopies, amount, line_chart, mo, published_folder, describe_missing, without_links
 
 
 @app.cell

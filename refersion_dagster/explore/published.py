@@ -14,7 +14,7 @@ from refersion_dagster.report.file_sets import current_set
 from refersion_dagster.report.publish import CURRENT, DATABASE, MANIFEST
 from refersion_dagster.report.storage import Folder, StorageError, open_folder, storage_errors
 from refersion_dagster.resources import SUMMARIES
-from refersion_dagster.rounding import grouped
+from refersion_dagster.rounding import format_amount
 from refersion_dagster.settings import OutputSettings, load_settings
 
 Row = dict[str, Any]
@@ -69,7 +69,7 @@ class NothingPublished(Exception):
     """The folder has no published copies; the message says how to create them."""
 
 
-def what_is_missing(folder: Folder) -> str | None:
+def describe_missing(folder: Folder) -> str | None:
     """Returns what to do if nothing is published in the folder or a bucket is out of reach; None if it has copies."""
     try:
         if current_set(folder / CURRENT) is not None:
@@ -95,8 +95,8 @@ class PublishedCopies:
         # Open the set itself, not the link, so that a newly published set does not change what is shown.
         found = current_set(folder / CURRENT)
         if found is None:
-            raise NothingPublished(what_is_missing(folder))
-        self._copied, self.folder = _on_this_machine(found)
+            raise NothingPublished(describe_missing(folder))
+        self._copied, self.folder = _download(found)
         self.manifest = json.loads((self.folder / MANIFEST).read_text("utf-8"))
         self._connection = duckdb.connect(str(self.folder / DATABASE), read_only=True)
         self._connection.execute(f"SET TimeZone = 'UTC'; SET search_path = '{SUMMARIES}'")
@@ -140,7 +140,7 @@ class PublishedCopies:
         for row in found:
             begun = {"first sale": row["cohort_month"], "affiliates": row["affiliates"], **later}
             of_month = by_month.setdefault(row["cohort_month"], begun)
-            of_month[f"+{row['months_since']}"] = f"{grouped(row['active_share'] * 100, 0)} %"
+            of_month[f"+{row['months_since']}"] = f"{format_amount(row['active_share'] * 100, 0)} %"
         return list(by_month.values())
 
 
@@ -156,7 +156,7 @@ def published_folder(outputs: OutputSettings | None = None) -> Folder:
     return open_folder(outputs.publish_path)
 
 
-def _on_this_machine(found: Folder) -> tuple[tempfile.TemporaryDirectory[str] | None, Path]:
+def _download(found: Folder) -> tuple[tempfile.TemporaryDirectory[str] | None, Path]:
     """Copies a bucket's set to a temporary folder, which is removed with the object. A local set is used in place."""
     if isinstance(found, Path):
         return None, found

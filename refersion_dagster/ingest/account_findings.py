@@ -31,7 +31,7 @@ class AccountFinding:
     found_at: datetime
 
 
-def known(session: Session, question: str) -> AccountFinding | None:
+def read_finding(session: Session, question: str) -> AccountFinding | None:
     """The stored answer. None if the question was not asked yet."""
     session.query(CREATE)
     rows = session.query(KNOWN, question=question)
@@ -48,7 +48,7 @@ def remember(session: Session, question: str, answer: str, evidence: str) -> Acc
     return found
 
 
-def forget(session: Session, question: str) -> None:
+def delete_finding(session: Session, question: str) -> None:
     """Deletes the answer, so that the next load asks again."""
     session.query(CREATE)
     session.query(FORGET, question=question)

@@ -41,7 +41,7 @@ class RefreshConfig(dg.Config):
     def request(self) -> LoadRequest:
         """What the run should read. Raises InvalidRunConfiguration, instead of reading nothing."""
         try:
-            return LoadRequest.of_texts(**self.model_dump())
+            return LoadRequest.from_texts(**self.model_dump())
         except ValueError as error:
             raise InvalidRunConfiguration(f"Run configuration: {error}.") from None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from refersion_dagster.ingest.control_totals.hidden_tests import tell_tests_apart
-from refersion_dagster.ingest.control_totals.settlement import has_new_payments, paid_meanwhile, settle_totals
+from refersion_dagster.ingest.control_totals.hidden_tests import find_hidden_tests
+from refersion_dagster.ingest.control_totals.settlement import find_paid_months, has_new_payments, settle_totals
 from refersion_dagster.ingest.history.conversions import TABLE, update_history
 from refersion_dagster.ingest.history.missing_rows import absent_conversions
 from refersion_dagster.ingest.history.readings import keep_counted_months
@@ -14,7 +14,7 @@ from refersion_dagster.ingest.late_arrivals.counts import Counts
 from refersion_dagster.ingest.late_arrivals.months import LateMonth, late_months, spans
 from refersion_dagster.ingest.table_loads import CONVERSIONS, PAYMENTS, TOTALS, TableLoads
 from refersion_dagster.refersion import ReadReport
-from refersion_dagster.refersion.windows import Window, apart_from, months, next_month
+from refersion_dagster.refersion.windows import Window, months, next_month, subtract_windows
 
 # Finding a row can reveal a gap elsewhere, which shows where the next one is.
 MOST_SEARCHES = 3
@@ -67,9 +67,9 @@ class FollowUp:
         end = max(span.end for span in self.loads.read)
         for _ in range(MOST_SEARCHES):
             everything = Window(self.loads.earliest(), end + AHEAD)
-            elsewhere = apart_from(everything, (span.window for span in self.loads.read))
-            if self.counts.are_right(self.loads.read):
-                windows = list(self.counts.differing(elsewhere, end))
+            elsewhere = subtract_windows(everything, (span.window for span in self.loads.read))
+            if self.counts.verify(self.loads.read):
+                windows = list(self.counts.find_differences(elsewhere, end))
             elif self.loads.is_refresh or self.loads.request.full_reload:
                 windows = elsewhere
             else:
@@ -85,7 +85,7 @@ class FollowUp:
         gone = update_history(self.warehouse, self.loads.read)
         self.log.info(f"{TABLE}: {gone:,} changes added for deleted conversions")
 
-    def tell_tests_apart(self) -> None:
+    def find_hidden_tests(self) -> None:
         """Finds the tests of an account that does not say which conversions are tests."""
         report = self.loads.report.table(CONVERSIONS)
         lacks = "is_test_conversion" in report.fields_missing and not self.loads.report.table(TOTALS).not_offered
@@ -94,7 +94,7 @@ class FollowUp:
         account = self.loads.refersion.account()
         try:
             upto = max(min(span.end, span.read_at) for span in self.loads.read)
-            unknown = tell_tests_apart(self.warehouse, account.rest, upto, self.log.info)
+            unknown = find_hidden_tests(self.warehouse, account.rest, upto, self.log.info)
         finally:
             account.close()
         report.warnings = [f"This account does not say which conversions are tests. {unknown}"] if unknown else []
@@ -107,7 +107,7 @@ class FollowUp:
         earliest = self.loads.earliest()
         read = {month.start.date().replace(day=1) for span in self.loads.read for month in months(span.window)}
 
-        def read_again(starts: Sequence[datetime]) -> None:
+        def reload_months(starts: Sequence[datetime]) -> None:
             again = spans([LateMonth(start) for start in starts], earliest, upto)
             for table in (CONVERSIONS, TOTALS):
                 if again and table in tables:
@@ -119,11 +119,11 @@ class FollowUp:
             if has_new_payments(self.warehouse, payments_read_at):
                 self.log.info("Payments were made while conversions were read: reading payments again")
                 self.loads.load([PAYMENTS], ReadReport())
-            if months_paid := paid_meanwhile(self.warehouse, upto):
+            if months_paid := find_paid_months(self.warehouse, upto):
                 self.log.info("Payments were made since conversions were read: reading conversions again")
-                read_again(months_paid)
+                reload_months(months_paid)
         if TOTALS in tables:
-            settle_totals(self.warehouse, self.log.info, read_again, None if self.loads.is_refresh else read)
+            settle_totals(self.warehouse, self.log.info, reload_months, None if self.loads.is_refresh else read)
 
     def _other_counts(self, before: datetime) -> dict[Window, int]:
         """Months before the look-back in which Refersion's counts of conversions differ from the loaded rows.
@@ -131,10 +131,10 @@ class FollowUp:
         Whole months, as far as they were read, so that each night compares the same months.
         """
         earliest, upto = self.loads.earliest(), max(span.end for span in self.loads.read)
-        if earliest >= before or not self.counts.are_right(self.loads.read):
+        if earliest >= before or not self.counts.verify(self.loads.read):
             return {}
         window = Window(earliest, min(next_month(before), upto))
-        differ = self.counts.differing([window], upto)
+        differ = self.counts.find_differences([window], upto)
         if self.counts.by_status:
             others = {month.start for month in differ}
             keep_counted_months(self.warehouse, [one for one in months(window) if one.start not in others], upto)

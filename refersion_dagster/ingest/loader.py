@@ -47,7 +47,7 @@ def load_tables(
     tables: Sequence[str],
 ) -> Iterator[dg.MaterializeResult]:
     """Loads the tables within one run, with exclusive write access; see Loader."""
-    with warehouse.exclusive(context.log.info), source_log_shown(context.log):
+    with warehouse.write_lock(context.log.info), source_log_shown(context.log):
         yield from Loader(TableLoads(context, refersion, warehouse, dlt_resource, request)).load(tables)
         with warehouse.session() as session:
             for table in tables:
@@ -83,22 +83,22 @@ class Loader:
         """
         failures: dict[str, RefersionError] = {}
         refuse_another_account(self.refersion, self.warehouse)
-        self._totals_first(tables, failures)
+        self._load_totals_first(tables, failures)
         report = self.loads.report
         for group in GROUPS:
             wanted = [table for table in group if table in tables and table not in failures]
-            if wanted and self._tried(wanted, failures, lambda wanted=wanted: self.loads.load(wanted, report)):
+            if wanted and self._try_load(wanted, failures, lambda wanted=wanted: self.loads.load(wanted, report)):
                 yield from self._results([table for table in wanted if table != CONVERSIONS])
         if CONVERSIONS in tables and CONVERSIONS not in failures:
             if self.loads.request.looks_back:
                 with_totals = TOTALS in tables and TOTALS not in failures
-                self._tried([CONVERSIONS], failures, lambda: self.follow_up.load_late_months(with_totals))
+                self._try_load([CONVERSIONS], failures, lambda: self.follow_up.load_late_months(with_totals))
             if CONVERSIONS not in failures:
-                self._tried([CONVERSIONS], failures, self.follow_up.settle_absent)
+                self._try_load([CONVERSIONS], failures, self.follow_up.settle_absent)
             if TOTALS in tables and not failures.keys() & {CONVERSIONS, TOTALS}:
-                self._tried([CONVERSIONS], failures, self.follow_up.tell_tests_apart)
+                self._try_load([CONVERSIONS], failures, self.follow_up.find_hidden_tests)
             if CONVERSIONS not in failures:
-                self._tried([CONVERSIONS], failures, lambda: self.follow_up.settle(set(tables) - failures.keys()))
+                self._try_load([CONVERSIONS], failures, lambda: self.follow_up.settle(set(tables) - failures.keys()))
             if CONVERSIONS not in failures:
                 keep_unchanged_months(self.warehouse)
             yield from self._results([CONVERSIONS])
@@ -107,11 +107,11 @@ class Loader:
         if TABLE in tables and not failures:
             if CONVERSIONS not in tables:
                 update_history(self.warehouse, [])
-            yield self._result_of_ours(TABLE)
+            yield self._build_result(TABLE)
         if READINGS in tables and not failures:
             if not {CONVERSIONS, TABLE} & set(tables):
                 update_history(self.warehouse, [])
-            yield self._result_of_ours(READINGS)
+            yield self._build_result(READINGS)
         self._remember_account([table for table in tables if table in ENTITIES and table not in failures])
         if failures:
             raise TablesNotLoaded(failures)
@@ -123,7 +123,7 @@ class Loader:
             used = (keys.public_key if False in ways else None, keys.graphql_token if True in ways else None)
             remember_account(used, session.query)
 
-    def _tried(self, tables: Sequence[str], failures: dict[str, RefersionError], load: Callable[[], None]) -> bool:
+    def _try_load(self, tables: Sequence[str], failures: dict[str, RefersionError], load: Callable[[], None]) -> bool:
         try:
             load()
         except RefersionError as error:
@@ -134,13 +134,13 @@ class Loader:
             return False
         return True
 
-    def _totals_first(self, tables: Sequence[str], failures: dict[str, RefersionError]) -> None:
+    def _load_totals_first(self, tables: Sequence[str], failures: dict[str, RefersionError]) -> None:
         """Loads totals before the first load of conversions, so that they show changes during that load."""
         if not self.loads.is_refresh or not {CONVERSIONS, TOTALS} <= set(tables):
             return
         if self.warehouse.row_counts([TOTALS]).get(TOTALS):
             return
-        if self._tried([TOTALS], failures, lambda: self.loads.load([TOTALS], ReadReport())):
+        if self._try_load([TOTALS], failures, lambda: self.loads.load([TOTALS], ReadReport())):
             keep_first_totals(self.warehouse)
 
     def _results(self, tables: Sequence[str]) -> Iterator[dg.MaterializeResult]:
@@ -148,7 +148,7 @@ class Loader:
         for table in tables:
             yield self._result(table, counts.get(table, 0))
 
-    def _result_of_ours(self, table: str) -> dg.MaterializeResult:
+    def _build_result(self, table: str) -> dg.MaterializeResult:
         counts = self.warehouse.row_counts([table])
         return dg.MaterializeResult(
             asset_key=asset_key(table),

@@ -13,11 +13,11 @@ import dagster as dg
 def source_log_shown(log: dg.DagsterLogManager) -> Iterator[None]:
     """Forwards the source's log (progress, retries, windows read again) to a run's log."""
 
-    class ToRunLog(logging.Handler):
+    class RunLogHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             log.log(record.levelno, record.getMessage())
 
-    logger, handler = logging.getLogger("refersion_dagster.refersion"), ToRunLog(logging.INFO)
+    logger, handler = logging.getLogger("refersion_dagster.refersion"), RunLogHandler(logging.INFO)
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(min(level or logging.INFO, logging.INFO))

@@ -91,7 +91,7 @@ class TableLoads:
         if TOTALS in tables:
             request = replace(request, totals_currencies=self._totals_currencies())
         if windows:
-            request = request.of_windows(windows)
+            request = request.with_windows(windows)
         elif CONVERSIONS in tables and self.is_refresh:
             self.turn = next_slice(self.warehouse, self.lookback, self._start)
             request = replace(request, earlier_windows=tuple(self.turn))

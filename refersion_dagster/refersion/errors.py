@@ -148,7 +148,7 @@ class WindowNotSettled(RefersionError):
     may_pass = True
 
 
-def underlying(error: BaseException) -> RefersionError | None:
+def find_cause(error: BaseException) -> RefersionError | None:
     """The source's own error inside an exception that dlt raised. None if there is another cause."""
     reason: BaseException | None = error
     while reason is not None and not isinstance(reason, RefersionError):

@@ -92,7 +92,7 @@ def _by_affiliates(account: RefersionClient, run: Run) -> bool | None:
     answer: Any = account.rest.call("/affiliate/list", {"limit": str(PAGE_SIZE), "page": "1"})
     rows = answer.get("results") if isinstance(answer, dict) else None
     theirs = {str(row["id"]) for row in rows or () if isinstance(row, dict) and row.get("id")}
-    return _mostly(theirs, held)
+    return _is_majority_known(theirs, held)
 
 
 def _by_conversions(account: RefersionClient, run: Run) -> bool | None:
@@ -107,10 +107,10 @@ def _by_conversions(account: RefersionClient, run: Run) -> bool | None:
     theirs: set[str] = set()
     for window in (Window(end - timedelta(days=1), end), Window(BEGINNING, end)):
         theirs |= {str(id) for id in account.graphql.fetch(ids, Slice(window, window), 0, PAGE_SIZE).ids}
-    return _mostly(theirs, held)
+    return _is_majority_known(theirs, held)
 
 
-def _mostly(theirs: set[str], held: set[str]) -> bool | None:
+def _is_majority_known(theirs: set[str], held: set[str]) -> bool | None:
     """More than half, because single ids of two accounts may be equal by chance."""
     return len(theirs & held) * 2 > len(theirs) if theirs else None
 

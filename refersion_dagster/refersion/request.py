@@ -46,12 +46,15 @@ class LoadRequest:
 
     def __post_init__(self) -> None:
         if self.read_from and self.read_to and self.read_from >= self.read_to:
-            raise ValueError(f"read_from ({_shown(self.read_from)}) has to be before read_to ({_shown(self.read_to)})")
+            raise ValueError(
+                f"read_from ({_format_moment(self.read_from)}) has to be before "
+                f"read_to ({_format_moment(self.read_to)})"
+            )
         if self.full_reload and (self.read_from or self.read_to):
             raise ValueError("full_reload reads everything, read_from and read_to read one range; use only one of them")
 
     @classmethod
-    def of_texts(
+    def from_texts(
         cls,
         read_from: str | None,
         read_to: str | None,
@@ -88,13 +91,13 @@ class LoadRequest:
             full=self.full_reload,
             also=self.earlier_windows,
         )
-        return span.for_windows(self.windows) if self.windows else span
+        return span.with_windows(self.windows) if self.windows else span
 
-    def of_windows(self, windows: Iterable[Window]) -> LoadRequest:
+    def with_windows(self, windows: Iterable[Window]) -> LoadRequest:
         """The same request for exactly these windows."""
         return replace(self, windows=tuple(windows), all_payments=False)
 
 
-def _shown(moment: datetime) -> str:
+def _format_moment(moment: datetime) -> str:
     is_date = moment == moment.replace(hour=0, minute=0, second=0)
     return f"{moment:%Y-%m-%d}" if is_date else f"{moment:%Y-%m-%dT%H:%M:%SZ}"

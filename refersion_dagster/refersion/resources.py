@@ -17,12 +17,16 @@ import pyarrow as pa
 from dlt.extract.resource import DltResource
 
 from refersion_dagster.refersion.api.client import RefersionClient
-from refersion_dagster.refersion.api.query import not_loaded_of
+from refersion_dagster.refersion.api.query import list_not_loaded
 from refersion_dagster.refersion.destination import check_merge
 from refersion_dagster.refersion.errors import NOT_OFFERED, MissingCredentials, RefersionError
-from refersion_dagster.refersion.extract.batches import YIELD_ROWS, in_passing
+from refersion_dagster.refersion.extract.batches import YIELD_ROWS, record_progress
 from refersion_dagster.refersion.extract.clicks import ANSWERED, CLICKS_LOOKBACK, ClickReader
-from refersion_dagster.refersion.extract.control_totals import changed_years, each_status, years_with_conversions
+from refersion_dagster.refersion.extract.control_totals import (
+    find_changed_years,
+    list_by_status,
+    years_with_conversions,
+)
 from refersion_dagster.refersion.extract.entity_reader import EntityReader
 from refersion_dagster.refersion.extract.incremental import BEGINNING, IncrementalWindow, SpanRequest, plan_window
 from refersion_dagster.refersion.extract.stats import ReadReport, TableReport
@@ -92,7 +96,7 @@ class ResourceFactory:
         privacy = privacy_of(self.options.personal, self.options.salt)
         return ArrowTableBuilder(entity, read_at=self.account.now, privacy=privacy, extras=extras)
 
-    def _counted(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> Iterator[pa.Table]:
+    def _count_rows(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> Iterator[pa.Table]:
         """Yields the tables, or an empty one if there is no other, and adds their rows and requests to the report."""
         check_merge()
         report = self.report.table(entity.name)
@@ -100,7 +104,7 @@ class ResourceFactory:
         empty: pa.Table | None = None
         try:
             told = time.monotonic()
-            for table in self._offered(entity, tables, report):
+            for table in self._read_if_offered(entity, tables, report):
                 if not table.num_rows:
                     empty = table  # held back, because dlt takes 20 ms per table, even if it is empty
                     continue
@@ -116,7 +120,7 @@ class ResourceFactory:
             report.requests += self.account.requests_for(entity) - sent
             self.account.close()
 
-    def _offered(
+    def _read_if_offered(
         self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]], report: TableReport
     ) -> Iterator[pa.Table]:
         """Yields the tables, or an empty one if the account does not offer any and the figures do not need it."""
@@ -127,7 +131,7 @@ class ResourceFactory:
                 any_came = any_came or bool(table.num_rows)
                 yield table
         except NOT_OFFERED as error:
-            if any_came or not self._can_do_without(entity, error):
+            if any_came or not self._is_dispensable(entity, error):
                 raise
             report.not_offered = " ".join(filter(None, (error.what, error.said and f'Refersion said: "{error.said}".')))
             why = f"not read, as {error.brief}." if isinstance(error, MissingCredentials) else f"not offered: {error}"
@@ -135,7 +139,7 @@ class ResourceFactory:
             yield self._builder(entity).empty()
         report.asked_at = self.account.now
 
-    def _can_do_without(self, entity: Entity, error: RefersionError) -> bool:
+    def _is_dispensable(self, entity: Entity, error: RefersionError) -> bool:
         """Whether a load may continue without the table. Every figure needs conversions.
 
         Nothing can be loaded without any key.
@@ -153,9 +157,9 @@ class ResourceFactory:
         rows = self.account.affiliate_list
         known = {column.name for column in AFFILIATE_LIST.columns}
         report.fields_extra = sorted({name for row in rows for name in row} - known)
-        report.fields_missing = _absent(AFFILIATE_LIST, rows)
+        report.fields_missing = _find_absent_fields(AFFILIATE_LIST, rows)
         builder = self._builder(AFFILIATE_LIST, report.fields_extra)
-        yield from _built(builder, rows)
+        yield from _build_tables(builder, rows)
 
     def affiliate_get(self, report: TableReport) -> Iterator[pa.Table]:
         seen: dict[str, str] = dlt.current.resource_state(AFFILIATE_GET.name).setdefault("seen", {})
@@ -180,7 +184,7 @@ class ResourceFactory:
             report.warnings.append(f"{len(gone)} listed affiliates were not found, including {', '.join(gone[:5])}")
         known = {column.name for column in AFFILIATE_GET.columns}
         report.fields_extra = sorted({name for row in found for name in row} - known)
-        yield from _built(self._builder(AFFILIATE_GET, report.fields_extra), found)
+        yield from _build_tables(self._builder(AFFILIATE_GET, report.fields_extra), found)
 
     def conversion_totals(self, report: TableReport) -> Iterator[pa.Table]:
         state = dlt.current.resource_state(CONVERSION_TOTALS.name)
@@ -199,19 +203,19 @@ class ResourceFactory:
             return
         report.read_from, report.read_to = windows[0].start, windows[-1].end
         rest = self.account.rest
-        parts = [*self._changed_before(reading, report.read_from, now, state)]
+        parts = [*self._find_changed_windows(reading, report.read_from, now, state)]
         for window in windows:
             parts += years_with_conversions(rest, window, asked_before, currencies)
         state["asked"] = sorted({*asked_before, *(f"{part.start.year}" for part in parts)})
         split = months if self.options.totals_by == "month" else days
-        asked = each_status(dict.fromkeys(period for part in parts for period in split(part)))
+        asked = list_by_status(dict.fromkeys(period for part in parts for period in split(part)))
         rows: list[Row] = [
             {**row, "granularity": self.options.totals_by, "currency": row.get("currency") or NO_CURRENCY}
             for row in rest.conversion_totals(asked, currencies)
         ]
         known = {column.name for column in CONVERSION_TOTALS.columns}
         report.fields_extra = sorted({name for row in rows for name in row} - known)
-        yield from _built(self._builder(CONVERSION_TOTALS, report.fields_extra), rows)
+        yield from _build_tables(self._builder(CONVERSION_TOTALS, report.fields_extra), rows)
         reading.read_up_to(report.read_to)
 
     def _end_of_totals(self) -> datetime:
@@ -239,7 +243,7 @@ class ResourceFactory:
                 found.append(Window(start, end))
         return found
 
-    def _changed_before(
+    def _find_changed_windows(
         self, reading: IncrementalWindow, start: datetime, now: datetime, state: MutableMapping[str, Any]
     ) -> Iterable[Window]:
         """Years before the look-back, which begins at `start`, whose totals changed."""
@@ -247,9 +251,11 @@ class ResourceFactory:
         if not self.options.request.older_totals or reading.state is None or reading.start >= end:
             return ()
         window, known = Window(reading.start, end), state.setdefault("years", {})
-        return changed_years(self.account.rest, window, known, state["asked"], self.options.request.totals_currencies)
+        return find_changed_years(
+            self.account.rest, window, known, state["asked"], self.options.request.totals_currencies
+        )
 
-    def listed(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
+    def read_list(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
         """A GraphQL entity without windows."""
         client = self.account.graphql
         selection = client.select(entity)
@@ -258,7 +264,7 @@ class ResourceFactory:
         for batch in EntityReader(client, selection, builder, report).read(None):
             yield from batch.tables
 
-    def windowed(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
+    def read_windows(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
         """A GraphQL entity that is read by windows of time."""
         state = dlt.current.resource_state(entity.name)
         client = self.account.graphql
@@ -270,7 +276,7 @@ class ResourceFactory:
         reading = plan_window(self.options.span_of(entity), state, self.account.now, resume_at=report.begin_load())
         builder = self._builder(entity, selection.extras)
         reader = EntityReader(client, selection, builder, report)
-        report.not_loaded = not_loaded_of(client.schema(), selection)
+        report.not_loaded = list_not_loaded(client.schema(), selection)
         yield builder.empty()
         if reading.window is None:
             return
@@ -278,7 +284,7 @@ class ResourceFactory:
         # Payments are few.
         pieces = years if entity is PAYMENTS else months
         batches = reader.read(chain.from_iterable(map(pieces, reading.windows)), self.options.rows_per_load)
-        yield from in_passing(batches, reading, reading.window, report, self.account.now)
+        yield from record_progress(batches, reading, reading.window, report, self.account.now)
 
     def clicks(self, report: TableReport) -> Iterator[pa.Table]:
         """Reads clicks in the way the account offers: month by month, or the whole span affiliate by affiliate."""
@@ -294,11 +300,11 @@ class ResourceFactory:
             return
         report.read_from = report.read_from or reading.window.start
         batches = reader.read(chain.from_iterable(map(months, reading.windows)), self.options.rows_per_load)
-        yield from in_passing(batches, reading, reading.window, report, self.account.now)
+        yield from record_progress(batches, reading, reading.window, report, self.account.now)
 
     def resource(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> DltResource:
         return dlt.resource(
-            lambda: self._counted(entity, tables),
+            lambda: self._count_rows(entity, tables),
             name=entity.name,
             primary_key=list(entity.primary_key),
             # Rows come without duplicates (see page_assembler.py), so the merge need not remove any.
@@ -307,13 +313,13 @@ class ResourceFactory:
         )
 
 
-def _built(builder: ArrowTableBuilder, rows: Sequence[Row]) -> Iterator[pa.Table]:
+def _build_tables(builder: ArrowTableBuilder, rows: Sequence[Row]) -> Iterator[pa.Table]:
     yield builder.empty()
     for at in range(0, len(rows), YIELD_ROWS):
         yield builder.build_rows(rows[at : at + YIELD_ROWS])
 
 
-def _absent(entity: Entity, rows: Sequence[Row]) -> list[str]:
+def _find_absent_fields(entity: Entity, rows: Sequence[Row]) -> list[str]:
     """Known fields that are missing from all rows."""
     there = {name for row in rows for name in row}
     asked = [column.name for column in entity.columns if column.evidence is not FieldSource.OURS]

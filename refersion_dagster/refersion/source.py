@@ -36,9 +36,9 @@ def build_resources(account: RefersionClient, options: ReadOptions, report: Read
     yield tables.resource(AFFILIATE_GET, tables.affiliate_get)
     yield tables.resource(CONVERSION_TOTALS, tables.conversion_totals)
     for entity in (AFFILIATES, OFFERS):
-        yield tables.resource(entity, lambda report, entity=entity: tables.listed(entity, report))
+        yield tables.resource(entity, lambda report, entity=entity: tables.read_list(entity, report))
     for entity in (PAYMENTS, CONVERSIONS):
-        yield tables.resource(entity, lambda report, entity=entity: tables.windowed(entity, report))
+        yield tables.resource(entity, lambda report, entity=entity: tables.read_windows(entity, report))
     yield tables.resource(CLICKS, tables.clicks)
 
 
@@ -122,7 +122,7 @@ def refersion_source(
         rest_url=rest_url or None,
         graphql_url=graphql_url or None,
     )
-    secrets = {name: given.given().get(name) for name in given.secrets()}
+    secrets = {name: given.list_set_values().get(name) for name in given.secrets()}
     if totals_by not in ("month", "day"):
         raise ValueError(f"totals_by is {totals_by!r}; it can be month or day.")
     account = RefersionClient(
@@ -132,7 +132,7 @@ def refersion_source(
         given.max_concurrency,
         given.retry_seconds,
     )
-    request = request or LoadRequest.of_texts(read_from, read_to, full_reload=full_reload, all_details=all_details)
+    request = request or LoadRequest.from_texts(read_from, read_to, full_reload=full_reload, all_details=all_details)
     options = ReadOptions(
         request=request,
         span=request.span(parse_moment(given.start_date) if given.start_date else BEGINNING, given.lookback_days),

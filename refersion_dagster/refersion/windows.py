@@ -31,7 +31,7 @@ class Window:
     def end_seconds(self) -> int:
         return int(self.end.timestamp())
 
-    def halves(self) -> tuple[Window, Window] | None:
+    def split(self) -> tuple[Window, Window] | None:
         """The two halves of this window, or None if it lasts a single second."""
         seconds = self.end_seconds - self.start_seconds
         if seconds < 2:
@@ -61,7 +61,7 @@ def years(window: Window) -> Iterator[Window]:
         start = end
 
 
-def apart_from(window: Window, taken: Iterable[Window]) -> list[Window]:
+def subtract_windows(window: Window, taken: Iterable[Window]) -> list[Window]:
     """The parts of a window that the others do not cover, in order."""
     left: list[Window] = []
     start = window.start

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from refersion_dagster.refresh.run import FromShell
+    from refersion_dagster.refresh.run import ShellRun
 
 
 @click.command()
@@ -25,9 +25,9 @@ def refresh() -> None:
       1    the run or a check failed, or a setting prevents the run from starting
       130  interrupted by Ctrl-C (143: by SIGTERM)
     """
-    from refersion_dagster.refresh.run import FromShell
+    from refersion_dagster.refresh.run import ShellRun
 
-    _run(FromShell)
+    _run(ShellRun)
 
 
 @click.command()
@@ -50,7 +50,7 @@ def statements(
     Refersion is not queried. The exit code is 0 if the statements were written, and 1 if they were refused, with the
     reason.
     """
-    from refersion_dagster.refresh.run import StatementsFromShell
+    from refersion_dagster.refresh.run import ShellStatementsRun
 
     chosen = {"month": month, "affiliate": affiliate}
     options = {name: value for name, value in chosen.items() if value is not None} | {
@@ -58,17 +58,17 @@ def statements(
         "allow_unknown": allow_unknown,
         "despite_failed_checks": despite_failed_checks,
     }
-    _run(lambda: StatementsFromShell(options))
+    _run(lambda: ShellStatementsRun(options))
 
 
-def _run(make: Callable[[], FromShell]) -> None:
-    from refersion_dagster.interrupts import end_children, ended_by_interrupt, ended_by_termination
+def _run(make: Callable[[], ShellRun]) -> None:
+    from refersion_dagster.interrupts import end_children, end_on_interrupt, run_until_termination
 
     # Modules that start threads are imported only after interrupts are handled.
     run = make()
-    with ended_by_interrupt(run.cancel):
+    with end_on_interrupt(run.cancel):
         try:
-            code = ended_by_termination(run.carry_out, run.cancel)
+            code = run_until_termination(run.carry_out, run.cancel)
         finally:
             end_children()
     raise SystemExit(code)

@@ -45,7 +45,7 @@ def followed(console: Console, instance: dg.DagsterInstance, run_id: str, steps:
     bar = Progress(*columns, console=console, transient=True, expand=True, disable=not console.is_terminal)
     done = threading.Event()
     with bar:
-        shown = _Shown(console, bar, bar.add_task("Starting", total=steps), instance, run_id)
+        shown = _RunDisplay(console, bar, bar.add_task("Starting", total=steps), instance, run_id)
         follower = threading.Thread(target=shown.follow, args=(done,), name="progress")
         follower.start()
         try:
@@ -55,7 +55,7 @@ def followed(console: Console, instance: dg.DagsterInstance, run_id: str, steps:
             follower.join()
 
 
-class _Shown:
+class _RunDisplay:
     """Follows the records of one run."""
 
     def __init__(
@@ -72,12 +72,12 @@ class _Shown:
     def catch_up(self) -> None:
         entries, self.cursor = new_log(self.instance, self.run_id, self.cursor)
         for entry in entries:
-            self.tell(entry)
+            self.show_event(entry)
 
-    def tell(self, entry: dg.EventLogEntry) -> None:
+    def show_event(self, entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
         if event is None:
-            self.tell_log(entry.level, entry.user_message)
+            self.show_log(entry.level, entry.user_message)
         elif event.event_type is DagsterEventType.STEP_START:
             self.describe(str(event.step_key).replace("__", "/"))
         elif event.event_type is DagsterEventType.STEP_UP_FOR_RETRY:
@@ -87,7 +87,7 @@ class _Shown:
         elif event.event_type in ENDED:
             self.bar.advance(self.task)
 
-    def tell_log(self, level: str | int, text: str) -> None:
+    def show_log(self, level: str | int, text: str) -> None:
         if text.startswith(READING):
             self.describe(text)
         elif not text.startswith(NOT_RUN):

@@ -13,13 +13,13 @@ from uuid import uuid4
 import click
 from rich.console import Console
 
-from refersion_dagster.terminal import own_console
+from refersion_dagster.terminal import make_console
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from refersion_dagster.doctor.inputs import DoctorInputs
-    from refersion_dagster.refresh.summary import Happened
+    from refersion_dagster.refresh.summary import RunOutcome
 
 JOB, STATEMENTS_JOB = "refersion_refresh", "refersion_statements"
 # Dagster prints every event of a run unless its console logger is configured otherwise.
@@ -27,14 +27,14 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 STOPPED = "Stopped. Committed data is kept; the next run continues from there."
 
 
-class FromShell:
+class ShellRun:
     """One run of a job, from a shell."""
 
     job = JOB
     config: Mapping[str, Any] = {}
 
     def __init__(self) -> None:
-        self.console = own_console(highlight=False)
+        self.console = make_console(highlight=False)
         self._instance: dg.DagsterInstance | None = None
         self._run_id: str | None = None
 
@@ -46,7 +46,7 @@ class FromShell:
         began = time.monotonic()
         self.check()
         from refersion_dagster.dev import dagster_home
-        from refersion_dagster.refresh.summary import what_happened
+        from refersion_dagster.refresh.summary import read_outcome
 
         os.environ["DAGSTER_HOME"] = str(dagster_home())
         import dagster as dg
@@ -54,7 +54,7 @@ class FromShell:
         with dg.DagsterInstance.get() as instance:
             self._instance, self._run_id = instance, str(uuid4())
             execute(self.console, instance, self._run_id, self.job, self.config)
-            happened = what_happened(instance, self._run_id)
+            happened = read_outcome(instance, self._run_id)
             self._run_id = None
         self.show(happened, time.monotonic() - began)
         return 0 if happened.is_well else 1
@@ -63,7 +63,7 @@ class FromShell:
         """Raises ClickException if a setting prevents the run."""
         check_settings()
 
-    def show(self, happened: Happened, seconds: float) -> None:
+    def show(self, happened: RunOutcome, seconds: float) -> None:
         from refersion_dagster.refresh.summary import show_summary
 
         show_summary(self.console, happened, seconds)
@@ -78,7 +78,7 @@ class FromShell:
             cancel_run(self._instance, run, "Stopped from the shell that started it.")
 
 
-class StatementsFromShell(FromShell):
+class ShellStatementsRun(ShellRun):
     """A run of the job that generates statements.
 
     Args:
@@ -94,7 +94,7 @@ class StatementsFromShell(FromShell):
     def check(self) -> None:
         check_values()
 
-    def show(self, happened: Happened, seconds: float) -> None:
+    def show(self, happened: RunOutcome, seconds: float) -> None:
         from refersion_dagster.refresh.summary import show_statements
 
         show_statements(self.console, happened)

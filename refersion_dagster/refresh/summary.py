@@ -20,7 +20,7 @@ from refersion_dagster.ingest.specs import asset_key
 from refersion_dagster.records import error_of, run_log
 from refersion_dagster.report.commissions.asset import KEY as REPORT
 from refersion_dagster.report.statements.asset import KEY as STATEMENTS
-from refersion_dagster.terminal import Sign, figure_tables, number_of, print_signed, wrapped
+from refersion_dagster.terminal import Sign, figure_tables, number_of, print_signed, wrap
 
 if TYPE_CHECKING:
     from refersion_dagster.report.commissions.proof import Coverage
@@ -32,7 +32,7 @@ CHECK_FAILED = "DagsterAssetCheckFailedError"
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class CheckOutcome:
     """A check of the run and its description; `said` is None if it passed."""
 
     name: str
@@ -42,7 +42,7 @@ class Evaluated:
 
 
 @dataclass
-class Happened:
+class RunOutcome:
     """The result of a run, from Dagster's event log.
 
     Args:
@@ -55,23 +55,23 @@ class Happened:
     run_id: str
     succeeded: bool
     tables: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    checks: list[Evaluated] = field(default_factory=list)
+    checks: list[CheckOutcome] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     not_run: int = 0
 
-    def having(self, sign: Sign) -> list[Evaluated]:
+    def with_sign(self, sign: Sign) -> list[CheckOutcome]:
         return [check for check in self.checks if check.sign is sign]
 
     @property
     def is_well(self) -> bool:
         """Whether everything is up to date and no check failed. A warning is not a failure."""
-        return self.succeeded and not self.having(Sign.BAD)
+        return self.succeeded and not self.with_sign(Sign.BAD)
 
 
-def what_happened(instance: dg.DagsterInstance, run_id: str) -> Happened:
+def read_outcome(instance: dg.DagsterInstance, run_id: str) -> RunOutcome:
     """Returns the result of a run that ended."""
     run = instance.get_run_by_id(run_id)
-    happened = Happened(run_id, run is not None and run.is_success)
+    happened = RunOutcome(run_id, run is not None and run.is_success)
     planned: set[str] = set()
     for entry in run_log(instance, run_id):
         event = entry.dagster_event
@@ -80,7 +80,7 @@ def what_happened(instance: dg.DagsterInstance, run_id: str) -> Happened:
         if of := entry.asset_materialization:
             happened.tables[of.asset_key.to_user_string()] = {name: one.value for name, one in of.metadata.items()}
         elif found := entry.asset_check_evaluation:
-            happened.checks.append(evaluated(found))
+            happened.checks.append(convert_evaluation(found))
         elif event.is_asset_materialization_planned and event.asset_key:
             planned.add(event.asset_key.to_user_string())
         elif event.event_type is DagsterEventType.RUN_FAILURE:
@@ -96,16 +96,16 @@ def what_happened(instance: dg.DagsterInstance, run_id: str) -> Happened:
     return happened
 
 
-def evaluated(found: dg.AssetCheckEvaluation) -> Evaluated:
+def convert_evaluation(found: dg.AssetCheckEvaluation) -> CheckOutcome:
     """Converts a check evaluation. A check that compared nothing passes in Dagster but is shown as a warning."""
     asset, said = found.asset_key.to_user_string(), " ".join((found.description or "").split())
     if found.passed and NOT_COMPARED not in found.metadata:
-        return Evaluated(found.check_name, asset, Sign.GOOD, None)
+        return CheckOutcome(found.check_name, asset, Sign.GOOD, None)
     is_warning = found.passed or found.severity == dg.AssetCheckSeverity.WARN
-    return Evaluated(found.check_name, asset, Sign.DOUBT if is_warning else Sign.BAD, said)
+    return CheckOutcome(found.check_name, asset, Sign.DOUBT if is_warning else Sign.BAD, said)
 
 
-def show_summary(console: Console, happened: Happened, seconds: float) -> None:
+def show_summary(console: Console, happened: RunOutcome, seconds: float) -> None:
     """Prints the result of a refresh, with the verdict last."""
     read = {key: told for key, told in happened.tables.items() if key.startswith(RAW)}
     if read:
@@ -127,8 +127,8 @@ def show_summary(console: Console, happened: Happened, seconds: float) -> None:
         show_checks(console, happened.checks)
     if COVERAGE in happened.tables:
         for coverage in coverage_of_settings():
-            first, *more = wrapped(f"Proof: {coverage}.", console, len("Proof: "))
-            _tell(console, "\n".join([first, *(" " * len("Proof: ") + line for line in more)]))
+            first, *more = wrap(f"Proof: {coverage}.", console, len("Proof: "))
+            _print(console, "\n".join([first, *(" " * len("Proof: ") + line for line in more)]))
     if happened.failures or happened.not_run:
         console.print(Text("\nWhat failed", style="bold"))
         for reason in dict.fromkeys(happened.failures):
@@ -140,10 +140,10 @@ def show_summary(console: Console, happened: Happened, seconds: float) -> None:
     if report := happened.tables.get(REPORT.to_user_string(), {}).get("report"):
         # Not wrapped, so that the path can be copied.
         console.print(f"Report: {report}", markup=False, soft_wrap=True)
-    console.print(_verdict(happened, seconds), soft_wrap=not console.is_terminal)
+    console.print(_render_verdict(happened, seconds), soft_wrap=not console.is_terminal)
 
 
-def show_statements(console: Console, happened: Happened) -> None:
+def show_statements(console: Console, happened: RunOutcome) -> None:
     """Prints the result of a statements run: the location of the statements, or why there are none."""
     for reason in dict.fromkeys(happened.failures):
         print_signed(console, Sign.BAD, reason.removeprefix(f"{STATEMENTS.to_user_string()}: "))
@@ -159,7 +159,7 @@ def show_statements(console: Console, happened: Happened) -> None:
     console.print(f"Index: {made['index']}", markup=False, soft_wrap=True)
 
 
-def show_checks(console: Console, checks: Sequence[Evaluated]) -> None:
+def show_checks(console: Console, checks: Sequence[CheckOutcome]) -> None:
     """Prints a line for each name of passed checks, a line for each other check, and the counts."""
     passed = [check for check in checks if check.sign is Sign.GOOD]
     counts = Counter(check.name for check in passed)
@@ -179,10 +179,10 @@ def show_checks(console: Console, checks: Sequence[Evaluated]) -> None:
         if count
     ]
     told = ", ".join([f"{len(passed)} of {len(checks)} checks passed", *others])
-    _tell(console, f"{told}.")
+    _print(console, f"{told}.")
 
 
-def _tell(console: Console, text: str) -> None:
+def _print(console: Console, text: str) -> None:
     """Prints a text, wrapped on a terminal and otherwise as one line."""
     console.print(text, markup=False, soft_wrap=not console.is_terminal)
 
@@ -203,10 +203,10 @@ def coverage_of_settings() -> list[Coverage]:
         return []
 
 
-def _verdict(happened: Happened, seconds: float) -> Text:
+def _render_verdict(happened: RunOutcome, seconds: float) -> Text:
     took = f"{seconds:.0f} s"
     run = f"run {happened.run_id[:8]}"
-    failed, warned = len(happened.having(Sign.BAD)), len(happened.having(Sign.DOUBT))
+    failed, warned = len(happened.with_sign(Sign.BAD)), len(happened.with_sign(Sign.DOUBT))
     if not happened.succeeded:
         return Text(f"The refresh failed after {took} ({run}). Tables that failed are unchanged.", "bold red")
     if failed:

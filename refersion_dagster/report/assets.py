@@ -8,7 +8,7 @@ import dagster as dg
 
 from refersion_dagster.failures import report_errors
 from refersion_dagster.report.publish import CURRENT, DATABASE, publish
-from refersion_dagster.report.storage import Folder, open_folder, written_in
+from refersion_dagster.report.storage import Folder, name_local_folder, open_folder
 from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.settings import OutputSettings
 from refersion_dagster.settings.part import like
@@ -54,12 +54,12 @@ incomplete set and never wait for the warehouse's lock. `manifest.json` lists th
     ) -> dg.MaterializeResult:
         folder = publishing.path
         try:
-            with warehouse.exclusive(context.log.info), warehouse.session() as session:
+            with warehouse.write_lock(context.log.info), warehouse.session() as session:
                 done, manifest = publish(session, summaries, folder, context.run_id)
         except OSError as error:
             raise dg.Failure(
-                f"{written_in(folder)} could not be written: {error.strerror or error}. The published copies are "
-                "unchanged.",
+                f"{name_local_folder(folder)} could not be written: {error.strerror or error}. The published "
+                "copies are unchanged.",
                 allow_retries=False,
             ) from error
         metadata: dict[str, Any] = {

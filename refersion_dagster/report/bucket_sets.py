@@ -24,14 +24,14 @@ NAME_FORMAT = "%Y%m%dT%H%M%S%fZ"
 UNFINISHED_AFTER = timedelta(days=1)
 
 
-def pointer(link: UPath) -> UPath:
+def pointer_of(link: UPath) -> UPath:
     """Returns the file that names the current set."""
     return link.with_name(f"{link.name}.json")
 
 
 def current_in_bucket(link: UPath) -> UPath | None:
     """Returns the folder of the current set; None if there is none. Raises StorageError."""
-    found = _named(link)
+    found = _list_sets(link)
     return link.parent / found[0] if found else None
 
 
@@ -46,7 +46,7 @@ def upload_set(building: Path, done: UPath, link: UPath, kept: int) -> None:
     """
     files = [file for file in sorted(building.rglob("*")) if file.is_file()]
     targets = [(done / file.relative_to(building).as_posix()).path for file in files]
-    before = _named(link)
+    before = _list_sets(link)
     try:
         with storage_errors(done):
             done.fs.put([str(file) for file in files], targets)
@@ -54,7 +54,7 @@ def upload_set(building: Path, done: UPath, link: UPath, kept: int) -> None:
         _remove(done)
         raise
     names = [done.relative_to(link.parent).as_posix(), *before][:kept]
-    write_file(pointer(link), json.dumps({"folder": names[0], "earlier": names[1:]}).encode() + b"\n")
+    write_file(pointer_of(link), json.dumps({"folder": names[0], "earlier": names[1:]}).encode() + b"\n")
     _clear(done.parent, keep={_last(name) for name in names}, complete={_last(name) for name in before})
 
 
@@ -65,9 +65,9 @@ def write_file(file: UPath, content: bytes) -> None:
         file.fs.pipe_file(file.path, content)
 
 
-def _named(link: UPath) -> list[str]:
+def _list_sets(link: UPath) -> list[str]:
     """Returns the folders of the kept sets, the current one first."""
-    file = pointer(link)
+    file = pointer_of(link)
     with storage_errors(file.parent):
         try:
             content = file.fs.cat_file(file.path)

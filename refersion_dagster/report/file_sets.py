@@ -42,7 +42,7 @@ class FileSet:
 
 
 @contextmanager
-def swapped_in(link: Folder, versions: Folder, run_id: str, kept: int) -> Iterator[FileSet]:
+def replace_set(link: Folder, versions: Folder, run_id: str, kept: int) -> Iterator[FileSet]:
     """Yields a set to write inside the `with`, then switches `link` to it in one step.
 
     Args:
@@ -55,7 +55,7 @@ def swapped_in(link: Folder, versions: Folder, run_id: str, kept: int) -> Iterat
     now = datetime.now(UTC)
     name = f"{now.strftime(NAME_FORMAT)}-{run_id[:8]}"
     if isinstance(link, Path) and isinstance(versions, Path):
-        with _linked(link, versions, name, kept, now) as files:
+        with _replace_local_set(link, versions, name, kept, now) as files:
             yield files
     elif not isinstance(link, Path) and not isinstance(versions, Path):
         done = versions / name
@@ -72,7 +72,7 @@ def current_set(link: Folder) -> Folder | None:
 
 
 @contextmanager
-def _linked(link: Path, versions: Path, name: str, kept: int, now: datetime) -> Iterator[FileSet]:
+def _replace_local_set(link: Path, versions: Path, name: str, kept: int, now: datetime) -> Iterator[FileSet]:
     """Yields a local set. After any error, its files are removed."""
     for folder in (versions.parent, versions):
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ class Merchant:
     address: tuple[str, ...] = ()
 
     @classmethod
-    def of_settings(cls, name: str | None, address: str | None) -> Merchant:
+    def from_settings(cls, name: str | None, address: str | None) -> Merchant:
         """Returns the merchant from REFERSION_MERCHANT_NAME and REFERSION_MERCHANT_ADDRESS."""
         lines = (" ".join(line.split()) for line in BETWEEN_LINES.split(address or ""))
         return cls(" ".join((name or "").split()), tuple(filter(None, lines)))

@@ -11,7 +11,7 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
-from refersion_dagster.rounding import grouped
+from refersion_dagster.rounding import format_amount
 
 LOCALE = "en_US"
 CODE = re.compile(r"[A-Z]{3}")
@@ -23,7 +23,7 @@ def amount(value: Decimal | None, currency: str | None) -> str:
     """Formats an amount without its currency, for a table that names it: 1,114.50; a dash for None."""
     if value is None:
         return NO_VALUE
-    return grouped(value, decimals(currency))
+    return format_amount(value, decimals(currency))
 
 
 def money(value: Decimal | None, currency: str | None) -> str:

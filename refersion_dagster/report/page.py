@@ -32,9 +32,9 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from refersion_dagster.charts import written
+from refersion_dagster.charts import remove_control_characters
 from refersion_dagster.report import money
-from refersion_dagster.rounding import grouped
+from refersion_dagster.rounding import format_amount
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -61,7 +61,7 @@ def _environment() -> Environment:
         loader=PackageLoader("refersion_dagster.report", ""),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_written,
+        finalize=_remove_control_characters,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -86,7 +86,7 @@ def percent(value: Decimal | None) -> str:
     """Formats a fraction in percent: 12.3%; a dash for None."""
     if value is None:
         return money.NO_VALUE
-    return f"{grouped(value * 100, 1)}%"
+    return f"{format_amount(value * 100, 1)}%"
 
 
 def day(value: date) -> str:
@@ -104,9 +104,9 @@ def moment(value: datetime) -> str:
     return f"{day(value)}, {value:%H:%M %Z}"
 
 
-def _written(value: Any) -> Any:
+def _remove_control_characters(value: Any) -> Any:
     """Removes characters from a value that HTML cannot represent."""
-    return written(value) if type(value) is str else value
+    return remove_control_characters(value) if type(value) is str else value
 
 
 def _data(value: Decimal | int | None, text: str) -> str | Markup:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import duckdb
 
-from refersion_dagster.report.file_sets import swapped_in
+from refersion_dagster.report.file_sets import replace_set
 from refersion_dagster.report.spreadsheet import FORMULA_BEGINS
 from refersion_dagster.report.storage import Folder
 from refersion_dagster.resources import SUMMARIES
@@ -71,7 +71,7 @@ def publish(session: Session, summaries: Sequence[Summary], folder: Folder, run_
     Returns its folder and manifest. Raises OSError, or StorageError for a bucket; the current set is then unchanged.
     """
     now = datetime.now(UTC)
-    with swapped_in(folder / CURRENT, folder / "versions", run_id, KEPT) as files:
+    with replace_set(folder / CURRENT, folder / "versions", run_id, KEPT) as files:
         for kind in ("parquet", "csv"):
             (files.building / kind).mkdir()
         with duckdb.connect(str(files.building / DATABASE)) as copy:
@@ -115,19 +115,19 @@ def _write(
     parquet, csv = folder / "parquet" / f"{summary.name}.parquet", folder / "csv" / f"{summary.name}.csv"
     by_currency = ""
     if "currency" in columns and currencies:
-        places = " ".join(f"WHEN '{_doubled(name)}' THEN {place}" for place, name in enumerate(currencies))
+        places = " ".join(f"WHEN '{_double_quotes(name)}' THEN {place}" for place, name in enumerate(currencies))
         by_currency = f"ORDER BY CASE currency {places} END NULLS LAST, rowid"
     copy.execute(
-        f"COPY (SELECT * FROM {table} {by_currency}) TO '{_doubled(parquet)}' (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608
+        f"COPY (SELECT * FROM {table} {by_currency}) TO '{_double_quotes(parquet)}' (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608
     )
     old_names = summary.header.renamed.values()
-    harmless = ", ".join(_harmless(name, kind) for name, kind in columns.items() if name not in old_names)
-    copy.execute(f"COPY (SELECT {harmless} FROM {table} {by_currency}) TO '{_doubled(csv)}' (HEADER)")  # noqa: S608
+    harmless = ", ".join(_escape_formula(name, kind) for name, kind in columns.items() if name not in old_names)
+    copy.execute(f"COPY (SELECT {harmless} FROM {table} {by_currency}) TO '{_double_quotes(csv)}' (HEADER)")  # noqa: S608
     ((rows,),) = copy.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
     return PublishedTable(summary.name, rows, columns, parquet.stat().st_size)
 
 
-def _harmless(name: str, kind: str) -> str:
+def _escape_formula(name: str, kind: str) -> str:
     """Returns SQL for a CSV column, with an apostrophe before text that a spreadsheet would treat as a formula."""
     if kind != "varchar":
         return f'"{name}"'
@@ -135,7 +135,7 @@ def _harmless(name: str, kind: str) -> str:
     return f'CASE WHEN left("{name}", 1) IN ({begins}) THEN concat(\'\'\'\', "{name}") ELSE "{name}" END AS "{name}"'
 
 
-def _doubled(text: Path | str) -> str:
+def _double_quotes(text: Path | str) -> str:
     return str(text).replace("'", "''")
 
 

@@ -17,7 +17,7 @@ class Reports(dg.ConfigurableResource):
 
     @property
     def merchant(self) -> Merchant:
-        return Merchant.of_settings(self.merchant_name, self.merchant_address)
+        return Merchant.from_settings(self.merchant_name, self.merchant_address)
 
     @property
     def path(self) -> Folder:

@@ -95,7 +95,7 @@ def open_folder(address: str) -> Folder:
     return UPath(address, **options)
 
 
-def written_in(folder: Folder) -> str:
+def name_local_folder(folder: Folder) -> str:
     """Returns, for messages, the local folder that files are written to first; for a bucket, the temporary folder."""
     return str(folder) if isinstance(folder, Path) else f"{tempfile.gettempdir()}, for {folder},"
 
@@ -108,15 +108,15 @@ def storage_errors(folder: UPath) -> Iterator[None]:
     except ReportedError:
         raise
     except Exception as error:  # noqa: BLE001 - each client has its own errors, and some of them quote requests
-        raise _in_words(error, folder) from None
+        raise _convert_error(error, folder) from None
 
 
-def _in_words(error: Exception, folder: UPath) -> StorageError:
+def _convert_error(error: Exception, folder: UPath) -> StorageError:
     chain = list(causes(error))
     text = " ".join(f"{type(one).__name__}: {one}" for one in chain)
     # Messages of Azure's clients continue with the request id and the whole response.
     first = " ".join(str(error).partition("RequestId:")[0].split())
-    said = _without_secrets(first, folder.storage_options)[:300].rstrip(". ") or type(error).__name__
+    said = _redact(first, folder.storage_options)[:300].rstrip(". ") or type(error).__name__
     if NO_CREDENTIALS.search(text):
         return StorageNotSet(f"There are no credentials for {folder} that can be used. {_how_to_set(folder.protocol)}")
     if any(isinstance(one, PermissionError) for one in chain) or FORBIDDEN.search(text):
@@ -144,7 +144,7 @@ def _how_to_set(scheme: str) -> str:
     )
 
 
-def _without_secrets(text: str, options: Mapping[str, Any]) -> str:
+def _redact(text: str, options: Mapping[str, Any]) -> str:
     for secret in sorted(_secrets(options), key=len, reverse=True):
         text = text.replace(secret, "…")
     return text

@@ -26,7 +26,7 @@ from refersion_dagster.sandbox.model import (
     Shop,
     Trigger,
 )
-from refersion_dagster.sandbox.seed.generator import World
+from refersion_dagster.sandbox.seed.generator import ActivityGenerator
 from refersion_dagster.sandbox.settings import SandboxSettings, Switches
 from refersion_dagster.sandbox.truth import Movements, Truth, movements, movements_by_affiliate
 
@@ -71,7 +71,7 @@ class Account:
         self.settings = settings
         self.keys = settings.keys
         self.switches = Switches()
-        self.world = World(settings)
+        self.world = ActivityGenerator(settings)
         self.clock = Clock(self.world.start - 100 * DAY)
         self.shop = Shop("Harbour Goods", "https://shop.example.com", "harbour-goods.example.com", settings.base)
         self.offers: dict[int, Offer] = {offer.id: offer for offer in self.world.offers()}
@@ -93,7 +93,7 @@ class Account:
         self.due: dict[int, Conversion] = {}
         self.version = 0
         self.log = EventLog() if settings.event_log else None
-        self.announce: Listener = _nobody
+        self.announce: Listener = _ignore
         self._affiliates_made = 0
         self._ids = self.world.rng("ids", settings.number_for("ids"))
         self._last_ids = {"conversion": 11_900_000, "payment": 131_000, "click": 52_000_000, "trigger": 1_096}
@@ -136,7 +136,7 @@ class Account:
             self.log.note_affiliate(self.now, affiliate)
         self.announce(AFFILIATE_STATUS_CHANGE, affiliate)
 
-    def changed_affiliate(self, affiliate: Affiliate) -> None:
+    def record_affiliate_change(self, affiliate: Affiliate) -> None:
         """Record that an affiliate's details were changed without using the methods of this class."""
         self.version += 1
         self.announce(AFFILIATE_DETAILS_CHANGE, affiliate)
@@ -182,7 +182,7 @@ class Account:
         insort(self.timeline, (row.created, row.id))
         self.by_order[row.order_id].append(row)
         self.by_affiliate[row.affiliate_id].append(row)
-        self._changed(row)
+        self._record_change(row)
 
     def delete_conversion(self, row: Conversion) -> None:
         self.remove_conversion(row)
@@ -219,17 +219,17 @@ class Account:
             row.approved = self.now
         elif status == PENDING:
             self.auto_approve_later(row)
-        self._changed(row)
-        self.decided(row, before)
+        self._record_change(row)
+        self.announce_decision(row, before)
 
-    def decided(self, row: Conversion, before: str) -> None:
+    def announce_decision(self, row: Conversion, before: str) -> None:
         """Announce an approval or denial if the row's status differs from `before`."""
         if row.status != before and row.status in _DECISIONS:
             self.announce(_DECISIONS[row.status], row)
 
     def auto_approve_later(self, row: Conversion) -> None:
         """Schedule the automatic approval of a PENDING row after 90 days (documented for Enterprise accounts)."""
-        self.clock.at(row.created + self.settings.auto_approval_days * DAY, self._auto_approve, row.id)
+        self.clock.schedule(row.created + self.settings.auto_approval_days * DAY, self._auto_approve, row.id)
 
     def _auto_approve(self, conversion_id: int) -> None:
         row = self.conversions.get(conversion_id)
@@ -239,7 +239,7 @@ class Account:
     def pay(self, rows: Iterable[Conversion], payment: Payment) -> None:
         for row in rows:
             row.payment_status, row.payment_id, row.updated = PAID, payment.id, self.now
-            self._changed(row)
+            self._record_change(row)
         self.payments[payment.id] = payment
         self.version += 1
         if self.log is not None:
@@ -257,11 +257,11 @@ class Account:
         rows = [row for row in self.conversions.values() if row.payment_id == payment.id]
         for row in rows:
             row.payment_status, row.payment_id, row.updated = UNPAID, None, self.now
-            self._changed(row)
+            self._record_change(row)
         self.delete_payment(payment)
         return rows
 
-    def touch(self) -> None:
+    def record_change(self) -> None:
         """Record a change made without using the methods of this class."""
         self.version += 1
 
@@ -271,25 +271,25 @@ class Account:
         Raises ValueError if the sandbox keeps no event log.
         """
         with self.lock:
-            return Truth(self.kept_log(), _seconds(at))
+            return Truth(self.get_log(), _seconds(at))
 
     def movements(self, after: int | str | datetime, until: int | str | datetime) -> dict[str, Movements]:
         """What changed the commission due after one point in time and up to another, by currency."""
         with self.lock:
-            return movements(self.kept_log(), _seconds(after), _seconds(until))
+            return movements(self.get_log(), _seconds(after), _seconds(until))
 
     def movements_by_affiliate(
         self, after: int | str | datetime, until: int | str | datetime
     ) -> dict[tuple[int, str], Movements]:
         with self.lock:
-            return movements_by_affiliate(self.kept_log(), _seconds(after), _seconds(until))
+            return movements_by_affiliate(self.get_log(), _seconds(after), _seconds(until))
 
-    def kept_log(self) -> EventLog:
+    def get_log(self) -> EventLog:
         if self.log is None:
             raise ValueError("this sandbox keeps no event log; start it with SandboxSettings(event_log=True)")
         return self.log
 
-    def _changed(self, row: Conversion) -> None:
+    def _record_change(self, row: Conversion) -> None:
         """Update the indexes and the event log after a row has changed."""
         self._index_due(row)
         self.version += 1
@@ -340,5 +340,5 @@ def _seconds(moment: int | str | datetime) -> int:
     return from_iso(moment) if isinstance(moment, str) else moment
 
 
-def _nobody(_topic: str, _row: Any) -> None:
+def _ignore(_topic: str, _row: Any) -> None:
     """The default listener, which does nothing."""

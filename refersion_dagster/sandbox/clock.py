@@ -20,7 +20,7 @@ class Clock:
         self._events: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._scheduled = 0
 
-    def at(self, when: int, happen: Callable[..., None], *details: Any) -> None:
+    def schedule(self, when: int, happen: Callable[..., None], *details: Any) -> None:
         """Schedule `happen(*details)` for `when`. An event in the past runs at the next move."""
         self._scheduled += 1
         heapq.heappush(self._events, (when, self._scheduled, happen, details))

@@ -105,7 +105,7 @@ class EventLog:
         """Events up to and including the second `at`."""
         return (event for event in self._events if event.at <= at)
 
-    def between(self, after: int, until: int) -> Iterator[AccountEvent]:
+    def events_between(self, after: int, until: int) -> Iterator[AccountEvent]:
         """Events after the second `after`, up to and including `until`."""
         return (event for event in self._events if after < event.at <= until)
 

@@ -123,7 +123,7 @@ class Faults:
         with self._lock:
             self._waiting.clear()
 
-    def waiting(self) -> list[dict[str, Any]]:
+    def list_pending(self) -> list[dict[str, Any]]:
         """The pending faults, with what remains of `times` and `after`."""
         with self._lock:
             return [asdict(fault) for fault in self._waiting]

@@ -31,22 +31,22 @@ def json_bytes(value: Any) -> bytes:
     It also encodes values that tests set, such as huge integers and lone surrogates.
     """
     try:
-        return orjson.dumps(value, default=_exact)
+        return orjson.dumps(value, default=_encode_exactly)
     except TypeError:
-        return orjson.dumps(_spelt_out(value), default=_exact)
+        return orjson.dumps(_spell_out(value), default=_encode_exactly)
 
 
-def _exact(value: object) -> orjson.Fragment:
+def _encode_exactly(value: object) -> orjson.Fragment:
     if isinstance(value, Decimal):
         return orjson.Fragment(str(value))
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _spelt_out(value: Any) -> Any:
+def _spell_out(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _spelt_out(item) for key, item in value.items()}
+        return {key: _spell_out(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_spelt_out(item) for item in value]
+        return [_spell_out(item) for item in value]
     if isinstance(value, int | str) and not isinstance(value, bool):
         return orjson.Fragment(json.dumps(value))
     return value

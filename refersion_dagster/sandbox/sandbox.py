@@ -12,7 +12,7 @@ from refersion_dagster.sandbox.faults import Fault, Faults, fault_from_json
 from refersion_dagster.sandbox.lifecycle import mutations
 from refersion_dagster.sandbox.lifecycle.timeline import Timeline
 from refersion_dagster.sandbox.model import Reward
-from refersion_dagster.sandbox.settings import SandboxSettings, as_json, changed
+from refersion_dagster.sandbox.settings import SandboxSettings, apply_values, as_json
 from refersion_dagster.sandbox.webhooks.sender import Webhooks
 
 
@@ -63,7 +63,7 @@ class Sandbox:
     def configure(self, **switches: Any) -> dict[str, Any]:
         """Set switches (see `settings.Switches`) and return all of them. Raises ValueError for unknown ones."""
         with self.account.lock:
-            values = changed(self.account.switches, switches)
+            values = apply_values(self.account.switches, switches)
             build_schema(values, {})
             self.account.switches = values
             return as_json(values)

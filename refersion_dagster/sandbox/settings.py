@@ -104,7 +104,7 @@ class Churn:
 
 
 @dataclass(frozen=True, slots=True)
-class Meanwhile:
+class ShopActivity:
     """Activity in the shop while a client reads.
 
     Before every `every`-th request of `route`, `seconds` pass and an order arrives, the newest pending order is
@@ -194,29 +194,29 @@ class Switches:
     ignore_filters: tuple[str, ...] = ()
     types: TypeSwitches = TypeSwitches()
     churn: Churn | None = None
-    meanwhile: Meanwhile | None = None
+    meanwhile: ShopActivity | None = None
     webhook_order: Literal["in_order", "shuffled"] = "in_order"
     webhook_duplicates: int = 0
     webhook_retries: int = 3
 
 
-_Nested = type[TypeSwitches] | type[Churn] | type[Meanwhile]
-_NESTED: dict[str, _Nested] = {"types": TypeSwitches, "churn": Churn, "meanwhile": Meanwhile}
+_Nested = type[TypeSwitches] | type[Churn] | type[ShopActivity]
+_NESTED: dict[str, _Nested] = {"types": TypeSwitches, "churn": Churn, "meanwhile": ShopActivity}
 
 
-def changed(switches: Switches, values: Mapping[str, Any]) -> Switches:
+def apply_values(switches: Switches, values: Mapping[str, Any]) -> Switches:
     """A copy of `switches` with `values` (plain JSON) applied.
 
     Raises ValueError naming a switch or value that does not exist.
     """
-    return replace(switches, **_checked(Switches, values))
+    return replace(switches, **_validate(Switches, values))
 
 
 def as_json(switches: Switches) -> dict[str, Any]:
     return asdict(switches)
 
 
-def _checked(kind: type[Switches] | _Nested, values: Mapping[str, Any]) -> dict[str, Any]:
+def _validate(kind: type[Switches] | _Nested, values: Mapping[str, Any]) -> dict[str, Any]:
     hints = get_type_hints(kind)
     known = {item.name for item in fields(kind)}
     checked: dict[str, Any] = {}
@@ -224,11 +224,11 @@ def _checked(kind: type[Switches] | _Nested, values: Mapping[str, Any]) -> dict[
         if name not in known:
             raise ValueError(f"there is no switch {name!r}; known are {', '.join(sorted(known))}")
         if name in _NESTED and isinstance(value, Mapping):
-            value = _NESTED[name](**_checked(_NESTED[name], value))
+            value = _NESTED[name](**_validate(_NESTED[name], value))
         elif isinstance(value, list):
             value = tuple(value)
         if not _fits(value, hints[name]):
-            raise ValueError(f"{value!r} is not a value of the switch {name!r} ({_described(hints[name])})")
+            raise ValueError(f"{value!r} is not a value of the switch {name!r} ({_describe_type(hints[name])})")
         checked[name] = value
     return checked
 
@@ -248,5 +248,5 @@ def _fits(value: object, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _described(hint: Any) -> str:
+def _describe_type(hint: Any) -> str:
     return "one of " + ", ".join(map(repr, get_args(hint))) if get_origin(hint) is Literal else str(hint)

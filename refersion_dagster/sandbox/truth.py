@@ -121,12 +121,16 @@ class Truth:
 
 def movements(log: EventLog, after: int, until: int) -> dict[str, Movements]:
     """Movements by currency after the second `after`, up to and including `until`."""
-    return {key: of for key, of in _moved(log, after, until, by_affiliate=False).items() if isinstance(key, str)}
+    return {
+        key: of for key, of in _sum_movements(log, after, until, by_affiliate=False).items() if isinstance(key, str)
+    }
 
 
 def movements_by_affiliate(log: EventLog, after: int, until: int) -> dict[tuple[int, str], Movements]:
     """Movements by affiliate and currency after the second `after`, up to and including `until`."""
-    return {key: of for key, of in _moved(log, after, until, by_affiliate=True).items() if isinstance(key, tuple)}
+    return {
+        key: of for key, of in _sum_movements(log, after, until, by_affiliate=True).items() if isinstance(key, tuple)
+    }
 
 
 def as_texts(amounts: TrueSums | Movements) -> dict[str, str]:
@@ -153,9 +157,9 @@ def kind_of(row: ConversionState) -> str:
     return "manual credit" if row.commission_total and not row.order_id else "empty"
 
 
-def _moved(log: EventLog, after: int, until: int, *, by_affiliate: bool) -> dict[Hashable, Movements]:
+def _sum_movements(log: EventLog, after: int, until: int, *, by_affiliate: bool) -> dict[Hashable, Movements]:
     sums: dict[Hashable, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-    for event in log.between(after, until):
+    for event in log.events_between(after, until):
         if event.kind == CONVERSION:
             for row, line, amount in _steps(event.before, event.after):
                 key = (row.affiliate_id, row.currency) if by_affiliate else row.currency

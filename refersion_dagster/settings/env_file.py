@@ -32,7 +32,7 @@ def read_env_file(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InvalidSetting(f"{path} cannot be read: {why}.") from None
     complaints: list[str] = []
-    handler = _Collecting(complaints)
+    handler = _WarningCollector(complaints)
     logger = logging.getLogger("dotenv.main")
     logger.addHandler(handler)
     propagates, logger.propagate = logger.propagate, False
@@ -46,7 +46,7 @@ def read_env_file(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     return {name: value for name, value in found.items() if value is not None}, tuple(complaints)
 
 
-class _Collecting(logging.Handler):
+class _WarningCollector(logging.Handler):
     """Collects python-dotenv's warnings about lines that it cannot parse."""
 
     def __init__(self, complaints: list[str]) -> None:
@@ -58,7 +58,7 @@ class _Collecting(logging.Handler):
 
 
 @cache
-def started_with() -> Mapping[str, str]:
+def read_start_environment() -> Mapping[str, str]:
     """Returns the environment in which the topmost Dagster process above this one was started."""
     import psutil
 

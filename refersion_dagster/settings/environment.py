@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster.settings.env_file import read_env_file, started_with
+from refersion_dagster.settings.env_file import read_env_file, read_start_environment
 from refersion_dagster.settings.figures import FigureSettings
 from refersion_dagster.settings.part import PREFIX, SettingsPart
 from refersion_dagster.settings.parts import (
@@ -143,7 +143,7 @@ def settle(
         given = environment.get(name)
         if given == value and environment is os.environ:
             # Either both have this value, or Dagster loaded it from the file.
-            given = started_with().get(name)
+            given = read_start_environment().get(name)
         if given is None:
             environment[name], sources[name] = value, str(path)
         else:
@@ -155,7 +155,7 @@ def settle(
             sources.setdefault(name, ENVIRONMENT)
     allowed = [environment.get(ALLOW_WRITES, ""), file.get(ALLOW_WRITES)]
     if allowed[0] and environment is os.environ and _is_read:
-        allowed.append(started_with().get(ALLOW_WRITES))
+        allowed.append(read_start_environment().get(ALLOW_WRITES))
     strictest = next((word for word in allowed if word is not None and word.strip().lower() != "true"), "true")
     return replace(
         Settings.of({**environment, ALLOW_WRITES: strictest}),

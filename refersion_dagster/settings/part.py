@@ -130,7 +130,7 @@ class SettingsPart(BaseSettings):
         left = {name: value for name, value in variables.items() if name not in problems}
         return cls(left), problems
 
-    def given(self) -> dict[str, Any]:
+    def list_set_values(self) -> dict[str, Any]:
         """Returns the values that are set, by field. Secrets are in plain text."""
         values = {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
         return {

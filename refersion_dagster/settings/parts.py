@@ -8,13 +8,13 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from refersion_dagster.settings.part import SettingsPart, setting
 from refersion_dagster.settings.values import (
+    check_secret,
     cron,
     folder_or_bucket,
     memory,
     one_of,
-    own_secret,
+    parse_switch,
     past_date,
-    switch,
     time_zone,
     url,
     whole_number,
@@ -23,7 +23,7 @@ from refersion_dagster.settings.values import (
 Count = Annotated[int, BeforeValidator(whole_number())]
 PositiveCount = Annotated[int, BeforeValidator(whole_number(1))]
 Cron = Annotated[str, AfterValidator(cron)]
-OwnSecret = Annotated[SecretStr, AfterValidator(own_secret)]
+OwnSecret = Annotated[SecretStr, AfterValidator(check_secret)]
 TimeZone = Annotated[str, AfterValidator(time_zone)]
 Url = Annotated[str, AfterValidator(url)]
 FolderOrBucket = Annotated[str, AfterValidator(folder_or_bucket)]
@@ -139,7 +139,7 @@ class WebhookSettings(SettingsPart):
 class ActionSettings(SettingsPart):
     """Writing to Refersion."""
 
-    allow_writes: Annotated[bool, BeforeValidator(switch)] = setting(
+    allow_writes: Annotated[bool, BeforeValidator(parse_switch)] = setting(
         False,
         "Allows the jobs actions_… to write to Refersion. A person launches each one.",
         example="true",

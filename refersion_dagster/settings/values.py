@@ -39,7 +39,7 @@ def refuse(value: object, expected: str) -> ValueError:
     return ValueError(f"is {value!r}; it has to be {expected}.")
 
 
-def switch(value: str | bool) -> bool:
+def parse_switch(value: str | bool) -> bool:
     """Parses true or false."""
     word = str(value).strip().lower()
     if word not in WORDS:
@@ -179,7 +179,7 @@ def describe_templates(names: Sequence[str]) -> str:
     return f"{' and '.join(names)} {what} from an example: replace {it} with your own."
 
 
-def own_secret(value: SecretStr) -> SecretStr:
+def check_secret(value: SecretStr) -> SecretStr:
     """Validates that a secret is not a placeholder from an example."""
     if is_template(value.get_secret_value()):
         raise ValueError("is a placeholder from an example: replace it with your own.")

@@ -78,7 +78,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
         context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         values = settings.parameters()
-        with warehouse.exclusive(context.log.info):
+        with warehouse.write_lock(context.log.info):
             try:
                 with warehouse.session() as session:
                     built = build(session, summary, values)

@@ -9,15 +9,15 @@ from typing import Any
 from dlt.destinations.exceptions import DatabaseException
 
 from refersion_dagster.errors import ReportedError
-from refersion_dagster.ingest.control_totals.unsettled import not_settled
+from refersion_dagster.ingest.control_totals.unsettled import describe_unsettled
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.knowledge import (
-    Unknown,
-    everything_lacking,
+    UnknownColumn,
+    describe_gaps,
+    find_unknown_columns,
     lacking_fields,
     load_gaps,
-    unknown_columns,
     without_unknown,
 )
 from refersion_dagster.summaries.query import Summary
@@ -49,7 +49,7 @@ class KeyNotUnique(SummaryFailed):
 
 
 @dataclass(frozen=True)
-class Built:
+class BuildResult:
     """The result of building a summary.
 
     Args:
@@ -63,11 +63,11 @@ class Built:
     rows: int
     columns: list[tuple[str, str]]
     first_rows: list[tuple[Any, ...]]
-    unknown: Mapping[str, Unknown]
+    unknown: Mapping[str, UnknownColumn]
     lacking: str
 
 
-def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> Built:
+def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> BuildResult:
     """Builds the table as a staging table and swaps it in within one transaction.
 
     Args:
@@ -78,7 +78,7 @@ def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> 
     found_out = {name: ask(session) for name, ask in FOUND_OUT.items() if name in summary.file.parameters}
     try:
         gaps = load_gaps(session)
-        unknown = unknown_columns(summary, gaps)
+        unknown = find_unknown_columns(summary, gaps)
         select = select_of(session, summary, unknown, {**settings, **found_out})
         fresh = session.build_beside(SUMMARIES, summary.name, select)
     except DatabaseException as error:
@@ -92,11 +92,13 @@ def build(session: Session, summary: Summary, settings: Mapping[str, Value]) -> 
             f"{summary.file.path}:{summary.file.line}: the query failed, and {SUMMARIES}.{summary.name} is "
             f"unchanged: {reason}"
         ) from error
-    rows, columns, first_rows = _put_in_place(session, summary, fresh)
-    return Built(rows, columns, first_rows, unknown, lacking_fields(summary, gaps))
+    rows, columns, first_rows = _swap_in(session, summary, fresh)
+    return BuildResult(rows, columns, first_rows, unknown, lacking_fields(summary, gaps))
 
 
-def select_of(session: Session, summary: Summary, unknown: Mapping[str, Unknown], settings: Mapping[str, Value]) -> str:
+def select_of(
+    session: Session, summary: Summary, unknown: Mapping[str, UnknownColumn], settings: Mapping[str, Value]
+) -> str:
     """Returns the SELECT in the database's dialect, with NULL for columns that cannot be known."""
     hidden = frozenset(column for column, one in unknown.items() if one.is_null)
     key = (session.dialect, hidden, repr(sorted(settings.items())))
@@ -106,14 +108,14 @@ def select_of(session: Session, summary: Summary, unknown: Mapping[str, Unknown]
     return summary.derived["select"][1]
 
 
-def _put_in_place(
+def _swap_in(
     session: Session, summary: Summary, fresh: str
 ) -> tuple[int, list[tuple[str, str]], list[tuple[Any, ...]]]:
     """Checks the primary key of the staging table and swaps it in within one transaction.
 
     Returns its number of rows, its columns and its first rows.
     """
-    if wrong := not_unique(session, f"{SUMMARIES}.{fresh}", summary.header.primary_key):
+    if wrong := find_duplicate_keys(session, f"{SUMMARIES}.{fresh}", summary.header.primary_key):
         session.native(f"DROP TABLE {SUMMARIES}.{fresh}")
         raise KeyNotUnique(
             f"{summary.file.path}:{summary.file.line}: keys ({', '.join(summary.header.primary_key)}) are missing "
@@ -127,7 +129,7 @@ def _put_in_place(
     return rows, columns, first_rows
 
 
-def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20) -> list[tuple[Any, ...]]:
+def find_duplicate_keys(session: Session, table: str, key: Sequence[str], limit: int = 20) -> list[tuple[Any, ...]]:
     """Returns the first keys that are missing or duplicated, each with its number of rows."""
     names, missing = ", ".join(key), " OR ".join(f"{name} IS NULL" for name in key)
     return session.native(
@@ -135,7 +137,7 @@ def not_unique(session: Session, table: str, key: Sequence[str], limit: int = 20
     )
 
 
-def kept_interpretation(session: Session) -> str | None:
+def read_interpretation(session: Session) -> str | None:
     """Returns the interpretations of Refersion's totals that the last control_totals kept.
 
     None until they can be distinguished.
@@ -155,7 +157,7 @@ def kept_interpretation(session: Session) -> str | None:
 
 # Parameters that are queried from the database when a summary is built.
 FOUND_OUT: Mapping[str, Callable[[Session], Value]] = {
-    KEPT_INTERPRETATION: kept_interpretation,
-    NOT_SETTLED: not_settled,
-    "not_offered": lambda session: everything_lacking(load_gaps(session)),
+    KEPT_INTERPRETATION: read_interpretation,
+    NOT_SETTLED: describe_unsettled,
+    "not_offered": lambda session: describe_gaps(load_gaps(session)),
 }

@@ -28,7 +28,7 @@ from refersion_dagster.ingest.gaps import TABLE
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES, READ_AT, FieldSource
 from refersion_dagster.summaries.lineage import column_sources
-from refersion_dagster.summaries.query import Need, Summary, mentioned
+from refersion_dagster.summaries.query import Need, Summary, find_mentioned_fields
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 
 EVERY = "*"
@@ -40,7 +40,7 @@ HASH_OF = {(e.name, c.name): c.digest_of for e in ENTITIES.values() for c in e.c
 
 
 @dataclass(frozen=True)
-class Unknown:
+class UnknownColumn:
     """A column of a summary that cannot be known on an account.
 
     Args:
@@ -60,9 +60,9 @@ def load_gaps(session: Session) -> Gaps:
         return NONE
 
 
-def everything_lacking(gaps: Gaps) -> str:
+def describe_gaps(gaps: Gaps) -> str:
     """Describes everything that an account does not offer; empty if it offers everything."""
-    return in_words(gaps, [frozenset({(table, column or "")}) for table, column in gaps])
+    return describe_needs(gaps, [frozenset({(table, column or "")}) for table, column in gaps])
 
 
 def is_optional(table: str, column: str) -> bool:
@@ -106,25 +106,25 @@ def is_kept(summary: Summary, column: str) -> bool:
     return column in summary.header.kept or column in summary.header.primary_key
 
 
-def unknown_columns(summary: Summary, gaps: Gaps) -> dict[str, Unknown]:
+def find_unknown_columns(summary: Summary, gaps: Gaps) -> dict[str, UnknownColumn]:
     """Returns the columns whose needs an account does not meet."""
     if not gaps:
         return {}
-    found: dict[str, Unknown] = {}
+    found: dict[str, UnknownColumn] = {}
     for column, needs in needs_of(summary).items():
         unmet = [need for need in needs if all(is_lacking(gaps, *one) for one in need)]
         if unmet:
-            found[column] = Unknown(in_words(gaps, unmet), not is_kept(summary, column))
+            found[column] = UnknownColumn(describe_needs(gaps, unmet), not is_kept(summary, column))
     return found
 
 
 def lacking_fields(summary: Summary, gaps: Gaps) -> str:
     """Describes the fields that are not offered but used by the summary or by one that it reads."""
-    used = {(table, column) for table, column in mentioned(summary) if is_optional(table, column)}
-    return in_words(gaps, [frozenset({one}) for one in used if is_lacking(gaps, *one)])
+    used = {(table, column) for table, column in find_mentioned_fields(summary) if is_optional(table, column)}
+    return describe_needs(gaps, [frozenset({one}) for one in used if is_lacking(gaps, *one)])
 
 
-def in_words(gaps: Gaps, unmet: Iterable[Need]) -> str:
+def describe_needs(gaps: Gaps, unmet: Iterable[Need]) -> str:
     """Names what is lacking: a missing table by its name, fields of conversions without a table name."""
     names = sorted(
         {
@@ -136,7 +136,7 @@ def in_words(gaps: Gaps, unmet: Iterable[Need]) -> str:
     return ", ".join(names)
 
 
-def without_unknown(summary: Summary, unknown: Mapping[str, Unknown]) -> exp.Query:
+def without_unknown(summary: Summary, unknown: Mapping[str, UnknownColumn]) -> exp.Query:
     """Returns the SELECT with a NULL of the same type for each column that cannot be known."""
     hidden = {column for column, one in unknown.items() if one.is_null}
     if not hidden:

@@ -27,7 +27,7 @@ def column_sources(summary: Summary, others: Iterable[Summary]) -> dict[str, lis
     root = _scope(summary.file.tree, summary.depends_on, others)
     if root is None:
         return {column: [] for column in summary.columns}
-    traced = _Traced()
+    traced = _LineageQuery()
     return {column: sorted(traced.sources(root, place)) for place, column in enumerate(summary.columns)}
 
 
@@ -38,7 +38,7 @@ def deciding_sources(
     root = _scope(tree, depends_on, others)
     if root is None:
         return frozenset()
-    traced = _Traced()
+    traced = _LineageQuery()
     found: set[Source] = set()
     for scope in root.traverse():
         conditions = [scope.expression.args.get(part) for part in ("where", "having")]
@@ -60,7 +60,7 @@ def _scope(tree: exp.Query, depends_on: Sequence[tuple[str, str]], others: Itera
     )
 
 
-class _Traced:
+class _LineageQuery:
     """A qualified query whose scopes are each traced once.
 
     sqlglot.lineage copies the query for every column, which takes longer than building most summaries.

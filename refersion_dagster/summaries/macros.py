@@ -12,7 +12,7 @@ from refersion_dagster.warehouse.macros import Macro
 STATES = ("pending", "due", "paid", "denied", "unqualified", "unknown")
 
 
-def of_each_state(column: str) -> str:
+def expand_states(column: str) -> str:
     """Returns one column for each commission state."""
     return ",\n".join(column.replace("STATE", state) for state in STATES)
 
@@ -53,16 +53,16 @@ count(CASE WHEN is_net AND conversion_kind = 'cancellation' THEN 1 END) AS cance
     "commission_by_state": Macro(
         (),
         "sum(CASE WHEN is_earned THEN commission ELSE 0 END) AS commission,\n"
-        + of_each_state("sum(CASE WHEN commission_state = 'STATE' THEN commission ELSE 0 END) AS commission_STATE"),
+        + expand_states("sum(CASE WHEN commission_state = 'STATE' THEN commission ELSE 0 END) AS commission_STATE"),
     ),
     # The columns commission_pending to commission_unknown of a row, with their type.
     "commission_columns": Macro(
-        ("row",), of_each_state("CAST({row}.commission_STATE AS DECIMAL(38, 4)) AS commission_STATE")
+        ("row",), expand_states("CAST({row}.commission_STATE AS DECIMAL(38, 4)) AS commission_STATE")
     ),
     # The same columns by order date; 0 if there is no row.
     "of_orders_made": Macro(
         ("row",),
-        of_each_state("CAST(coalesce({row}.commission_STATE, 0) AS DECIMAL(38, 4)) AS commission_STATE_of_orders_made"),
+        expand_states("CAST(coalesce({row}.commission_STATE, 0) AS DECIMAL(38, 4)) AS commission_STATE_of_orders_made"),
     ),
     # Aggregates conversions: number of orders by state, and the commissions used by approval_rate_by_value.
     "orders_by_state": Macro(

@@ -9,7 +9,7 @@ from typing import Any
 MARKUP = frozenset("&<>|[]()!`*~\\")
 
 
-def harmless(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Escapes a text so that Markdown shows it literally, in one line."""
     line = " ".join(text.splitlines())
     return "".join(f"&#{ord(character)};" if character in MARKUP else character for character in line)
@@ -19,7 +19,7 @@ def markdown_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Returns rows as a Markdown table with escaped cells."""
 
     def cell(value: Any) -> str:
-        return harmless("" if value is None else str(value))
+        return escape_markdown("" if value is None else str(value))
 
     lines = [map(cell, names), ["---"] * len(names), *(map(cell, row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -9,7 +9,7 @@ from datetime import date
 
 from refersion_dagster.charts import Line, line_chart, number
 from refersion_dagster.resources import SUMMARIES
-from refersion_dagster.summaries.markdown import harmless
+from refersion_dagster.summaries.markdown import escape_markdown
 from refersion_dagster.summaries.query import Plot, Summary
 from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.sql import Value
@@ -55,8 +55,8 @@ def plot(session: Session, summary: Summary) -> str | None:
             break
         images.append(image)
     if left_out := names[len(images) :]:
-        told = ", ".join(map(_short, left_out[:MOST_NAMES])) + (", …" if len(left_out) > MOST_NAMES else "")
-        images.append(f"Not shown here: {harmless(told)}.")
+        told = ", ".join(map(_shorten, left_out[:MOST_NAMES])) + (", …" if len(left_out) > MOST_NAMES else "")
+        images.append(f"Not shown here: {escape_markdown(told)}.")
     return "\n\n".join(images) or None
 
 
@@ -79,10 +79,10 @@ def _newest(
 
 
 def _title(plotted: Plot, name: str) -> str:
-    return plotted.y.replace("_", " ").capitalize() + (f", {_short(name)}" if name else "")
+    return plotted.y.replace("_", " ").capitalize() + (f", {_shorten(name)}" if name else "")
 
 
-def _short(name: str) -> str:
+def _shorten(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
@@ -98,4 +98,4 @@ def _image(title: str, values: Mapping[date, float | None], months: bool, name: 
             f"last {number(last)} in {end}."
         )
     svg = line_chart(title, told, labels, [Line(title, list(values.values()))], name)
-    return f"![{harmless(f'{title}, {told}')}](data:image/svg+xml;base64,{b64encode(svg.encode()).decode()})"
+    return f"![{escape_markdown(f'{title}, {told}')}](data:image/svg+xml;base64,{b64encode(svg.encode()).decode()})"

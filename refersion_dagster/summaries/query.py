@@ -132,20 +132,24 @@ def load_summaries(*names: str) -> list[Summary]:
 
     Raises SqlFileError at the first error.
     """
-    return list(_loaded(names))
+    return list(_load(names))
 
 
 @cache
-def _loaded(names: tuple[str, ...]) -> tuple[Summary, ...]:
-    return tuple(in_order(map(checked, read_folder("refersion_dagster.summaries", SummaryHeader, MACROS, names))))
+def _load(names: tuple[str, ...]) -> tuple[Summary, ...]:
+    return tuple(
+        sort_by_dependency(
+            map(validate_summary, read_folder("refersion_dagster.summaries", SummaryHeader, MACROS, names))
+        )
+    )
 
 
 def parse(text: str, path: str) -> Summary:
     """Reads a file's text. Raises SqlFileError with file and line."""
-    return checked(read(text, path, SummaryHeader, MACROS))
+    return validate_summary(read(text, path, SummaryHeader, MACROS))
 
 
-def checked(file: SqlFile[SummaryHeader]) -> Summary:
+def validate_summary(file: SqlFile[SummaryHeader]) -> Summary:
     """Returns the summary of a file after validating its header against its SELECT. Raises SqlFileError."""
     header = file.header
     plotted = [header.plot.x, header.plot.y, header.plot.by] if header.plot else []
@@ -201,14 +205,14 @@ def _check_needs(summary: Summary) -> None:
         for table, column in (one for need in needs for one in need):
             if column not in RAW_COLUMNS.get(table, ()):
                 wrong = f"needs names {table}.{column}, which is not a raw column"
-            elif (table, column) not in mentioned(summary):
+            elif (table, column) not in find_mentioned_fields(summary):
                 wrong = f"needs names {table}.{column}, which neither this SELECT nor a summary that it reads uses"
             else:
                 continue
             raise SqlFileError(f"{summary.file.path}:{summary.file.line_of(column, 'needs')}: {wrong}.")
 
 
-def mentioned(summary: Summary) -> frozenset[tuple[str, str]]:
+def find_mentioned_fields(summary: Summary) -> frozenset[tuple[str, str]]:
     """Returns the raw fields that a summary, or one that it reads, uses anywhere."""
     if "mentioned" not in summary.derived:
         names = {column.name for column in summary.file.tree.find_all(exp.Column)}
@@ -216,22 +220,22 @@ def mentioned(summary: Summary) -> frozenset[tuple[str, str]]:
             (table, name) for schema, table in summary.depends_on if schema == DATASET for name in RAW_COLUMNS[table]
         }
         found = {(table, name) for table, name in own if name in names or summary.file.tree.find(exp.Star)}
-        summary.derived["mentioned"] = frozenset(found.union(*map(mentioned, summary.reads.values())))
+        summary.derived["mentioned"] = frozenset(found.union(*map(find_mentioned_fields, summary.reads.values())))
     return summary.derived["mentioned"]
 
 
-def known_tables(summaries: Iterable[str]) -> dict[str, Collection[str]]:
+def list_tables(summaries: Iterable[str]) -> dict[str, Collection[str]]:
     """Returns the tables that SQL may read, by schema: the raw tables and these summaries."""
     return {DATASET: RAW_COLUMNS.keys(), SUMMARIES: frozenset(summaries)}
 
 
-def in_order(summaries: Iterable[Summary]) -> list[Summary]:
+def sort_by_dependency(summaries: Iterable[Summary]) -> list[Summary]:
     """Sorts summaries so that each comes after those it reads.
 
     Raises SqlFileError for a summary that does not exist, or a cycle.
     """
     given = {summary.name: summary for summary in summaries}
-    known = known_tables(given)
+    known = list_tables(given)
     tables = {name: summary.file.tables(known) for name, summary in given.items()}
     read = {name: [table for schema, table in found if schema == SUMMARIES] for name, found in tables.items()}
     try:

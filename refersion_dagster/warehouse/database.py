@@ -52,7 +52,7 @@ class Database(Protocol):
         """Whether the database exists and can be read."""
         ...
 
-    def loading(self) -> AbstractContextManager[Any]:
+    def open_destination(self) -> AbstractContextManager[Any]:
         """dlt's destination, for the loads in the context."""
         ...
 
@@ -64,7 +64,7 @@ class Database(Protocol):
         """A separate connection. A read-only one changes nothing and creates no file."""
         ...
 
-    def exclusive(self, timeout: float, tell: Callable[[str], None]) -> AbstractContextManager[None]:
+    def write_lock(self, timeout: float, tell: Callable[[str], None]) -> AbstractContextManager[None]:
         """The right to write, for one run at a time. Raises WarehouseBusy after `timeout` seconds."""
         ...
 

@@ -59,7 +59,7 @@ class LeaseTerms:
     looked_at_every: float = 5
 
 
-def _elapsed() -> float:
+def _read_clock() -> float:
     """Seconds on a clock that also runs while the machine sleeps, if the system has one."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
@@ -81,9 +81,9 @@ class Lease:
         self._ended = threading.Event()
         self._lost = False
         self._confirmed_at = 0.0
-        self._thread = threading.Thread(target=self._go_on_extending, name="writer lease", daemon=True)
+        self._thread = threading.Thread(target=self._keep_extending, name="writer lease", daemon=True)
 
-    def take(self, timeout: float, tell: Callable[[str], None]) -> None:
+    def acquire(self, timeout: float, tell: Callable[[str], None]) -> None:
         """Wait for the right to write. Raises WarehouseBusy after `timeout` seconds."""
         deadline, told = time.monotonic() + timeout, False
         with self._open() as session:
@@ -105,9 +105,9 @@ class Lease:
     def _is_taken(self, session: Session) -> bool:
         """Take the right to write if no other run has it. Returns whether this run has it now."""
         for tries_left in reversed(range(TRIES)):
-            if any(is_held for *_, is_held in self._look(session)):
+            if any(is_held for *_, is_held in self._select_row(session)):
                 return False
-            asked_at = _elapsed()
+            asked_at = _read_clock()
             try:
                 session.query(self._statement(TAKE), token=self._token, holder=_holder())
             except (DatabaseException, ConcurrentChange):
@@ -122,7 +122,7 @@ class Lease:
 
     def check(self) -> None:
         """Raises LeaseLost unless this run is known to still have the right."""
-        if not self._lost and _elapsed() - self._confirmed_at > self._terms.extended_every * 2:
+        if not self._lost and _read_clock() - self._confirmed_at > self._terms.extended_every * 2:
             self._extend()
         if self._lost:
             raise LeaseLost(
@@ -144,7 +144,7 @@ class Lease:
                 with self._open() as session:
                     session.query(GIVE_BACK, token=self._token)
 
-    def _go_on_extending(self) -> None:
+    def _keep_extending(self) -> None:
         while not self._ended.wait(self._terms.extended_every) and not self._lost:
             try:
                 self._extend()
@@ -155,7 +155,7 @@ class Lease:
 
     def _extend(self) -> None:
         with self._turn:
-            asked_at = _elapsed()
+            asked_at = _read_clock()
             with self._open() as session:
                 session.query(self._statement(EXTEND), token=self._token)
                 if self._is_ours(session):
@@ -164,9 +164,9 @@ class Lease:
                     self._lost = True
 
     def _is_ours(self, session: Session) -> bool:
-        return [token for token, *_ in self._look(session)] == [self._token]
+        return [token for token, *_ in self._select_row(session)] == [self._token]
 
-    def _look(self, session: Session) -> list[Row]:
+    def _select_row(self, session: Session) -> list[Row]:
         found = session.query(LOOK)
         if len(found) != 1:
             raise WarehouseError(
@@ -180,20 +180,20 @@ class Lease:
 
 
 @contextmanager
-def leased(
+def hold_lease(
     open_session: OpenSession,
     location: str,
     timeout: float,
     tell: Callable[[str], None],
     terms: LeaseTerms = LeaseTerms(),
 ) -> Iterator[Lease]:
-    """The right to write for the duration of the context; see Database.exclusive.
+    """The right to write for the duration of the context; see Database.write_lock.
 
     Raises WarehouseBusy, and LeaseLost at the end if another run could write meanwhile. An error raised in the context
     takes precedence.
     """
     lease = Lease(open_session, location, terms)
-    lease.take(timeout, tell)
+    lease.acquire(timeout, tell)
     try:
         yield lease
     except BaseException:

@@ -16,7 +16,7 @@ from dlt.common.schema.typing import TTableFormat, TTableSchema
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
-from refersion_dagster.refersion.errors import underlying
+from refersion_dagster.refersion.errors import find_cause
 from refersion_dagster.warehouse.errors import AppendsOnly, WarehouseError
 
 ClassifyError = Callable[[BaseException], WarehouseError | None]
@@ -65,6 +65,6 @@ def load_errors(classify_error: ClassifyError) -> Iterator[None]:
     try:
         yield
     except (PipelineStepFailed, OSError) as error:
-        if trouble := classify_error(error):
-            raise trouble from error
-        raise underlying(error) or error from None
+        if problem := classify_error(error):
+            raise problem from error
+        raise find_cause(error) or error from None

@@ -25,7 +25,7 @@ from refersion_dagster.warehouse.sql import Value
 
 SUMMARIES = "refersion_summaries"
 # Every step that takes the right to write uses this pool. If its limit is 1, runs wait in Dagster's queue instead of in
-# `exclusive`.
+# `write_lock`.
 POOL = "refersion_warehouse"
 
 
@@ -84,21 +84,21 @@ class Warehouse(dg.ConfigurableResource):
             )
 
     @contextmanager
-    def exclusive(self, tell: Callable[[str], None]) -> Iterator[None]:
+    def write_lock(self, tell: Callable[[str], None]) -> Iterator[None]:
         """The right to write, for one run at a time.
 
         Raises WarehouseBusy after lock_timeout_seconds. After such a timeout the run has given up, and its further
         steps do not wait again.
         """
         if self._run is None:
-            with self.database.exclusive(self.lock_timeout_seconds, tell):
+            with self.database.write_lock(self.lock_timeout_seconds, tell):
                 yield
             return
         if self._busy is not None:
             raise self._busy
         if not self._is_held:
             try:
-                self._run.enter_context(self.database.exclusive(self.lock_timeout_seconds, tell))
+                self._run.enter_context(self.database.write_lock(self.lock_timeout_seconds, tell))
             except WarehouseBusy as error:
                 self._busy = error
                 raise
@@ -113,7 +113,7 @@ class Warehouse(dg.ConfigurableResource):
         """
         with (
             tempfile.TemporaryDirectory(prefix="refersion-dlt-") as directory,
-            self.database.loading() as destination,
+            self.database.open_destination() as destination,
         ):
             check_merges(destination)
             yield dlt.pipeline(

@@ -12,14 +12,14 @@ from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
 
 from refersion_dagster.warehouse.dialects.dialect import DUCKDB, Dialect
-from refersion_dagster.warehouse.sql import Value, bind, written
+from refersion_dagster.warehouse.sql import Value, bind, write_statement
 
 __all__ = ["Session", "UndefinedTable"]
 
 Row = tuple[Any, ...]
 
 
-def beside(table: str) -> str:
+def staging_name(table: str) -> str:
     """The name of a table while it is built next to the current one."""
     return f"{table}__new"
 
@@ -72,7 +72,7 @@ class Session:
         Raises UnknownParameter for a `$name` without a value.
         """
         if isinstance(sql, str):
-            return self.native(written(sql, parameters, self.dialect))
+            return self.native(write_statement(sql, parameters, self.dialect))
         return self.native(self.translated(bind(sql, parameters)))
 
     def translated(self, tree: exp.Expr) -> str:
@@ -92,7 +92,7 @@ class Session:
 
         Raises UnknownParameter for a `$name` without a value.
         """
-        found = self._client.native_connection.sql(written(sql, parameters, self.dialect))
+        found = self._client.native_connection.sql(write_statement(sql, parameters, self.dialect))
         for batch in found.to_arrow_reader(rows):
             yield pa.Table.from_batches([batch])
 
@@ -147,7 +147,7 @@ class Session:
 
         Returns the name it has until `swap_in`.
         """
-        fresh = beside(table)
+        fresh = staging_name(table)
         self.create_schema(schema)
         self.native(f"DROP TABLE IF EXISTS {schema}.{fresh}")
         self.native(f"CREATE TABLE {schema}.{fresh} AS\n{select}")

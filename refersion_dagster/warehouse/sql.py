@@ -26,16 +26,16 @@ class UnknownParameter(ValueError):
 
 
 @lru_cache(maxsize=256)
-def _parsed(sql: str) -> exp.Expr:
+def _parse(sql: str) -> exp.Expr:
     return sqlglot.parse_one(sql, dialect=DIALECT)
 
 
 def parse(sql: str) -> exp.Expr:
     """One statement in DuckDB's dialect, as a new tree. Raises sqlglot's ParseError."""
-    return _parsed(sql).copy()
+    return _parse(sql).copy()
 
 
-def written(sql: str, values: Mapping[str, Value], dialect: Dialect) -> str:
+def write_statement(sql: str, values: Mapping[str, Value], dialect: Dialect) -> str:
     """Translate one statement from DuckDB's dialect to another, with its values.
 
     Translating takes longer than running a small statement, so the latest results are cached. Statements with many
@@ -44,14 +44,14 @@ def written(sql: str, values: Mapping[str, Value], dialect: Dialect) -> str:
     Raises UnknownParameter for a `$name` without a value, and UntestedSql.
     """
     if len(values) > FEW_VALUES:
-        return dialect.write(bind(_parsed(sql), values))
+        return dialect.write(bind(_parse(sql), values))
     # 1, True and Decimal(1) are equal, but their SQL differs.
-    return _written(sql, tuple((name, type(value), value) for name, value in values.items()), dialect)
+    return _write_statement(sql, tuple((name, type(value), value) for name, value in values.items()), dialect)
 
 
 @lru_cache(maxsize=256)
-def _written(sql: str, values: tuple[tuple[str, type, Value], ...], dialect: Dialect) -> str:
-    return dialect.write(bind(_parsed(sql), {name: value for name, _, value in values}))
+def _write_statement(sql: str, values: tuple[tuple[str, type, Value], ...], dialect: Dialect) -> str:
+    return dialect.write(bind(_parse(sql), {name: value for name, _, value in values}))
 
 
 def parameters(tree: exp.Expr) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ class SqlFile(Generic[HeaderType]):
     said: str
     lines: tuple[int, ...]
 
-    def line_at(self, position: int) -> int:
+    def find_line(self, position: int) -> int:
         """The line of the file that a position in `select` comes from."""
         return self.line + self.lines[self.select.count("\n", 0, position)] - 1
 
@@ -96,7 +96,7 @@ class SqlFile(Generic[HeaderType]):
         for table in self.tree.find_all(exp.Table):
             if (not table.db and table.name in parts) or isinstance(table.this, exp.GenerateSeries):
                 continue
-            at = self.line_at(next((int(part.meta["start"]) for part in table.walk() if "start" in part.meta), 0))
+            at = self.find_line(next((int(part.meta["start"]) for part in table.walk() if "start" in part.meta), 0))
             if table.db not in known:
                 raise SqlFileError(
                     f"{self.path}:{at}: {table.sql()} is not a table of {' or '.join(known)}; qualify it with its "

@@ -110,7 +110,7 @@ class Receiver:
             yield
         finally:
             counting.cancel()
-            await self._take_counts()
+            await self._move_counts()
             await self._commits.close()
 
     async def receive(self, request: Request) -> Response:
@@ -143,7 +143,7 @@ class Receiver:
         except InboxError as error:
             logger.warning("%s", error)
             return JSONResponse({"status": "failing"}, 503)
-        told = self._told(state)
+        told = self._build_status(state)
         return JSONResponse(told, 503 if told["status"] == "failing" else 200)
 
     async def elsewhere(self, request: Request, error: Exception) -> Response:
@@ -180,7 +180,7 @@ class Receiver:
             self._held -= size
         return b"".join(parts)
 
-    def _told(self, state: InboxState) -> dict[str, Any]:
+    def _build_status(self, state: InboxState) -> dict[str, Any]:
         counts = dict(state.counts)
         for kind, count in self._refusals.counts().items():
             counts[kind] = counts.get(kind, 0) + count
@@ -197,9 +197,9 @@ class Receiver:
     async def _keep_counting(self) -> None:
         while True:
             await asyncio.sleep(COUNT_SECONDS)
-            await self._take_counts()
+            await self._move_counts()
 
-    async def _take_counts(self) -> None:
+    async def _move_counts(self) -> None:
         """Moves counts of refusals to the inbox, which all processes share, in intervals instead of one by one."""
         counts = self._refusals.counts()
         if not counts:
@@ -209,7 +209,7 @@ class Receiver:
         except InboxError as error:
             logger.debug("%s", error)  # the next attempt follows soon, and /healthz includes them meanwhile
         else:
-            self._refusals.taken(counts)
+            self._refusals.subtract(counts)
 
 
 def check_topic(topic: str) -> None:

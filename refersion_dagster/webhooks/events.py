@@ -48,7 +48,7 @@ TOPICS = {
 
 
 @dataclass(frozen=True)
-class Paid:
+class EventPayment:
     """A payment in an event. Missing values are None."""
 
     id: str | None
@@ -100,7 +100,7 @@ class WebhookEvent:
             return []
         return [found for name in ("id", "code") if (found := _id(self.body.get(name)))]
 
-    def payments(self) -> list[Paid]:
+    def payments(self) -> list[EventPayment]:
         """The payments in the event."""
         return list(_payments(self.body)) if self.subject is Subject.PAYMENT else []
 
@@ -146,7 +146,7 @@ def _shape(body: Any) -> Subject:
     return Subject.OTHER
 
 
-def _payments(body: Any) -> Iterator[Paid]:
+def _payments(body: Any) -> Iterator[EventPayment]:
     """`affiliates.<id>.payments[]` (documented); a list of affiliates is accepted too."""
     affiliates = body.get("affiliates") if isinstance(body, dict) else None
     rows = affiliates.values() if isinstance(affiliates, dict) else affiliates if isinstance(affiliates, list) else ()
@@ -155,7 +155,7 @@ def _payments(body: Any) -> Iterator[Paid]:
         for payment in payments if isinstance(payments, list) else ():
             if isinstance(payment, dict):
                 currency = payment.get("currency")
-                yield Paid(
+                yield EventPayment(
                     _id(payment.get("id")),
                     _moment(payment.get("created")),
                     _id(affiliate.get("id")),

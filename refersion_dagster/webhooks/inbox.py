@@ -18,7 +18,7 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from refersion_dagster.webhooks.inbox_file import InboxError, open_file, told, transaction
+from refersion_dagster.webhooks.inbox_file import InboxError, convert_errors, open_file, transaction
 
 REMEMBERED = timedelta(days=180)
 
@@ -124,7 +124,7 @@ class Inbox:
             # The file was replaced or deleted: SQLite would keep writing to the deleted one.
             self.close()
             self._open()
-        with told(self.path, "cannot store an event"), transaction(self._connection):
+        with convert_errors(self.path, "cannot store an event"), transaction(self._connection):
             new = [
                 self._connection.execute(
                     ADD, (event.event_id, event.topic, _microseconds(event.received_at), event.body)
@@ -137,11 +137,11 @@ class Inbox:
 
     def count(self, kinds: Mapping[str, int]) -> None:
         """Adds to the counts of refused events."""
-        with told(self.path, "cannot store counts"), transaction(self._connection):
+        with convert_errors(self.path, "cannot store counts"), transaction(self._connection):
             self._connection.executemany(COUNT, list(kinds.items()))
 
     def state(self) -> InboxState:
-        with told(self.path, "cannot be read"):
+        with convert_errors(self.path, "cannot be read"):
             waiting, oldest = self._connection.execute(
                 "SELECT count(*), min(received_at) FROM events WHERE drained_at IS NULL"
             ).fetchone()
@@ -158,7 +158,10 @@ class Inbox:
         """
         kept: list[StoredEvent] = []
         held = 0
-        with told(self.path, "cannot be read"), closing(self._connection.execute(READ, (after, up_to, rows))) as found:
+        with (
+            convert_errors(self.path, "cannot be read"),
+            closing(self._connection.execute(READ, (after, up_to, rows))) as found,
+        ):
             for seq, event_id, topic, body, received_at in found:
                 held += len(body)
                 if kept and held > size:
@@ -173,7 +176,7 @@ class Inbox:
         """
         acknowledged = 0
         now = datetime.now(UTC)
-        with told(self.path, "cannot be written"):
+        with convert_errors(self.path, "cannot be written"):
             while True:
                 with transaction(self._connection):
                     changed = self._connection.execute(

@@ -43,13 +43,13 @@ class NoInbox(InboxError):
 def open_file(path: Path, *, create: bool, max_bytes: int | None) -> sqlite3.Connection:
     """A connection to the inbox at `path`; see Inbox."""
     if create:
-        with told(path, "cannot be created"):
+        with convert_errors(path, "cannot be created"):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Raw events contain customers' names and addresses: no other user of this machine may read them.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     elif not path.exists():
         raise NoInbox(f"The webhook inbox {path} does not exist.")
-    with told(path, "cannot be opened"):
+    with convert_errors(path, "cannot be opened"):
         connection = sqlite3.connect(
             f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -99,7 +99,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def told(path: Path, what: str) -> Iterator[None]:
+def convert_errors(path: Path, what: str) -> Iterator[None]:
     """Converts SQLite's and the system's errors to InboxError."""
     try:
         yield

@@ -22,7 +22,7 @@ class _Number(str):
     __slots__ = ()
 
 
-def protected(texts: Sequence[str], privacy: Privacy) -> list[str]:
+def hide_personal_values(texts: Sequence[str], privacy: Privacy) -> list[str]:
     """JSON texts with the policy applied. Texts without personal values stay unchanged, byte for byte."""
     if privacy.policy is PersonalData.KEEP:
         return list(texts)
@@ -32,7 +32,7 @@ def protected(texts: Sequence[str], privacy: Privacy) -> list[str]:
     # All together, which is many times faster than one by one.
     replacement = dict(zip(distinct, privacy.apply(distinct), strict=True))
     return [
-        _written(_replaced(body, replacement.__getitem__)) if some else text
+        _encode(_replaced(body, replacement.__getitem__)) if some else text
         for text, body, some in zip(texts, bodies, values, strict=True)
     ]
 
@@ -64,10 +64,10 @@ def _is_personal(name: str, *, within: bool) -> bool:
     return (within and name != "id") or name == OBJECT or name in FIELDS or name.startswith(PREFIX)
 
 
-def _written(value: Any) -> str:
+def _encode(value: Any) -> str:
     """The value as JSON, with unchanged numbers."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(name)}:{_written(item)}" for name, item in value.items()) + "}"
+        return "{" + ",".join(f"{json.dumps(name)}:{_encode(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(_written, value)) + "]"
+        return "[" + ",".join(map(_encode, value)) + "]"
     return str(value) if isinstance(value, _Number) else json.dumps(value)

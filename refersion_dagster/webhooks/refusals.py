@@ -81,7 +81,7 @@ class Refusals:
         """Counts that were not moved yet."""
         return dict(self._counts)
 
-    def taken(self, counts: dict[str, int]) -> None:
+    def subtract(self, counts: dict[str, int]) -> None:
         """Subtracts counts that were moved."""
         self._counts.subtract(counts)
         self._counts = +self._counts

@@ -90,7 +90,7 @@ class ActionsHarness:
     def send(self, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
         """Sends items like a job, without Dagster, result tables and reading again. Returns their outcomes."""
         account = changes.pop("account", None) or self.account()
-        with self.warehouse.exclusive(print), self.warehouse.session() as session:
+        with self.warehouse.write_lock(print), self.warehouse.session() as session:
             _, sent = send_ordered(self.order(endpoint, items, **changes), account, session, print)
         return [result.outcome.value for _, result in sent.results]
 

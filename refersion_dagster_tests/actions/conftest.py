@@ -21,7 +21,7 @@ def loaded(account: SandboxServer, made_once: MakeOnce) -> Path:
 
     def load(database: Path) -> None:
         warehouse = Warehouse(duckdb_path=str(database))
-        with warehouse.exclusive(print):
+        with warehouse.write_lock(print):
             with warehouse.pipeline() as pipeline:
                 pipeline.run(account_of(account).source(ReadReport()), loader_file_format="parquet")
             update_history(warehouse, [])

@@ -85,7 +85,7 @@ def test_a_warehouse_that_begins_with_an_action_loads_as_any_other(actions: Acti
     """A separate pipeline loads results, so that it does not share state or schema with the loads."""
     assert actions.perform(CREDIT, [credit_of(actions.affiliate())], check_warehouse=False) == ["done"]
     source = actions.account().source(ReadReport()).with_resources("affiliate_list", "affiliate_get")
-    with actions.warehouse.exclusive(print), actions.warehouse.pipeline() as pipeline:
+    with actions.warehouse.write_lock(print), actions.warehouse.pipeline() as pipeline:
         pipeline.run(actions.warehouse.prepare(source), loader_file_format="parquet")
         assert pipeline.default_schema_name == "refersion_source"
     assert actions.warehouse.row_counts(["affiliate_list", "affiliate_get", CREDIT]) == {

@@ -31,7 +31,7 @@ def actions(actions_of_processes: ActionsHarness) -> ActionsHarness:
             pytest.param("Transport._send", "return", 2, True, True, id="after the answer"),
             pytest.param("Journal.intend", "call", 1, False, False, id="before the intent"),
             pytest.param("Transport._send", "call", 2, True, False, id="before the call"),
-            pytest.param("Journal.answered", "call", 1, True, True, id="before it is recorded"),
+            pytest.param("Journal.record_outcomes", "call", 1, True, True, id="before it is recorded"),
         ],
         2,
     ),
@@ -73,7 +73,7 @@ def test_a_run_killed_while_refersion_has_the_request_sends_nothing_twice(action
 @pytest.mark.processes
 @pytest.mark.parametrize(
     ("function", "event"),
-    [("Journal.answered", "return"), ("result_tables._load", "return")],
+    [("Journal.record_outcomes", "return"), ("result_tables._load", "return")],
     ids=["after it is recorded", "after it is loaded"],
 )
 def test_a_run_killed_after_the_answer_is_made_up_for_by_the_next(

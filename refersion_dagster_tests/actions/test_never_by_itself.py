@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
-from refersion_dagster.actions.orchestration.run import launched_by_a_person
+from refersion_dagster.actions.orchestration.run import require_launch_by_person
 from refersion_dagster.code_location import build_definitions
 from refersion_dagster.definitions import defs
 from refersion_dagster.sandbox import SandboxServer
@@ -154,7 +154,7 @@ def test_a_run_that_repeats_another_is_refused(actions: ActionsHarness) -> None:
 def test_the_date_is_todays_wherever_the_person_is(launched_on: str, fits: bool) -> None:
     run = dg.DagsterRun("actions_conversion_manual_credit")
     with nullcontext() if fits else pytest.raises(dg.Failure, match="is not today's date"):
-        launched_by_a_person(run, launched_on, NOW)
+        require_launch_by_person(run, launched_on, NOW)
 
 
 @pytest.mark.exhaustive

@@ -83,7 +83,7 @@ def test_an_answer_is_cleared_of_it_in_each_form_it_may_have(echo: str) -> None:
     import html
     import json
 
-    from refersion_dagster.actions.execution.sender import without
+    from refersion_dagster.actions.execution.sender import make_redactor
 
     for form in (
         PASSWORD,
@@ -92,4 +92,4 @@ def test_an_answer_is_cleared_of_it_in_each_form_it_may_have(echo: str) -> None:
         html.escape(PASSWORD),
         json.dumps(html.escape(PASSWORD))[1:-1],
     ):
-        assert without(PASSWORD)((echo % form).encode()) == (echo % "[password]").encode()
+        assert make_redactor(PASSWORD)((echo % form).encode()) == (echo % "[password]").encode()

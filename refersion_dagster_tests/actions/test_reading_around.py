@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster.actions.orchestration.refresh import reading_again
+from refersion_dagster.actions.orchestration.refresh import plan_refresh_after
 from refersion_dagster.actions.planning.plan import make_plan
 from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
 from refersion_dagster_tests.actions.test_dry_run import items_of
@@ -81,7 +81,7 @@ class TestWhatIsReadAgain:
         )
         with actions.warehouse.session() as session:
             (call,) = make_plan(order, session).calls
-        reading = reading_again(order.endpoint, call, actions.account(graphql_token=token), warehouse)
+        reading = plan_refresh_after(order.endpoint, call, actions.account(graphql_token=token), warehouse)
         assert list(reading.tables) == []
         assert (why or "") in (reading.why_not or "")
 
@@ -91,7 +91,7 @@ class TestWhatIsReadAgain:
         order = actions.order("conversion_status_change", changes)
         with actions.warehouse.session() as session:
             (call,) = make_plan(order, session).calls
-        days = reading_again(order.endpoint, call, actions.account(), actions.warehouse).request.lookback_days
+        days = plan_refresh_after(order.endpoint, call, actions.account(), actions.warehouse).request.lookback_days
         age = (actions.sandbox.account.now - rows[0].created) / 86_400
         assert days is not None
         assert age <= days < age + 1.01

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
-from refersion_dagster.actions.operations.item_key import derived_key
+from refersion_dagster.actions.operations.item_key import derive_key
 from refersion_dagster.actions.operations.requests import (
     AffiliateEdit,
     AffiliateNew,
@@ -149,7 +149,7 @@ class TestPasswords:
 
     def test_make_no_difference_to_the_key(self) -> None:
         keys = {
-            derived_key("affiliate_new", AffiliateNew.model_validate(NEW | more), "", 1)
+            derive_key("affiliate_new", AffiliateNew.model_validate(NEW | more), "", 1)
             for more in ({}, {"password": "Hush!Hush1"}, {"password": "Other!Hush2"})
         }
         assert len(keys) == 1
@@ -184,18 +184,18 @@ class TestRules:
 class TestKeys:
     def test_are_those_of_the_content_and_not_of_how_it_was_written(self) -> None:
         same = [credit(), credit(commission=12.5), credit(commission="12.5", affiliate_id="12345678", currency="usd")]
-        assert len({derived_key("conversion_manual_credit", item, "", 1) for item in same}) == 1
+        assert len({derive_key("conversion_manual_credit", item, "", 1) for item in same}) == 1
 
     def test_differ_by_content_purpose_sequence_and_operation(self) -> None:
         keys = [
-            derived_key("conversion_manual_credit", credit(), "", 1),
-            derived_key("conversion_manual_credit", credit(notes="x"), "", 1),
-            derived_key("conversion_manual_credit", credit(), "bonus-2025-07", 1),
-            derived_key("conversion_manual_credit", credit(), "", 2),
-            derived_key("conversion_cancel", credit(), "", 1),
+            derive_key("conversion_manual_credit", credit(), "", 1),
+            derive_key("conversion_manual_credit", credit(notes="x"), "", 1),
+            derive_key("conversion_manual_credit", credit(), "bonus-2025-07", 1),
+            derive_key("conversion_manual_credit", credit(), "", 2),
+            derive_key("conversion_cancel", credit(), "", 1),
         ]
         assert len(set(keys)) == len(keys)
 
     def test_stay_the_same_from_version_to_version(self) -> None:
         """If keys changed with a new version of this package, everything would be sent again."""
-        assert derived_key("conversion_manual_credit", credit(notes="Bonus"), "", 1) == "cfacce2f30dfd4ef69d6"
+        assert derive_key("conversion_manual_credit", credit(notes="Bonus"), "", 1) == "cfacce2f30dfd4ef69d6"

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
-from refersion_dagster.actions.reconciliation.affiliates import cannot_be_asked
+from refersion_dagster.actions.reconciliation.affiliates import report_no_evidence
 from refersion_dagster.actions.reconciliation.evidence import Evidence, Verdict
 from refersion_dagster.actions.reconciliation.resolve import (
     LOOKS,
     CannotSettle,
     check_decision,
     evidence_on,
-    one_of,
+    find_entry,
     open_journal,
     resolve,
 )
@@ -67,8 +67,8 @@ def test_what_refersion_does_not_show_is_for_a_person_to_look_at(actions: Action
     lose(actions, "affiliate_trigger", items_of(actions)["affiliate_trigger"], acted=True)
     assert evidence(actions).verdict is Verdict.CANNOT_TELL
     silent = set(ENDPOINTS) - set(TOLD)
-    assert {LOOKS[name] for name in silent} == {cannot_be_asked}
-    assert cannot_be_asked not in {LOOKS[name] for name in TOLD}
+    assert {LOOKS[name] for name in silent} == {report_no_evidence}
+    assert report_no_evidence not in {LOOKS[name] for name in TOLD}
 
 
 class TestACredit:
@@ -140,7 +140,7 @@ def test_what_needs_graphql_says_so(actions: ActionsHarness) -> None:
 class TestADecision:
     def decide(self, actions: ActionsHarness, done: bool, found: dict[str, str] | None = None) -> None:
         with open_journal(actions.warehouse, print) as (journal, _session):
-            entry = one_of(journal.entries(), journal.entries()[0].key[:6])
+            entry = find_entry(journal.entries(), journal.entries()[0].key[:6])
             check_decision(entry, done, None, False)
             resolve(
                 entry,
@@ -189,7 +189,7 @@ class TestADecision:
     def test_needs_a_key_that_is_one_items(self, actions: ActionsHarness) -> None:
         lose(actions, CREDIT, [credit_of(actions.affiliate(), key=f"k{at}") for at in range(2)], acted=True)
         with pytest.raises(CannotSettle, match="2 items have keys that begin with k"):
-            one_of(actions.journal(), "k")
+            find_entry(actions.journal(), "k")
         with pytest.raises(CannotSettle, match="no item with the key z"):
-            one_of(actions.journal(), "z")
-        assert one_of(actions.journal(), "k1").key == "k1"
+            find_entry(actions.journal(), "z")
+        assert find_entry(actions.journal(), "k1").key == "k1"

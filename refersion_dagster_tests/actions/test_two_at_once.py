@@ -43,7 +43,7 @@ def test_who_lost_the_right_to_write_sends_nothing_that_another_sends(actions: A
         account = actions.account().account()
         sent = send_all(plan, Journal(mine), account.rest, print)
         account.close()
-    assert isinstance(sent.trouble, AlreadyUnderWay)
+    assert isinstance(sent.problem, AlreadyUnderWay)
     assert (sent.results, sent.left) == ([], 1)
     assert actions.writes() == {}
 
@@ -72,5 +72,5 @@ def test_an_answer_is_recorded_although_another_run_gave_the_call_up(actions: Ac
         account = actions.account().account()
         answered = send(plan.endpoint, call, account.rest)
         account.close()
-        Journal(mine).answered(call_id, call, answered.results, answered.answer)
+        Journal(mine).record_outcomes(call_id, call, answered.results, answered.answer)
     assert actions.outcomes() == ["done"]

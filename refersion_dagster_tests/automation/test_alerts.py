@@ -172,13 +172,13 @@ class TestLateData:
         event = watched.instance.get_latest_materialization_event(incidents.WATCHED)
         assert event
         much_later = datetime.fromtimestamp(event.timestamp, UTC) + timedelta(hours=31)
-        found = incidents.late(watched.instance, much_later, timedelta(hours=30))
+        found = incidents.find_late_load(watched.instance, much_later, timedelta(hours=30))
         assert found
         assert found.title == "conversions are 31 hours old"
-        assert incidents.late(watched.instance, much_later, timedelta(hours=31)) is None
+        assert incidents.find_late_load(watched.instance, much_later, timedelta(hours=31)) is None
 
     def test_before_the_first_reading_nothing_is_late(self, watched: Watched) -> None:
-        assert incidents.late(watched.instance, datetime.now(UTC), timedelta(hours=1)) is None
+        assert incidents.find_late_load(watched.instance, datetime.now(UTC), timedelta(hours=1)) is None
 
     @pytest.mark.parametrize(
         ("value", "allowed"),

@@ -152,7 +152,7 @@ def test_summaries_follow_a_table_that_was_materialised_alone(work: AtWork) -> N
 def test_a_failing_check_stops_them_and_sends_one_alert(work: AtWork) -> None:
     assert eventually(work.quiet)
     built, reported = work.built(SUMMARY), work.built(REPORT)
-    with work.warehouse.exclusive(print), work.warehouse.session() as session:
+    with work.warehouse.write_lock(print), work.warehouse.session() as session:
         for _ in range(2):
             session.query(f"INSERT INTO refersion_data.conversions {OLDEST}")
     try:
@@ -166,7 +166,7 @@ def test_a_failing_check_stops_them_and_sends_one_alert(work: AtWork) -> None:
         assert (work.built(SUMMARY), work.built(REPORT)) == (built, reported)
     finally:
         assert eventually(work.quiet)
-        with work.warehouse.exclusive(print), work.warehouse.session() as session:
+        with work.warehouse.write_lock(print), work.warehouse.session() as session:
             for table in ("conversions", "conversion_history"):
                 session.query(f"DELETE FROM refersion_data.{table} WHERE id = 'made'")
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from refersion_dagster.automation.active_runs import LOST_AFTER, going_on
+from refersion_dagster.automation.active_runs import LOST_AFTER, describe_active_run
 from refersion_dagster.automation.schedules import schedules
 from refersion_dagster.definitions import defs
 from refersion_dagster.settings import Settings
@@ -149,12 +149,12 @@ class TestNoPile:
         run = instance.create_run_for_job(defs.resolve_job_def("refersion_refresh"), status=dg.DagsterRunStatus.STARTED)
         instance.report_engine_event("reading", run)
         later = datetime.now(UTC) + LOST_AFTER
-        assert going_on(instance, later - timedelta(minutes=1))
-        assert going_on(instance, later + timedelta(minutes=1)) is None
+        assert describe_active_run(instance, later - timedelta(minutes=1))
+        assert describe_active_run(instance, later + timedelta(minutes=1)) is None
 
     @pytest.mark.exhaustive
     def test_a_run_that_has_yet_to_begin_is_not_lost(self, instance: dg.DagsterInstance) -> None:
         job = defs.resolve_job_def("refersion_refresh")
         run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.NOT_STARTED)
         instance.report_engine_event("waiting", run)
-        assert going_on(instance, datetime.now(UTC) + 2 * LOST_AFTER)
+        assert describe_active_run(instance, datetime.now(UTC) + 2 * LOST_AFTER)

@@ -187,7 +187,7 @@ class TestPostgres:
         assert "GRANT CREATE" in (examined["warehouse_writable"].remedy or "")
 
     def test_a_run_that_is_writing_is_named(self, postgres_patient: DoctorFixture) -> None:
-        with Warehouse(destination="postgres").exclusive(print):
+        with Warehouse(destination="postgres").write_lock(print):
             examined = postgres_patient.examined()
         assert examined.not_well() == {"warehouse_lock": WARNING}
         assert "process " in examined["warehouse_lock"].message

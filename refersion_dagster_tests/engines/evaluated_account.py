@@ -16,13 +16,18 @@ from sqlglot import exp
 from refersion_dagster.checks.query import load_checks
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.report.commissions.figures import report_figures
-from refersion_dagster.report.statements.bounds import bounded, from_bounds, not_known, rolled_bounds
-from refersion_dagster.report.statements.figures import concerned, roll_forward, statements
+from refersion_dagster.report.statements.bounds import (
+    bound_statements,
+    find_unknown_currencies,
+    from_bounds,
+    rolled_bounds,
+)
+from refersion_dagster.report.statements.figures import roll_forward, select_conversions, statements
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.summaries.build import FOUND_OUT
 from refersion_dagster.summaries.plot import plot
-from refersion_dagster.summaries.query import RAW_COLUMNS, known_tables
+from refersion_dagster.summaries.query import RAW_COLUMNS, list_tables
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse.dialects.dialect import DuckDBDialect
 from refersion_dagster.warehouse.session import Session
@@ -150,11 +155,11 @@ def evaluated(loaded: Path, settings: ReportSettings, folder: Path) -> Evaluated
                 if summary.header.plot:
                     plot(session, summary)
             for month in MONTHS:
-                made, unknown = statements(session, month), not_known(session, month)
+                made, unknown = statements(session, month), find_unknown_currencies(session, month)
                 roll_forward(session, month)
-                list(from_bounds(bounded(session, month, made, unknown), rolled_bounds(session, month)))
-                list(concerned(session, month))
-                list(concerned(session, month, made[0].affiliate_id))
+                list(from_bounds(bound_statements(session, month, made, unknown), rolled_bounds(session, month)))
+                list(select_conversions(session, month))
+                list(select_conversions(session, month, made[0].affiliate_id))
     named = named_cases(warehouse, settings)
     known = {tree.sql("duckdb", comments=False) for tree in named.values()}
     others = {text: tree for text, tree in statements_run.items() if text not in known and reads_tables(tree)}
@@ -170,7 +175,7 @@ def named_cases(warehouse: Warehouse, settings: ReportSettings) -> dict[str, exp
     summaries = all_summaries()
     with warehouse.session() as session:
         values = {**settings.parameters(), **{name: find(session) for name, find in FOUND_OUT.items()}}
-    checks = load_checks(known_tables(summary.name for summary in summaries))
+    checks = load_checks(list_tables(summary.name for summary in summaries))
     return {
         **{f"summary {summary.name}": bind(summary.file.tree, values) for summary in summaries},
         **{f"check {check.file.name}": bind(check.file.tree, values) for check in checks},
@@ -180,7 +185,7 @@ def named_cases(warehouse: Warehouse, settings: ReportSettings) -> dict[str, exp
 def case_names() -> list[str]:
     """The names of named_cases."""
     summaries = all_summaries()
-    checks = load_checks(known_tables(summary.name for summary in summaries))
+    checks = load_checks(list_tables(summary.name for summary in summaries))
     return [*(f"summary {one.name}" for one in summaries), *(f"check {one.file.name}" for one in checks)]
 
 

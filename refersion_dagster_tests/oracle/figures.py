@@ -11,10 +11,10 @@ from xml.etree.ElementTree import Element
 from zoneinfo import ZoneInfo
 
 from refersion_dagster.report.commissions.figures import report_figures
-from refersion_dagster.report.commissions.queries import summaries_read
+from refersion_dagster.report.commissions.queries import find_summaries
 from refersion_dagster.report.commissions.render import report_page
-from refersion_dagster.report.statements.asset import READS, StatementsConfig, chosen
-from refersion_dagster.report.statements.bounds import BoundedStatement, bounded, not_known
+from refersion_dagster.report.statements.asset import READS, StatementsConfig, choose_request
+from refersion_dagster.report.statements.bounds import BoundedStatement, bound_statements, find_unknown_currencies
 from refersion_dagster.report.statements.errors import StatementsNotMade
 from refersion_dagster.report.statements.figures import Statement, statements
 from refersion_dagster.resources import Warehouse
@@ -76,7 +76,7 @@ def shown(warehouse: Warehouse, zone: str, *, report: bool) -> Shown:
     Args:
         report: whether to include the report's cards, which depend on nearly all summaries.
     """
-    names = [*OWED, *(summaries_read({one.name for one in all_summaries()}) if report else ())]
+    names = [*OWED, *(find_summaries({one.name for one in all_summaries()}) if report else ())]
     values = ReportSettings(report_timezone=zone).parameters()
     with warehouse.session() as session:
         for summary in with_those_they_read(names):
@@ -112,16 +112,16 @@ def of_affiliates(session: Session) -> Iterator[Figure]:
     months = session.query("SELECT DISTINCT month FROM refersion_summaries.commission_roll_forward ORDER BY month")
     for (month,) in months:
         try:
-            issue = chosen(session, StatementsConfig(month=f"{month:%Y-%m}"))
+            issue = choose_request(session, StatementsConfig(month=f"{month:%Y-%m}"))
         except StatementsNotMade:
             continue
-        unknown = not_known(session, issue.month)
+        unknown = find_unknown_currencies(session, issue.month)
         found = statements(session, issue.month)
         for one in found:
             if one.currency not in unknown:
                 for line in ("opening", "closing", "paid"):
                     yield stated(one, line, month, getattr(one.lines, line))
-        for one in bounded(session, issue.month, found, unknown):
+        for one in bound_statements(session, issue.month, found, unknown):
             yield stated(one, "opening", month, *one.opening)
             yield stated(one, "closing", month, *one.closing)
             yield stated(one, "paid", month, one.paid)

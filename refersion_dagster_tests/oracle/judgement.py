@@ -64,7 +64,7 @@ class Judge:
             only: the places to judge; all if empty.
         """
         verdicts, places = Verdicts(), set(only)
-        self._log = self._account.kept_log().without_deleted(int(found.as_of.timestamp()))
+        self._log = self._account.get_log().without_deleted(int(found.as_of.timestamp()))
         restated, outcomes = as_read(self._log, readings), outcomes_of(self._log, readings)
         self._truths, self._movements = {}, {}
         for figure in found.figures:

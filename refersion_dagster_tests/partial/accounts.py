@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from refersion_dagster.checks.assets import SUMS, unknown_to
-from refersion_dagster.checks.outcome import offending
+from refersion_dagster.checks.assets import SUMS, find_unknown_compared
+from refersion_dagster.checks.outcome import find_offending_rows
 from refersion_dagster.checks.query import load_checks
 from refersion_dagster.checks.raw import KEYS, duplicates, variants
 from refersion_dagster.checks.sums import find_drift
@@ -18,8 +18,8 @@ from refersion_dagster.report.commissions.render import report_page
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.summaries.build import build
-from refersion_dagster.summaries.knowledge import Gaps, load_gaps, unknown_columns
-from refersion_dagster.summaries.query import Summary, known_tables
+from refersion_dagster.summaries.knowledge import Gaps, find_unknown_columns, load_gaps
+from refersion_dagster.summaries.query import Summary, list_tables
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse.session import Session
 from refersion_dagster_tests.location import account_of, materialise
@@ -121,7 +121,7 @@ def assert_true(found: Figures, full: Figures, gaps: Gaps, partial: Partial) -> 
     """What is shown is what the full account shows; what is not is named."""
     wrong: list[str] = []
     for summary in all_summaries():
-        unknown = unknown_columns(summary, gaps)
+        unknown = find_unknown_columns(summary, gaps)
         # test_old_names.py says that a column is the same under its old name.
         left_out = {*unknown, *summary.header.renamed.values()} | partial.estimates | PROVEN | ORDER
         compared = [column for column in summary.columns if column not in left_out]
@@ -154,11 +154,11 @@ def assert_named(found: Figures, gaps: Gaps, partial: Partial) -> None:
     assert {table if column is None else f"{table}.{column}" for table, column in gaps} == set(partial.lacks)
     for path in partial.unknown:
         summary, column = _column(path)
-        assert column in unknown_columns(summary, gaps), f"{path} is said to be known"
+        assert column in find_unknown_columns(summary, gaps), f"{path} is said to be known"
         assert all(row[column] is None for row in found[summary.name].values()), f"{path} shows a figure"
     for path in partial.known:
         summary, column = _column(path)
-        assert column not in unknown_columns(summary, gaps), f"{path} is said to be unknown"
+        assert column not in find_unknown_columns(summary, gaps), f"{path} is said to be unknown"
         assert any(row[column] is not None for row in found[summary.name].values()), f"{path} shows no figure"
 
 
@@ -171,15 +171,17 @@ def failing(session: Session, gaps: Gaps) -> dict[str, int]:
     """Every check that fails, and the number of its rows; those of what is not known are left out."""
     summaries = all_summaries()
     found: dict[str, int] = {}
-    for check in load_checks(known_tables(one.name for one in summaries)):
-        if not unknown_to(check, summaries, gaps):
-            found[check.file.name] = offending(session, check.file.tree, VALUES).count
+    for check in load_checks(list_tables(one.name for one in summaries)):
+        if not find_unknown_compared(check, summaries, gaps):
+            found[check.file.name] = find_offending_rows(session, check.file.tree, VALUES).count
     for summary in summaries:
-        unknown = unknown_columns(summary, gaps)
+        unknown = find_unknown_columns(summary, gaps)
         compared = {column: measure for column, measure in summary.header.sums.items() if column not in unknown}
         found[f"{summary.name}:{SUMS}"] = find_drift(session, summary.name, compared).count
     for table in KEYS:
-        found[f"{table}:raw"] = offending(session, duplicates(table), {}).count + variants(session, table).count
+        found[f"{table}:raw"] = (
+            find_offending_rows(session, duplicates(table), {}).count + variants(session, table).count
+        )
     return {name: count for name, count in found.items() if count}
 
 

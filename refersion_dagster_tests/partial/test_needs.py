@@ -4,9 +4,16 @@ import pytest
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES
-from refersion_dagster.summaries.knowledge import EVERY, is_kept, is_lacking, is_optional, needs_of, unknown_columns
+from refersion_dagster.summaries.knowledge import (
+    EVERY,
+    find_unknown_columns,
+    is_kept,
+    is_lacking,
+    is_optional,
+    needs_of,
+)
 from refersion_dagster.summaries.lineage import column_sources
-from refersion_dagster.summaries.query import Summary, in_order, parse
+from refersion_dagster.summaries.query import Summary, parse, sort_by_dependency
 from refersion_dagster.warehouse.sql_file import SqlFileError
 from refersion_dagster_tests.summaries.builders import all_summaries
 
@@ -28,7 +35,7 @@ GROUP BY order_id
 
 
 def made(header: str = "", column: str = "status") -> Summary:
-    return in_order([parse(SQL.format(header=header, column=column), "orders.sql")])[0]
+    return sort_by_dependency([parse(SQL.format(header=header, column=column), "orders.sql")])[0]
 
 
 @pytest.mark.parametrize("summary", all_summaries(), ids=lambda one: one.name)
@@ -54,7 +61,7 @@ def test_each_column_needs_the_optional_fields_it_is_made_of_or_says_what_it_nee
 def test_no_missing_field_empties_a_key_and_each_is_either_named_or_without_effect(summary: Summary) -> None:
     """Over all raw fields that an account may lack, one by one."""
     for field in OPTIONAL:
-        unknown = unknown_columns(summary, frozenset({field}))
+        unknown = find_unknown_columns(summary, frozenset({field}))
         emptied = [name for name in summary.header.primary_key if name in unknown and unknown[name].is_null]
         assert not emptied, f"{summary.name}: its key {emptied} would be NULL without {field}; add it to `kept`"
         alone = {name for name, needs in needs_of(summary).items() if frozenset({field}) in needs}
@@ -64,7 +71,7 @@ def test_no_missing_field_empties_a_key_and_each_is_either_named_or_without_effe
 
 
 def test_lineage_says_what_is_not_declared() -> None:
-    unknown = unknown_columns(made(), frozenset({("conversions", "coupon_code"), ("conversions", "order_id")}))
+    unknown = find_unknown_columns(made(), frozenset({("conversions", "coupon_code"), ("conversions", "order_id")}))
     assert {name: (one.lacking, one.is_null) for name, one in unknown.items()} == {
         "coupons": ("coupon_code", True),
         "order_id": ("order_id", False),
@@ -77,8 +84,8 @@ def test_a_header_says_it_otherwise() -> None:
     assert needs["coupons"] == frozenset()
     assert needs["total"] == frozenset({frozenset({("conversions", "type")})})
     gaps = frozenset({("conversions", "type")})
-    assert set(unknown_columns(made(header), gaps)) == {"total"}
-    assert set(unknown_columns(made(header), gaps | {("conversions", "coupon_code")})) == {"total", "approved"}
+    assert set(find_unknown_columns(made(header), gaps)) == {"total"}
+    assert set(find_unknown_columns(made(header), gaps | {("conversions", "coupon_code")})) == {"total", "approved"}
     assert not is_kept(made(header), "total")
     assert is_kept(made("kept: [total]"), "total")
     assert EVERY not in needs

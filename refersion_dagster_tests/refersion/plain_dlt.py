@@ -14,10 +14,10 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.errors import underlying
+from refersion_dagster.refersion.errors import find_cause
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster.warehouse.duckdb.destination import loading_into
+from refersion_dagster.warehouse.duckdb.destination import open_destination
 from refersion_dagster_tests.location import NOW, SMALL
 
 __all__ = ["NOW", "SMALL", "DltsWarehouse", "Row", "Warehouse", "arguments", "read", "rows", "source"]
@@ -51,7 +51,7 @@ def read(sandbox: SandboxServer, table: str, **changes: Any) -> pa.Table:
     try:
         return pa.concat_tables(source(sandbox, table, **changes))
     except ResourceExtractionError as error:
-        raise underlying(error) or error from None
+        raise find_cause(error) or error from None
 
 
 def rows(table: pa.Table, *, key: Sequence[str] = ("id",)) -> list[Row]:
@@ -79,19 +79,19 @@ class Warehouse:
         )
 
     @contextmanager
-    def loading(self, machine: str) -> Iterator[Pipeline]:
+    def open_destination(self, machine: str) -> Iterator[Pipeline]:
         """The pipeline for a load."""
-        with loading_into(str(self.path), stays_open=True) as destination:
+        with open_destination(str(self.path), stays_open=True) as destination:
             yield self.pipeline(machine, destination)
 
     def load(self, sandbox: SandboxServer, *tables: str, machine: str = "this", **changes: Any) -> ReadReport:
         """Loads the named tables (or all) in one commit. Raises the source's own errors."""
         report = changes.pop("report", None) or ReadReport()
-        with self.loading(machine) as pipeline:
+        with self.open_destination(machine) as pipeline:
             try:
                 pipeline.run(source(sandbox, *tables, report=report, **changes), loader_file_format="parquet")
             except PipelineStepFailed as error:
-                raise underlying(error) or error from None
+                raise find_cause(error) or error from None
             finally:
                 pipeline.deactivate()  # a source that is read without a pipeline would use the state of an active one
         return report
@@ -117,5 +117,5 @@ class DltsWarehouse(Warehouse):
     """Loads use dlt's own destination, as those of users who use the source alone."""
 
     @contextmanager
-    def loading(self, machine: str) -> Iterator[Pipeline]:
+    def open_destination(self, machine: str) -> Iterator[Pipeline]:
         yield self.pipeline(machine)

@@ -26,7 +26,7 @@ def shop() -> Iterator[SandboxServer]:
         alike = first._replace(id=1), first._replace(id=2)
         many = [first._replace(id=number, created=first.created - number) for number in range(100, 550)]
         account.clicks.extend([*alike, *many])
-        account.touch()
+        account.record_change()
         yield running
 
 
@@ -126,7 +126,7 @@ def test_neither_ip_nor_e_mail_lands_unless_told_to(sandbox: SandboxServer, way:
         landed_url="https://shop.example.com/?email=ada@example.org#a",
     )
     sandbox.account.clicks.append(personal)
-    sandbox.account.touch()
+    sandbox.account.record_change()
     sandbox.configure(clicks=way)
     (row,) = (row for row in read(sandbox, "clicks", pii=policy).to_pylist() if row["id"] == "7")
     found = row["ip"], row["referer"], row["landed_url"]

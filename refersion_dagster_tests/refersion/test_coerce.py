@@ -385,7 +385,7 @@ class TestThroughTheApi:
     def test_other_ids_beyond_64_bits(self, sandbox: SandboxServer, field: str) -> None:
         sandbox.insert_conversion(id=77, created=int(NOW.timestamp()) - 60)
         sandbox.account.conversions[77].raw = {field: 2**64 + 1}
-        sandbox.account.touch()
+        sandbox.account.record_change()
         found = read(sandbox, "conversions", read_from="2025-06-30").to_pylist()
         assert [row[field] for row in found if row["id"] == "77"] == [str(2**64 + 1)]
 
@@ -395,7 +395,7 @@ class TestThroughTheApi:
     def test_an_amount_as_a_json_number_of_any_length(self, sandbox: SandboxServer, amount: str) -> None:
         sandbox.insert_conversion(id=77, created=int(NOW.timestamp()) - 60)
         sandbox.account.conversions[77].raw = {"total": Decimal(amount)}
-        sandbox.account.touch()
+        sandbox.account.record_change()
         found = read(sandbox, "conversions", read_from="2025-06-30").to_pylist()
         assert [row["total"] for row in found if row["id"] == "77"] == [Decimal(amount)]
 
@@ -440,7 +440,7 @@ class TestThroughTheApi:
     def test_a_row_whose_id_is_none_is_named_by_its_place(self, sandbox: SandboxServer, value: Any) -> None:
         number = sandbox.insert_conversion(created=int(NOW.timestamp()) - 60)
         sandbox.account.conversions[number].raw = {"id": value}
-        sandbox.account.touch()
+        sandbox.account.record_change()
         named = "1.5" if value == 1.5 else "number 1 of "
         with pytest.raises(UnreadableValue, match=f"conversions.id of row {named}"):
             read(sandbox, "conversions", read_from="2025-06-30T23:59:00")

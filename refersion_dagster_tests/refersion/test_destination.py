@@ -9,7 +9,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from refersion_dagster.refersion import ReadReport, refersion_source
-from refersion_dagster.refersion.errors import CannotMerge, MissingCredentials, underlying
+from refersion_dagster.refersion.errors import CannotMerge, MissingCredentials, find_cause
 from refersion_dagster.resources import RefersionResource
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import AccountSettings
@@ -32,7 +32,7 @@ def table(pipeline: Pipeline, name: str) -> pa.Table:
 def refused(pipeline: Pipeline, *args: object, **options: object) -> CannotMerge:
     with pytest.raises(PipelineStepFailed) as caught:
         pipeline.run(*args, **options)  # pyright: ignore[reportArgumentType]
-    error = underlying(caught.value)
+    error = find_cause(caught.value)
     assert isinstance(error, CannotMerge), error
     return error
 
@@ -128,7 +128,7 @@ def test_a_variable_that_is_set_is_not_said_to_be_missing(warehouse: Warehouse, 
     with pytest.raises(PipelineStepFailed) as caught:
         pipeline.run(refersion_source().with_resources("affiliate_list"))
     pipeline.deactivate()
-    error = underlying(caught.value)
+    error = find_cause(caught.value)
     assert isinstance(error, MissingCredentials)
     assert "but REFERSION_SECRET_KEY is not set." in str(error)
     assert "REFERSION_PUBLIC_KEY" not in str(error)
@@ -141,4 +141,4 @@ def test_a_resource_is_one_account_whatever_the_variables_say(
     resource = RefersionResource(public_key=sandbox.public_key, api_key=sandbox.secret_key, rest_url=sandbox.rest_url)
     with pytest.raises(Exception, match="requires a token") as caught:
         list(resource.source(ReadReport()).with_resources("conversions"))
-    assert isinstance(underlying(caught.value), MissingCredentials)
+    assert isinstance(find_cause(caught.value), MissingCredentials)

@@ -13,7 +13,7 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from refersion_dagster.warehouse.duckdb import merge
-from refersion_dagster.warehouse.duckdb.destination import loading_into
+from refersion_dagster.warehouse.duckdb.destination import open_destination
 
 MERGE = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
 Rows = list[dict[str, Any]]
@@ -37,7 +37,7 @@ class Target:
             write_disposition=disposition,
             columns=columns,
         )
-        with loading_into(str(self.path)) as file:
+        with open_destination(str(self.path)) as file:
             pipeline = dlt.pipeline("things", destination=file, dataset_name="raw", pipelines_dir=str(self.folder))
             pipeline.run(things, loader_file_format=file_format)
 

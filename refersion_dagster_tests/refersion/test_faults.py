@@ -160,7 +160,7 @@ def test_what_passes_costs_no_row(
     sandbox, _ = troubled
     sandbox.fault(ROUTES[table], **TRANSIENT[fault])
     assert rows(read(sandbox, table, read_from=FROM), key=key(table)) == pristine[table]
-    assert sandbox.faults.waiting() == []
+    assert sandbox.faults.list_pending() == []
 
 
 @pytest.mark.parametrize("table", heart(ROUTES, 2))

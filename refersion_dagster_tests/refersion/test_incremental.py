@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refersion_dagster.refersion.extract.batches import in_passing
+from refersion_dagster.refersion.extract.batches import record_progress
 from refersion_dagster.refersion.extract.entity_reader import RowBatch
 from refersion_dagster.refersion.extract.incremental import BEGINNING, SpanRequest, plan_window
 from refersion_dagster.refersion.extract.stats import ReadSpan, TableReport
 from refersion_dagster.refersion.tables.coerce import moments
-from refersion_dagster.refersion.windows import Window, apart_from, days, month_start, months, parse_moment, years
+from refersion_dagster.refersion.windows import Window, days, month_start, months, parse_moment, subtract_windows, years
 
 NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -114,7 +114,7 @@ def test_months_and_days_and_halves_make_up_their_window_without_gap_or_overlap(
     cuts = [list(months(window))]
     if window.end - window.start < timedelta(days=400):
         cuts.append(list(days(window)))
-    if halves := window.halves():
+    if halves := window.split():
         cuts.append(list(halves))
     for parts in cuts:
         assert parts[0].start == window.start
@@ -155,8 +155,8 @@ def test_a_window_is_cut_into_the_years_of_the_calendar() -> None:
 def test_a_window_is_halved_down_to_single_seconds(seconds: int, first: int) -> None:
     window = Window(START, START + timedelta(seconds=seconds))
     middle = START + timedelta(seconds=first)
-    assert window.halves() == (Window(START, middle), Window(middle, window.end))
-    assert Window(START, START + SECOND).halves() is None
+    assert window.split() == (Window(START, middle), Window(middle, window.end))
+    assert Window(START, START + SECOND).split() is None
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_what_is_left_of_a_window_is_what_no_other_covers(
     def window(of: tuple[int, int]) -> Window:
         return Window(at(2025, 1, 1, 0, of[0]), at(2025, 1, 1, 0, of[1]))
 
-    assert apart_from(window((10, 20)), map(window, taken)) == list(map(window, left))
+    assert subtract_windows(window((10, 20)), map(window, taken)) == list(map(window, left))
 
 
 @pytest.mark.parametrize(
@@ -225,12 +225,12 @@ def test_several_windows_are_read_alone_and_leave_the_state_alone() -> None:
         Window(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC)),
         Window(datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 7, 1, tzinfo=UTC)),
     )
-    span = plan_window(REQUEST.for_windows([june, march]), state, NOW)
+    span = plan_window(REQUEST.with_windows([june, march]), state, NOW)
     assert span.windows == [march, june]
     span.read_up_to(june.end)
     assert state == before
     middle = datetime(2025, 6, 15, tzinfo=UTC)
-    assert plan_window(REQUEST.for_windows([june, march]), state, NOW, resume_at=middle).windows == [
+    assert plan_window(REQUEST.with_windows([june, march]), state, NOW, resume_at=middle).windows == [
         Window(middle, june.end)
     ]
 
@@ -254,7 +254,7 @@ def test_rows_are_handed_on_by_the_ten_thousand_and_the_pass_knows_how_far_they_
         RowBatch(Window(middle, span.window.end), [rows(3, START)], complete=False),
     ]
     report = TableReport()
-    assert [table.num_rows for table in in_passing(batches, span, span.window, report, NOW)] == [24_000, 3]
+    assert [table.num_rows for table in record_progress(batches, span, span.window, report, NOW)] == [24_000, 3]
     assert (report.read_to, report.more) == (middle, True)
     assert report.spans == [ReadSpan(START, middle, NOW)]
     assert (state["position"], state["newest"], state["done"]) == (middle.isoformat(), newest.isoformat(), False)

@@ -15,7 +15,7 @@ from refersion_dagster.refersion.errors import UnreadableValue
 from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, ColumnBatch
 from refersion_dagster.refersion.tables.catalog import AFFILIATES, CONVERSIONS, Entity, Kind
 from refersion_dagster.refersion.tables.coerce import InexactNumber
-from refersion_dagster.refersion.tables.json_reader import ArrowJsonReader, in_columns
+from refersion_dagster.refersion.tables.json_reader import ArrowJsonReader, convert_to_columns
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
 from refersion_dagster_tests.marks import examples
 
@@ -69,7 +69,7 @@ def row(**values: Any) -> dict[str, Any]:
 def taught(usual: dict[str, Any], with_builder: ArrowTableBuilder) -> ArrowJsonReader:
     """A reader that has seen one row."""
     pages = ArrowJsonReader(with_builder)
-    pages.learn(with_builder.pick([usual]).values)
+    pages.expect_types(with_builder.select_columns([usual]).values)
     return pages
 
 
@@ -122,13 +122,13 @@ def test_what_goes_straight_into_columns_is_what_parsing_gives(
         if page is None:
             event("left to the parser")
             if isinstance(seen := outcome_of_pick(making, two[0] + two[1]), ColumnBatch):
-                pages.learn(seen.values)
+                pages.expect_types(seen.values)
             continue
         event("straight into columns" if rows else "no rows")
         assert page.ids == [one["id"] for one in rows]
         assert page.total == 3
         assert isinstance(picked, ColumnBatch)
-        (columns,) = in_columns([page.rows])
+        (columns,) = convert_to_columns([page.rows])
         assert columns.values == picked.values
         assert outcome(lambda columns=columns: making.build([columns])) == outcome(
             lambda picked=picked: making.build([picked])
@@ -137,7 +137,7 @@ def test_what_goes_straight_into_columns_is_what_parsing_gives(
 
 def outcome_of_pick(making: ArrowTableBuilder, rows: list[Any]) -> ColumnBatch | UnreadableValue:
     try:
-        return making.pick(rows)
+        return making.select_columns(rows)
     except UnreadableValue as error:
         return error
 
@@ -150,7 +150,7 @@ class TestTheUsualShape:
         assert page is not None
         assert page.ids == [5, 6]
         assert page.total == 2
-        table = making.build(in_columns([page.rows]))
+        table = making.build(convert_to_columns([page.rows]))
         assert table.column("id").to_pylist() == ["5", "6"]
         assert table.column("notes").to_pylist() == ["é😀", None]
         assert table.column("extra_field").to_pylist() == ["more", "more"]
@@ -165,15 +165,15 @@ class TestTheUsualShape:
         making = builder()
         page = taught(row(), making).read(body([row(id=1), row(id=2)]))
         assert page is not None
-        parsed = making.pick([row(id="3", order_id=9)])
-        table = making.build(in_columns([page.rows[1:], parsed, page.rows]))
+        parsed = making.select_columns([row(id="3", order_id=9)])
+        table = making.build(convert_to_columns([page.rows[1:], parsed, page.rows]))
         assert table.column("id").to_pylist() == ["2", "3", "1", "2"]
 
     def test_a_field_that_changes_its_type_is_met_with_the_new_one(self) -> None:
         making = builder()
         pages = taught(row(), making)
         assert pages.read(body([row(order_id=7)])) is None
-        pages.learn(making.pick([row(order_id=7)]).values)
+        pages.expect_types(making.select_columns([row(order_id=7)]).values)
         assert pages.read(body([row(order_id=8)])) is not None
         assert pages.read(body([row(order_id=None)])) is not None
 

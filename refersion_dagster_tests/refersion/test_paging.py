@@ -149,7 +149,7 @@ class TestAgainstTheServer:
             paid = sorted(sandbox.account.payments.values(), key=lambda payment: payment.id)
             for payment, second in zip(paid, (midnight - 1, midnight, midnight + 1), strict=False):
                 payment.created = second
-            sandbox.account.touch()
+            sandbox.account.record_change()
         expected = getattr(sandbox.account, table)
         assert read_ids(sandbox, table) == sorted(map(str, expected))
 
@@ -411,7 +411,7 @@ def assembled(ids: list[int], totals: Sequence[int], before: set[int]) -> list[i
         if offset is None:
             return assembly.ids
         rows = ids[offset : offset + 3]
-        assembly.take(offset, Page(rows, rows, totals[min(number, len(totals) - 1)]))
+        assembly.add_page(offset, Page(rows, rows, totals[min(number, len(totals) - 1)]))
     raise AssertionError
 
 

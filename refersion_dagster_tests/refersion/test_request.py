@@ -18,9 +18,9 @@ MARCH, APRIL, MAY = (datetime(2025, month, 1, tzinfo=UTC) for month in (3, 4, 5)
 
 
 def test_texts_are_moments_in_utc() -> None:
-    request = LoadRequest.of_texts("2025-03-01", "2025-04-01T02:00:00+02:00", lookback_days=3)
+    request = LoadRequest.from_texts("2025-03-01", "2025-04-01T02:00:00+02:00", lookback_days=3)
     assert request == LoadRequest(lookback_days=3, read_from=MARCH, read_to=APRIL)
-    assert LoadRequest.of_texts(None, "") == LoadRequest()
+    assert LoadRequest.from_texts(None, "") == LoadRequest()
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_contradiction_is_refused_by_the_request_and_by_the_source(
     read_from: str | None, read_to: str | None, full_reload: bool, said: str
 ) -> None:
     with pytest.raises(ValueError) as refused:  # noqa: PT011 - its words are compared
-        LoadRequest.of_texts(read_from, read_to, full_reload=full_reload)
+        LoadRequest.from_texts(read_from, read_to, full_reload=full_reload)
     assert said in str(refused.value)
     with pytest.raises(ValueError) as by_source:  # noqa: PT011
         refersion_source(read_from=read_from, read_to=read_to, full_reload=full_reload)
@@ -71,7 +71,7 @@ def test_a_span_has_what_the_settings_say_and_what_is_asked() -> None:
 
 def test_windows_take_the_place_of_a_range() -> None:
     windows = [Window(APRIL, MAY), Window(MARCH, APRIL)]
-    request = LoadRequest(all_payments=True, older_totals=True).of_windows(windows)
+    request = LoadRequest(all_payments=True, older_totals=True).with_windows(windows)
     assert (request.all_payments, request.older_totals) == (False, True)
     span = request.span(START, 120)
     assert (span.read_from, span.read_to, span.only) == (MARCH, MAY, (Window(MARCH, APRIL), Window(APRIL, MAY)))

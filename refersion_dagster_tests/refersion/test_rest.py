@@ -100,7 +100,7 @@ class TestAffiliateList:
                 running.account.add_affiliate(newcomer)
             else:
                 del running.account.affiliates[min(running.account.affiliates)]
-                running.account.touch()
+                running.account.record_change()
             running.fault(LIST, "status", status=status, body=before)
             assert listed(running) == codes(running)
 
@@ -219,7 +219,7 @@ class TestAffiliateGet:
     def test_a_code_that_looks_like_somebody_elses_number_is_not_mixed_up(self, sandbox: SandboxServer) -> None:
         first, second, *_ = sandbox.account.affiliates.values()
         first.code, second.code = str(second.id), str(first.id)
-        sandbox.account.touch()
+        sandbox.account.record_change()
         found = {row["id"]: row["email"] for row in read(sandbox, "affiliate_get").to_pylist()}
         assert found == {str(person.id): person.email for person in sandbox.account.affiliates.values()}
 
@@ -228,7 +228,7 @@ class TestAffiliateGet:
         status, answer = list_page(sandbox, 1)
         gone = min(sandbox.account.affiliates)
         code = sandbox.account.affiliates.pop(gone).code
-        sandbox.account.touch()
+        sandbox.account.record_change()
         sandbox.fault(LIST, "status", status=status, body=answer)
         report = ReadReport()
         assert read(sandbox, "affiliate_get", report=report).num_rows == 11

@@ -15,7 +15,7 @@ import tenacity
 
 from refersion_dagster.refersion.api import transport as transport_module
 from refersion_dagster.refersion.api.auth import SecretHeaders
-from refersion_dagster.refersion.api.responses import ApiResponse, asked_pause, server_words
+from refersion_dagster.refersion.api.responses import ApiResponse, read_pause, server_words
 from refersion_dagster.refersion.api.throttle import PauseTooLong, Throttle
 from refersion_dagster.refersion.api.transport import Transport
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, UnexpectedAnswer
@@ -213,7 +213,7 @@ class TestPauses:
         ids=str,
     )
     def test_the_headers_that_ask_for_one(self, headers: dict[str, str], seconds: float | None) -> None:
-        assert asked_pause(headers) == seconds
+        assert read_pause(headers) == seconds
 
     def test_a_date_or_a_reset_ahead_is_that_far(self) -> None:
         ahead = datetime.now(UTC) + timedelta(seconds=60)
@@ -221,7 +221,7 @@ class TestPauses:
             {"Retry-After": format_datetime(ahead, usegmt=True)},
             {"X-Quota-Reset": str(int(ahead.timestamp()))},
         ):
-            assert asked_pause(headers) == pytest.approx(60, abs=3)
+            assert read_pause(headers) == pytest.approx(60, abs=3)
 
     @pytest.mark.parametrize("header", heart(["Retry-After", "X-Quota-Reset"]))
     def test_nobody_sends_until_it_is_over(
@@ -299,29 +299,29 @@ class TestSpeed:
 
     def test_429s_of_requests_that_were_under_way_together_halve_it_once(self) -> None:
         throttle = Throttle(8)
-        with throttle.slot() as first, throttle.slot() as second, throttle.slot() as third:
+        with throttle.wait_for_slot() as first, throttle.wait_for_slot() as second, throttle.wait_for_slot() as third:
             for began in (first, second, third):
-                throttle.too_fast(began, 0)
+                throttle.record_refusal(began, 0)
         assert throttle.allowed == 4
-        with throttle.slot() as later:
-            throttle.too_fast(later, 0)
+        with throttle.wait_for_slot() as later:
+            throttle.record_refusal(later, 0)
         assert throttle.allowed == 2
 
     def test_one_request_at_a_time_is_the_least(self) -> None:
         throttle = Throttle(8)
         for _ in range(10):
-            with throttle.slot() as began:
-                throttle.too_fast(began, 0)
+            with throttle.wait_for_slot() as began:
+                throttle.record_refusal(began, 0)
         assert throttle.allowed == 1
 
     def test_it_grows_by_about_one_a_round_and_never_above_the_setting(self) -> None:
         throttle = Throttle(8)
         throttle.allowed = 4
         for _ in range(4):
-            throttle.went_well()
+            throttle.record_success()
         assert 4.8 < throttle.allowed <= 5
         for _ in range(100):
-            throttle.went_well()
+            throttle.record_success()
         assert throttle.allowed == 8
 
     def test_a_5xx_does_not_slow_us_down(
@@ -335,14 +335,14 @@ class TestSpeed:
 
     def test_who_waits_for_a_turn_hears_of_a_pause_that_is_too_long(self) -> None:
         throttle = Throttle(1)
-        with throttle.slot() as began, ThreadPoolExecutor(1) as pool:
+        with throttle.wait_for_slot() as began, ThreadPoolExecutor(1) as pool:
 
             def wait_for_a_turn() -> None:
-                with throttle.slot(patience=5):
+                with throttle.wait_for_slot(patience=5):
                     pass
 
             waiting = pool.submit(wait_for_a_turn)
-            throttle.too_fast(began, 3600)
+            throttle.record_refusal(began, 3600)
             with pytest.raises(PauseTooLong, match=r"a pause of (3600|3599) s"):
                 waiting.result(timeout=5)
 

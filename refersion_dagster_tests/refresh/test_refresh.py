@@ -15,7 +15,7 @@ import psutil
 import pytest
 from rich.console import Console
 
-from refersion_dagster.refresh.summary import show_summary, what_happened
+from refersion_dagster.refresh.summary import read_outcome, show_summary
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import KEYS, TABLES, Ended, Location
 from refersion_dagster_tests.processes import with_variable
@@ -89,7 +89,7 @@ def test_the_summary_tells_what_was_read(refreshed: Refreshed) -> None:
 def test_the_requests_are_all_that_the_account_was_asked(account: SandboxServer, refreshed: Refreshed) -> None:
     """But for two: which account it is, and whether totals can be asked for by currency."""
     with refreshed.location.records() as instance:
-        happened = what_happened(instance, refreshed.runs[0].run_id)
+        happened = read_outcome(instance, refreshed.runs[0].run_id)
     told = sum(table.get("requests_made", 0) for table in happened.tables.values())
     assert told > 50
     assert sum(account.requests().values()) >= told
@@ -148,7 +148,7 @@ def test_the_summary_fits_any_width(
     screen = io.StringIO()
     console = Console(file=screen, width=width, force_terminal=True, color_system=None, highlight=False)
     with refreshed.location.records() as instance:
-        show_summary(console, what_happened(instance, refreshed.runs[run].run_id), 1)
+        show_summary(console, read_outcome(instance, refreshed.runs[run].run_id), 1)
     lines = screen.getvalue().splitlines()
     path = str(refreshed.location.folder)
     assert max(len(line) for line in lines if path not in line) <= width

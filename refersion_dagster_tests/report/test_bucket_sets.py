@@ -11,7 +11,7 @@ import pytest
 from upath import UPath
 
 from refersion_dagster.report.bucket_sets import NAME_FORMAT
-from refersion_dagster.report.file_sets import current_set, swapped_in
+from refersion_dagster.report.file_sets import current_set, replace_set
 from refersion_dagster.report.storage import StorageError
 
 RUN, KEPT = "1a2b3c4d-0000", 3
@@ -24,7 +24,7 @@ def folder() -> UPath:
 
 
 def put(folder: UPath, text: str) -> UPath:
-    with swapped_in(folder / "current", folder / "versions", RUN, KEPT) as files:
+    with replace_set(folder / "current", folder / "versions", RUN, KEPT) as files:
         (files.building / "deep").mkdir()
         (files.building / "deep" / "er.txt").write_text(text)
     assert isinstance(files.done, UPath)
@@ -64,7 +64,7 @@ def test_one_that_fails_while_it_is_written_leaves_nothing(folder: UPath) -> Non
     building = list[Path]()
 
     def fail() -> None:
-        with swapped_in(folder / "current", folder / "versions", RUN, KEPT) as files:
+        with replace_set(folder / "current", folder / "versions", RUN, KEPT) as files:
             building.append(files.building)
             (files.building / "half").write_text("half")
             raise ZeroDivisionError
@@ -107,7 +107,7 @@ def test_a_file_of_somebody_else_in_its_place_is_not_overwritten(folder: UPath) 
 
 def test_a_folder_of_this_machine_has_a_link(tmp_path: Path) -> None:
     assert current_set(tmp_path / "current") is None
-    with swapped_in(tmp_path / "current", tmp_path / "versions", RUN, KEPT) as files:
+    with replace_set(tmp_path / "current", tmp_path / "versions", RUN, KEPT) as files:
         (files.building / "one").write_text("1")
     assert current_set(tmp_path / "current") == files.done
     assert (tmp_path / "current").is_symlink()

@@ -18,7 +18,7 @@ from upath import UPath
 
 from refersion_dagster.doctor.findings import Status
 from refersion_dagster.doctor.outputs import check_outputs
-from refersion_dagster.explore.published import NothingPublished, PublishedCopies, published_folder, what_is_missing
+from refersion_dagster.explore.published import NothingPublished, PublishedCopies, describe_missing, published_folder
 from refersion_dagster.report.assets import how_to_open
 from refersion_dagster.report.bucket_sets import write_file
 from refersion_dagster.report.daily_files import keep
@@ -228,7 +228,7 @@ class TestErrors:
         with pytest.raises((StorageForbidden, StorageNotSet), match=bucket.address) as refused:
             publish_from(account, open_folder(bucket.address))  # type: ignore[arg-type]
         # The notebook shows it, too.
-        assert bucket.address in (what_is_missing(open_folder(bucket.address)) or "")
+        assert bucket.address in (describe_missing(open_folder(bucket.address)) or "")
         # It has no cause, which could quote the request.
         assert (refused.value.__cause__, refused.value.__suppress_context__) == (None, True)
         assert not refused.value.may_pass

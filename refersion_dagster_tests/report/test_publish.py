@@ -187,7 +187,7 @@ class TestReplacing:
                 reader.stdin.write("look\n")
                 reader.stdin.flush()
                 books.conversions(order(number, "1", "1"))
-                with books.warehouse.exclusive(print):  # the warehouse itself is locked
+                with books.warehouse.write_lock(print):  # the warehouse itself is locked
                     books.build(*TABLES)
                     publish_from(books, folder)
                 counts.append(reader.stdout.readline().split())

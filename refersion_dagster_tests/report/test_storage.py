@@ -13,7 +13,7 @@ from upath import UPath
 
 from refersion_dagster.report.assets import Publishing, how_to_open
 from refersion_dagster.report.resource import Reports
-from refersion_dagster.report.storage import CLIENTS, StorageNotSet, open_folder, written_in
+from refersion_dagster.report.storage import CLIENTS, StorageNotSet, name_local_folder, open_folder
 from refersion_dagster.settings import InvalidSetting, OutputSettings
 from refersion_dagster.settings.values import BUCKETS
 
@@ -60,8 +60,8 @@ def test_without_the_package_the_error_says_what_to_install(scheme: str, monkeyp
 
 
 def test_what_is_for_a_bucket_is_written_to_the_folder_of_temporary_files_first(tmp_path: Path) -> None:
-    assert written_in(tmp_path) == str(tmp_path)
-    assert written_in(UPath("memory://bucket")) == f"{tempfile.gettempdir()}, for memory://bucket,"
+    assert name_local_folder(tmp_path) == str(tmp_path)
+    assert name_local_folder(UPath("memory://bucket")) == f"{tempfile.gettempdir()}, for memory://bucket,"
 
 
 def test_what_opens_a_copy_is_python_or_sql(tmp_path: Path) -> None:

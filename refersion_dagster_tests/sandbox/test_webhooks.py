@@ -28,13 +28,13 @@ def heard(sandbox: SandboxServer) -> Iterator[Listener]:
 
 def bodies(sandbox: SandboxServer, heard: Listener, *topics: str) -> list[Any]:
     """The bodies sent so far, for some topics or for all."""
-    assert sandbox.webhooks.sent()
+    assert sandbox.webhooks.wait_until_sent()
     return [json.loads(request.body) for request in heard.requests if not topics or request.topic in topics]
 
 
 def test_each_event_is_signed_over_its_raw_body(sandbox: SandboxServer, heard: Listener) -> None:
     sandbox.advance(days=3)
-    assert sandbox.webhooks.sent()
+    assert sandbox.webhooks.wait_until_sent()
     assert heard.requests
     for request in heard.requests:
         digest = hmac.new(SECRET.encode(), request.body, hashlib.sha256).digest()
@@ -103,7 +103,7 @@ def test_a_change_that_has_no_topic_is_not_told(sandbox: SandboxServer, heard: L
     sandbox.change_conversion(number, status="UNQUALIFIED")
     sandbox.change_conversion(number, notes="by hand")
     sandbox.delete_conversion(number)
-    assert sandbox.webhooks.sent()
+    assert sandbox.webhooks.wait_until_sent()
     assert heard.topics() == ["NEW_CONVERSION"]
 
 
@@ -178,7 +178,7 @@ def test_topics_and_address_are_set_by_the_control_api(client: Client) -> None:
         client.sandbox.insert_conversion()
         client.control("POST", "/webhooks", {"url": two.url, "secret": SECRET})
         client.sandbox.insert_conversion()
-        assert client.sandbox.webhooks.sent()
+        assert client.sandbox.webhooks.wait_until_sent()
         client.control("DELETE", "/webhooks")
         client.sandbox.insert_conversion()
         state = client.control("GET", "/webhooks").json()
@@ -222,7 +222,7 @@ def test_an_event_that_nobody_takes_is_given_up_and_nothing_is_stuck(sandbox: Sa
         pass
     sandbox.send_webhooks(gone.url, SECRET)
     sandbox.insert_conversion()
-    assert sandbox.webhooks.sent()
+    assert sandbox.webhooks.wait_until_sent()
     state = sandbox.webhooks.state()
     assert (state["failed"], state["last_answer"]) == (1, "ConnectionError")
 
@@ -251,5 +251,5 @@ def test_nothing_is_sent_before_it_is_asked_for(sandbox: SandboxServer) -> None:
     assert sandbox.webhooks.state()["announced"] == 0
     with listening() as heard:
         sandbox.send_webhooks(heard.url, SECRET)
-        assert sandbox.webhooks.sent()
+        assert sandbox.webhooks.wait_until_sent()
     assert heard.requests == []

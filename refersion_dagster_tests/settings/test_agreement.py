@@ -21,7 +21,7 @@ from refersion_dagster.actions.cli import resources_of_settings
 from refersion_dagster.actions.orchestration.run import check_writes_allowed
 from refersion_dagster.automation.activity import activity_sensor
 from refersion_dagster.automation.alerts import alerts_sensor
-from refersion_dagster.automation.channels import unusable
+from refersion_dagster.automation.channels import describe_unusable
 from refersion_dagster.automation.schedules import schedules
 from refersion_dagster.automation.statements import statements_schedule
 from refersion_dagster.code_location import resources
@@ -157,7 +157,7 @@ def of_actions(_settings: Settings) -> Values:
 
 def of_plain_pipeline(settings: Settings) -> Values:
     """As `python -m refersion_dagster.pipeline` has them."""
-    given = {AccountSettings.variable(field): value for field, value in settings.account.given().items()}
+    given = {AccountSettings.variable(field): value for field, value in settings.account.list_set_values().items()}
     return given | {"REFERSION_DUCKDB_PATH": duckdb_path(settings)}
 
 
@@ -290,7 +290,7 @@ def refused_by_run(settings: Settings) -> None:
     """What a run, a schedule or a sensor does with a setting."""
     made = resources_of_run(settings)
     made["refersion"].source(ReadReport())
-    with made["warehouse"].exclusive(print), made["warehouse"].pipeline():
+    with made["warehouse"].write_lock(print), made["warehouse"].pipeline():
         pass
     made["settings"].parameters()
     check_writes_allowed(settings)
@@ -305,7 +305,7 @@ def refused_by_run(settings: Settings) -> None:
             said = alerts_sensor(settings).evaluate_tick(context).skip_message or ""
     if said.startswith("REFERSION_") and "is not set" not in said:
         raise ValueError(said)
-    if found := unusable(settings.alerts):
+    if found := describe_unusable(settings.alerts):
         raise ValueError(found[0])
 
 

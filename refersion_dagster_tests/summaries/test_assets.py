@@ -15,7 +15,7 @@ from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import summary_asset, summary_assets
 from refersion_dagster.summaries.lineage import column_sources, deciding_sources
 from refersion_dagster.summaries.markdown import markdown_table
-from refersion_dagster.summaries.query import RAW_COLUMNS, in_order, load_summaries, parse
+from refersion_dagster.summaries.query import RAW_COLUMNS, load_summaries, parse, sort_by_dependency
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.location import Outcome, fresh_instance, outcome, query
 
@@ -37,7 +37,7 @@ PATH = "sql/numbers.sql"
 
 def materialise(database: Path, select: str, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     return dg.materialize(
-        summary_assets(in_order([parse(HEADER + select, PATH)])),
+        summary_assets(sort_by_dependency([parse(HEADER + select, PATH)])),
         resources={"warehouse": Warehouse(duckdb_path=str(database)), "settings": ReportSettings()},
         instance=instance,
         raise_on_error=False,
@@ -198,7 +198,7 @@ class TestLineage:
             "WITH part AS (SELECT id, total + commission_total AS both FROM refersion_data.conversions)\n"
             "SELECT p.id AS number, p.both AS amount, 1 AS one FROM part AS p"
         )
-        (summary,) = in_order([parse(HEADER + select, PATH)])
+        (summary,) = sort_by_dependency([parse(HEADER + select, PATH)])
         assert column_sources(summary, []) == {
             "number": [("refersion_data", "conversions", "id")],
             "amount": [
@@ -235,7 +235,7 @@ class TestLineage:
             JOIN refersion_data.affiliates AS a ON a.id = o.affiliate_id
             WHERE a.status = 'ACTIVE' GROUP BY ALL HAVING sum(o.amount) < 0
         """
-        (summary,) = in_order([parse(HEADER + select, PATH)])
+        (summary,) = sort_by_dependency([parse(HEADER + select, PATH)])
         assert deciding_sources(summary.file.tree, summary.depends_on, []) == {
             (DATASET, "affiliates", "id"),
             (DATASET, "affiliates", "status"),

@@ -338,7 +338,7 @@ def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) 
     database = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any")))
     books = WarehouseBuilder(database, minimum_payout="50")
     books.add("affiliates", *(affiliate(int(number), email=email) for email, number in LISTED.items()))
-    with books.warehouse.exclusive(print):
+    with books.warehouse.write_lock(print):
         yield books
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.ingest.control_totals.unsettled import Sides, TotalsCell, keep
+from refersion_dagster.ingest.control_totals.unsettled import CellFigures, TotalsCell, keep
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.settings import InvalidSetting
 from refersion_dagster.summaries.settings import ReportSettings
@@ -518,7 +518,7 @@ class TestCellsThatMoved:
         books.add("conversion_totals", march(1, "10.01", "100"), march(1, "5", "50", "PENDING"))
         cell = TotalsCell(MARCH.date(), "APPROVED", "UNPAID", "USD")
         with books.warehouse.session() as session:
-            keep(session, {}, {cell: Sides((1, D("10.01"), D("100")), (1, D("10"), D("100")), READ_AT)})
+            keep(session, {}, {cell: CellFigures((1, D("10.01"), D("100")), (1, D("10"), D("100")), READ_AT)})
         return books
 
     def test_are_not_settled_and_do_not_decide_how_totals_are_read(self, moved: WarehouseBuilder) -> None:

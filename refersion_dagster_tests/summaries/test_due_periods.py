@@ -276,7 +276,7 @@ def test_an_empty_account_owed_nothing_ever(books: WarehouseBuilder) -> None:
 @pytest.fixture(scope="module")
 def any_database(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     database = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any")))
-    with WarehouseBuilder(database).warehouse.exclusive(print):
+    with WarehouseBuilder(database).warehouse.write_lock(print):
         yield database
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from refersion_dagster.checks.query import load_checks
 from refersion_dagster.summaries.macros import MACROS
-from refersion_dagster.summaries.query import in_order, known_tables, parse
+from refersion_dagster.summaries.query import list_tables, parse, sort_by_dependency
 from refersion_dagster.warehouse.macros import Macro, MacroError, expand
 from refersion_dagster.warehouse.sql import parse as parse_sql
 from refersion_dagster.warehouse.sql_file import SqlFileError
@@ -109,10 +109,10 @@ class TestFiles:
     def test_a_mistake_is_told_with_the_line_of_the_file(self, select: str, line: int, said: str) -> None:
         conversions = HEADER.replace("macros: [share, commission_by_state]\n", "") + "SELECT 1 AS currency"
         with pytest.raises(SqlFileError, match=rf"^sql/owed\.sql:{line}: .*{re.escape(said)}"):
-            in_order([parse(HEADER + select, "sql/owed.sql"), parse(conversions, "sql/conversions.sql")])
+            sort_by_dependency([parse(HEADER + select, "sql/owed.sql"), parse(conversions, "sql/conversions.sql")])
 
     def test_each_macro_is_called_by_more_than_one_file(self) -> None:
-        checks = load_checks(known_tables(summary.name for summary in all_summaries()))
+        checks = load_checks(list_tables(summary.name for summary in all_summaries()))
         headers = [*(summary.header for summary in all_summaries()), *(check.file.header for check in checks)]
         calls = [name for header in headers for name in header.macros]
         assert {name for name in MACROS if calls.count(name) < 2} == set()

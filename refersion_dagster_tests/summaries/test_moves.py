@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.report.statements.bounds import Bounds, bounded, from_bounds, not_known, rolled_bounds
+from refersion_dagster.report.statements.bounds import (
+    Bounds,
+    bound_statements,
+    find_unknown_currencies,
+    from_bounds,
+    rolled_bounds,
+)
 from refersion_dagster_tests.report.statements.statement_helpers import FEBRUARY, JANUARY, MARCH, READ, lines, stated
 from refersion_dagster_tests.summaries.builders import (
     READ_AT,
@@ -98,8 +104,8 @@ def test_a_move_between_the_readings_about_a_months_end_is_known_where_refersion
     books.conversions(mine(updated=updated))
     books.build(*READ)
     with books.warehouse.session() as session:
-        unknown = {month: not_known(session, month) for month in (JANUARY, FEBRUARY, MARCH)}
-        partly = bounded(session, JANUARY, [], unknown[JANUARY])
+        unknown = {month: find_unknown_currencies(session, month) for month in (JANUARY, FEBRUARY, MARCH)}
+        partly = bound_statements(session, JANUARY, [], unknown[JANUARY])
         rolled = rolled_bounds(session, JANUARY)
         assert list(from_bounds(partly, rolled)) == []
     # Of all affiliates together it is known either way.

@@ -8,7 +8,7 @@ import pytest
 
 import refersion_dagster
 from refersion_dagster.resources import SUMMARIES
-from refersion_dagster.summaries.build import kept_interpretation
+from refersion_dagster.summaries.build import read_interpretation
 from refersion_dagster.summaries.knowledge import is_kept, needs_of
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.query import parse
@@ -174,9 +174,9 @@ def test_a_mistake_is_told_with_file_and_line(file: str, line: int, said: str) -
 
 def test_the_interpretation_that_the_release_before_kept_to_is_kept(books: WarehouseBuilder) -> None:
     with books.warehouse.session() as session:
-        assert kept_interpretation(session) is None
+        assert read_interpretation(session) is None
         session.native(f"CREATE SCHEMA IF NOT EXISTS {SUMMARIES}")
         session.native(
             f"CREATE TABLE {SUMMARIES}.control_totals AS SELECT TRUE AS reading_kept, '{OWN}' AS readings_possible"
         )
-        assert kept_interpretation(session) == OWN
+        assert read_interpretation(session) == OWN

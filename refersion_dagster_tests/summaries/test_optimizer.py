@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from refersion_dagster.checks.outcome import offending
+from refersion_dagster.checks.outcome import find_offending_rows
 from refersion_dagster.checks.query import load_checks
-from refersion_dagster.summaries.query import known_tables
+from refersion_dagster.summaries.query import list_tables
 from refersion_dagster_tests.summaries.builders import (
     READ_AT,
     D,
@@ -69,7 +69,7 @@ def test_figures_and_what_checks_find_do_not_depend_on_it(books: WarehouseBuilde
     for table, rows in ACCOUNTS[account].items():
         books.add(table, *rows)
     books.settings = books.settings.model_copy(update={"minimum_payout": "50", "control_tolerance": "5"})
-    with books.warehouse.exclusive(print):
+    with books.warehouse.write_lock(print):
         found = figures(books)
         with books.warehouse.session() as session:
             session.native("SET disabled_optimizers = 'statistics_propagation'")
@@ -83,10 +83,11 @@ def figures(books: WarehouseBuilder) -> dict[str, object]:
     with books.warehouse.session() as session:
         built = [name for name in names if session.columns("refersion_summaries", name)]
         checks = [
-            one for one in load_checks(known_tables(names)) if one.file.name in ("history_agrees", "payments_proven")
+            one for one in load_checks(list_tables(names)) if one.file.name in ("history_agrees", "payments_proven")
         ]
         found: dict[str, object] = {
-            one.file.name: offending(session, one.file.tree, books.settings.parameters()).count for one in checks
+            one.file.name: find_offending_rows(session, one.file.tree, books.settings.parameters()).count
+            for one in checks
         }
     return found | {name: books.built(name) for name in built}
 

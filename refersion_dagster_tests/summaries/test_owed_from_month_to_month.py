@@ -30,7 +30,7 @@ EXAMPLES = settings(max_examples=10, phases=FOUND_AS_IT_IS, suppress_health_chec
 @pytest.fixture(scope="module")
 def database(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("lives")))
-    with WarehouseBuilder(path).warehouse.exclusive(print):
+    with WarehouseBuilder(path).warehouse.write_lock(print):
         yield path
 
 

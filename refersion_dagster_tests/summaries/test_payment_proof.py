@@ -314,7 +314,7 @@ def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) 
     """One payment in USD is loaded, the one that conversions of CONVERSIONS name."""
     books = WarehouseBuilder(Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any"))))
     books.add("payments", payment(900, "100", 2))
-    with books.warehouse.exclusive(print):
+    with books.warehouse.write_lock(print):
         yield books
 
 

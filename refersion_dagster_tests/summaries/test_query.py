@@ -5,7 +5,7 @@ import re
 import pytest
 
 from refersion_dagster.resources import SUMMARIES
-from refersion_dagster.summaries.query import Summary, in_order, load_summaries, parse
+from refersion_dagster.summaries.query import Summary, load_summaries, parse, sort_by_dependency
 from refersion_dagster.warehouse.sql_file import SqlFileError
 
 HEADER = """/*
@@ -65,7 +65,7 @@ class TestReading:
             "WHERE c.currency IN (SELECT currency FROM refersion_data.offers)"
         )
         other = parse(file(), "sql/other.sql")
-        assert set(in_order([parse(file(select), PATH), other])[1].depends_on) == {
+        assert set(sort_by_dependency([parse(file(select), PATH), other])[1].depends_on) == {
             ("refersion_data", "conversions"),
             ("refersion_data", "payments"),
             ("refersion_data", "offers"),
@@ -125,7 +125,7 @@ class TestMistakes:
     )
     def test_each_is_told_with_file_line_and_reason(self, text: str, line: int, said: str) -> None:
         with pytest.raises(SqlFileError, match=f"^{re.escape(PATH)}:{line}: .*{re.escape(said)}"):
-            in_order([parse(text, PATH)])
+            sort_by_dependency([parse(text, PATH)])
 
 
 class TestOrder:
@@ -137,17 +137,17 @@ class TestOrder:
 
     def test_each_comes_after_those_it_reads(self) -> None:
         given = [self.reading("a", "b", "c"), self.reading("b", "c"), self.reading("c"), self.reading("d", "a")]
-        assert [summary.name for summary in in_order(given)] == ["c", "b", "a", "d"]
+        assert [summary.name for summary in sort_by_dependency(given)] == ["c", "b", "a", "d"]
 
     def test_one_that_does_not_exist_is_told_with_the_file_that_reads_it(self) -> None:
         with pytest.raises(SqlFileError, match=r"^sql/a\.sql:12: there is no table refersion_summaries\.missing;"):
-            in_order([self.reading("a", "missing")])
+            sort_by_dependency([self.reading("a", "missing")])
 
     def test_a_circle_is_told_with_those_that_are_in_it_and_no_others(self) -> None:
         given = [self.reading("a", "b"), self.reading("b", "a"), self.reading("c"), self.reading("after", "a")]
         with pytest.raises(SqlFileError, match=r"in a cycle: a, b\.$"):
-            in_order(given)
+            sort_by_dependency(given)
 
     def test_one_that_reads_itself_is_a_circle(self) -> None:
         with pytest.raises(SqlFileError, match=r"in a cycle: a\.$"):
-            in_order([self.reading("a", "a")])
+            sort_by_dependency([self.reading("a", "a")])

@@ -201,7 +201,7 @@ def test_an_empty_account_has_no_month(books: WarehouseBuilder) -> None:
 @pytest.fixture(scope="module")
 def any_books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarehouseBuilder]:
     books = WarehouseBuilder(Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any"))))
-    with books.warehouse.exclusive(print):
+    with books.warehouse.write_lock(print):
         yield books
 
 

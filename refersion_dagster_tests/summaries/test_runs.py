@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import summary_assets
-from refersion_dagster.summaries.query import Summary, in_order, parse
+from refersion_dagster.summaries.query import Summary, parse, sort_by_dependency
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.location import REPOSITORY, Outcome, fresh_instance, outcome
 
@@ -37,7 +37,7 @@ FOREVER = (
 
 def numbers(**selects: str) -> list[Summary]:
     """Summaries by their SELECTs."""
-    return in_order([parse(f"{HEADER}{select}", f"sql/{name}.sql") for name, select in selects.items()])
+    return sort_by_dependency([parse(f"{HEADER}{select}", f"sql/{name}.sql") for name, select in selects.items()])
 
 
 def failing(text: str = "seven") -> str:

@@ -42,7 +42,7 @@ def books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     database = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any")))
     books = WarehouseBuilder(database, report_timezone=ZONE, platform_fee_percent="2.5", subscription="99")
     books.add("affiliates", *(affiliate(int(number), email=email) for email, number in LISTED.items()))
-    with books.warehouse.exclusive(print):
+    with books.warehouse.write_lock(print):
         yield books
 
 

@@ -39,7 +39,7 @@ def books(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """Two affiliates are listed, by the e-mails of LISTED."""
     books = WarehouseBuilder(Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("any"))))
     books.add("affiliates", *(affiliate(int(number), email=email) for email, number in LISTED.items()))
-    with books.warehouse.exclusive(print):
+    with books.warehouse.write_lock(print):
         yield books
 
 

@@ -24,7 +24,7 @@ CLOSE = timedelta(days=2)
 @pytest.fixture(scope="module")
 def database(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("known")))
-    with WarehouseBuilder(path).warehouse.exclusive(print):
+    with WarehouseBuilder(path).warehouse.write_lock(print):
         yield path
 
 

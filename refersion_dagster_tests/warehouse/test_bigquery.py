@@ -20,7 +20,7 @@ from refersion_dagster.refersion import ReadReport
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
-from refersion_dagster.warehouse.bigquery.errors import trouble_of
+from refersion_dagster.warehouse.bigquery.errors import convert_error
 from refersion_dagster.warehouse.bigquery.google import google_client
 from refersion_dagster.warehouse.bigquery.session import type_name, with_duckdb_types
 from refersion_dagster.warehouse.errors import (
@@ -110,29 +110,29 @@ class TestErrors:
     )
     def test_googles_reasons_are_told_in_words(self, kind: str, reason: str, expected: type[WarehouseError]) -> None:
         google = getattr(import_module("google.api_core.exceptions"), kind)
-        trouble = trouble_of(google("it said so", errors=[{"reason": reason, "message": "it said so"}]))
-        assert type(trouble) is expected
-        assert "it said so" in str(trouble)
+        problem = convert_error(google("it said so", errors=[{"reason": reason, "message": "it said so"}]))
+        assert type(problem) is expected
+        assert "it said so" in str(problem)
 
     def test_those_of_a_statement_are_not_the_servers(self) -> None:
         google = import_module("google.api_core.exceptions")
-        assert trouble_of(google.BadRequest("no", errors=[{"reason": "invalidQuery"}])) is None
-        assert trouble_of(ValueError("no")) is None
+        assert convert_error(google.BadRequest("no", errors=[{"reason": "invalidQuery"}])) is None
+        assert convert_error(ValueError("no")) is None
 
     def test_a_login_that_fails_shows_nothing_of_the_key(self) -> None:
-        trouble = trouble_of(import_module("google.auth.exceptions").RefreshError("s3cret"))
-        assert isinstance(trouble, WarehouseForbidden)
-        assert "s3cret" not in str(trouble)
+        problem = convert_error(import_module("google.auth.exceptions").RefreshError("s3cret"))
+        assert isinstance(problem, WarehouseForbidden)
+        assert "s3cret" not in str(problem)
 
     def test_a_server_that_is_not_there_cannot_be_reached(self) -> None:
         """Google's client retries for ten minutes, then reports that it gave up, and why."""
         given_up = import_module("google.api_core.exceptions").RetryError(
             "Timeout of 600.0s exceeded", requests.ConnectionError("refused")
         )
-        trouble = trouble_of(given_up)
-        assert isinstance(trouble, WarehouseUnreachable)
-        assert trouble.may_pass
-        assert "cannot be reached" in str(trouble)
+        problem = convert_error(given_up)
+        assert isinstance(problem, WarehouseUnreachable)
+        assert problem.may_pass
+        assert "cannot be reached" in str(problem)
 
 
 class TestSession:
@@ -211,20 +211,20 @@ class TestAmounts:
 
 class TestOneWriter:
     def test_a_second_run_waits_in_vain(self, warehouse: Warehouse) -> None:
-        with warehouse.exclusive(pytest.fail):
+        with warehouse.write_lock(pytest.fail):
             with (
                 pytest.raises(WarehouseBusy, match=r"Another run \(process .+Nothing was written"),
-                warehouse.exclusive(pytest.fail),
+                warehouse.write_lock(pytest.fail),
             ):
                 pytest.fail("two writers at once")
             database = warehouse.database
             with database.session(read_only=True) as session:
                 assert "process" in database.write_access(session).writer
-        with warehouse.exclusive(pytest.fail):
+        with warehouse.write_lock(pytest.fail):
             pass
 
     def test_a_run_that_lost_the_right_is_told_at_its_end(self, warehouse: Warehouse) -> None:
-        with pytest.raises(LeaseLost), warehouse.exclusive(pytest.fail):
+        with pytest.raises(LeaseLost), warehouse.write_lock(pytest.fail):
             warehouse.query(f"UPDATE refersion_data.{LEASE} SET token = 'of another' WHERE TRUE")
 
 

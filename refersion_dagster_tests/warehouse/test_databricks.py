@@ -20,7 +20,7 @@ import duckdb
 import pytest
 
 from refersion_dagster.warehouse import lease
-from refersion_dagster.warehouse.databricks.errors import trouble_of
+from refersion_dagster.warehouse.databricks.errors import convert_error
 from refersion_dagster.warehouse.databricks.session import (
     COLUMNS,
     COMMENTS,
@@ -32,7 +32,7 @@ from refersion_dagster.warehouse.databricks.session import (
     swap_statement,
 )
 from refersion_dagster.warehouse.session import TABLES
-from refersion_dagster.warehouse.sql import Value, written
+from refersion_dagster.warehouse.sql import Value, write_statement
 from refersion_dagster_tests.engines.engine import HERE, Engine, installed, started
 from refersion_dagster_tests.location import REPOSITORY
 
@@ -71,7 +71,7 @@ def rows(spark: Engine, catalog: Path, sql: str) -> list[list[str | None]]:
 
 
 def databricks(sql: str, **values: Value) -> str:
-    return written(sql, values, DatabricksSession.dialect)
+    return write_statement(sql, values, DatabricksSession.dialect)
 
 
 @pytest.mark.warehouses
@@ -202,4 +202,4 @@ def test_a_host_that_does_not_answer_is_told_in_words() -> None:
 
 
 def test_an_error_of_a_statement_is_no_trouble_of_the_server() -> None:
-    assert trouble_of(ValueError("PERMISSION_DENIED")) is None
+    assert convert_error(ValueError("PERMISSION_DENIED")) is None

@@ -9,7 +9,7 @@ from refersion_dagster.checks.query import load_checks
 from refersion_dagster.report.commissions.queries import queries
 from refersion_dagster.settings import WarehouseSettings
 from refersion_dagster.settings.values import InvalidSetting
-from refersion_dagster.summaries.query import known_tables
+from refersion_dagster.summaries.query import list_tables
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse.dialects.bigquery import BigQueryDialect
 from refersion_dagster.warehouse.dialects.databricks import DatabricksDialect
@@ -92,7 +92,7 @@ def test_a_construct_that_no_engine_executed_is_refused(dialect: Dialect, expres
 @pytest.mark.parametrize("dialect", EXECUTED)
 def test_every_file_is_allowed(dialect: Dialect) -> None:
     summaries = all_summaries()
-    checks = load_checks(known_tables(summary.name for summary in summaries))
+    checks = load_checks(list_tables(summary.name for summary in summaries))
     files: list[exp.Expr] = [one.file.tree for one in (*summaries, *checks)]
     files += [file.tree for file in queries().values()]
     assert len(files) > 50

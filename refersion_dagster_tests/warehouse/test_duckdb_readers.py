@@ -51,7 +51,7 @@ def test_a_reader_is_waited_for_and_named(path: Path) -> None:
             process.stdin.flush()
 
         warehouse = Warehouse(duckdb_path=str(path), lock_timeout_seconds=60)
-        with warehouse.exclusive(tell):
+        with warehouse.write_lock(tell):
             warehouse.query("CREATE TABLE numbers AS SELECT 1 AS one")
     assert len(said) == 1
     assert "open in another program" in said[0]
@@ -62,18 +62,21 @@ def test_a_reader_is_waited_for_and_named(path: Path) -> None:
 def test_a_reader_that_stays_is_an_error_that_can_be_tried_again(path: Path) -> None:
     warehouse = Warehouse(duckdb_path=str(path), lock_timeout_seconds=0)
     with reader(path) as process:
-        with pytest.raises(WarehouseBusy, match=rf"PID {process.pid}.*Nothing was written"), warehouse.exclusive(print):
+        with (
+            pytest.raises(WarehouseBusy, match=rf"PID {process.pid}.*Nothing was written"),
+            warehouse.write_lock(print),
+        ):
             pass
         assert process.stdin
         process.stdin.write("\n")
         process.stdin.flush()
-    with warehouse.exclusive(print):
+    with warehouse.write_lock(print):
         warehouse.query("CREATE TABLE numbers AS SELECT 1 AS one")
 
 
 def test_a_reader_cannot_come_between_while_a_run_writes(path: Path) -> None:
     warehouse = Warehouse(duckdb_path=str(path))
-    with warehouse.exclusive(print):
+    with warehouse.write_lock(print):
         done = subprocess.run(
             [sys.executable, "-c", READER, str(path)], stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
@@ -85,19 +88,19 @@ def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "notes.duckdb").write_text("not a database, but long enough to be looked at " * 100)
     with (
         pytest.raises(duckdb.IOException, match="not a valid DuckDB"),
-        Warehouse(duckdb_path=str(tmp_path / "notes.duckdb")).exclusive(print),
+        Warehouse(duckdb_path=str(tmp_path / "notes.duckdb")).write_lock(print),
     ):
         pass
 
 
-@pytest.mark.parametrize("use", ["exclusive", "session", "loading"])
+@pytest.mark.parametrize("use", ["write_lock", "session", "pipeline"])
 def test_a_file_of_a_newer_duckdb_is_refused_and_stays_as_it_is(path: Path, use: str) -> None:
     path.write_bytes(OF_DUCKDB_2)
     warehouse = Warehouse(duckdb_path=str(path))
     used = {
-        "exclusive": lambda: warehouse.exclusive(print),
+        "write_lock": lambda: warehouse.write_lock(print),
         "session": warehouse.session,
-        "loading": warehouse.pipeline,
+        "pipeline": warehouse.pipeline,
     }
     said = f"{path} was written by a newer DuckDB; this installation has DuckDB {duckdb.__version__}"
     with pytest.raises(FileTooNew, match=re.escape(said)), used[use]():

@@ -11,7 +11,7 @@ from dlt.destinations.exceptions import DatabaseException
 from refersion_dagster import pipeline
 from refersion_dagster.refersion.errors import UnusableSetting
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.warehouse.duckdb.destination import loading_into
+from refersion_dagster.warehouse.duckdb.destination import open_destination
 
 SETTINGS = """
 SELECT
@@ -23,7 +23,7 @@ DURING_LOADS = (1, False, True, "95.3 MiB")
 
 def test_the_settings_of_loads_end_with_them_while_the_run_goes_on(tmp_path: Path) -> None:
     warehouse = Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"))
-    with warehouse.exclusive(print):
+    with warehouse.write_lock(print):
         before = warehouse.query(SETTINGS)
         with warehouse.pipeline():
             assert warehouse.query(SETTINGS) == [DURING_LOADS]
@@ -37,7 +37,7 @@ def test_queries_after_a_load_use_more_memory_than_the_load(tmp_path: Path) -> N
     """The setting alone proves nothing: after RESET, DuckDB 1.5 shows the default but keeps to the old limit."""
     warehouse = Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"), duckdb_memory="16MB")
     large = "SELECT len(list(repeat('x', 100) || i)) FROM range(400000) AS t(i)"
-    with warehouse.exclusive(print):
+    with warehouse.write_lock(print):
         with warehouse.pipeline(), pytest.raises(DatabaseException, match="Out of Memory"):
             warehouse.query(large)
         assert warehouse.query(large) == [(400_000,)]
@@ -45,7 +45,7 @@ def test_queries_after_a_load_use_more_memory_than_the_load(tmp_path: Path) -> N
 
 def test_they_end_with_a_load_that_fails(tmp_path: Path) -> None:
     warehouse = Warehouse(duckdb_path=str(tmp_path / "warehouse.duckdb"))
-    with warehouse.exclusive(print):
+    with warehouse.write_lock(print):
         before = warehouse.query(SETTINGS)
         with pytest.raises(TimeoutError), warehouse.pipeline():
             raise TimeoutError
@@ -57,7 +57,7 @@ def test_they_end_with_a_load_that_fails(tmp_path: Path) -> None:
 def test_a_file_that_nobody_else_has_open_keeps_them_to_its_closing(tmp_path: Path) -> None:
     path = str(tmp_path / "plain.duckdb")
     with duckdb.connect(path) as watching:
-        with loading_into(path):
+        with open_destination(path):
             pass
         assert watching.execute(SETTINGS).fetchone() == DURING_LOADS
 
@@ -85,5 +85,5 @@ def test_memory_is_written_as_duckdb_writes_it(tmp_path: Path, memory: str) -> N
     with duckdb.connect() as connection:
         connection.execute("SET GLOBAL memory_limit = ?", [memory])
         expected = connection.execute("SELECT current_setting('memory_limit')").fetchall()
-    with warehouse.exclusive(print), warehouse.pipeline():
+    with warehouse.write_lock(print), warehouse.pipeline():
         assert warehouse.query("SELECT current_setting('memory_limit')") == expected

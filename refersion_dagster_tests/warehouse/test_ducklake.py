@@ -116,7 +116,7 @@ class TestSetUp:
         monkeypatch.setenv(f"{PREFIX}STORAGE__BUCKET_URL", str(tmp_path / "files"))
         warehouse = Warehouse(destination="ducklake", lock_timeout_seconds=0)
         assert not warehouse.database.exists
-        with warehouse.exclusive(pytest.fail), warehouse.session() as session:
+        with warehouse.write_lock(pytest.fail), warehouse.session() as session:
             session.create_schema("made")
             session.native("CREATE TABLE made.numbers AS SELECT 1.25 AS one FROM range(100)")
             assert warehouse.query("SELECT sum(one) FROM made.numbers") == session.query("SELECT 125.00")
@@ -162,7 +162,7 @@ class TestSetUp:
         self, numbers: Warehouse, sandbox: SandboxServer, tmp_path: Path, lake: LakeAddress
     ) -> None:
         environment = {**sandbox.environment(), **lake.credentials, "REFERSION_DESTINATION": "ducklake"}
-        with numbers.exclusive(pytest.fail):
+        with numbers.write_lock(pytest.fail):
             checks = {one.name: one for one in examine(settle(environment, {}, tmp_path / ".env")).checks}
         assert checks["warehouse"].message == numbers.location
         assert checks["warehouse_writable"].status is Status.OK
@@ -259,6 +259,6 @@ class TestKilled:
         assert killed.returncode == -signal.SIGKILL
         assert numbers.query("SELECT DISTINCT one FROM made.numbers") == [(1,)]
         patient = Warehouse(destination="ducklake", lock_timeout_seconds=30)
-        with patient.exclusive(print), patient.session() as session:
+        with patient.write_lock(print), patient.session() as session:
             session.swap_in("made", "numbers", session.build_beside("made", "numbers", "SELECT 3 AS one"))
             assert session.native("SELECT one FROM made.numbers") == [(3,)]

@@ -15,7 +15,7 @@ import pytest
 
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse.errors import ConcurrentChange, LeaseLost, WarehouseBusy, WarehouseError
-from refersion_dagster.warehouse.lease import TABLE, Lease, LeaseTerms, lease_holder, leased
+from refersion_dagster.warehouse.lease import TABLE, Lease, LeaseTerms, hold_lease, lease_holder
 from refersion_dagster_tests.postgres import PostgresDatabase
 from refersion_dagster_tests.processes import soon
 
@@ -89,7 +89,7 @@ def said(process: subprocess.Popen[str]) -> str:
 
 def held(warehouse: Warehouse, terms: LeaseTerms = TERMS, timeout: float = 0) -> Lease:
     lease = Lease(warehouse.session, warehouse.location, terms)
-    lease.take(timeout, lambda _: None)
+    lease.acquire(timeout, lambda _: None)
     return lease
 
 
@@ -103,7 +103,7 @@ def test_of_many_at_once_one_has_the_right(warehouse: Warehouse) -> None:
     inside: list[int] = []
 
     def count_up(number: int) -> None:
-        with leased(warehouse.session, "here", 60, lambda _: None, LONG):
+        with hold_lease(warehouse.session, "here", 60, lambda _: None, LONG):
             inside.append(number)
             assert inside == [number]
             inside.clear()
@@ -114,12 +114,12 @@ def test_of_many_at_once_one_has_the_right(warehouse: Warehouse) -> None:
 
 
 def test_who_waits_in_vain_is_told_for_whom_and_writes_nothing(warehouse: Warehouse) -> None:
-    with leased(warehouse.session, "here", 0, pytest.fail, LONG):
+    with hold_lease(warehouse.session, "here", 0, pytest.fail, LONG):
         with (
             pytest.raises(
                 WarehouseBusy, match=rf"Another run \(process {os.getpid()} on .+, since .+ UTC\) still writes to here"
             ),
-            leased(warehouse.session, "here", 0, pytest.fail, LONG),
+            hold_lease(warehouse.session, "here", 0, pytest.fail, LONG),
         ):
             pytest.fail("two writers at once")
         assert not is_free(warehouse)
@@ -134,14 +134,14 @@ def test_who_waits_goes_on_when_the_right_is_given_back(warehouse: Warehouse) ->
         told.append(words)
         first.give_back()
 
-    with leased(warehouse.session, "here", 60, tell, LONG):
+    with hold_lease(warehouse.session, "here", 60, tell, LONG):
         assert len(told) == 1
         assert "is writing to here; waiting for it, up to 60 s." in told[0]
 
 
 def test_the_right_is_free_again_after_a_run_that_failed(warehouse: Warehouse) -> None:
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), leased(warehouse.session, "here", 0, pytest.fail, LONG):
+        with pytest.raises(ZeroDivisionError), hold_lease(warehouse.session, "here", 0, pytest.fail, LONG):
             raise ZeroDivisionError
 
 
@@ -151,7 +151,7 @@ def test_a_holder_that_lives_keeps_it_beyond_its_term(warehouse: Warehouse) -> N
         ((moment,),) = warehouse.query(f"SELECT valid_until FROM {LEASE}")
         return moment
 
-    with warehouse.session(), leased(warehouse.session, "here", 0, pytest.fail, TERMS) as lease:
+    with warehouse.session(), hold_lease(warehouse.session, "here", 0, pytest.fail, TERMS) as lease:
         taken = warehouse.query(f"SELECT taken_at FROM {LEASE}")[0][0]
         # Without extensions the lease would have ended long ago.
         assert soon(lambda: (valid_until() - taken).total_seconds() > TERMS.seconds * 2, every=0.1)
@@ -201,7 +201,7 @@ def test_its_thread_notices_too(warehouse: Warehouse) -> None:
 
 def test_the_runs_own_error_comes_first(warehouse: Warehouse) -> None:
     def fail() -> None:
-        with leased(warehouse.session, "here", 0, pytest.fail, LONG):
+        with hold_lease(warehouse.session, "here", 0, pytest.fail, LONG):
             warehouse.query(f"UPDATE {LEASE} SET token = 'of another'")
             raise ZeroDivisionError
 
@@ -211,12 +211,12 @@ def test_the_runs_own_error_comes_first(warehouse: Warehouse) -> None:
 
 @pytest.mark.parametrize("change", [f"DELETE FROM {LEASE}", f"INSERT INTO {LEASE} SELECT * FROM {LEASE}"])
 def test_a_table_that_cannot_tell_is_an_error(warehouse: Warehouse, change: str) -> None:
-    with leased(warehouse.session, "here", 0, pytest.fail, LONG):
+    with hold_lease(warehouse.session, "here", 0, pytest.fail, LONG):
         pass
     warehouse.query(change)
     with (
         pytest.raises(WarehouseError, match=r"has [02] rows instead of one.+Drop that table"),
-        leased(warehouse.session, "here", 0, pytest.fail, LONG),
+        hold_lease(warehouse.session, "here", 0, pytest.fail, LONG),
     ):
         pytest.fail("no row says that it may write")
 
@@ -242,13 +242,13 @@ class TestProcesses:
             assert said(holder) == "held"
             with (
                 pytest.raises(WarehouseBusy, match=f"process {holder.pid} on "),
-                leased(warehouse.session, "here", 0, pytest.fail, TERMS),
+                hold_lease(warehouse.session, "here", 0, pytest.fail, TERMS),
             ):
                 pytest.fail("two writers at once")
             holder.send_signal(signal.SIGKILL)
             holder.wait(30)
             ((ends,),) = warehouse.query(f"SELECT valid_until FROM {LEASE}")
-            with leased(warehouse.session, "here", 30, lambda _: None, TERMS):
+            with hold_lease(warehouse.session, "here", 30, lambda _: None, TERMS):
                 ((taken_at,),) = warehouse.query(f"SELECT taken_at FROM {LEASE}")
         assert taken_at >= ends
 
@@ -256,7 +256,7 @@ class TestProcesses:
         with another(LOSE) as holder:
             assert said(holder) == "held"
             holder.send_signal(signal.SIGSTOP)
-            with leased(warehouse.session, "here", 30, lambda _: None, LONG):
+            with hold_lease(warehouse.session, "here", 30, lambda _: None, LONG):
                 holder.send_signal(signal.SIGCONT)
                 words, _ = holder.communicate("\n", timeout=30)
                 assert "lost the right to write" in words
@@ -270,7 +270,7 @@ class TestProcesses:
             ((until, now),) = warehouse.query(f"SELECT valid_until, CURRENT_TIMESTAMP AS now FROM {LEASE}")
             assert 0 < (until - now).total_seconds() <= TERMS.seconds
         with (
-            leased(warehouse.session, "here", 30, lambda _: None, LONG),
+            hold_lease(warehouse.session, "here", 30, lambda _: None, LONG),
             another(A_DAY_OFF.format(days=days) + HOLD) as waiting,
         ):
             assert said(waiting).startswith("Another run (process ")

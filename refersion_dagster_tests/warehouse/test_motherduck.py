@@ -156,21 +156,21 @@ def test_tables_of_other_databases_are_not_its_own(cloud: Warehouse, tmp_path: P
 
 class TestOneWriter:
     def test_a_second_run_waits_and_says_for_whom(self, cloud: Warehouse) -> None:
-        with cloud.exclusive(pytest.fail):
+        with cloud.write_lock(pytest.fail):
             with cloud.session(read_only=True) as session:
                 access = cloud.database.write_access(session)
             other = Warehouse(destination="motherduck").database
             busy = pytest.raises(WarehouseBusy, match=r"Another run \(process \d+ on .+ still writes to md:books")
-            with busy, other.exclusive(0, print):
+            with busy, other.write_lock(0, print):
                 pytest.fail("two writers at once")
         assert access.is_granted
         assert access.writer.startswith("process ")
-        with cloud.exclusive(pytest.fail), cloud.session() as session:
+        with cloud.write_lock(pytest.fail), cloud.session() as session:
             assert [held for *_, held in session.query(LOOK)] == [True]
 
     def test_a_run_whose_right_was_taken_over_writes_nothing_more(self, cloud: Warehouse) -> None:
         def write() -> None:
-            with cloud.exclusive(pytest.fail):
+            with cloud.write_lock(pytest.fail):
                 with cloud.session() as session:
                     session.native("UPDATE refersion_data.writer_lease SET token = 'of another run'")
                 database = cloud.database
@@ -189,11 +189,11 @@ class TestOneWriter:
         started.start()
         started.join(60)
         assert started.exitcode == -9
-        with pytest.raises(WarehouseBusy, match="within 120 s"), cloud.exclusive(lambda _: None):
+        with pytest.raises(WarehouseBusy, match="within 120 s"), cloud.write_lock(lambda _: None):
             pytest.fail("two writers at once")
         with cloud.session() as session:
             session.native("UPDATE refersion_data.writer_lease SET valid_until = CURRENT_TIMESTAMP")
-        with cloud.exclusive(pytest.fail):
+        with cloud.write_lock(pytest.fail):
             pass
 
 
@@ -201,5 +201,5 @@ def killed_while_writing(folder: Path) -> None:
     import os
     import signal
 
-    with CloudFile(folder / "books.duckdb").database.exclusive(0, print):
+    with CloudFile(folder / "books.duckdb").database.write_lock(0, print):
         os.kill(os.getpid(), signal.SIGKILL)

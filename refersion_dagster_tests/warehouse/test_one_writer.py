@@ -73,7 +73,7 @@ def test_a_run_that_waits_in_vain_says_for_whom(warehouse: Warehouse, other: Oth
     said: list[str] = []
     with (
         pytest.raises(WarehouseBusy, match=r"Another run .+ after 0 s.+Nothing was written") as busy,
-        impatient(warehouse).exclusive(said.append),
+        impatient(warehouse).write_lock(said.append),
     ):
         pytest.fail("two writers at once")
     assert locked(warehouse) in str(busy.value)
@@ -93,7 +93,7 @@ def test_a_run_goes_on_as_soon_as_the_other_one_ends(warehouse: Warehouse, other
         told.append(message)
         getattr(other, end)()
 
-    with warehouse.exclusive(tell):
+    with warehouse.write_lock(tell):
         assert other.process.returncode == (0 if end == "stop" else -signal.SIGKILL)
     assert len(told) == 1
     assert re.match(r"Another run.* is writing to .+; waiting for it, up to 3600 s\.", told[0])
@@ -101,9 +101,9 @@ def test_a_run_goes_on_as_soon_as_the_other_one_ends(warehouse: Warehouse, other
 
 def test_the_right_is_free_again_after_a_run_that_failed(warehouse: Warehouse) -> None:
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), impatient(warehouse).exclusive(pytest.fail):
+        with pytest.raises(ZeroDivisionError), impatient(warehouse).write_lock(pytest.fail):
             raise ZeroDivisionError
-    with impatient(warehouse).exclusive(pytest.fail):
+    with impatient(warehouse).write_lock(pytest.fail):
         pass
 
 
@@ -116,7 +116,7 @@ def test_a_busy_warehouse_fails_a_run_with_the_same_words(warehouse: Warehouse, 
 
 def test_the_folder_of_a_database_file_is_made(tmp_path: Path) -> None:
     deep = Warehouse(duckdb_path=str(tmp_path / "a" / "b" / "warehouse.duckdb"))
-    with deep.exclusive(pytest.fail):
+    with deep.write_lock(pytest.fail):
         assert deep.query("SELECT 1") == [(1,)]
 
 
@@ -134,9 +134,9 @@ class TestPostgres:
         self, warehouse: Warehouse, postgres: PostgresDatabase
     ) -> None:
         with (
-            warehouse.exclusive(pytest.fail),
+            warehouse.write_lock(pytest.fail),
             postgres.server.create_database().in_use(),
-            impatient(warehouse).exclusive(pytest.fail),
+            impatient(warehouse).write_lock(pytest.fail),
         ):
             pass
 
@@ -147,14 +147,14 @@ class TestPostgres:
             pytest.raises(
                 WarehouseUnreachable, match=r"broke while this run was writing\. Start the run again"
             ) as lost,
-            warehouse.exclusive(pytest.fail),
+            warehouse.write_lock(pytest.fail),
         ):
             postgres.query("SELECT pg_terminate_backend(%s, 5000)", self.holder(postgres))
         assert lost.value.may_pass
 
     def test_the_runs_own_error_is_told_even_then(self, warehouse: Warehouse, postgres: PostgresDatabase) -> None:
         def fail() -> None:
-            with warehouse.exclusive(pytest.fail):
+            with warehouse.write_lock(pytest.fail):
                 postgres.query("SELECT pg_terminate_backend(%s, 5000)", self.holder(postgres))
                 raise ZeroDivisionError
 
@@ -167,7 +167,7 @@ class TestPostgres:
         import psycopg2
 
         postgres.query(f"ALTER DATABASE {postgres.name} SET idle_session_timeout = '100ms'")
-        with warehouse.exclusive(pytest.fail):
+        with warehouse.write_lock(pytest.fail):
             idle = psycopg2.connect(postgres.url)
             gone = "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = %s"
             assert soon(lambda: postgres.query(gone, idle.info.backend_pid) == [(True,)])

@@ -15,11 +15,16 @@ import pytest
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.report.commissions.figures import report_figures
 from refersion_dagster.report.statements.asset import StatementsConfig, make
-from refersion_dagster.report.statements.bounds import bounded, from_bounds, not_known, rolled_bounds
-from refersion_dagster.report.statements.figures import concerned, roll_forward, statements
+from refersion_dagster.report.statements.bounds import (
+    bound_statements,
+    find_unknown_currencies,
+    from_bounds,
+    rolled_bounds,
+)
+from refersion_dagster.report.statements.figures import roll_forward, select_conversions, statements
 from refersion_dagster.resources import SUMMARIES, RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
-from refersion_dagster.summaries.build import Built, build
+from refersion_dagster.summaries.build import BuildResult, build
 from refersion_dagster.summaries.plot import plot
 from refersion_dagster.summaries.query import RAW_COLUMNS
 from refersion_dagster.summaries.settings import ReportSettings
@@ -66,7 +71,7 @@ class Loaded:
     """
 
     warehouse: Warehouse
-    built: dict[str, Built]
+    built: dict[str, BuildResult]
     tables: dict[tuple[str, str], Table]
     checks: Evaluations
     other: dict[tuple[str, str], Table]
@@ -79,7 +84,7 @@ class Loaded:
         return cls(warehouse, built, tables, checks, read(warehouse))
 
 
-def build_all(warehouse: Warehouse, settings: ReportSettings) -> dict[str, Built]:
+def build_all(warehouse: Warehouse, settings: ReportSettings) -> dict[str, BuildResult]:
     with warehouse.session() as session:
         return {summary.name: build(session, summary, settings.parameters()) for summary in all_summaries()}
 
@@ -224,10 +229,10 @@ def test_statements_are_the_same_and_tie_in_both(both: list[Loaded], month: date
     for loaded in both:
         with loaded.warehouse.session() as session:
             of_month, rolled = statements(session, month), roll_forward(session, month)
-            unknown, rows = not_known(session, month), list(concerned(session, month))
-            partly = bounded(session, month, of_month, unknown)
+            unknown, rows = find_unknown_currencies(session, month), list(select_conversions(session, month))
+            partly = bound_statements(session, month, of_month, unknown)
             assert list(from_bounds(partly, rolled_bounds(session, month))) == []
-            assert list(concerned(session, month, of_month[0].affiliate_id)) == [
+            assert list(select_conversions(session, month, of_month[0].affiliate_id)) == [
                 row for row in rows if row.affiliate_id == of_month[0].affiliate_id
             ]
         assert of_month

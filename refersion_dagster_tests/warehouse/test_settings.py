@@ -123,7 +123,7 @@ def test_credentials_may_be_in_dlts_own_files(
 
 def test_a_server_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CREDENTIALS, f"postgresql://{USER}:{SECRET}@{HOST}:1/refersion")
-    for use in (Warehouse(destination="postgres").session, lambda: Warehouse(destination="postgres").exclusive(print)):
+    for use in (Warehouse(destination="postgres").session, lambda: Warehouse(destination="postgres").write_lock(print)):
         with (
             pytest.raises(WarehouseUnreachable, match=r"could not be opened.+port 1 failed.+run again when") as error,
             use(),

@@ -21,7 +21,7 @@ from refersion_dagster.warehouse.errors import (
     WarehouseUnreachable,
 )
 from refersion_dagster.warehouse.snowflake.credentials import SESSION_PARAMETERS
-from refersion_dagster.warehouse.snowflake.errors import trouble_of
+from refersion_dagster.warehouse.snowflake.errors import convert_error
 from refersion_dagster.warehouse.snowflake.session import (
     SnowflakeSession,
     comment_statements,
@@ -29,7 +29,7 @@ from refersion_dagster.warehouse.snowflake.session import (
     type_name,
     with_duckdb_types,
 )
-from refersion_dagster.warehouse.sql import written
+from refersion_dagster.warehouse.sql import write_statement
 
 SETTING = "DESTINATION__SNOWFLAKE__CREDENTIALS"
 ADDRESS = "snowflake://loader:s3cret@account/analytics?warehouse=refresh&role=loader"
@@ -64,13 +64,15 @@ class TestCredentials:
 class TestStatements:
     def test_a_lease_is_made_and_taken_by_the_clock_of_the_server(self) -> None:
         table = f"{lease.DATASET}.{lease.TABLE}"
-        take = written(lease.TAKE.format(table=table, seconds=120), {"token": "a", "holder": "b"}, DIALECT)
+        take = write_statement(lease.TAKE.format(table=table, seconds=120), {"token": "a", "holder": "b"}, DIALECT)
         assert take == (
             f"UPDATE {table} SET token = 'a', holder = 'b', taken_at = CURRENT_TIMESTAMP(), valid_until = "
             "CURRENT_TIMESTAMP() + INTERVAL '120 SECOND' WHERE valid_until <= CURRENT_TIMESTAMP()"
         )
         # Snowflake's documentation has no IF NOT EXISTS before AS.
-        assert written(lease.CREATE, {}, DIALECT).startswith(f"CREATE TABLE {table} AS SELECT CAST('' AS VARCHAR)")
+        assert write_statement(lease.CREATE, {}, DIALECT).startswith(
+            f"CREATE TABLE {table} AS SELECT CAST('' AS VARCHAR)"
+        )
 
     def test_rows_are_replaced_by_one_statement(self) -> None:
         assert swap_statement("made", "pay", "pay__new", has_same_columns=True) == (
@@ -162,12 +164,12 @@ class TestErrors:
         self, error: Exception, kind: type[WarehouseError], told: str
     ) -> None:
         for raised in (error, DatabaseTransientException(error)):
-            found = trouble_of(raised)
+            found = convert_error(raised)
             assert type(found) is kind
             assert told in str(found)
             assert str(error) in str(found)
 
     def test_an_error_of_a_statement_is_no_trouble_of_the_server(self) -> None:
         wrong = of_connector(1003, "42000", "SQL compilation error: syntax error")
-        assert trouble_of(DatabaseTerminalException(wrong)) is None
-        assert trouble_of(ValueError("Insufficient privileges")) is None
+        assert convert_error(DatabaseTerminalException(wrong)) is None
+        assert convert_error(ValueError("Insufficient privileges")) is None

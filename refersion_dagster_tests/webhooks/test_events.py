@@ -12,7 +12,7 @@ import pytest
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.model import Reward
 from refersion_dagster.sandbox.webhooks.payloads import body
-from refersion_dagster.webhooks.events import Paid, Subject, WebhookEvent, conversion_row, read_event
+from refersion_dagster.webhooks.events import EventPayment, Subject, WebhookEvent, conversion_row, read_event
 from refersion_dagster.webhooks.inbox import StoredEvent
 
 # As documented, with every field.
@@ -125,9 +125,9 @@ def test_payments_of_several_affiliates_are_told_one_by_one() -> None:
         paid_to((7, [PAYMENT, {**PAYMENT, "id": "131001", "currency": "EUR"}]), (8, [{"id": 9}, None]), (9, []))
     )
     assert read.payments() == [
-        Paid("131000", PAID_AT, "7", "USD"),
-        Paid("131001", PAID_AT, "7", "EUR"),
-        Paid("9", None, "8", None),
+        EventPayment("131000", PAID_AT, "7", "USD"),
+        EventPayment("131001", PAID_AT, "7", "EUR"),
+        EventPayment("9", None, "8", None),
     ]
     assert read.subject_id is None
     assert read.changed_at == PAID_AT

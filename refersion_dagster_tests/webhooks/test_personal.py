@@ -9,7 +9,7 @@ import pytest
 
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
-from refersion_dagster.webhooks.personal import protected
+from refersion_dagster.webhooks.personal import hide_personal_values
 
 HASH, KEEP, DROP = (Privacy(policy, "salt") for policy in PersonalData)
 SENT = """{ "id": 11900254, "total": 59.00, "big": 12345678901234567890123, "e": 1e-7, "tax": "2,874.85",
@@ -24,7 +24,7 @@ def sha(text: str) -> str:
 
 
 def test_personal_values_are_hashed_as_in_the_tables_and_the_rest_stays_as_it_was() -> None:
-    (text,) = protected([SENT], HASH)
+    (text,) = hide_personal_values([SENT], HASH)
     before, after = json.loads(SENT), json.loads(text)
     assert after["customer"] == {
         "id": 5,
@@ -41,7 +41,7 @@ def test_personal_values_are_hashed_as_in_the_tables_and_the_rest_stays_as_it_wa
 
 
 def test_dropped_values_are_null() -> None:
-    (text,) = protected([SENT], DROP)
+    (text,) = hide_personal_values([SENT], DROP)
     after = json.loads(text)
     assert after["customer"] == {"id": 5, "name": None, "email": None, "phone": None, "tags": [None, True]}
     assert (after["click"]["ip"], after["customer_email"]) == (None, None)
@@ -50,7 +50,7 @@ def test_dropped_values_are_null() -> None:
 
 
 def test_kept_values_leave_the_event_as_it_came() -> None:
-    assert protected([SENT], KEEP) == [SENT]
+    assert hide_personal_values([SENT], KEEP) == [SENT]
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_kept_values_leave_the_event_as_it_came() -> None:
 )
 @pytest.mark.parametrize("privacy", [HASH, DROP])
 def test_an_event_without_personal_values_stays_as_it_came(text: str, privacy: Privacy) -> None:
-    assert protected([text], privacy) == [text]
+    assert hide_personal_values([text], privacy) == [text]
 
 
 def test_each_event_of_many_gets_its_own_values() -> None:
     texts = [f'{{"customer":{{"email":"{name}@example.com"}}}}' for name in ("ada", "björn", "ada")] + ["{}"]
-    found = [json.loads(text).get("customer", {}).get("email") for text in protected(texts, HASH)]
+    found = [json.loads(text).get("customer", {}).get("email") for text in hide_personal_values(texts, HASH)]
     assert found == [sha("ada@example.com"), sha("björn@example.com"), sha("ada@example.com"), None]
 
 
@@ -73,6 +73,6 @@ def test_whatever_is_personal_in_the_table_is_personal_in_the_event() -> None:
         if column.personal:
             event.setdefault(column.path[0], {})[column.path[1]] = f"value of {column.name}"
     assert len(event) > 1
-    (text,) = protected([json.dumps(event)], HASH)
+    (text,) = hide_personal_values([json.dumps(event)], HASH)
     assert "value of" not in text
     assert text.count(":") == json.dumps(event).count(":")

@@ -10,11 +10,11 @@ from refersion_dagster.actions.execution.sender import SendResult, send_all
 from refersion_dagster.actions.journal.journal import Journal
 from refersion_dagster.actions.journal.result_tables import load_results
 from refersion_dagster.actions.operations.catalog import AmountAtRisk
-from refersion_dagster.actions.operations.outcomes import counted
+from refersion_dagster.actions.operations.outcomes import format_count
 from refersion_dagster.actions.planning.plan import Order, Plan, make_plan
 from refersion_dagster.actions.planning.recipients import TAKEN_BACK, recipients
 from refersion_dagster.resources import RefersionResource, Warehouse
-from refersion_dagster.rounding import grouped
+from refersion_dagster.rounding import format_amount
 from refersion_dagster.warehouse.session import Session
 
 # Maximum number of items that a dry run lists individually.
@@ -23,28 +23,28 @@ MOST_TOLD = 100
 
 def preview(order: Order, warehouse: Warehouse, tell: Callable[[str], None]) -> Plan:
     """Returns the plan without sending a request or writing anything. Raises InputErrors."""
-    with warehouse.exclusive(tell), warehouse.session() as session:
+    with warehouse.write_lock(tell), warehouse.session() as session:
         plan = make_plan(order, session)
         asked = [one for call in plan.calls for one in call]
         concerned = list(recipients(plan.endpoint, asked[:MOST_TOLD], session))
-    for words in _in_words(plan):
+    for words in _describe_plan(plan):
         tell(words)
     for words in concerned:
         tell(words)
     if len(asked) > MOST_TOLD:
-        tell(f"… and {counted(len(asked) - MOST_TOLD, 'more item')}")
+        tell(f"… and {format_count(len(asked) - MOST_TOLD, 'more item')}")
     return plan
 
 
 def perform(
     order: Order, refersion: RefersionResource, warehouse: Warehouse, tell: Callable[[str], None]
 ) -> tuple[Plan, SendResult]:
-    """Sends the order under the exclusive write lock and updates the result tables.
+    """Sends the order under the write lock and updates the result tables.
 
     Raises InputErrors, or RefersionError before the first call. Later errors are in the SendResult.
     """
     warehouse.check_keys_enforced()
-    with warehouse.exclusive(tell):
+    with warehouse.write_lock(tell):
         with warehouse.session() as session:
             plan, sent = send_ordered(order, refersion, session, tell)
         load_results(warehouse, tell)
@@ -59,10 +59,11 @@ def send_ordered(
     journal.create()
     if lost := journal.give_up_pending():
         tell(
-            f"{counted(lost, 'item')} of a run that ended before the response: not known whether they were carried out"
+            f"{format_count(lost, 'item')} of a run that ended before the response: not known whether they were "
+            "carried out"
         )
     plan = make_plan(order, session)
-    for words in _in_words(plan):
+    for words in _describe_plan(plan):
         tell(words)
     account = refersion.account()
     try:
@@ -71,29 +72,29 @@ def send_ordered(
         account.close()
 
 
-def _in_words(plan: Plan) -> Iterator[str]:
-    stakes = "".join(f", {moved}" for moved in _moved(plan))
-    yield f"{counted(plan.to_send, 'item')} to send in {counted(len(plan.calls), 'call')}{stakes}"
+def _describe_plan(plan: Plan) -> Iterator[str]:
+    stakes = "".join(f", {moved}" for moved in _describe_stakes(plan))
+    yield f"{format_count(plan.to_send, 'item')} to send in {format_count(len(plan.calls), 'call')}{stakes}"
     if plan.unpriced:
         yield (
-            f"The commission of {counted(plan.unpriced, 'item')} is not in the warehouse, so max_commission does "
+            f"The commission of {format_count(plan.unpriced, 'item')} is not in the warehouse, so max_commission does "
             "not apply to it"
         )
     if plan.done:
         first = plan.earlier[plan.done[0].key]
         yield (
-            f"{counted(len(plan.done), 'item')} already done and not sent again, the first ({plan.done[0].place}) "
+            f"{format_count(len(plan.done), 'item')} already done and not sent again, the first ({plan.done[0].place}) "
             f"on {first.intended_at:%Y-%m-%d} by run {first.run_id}. To send them again, set another purpose or "
             "other keys"
         )
     if plan.declined:
         yield (
-            f"{counted(len(plan.declined), 'item')} already refused or left unchanged and not sent again; `again: "
+            f"{format_count(len(plan.declined), 'item')} already refused or left unchanged and not sent again; `again: "
             "true` sends them again"
         )
 
 
-def _moved(plan: Plan) -> Iterator[str]:
+def _describe_stakes(plan: Plan) -> Iterator[str]:
     """Commission at stake by currency. Negative credits are listed separately, as negative amounts."""
     taken: defaultdict[str, Decimal] = defaultdict(Decimal)
     if plan.endpoint.stake is AmountAtRisk.OWN:
@@ -101,6 +102,6 @@ def _moved(plan: Plan) -> Iterator[str]:
             taken[content["currency"]] += min(content["commission"], Decimal(0))
     for currency, amount in plan.stakes.items():
         if given := amount + taken[currency]:
-            yield f"{grouped(given)} {currency} of commission"
+            yield f"{format_amount(given)} {currency} of commission"
         if taken[currency]:
-            yield f"{grouped(taken[currency])} {currency} of commission {TAKEN_BACK}"
+            yield f"{format_amount(taken[currency])} {currency} of commission {TAKEN_BACK}"

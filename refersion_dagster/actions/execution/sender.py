@@ -63,12 +63,12 @@ class CallResult:
     Args:
         results: outcome of each item, in order.
         answer: Refersion's whole response; None if there was no readable response.
-        trouble: why the run must stop; None if it may continue with the next call.
+        problem: why the run must stop; None if it may continue with the next call.
     """
 
     results: Sequence[Result]
     answer: Any = None
-    trouble: RefersionError | None = None
+    problem: RefersionError | None = None
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,15 @@ class SendResult:
     Args:
         results: outcome of each item that was sent.
         left: number of items in calls that were not started.
-        trouble: why those calls were not started.
+        problem: why those calls were not started.
     """
 
     results: Sequence[tuple[PlannedItem, Result]]
     left: int
-    trouble: RefersionError | AlreadyUnderWay | None
+    problem: RefersionError | AlreadyUnderWay | None
 
 
-def ask_the_time(rest: RestClient) -> timedelta:
+def measure_clock_skew(rest: RestClient) -> timedelta:
     """Returns how far Refersion's clock is ahead of ours. Reads one affiliate, which also tests the keys.
 
     Raises RefersionError, before anything is sent.
@@ -103,20 +103,20 @@ def send_all(plan: Plan, journal: Journal, rest: RestClient, tell: Callable[[str
     """
     if not plan.calls:
         return SendResult([], 0, None)
-    ahead = ask_the_time(rest)
+    ahead = measure_clock_skew(rest)
     results: list[tuple[PlannedItem, Result]] = []
     for number, asked in enumerate(plan.calls, 1):
         try:
             call_id = journal.intend(asked, plan.earlier, plan.asking, datetime.now(UTC) + ahead)
-        except AlreadyUnderWay as trouble:
-            return SendResult(results, plan.to_send - len(results), trouble)
+        except AlreadyUnderWay as problem:
+            return SendResult(results, plan.to_send - len(results), problem)
         answered = send(plan.endpoint, asked, rest)
         # Logged first, so that the run's log has the outcome even if the journal fails.
-        tell(f"Call {number} of {len(plan.calls)}: {_told(asked, answered)}")
-        journal.answered(call_id, asked, answered.results, answered.answer)
+        tell(f"Call {number} of {len(plan.calls)}: {_describe_answer(asked, answered)}")
+        journal.record_outcomes(call_id, asked, answered.results, answered.answer)
         results += zip(asked, answered.results, strict=True)
-        if answered.trouble:
-            return SendResult(results, plan.to_send - len(results), answered.trouble)
+        if answered.problem:
+            return SendResult(results, plan.to_send - len(results), answered.problem)
     return SendResult(results, 0, None)
 
 
@@ -124,20 +124,20 @@ def send(endpoint: Endpoint, asked: Sequence[PlannedItem], rest: RestClient) -> 
     """Sends items in one call and reads the outcome of each from the response."""
     body, secret = _with_password(asked, endpoint.body(asked))
     try:
-        answer = rest.change(endpoint.path, body, redact=without(secret))
+        answer = rest.change(endpoint.path, body, redact=make_redactor(secret))
     except RefersionError as error:
-        if known := known_refusal(error):
+        if known := interpret_refusal(error):
             return CallResult([known] * len(asked), None, error if known.outcome is Outcome.UNKNOWN else None)
         outcome, stop = _meaning(error)
         return CallResult([Result(outcome, _words(error))] * len(asked), None, error if stop else None)
     results = endpoint.read(asked, answer)
     if any(result.outcome is Outcome.UNKNOWN for result in results):
-        trouble = UnexpectedAnswer("the response has no outcome for each item.", operation=endpoint.path)
-        return CallResult(results, answer, trouble)
+        problem = UnexpectedAnswer("the response has no outcome for each item.", operation=endpoint.path)
+        return CallResult(results, answer, problem)
     return CallResult(results, answer)
 
 
-def known_refusal(error: RefersionError) -> Result | None:
+def interpret_refusal(error: RefersionError) -> Result | None:
     """Returns the result for a refusal whose message implies another outcome than REFUSED; None for other errors."""
     if not isinstance(error, RequestRefused):
         return None
@@ -169,7 +169,7 @@ def _words(error: RefersionError) -> str:
     return f'{error.what} Refersion said: "{error.said}".' if error.said else error.what
 
 
-def _told(asked: Sequence[PlannedItem], answered: CallResult) -> str:
+def _describe_answer(asked: Sequence[PlannedItem], answered: CallResult) -> str:
     places = asked[0].place if len(asked) == 1 else f"{asked[0].place} to {asked[-1].place}"
     counts = {outcome: [one.outcome for one in answered.results].count(outcome) for outcome in Outcome}
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
@@ -195,7 +195,7 @@ def make_password() -> str:
     return "".join(letters)
 
 
-def without(secret: str | None) -> Callable[[bytes], bytes]:
+def make_redactor(secret: str | None) -> Callable[[bytes], bytes]:
     """Returns a function that redacts a password in a response: plain, JSON-escaped or HTML-escaped."""
     if secret is None:
         return bytes

@@ -1,7 +1,7 @@
 """The journal of actions: each item before it is sent, and its outcome.
 
 The journal is a table in the warehouse with one row for each attempt at an item. The row is committed before the call
-and again after the response. The sender holds the write lock (Warehouse.exclusive), so if another run finds a row
+and again after the response. The sender holds the write lock (Warehouse.write_lock), so if another run finds a row
 without a response, the run that wrote it has died. The primary key protects even if the lock was lost with a
 connection: if two runs are about to send the same item, one fails before it sends.
 """
@@ -199,7 +199,9 @@ class Journal:
             ) from error
         return call_id
 
-    def answered(self, call_id: str, asked: Sequence[PlannedItem], results: Sequence[Result], answer: Any) -> None:
+    def record_outcomes(
+        self, call_id: str, asked: Sequence[PlannedItem], results: Sequence[Result], answer: Any
+    ) -> None:
         """Records the outcomes of the items of a call."""
         with self._session.transaction():
             for one, result in zip(asked, results, strict=True):

@@ -36,7 +36,7 @@ class AmountAtRisk(StrEnum):
     ORDER = "order"  # the commission of the order's conversions in the warehouse
 
 
-class Touches(StrEnum):
+class AffectedData(StrEnum):
     """The data to read again after a write."""
 
     NOTHING = "nothing"
@@ -85,7 +85,7 @@ class Endpoint:
     same: tuple[str, ...] = ()
     holds: Mapping[str, Precondition] = field(default_factory=dict)
     stake: AmountAtRisk = AmountAtRisk.NONE
-    touches: Touches = Touches.NOTHING
+    touches: AffectedData = AffectedData.NOTHING
     answered: tuple[ResultColumn, ...] = ()
 
     @property
@@ -104,7 +104,7 @@ AFFILIATE_NEW = Endpoint(
     read=responses.affiliate_new,
     subject=("email",),
     holds={"email": Precondition.NEW_EMAIL, "offer_id": Precondition.OFFER_ID},
-    touches=Touches.AFFILIATES,
+    touches=AffectedData.AFFILIATES,
     answered=(
         ResultColumn("affiliate_id", "Numeric id of the new affiliate, extracted from the response message."),
         ResultColumn("affiliate_code", "Code of the new affiliate: the end of the referral link."),
@@ -122,7 +122,7 @@ AFFILIATE_STATUS_CHANGE = Endpoint(
     together=MOST_IN_A_CALL,
     same=("status",),
     holds={"affiliate_id": Precondition.AFFILIATE_ID},
-    touches=Touches.AFFILIATES,
+    touches=AffectedData.AFFILIATES,
 )
 AFFILIATE_EDIT = Endpoint(
     name="affiliate_edit",
@@ -138,7 +138,7 @@ AFFILIATE_EDIT = Endpoint(
         "email": Precondition.NEW_EMAIL,
         "offer_id": Precondition.OFFER_ID,
     },
-    touches=Touches.AFFILIATES,
+    touches=AffectedData.AFFILIATES,
 )
 AFFILIATE_TRIGGER = Endpoint(
     name="affiliate_trigger",
@@ -175,7 +175,7 @@ CONVERSION_MANUAL_CREDIT = Endpoint(
     read=responses.conversion_manual_credit,
     holds={"affiliate_id": Precondition.AFFILIATE_ID, "currency": Precondition.CURRENCY},
     stake=AmountAtRisk.OWN,
-    touches=Touches.NEW_CONVERSIONS,
+    touches=AffectedData.NEW_CONVERSIONS,
     answered=(CONVERSION_MADE,),
 )
 CONVERSION_MANUAL_CREDIT_ORDER_ID = Endpoint(
@@ -188,7 +188,7 @@ CONVERSION_MANUAL_CREDIT_ORDER_ID = Endpoint(
     subject=("affiliate_id", "order_id"),
     holds={"affiliate_id": Precondition.AFFILIATE_ID, "order_id": Precondition.ORDER_ID},
     stake=AmountAtRisk.ORDER,
-    touches=Touches.NEW_CONVERSIONS,
+    touches=AffectedData.NEW_CONVERSIONS,
     answered=(
         ResultColumn("warning", "Refersion's warning, for example that the order is already credited to someone."),
     ),
@@ -205,7 +205,7 @@ CONVERSION_STATUS_CHANGE = Endpoint(
     same=("status",),
     holds={"conversion_id": Precondition.PENDING_CONVERSION},
     stake=AmountAtRisk.CONVERSION,
-    touches=Touches.CONVERSIONS,
+    touches=AffectedData.CONVERSIONS,
 )
 CONVERSION_CANCEL = Endpoint(
     name="conversion_cancel",
@@ -218,7 +218,7 @@ CONVERSION_CANCEL = Endpoint(
     subject=("order_id",),
     holds={"order_id": Precondition.ORDER_ID},
     stake=AmountAtRisk.ORDER,
-    touches=Touches.NEW_CONVERSIONS,
+    touches=AffectedData.NEW_CONVERSIONS,
     answered=(CONVERSION_MADE,),
 )
 NEW_SKU_COMMISSION = Endpoint(

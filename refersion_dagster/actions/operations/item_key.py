@@ -46,7 +46,7 @@ def reference(endpoint: str, key: str) -> str:
     return f"[ref {_digest(endpoint, key)[:REFERENCE_DIGITS]}]"
 
 
-def derived_key(endpoint: str, item: Item, purpose: str, sequence: int) -> str:
+def derive_key(endpoint: str, item: Item, purpose: str, sequence: int) -> str:
     """Returns the key of an item for which the user set none.
 
     Args:

@@ -43,6 +43,6 @@ class Result:
     values: dict[str, str] = field(default_factory=dict)
 
 
-def counted(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """Formats a count: 1 item, 2 items."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

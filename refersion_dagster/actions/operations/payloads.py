@@ -24,7 +24,7 @@ def affiliate_new(asked: Sequence[PlannedItem]) -> Body:
     given = getattr(one.item, "password", None) is not None
     welcome = content.pop("send_welcome", not given)
     texts = {name: str(value) for name, value in content.items()}
-    return _renamed(texts, OFFER) | {"password": GIVEN if given else MADE, "send_welcome": str(welcome).upper()}
+    return _rename_fields(texts, OFFER) | {"password": GIVEN if given else MADE, "send_welcome": str(welcome).upper()}
 
 
 def affiliate_status_change(asked: Sequence[PlannedItem]) -> Body:
@@ -37,7 +37,7 @@ def affiliate_edit(asked: Sequence[PlannedItem]) -> Body:
         content = one.item.content()
         if custom := content.pop("custom_fields", None):
             content["custom_fields"] = [{str(field["id"]): field["value"]} for field in custom]
-        changes.append(_renamed(content, AFFILIATE | OFFER))
+        changes.append(_rename_fields(content, AFFILIATE | OFFER))
     return {"affiliates": changes}
 
 
@@ -47,17 +47,17 @@ def affiliate_trigger(asked: Sequence[PlannedItem]) -> Body:
 
 
 def trigger_delete(asked: Sequence[PlannedItem]) -> Body:
-    return {"affiliates": [_renamed(one.item.content(), AFFILIATE) for one in asked]}
+    return {"affiliates": [_rename_fields(one.item.content(), AFFILIATE) for one in asked]}
 
 
 def conversion_manual_credit(asked: Sequence[PlannedItem]) -> Body:
     (one,) = asked
-    return _renamed(one.item.content(), AFFILIATE) | _notes(one)
+    return _rename_fields(one.item.content(), AFFILIATE) | _notes(one)
 
 
 def conversion_manual_credit_order_id(asked: Sequence[PlannedItem]) -> Body:
     (one,) = asked
-    return _renamed(one.item.content(), AFFILIATE) | _notes(one)
+    return _rename_fields(one.item.content(), AFFILIATE) | _notes(one)
 
 
 def conversion_status_change(asked: Sequence[PlannedItem]) -> Body:
@@ -76,7 +76,7 @@ def new_sku_commission(asked: Sequence[PlannedItem]) -> Body:
     return {"offer_id": str(contents[0]["offer_id"]), "skus": skus}
 
 
-def _renamed(content: Mapping[str, Any], names: Mapping[str, str]) -> Body:
+def _rename_fields(content: Mapping[str, Any], names: Mapping[str, str]) -> Body:
     return {names.get(name, name): value for name, value in content.items()}
 
 

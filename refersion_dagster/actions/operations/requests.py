@@ -71,7 +71,7 @@ class AffiliateNew(Item):
     )
 
     @model_validator(mode="after")
-    def _not_the_email(self) -> AffiliateNew:
+    def _reject_email(self) -> AffiliateNew:
         if self.password and self.password.get_secret_value().casefold() == self.email.casefold():
             raise ValueError("password must not be the e-mail address")
         return self
@@ -115,7 +115,7 @@ class AffiliateEdit(Item):
     )
 
     @model_validator(mode="after")
-    def _something_to_change(self) -> AffiliateEdit:
+    def _require_change(self) -> AffiliateEdit:
         if self.model_fields_set <= {"affiliate_id"}:
             raise ValueError("there is nothing to change: set at least one field in addition to affiliate_id")
         return self
@@ -129,7 +129,7 @@ class AffiliateTrigger(Item):
     trigger: Text = Field(description="The coupon code, SKU or e-mail address. Refersion converts it to upper case.")
 
     @model_validator(mode="after")
-    def _an_email_where_one_is_meant(self) -> AffiliateTrigger:
+    def _require_email(self) -> AffiliateTrigger:
         return _checked_trigger(self)
 
 
@@ -141,7 +141,7 @@ class TriggerDelete(Item):
     trigger: Text = Field(description="The coupon code, SKU or e-mail address.")
 
     @model_validator(mode="after")
-    def _an_email_where_one_is_meant(self) -> TriggerDelete:
+    def _require_email(self) -> TriggerDelete:
         return _checked_trigger(self)
 
 
@@ -200,7 +200,7 @@ class NewSkuCommission(Item):
     product_description: Text | None = Field(default=None, description="Text shown to affiliates.")
 
     @model_validator(mode="after")
-    def _a_percentage_within_reason(self) -> NewSkuCommission:
+    def _limit_percentage(self) -> NewSkuCommission:
         if self.commission_type == "PERCENT_OF_SALE" and self.commission_amount > 100:
             raise ValueError("commission_amount is above 100 %")
         return self

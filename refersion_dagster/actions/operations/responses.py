@@ -72,7 +72,7 @@ def conversion_cancel(asked: Sequence[PlannedItem], answer: Any) -> list[Result]
 
 
 def new_sku_commission(asked: Sequence[PlannedItem], answer: Any) -> list[Result]:
-    return _sorted_out(
+    return _sort_results(
         asked,
         _list(answer, "added"),
         _list(answer, "duplicate_not_added"),
@@ -82,12 +82,12 @@ def new_sku_commission(asked: Sequence[PlannedItem], answer: Any) -> list[Result
 
 
 def _by_id(asked: Sequence[PlannedItem], answer: Any, id_of: Callable[[PlannedItem], Any]) -> list[Result]:
-    return _sorted_out(
+    return _sort_results(
         asked, _list(answer, "ids_changed"), _list(answer, "ids_not_changed"), id_of, "Refersion did not change it."
     )
 
 
-def _sorted_out(
+def _sort_results(
     asked: Sequence[PlannedItem], yes: set[str], no: set[str], name_of: Callable[[PlannedItem], Any], why_not: str
 ) -> list[Result]:
     results = []

@@ -17,7 +17,7 @@ EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def _whole(value: Any) -> Any:
+def _restore_whole_number(value: Any) -> Any:
     """Returns a whole number as int and other values unchanged. pandas turns ids into floats if one is missing."""
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         return int(value)
@@ -25,7 +25,7 @@ def _whole(value: Any) -> Any:
 
 
 def _whole_number(value: Any) -> int:
-    value = _whole(value)
+    value = _restore_whole_number(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not WHOLE_NUMBER.fullmatch(value.strip()) or not int(value):
@@ -48,13 +48,13 @@ def read_amount(value: Any) -> Decimal:
     return amount
 
 
-def _not_zero(amount: Decimal) -> Decimal:
+def _refuse_zero(amount: Decimal) -> Decimal:
     if not amount:
         raise ValueError("must not be 0")
     return amount
 
 
-def _not_negative(amount: Decimal) -> Decimal:
+def _refuse_negative(amount: Decimal) -> Decimal:
     if amount < 0:
         raise ValueError("must not be negative")
     return amount
@@ -62,7 +62,7 @@ def _not_negative(amount: Decimal) -> Decimal:
 
 def _as_text(value: Any) -> Any:
     """Accepts numbers from a Parquet file as text: order 1001, postcode 10115."""
-    value = _whole(value)
+    value = _restore_whole_number(value)
     return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
 
 
@@ -72,7 +72,7 @@ def _sendable(value: str) -> str:
     return value
 
 
-def _upper(value: Any) -> Any:
+def _convert_to_upper_case(value: Any) -> Any:
     return value.strip().upper() if isinstance(value, str) else value
 
 
@@ -97,7 +97,7 @@ def _alphanumeric(value: str) -> str:
     return value
 
 
-def _yes_or_no(value: Any) -> bool:
+def _parse_yes_or_no(value: Any) -> bool:
     if isinstance(value, str) and value.strip().upper() in ("TRUE", "FALSE"):
         return value.strip().upper() == "TRUE"
     if not isinstance(value, bool):
@@ -125,17 +125,21 @@ def read_password(value: Any) -> SecretStr:
 
 Id = Annotated[int, BeforeValidator(_whole_number)]
 Amount = Annotated[Decimal, BeforeValidator(read_amount)]
-Credit = Annotated[Decimal, BeforeValidator(read_amount), AfterValidator(_not_zero)]
-Rate = Annotated[Decimal, BeforeValidator(read_amount), AfterValidator(_not_negative)]
+Credit = Annotated[Decimal, BeforeValidator(read_amount), AfterValidator(_refuse_zero)]
+Rate = Annotated[Decimal, BeforeValidator(read_amount), AfterValidator(_refuse_negative)]
 Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), AfterValidator(_sendable)]
 Email = Annotated[str, AfterValidator(_email), AfterValidator(_sendable)]
-Country = Annotated[str, BeforeValidator(_upper), AfterValidator(_letters(2, "two letters, such as US"))]
-Currency = Annotated[str, BeforeValidator(_upper), AfterValidator(_letters(3, "three letters, such as USD"))]
+Country = Annotated[
+    str, BeforeValidator(_convert_to_upper_case), AfterValidator(_letters(2, "two letters, such as US"))
+]
+Currency = Annotated[
+    str, BeforeValidator(_convert_to_upper_case), AfterValidator(_letters(3, "three letters, such as USD"))
+]
 Alphanumeric = Annotated[str, BeforeValidator(_as_text), AfterValidator(_alphanumeric)]
-YesOrNo = Annotated[bool, BeforeValidator(_yes_or_no)]
+YesOrNo = Annotated[bool, BeforeValidator(_parse_yes_or_no)]
 Password = Annotated[SecretStr, BeforeValidator(read_password)]
 # A word from a list, case-insensitive.
-Upper = BeforeValidator(_upper)
+Upper = BeforeValidator(_convert_to_upper_case)
 
 
 def plain_type(annotation: Any) -> Any:

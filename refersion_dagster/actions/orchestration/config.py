@@ -51,11 +51,11 @@ class ActionConfig(dg.Config):
     )
     again: bool = Field(default=False, description="Send items again that Refersion refused or left unchanged before.")
 
-    def given_items(self) -> list[dict[str, Any]]:
+    def dump_items(self) -> list[dict[str, Any]]:
         """Returns the items as plain values, without fields that were not set."""
-        return [item.model_dump(mode="json", exclude_none=True) for item in self.chosen("items", [])]
+        return [item.model_dump(mode="json", exclude_none=True) for item in self.get_option("items", [])]
 
-    def chosen(self, name: str, default: Any) -> Any:
+    def get_option(self, name: str, default: Any) -> Any:
         """Returns a field that only some operations have, or the default."""
         return getattr(self, name, default)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from refersion_dagster.actions.operations.catalog import Endpoint, Touches
+from refersion_dagster.actions.operations.catalog import AffectedData, Endpoint
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.ingest.history.conversions import TABLE as HISTORY
 from refersion_dagster.refersion import LoadRequest
@@ -34,7 +34,7 @@ class Refresh:
     why_not: str | None = None
 
 
-def reading_before(endpoint: Endpoint, refersion: RefersionResource, warehouse: Warehouse) -> Refresh:
+def plan_refresh_before(endpoint: Endpoint, refersion: RefersionResource, warehouse: Warehouse) -> Refresh:
     """Returns what to read before sending: credits that only another warehouse's journal may have.
 
     Each credit has a reference in its notes, which the preflight looks up in the conversions.
@@ -45,13 +45,13 @@ def reading_before(endpoint: Endpoint, refersion: RefersionResource, warehouse: 
     return Refresh([table for table in ("conversions", HISTORY) if table in loaded], LoadRequest(lookback_days=0))
 
 
-def reading_again(
+def plan_refresh_after(
     endpoint: Endpoint, done: Sequence[PlannedItem], refersion: RefersionResource, warehouse: Warehouse
 ) -> Refresh:
     """Returns what to read again after these items were carried out, or may have been."""
-    if not done or endpoint.touches is Touches.NOTHING:
+    if not done or endpoint.touches is AffectedData.NOTHING:
         return Refresh()
-    if endpoint.touches is Touches.AFFILIATES:
+    if endpoint.touches is AffectedData.AFFILIATES:
         tables = ["affiliate_list", "affiliate_get", *(["affiliates"] if refersion.graphql_token else [])]
         return Refresh(tables, LoadRequest(details_of=_codes(done, warehouse)))
     if not refersion.graphql_token:
@@ -61,26 +61,26 @@ def reading_again(
         return Refresh(why_not="conversions were never loaded")
     # Reads from the last reading, or from the oldest conversion concerned, without gaps, because Refersion's totals
     # are read in the same load and must count the same conversions.
-    days = _age_in_days(done, warehouse) if endpoint.touches is Touches.CONVERSIONS else 0
+    days = _age_in_days(done, warehouse) if endpoint.touches is AffectedData.CONVERSIONS else 0
     return Refresh(loaded, LoadRequest(lookback_days=days))
 
 
 def _codes(done: Sequence[PlannedItem], warehouse: Warehouse) -> frozenset[str]:
     """Returns the ids of the affiliates concerned in both forms that the list may have: numbers and codes."""
     numbers = {str(one.item.content()["affiliate_id"]) for one in done if "affiliate_id" in one.item.content()}
-    rows = _of_ids(warehouse, "affiliate_get", "affiliate_code", numbers)
+    rows = _select_by_ids(warehouse, "affiliate_get", "affiliate_code", numbers)
     return frozenset(numbers | {code for (code,) in rows if code})
 
 
 def _age_in_days(done: Sequence[PlannedItem], warehouse: Warehouse) -> int:
     """Returns the days from the oldest conversion concerned to the last reading, by Refersion's clock, rounded up."""
     ids = {str(one.item.content()["conversion_id"]) for one in done}
-    oldest = min((created for (created,) in _of_ids(warehouse, "conversions", "created", ids)), default=None)
+    oldest = min((created for (created,) in _select_by_ids(warehouse, "conversions", "created", ids)), default=None)
     ((last_read,),) = warehouse.query(f"SELECT max(read_at) FROM {DATASET}.conversions")  # noqa: S608
     return math.ceil((last_read - oldest).total_seconds() / 86_400) if oldest else 0
 
 
-def _of_ids(warehouse: Warehouse, table: str, column: str, ids: set[str]) -> list[Any]:
+def _select_by_ids(warehouse: Warehouse, table: str, column: str, ids: set[str]) -> list[Any]:
     if not ids or table not in warehouse.row_counts([table]):
         return []
     query = exp.select(column).from_(f"{DATASET}.{table}").where(exp.column("id").isin(*map(exp.Literal.string, ids)))

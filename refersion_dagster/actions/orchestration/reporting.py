@@ -11,7 +11,7 @@ import dagster as dg
 from refersion_dagster.actions.execution.sender import SendResult
 from refersion_dagster.actions.journal.journal import Journal
 from refersion_dagster.actions.operations.item_key import PlannedItem
-from refersion_dagster.actions.operations.outcomes import MEANING, Outcome, Result, counted
+from refersion_dagster.actions.operations.outcomes import MEANING, Outcome, Result, format_count
 from refersion_dagster.actions.orchestration.specs import asset_key
 from refersion_dagster.actions.planning.plan import Plan
 from refersion_dagster.actions.reconciliation.resolve import evidence_on
@@ -19,7 +19,7 @@ from refersion_dagster.refersion.api.rest import encoded
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource, Warehouse
-from refersion_dagster.rounding import rounded
+from refersion_dagster.rounding import round_half_up
 
 # Maximum number of calls in a dry run's log; its metadata has all of them.
 CALLS_LOGGED = 100
@@ -51,7 +51,7 @@ def show(context: dg.OpExecutionContext, plan: Plan) -> None:
             },
         )
     )
-    for words in still_open(plan, {}):
+    for words in describe_open_items(plan, {}):
         context.log.warning(words)
 
 
@@ -83,13 +83,13 @@ def _line(asked: PlannedItem, result: Result) -> str:
     return f"{asked.place} (key {asked.key}): {result.outcome}: {result.message or MEANING[result.outcome]}"
 
 
-def to_look_at(plan: Plan, sent: SendResult) -> list[str]:
+def describe_problems(plan: Plan, sent: SendResult) -> list[str]:
     """Describes what needs a person's attention; empty if nothing does."""
     words = []
-    if sent.trouble:
+    if sent.problem:
         words.append(
-            f"The run stopped after {len(sent.results)} of {counted(plan.to_send, 'item')}: {sent.trouble}"
-            + (f" {counted(sent.left, 'item')} not started; the next run continues there." if sent.left else "")
+            f"The run stopped after {len(sent.results)} of {format_count(plan.to_send, 'item')}: {sent.problem}"
+            + (f" {format_count(sent.left, 'item')} not started; the next run continues there." if sent.left else "")
         )
     for outcome, then in (
         (
@@ -101,7 +101,7 @@ def to_look_at(plan: Plan, sent: SendResult) -> list[str]:
     ):
         lines = [_line(asked, result) for asked, result in sent.results if result.outcome is outcome]
         if lines:
-            words.append(_listed(f"{counted(len(lines), 'item')} {outcome}:", lines, then))
+            words.append(_format_list(f"{format_count(len(lines), 'item')} {outcome}:", lines, then))
     return words
 
 
@@ -110,7 +110,7 @@ def evidence(plan: Plan, refersion: RefersionResource, warehouse: Warehouse) -> 
     words: dict[str, str] = {}
     if not plan.open:
         return words
-    with warehouse.exclusive(lambda _: None), warehouse.session() as session:
+    with warehouse.write_lock(lambda _: None), warehouse.session() as session:
         for one in plan.open[:MOST_ASKED]:
             try:
                 found = evidence_on(plan.earlier[one.key], Journal(session), session, refersion, ASKED_SECONDS)
@@ -121,7 +121,7 @@ def evidence(plan: Plan, refersion: RefersionResource, warehouse: Warehouse) -> 
     return words
 
 
-def still_open(plan: Plan, said: Mapping[str, str]) -> list[str]:
+def describe_open_items(plan: Plan, said: Mapping[str, str]) -> list[str]:
     """Describes the items that earlier runs left open, with Refersion's current data; empty if there are none."""
     lines = []
     for one in plan.open:
@@ -130,11 +130,13 @@ def still_open(plan: Plan, said: Mapping[str, str]) -> list[str]:
             f"{one.place} (key {one.key}): sent on {entry.intended_at:%Y-%m-%d %H:%M:%S} UTC by run "
             f"{entry.run_id}, and the response was lost. {said.get(one.key, '')}".rstrip()
         )
-    title = f"{counted(len(lines), 'item')} not sent, because it is not known whether they were already carried out:"
-    return [_listed(title, lines, HOW_TO_SETTLE)] if lines else []
+    title = (
+        f"{format_count(len(lines), 'item')} not sent, because it is not known whether they were already carried out:"
+    )
+    return [_format_list(title, lines, HOW_TO_SETTLE)] if lines else []
 
 
-def _listed(title: str, lines: Sequence[str], then: str) -> str:
+def _format_list(title: str, lines: Sequence[str], then: str) -> str:
     return "\n".join([title, *(f"- {line}" for line in lines), then])
 
 
@@ -146,5 +148,5 @@ def _common_metadata(plan: Plan) -> dict[str, Any]:
         "done_before": len(plan.done),
         "declined_before": len(plan.declined),
         "open": len(plan.open),
-        **{f"commission_{currency}": f"{rounded(amount, 2)}" for currency, amount in plan.net.items()},
+        **{f"commission_{currency}": f"{round_half_up(amount, 2)}" for currency, amount in plan.net.items()},
     }

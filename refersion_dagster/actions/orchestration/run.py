@@ -16,8 +16,14 @@ from refersion_dagster.actions.operations.catalog import Endpoint
 from refersion_dagster.actions.operations.outcomes import Outcome
 from refersion_dagster.actions.operations.types import read_amount
 from refersion_dagster.actions.orchestration.config import MAX_COMMISSION, ActionConfig
-from refersion_dagster.actions.orchestration.refresh import Refresh, reading_again, reading_before
-from refersion_dagster.actions.orchestration.reporting import evidence, record, show, still_open, to_look_at
+from refersion_dagster.actions.orchestration.refresh import Refresh, plan_refresh_after, plan_refresh_before
+from refersion_dagster.actions.orchestration.reporting import (
+    describe_open_items,
+    describe_problems,
+    evidence,
+    record,
+    show,
+)
 from refersion_dagster.actions.planning.input_errors import InputError, InputErrors
 from refersion_dagster.actions.planning.input_files import from_configuration, from_file
 from refersion_dagster.actions.planning.plan import MOST_IN_A_CALL, Order, Plan
@@ -50,7 +56,7 @@ def carry_out(
     dlt: DagsterDltResource,
 ) -> None:
     """Carries out the configuration. Raises dg.Failure if something needs a person's attention."""
-    launched_by_a_person(context.run, config.launched_on)
+    require_launch_by_person(context.run, config.launched_on)
     if not config.dry_run:
         check_writes_allowed(settings)
         warehouse.check_keys_enforced()
@@ -60,7 +66,7 @@ def carry_out(
             show(context, preview(order, warehouse, context.log.info))
             return
         if config.check_warehouse:
-            _read_before(context, order, refersion, warehouse, dlt)
+            _refresh_before(context, order, refersion, warehouse, dlt)
         with source_log_shown(context.log):
             plan, sent = perform(order, refersion, warehouse, context.log.info)
     except InputErrors as mistakes:
@@ -68,13 +74,17 @@ def carry_out(
     except RefersionError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     not_read = _read_again(context, plan, sent, refersion, warehouse, dlt)
-    with warehouse.exclusive(context.log.info):
+    with warehouse.write_lock(context.log.info):
         record(context, plan, sent, warehouse)
-    if words := [*to_look_at(plan, sent), *still_open(plan, evidence(plan, refersion, warehouse)), *not_read]:
+    if words := [
+        *describe_problems(plan, sent),
+        *describe_open_items(plan, evidence(plan, refersion, warehouse)),
+        *not_read,
+    ]:
         raise dg.Failure("\n\n".join(words), allow_retries=False)
 
 
-def launched_by_a_person(run: dg.DagsterRun, launched_on: str, now: datetime | None = None) -> None:
+def require_launch_by_person(run: dg.DagsterRun, launched_on: str, now: datetime | None = None) -> None:
     """Raises dg.Failure unless a person stated today's date for this very run.
 
     A stored configuration, such as a schedule's or that of a retried run, has another day's date.
@@ -111,14 +121,14 @@ def check_writes_allowed(settings: Settings) -> None:
 
 def _order(endpoint: Endpoint, config: ActionConfig, run_id: str) -> Order:
     mistakes = []
-    given = config.given_items()
+    given = config.dump_items()
     if not config.requested_by.strip():
         mistakes.append(InputError(None, "requested_by is empty; set it to the person who requests this."))
     if given and config.file:
         mistakes.append(InputError(None, "Both items and a file are set; use only one of them."))
     commission = Decimal(0)
     try:
-        commission = read_amount(config.chosen("max_commission", MAX_COMMISSION))
+        commission = read_amount(config.get_option("max_commission", MAX_COMMISSION))
     except ValueError as error:
         mistakes.append(InputError(None, f"max_commission {error}"))
     if mistakes:
@@ -130,21 +140,21 @@ def _order(endpoint: Endpoint, config: ActionConfig, run_id: str) -> Order:
         asking=RequestContext(config.requested_by.strip(), run_id, source, config.purpose.strip()),
         limits=AmountLimits(config.max_items, commission),
         check_warehouse=config.check_warehouse,
-        repeats=config.chosen("repeats", False),
+        repeats=config.get_option("repeats", False),
         again=config.again,
-        batch_size=config.chosen("batch_size", MOST_IN_A_CALL),
+        batch_size=config.get_option("batch_size", MOST_IN_A_CALL),
     )
 
 
-def _read_before(
+def _refresh_before(
     context: dg.OpExecutionContext,
     order: Order,
     refersion: RefersionResource,
     warehouse: Warehouse,
     dlt: DagsterDltResource,
 ) -> None:
-    with warehouse.exclusive(context.log.info):
-        reading = reading_before(order.endpoint, refersion, warehouse)
+    with warehouse.write_lock(context.log.info):
+        reading = plan_refresh_before(order.endpoint, refersion, warehouse)
     if not reading.tables:
         return
     # Input errors are reported before any request to Refersion.
@@ -169,8 +179,8 @@ def _read_again(
     """Reads the changed rows again. Returns the reasons, as messages, if they could not be read."""
     # Items with an unknown outcome are included, because they may have been carried out.
     touched = [asked for asked, result in sent.results if result.outcome in (Outcome.DONE, Outcome.UNKNOWN)]
-    with warehouse.exclusive(context.log.info):
-        reading = reading_again(plan.endpoint, touched, refersion, warehouse)
+    with warehouse.write_lock(context.log.info):
+        reading = plan_refresh_after(plan.endpoint, touched, refersion, warehouse)
     if reading.why_not:
         context.log.warning(f"Changed rows are not read again: {reading.why_not}")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from refersion_dagster.actions.operations.outcomes import counted
+from refersion_dagster.actions.operations.outcomes import format_count
 
 # Further errors are counted, not listed.
 MOST_LISTED = 1_000
@@ -35,4 +35,4 @@ class InputErrors(Exception):
         lines = [f"- {mistake}" for mistake in self.found[:MOST_LISTED]]
         if len(self.found) > MOST_LISTED:
             lines.append(f"- and {len(self.found) - MOST_LISTED} more")
-        super().__init__("\n".join([f"{counted(len(self.found), 'mistake')}; nothing was sent:", *lines]))
+        super().__init__("\n".join([f"{format_count(len(self.found), 'mistake')}; nothing was sent:", *lines]))

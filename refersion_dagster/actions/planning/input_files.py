@@ -69,8 +69,8 @@ def from_file(path: Path, endpoint: Endpoint) -> list[Row]:
     except (OSError, pa.ArrowException) as error:
         raise InputErrors([InputError(None, f"{path} cannot be read: {error}")]) from None
     _check_columns(path, endpoint, names)
-    found = [(place, {name: value for name, value in row.items() if _given(value)}) for place, row in rows]
-    return _folded(endpoint, [(place, values) for place, values in found if values])
+    found = [(place, {name: value for name, value in row.items() if _is_filled(value)}) for place, row in rows]
+    return _fold_rows(endpoint, [(place, values) for place, values in found if values])
 
 
 def _csv(path: Path, endpoint: Endpoint) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
@@ -126,7 +126,7 @@ def _check_columns(path: Path, endpoint: Endpoint, names: Sequence[str]) -> None
         raise InputErrors(mistakes)
 
 
-def _given(value: Any) -> bool:
+def _is_filled(value: Any) -> bool:
     if isinstance(value, float) and math.isnan(value):
         return False
     return value is not None and not (isinstance(value, str) and not value.strip())
@@ -136,7 +136,7 @@ def _key(value: Any) -> str | None:
     return None if value is None else str(value).strip() or None
 
 
-def _folded(endpoint: Endpoint, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[Row]:
+def _fold_rows(endpoint: Endpoint, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[Row]:
     """Converts file rows to items. The rows of one cancelled order become one item; custom fields become one value."""
     if endpoint is CONVERSION_CANCEL:
         return _orders(rows)

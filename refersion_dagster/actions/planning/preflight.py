@@ -14,7 +14,7 @@ from refersion_dagster.actions.operations.catalog import AmountAtRisk, Endpoint,
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.planning.input_errors import InputError
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.rounding import grouped
+from refersion_dagster.rounding import format_amount
 from refersion_dagster.warehouse.resource import SUMMARIES
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 
@@ -69,15 +69,15 @@ def preflight(
             given = [(one, value) for one in asked if (value := one.item.content().get(name)) is not None]
             if given:
                 verdict.mistakes += CHECKS[holds](session, name, given)
-    verdict.mistakes += _sent_before(endpoint, asked, session)
-    moved, verdict.unpriced = _moved(endpoint, asked, session)
-    verdict.stakes = _in_order(_sums((currency, abs(commission)) for currency, commission in moved), session)
-    verdict.net = _in_order(_sums(moved), session)
-    verdict.mistakes += _beyond(limits, len(asked), verdict.stakes)
+    verdict.mistakes += _find_sent_credits(endpoint, asked, session)
+    moved, verdict.unpriced = _sum_stakes(endpoint, asked, session)
+    verdict.stakes = _sort_by_currency(_sums((currency, abs(commission)) for currency, commission in moved), session)
+    verdict.net = _sort_by_currency(_sums(moved), session)
+    verdict.mistakes += _check_limits(limits, len(asked), verdict.stakes)
     return verdict
 
 
-Given = Sequence[tuple[PlannedItem, Any]]
+ItemValues = Sequence[tuple[PlannedItem, Any]]
 
 
 def _rows(session: Session, table: str, columns: str, column: exp.Expr, values: Iterable[str]) -> list[Any]:
@@ -91,7 +91,7 @@ def _rows(session: Session, table: str, columns: str, column: exp.Expr, values: 
     return rows
 
 
-def rows_of_any(
+def select_from_first(
     session: Session, tables: Sequence[str], columns: str, column: exp.Expr, values: Iterable[str]
 ) -> list[Any] | None:
     """Returns the matching rows of several tables; None if none of the tables exists."""
@@ -105,7 +105,7 @@ def rows_of_any(
     return found
 
 
-def _never_loaded(name: str, table: str) -> list[InputError]:
+def _report_missing_table(name: str, table: str) -> list[InputError]:
     return [
         InputError(
             None, f"{name} cannot be checked because refersion/{table} was never loaded. Materialise it, {REGARDLESS}."
@@ -113,11 +113,11 @@ def _never_loaded(name: str, table: str) -> list[InputError]:
     ]
 
 
-def _exists(tables: Sequence[str], column: str, what: str) -> Callable[[Session, str, Given], list[InputError]]:
-    def checked(session: Session, name: str, given: Given) -> list[InputError]:
-        rows = rows_of_any(session, tables, column, exp.column(column), (str(value) for _, value in given))
+def _exists(tables: Sequence[str], column: str, what: str) -> Callable[[Session, str, ItemValues], list[InputError]]:
+    def check_affiliates(session: Session, name: str, given: ItemValues) -> list[InputError]:
+        rows = select_from_first(session, tables, column, exp.column(column), (str(value) for _, value in given))
         if rows is None:
-            return _never_loaded(name, tables[0])
+            return _report_missing_table(name, tables[0])
         known = {value for (value,) in rows}
         return [
             InputError(one.place, f"{name} {value}: no such {what} in the warehouse. Run a refresh, {REGARDLESS}")
@@ -125,18 +125,18 @@ def _exists(tables: Sequence[str], column: str, what: str) -> Callable[[Session,
             if str(value) not in known
         ]
 
-    return checked
+    return check_affiliates
 
 
-def _offers(session: Session, name: str, given: Given) -> list[InputError]:
+def _offers(session: Session, name: str, given: ItemValues) -> list[InputError]:
     """Offers are read through GraphQL. Without it, only offers that have affiliates are known."""
     wanted = [str(value) for _, value in given]
-    of_affiliates = rows_of_any(
+    of_affiliates = select_from_first(
         session, ("affiliate_get", "affiliate_list"), "offer_id", exp.column("offer_id"), wanted
     )
-    offers = rows_of_any(session, ("offers",), "id", exp.column("id"), wanted)
+    offers = select_from_first(session, ("offers",), "id", exp.column("id"), wanted)
     if offers is None and of_affiliates is None:
-        return _never_loaded(name, "offers")
+        return _report_missing_table(name, "offers")
     known = {value for (value,) in [*(offers or []), *(of_affiliates or [])]}
     return [
         InputError(one.place, f"{name} {value}: no such offer in the warehouse. Run a refresh, {REGARDLESS}")
@@ -145,12 +145,12 @@ def _offers(session: Session, name: str, given: Given) -> list[InputError]:
     ]
 
 
-def _pending(session: Session, name: str, given: Given) -> list[InputError]:
+def _require_pending(session: Session, name: str, given: ItemValues) -> list[InputError]:
     """Merchants can change pending conversions only (documented)."""
     wanted = (str(value) for _, value in given)
-    rows = rows_of_any(session, ("conversions",), "id, status, vanished_at", exp.column("id"), wanted)
+    rows = select_from_first(session, ("conversions",), "id, status, vanished_at", exp.column("id"), wanted)
     if rows is None:
-        return _never_loaded(name, "conversions")
+        return _report_missing_table(name, "conversions")
     known = {id_: "deleted in Refersion" if vanished else status for id_, status, vanished in rows}
     mistakes = []
     for one, value in given:
@@ -167,13 +167,13 @@ def _pending(session: Session, name: str, given: Given) -> list[InputError]:
     return mistakes
 
 
-def _emails(session: Session, name: str, given: Given) -> list[InputError]:
+def _emails(session: Session, name: str, given: ItemValues) -> list[InputError]:
     emails = {str(value).casefold() for _, value in given}
     lower = exp.func("lower", exp.column("email"))
-    by_number = rows_of_any(session, ("affiliates", "affiliate_get"), "id, email", lower, emails)
-    by_code = rows_of_any(session, ("affiliate_list",), "id, email", lower, emails)
+    by_number = select_from_first(session, ("affiliates", "affiliate_get"), "id, email", lower, emails)
+    by_code = select_from_first(session, ("affiliate_list",), "id, email", lower, emails)
     if by_number is None and by_code is None:
-        return _never_loaded(name, "affiliate_list")
+        return _report_missing_table(name, "affiliate_list")
     numbers = {email.casefold(): number for number, email in by_number or []}
     listed = {email.casefold() for _, email in by_code or []}
     mistakes = []
@@ -186,7 +186,7 @@ def _emails(session: Session, name: str, given: Given) -> list[InputError]:
     return mistakes
 
 
-def _currencies(session: Session, name: str, given: Given) -> list[InputError]:
+def _currencies(session: Session, name: str, given: ItemValues) -> list[InputError]:
     known: set[str] = set()
     for table in ("conversions", "payments", "conversion_totals"):
         try:
@@ -195,7 +195,7 @@ def _currencies(session: Session, name: str, given: Given) -> list[InputError]:
             continue
         known |= {currency for (currency,) in rows}
     if not known:
-        return _never_loaded(name, "conversions")
+        return _report_missing_table(name, "conversions")
     return [
         InputError(
             one.place,
@@ -206,18 +206,18 @@ def _currencies(session: Session, name: str, given: Given) -> list[InputError]:
     ]
 
 
-CHECKS: dict[Precondition, Callable[[Session, str, Given], list[InputError]]] = {
+CHECKS: dict[Precondition, Callable[[Session, str, ItemValues], list[InputError]]] = {
     Precondition.AFFILIATE_ID: _exists(("affiliate_get", "affiliates"), "id", "affiliate"),
     Precondition.AFFILIATE_CODE: _exists(("affiliate_get",), "affiliate_code", "affiliate's code"),
     Precondition.NEW_EMAIL: _emails,
-    Precondition.PENDING_CONVERSION: _pending,
+    Precondition.PENDING_CONVERSION: _require_pending,
     Precondition.ORDER_ID: _exists(("conversions",), "order_id", "order"),
     Precondition.OFFER_ID: _offers,
     Precondition.CURRENCY: _currencies,
 }
 
 
-def _sent_before(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -> list[InputError]:
+def _find_sent_credits(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -> list[InputError]:
     """Finds credits that Refersion already has, by the reference in their notes: a journal may be lost."""
     if "notes" not in endpoint.item.model_fields:
         return []
@@ -240,7 +240,9 @@ def _sent_before(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Sess
     return mistakes
 
 
-def _moved(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -> tuple[list[tuple[str, Decimal]], int]:
+def _sum_stakes(
+    endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session
+) -> tuple[list[tuple[str, Decimal]], int]:
     """Returns the signed commissions moved, with their currencies, and the number of items of unknown commission."""
     if endpoint.stake is AmountAtRisk.NONE:
         return [], 0
@@ -249,7 +251,7 @@ def _moved(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -
     name, column = ("conversion_id", "id") if endpoint.stake is AmountAtRisk.CONVERSION else ("order_id", "order_id")
     wanted = [str(one.item.content()[name]) for one in asked]
     columns = f"{column}, currency, commission_total"
-    rows = rows_of_any(session, ("conversions",), columns, exp.column(column), wanted) or []
+    rows = select_from_first(session, ("conversions",), columns, exp.column(column), wanted) or []
     # The cancellations of an order do not count again.
     counts = [row for row in rows if endpoint.stake is AmountAtRisk.CONVERSION or row[2] > 0]
     unpriced = len(set(wanted) - {id_ for id_, _, _ in rows})
@@ -263,7 +265,7 @@ def _sums(moved: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
     return dict(sums)
 
 
-def _in_order(stakes: dict[str, Decimal], session: Session) -> dict[str, Decimal]:
+def _sort_by_currency(stakes: dict[str, Decimal], session: Session) -> dict[str, Decimal]:
     """Sorts by the currencies' places, the account's own first; by name if the summaries have no places."""
     places: dict[str, int] = {}
     if "place" in dict(session.columns(SUMMARIES, "currencies")):
@@ -271,7 +273,7 @@ def _in_order(stakes: dict[str, Decimal], session: Session) -> dict[str, Decimal
     return {name: stakes[name] for name in sorted(stakes, key=lambda name: (places.get(name, len(places) + 1), name))}
 
 
-def _beyond(limits: AmountLimits, count: int, stakes: dict[str, Decimal]) -> list[InputError]:
+def _check_limits(limits: AmountLimits, count: int, stakes: dict[str, Decimal]) -> list[InputError]:
     mistakes = []
     if count > limits.items:
         mistakes.append(
@@ -286,8 +288,8 @@ def _beyond(limits: AmountLimits, count: int, stakes: dict[str, Decimal]) -> lis
             mistakes.append(
                 InputError(
                     None,
-                    f"They move {grouped(amount)} {currency} of commission, and max_commission is "
-                    f"{grouped(limits.commission)}. Raise the limit if this is intended.",
+                    f"They move {format_amount(amount)} {currency} of commission, and max_commission is "
+                    f"{format_amount(limits.commission)}. Raise the limit if this is intended.",
                 )
             )
     return mistakes

@@ -11,22 +11,22 @@ from sqlglot import exp
 
 from refersion_dagster.actions.operations.catalog import CONVERSION_CANCEL, AmountAtRisk, Endpoint
 from refersion_dagster.actions.operations.item_key import PlannedItem
-from refersion_dagster.actions.planning.preflight import rows_of_any
-from refersion_dagster.rounding import grouped
+from refersion_dagster.actions.planning.preflight import select_from_first
+from refersion_dagster.rounding import format_amount
 from refersion_dagster.warehouse.session import Session
 
 TAKEN_BACK = "taken back"
 
 
 @dataclass(frozen=True)
-class Moved:
+class Stake:
     """The commission of one item. A negative amount is taken back from the affiliate."""
 
     amount: Decimal
     currency: str
 
     def __str__(self) -> str:
-        return f"{grouped(self.amount)} {self.currency}" + (f" ({TAKEN_BACK})" if self.amount < 0 else "")
+        return f"{format_amount(self.amount)} {self.currency}" + (f" ({TAKEN_BACK})" if self.amount < 0 else "")
 
 
 def recipients(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -> Iterator[str]:
@@ -44,7 +44,7 @@ def recipients(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Sessio
             who = f"{content['first_name']} {content['last_name']} (new)"
         else:
             continue
-        moved = ", ".join(map(str, _moved(endpoint, one, conversions[one.key])))
+        moved = ", ".join(map(str, _find_stakes(endpoint, one, conversions[one.key])))
         yield f"{one.place}: {who}" + (f": {moved}" if moved else "")
 
 
@@ -68,7 +68,7 @@ def _conversions(
         keys[str(one.item.content()[name])].append(one.key)
     columns = f"{column}, affiliate_id, affiliate__id, currency, commission_total"
     for value, own_id, object_id, currency, commission in (
-        rows_of_any(session, ("conversions",), columns, exp.column(column), keys) or []
+        select_from_first(session, ("conversions",), columns, exp.column(column), keys) or []
     ):
         if endpoint.stake is AmountAtRisk.CONVERSION or commission > 0:
             for key in keys[value]:
@@ -85,25 +85,25 @@ def _affiliate_id(one: PlannedItem, conversions: Sequence[_Conversion]) -> str |
 
 def _ids_by_code(asked: Sequence[PlannedItem], session: Session) -> dict[str, str]:
     codes = {str(code) for one in asked if (code := one.item.content().get("affiliate_code"))}
-    found = rows_of_any(session, ("affiliate_get",), "affiliate_code, id", exp.column("affiliate_code"), codes)
+    found = select_from_first(session, ("affiliate_get",), "affiliate_code, id", exp.column("affiliate_code"), codes)
     return dict(found or [])
 
 
 def _names(ids: Iterable[str], session: Session) -> dict[str, str]:
     tables = ("affiliates", "affiliate_get")
-    found = rows_of_any(session, tables, "id, first_name, last_name", exp.column("id"), ids) or []
+    found = select_from_first(session, tables, "id, first_name, last_name", exp.column("id"), ids) or []
     names = {id_: " ".join(f"{first or ''} {last or ''}".split()) for id_, first, last in found}
     return {id_: name for id_, name in names.items() if name}
 
 
-def _moved(endpoint: Endpoint, one: PlannedItem, conversions: Sequence[_Conversion]) -> Iterator[Moved]:
+def _find_stakes(endpoint: Endpoint, one: PlannedItem, conversions: Sequence[_Conversion]) -> Iterator[Stake]:
     content = one.item.content()
     if endpoint.stake is AmountAtRisk.OWN:
-        yield Moved(content["commission"], content["currency"])
+        yield Stake(content["commission"], content["currency"])
         return
     sign = -1 if endpoint is CONVERSION_CANCEL else 1
     sums: defaultdict[str, Decimal] = defaultdict(Decimal)
     for row in conversions:
         sums[row.currency] += sign * row.commission
     for currency, amount in sums.items():
-        yield Moved(amount, currency)
+        yield Stake(amount, currency)

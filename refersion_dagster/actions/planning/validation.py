@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from refersion_dagster.actions.operations.catalog import Endpoint
-from refersion_dagster.actions.operations.item_key import PlannedItem, derived_key
+from refersion_dagster.actions.operations.item_key import PlannedItem, derive_key
 from refersion_dagster.actions.operations.requests import Item
 from refersion_dagster.actions.planning.input_errors import InputError
 from refersion_dagster.actions.planning.input_files import Row
@@ -42,7 +42,7 @@ def read_items(
         except ValidationError as error:
             mistakes += [InputError(row.place, _words(row, one)) for one in error.errors(include_url=False)]
             continue
-        plain = derived_key(endpoint.name, item, purpose, 1)
+        plain = derive_key(endpoint.name, item, purpose, 1)
         before = of_content.setdefault(plain, [])
         before.append(row.place)
         if row.key is None and len(before) > 1 and endpoint.subject is None and not repeats:
@@ -52,7 +52,7 @@ def read_items(
                     f"is the same as {before[0]}. If this is intended, set a key for each, or set `repeats: true`.",
                 )
             )
-        key = row.key or derived_key(endpoint.name, item, purpose, len(before))
+        key = row.key or derive_key(endpoint.name, item, purpose, len(before))
         asked.append(PlannedItem(endpoint.name, item, key, row.place))
     mistakes += _same_subject(endpoint, asked) + _same_key(rows)
     order = {row.place: at for at, row in enumerate(rows)}

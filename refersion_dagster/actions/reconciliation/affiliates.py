@@ -52,7 +52,7 @@ def affiliate_details(inquiry: Inquiry) -> Evidence:
     return Evidence(Verdict.LIKELY, f"Affiliate {asked['affiliate_id']} has the requested values: {', '.join(wanted)}.")
 
 
-def cannot_be_asked(_inquiry: Inquiry) -> Evidence:
+def report_no_evidence(_inquiry: Inquiry) -> Evidence:
     """The API does not return triggers and product rates, so a person has to check them."""
     return Evidence(
         Verdict.CANNOT_TELL,

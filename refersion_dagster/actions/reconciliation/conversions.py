@@ -30,7 +30,7 @@ def credit(inquiry: Inquiry) -> Evidence:
     asked = inquiry.asked
     if not inquiry.account.credentials.has_graphql:
         return _credit_by_totals(inquiry)
-    rows = _made_since(inquiry)
+    rows = _find_created_since(inquiry)
     if sure := _with_reference(inquiry, rows):
         return sure
     alike = [
@@ -44,7 +44,7 @@ def credit(inquiry: Inquiry) -> Evidence:
         and "[ref " not in (row["notes"] or "")
     ]
     of = f"a credit of {asked['commission']} {asked['currency']} to affiliate {asked['affiliate_id']}"
-    return _likely(inquiry, alike, of)
+    return _weigh_candidates(inquiry, alike, of)
 
 
 def _credit_by_totals(inquiry: Inquiry) -> Evidence:
@@ -84,7 +84,7 @@ def _figure(answer: Mapping[str, Any], name: str) -> str:
 def order_credit(inquiry: Inquiry) -> Evidence:
     """Looks up a manual credit for an order by the reference in its notes, else by order and affiliate."""
     asked = inquiry.asked
-    rows = _made_since(inquiry)
+    rows = _find_created_since(inquiry)
     if sure := _with_reference(inquiry, rows):
         return sure
     alike = [
@@ -94,7 +94,9 @@ def order_credit(inquiry: Inquiry) -> Evidence:
         and _affiliate(row) == str(asked["affiliate_id"])
         and row["id"] not in inquiry.accounted_for
     ]
-    return _likely(inquiry, alike, f"a conversion of order {asked['order_id']} for affiliate {asked['affiliate_id']}")
+    return _weigh_candidates(
+        inquiry, alike, f"a conversion of order {asked['order_id']} for affiliate {asked['affiliate_id']}"
+    )
 
 
 def cancellation(inquiry: Inquiry) -> Evidence:
@@ -102,12 +104,12 @@ def cancellation(inquiry: Inquiry) -> Evidence:
     asked = inquiry.asked
     alike = [
         row
-        for row in _made_since(inquiry)
+        for row in _find_created_since(inquiry)
         if row["order_id"] == asked["order_id"]
         and (row["total"] < 0 or (row["type"] or "").startswith("CANCELLATION_"))
         and row["id"] not in inquiry.accounted_for
     ]
-    return _likely(inquiry, alike, f"a cancellation of order {asked['order_id']}")
+    return _weigh_candidates(inquiry, alike, f"a cancellation of order {asked['order_id']}")
 
 
 def conversion_status(inquiry: Inquiry) -> Evidence:
@@ -126,10 +128,10 @@ def conversion_status(inquiry: Inquiry) -> Evidence:
         return Evidence(Verdict.CANNOT_TELL, f"Conversion {number} was deleted in Refersion.")
     status = rows[0]["status"]
     verdict = Verdict.DONE if status == wanted else Verdict.NOT_FOUND
-    return Evidence(verdict, f"Conversion {number} is {status}; requested was {wanted}.", _shown(rows))
+    return Evidence(verdict, f"Conversion {number} is {status}; requested was {wanted}.", _format_rows(rows))
 
 
-def _made_since(inquiry: Inquiry) -> list[dict[str, Any]]:
+def _find_created_since(inquiry: Inquiry) -> list[dict[str, Any]]:
     """Returns the conversions created within a day after the item was about to be sent."""
     start = whole_second(inquiry.since)
     return _read(inquiry.account, Window(start, start + BEFORE + AFTER))
@@ -157,12 +159,12 @@ def _with_reference(inquiry: Inquiry, rows: Iterable[Mapping[str, Any]]) -> Evid
     return Evidence(
         Verdict.DONE,
         f"Found in Refersion: the notes of conversion {found[0]['id']} contain its reference {wanted}.",
-        _shown(found),
+        _format_rows(found),
         {"conversion_id": found[0]["id"]},
     )
 
 
-def _likely(inquiry: Inquiry, alike: list[dict[str, Any]], what: str) -> Evidence:
+def _weigh_candidates(inquiry: Inquiry, alike: list[dict[str, Any]], what: str) -> Evidence:
     since = f"since {_time(inquiry.since)}"
     if alike:
         count = "one" if len(alike) == 1 else f"{len(alike)} of them"
@@ -170,14 +172,14 @@ def _likely(inquiry: Inquiry, alike: list[dict[str, Any]], what: str) -> Evidenc
         words = (
             f"Looked for {what} {since} that does not belong to another item: there is {count}, without a reference."
         )
-        return Evidence(Verdict.LIKELY, words, _shown(alike), found)
+        return Evidence(Verdict.LIKELY, words, _format_rows(alike), found)
     words = f"Looked for {what} {since}: there is none."
     if datetime.now(UTC) - inquiry.entry.intended_at < MAY_STILL_APPEAR:
         words += " It may take some minutes to appear; check again later."
     return Evidence(Verdict.NOT_FOUND, words)
 
 
-def _shown(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+def _format_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     return [{name: "" if row.get(name) is None else str(row[name]) for name in SHOWN} for row in rows]
 
 

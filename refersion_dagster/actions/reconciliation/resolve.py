@@ -21,13 +21,13 @@ LOOKS: dict[str, Callable[[Inquiry], Evidence]] = {
     "affiliate_new": affiliates.new_affiliate,
     "affiliate_status_change": affiliates.affiliate_status,
     "affiliate_edit": affiliates.affiliate_details,
-    "affiliate_trigger": affiliates.cannot_be_asked,
-    "trigger_delete": affiliates.cannot_be_asked,
+    "affiliate_trigger": affiliates.report_no_evidence,
+    "trigger_delete": affiliates.report_no_evidence,
     "conversion_manual_credit": conversions.credit,
     "conversion_manual_credit_order_id": conversions.order_credit,
     "conversion_status_change": conversions.conversion_status,
     "conversion_cancel": conversions.cancellation,
-    "new_sku_commission": affiliates.cannot_be_asked,
+    "new_sku_commission": affiliates.report_no_evidence,
 }
 
 
@@ -37,7 +37,7 @@ class CannotSettle(ReportedError):
 
 @contextmanager
 def open_journal(warehouse: Warehouse, tell: Callable[[str], None]) -> Iterator[tuple[Journal, Session]]:
-    """Opens the journal under the exclusive write lock. Pending entries of dead runs become unknown.
+    """Opens the journal under the write lock. Pending entries of dead runs become unknown.
 
     Raises CannotSettle if the warehouse does not exist, instead of creating it.
     """
@@ -46,7 +46,7 @@ def open_journal(warehouse: Warehouse, tell: Callable[[str], None]) -> Iterator[
             f"The warehouse {warehouse.location} does not exist. Set REFERSION_DUCKDB_PATH, or run this in the "
             "folder in which Dagster runs."
         )
-    with warehouse.exclusive(tell), warehouse.session() as session:
+    with warehouse.write_lock(tell), warehouse.session() as session:
         journal = Journal(session)
         try:
             journal.give_up_pending()
@@ -55,7 +55,7 @@ def open_journal(warehouse: Warehouse, tell: Callable[[str], None]) -> Iterator[
         yield journal, session
 
 
-def one_of(entries: Sequence[Entry], key: str) -> Entry:
+def find_entry(entries: Sequence[Entry], key: str) -> Entry:
     """Returns the entry with this key or key prefix. Raises CannotSettle if none or several match."""
     found = [entry for entry in entries if entry.key == key] or [
         entry for entry in entries if entry.key.startswith(key)
@@ -77,7 +77,7 @@ def evidence_on(
 ) -> Evidence:
     """Returns Refersion's current evidence about an item. Raises RefersionError if it cannot be queried."""
 
-    def created(conversion_id: str) -> datetime | None:
+    def find_creation_time(conversion_id: str) -> datetime | None:
         try:
             rows = session.query(f"SELECT created FROM {DATASET}.conversions WHERE id = $id", id=conversion_id)  # noqa: S608
         except UndefinedTable:
@@ -87,7 +87,7 @@ def evidence_on(
     others = tuple(other for other in journal.entries() if (other.endpoint, other.key) != (entry.endpoint, entry.key))
     account = refersion.account(retry_seconds=retry_seconds)
     try:
-        return LOOKS[entry.endpoint](Inquiry(entry, account, others, created))
+        return LOOKS[entry.endpoint](Inquiry(entry, account, others, find_creation_time))
     finally:
         account.close()
 

@@ -64,9 +64,9 @@ def totals_currencies(warehouse: Warehouse, account: RefersionClient, say: Calla
             return []
         if len(currencies) < 2:
             return []
-        found = account_findings.known(session, QUESTION)
+        found = account_findings.read_finding(session, QUESTION)
         if found is None:
-            answer = _probed(session, account, currencies)
+            answer = _probe(session, account, currencies)
             if answer is None:
                 return []
             found = account_findings.remember(session, QUESTION, *answer)
@@ -74,7 +74,7 @@ def totals_currencies(warehouse: Warehouse, account: RefersionClient, say: Calla
     return sorted(currencies) if found.answer == WORKS else []
 
 
-def _probed(session: Session, account: RefersionClient, currencies: list[str]) -> tuple[str, str] | None:
+def _probe(session: Session, account: RefersionClient, currencies: list[str]) -> tuple[str, str] | None:
     """The answer and its evidence. None if the result is inconclusive."""
     rest, settled = account.rest, month_start(account.now)
     for currency in currencies:

@@ -47,7 +47,7 @@ DELETE FROM {DATASET}.{NOT_OFFERED} WHERE table_name = 'conversions' AND column_
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedConversion:
     """A loaded conversion."""
 
     id: str
@@ -66,7 +66,7 @@ class TotalsSums:
     total: Decimal
 
     @classmethod
-    def of(cls, rows: Sequence[Loaded]) -> TotalsSums:
+    def of(cls, rows: Sequence[LoadedConversion]) -> TotalsSums:
         return cls(
             len(rows),
             sum((row.commission for row in rows), Decimal(0)),
@@ -89,7 +89,7 @@ class Search:
         known: ids of tests that were found before.
     """
 
-    def __init__(self, rest: RestClient, rows: Sequence[Loaded], known: frozenset[str]) -> None:
+    def __init__(self, rest: RestClient, rows: Sequence[LoadedConversion], known: frozenset[str]) -> None:
         self.rest = rest
         self.rows = rows
         self.known = known
@@ -98,9 +98,9 @@ class Search:
 
     def run(self, tests: TotalsSums) -> None:
         """Finds as many tests as possible; `tests` are Refersion's sums over all tests."""
-        self._look(list(self.rows), tests - TotalsSums.of([row for row in self.rows if row.id in self.known]))
+        self._search(list(self.rows), tests - TotalsSums.of([row for row in self.rows if row.id in self.known]))
 
-    def _look(self, rows: list[Loaded], hidden: TotalsSums) -> None:
+    def _search(self, rows: list[LoadedConversion], hidden: TotalsSums) -> None:
         """Searches for the `hidden` tests among these rows, which are all rows of their time range."""
         left = [row for row in rows if row.id not in self.known]
         if hidden.count <= 0 or hidden.count > len(left):
@@ -120,8 +120,8 @@ class Search:
         self.requests += 1
         counted = sums(self.rest.conversion_sums(Window(seconds[0], middle), is_test_conversion="TRUE"))
         of_early = counted - TotalsSums.of([row for row in early if row.id in self.known])
-        self._look(early, of_early)
-        self._look(late, hidden - of_early)
+        self._search(early, of_early)
+        self._search(late, hidden - of_early)
 
 
 def sums(answer: dict[str, Any]) -> TotalsSums:
@@ -129,7 +129,7 @@ def sums(answer: dict[str, Any]) -> TotalsSums:
     return TotalsSums(int(answer["conversions_count"] or 0), *amounts)
 
 
-def tell_tests_apart(
+def find_hidden_tests(
     warehouse: Warehouse, rest: RestClient, upto: datetime, say: Callable[[str], object]
 ) -> str | None:
     """Finds and marks the tests of an account that does not say which conversions are tests.
@@ -141,29 +141,34 @@ def tell_tests_apart(
     """
     with warehouse.session() as session:
         session.query(CREATE)
-        rows = [Loaded(id_, whole_second(created), *more) for id_, created, *more in session.query(ROWS, upto=upto)]
+        rows = [
+            LoadedConversion(id_, whole_second(created), *more)
+            for id_, created, *more in session.query(ROWS, upto=upto)
+        ]
         if not rows:
             return None
-        return _told(session, rest, rows, Window(rows[0].created, upto), say)
+        return _search_tests(session, rest, rows, Window(rows[0].created, upto), say)
 
 
-def _told(
-    session: Session, rest: RestClient, rows: list[Loaded], whole: Window, say: Callable[[str], object]
+def _search_tests(
+    session: Session, rest: RestClient, rows: list[LoadedConversion], whole: Window, say: Callable[[str], object]
 ) -> str | None:
     try:
         answer = rest.conversion_sums(whole, is_test_conversion="TRUE")
         tests, others = sums(answer), sums(rest.conversion_sums(whole, is_test_conversion="FALSE"))
     except RequestRefused as refusal:
-        return _unknown(session, f"Refersion's totals cannot be queried for tests: {refusal.said or refusal.what}")
+        return _store_unknown(
+            session, f"Refersion's totals cannot be queried for tests: {refusal.said or refusal.what}"
+        )
     currency = answer.get("currency") or NO_CURRENCY
     if tests == others and tests.count:
-        return _unknown(session, "Refersion's totals are the same with and without tests.")
+        return _store_unknown(session, "Refersion's totals are the same with and without tests.")
     own = [row for row in rows if row.currency == currency]
     counted = rows if tests.count + others.count == len(rows) else own
     if tests.count + others.count != len(counted):
-        return _unknown(session, "Refersion's totals count conversions that are not loaded, or vice versa.")
+        return _store_unknown(session, "Refersion's totals count conversions that are not loaded, or vice versa.")
     known = frozenset(id_ for (id_,) in session.query(KNOWN))
-    before = account_findings.known(session, QUESTION)
+    before = account_findings.read_finding(session, QUESTION)
     # A search with the same tests would find nothing new.
     if before is None or before.answer.partition(": ")[2] != f"{tests}":
         search = Search(rest, counted, known)
@@ -178,12 +183,12 @@ def _told(
         )
     unfound = tests - TotalsSums.of([row for row in counted if row.id in known])
     others = () if counted is rows else sorted({row.currency for row in rows} - {currency})
-    unknown = _concluded(session, tests, unfound, currency, others)
+    unknown = _conclude(session, tests, unfound, currency, others)
     _mark(session)
     return unknown
 
 
-def _concluded(
+def _conclude(
     session: Session, tests: TotalsSums, unfound: TotalsSums, currency: str, others: Sequence[str]
 ) -> str | None:
     """Stores the result, and returns what remains unknown.
@@ -214,12 +219,12 @@ def mark_known_tests(warehouse: Warehouse) -> None:
 
 def _mark(session: Session) -> None:
     session.query(MARK)
-    found = account_findings.known(session, QUESTION)
+    found = account_findings.read_finding(session, QUESTION)
     if found and found.answer.partition(": ")[0] in (NONE, FOUND):
         session.query(FORGET_GAP)
 
 
-def tests_not_known(session: Session) -> str | None:
+def describe_unknown_tests(session: Session) -> str | None:
     """What is unknown about test conversions, in words. None if everything is known or nothing was queried."""
     if not session.columns(DATASET, account_findings.TABLE):
         return None
@@ -233,6 +238,6 @@ def _amount(amount: Decimal) -> str:
     return f"{cents if cents == amount else amount:,f}"
 
 
-def _unknown(session: Session, why: str) -> str:
+def _store_unknown(session: Session, why: str) -> str:
     account_findings.remember(session, QUESTION, UNKNOWN, why)
     return why

@@ -13,12 +13,12 @@ from datetime import UTC, date, datetime
 
 from sqlglot import exp
 
-from refersion_dagster.ingest.control_totals.unsettled import Sides, TotalsCell, keep, lasting
+from refersion_dagster.ingest.control_totals.unsettled import CellFigures, TotalsCell, keep, read_lasting
 from refersion_dagster.ingest.late_arrivals.months import UNACCOUNTED_PAYMENTS
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import Warehouse
-from refersion_dagster.summaries.build import KEPT_INTERPRETATION, NOT_SETTLED, kept_interpretation
-from refersion_dagster.summaries.knowledge import load_gaps, unknown_columns
+from refersion_dagster.summaries.build import KEPT_INTERPRETATION, NOT_SETTLED, read_interpretation
+from refersion_dagster.summaries.knowledge import find_unknown_columns, load_gaps
 from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 from refersion_dagster.warehouse.sql import bind
@@ -41,12 +41,12 @@ FIGURES = (
 )
 
 
-def differing(session: Session) -> dict[TotalsCell, Sides]:
+def find_differences(session: Session) -> dict[TotalsCell, CellFigures]:
     """The differing cells of the control totals, from the current raw tables. Empty if they cannot be compared."""
     (summary,) = load_summaries("control_totals")
-    if "verdict" in unknown_columns(summary, load_gaps(session)):
+    if "verdict" in find_unknown_columns(summary, load_gaps(session)):
         return {}
-    kept = kept_interpretation(session)
+    kept = read_interpretation(session)
     tree = bind(
         summary.file.tree,
         {"control_tolerance": 0, "accepted_differences": ";", KEPT_INTERPRETATION: kept, NOT_SETTLED: ""},
@@ -56,7 +56,7 @@ def differing(session: Session) -> dict[TotalsCell, Sides]:
         rows = session.query(exp.select(*FIGURES).from_(found).where("verdict = 'differs'"))
     except UndefinedTable:
         return {}
-    return {TotalsCell(*row[:4]): Sides(tuple(row[4:7]), tuple(row[7:10]), row[10]) for row in rows}
+    return {TotalsCell(*row[:4]): CellFigures(tuple(row[4:7]), tuple(row[7:10]), row[10]) for row in rows}
 
 
 def settle_totals(
@@ -73,10 +73,10 @@ def settle_totals(
         months: the months that the run may read again; None for all.
     """
     with warehouse.session() as session:
-        known, found = lasting(session), differing(session)
+        known, found = read_lasting(session), find_differences(session)
     lasts = {cell: sides for cell, sides in found.items() if known.get(cell) == str(sides)}
     moving = {cell: sides for cell, sides in found.items() if cell not in lasts}
-    not_read: dict[TotalsCell, Sides] = {}
+    not_read: dict[TotalsCell, CellFigures] = {}
     for _ in range(MOST_READINGS if read_again else 0):
         readable = sorted({cell.month for cell in moving if months is None or cell.month in months})
         if not readable or read_again is None:
@@ -86,7 +86,7 @@ def settle_totals(
         say(f"Control totals disagree; reading again: {', '.join(f'{month:%Y-%m}' for month in sorted(chosen))}")
         read_again([datetime(month.year, month.month, 1, tzinfo=UTC) for month in sorted(chosen)])
         with warehouse.session() as session:
-            found = differing(session)
+            found = find_differences(session)
         before, moving = moving, {}
         for cell, sides in found.items():
             if cell in not_read or known.get(cell) == str(sides):
@@ -113,7 +113,7 @@ def has_new_payments(warehouse: Warehouse, read_at: datetime) -> bool:
     return bool(count)
 
 
-def paid_meanwhile(warehouse: Warehouse, upto: datetime) -> list[datetime]:
+def find_paid_months(warehouse: Warehouse, upto: datetime) -> list[datetime]:
     """Months of unpaid rows that were last read before a payment that may include them."""
     with warehouse.session() as session:
         try:

@@ -49,7 +49,7 @@ class TotalsCell:
 
 
 @dataclass(frozen=True)
-class Sides:
+class CellFigures:
     """The figures of both sides for a cell, each as count, commission and order total, and the time of the read.
 
     Compare `figures` to ignore the time of the read.
@@ -67,13 +67,13 @@ class Sides:
         return (*self.theirs, *self.ours)
 
 
-def lasting(session: Session) -> dict[TotalsCell, str]:
+def read_lasting(session: Session) -> dict[TotalsCell, str]:
     """The stored lasting differences, with the figures of both sides."""
     session.query(CREATE)
     return {TotalsCell(*row[:4]): row[4] for row in session.query(KEPT)}
 
 
-def keep(session: Session, lasting: Mapping[TotalsCell, Sides], moving: Mapping[TotalsCell, Sides]) -> None:
+def keep(session: Session, lasting: Mapping[TotalsCell, CellFigures], moving: Mapping[TotalsCell, CellFigures]) -> None:
     """Stores the cells that differ now, replacing the previous ones."""
     session.query(CREATE)
     with session.transaction():
@@ -83,7 +83,7 @@ def keep(session: Session, lasting: Mapping[TotalsCell, Sides], moving: Mapping[
                 session.query(ADD, **vars(cell), said=str(sides), lasts=lasts, read_at=sides.read_at)
 
 
-def not_settled(session: Session) -> str:
+def describe_unsettled(session: Session) -> str:
     """The cells that kept changing, as the text that control_totals.sql searches."""
     if not session.columns(DATASET, TABLE):
         return ""

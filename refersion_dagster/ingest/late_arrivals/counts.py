@@ -67,7 +67,7 @@ class CountCell:
 
 
 @dataclass(frozen=True)
-class Way:
+class CountMethod:
     """A way to count rows: the filters to count by, and a function from slices and expected counts to counts."""
 
     filters: Sequence[Filters]
@@ -85,7 +85,7 @@ class Counts:
     def __init__(self, refersion: RefersionResource, warehouse: Warehouse) -> None:
         self.refersion = refersion
         self.warehouse = warehouse
-        self._way: Way | None = None
+        self._way: CountMethod | None = None
         self._asked = False
 
     @cached_property
@@ -100,12 +100,12 @@ class Counts:
     def requests(self) -> int:
         return self._counter.requests if "_counter" in vars(self) else 0
 
-    def are_right(self, read: Sequence[ReadSpan]) -> bool:
+    def verify(self, read: Sequence[ReadSpan]) -> bool:
         """Whether counts are reliable. Checked once per run against what was just read."""
         if not self._asked:
             self._asked = True
             try:
-                self._way = self._proven(_largest(self.warehouse, read))
+                self._way = self._choose_way(_largest(self.warehouse, read))
             except RefersionError as error:
                 logger.info("GraphQL counts cannot be used: %s", error)
             if self._way is None:
@@ -117,10 +117,10 @@ class Counts:
         """Whether counts by status are reliable too."""
         return self._way is not None and self._way.filters != [()]
 
-    def differing(self, windows: Iterable[Window], now: datetime) -> dict[Window, int]:
+    def find_differences(self, windows: Iterable[Window], now: datetime) -> dict[Window, int]:
         """Months of the windows whose counts differ between Refersion and the loaded rows, with how many counts do.
 
-        Call only after `are_right`. Raises RefersionError.
+        Call only after `verify`. Raises RefersionError.
         """
         recent: list[Window] = []
         older: list[Window] = []
@@ -131,8 +131,8 @@ class Counts:
         with self.warehouse.session() as session:
             session.query(CREATE)
             kept = {tuple(row[:3]): row[3] for row in session.query(KNOWN)}
-        recent += [month for year in self._differing(older, kept) for month in months(year)]
-        return self._differing(recent, kept)
+        recent += [month for year in self._find_differences(older, kept) for month in months(year)]
+        return self._find_differences(recent, kept)
 
     def keep(self, periods: Sequence[Window]) -> None:
         """Stores the counts of periods just read again that still differ from the loaded rows."""
@@ -145,36 +145,36 @@ class Counts:
                     start, end, words = cell.key
                     session.query(KEEP, start=start, end=end, filters=words, count=cell.theirs)
 
-    def _differing(self, periods: Sequence[Window], kept: dict[tuple[object, ...], int]) -> dict[Window, int]:
+    def _find_differences(self, periods: Sequence[Window], kept: dict[tuple[object, ...], int]) -> dict[Window, int]:
         found: dict[Window, int] = {}
         for cell in self._cells(periods, self._way):
             if cell.theirs is not None and cell.theirs not in (cell.ours, kept.get(cell.key)):
                 found[cell.period] = found.get(cell.period, 0) + 1
         return found
 
-    def _proven(self, periods: Sequence[Window]) -> Way | None:
+    def _choose_way(self, periods: Sequence[Window]) -> CountMethod | None:
         """The most detailed way whose counts of these periods are all right. None if there is none."""
         offered = self._counter.selection.arguments
         if not {"first", "created_from", "created_to"} <= offered:
             return None
         announces, has_places = self._counter.selection.announces, "offset" in offered
-        ways: list[Way] = []
+        ways: list[CountMethod] = []
         if "status" in offered:
             filters = _by_status(with_payments="payment_status" in offered)
-            ways += [Way(filters, self._counter.announced)] if announces else []
-            ways += [Way(filters, self._counter.by_place)] if has_places else []
+            ways += [CountMethod(filters, self._counter.request_counts)] if announces else []
+            ways += [CountMethod(filters, self._counter.by_place)] if has_places else []
         if announces and not has_places:
-            ways.append(Way([()], self._counter.announced))
+            ways.append(CountMethod([()], self._counter.request_counts))
         for way in ways if periods else ():
             if all(cell.theirs == cell.ours for cell in self._cells(periods, way)):
                 return way
-        return Way([()], self._counter.by_place) if has_places else None
+        return CountMethod([()], self._counter.by_place) if has_places else None
 
-    def _cells(self, periods: Sequence[Window], way: Way | None) -> list[CountCell]:
+    def _cells(self, periods: Sequence[Window], way: CountMethod | None) -> list[CountCell]:
         asked = [(period, one) for period in periods for one in way.filters] if way else []
         if way is None or not asked:
             return []
-        loaded = _loaded(self.warehouse, periods)
+        loaded = _count_loaded(self.warehouse, periods)
         ours = [_sum(loaded[period], dict(one)) for period, one in asked]
         try:
             theirs = way.count([Slice(period, period, one) for period, one in asked], ours)
@@ -197,11 +197,11 @@ def _by_status(*, with_payments: bool) -> list[Filters]:
 def _largest(warehouse: Warehouse, read: Sequence[ReadSpan]) -> list[Window]:
     """The months just read that have the most rows."""
     pieces = [piece for span in read for piece in months(Window(span.start, span.end))]
-    rows = {piece: sum(counts.values()) for piece, counts in _loaded(warehouse, pieces).items()}
+    rows = {piece: sum(counts.values()) for piece, counts in _count_loaded(warehouse, pieces).items()}
     return sorted((piece for piece in pieces if rows[piece]), key=lambda piece: -rows[piece])[:PROVEN_ON]
 
 
-def _loaded(warehouse: Warehouse, periods: Sequence[Window]) -> dict[Window, dict[tuple[str, str], int]]:
+def _count_loaded(warehouse: Warehouse, periods: Sequence[Window]) -> dict[Window, dict[tuple[str, str], int]]:
     """Loaded rows by period, then by status and payment status."""
     found: dict[Window, dict[tuple[str, str], int]] = {period: {} for period in periods}
     if not periods:

@@ -94,7 +94,7 @@ def webhook_events(
         readings: list[Reload] = []
         if config.read_again:
             try:
-                readings = read_again(context, refersion, warehouse, dlt, drain.concerned)
+                readings = reload_rows(context, refersion, warehouse, dlt, drain.concerned)
             except ReportedError as error:
                 if not error.may_pass:
                     # A refresh will raise and report the same error, so the events need not wait for it.
@@ -139,7 +139,7 @@ class Drain:
         Raises AnotherAccount before the first row; all events then stay in the inbox.
         """
         newest = self.inbox.state().newest
-        with self.warehouse.exclusive(self.context.log.info):
+        with self.warehouse.write_lock(self.context.log.info):
             # Events do not name their account. They count as events of the account with the configured keys.
             refuse_another_account(self.refersion, self.warehouse)
             loaded = "conversions" in self.warehouse.row_counts(["conversions"])
@@ -192,7 +192,7 @@ class Drain:
         }
 
 
-def read_again(
+def reload_rows(
     context: dg.AssetExecutionContext,
     refersion: RefersionResource,
     warehouse: Warehouse,
@@ -206,7 +206,7 @@ def read_again(
     read: list[Reload] = []
     readings = concerned.readings()
     # Tables that were never loaded wait for the first refresh.
-    with warehouse.exclusive(context.log.info):
+    with warehouse.write_lock(context.log.info):
         there = warehouse.row_counts([table for reading in readings for table in reading.tables])
     keys = {True: refersion.graphql_token, False: refersion.api_key}
     for reading in readings:

@@ -23,7 +23,7 @@ from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
 from refersion_dagster.settings import AccountSettings
 from refersion_dagster.webhooks.events import Subject, WebhookEvent, conversion_row, read_event
 from refersion_dagster.webhooks.inbox import StoredEvent
-from refersion_dagster.webhooks.personal import protected
+from refersion_dagster.webhooks.personal import hide_personal_values
 
 OURS, DOCUMENTED = FieldSource.OURS, FieldSource.DOCUMENTED
 
@@ -122,7 +122,7 @@ def webhook_source(batch: EventBatch, pii: str, pii_salt: str | None) -> Sequenc
 def events_table(batch: EventBatch, privacy: Privacy) -> pa.Table:
     """The batch as rows of webhook_events."""
     builder = ArrowTableBuilder(WEBHOOK_EVENTS, read_at=datetime.now(UTC), privacy=privacy)
-    texts = protected([event.kept.body.decode() for event in batch.events], privacy)
+    texts = hide_personal_values([event.kept.body.decode() for event in batch.events], privacy)
     return builder.build_rows(
         [
             {

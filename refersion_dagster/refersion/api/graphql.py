@@ -23,8 +23,8 @@ from refersion_dagster.refersion.api.responses import (
     PLAN_GATE,
     ApiResponse,
     Transient,
-    asked_pause,
     read_json,
+    read_pause,
     server_words,
 )
 from refersion_dagster.refersion.api.transport import Transport
@@ -97,7 +97,7 @@ class GraphQLClient:
         if answer.status not in (200, 400):
             self.transport.check(answer)
         with self.one_at_a_time:
-            exactly = self._exactly(answer)
+            exactly = self._check_exact(answer)
             body = json.loads(answer.content, parse_float=Decimal) if exactly else read_json(answer.content)
         errors = body.get("errors") if isinstance(body, dict) else None
         if errors:
@@ -111,7 +111,7 @@ class GraphQLClient:
             )
         return body["data"]
 
-    def _exactly(self, answer: ApiResponse) -> bool:
+    def _check_exact(self, answer: ApiResponse) -> bool:
         if not self.exact:
             return False
         read_json(answer.content)  # a truncated response is retried
@@ -129,7 +129,7 @@ class GraphQLClient:
         if PLAN_GATE.search(said):
             raise NotInPlan("the account's plan does not offer this.", said=said)
         if TOO_FAST.search(said):
-            raise Transient("too many requests", wait=asked_pause(answer.headers), slower=True, said=said)
+            raise Transient("too many requests", wait=read_pause(answer.headers), slower=True, said=said)
         if answer.status == 400 or QUERY_ERROR.search(said):
             error = QueryError("the query was refused.", said=said)
             error.unknown = frozenset((found[2], found[1]) for text in texts for found in UNKNOWN_FIELD.finditer(text))
@@ -180,7 +180,7 @@ class GraphQLClient:
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise UnexpectedAnswer(f"{name} in the response is not a list of objects.", operation=f"graphql {name}")
         if not selection.offers("id"):
-            return Page(rows, list(map(fingerprint, rows)), announced(data, name), unique=False)
+            return Page(rows, list(map(fingerprint, rows)), get_announced_count(data, name), unique=False)
         ids = [row.get("id") for row in rows]
         kinds = set(map(type, ids))
         if float in kinds and not self.exact:
@@ -196,7 +196,7 @@ class GraphQLClient:
                 value=ids[at],
                 wanted="an id, which every row needs",
             )
-        return Page(rows, ids, announced(data, name))
+        return Page(rows, ids, get_announced_count(data, name))
 
 
 def fingerprint(row: dict[str, Any]) -> str:
@@ -204,7 +204,7 @@ def fingerprint(row: dict[str, Any]) -> str:
     return json.dumps(row, sort_keys=True, default=str)
 
 
-def announced(data: dict[str, Any], name: str) -> int | None:
+def get_announced_count(data: dict[str, Any], name: str) -> int | None:
     """The number of rows that pageInfo reports for a list. None if it reports none."""
     found: Any = data
     for key in ("pageInfo", "total_results", name):

@@ -117,7 +117,7 @@ def select_offered(schema: AccountSchema, entity: Entity) -> FieldSelection:
     announces = parent is None and bool(total_results and entity.name in schema.types.get(total_results.type_name, {}))
     offered = {column: at for column in theirs if (at := found(column))}
     scalars = {column.name: at.type_name for column, at in offered.items()}
-    return _checked(
+    return _validate_selection(
         FieldSelection(
             entity,
             tuple(offered),
@@ -126,7 +126,7 @@ def select_offered(schema: AccountSchema, entity: Entity) -> FieldSelection:
             root.arguments,
             announces,
             scalars | {name: fields[name].type_name for name in extras},
-            dict(_not_loaded(schema, fields, tuple(offered), extras)),
+            dict(_iterate_not_loaded(schema, fields, tuple(offered), extras)),
             parent,
         )
     )
@@ -142,17 +142,17 @@ def _place(schema: AccountSchema, entity: Entity) -> tuple[FieldType, Parent | N
         inner = fields.get(entity.name)
         if above and inner and inner.is_list and not inner.needs_arguments and "id" in fields:
             return inner, Parent(name, above.arguments, key)
-    raise _not_offered(entity)
+    raise _make_not_offered(entity)
 
 
-def not_loaded_of(schema: AccountSchema | None, selection: FieldSelection) -> dict[str, str]:
+def list_not_loaded(schema: AccountSchema | None, selection: FieldSelection) -> dict[str, str]:
     """What the load leaves out: fields of a table and, for conversions, root fields without a table."""
     used = {entity.name for entity in ENTITIES.values() if entity.is_graphql} | {"pageInfo"}
     roots = schema.types.get(schema.query_type, {}).keys() - used if schema and selection.entity is CONVERSIONS else ()
     return {**selection.not_loaded, **{f"{root} (root)": "it is not a table" for root in sorted(roots)}}
 
 
-def _not_loaded(
+def _iterate_not_loaded(
     schema: AccountSchema, fields: Mapping[str, FieldType], offered: Sequence[Column], extras: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
     """The fields of a type that are offered but not requested, by path, with the reason."""
@@ -184,7 +184,7 @@ def select_by_trial(entity: Entity, execute: Callable[[str, str], Any]) -> Field
         except FieldNotOffered:
             if parent is (parents[-1] if parents else None):
                 raise
-    raise _not_offered(entity)
+    raise _make_not_offered(entity)
 
 
 def _select_by_trial(entity: Entity, execute: Callable[[str, str], Any], parent: Parent | None) -> FieldSelection:
@@ -221,7 +221,7 @@ def _select_by_trial(entity: Entity, execute: Callable[[str, str], Any], parent:
         except QueryError as error:
             absent = {entity.name, parent.name} if parent else {entity.name}
             if any(name in absent and (parent or "query" in owner.lower()) for owner, name in error.unknown):
-                raise _not_offered(entity) from None
+                raise _make_not_offered(entity) from None
             left = [column for column in tried if not _is_unknown(column, entity, tried, error.unknown)]
             left_arguments = arguments - error.arguments
             totals = {"pageInfo", "total_results", entity.name}
@@ -236,12 +236,12 @@ def _select_by_trial(entity: Entity, execute: Callable[[str, str], Any], parent:
         missing = tuple(
             column for column in theirs if column not in tried and not (parent and column.name == parent.key)
         )
-        return _checked(
+        return _validate_selection(
             FieldSelection(entity, tuple(tried), missing, (), frozenset(arguments), announces, parent=parent)
         )
 
 
-def _checked(selection: FieldSelection) -> FieldSelection:
+def _validate_selection(selection: FieldSelection) -> FieldSelection:
     lacking = [
         column.name
         for column in selection.missing
@@ -275,7 +275,7 @@ def _is_needed(selection: FieldSelection) -> bool:
     return any(name == "status" for name, _ in selection.entity.filled_by_filter) and "status" not in selection.filters
 
 
-def _not_offered(entity: Entity) -> FieldNotOffered:
+def _make_not_offered(entity: Entity) -> FieldNotOffered:
     return FieldNotOffered(
         f"this account's GraphQL API does not offer {entity.name}.",
         operation=f"graphql {entity.name}",
@@ -324,14 +324,14 @@ def build_query(selection: FieldSelection, one: Slice, offset: int, first: int, 
     bracketed = f" ({', '.join(arguments)})" if arguments else ""
     parts = [f"{selection.entity.name}{bracketed} {{ {_fields(selection)} }}"]
     if selection.parent:
-        chosen = of_parent or everything(selection.parent.arguments)
+        chosen = of_parent or build_list_argument(selection.parent.arguments)
         parts = [f"{selection.parent.name}{f' ({chosen})' if chosen else ''} {{ id {parts[0]} }}"]
     if selection.announces:
         parts.append(f"pageInfo {{ total_results {{ {selection.entity.name} }} }}")
     return f"{{ {', '.join(parts)} }}"
 
 
-def everything(arguments: frozenset[str]) -> str:
+def build_list_argument(arguments: frozenset[str]) -> str:
     """The argument that requests a whole list in one response, or an empty text if there is none."""
     return next((f"{name}: {EVERYTHING}" for name in ("first", "limit") if name in arguments), "")
 

@@ -81,13 +81,13 @@ def check_status(answer: ApiResponse, key_advice: str) -> None:
     if status == 429 and not (said and TOO_MANY_ITEMS.search(said)):
         raise Transient(
             "too many requests (HTTP 429)",
-            wait=asked_pause(answer.headers),
+            wait=read_pause(answer.headers),
             slower=True,
             said=said,
             untouched=True,
         )
     if status in TRANSIENT_STATUSES:
-        raise Transient(f"HTTP {status}", wait=asked_pause(answer.headers), said=said)
+        raise Transient(f"HTTP {status}", wait=read_pause(answer.headers), said=said)
     if status == 401:
         raise InvalidCredentials(
             "Refersion does not accept the credentials (HTTP 401).",
@@ -161,7 +161,7 @@ def http_date(text: str) -> datetime | None:
         return None
 
 
-def asked_pause(headers: Mapping[str, str]) -> float | None:
+def read_pause(headers: Mapping[str, str]) -> float | None:
     """The requested pause in seconds: Retry-After in seconds or as a date, or X-Quota-Reset in Unix seconds."""
     after = headers.get("Retry-After", "").strip()
     if after:

@@ -100,10 +100,10 @@ class RestClient:
         """`call` for operations that return a JSON object. Raises UnexpectedAnswer for anything else."""
         answer = self.call(path, body)
         if not isinstance(answer, dict):
-            raise self._unexpected("the response is not a JSON object.", path)
+            raise self._make_unexpected("the response is not a JSON object.", path)
         return answer
 
-    def _unexpected(self, what: str, path: str) -> UnexpectedAnswer:
+    def _make_unexpected(self, what: str, path: str) -> UnexpectedAnswer:
         return UnexpectedAnswer(
             what, operation=path, advice="Check REFERSION_REST_URL.", requests=self.transport.requests_sent
         )
@@ -179,7 +179,7 @@ class RestClient:
             raise
         rows = answer.get("results")
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise self._unexpected("the response contains no list of affiliates.", "/affiliate/list")
+            raise self._make_unexpected("the response contains no list of affiliates.", "/affiliate/list")
         place = str(answer.get("page", "")).partition("/")
         return _AffiliatePage(
             rows,

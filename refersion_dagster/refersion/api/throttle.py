@@ -35,7 +35,7 @@ class Throttle:
         self._turn = threading.Condition()
 
     @contextmanager
-    def slot(self, patience: float = float("inf")) -> Iterator[float]:
+    def wait_for_slot(self, patience: float = float("inf")) -> Iterator[float]:
         """Waits for a free slot and yields its start time (monotonic seconds).
 
         Raises PauseTooLong if the server's pause lasts longer than `patience` seconds.
@@ -59,7 +59,7 @@ class Throttle:
                 self._in_flight -= 1
                 self._turn.notify_all()
 
-    def too_fast(self, began: float, pause: float) -> None:
+    def record_refusal(self, began: float, pause: float) -> None:
         """Records a 429 for the request that began at `began`. No request is sent for `pause` seconds."""
         with self._turn:
             now = time.monotonic()
@@ -69,7 +69,7 @@ class Throttle:
                 self._halved_at = now
             self._turn.notify_all()
 
-    def went_well(self) -> None:
+    def record_success(self) -> None:
         """Records a success. The limit grows by about one for each full round of requests."""
         with self._turn:
             if self.allowed < self.limit:

@@ -110,13 +110,13 @@ class Transport:
             RefersionError: any permanent error raised by `interpret`.
         """
 
-        def may_pass(trouble: BaseException) -> bool:
-            return isinstance(trouble, Transient) and (repeatable or trouble.untouched)
+        def may_pass(problem: BaseException) -> bool:
+            return isinstance(problem, Transient) and (repeatable or problem.untouched)
 
         def waits(state: tenacity.RetryCallState) -> float:
-            trouble = state.outcome.exception() if state.outcome else None
-            if isinstance(trouble, Transient) and trouble.wait:
-                return trouble.wait
+            problem = state.outcome.exception() if state.outcome else None
+            if isinstance(problem, Transient) and problem.wait:
+                return problem.wait
             return BACK_OFF(state)
 
         def gives_up(state: tenacity.RetryCallState) -> bool:
@@ -139,45 +139,45 @@ class Transport:
             reraise=True,
         )
         try:
-            return retrying(self._once, url, body, operation, interpret, repeatable)
-        except Transient as trouble:
-            if not repeatable and not trouble.untouched:
+            return retrying(self._send_once, url, body, operation, interpret, repeatable)
+        except Transient as problem:
+            if not repeatable and not problem.untouched:
                 raise AnswerLost(
-                    f"{trouble.what}. It is not known whether the request was carried out, so it was not repeated.",
+                    f"{problem.what}. It is not known whether the request was carried out, so it was not repeated.",
                     operation=operation,
-                    said=trouble.said,
+                    said=problem.said,
                     requests=self.requests_sent,
-                ) from trouble
-            waited = f" and requested a pause of {trouble.wait:.0f} s" if trouble.wait else ""
+                ) from problem
+            waited = f" and requested a pause of {problem.wait:.0f} s" if problem.wait else ""
             raise ServerUnavailable(
-                f"{trouble.what}{waited}; this did not change within the retry budget of {self.retry_seconds:.0f} s.",
+                f"{problem.what}{waited}; this did not change within the retry budget of {self.retry_seconds:.0f} s.",
                 operation=operation,
-                said=trouble.said,
+                said=problem.said,
                 advice="Nothing was loaded from this request; try again later. The budget is "
                 "REFERSION_RETRY_SECONDS (retry_seconds).",
                 requests=self.requests_sent,
-            ) from trouble
+            ) from problem
         except RefersionError as error:
             error.operation = error.operation or operation
             error.requests = self.requests_sent
             raise
 
-    def _once(
+    def _send_once(
         self, url: str, body: bytes, operation: str, interpret: Callable[[ApiResponse], T], repeatable: bool
     ) -> T:
         try:
-            with self.throttle.slot(self.retry_seconds) as began:
+            with self.throttle.wait_for_slot(self.retry_seconds) as began:
                 with self._count:
                     self._sent[operation] += 1
                 if not repeatable:
                     self.close()
                 try:
                     result = interpret(self._send(url, body, repeatable))
-                except Transient as trouble:
-                    if trouble.slower:
-                        self.throttle.too_fast(began, trouble.wait or 0)
+                except Transient as problem:
+                    if problem.slower:
+                        self.throttle.record_refusal(began, problem.wait or 0)
                     raise
-                self.throttle.went_well()
+                self.throttle.record_success()
                 return result
         except PauseTooLong as pause:
             raise Transient("too many requests", wait=pause.seconds, slower=True, untouched=True) from None

@@ -21,7 +21,7 @@ from refersion_dagster.refersion.windows import Window, whole_second
 YIELD_ROWS = 20_000
 
 
-def in_passing(
+def record_progress(
     batches: Iterable[RowBatch], reading: IncrementalWindow, window: Window, report: TableReport, read_at: datetime
 ) -> Iterator[pa.Table]:
     """Yields the batches' tables, joined into large ones, then records the progress in the report and in the pass.

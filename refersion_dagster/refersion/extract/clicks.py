@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from refersion_dagster.refersion.api.graphql import PAGE_SIZE, GraphQLClient
 from refersion_dagster.refersion.api.query import FieldSelection, Parent, build_query
 from refersion_dagster.refersion.errors import FieldNotOffered, UnexpectedAnswer, WindowNotSettled
-from refersion_dagster.refersion.extract.entity_reader import EntityReader, RowBatch, trimmed
+from refersion_dagster.refersion.extract.entity_reader import EntityReader, RowBatch, keep_within
 from refersion_dagster.refersion.extract.page_assembler import Slice
 from refersion_dagster.refersion.extract.stats import TableReport
 from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder
@@ -59,7 +59,7 @@ Found = dict[str | None, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ListSelection:
     """Rows of the list that clicks are nested in: arguments that select them, and the id of a single row."""
 
     arguments: str
@@ -103,7 +103,7 @@ class ClickReader:
             return
         for batch in self.reader.read(ordered if self.selection.by_window else None, most_rows):
             # Trimmed by time, so that identical clicks are in the same part.
-            tables = [with_keys(trimmed(pa.concat_tables(batch.tables), whole))] if batch.tables else []
+            tables = [with_keys(keep_within(pa.concat_tables(batch.tables), whole))] if batch.tables else []
             yield replace(batch, tables=tables)
 
     def _by_parent(self, window: Window) -> Iterator[RowBatch]:
@@ -112,17 +112,17 @@ class ClickReader:
                 yield RowBatch(window, tables, complete=False)
         yield RowBatch(window, [], complete=True)
 
-    def _parents(self) -> list[Chosen]:
+    def _parents(self) -> list[ListSelection]:
         """How to query affiliates or offers one by one, or all together if there is no other way."""
         parent = self.selection.parent
         if parent is None:
-            return [Chosen("")]
+            return [ListSelection("")]
         if "id" in parent.arguments:
             ids = self._ids(parent)
-            return [Chosen(f"id: {id_ if id_.isdigit() else json.dumps(id_)}", id_) for id_ in ids]
+            return [ListSelection(f"id: {id_ if id_.isdigit() else json.dumps(id_)}", id_) for id_ in ids]
         if {"first", "offset"} <= parent.arguments:
-            return [Chosen(f"first: 1, offset: {place}", id_) for place, id_ in enumerate(self._ids(parent))]
-        return [Chosen("")]
+            return [ListSelection(f"first: 1, offset: {place}", id_) for place, id_ in enumerate(self._ids(parent))]
+        return [ListSelection("")]
 
     def _ids(self, parent: Parent) -> list[str]:
         entity = ENTITIES[parent.name]
@@ -134,20 +134,20 @@ class ClickReader:
         batches = EntityReader(self.client, listing, builder, TableReport()).read(None)
         return [id_ for batch in batches for table in batch.tables for id_ in table.column("id").to_pylist()]
 
-    def _tables(self, chosen: Chosen, window: Window) -> Iterator[pa.Table]:
+    def _tables(self, chosen: ListSelection, window: Window) -> Iterator[pa.Table]:
         for id_, rows in self._rows(chosen, window).items():
             if rows:
                 key = self.selection.parent.key if self.selection.parent else None
                 named = [{**row, key: row.get(key) or id_} for row in rows] if key else rows
                 yield with_keys(self.builder.build_rows(named))
 
-    def _rows(self, chosen: Chosen, window: Window) -> Found:
+    def _rows(self, chosen: ListSelection, window: Window) -> Found:
         """The clicks of each selected affiliate or offer."""
         if not self.selection.pages:
             return self._unpaged(chosen, window)
         before: Any = None
         for _ in range(ATTEMPTS):
-            rows = self._paged(chosen, window)
+            rows = self._read_pages(chosen, window)
             # Nothing arrives in a closed window. In an open list, new rows shift the pages.
             if self.selection.by_window or not any(len(some) > PAGE_SIZE for some in rows.values()) or rows == before:
                 return rows
@@ -158,25 +158,25 @@ class ClickReader:
             advice="None of it was loaded. Try again when the account is less busy.",
         )
 
-    def _paged(self, chosen: Chosen, window: Window) -> Found:
+    def _read_pages(self, chosen: ListSelection, window: Window) -> Found:
         """Reads pages until one returns no rows at all: a short page may have been cut by the server."""
         found: Found = {}
         offset = 0
         while True:
             page = self._page(chosen, window, offset)
             for id_, rows in page.items():
-                found.setdefault(id_, []).extend(_within(rows, window))
+                found.setdefault(id_, []).extend(_keep_within(rows, window))
             largest = max(map(len, page.values()), default=0)
             if not largest:
                 return found
             offset += largest
 
-    def _unpaged(self, chosen: Chosen, window: Window) -> Found:
+    def _unpaged(self, chosen: ListSelection, window: Window) -> Found:
         """Reads a list in one response. If it has exactly as many rows as the largest page, it may have been cut."""
         page = self._page(chosen, window, 0)
         if not any(len(rows) == PAGE_SIZE for rows in page.values()):
-            return {id_: _within(rows, window) for id_, rows in page.items()}
-        halves = window.halves() if self.selection.by_window else None
+            return {id_: _keep_within(rows, window) for id_, rows in page.items()}
+        halves = window.split() if self.selection.by_window else None
         if halves is None:
             raise FieldNotOffered(
                 f"this account's GraphQL API returns {PAGE_SIZE} clicks and cannot be paged.",
@@ -188,7 +188,7 @@ class ClickReader:
                 found.setdefault(id_, []).extend(rows)
         return found
 
-    def _page(self, chosen: Chosen, window: Window, offset: int) -> Found:
+    def _page(self, chosen: ListSelection, window: Window, offset: int) -> Found:
         """One response: the rows of each affiliate or offer, by id; those of a root field under None."""
         query = build_query(self.selection, Slice(window, window), offset, PAGE_SIZE, chosen.arguments)
         data = self.client.execute(query, CLICKS.name)
@@ -206,7 +206,7 @@ class ClickReader:
         return found
 
 
-def _within(rows: list[dict[str, Any]], window: Window) -> list[dict[str, Any]]:
+def _keep_within(rows: list[dict[str, Any]], window: Window) -> list[dict[str, Any]]:
     """Drops rows outside the window, which are requested because the server's bounds may be inclusive.
 
     Rows with an unreadable time are kept: building the table reports them as errors.

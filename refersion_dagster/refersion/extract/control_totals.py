@@ -12,7 +12,7 @@ from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, PAYM
 from refersion_dagster.refersion.windows import Window, years
 
 
-def each_status(periods: Iterable[Window]) -> list[tuple[Window, str, str]]:
+def list_by_status(periods: Iterable[Window]) -> list[tuple[Window, str, str]]:
     """The arguments for RestClient.conversion_totals: each period by status and payment status."""
     return [
         (period, status, payment_status)
@@ -37,7 +37,7 @@ def years_with_conversions(
             yield part
 
 
-def changed_years(
+def find_changed_years(
     rest: RestClient,
     window: Window,
     known: MutableMapping[str, str],
@@ -56,7 +56,9 @@ def changed_years(
     told: dict[str, str] = {}
     changed: list[Window] = []
     for year in years_with_conversions(rest, window, asked_before, currencies):
-        answers = json.dumps(list(rest.conversion_totals(each_status([year]), currencies)), sort_keys=True, default=str)
+        answers = json.dumps(
+            list(rest.conversion_totals(list_by_status([year]), currencies)), sort_keys=True, default=str
+        )
         told[str(year)] = hashlib.blake2b(answers.encode(), digest_size=8).hexdigest()
         if known.get(str(year)) != told[str(year)]:
             changed.append(year)

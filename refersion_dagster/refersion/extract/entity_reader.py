@@ -26,7 +26,7 @@ from refersion_dagster.refersion.extract.stats import TableReport
 from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder, ColumnBatch
 from refersion_dagster.refersion.tables.catalog import PAYMENT_STATUSES
 from refersion_dagster.refersion.tables.coerce import InexactNumber, as_values, moments
-from refersion_dagster.refersion.tables.json_reader import ArrowJsonReader, Part, in_columns
+from refersion_dagster.refersion.tables.json_reader import ArrowJsonReader, Part, convert_to_columns
 from refersion_dagster.refersion.windows import Window
 
 Chunk = TypeVar("Chunk")
@@ -87,8 +87,8 @@ class EntityReader:
             yield RowBatch(None, [self._table(self._unpaged)], complete=True)
         elif self.fills:
             for window in windows or [None]:
-                table = self._table(lambda window=window: self._filled(window))
-                yield RowBatch(window, [_once_each(trimmed(table, window))], complete=True)
+                table = self._table(lambda window=window: self._fill(window))
+                yield RowBatch(window, [_remove_duplicates(keep_within(table, window))], complete=True)
                 rows += table.num_rows
                 if rows >= enough:
                     break
@@ -97,7 +97,7 @@ class EntityReader:
             # The tables of a slice are built while the next slice is read.
             made: deque[SliceRows[Future[pa.Table]]] = deque()
             with ThreadPoolExecutor(1, thread_name_prefix="refersion-tables") as background:
-                for result in self._slices(slices, lambda parts: self._chunk(parts, background)):
+                for result in self._read_slices(slices, lambda parts: self._chunk(parts, background)):
                     made.append(result)
                     if len(made) > 1:
                         yield self._batch(made.popleft())
@@ -108,10 +108,12 @@ class EntityReader:
         pa.default_memory_pool().release_unused()  # the next step needs memory outside Arrow
 
     def _batch(self, result: SliceRows[Future[pa.Table]]) -> RowBatch:
-        tables = [trimmed(table.result(), result.slice.window) for table in result.chunks]
+        tables = [keep_within(table.result(), result.slice.window) for table in result.chunks]
         return RowBatch(result.slice.root, tables, complete=_ends_window(result.slice))
 
-    def _slices(self, slices: Iterable[Slice], convert: Callable[[Sequence[Any]], Chunk]) -> Iterator[SliceRows[Chunk]]:
+    def _read_slices(
+        self, slices: Iterable[Slice], convert: Callable[[Sequence[Any]], Chunk]
+    ) -> Iterator[SliceRows[Chunk]]:
         return fetch_slices(
             slices,
             fetch=self._fetch,
@@ -130,8 +132,8 @@ class EntityReader:
         if isinstance(page.rows, pa.Array):
             return page
         with self.client.one_at_a_time:
-            picked = self.builder.pick(page.rows)
-        self.plain.learn(picked.values)
+            picked = self.builder.select_columns(page.rows)
+        self.plain.expect_types(picked.values)
         return replace(page, rows=picked)
 
     def _chunk(self, parts: Sequence[Part], background: ThreadPoolExecutor) -> Future[pa.Table]:
@@ -144,7 +146,7 @@ class EntityReader:
 
     def _build(self, parts: Sequence[Part]) -> pa.Table:
         try:
-            return self._with_payment_status(self.builder.build(in_columns(parts)))
+            return self._with_payment_status(self.builder.build(convert_to_columns(parts)))
         except InexactNumber:
             self.client.exact = True
             raise
@@ -174,17 +176,17 @@ class EntityReader:
             )
         return [page.rows]  # pyright: ignore[reportReturnType]
 
-    def _filled(self, window: Window | None) -> Sequence[ColumnBatch]:
+    def _fill(self, window: Window | None) -> Sequence[ColumnBatch]:
         """The window's rows, with fields that cannot be selected filled by one pass per value."""
         passes = [Slice(window, window, ((name, value),)) for name, values in self.fills for value in values]
         doubtful: list[str] = []
         for _ in range(FILL_ATTEMPTS):
             found: dict[str, dict[Any, set[str]]] = {name: defaultdict(set) for name, _ in self.fills}
             parts: list[ColumnBatch] = []
-            for result in self._slices([*passes, Slice(window, window)], list):
+            for result in self._read_slices([*passes, Slice(window, window)], list):
                 pages = list(chain.from_iterable(result.chunks))
                 if not result.slice.filters:
-                    parts += in_columns(pages)
+                    parts += convert_to_columns(pages)
                 for name, value in result.slice.filters:
                     for id_ in chain.from_iterable(pages):
                         found[name][id_].add(value)
@@ -197,7 +199,7 @@ class EntityReader:
             ):
                 # The server ignores this filter. The row's payment gives the same information.
                 self.fills = [(name, values) for name, values in self.fills if name != PAYMENT_STATUS]
-                return self._filled(window)
+                return self._fill(window)
             if not doubtful:
                 for part in parts:
                     of_part = as_values([part.values["id"]])
@@ -213,7 +215,7 @@ class EntityReader:
         )
 
 
-def trimmed(table: pa.Table, window: Window | None) -> pa.Table:
+def keep_within(table: pa.Table, window: Window | None) -> pa.Table:
     """Drops rows outside the window, which are requested because the server's bounds may be inclusive."""
     if window is None:
         return table
@@ -231,7 +233,7 @@ def _ends_window(one: Slice) -> bool:
     return one.window is None or one.root is None or one.window.end == one.root.end
 
 
-def _once_each(table: pa.Table) -> pa.Table:
+def _remove_duplicates(table: pa.Table) -> pa.Table:
     """Each row once: if a window was cut, both halves contain the rows at the cut."""
     places = {id_: place for place, id_ in enumerate(table.column("id").to_pylist())}
     return table if len(places) == table.num_rows else table.take(pa.array(sorted(places.values()), pa.int64()))

@@ -48,7 +48,7 @@ class SpanRequest:
     only: tuple[Window, ...] = ()
     also: tuple[Window, ...] = ()
 
-    def for_windows(self, windows: Iterable[Window]) -> SpanRequest:
+    def with_windows(self, windows: Iterable[Window]) -> SpanRequest:
         """The same request for exactly these windows."""
         ordered = tuple(sorted(windows))
         return replace(self, read_from=ordered[0].start, read_to=ordered[-1].end, only=ordered)

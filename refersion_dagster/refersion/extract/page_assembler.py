@@ -49,7 +49,7 @@ class Slice:
 
     def cut(self) -> list[Slice]:
         """The two halves. Empty if the slice cannot be cut."""
-        halves = self.window.halves() if self.window else None
+        halves = self.window.split() if self.window else None
         return [Slice(half, self.root, self.filters) for half in halves or ()]
 
     def __str__(self) -> str:
@@ -132,7 +132,7 @@ class SliceAssembly(Generic[Chunk]):
         self._outstanding.add(offset)
         return offset
 
-    def take(self, offset: int, page: Page) -> None:
+    def add_page(self, offset: int, page: Page) -> None:
         """Adds a response. Raises RowsShifted if it shows that rows moved."""
         self._outstanding.discard(offset)
         self._unique = page.unique
@@ -156,7 +156,7 @@ class SliceAssembly(Generic[Chunk]):
             self._bounded = self._bound_asked
             self._plan()
         elif offset in (len(self.ids) - 1, len(self.ids)):
-            self._look_behind(offset, page)
+            self._handle_page_at_end(offset, page)
 
     def _absorb(self, at: int, page: Page) -> None:
         """Appends the page's new rows, after comparing the overlap with the rows already known."""
@@ -174,7 +174,7 @@ class SliceAssembly(Generic[Chunk]):
         if self._loose_rows >= CHUNK_ROWS:
             self._convert()
 
-    def _look_behind(self, offset: int, page: Page) -> None:
+    def _handle_page_at_end(self, offset: int, page: Page) -> None:
         """Handles a page without new rows at or right behind the last row: the end, or a cut or empty page."""
         if any(waiting.rows for waiting in self._waiting.values()):
             raise RowsShifted("there were rows after a gap")
@@ -191,10 +191,10 @@ class SliceAssembly(Generic[Chunk]):
                 raise RowsShifted(
                     f"the page at offset {offset} came back empty {LOOKS} times although it had contained a row"
                 )
-        elif agreed or looks >= self._looks_behind():
+        elif agreed or looks >= self._pages_to_prove_end():
             self._end()
 
-    def _looks_behind(self) -> int:
+    def _pages_to_prove_end(self) -> int:
         """How many empty pages behind the last row prove the end if the announced total does not match."""
         if self.announced > len(self.ids) and not self.server.promises:
             return LOOKS

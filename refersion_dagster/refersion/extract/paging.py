@@ -149,7 +149,7 @@ def fetch_slices(
                     if reading not in active:
                         continue
                     try:
-                        reading.take(offset, page)
+                        reading.add_page(offset, page)
                     except (RowsShifted, InexactNumber) as why:
                         read_again(reading, why)
                         continue

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from refersion_dagster.refersion.api.graphql import GraphQLClient, announced
+from refersion_dagster.refersion.api.graphql import GraphQLClient, get_announced_count
 from refersion_dagster.refersion.api.query import FieldSelection
 from refersion_dagster.refersion.extract.page_assembler import Slice
 
@@ -33,7 +33,7 @@ class RowCounter:
     selection: FieldSelection
     requests: int = field(default=0, init=False)
 
-    def announced(self, slices: Sequence[Slice], _expected: Sequence[int]) -> list[int | None]:
+    def request_counts(self, slices: Sequence[Slice], _expected: Sequence[int]) -> list[int | None]:
         """The count that pageInfo reports for each slice, in the given order; None if it reports none.
 
         The count is documented as possibly wrong with filters: compare it with known figures before use.
@@ -43,7 +43,7 @@ class RowCounter:
         name = self.selection.entity.name
 
         def count(of: Slice) -> int | None:
-            return announced(self.client.execute(build_count(self.selection, of), f"{name} count"), name)
+            return get_announced_count(self.client.execute(build_count(self.selection, of), f"{name} count"), name)
 
         with self._pool() as pool:
             found = list(pool.map(count, slices))
@@ -114,15 +114,15 @@ def length(rows: Callable[..., int], expected: int) -> int | None:
 def build_count(selection: FieldSelection, one: Slice) -> str:
     """The query for the number of rows of a slice. Bounds are exact: both seconds are inside the slice."""
     name = selection.entity.name
-    return f"{{ {name} ({_counted(one)}, first: 1) {{ id }}, pageInfo {{ total_results {{ {name} }} }} }}"
+    return f"{{ {name} ({_key_of(one)}, first: 1) {{ id }}, pageInfo {{ total_results {{ {name} }} }} }}"
 
 
 def build_place(selection: FieldSelection, one: Slice, offset: int, first: int) -> str:
     """The query for ids of a slice from an offset on, with the same bounds as build_count."""
-    return f"{{ {selection.entity.name} ({_counted(one)}, first: {first}, offset: {offset}) {{ id }} }}"
+    return f"{{ {selection.entity.name} ({_key_of(one)}, first: {first}, offset: {offset}) {{ id }} }}"
 
 
-def _counted(one: Slice) -> str:
+def _key_of(one: Slice) -> str:
     arguments: list[str] = []
     if one.window:
         arguments += [f"created_from: {one.window.start_seconds}", f"created_to: {one.window.end_seconds - 1}"]

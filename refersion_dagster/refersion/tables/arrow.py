@@ -95,7 +95,7 @@ class ArrowTableBuilder:
             if len(column.path) == 2:
                 self._objects.setdefault(column.path[0], []).append(column.path[1])
 
-    def pick(self, rows: Sequence[Row]) -> ColumnBatch:
+    def select_columns(self, rows: Sequence[Row]) -> ColumnBatch:
         """The values of every column that comes from the rows.
 
         Called page by page right after parsing, while the parsed objects are in the processor's cache, so that they
@@ -124,7 +124,7 @@ class ArrowTableBuilder:
             return self.empty()
         rows = sum(map(len, parts))
         found: dict[str, Sequence[Raw]] = {name: [part.values[name] for part in parts] for name in parts[0].values}
-        self._protect(found, rows)
+        self._hide_personal_values(found, rows)
 
         def row_name(i: int) -> str:
             keys = [key for name in self.entity.primary_key if (key := as_values(found[name])[i]) is not None]
@@ -140,7 +140,7 @@ class ArrowTableBuilder:
             schema=self.schema,
         )
 
-    def _protect(self, found: dict[str, Sequence[Raw]], rows: int) -> None:
+    def _hide_personal_values(self, found: dict[str, Sequence[Raw]], rows: int) -> None:
         """Hashes or drops personal values. All columns together, which is several times faster."""
         hashes = {column.name: column.digest_of for column in self.columns if column.digest_of}
         personal = [column.name for column in self.columns if column.personal]
@@ -156,8 +156,8 @@ class ArrowTableBuilder:
             found |= {name: [digests[place * rows : (place + 1) * rows]] for place, name in enumerate(hashes)}
 
     def build_rows(self, rows: Sequence[Row]) -> pa.Table:
-        """The rows as one table: `pick` and `build` in one step."""
-        return self.build([self.pick(rows)])
+        """The rows as one table: `select_columns` and `build` in one step."""
+        return self.build([self.select_columns(rows)])
 
     def empty(self) -> pa.Table:
         """A table with all columns and no rows, so that it exists in the warehouse even if there is nothing to load."""

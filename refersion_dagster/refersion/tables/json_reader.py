@@ -59,7 +59,7 @@ class ArrowJsonReader:
         self._schema = self._make_schema()
 
     def read(self, content: bytes) -> Page | None:
-        """The page in a response body, with rows as an array for `in_columns`. None if the body has another shape."""
+        """The page in a response body, with rows as an array for `convert_to_columns`. None for another shape."""
         if self._hopeless:
             return None
         with self._turns:
@@ -71,7 +71,7 @@ class ArrowJsonReader:
         self._misses = max(0, self._misses)
         return page
 
-    def learn(self, values: Mapping[str, Raw]) -> None:
+    def expect_types(self, values: Mapping[str, Raw]) -> None:
         """Expects from now on the types of these values, which were parsed the usual way."""
         found = {name: raw.type for name, raw in values.items() if not isinstance(raw, Sequence)}
         types = self._types | {name: kind for name, kind in found.items() if name in self._types and kind != pa.null()}
@@ -119,7 +119,7 @@ class ArrowJsonReader:
         return Page(rows, ids.to_pylist(), total)
 
 
-def in_columns(parts: Sequence[Part]) -> list[ColumnBatch]:
+def convert_to_columns(parts: Sequence[Part]) -> list[ColumnBatch]:
     """The rows in columns. Adjacent parts of the same type are joined."""
     alike = groupby(parts, lambda part: None if isinstance(part, ColumnBatch) else part.type)
     return [

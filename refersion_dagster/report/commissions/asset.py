@@ -12,12 +12,12 @@ import dagster as dg
 from refersion_dagster.failures import report_errors
 from refersion_dagster.report.commissions.checks import check_states
 from refersion_dagster.report.commissions.figures import Figures, report_figures
-from refersion_dagster.report.commissions.queries import summaries_read
+from refersion_dagster.report.commissions.queries import find_summaries
 from refersion_dagster.report.daily_files import keep
 from refersion_dagster.report.resource import Reports
 from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
-from refersion_dagster.summaries.markdown import harmless, markdown_table
+from refersion_dagster.summaries.markdown import escape_markdown, markdown_table
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse.session import UndefinedTable
@@ -41,7 +41,7 @@ def commissions_report(summaries: Sequence[Summary], checks: Sequence[dg.AssetCh
         kinds={"html"},
         owners=["team:data"],
         pool=POOL,
-        deps=[asset_key(SUMMARIES, name) for name in summaries_read({summary.name for summary in summaries})],
+        deps=[asset_key(SUMMARIES, name) for name in find_summaries({summary.name for summary in summaries})],
         # Runs last of all ready steps, so that it shows the results of its own run's checks.
         op_tags={"dagster/priority": "-1000"},
         description="""The commission report: one HTML file that opens from disk or from an e-mail, light or dark, on \
@@ -66,7 +66,7 @@ Refersion's own totals and the last result of every check follow. One file is ke
 
         zone = ZoneInfo(str(settings.parameters()["report_timezone"]))
         try:
-            with warehouse.exclusive(context.log.info), warehouse.session() as session:
+            with warehouse.write_lock(context.log.info), warehouse.session() as session:
                 figures = report_figures(session)
         except UndefinedTable as error:
             raise dg.Failure(
@@ -92,7 +92,7 @@ Refersion's own totals and the last result of every check follow. One file is ke
             "kept_as": dg.MetadataValue.path(str(kept.of_day)),
             "checks_passed": f"{passed} of {len(states)}",
             "bytes": len(html.encode()),
-            **pictured(figures),
+            **build_metadata(figures),
         }
         if figures.as_of:
             metadata["as_of"] = figures.as_of.as_of.astimezone(UTC).isoformat(timespec="seconds")
@@ -101,7 +101,7 @@ Refersion's own totals and the last result of every check follow. One file is ke
     return report_commissions
 
 
-def pictured(figures: Figures) -> dict[str, dg.MarkdownMetadataValue]:
+def build_metadata(figures: Figures) -> dict[str, dg.MarkdownMetadataValue]:
     """Returns metadata: the headline figures of each currency, and a sales chart in the account's own currency."""
     from refersion_dagster.report.commissions.render import charts
     from refersion_dagster.report.money import amount
@@ -125,7 +125,7 @@ def pictured(figures: Figures) -> dict[str, dg.MarkdownMetadataValue]:
     shown = {"figures": dg.MetadataValue.md(markdown_table(names, rows))}
     first = figures.currencies[0]
     if drawn := charts(first, "picture"):
-        told = harmless(f"Sales by month, {first.currency[:12]}")
+        told = escape_markdown(f"Sales by month, {first.currency[:12]}")
         image = b64encode(drawn[0].encode()).decode()
         shown["picture"] = dg.MetadataValue.md(f"![{told}](data:image/svg+xml;base64,{image})")
     return shown

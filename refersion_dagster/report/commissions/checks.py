@@ -58,7 +58,7 @@ def check_states(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey])
     return sorted(states, key=lambda state: (VERDICTS.index(state.verdict), state.name, state.asset))
 
 
-def grouped(states: Iterable[CheckState]) -> list[CheckGroup]:
+def group_checks(states: Iterable[CheckState]) -> list[CheckGroup]:
     """Groups checks by name and verdict, in their order."""
     groups: dict[tuple[str, Verdict], list[CheckState]] = {}
     for state in states:

@@ -9,10 +9,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
-from refersion_dagster.ingest.control_totals.hidden_tests import tests_not_known
+from refersion_dagster.ingest.control_totals.hidden_tests import describe_unknown_tests
 from refersion_dagster.report.commissions.proof import Coverage
 from refersion_dagster.report.commissions.queries import rows
-from refersion_dagster.summaries.knowledge import everything_lacking, is_lacking, load_gaps
+from refersion_dagster.summaries.knowledge import describe_gaps, is_lacking, load_gaps
 from refersion_dagster.warehouse.session import Session
 
 # Maximum number of currencies shown in full, and of those that only have a row in a table.
@@ -25,7 +25,7 @@ ZERO = Decimal(0)
 
 
 @dataclass(frozen=True)
-class AsOf:
+class ReadingTime:
     """When the account was last read, in UTC, and the day of that reading in the reporting time zone."""
 
     as_of: datetime
@@ -95,7 +95,7 @@ class AffiliateFigures:
 
 
 @dataclass(frozen=True)
-class Owed:
+class Liability:
     """The current liability: commission due by days since approval, and the number of affiliates in each age group.
 
     Args:
@@ -200,7 +200,7 @@ class ControlTotal:
 
 
 @dataclass(frozen=True)
-class OfCurrency:
+class CurrencySection:
     """Everything that is shown for one currency.
 
     Args:
@@ -214,13 +214,13 @@ class OfCurrency:
     before: Month | None
     roll_forward: list[RollForward]
     affiliates: list[AffiliateFigures]
-    owed: Owed | None
+    owed: Liability | None
     creditors: list[Creditor]
     states: list[State]
     exceptions: list[ExceptionCounts]
     findings: list[ExceptionRow]
 
-    def moved(self, month: date) -> RollForward | None:
+    def get_roll_forward(self, month: date) -> RollForward | None:
         """Returns the roll-forward of a month; None if there is none."""
         return next((row for row in self.roll_forward if row.month == month), None)
 
@@ -240,11 +240,11 @@ class Figures:
         tests_not_known: otherwise, what is not known about them, if Refersion's totals were queried.
     """
 
-    as_of: AsOf | None
+    as_of: ReadingTime | None
     period: Period | None
     followed_since: date | None
-    currencies: list[OfCurrency]
-    others: list[OfCurrency]
+    currencies: list[CurrencySection]
+    others: list[CurrencySection]
     not_shown: int
     control_totals: list[ControlTotal]
     coverage: list[Coverage] = field(default_factory=list)
@@ -261,13 +261,13 @@ def months_before(month: date, number: int) -> date:
 
 def report_figures(session: Session) -> Figures:
     """Reads the figures. Raises UndefinedTable if a summary was never built."""
-    as_of = next(iter(rows(session, "as_of", AsOf)), None)
+    as_of = next(iter(rows(session, "as_of", ReadingTime)), None)
     control_totals = rows(session, "control_totals", ControlTotal)
     coverage = rows(session, "proof_coverage", Coverage)
     gaps = load_gaps(session)
-    lacking = everything_lacking(gaps)
+    lacking = describe_gaps(gaps)
     tests_left_out = not is_lacking(gaps, "conversions", "is_test_conversion")
-    unknown = None if tests_left_out else tests_not_known(session)
+    unknown = None if tests_left_out else describe_unknown_tests(session)
     if as_of is None:
         return Figures(None, None, None, [], [], 0, control_totals, coverage, lacking, tests_left_out, unknown)
     month = months_before(as_of.today.replace(day=1), 1)
@@ -280,13 +280,13 @@ def report_figures(session: Session) -> Figures:
     affiliates = _by_currency(
         rows(session, "top_affiliates", AffiliateFigures, month=period.month, before=period.before, most=MOST)
     )
-    owed = {row.currency: row for row in rows(session, "owed", Owed)}
+    owed = {row.currency: row for row in rows(session, "owed", Liability)}
     creditors = _by_currency(rows(session, "creditors", Creditor, most=MOST))
     states = _by_currency(rows(session, "funnel", State, since=followed, month=month))
     exceptions = _by_currency(rows(session, "exceptions", ExceptionCounts))
     findings = _by_currency(rows(session, "findings", ExceptionRow, most=MOST))
     found = [
-        OfCurrency(
+        CurrencySection(
             name,
             months[name],
             next((row for row in months[name] if row.month == period.month), None),
@@ -299,7 +299,7 @@ def report_figures(session: Session) -> Figures:
             exceptions[name],
             findings[name],
         )
-        for name in (*_in_order(in_full), *_in_order(listed))
+        for name in (*_sort_currencies(in_full), *_sort_currencies(listed))
     ]
     return Figures(
         as_of,
@@ -323,7 +323,7 @@ class _Currency:
     place: int
 
 
-def _in_order(currencies: Iterable[_Currency]) -> list[str]:
+def _sort_currencies(currencies: Iterable[_Currency]) -> list[str]:
     return [one.currency for one in sorted(currencies, key=lambda one: one.place)]
 
 

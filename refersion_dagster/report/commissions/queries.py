@@ -21,7 +21,7 @@ def queries() -> dict[str, SqlFile[SqlHeader]]:
     return {file.name: file for file in read_folder("refersion_dagster.report.commissions", SqlHeader, MACROS)}
 
 
-def summaries_read(known: Collection[str]) -> tuple[str, ...]:
+def find_summaries(known: Collection[str]) -> tuple[str, ...]:
     """Returns the names of the summaries that the report reads. Raises SqlFileError for an unknown one."""
     tables = {table for file in queries().values() for _, table in file.tables({SUMMARIES: known})}
     return tuple(sorted(tables))

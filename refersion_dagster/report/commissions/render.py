@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from refersion_dagster.charts import NARROW, Line, line_chart
-from refersion_dagster.report.commissions.checks import CheckState, grouped
-from refersion_dagster.report.commissions.figures import FOLLOWED, ZERO, Figures, Month, OfCurrency, Period, RollForward
+from refersion_dagster.report.commissions.checks import CheckState, group_checks
+from refersion_dagster.report.commissions.figures import (
+    FOLLOWED,
+    ZERO,
+    CurrencySection,
+    Figures,
+    Month,
+    Period,
+    RollForward,
+)
 from refersion_dagster.report.money import money
 from refersion_dagster.report.page import month, percent, render
 
@@ -63,7 +71,7 @@ def report_page(figures: Figures, checks: Sequence[CheckState], made: Origin) ->
         zone=zone,
         made=made,
         checks=checks,
-        groups=grouped(checks),
+        groups=group_checks(checks),
         not_passed=sum(check.verdict != "passed" for check in checks),
         failed=sum(check.verdict == "failed" for check in checks),
         checks_named=CHECKS_NAMED,
@@ -72,13 +80,13 @@ def report_page(figures: Figures, checks: Sequence[CheckState], made: Origin) ->
         change=change,
         signed=signed,
         charts=charts,
-        moved=moved,
+        moved=list_roll_forwards,
         ages=ages,
         funnel=funnel,
         approval_rate=approval_rate,
         quality_rate=quality_rate,
-        counted_twice=counted_twice,
-        everyone_else=everyone_else,
+        counted_twice=sum_shared_orders,
+        everyone_else=sum_others,
         share=share,
     )
 
@@ -96,7 +104,7 @@ def signed(value: Decimal) -> str:
     return text if text.startswith("-") or text == "0.0%" else f"+{text}"
 
 
-def charts(of: OfCurrency, name: str) -> list[Markup]:
+def charts(of: CurrencySection, name: str) -> list[Markup]:
     """Draws charts of sales, commission, orders and due commission by month.
 
     Returns no charts before the first month has ended, and no chart of due commission if it is not known for any month.
@@ -108,7 +116,7 @@ def charts(of: OfCurrency, name: str) -> list[Markup]:
     if not over:
         return []
     closings = {row.month: row.closing_due for row in of.roll_forward}
-    short = _short(of.currency)
+    short = _shorten(of.currency)
     orders = [None if row.orders is None else Decimal(row.orders) for row in over]
     due = [closings.get(row.month) for row in over]
     drawn = [
@@ -142,16 +150,16 @@ def _chart(
     return Markup(line_chart(title, told, labels, [line], name, NARROW))  # noqa: S704 - SVG generated from escaped texts
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= 12 else f"{text[:11]}…"
 
 
-def moved(of: OfCurrency) -> list[RollForward]:
+def list_roll_forwards(of: CurrencySection) -> list[RollForward]:
     """Returns the newest months of the roll-forward, including the current one."""
     return of.roll_forward[-(MONTHS_MOVED + 1) :]
 
 
-def ages(of: OfCurrency) -> list[Share]:
+def ages(of: CurrencySection) -> list[Share]:
     """Returns what is due by days since approval. The bars are shares of the sum without negative amounts."""
     owed = of.owed
     if owed is None:
@@ -172,14 +180,14 @@ def ages(of: OfCurrency) -> list[Share]:
     ]
 
 
-def funnel(of: OfCurrency) -> list[Share]:
+def funnel(of: CurrencySection) -> list[Share]:
     """Returns orders by status, from all to approved to paid, with shares of all orders."""
     number = {state.commission_state: state.conversions for state in of.states}
     amount = {state.commission_state: state.commission for state in of.states}
 
     def line(name: str, *states: str, part: bool = False) -> Share:
         conversions = sum(number.get(state, 0) for state in states)
-        commission = known_sum(amount.get(state, ZERO) for state in states)
+        commission = sum_if_known(amount.get(state, ZERO) for state in states)
         return Share(name, conversions, commission, Decimal(conversions) / made if made else None, part)
 
     made = sum(number.values())
@@ -195,23 +203,23 @@ def funnel(of: OfCurrency) -> list[Share]:
     return lines + [unknown] * bool(unknown.number) if made else []
 
 
-def approval_rate(of: OfCurrency) -> Decimal | None:
+def approval_rate(of: CurrencySection) -> Decimal | None:
     """Returns approved divided by approved and denied conversions of orders; None before any was decided."""
     return _approved(of, "denied")
 
 
-def quality_rate(of: OfCurrency) -> Decimal | None:
+def quality_rate(of: CurrencySection) -> Decimal | None:
     """Returns approved divided by approved, denied and unqualified conversions of orders; None if there are none."""
     return _approved(of, "denied", "unqualified")
 
 
-def _approved(of: OfCurrency, *rejections: str) -> Decimal | None:
+def _approved(of: CurrencySection, *rejections: str) -> Decimal | None:
     number = {state.commission_state: state.conversions for state in of.states}
     approved, rejected = (sum(number.get(state, 0) for state in states) for states in (("due", "paid"), rejections))
     return Decimal(approved) / (approved + rejected) if approved + rejected else None
 
 
-def counted_twice(of: OfCurrency) -> tuple[Decimal | None, Decimal | None]:
+def sum_shared_orders(of: CurrencySection) -> tuple[Decimal | None, Decimal | None]:
     """Returns the difference, 0 or less, for purchases that count for several affiliates: in the period, and before."""
     if not of.affiliates:
         return ZERO, ZERO
@@ -222,19 +230,21 @@ def counted_twice(of: OfCurrency) -> tuple[Decimal | None, Decimal | None]:
     )
 
 
-def everyone_else(of: OfCurrency, period: Period) -> tuple[int | None, Decimal | None, Decimal | None, Decimal | None]:
+def sum_others(
+    of: CurrencySection, period: Period
+) -> tuple[int | None, Decimal | None, Decimal | None, Decimal | None]:
     """Returns totals of the affiliates that are not named: number, sales, sales before, commission."""
     named, now = of.affiliates, of.now
     affiliates = now.affiliates if now else 0
     return (
         None if affiliates is None else affiliates - len(named),
-        difference(named[0].all_sales if named else ZERO, known_sum(row.sales for row in named)),
-        difference(named[0].all_sales_before if named else ZERO, known_sum(row.sales_before for row in named)),
-        difference(now.commission if now else ZERO, known_sum(row.commission for row in named)),
+        difference(named[0].all_sales if named else ZERO, sum_if_known(row.sales for row in named)),
+        difference(named[0].all_sales_before if named else ZERO, sum_if_known(row.sales_before for row in named)),
+        difference(now.commission if now else ZERO, sum_if_known(row.commission for row in named)),
     )
 
 
-def known_sum(values: Iterable[Decimal | None]) -> Decimal | None:
+def sum_if_known(values: Iterable[Decimal | None]) -> Decimal | None:
     """Returns the sum; None if a value is not known."""
     found = list(values)
     known = [value for value in found if value is not None]

@@ -8,10 +8,16 @@ from pydantic import Field
 
 from refersion_dagster.failures import report_errors
 from refersion_dagster.report.commissions.checks import check_states
-from refersion_dagster.report.file_sets import swapped_in
+from refersion_dagster.report.file_sets import replace_set
 from refersion_dagster.report.merchant import NOT_NAMED, Merchant
 from refersion_dagster.report.resource import Reports
-from refersion_dagster.report.statements.bounds import bounded, from_bounds, known_part, not_known, rolled_bounds
+from refersion_dagster.report.statements.bounds import (
+    bound_statements,
+    find_unknown_currencies,
+    from_bounds,
+    rolled_bounds,
+    select_known,
+)
 from refersion_dagster.report.statements.errors import (
     AffiliateNotThere,
     ChecksFailed,
@@ -23,16 +29,21 @@ from refersion_dagster.report.statements.errors import (
 from refersion_dagster.report.statements.figures import (
     Lines,
     Statement,
-    concerned,
     first_month,
-    last_reading,
+    read_last_reading,
     roll_forward,
+    select_conversions,
     statements,
 )
 from refersion_dagster.report.statements.file_names import file_name
-from refersion_dagster.report.statements.reconciliation import SHARED, by_currency, from_roll_forward, in_themselves
-from refersion_dagster.report.statements.request import StatementRequest, chosen_month
-from refersion_dagster.report.storage import Folder, written_in
+from refersion_dagster.report.statements.reconciliation import (
+    SHARED,
+    by_currency,
+    check_arithmetic,
+    compare_with_roll_forward,
+)
+from refersion_dagster.report.statements.request import StatementRequest, choose_month
+from refersion_dagster.report.storage import Folder, name_local_folder
 from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
 from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.markdown import markdown_table
@@ -138,14 +149,14 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
             raise NothingToState(f"{warehouse.location} does not exist. Run refersion_refresh first.")
         folder = reports.path / FOLDER
         try:
-            with warehouse.exclusive(context.log.info), warehouse.session() as session:
+            with warehouse.write_lock(context.log.info), warehouse.session() as session:
                 yield make(session, config, folder, context.run.run_id, reports.merchant)
         except StatementsDoNotTie as error:
             yield dg.AssetCheckResult(passed=False, check_name=TIES, description=str(error))
             raise
         except OSError as error:
             raise FolderNotWritable(
-                f"{written_in(folder)} could not be written: {error.strerror or error}. Free disk space, or "
+                f"{name_local_folder(folder)} could not be written: {error.strerror or error}. Free disk space, or "
                 "set REFERSION_REPORT_PATH."
             ) from error
 
@@ -173,16 +184,16 @@ def make(
     # Lazy import, because it loads the templates.
     from refersion_dagster.report.statements.files import INDEX, refuse, write_set
 
-    issue = replace(chosen(session, config), merchant=merchant)
-    unknown = not_known(session, issue.month)
+    issue = replace(choose_request(session, config), merchant=merchant)
+    unknown = find_unknown_currencies(session, issue.month)
     if not config.allow_unknown:
         refuse_unknown(unknown, issue)
     found = statements(session, issue.month)
     rolled = {name: lines for name, lines in roll_forward(session, issue.month).items() if name not in unknown}
     everyones = [one for one in found if one.currency not in unknown]
-    partly = bounded(session, issue.month, found, unknown)
+    partly = bound_statements(session, issue.month, found, unknown)
     sums, bounds = by_currency(everyones), rolled_bounds(session, issue.month)
-    refuse([*from_roll_forward(sums, rolled), *in_themselves(everyones), *from_bounds(partly, bounds)])
+    refuse([*compare_with_roll_forward(sums, rolled), *check_arithmetic(everyones), *from_bounds(partly, bounds)])
     own = sorted(
         (one for one in (*everyones, *partly) if issue.affiliate in (None, one.affiliate_id)),
         key=lambda one: (one.affiliate_id, one.order),
@@ -193,8 +204,8 @@ def make(
             "an id of refersion_summaries.affiliates."
         )
     link = folder / OF_ONE / file_name(issue.affiliate) / issue.name if issue.affiliate else folder / issue.name
-    with swapped_in(link, link.parent / VERSIONS / issue.name, run_id, KEPT) as files:
-        rows = known_part(concerned(session, issue.month, issue.affiliate), issue.month, partly)
+    with replace_set(link, link.parent / VERSIONS / issue.name, run_id, KEPT) as files:
+        rows = select_known(select_conversions(session, issue.month, issue.affiliate), issue.month, partly)
         count = write_set(files.building, issue, own, rows, rolled)
     return dg.MaterializeResult(
         metadata={
@@ -205,7 +216,7 @@ def make(
             "conversions": count,
             "as_of": dg.MetadataValue.timestamp(issue.reading.as_of),
             "ties": dg.MetadataValue.md(tie_table(sums, rolled)),
-            "largest": dg.MetadataValue.md(largest([one for one in own if isinstance(one, Statement)])),
+            "largest": dg.MetadataValue.md(list_largest([one for one in own if isinstance(one, Statement)])),
             "not_known": "; ".join(f"{currency}: {reason}" for currency, reason in unknown.items()),
         },
         check_results=[
@@ -214,16 +225,16 @@ def make(
     )
 
 
-def chosen(session: Session, config: StatementsConfig) -> StatementRequest:
+def choose_request(session: Session, config: StatementsConfig) -> StatementRequest:
     """Returns the request of a configuration. Raises StatementsNotMade."""
     if absent := [f"summaries/{name}" for name in READS if not session.columns(SUMMARIES, name)]:
         raise NothingToState(
             f"Statements read {', '.join(absent)}, which were never built. Run refersion_refresh first."
         )
-    reading, first = last_reading(session), first_month(session)
+    reading, first = read_last_reading(session), first_month(session)
     if reading is None:
         raise NothingToState("The account was never read. Run refersion_refresh first.")
-    return StatementRequest(chosen_month(config.month, reading, first, config.unfinished), reading, config.affiliate)
+    return StatementRequest(choose_month(config.month, reading, first, config.unfinished), reading, config.affiliate)
 
 
 def refuse_unknown(unknown: Mapping[str, str], issue: StatementRequest) -> None:
@@ -252,7 +263,7 @@ def tie_table(sums: dict[str, Lines], rolled: dict[str, Lines]) -> str:
     return markdown_table(["currency", "line", "statements", "roll-forward"], rows)
 
 
-def largest(own: list[Statement]) -> str:
+def list_largest(own: list[Statement]) -> str:
     """Returns a Markdown table of the statements with the largest closing balances in each currency."""
     found: dict[str, list[Statement]] = {}
     for one in sorted(own, key=lambda one: (one.order, -one.lines.closing)):

@@ -160,7 +160,7 @@ class BoundedStatement:
         return currency_order(self.currency, self.place)
 
 
-def not_known(session: Session, month: date) -> dict[str, str]:
+def find_unknown_currencies(session: Session, month: date) -> dict[str, str]:
     """Returns the currencies in which the month is not known in full, with the reason."""
     return dict(session.query(NOT_KNOWN, month=month))
 
@@ -174,7 +174,7 @@ def rolled_bounds(session: Session, month: date) -> dict[str, tuple[Decimal | No
     return {currency: (paid, Bounds(lowest, highest)) for currency, paid, lowest, highest in found}
 
 
-def bounded(
+def bound_statements(
     session: Session, month: date, found: Iterable[Statement], unknown: Mapping[str, str]
 ) -> list[BoundedStatement]:
     """Returns the statements in currencies in which the month is not known, by affiliate and currency.
@@ -227,7 +227,7 @@ def from_bounds(
                 yield Difference(f"all statements in {currency}", line, stated, expected)
 
 
-def known_part(
+def select_known(
     rows: Iterable[StatementConversion], month: date, partly: Iterable[BoundedStatement]
 ) -> Iterator[StatementConversion]:
     """Yields the conversions, except those that belong to the month only by an unknown date."""

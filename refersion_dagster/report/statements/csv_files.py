@@ -42,7 +42,7 @@ class StatementCsv:
 
     def statement(self, statement: Statement | BoundedStatement) -> None:
         empty = ("",) * len(OF_CONVERSION)
-        of = _of_affiliate(self._month, statement)
+        of = _affiliate_row(self._month, statement)
         self._write((*of, STATEMENT, *empty, *_balance(statement), *_bounds(statement), self._merchant))
 
     def conversion(self, statement: Statement | BoundedStatement, row: StatementConversion) -> None:
@@ -52,7 +52,7 @@ class StatementCsv:
             moved = tuple(map(plain, (row.earned, row.approved, row.adjustments, row.reversed, row.paid)))
         self._write(
             (
-                *_of_affiliate(self._month, statement),
+                *_affiliate_row(self._month, statement),
                 CONVERSION,
                 harmless(row.conversion_id),
                 harmless(row.order_id or ""),
@@ -78,7 +78,7 @@ def write_totals(file: IO[str], month: date, statements: Iterable[tuple[Statemen
     write = csv.writer(file).writerow
     write(TOTALS_HEADER)
     for statement, name in statements:
-        of = _of_affiliate(f"{month:%Y-%m}", statement)
+        of = _affiliate_row(f"{month:%Y-%m}", statement)
         write((*of, *_balance(statement), f"{name}.csv", *_bounds(statement)))
 
 
@@ -88,7 +88,7 @@ def plain(amount: Decimal) -> str:
     return text[:-2] if text.endswith("00") else text
 
 
-def _of_affiliate(month: str, statement: Statement | BoundedStatement) -> tuple[Any, ...]:
+def _affiliate_row(month: str, statement: Statement | BoundedStatement) -> tuple[Any, ...]:
     return (month, harmless(statement.affiliate_id), harmless(statement.name or ""), harmless(statement.currency))
 
 

@@ -225,7 +225,7 @@ class StatementConversion(NamedTuple):
     paid: Decimal
 
 
-def last_reading(session: Session) -> LastReading | None:
+def read_last_reading(session: Session) -> LastReading | None:
     """Returns the last reading; None before the first."""
     found = session.query("SELECT as_of, today, timezone FROM refersion_summaries.data_as_of")
     return LastReading(*found[0]) if found else None
@@ -261,7 +261,7 @@ def roll_forward(session: Session, month: date) -> dict[str, Lines]:
     }
 
 
-def concerned(session: Session, month: date, affiliate: str | None = None) -> Iterator[StatementConversion]:
+def select_conversions(session: Session, month: date, affiliate: str | None = None) -> Iterator[StatementConversion]:
     """Yields the conversions of the month's statements, by affiliate, currency and time.
 
     They are read in chunks, so that memory does not grow with the account.

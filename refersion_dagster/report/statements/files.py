@@ -19,7 +19,7 @@ from refersion_dagster.report.statements.errors import StatementsDoNotTie
 from refersion_dagster.report.statements.figures import Lines, Statement, StatementConversion
 from refersion_dagster.report.statements.file_names import file_name
 from refersion_dagster.report.statements.pages import TOTALS, Section, index_page, statement_page
-from refersion_dagster.report.statements.reconciliation import Counted, Difference
+from refersion_dagster.report.statements.reconciliation import Difference, RunningSums
 from refersion_dagster.report.statements.request import StatementRequest
 
 INDEX = "index.html"
@@ -43,7 +43,7 @@ def write_set(
 
     Raises StatementsDoNotTie if conversions do not add up to their statement, and OSError.
     """
-    flow = Flow(rows)
+    flow = ConversionStream(rows)
     named: list[tuple[Statement | BoundedStatement, str]] = []
     count = 0
     for affiliate_id, own in groupby(statements, key=lambda statement: statement.affiliate_id):
@@ -54,17 +54,17 @@ def write_set(
         (folder / f"{name}.html").write_text(statement_page(issue, sections, f"{name}.csv"), "utf-8")
         named += [(section.statement, name) for section in sections]
         count += sum(section.count for section in sections)
-    flow.ended()
+    flow.check_complete()
     with (folder / TOTALS).open("w", encoding="utf-8-sig", newline="") as file:
         write_totals(file, issue.month, named)
     (folder / INDEX).write_text(index_page(issue, named, rolled), "utf-8")
     return count
 
 
-def write_section(table: StatementCsv, statement: Statement | BoundedStatement, flow: Flow) -> Section:
+def write_section(table: StatementCsv, statement: Statement | BoundedStatement, flow: ConversionStream) -> Section:
     """Writes a statement and its conversions as CSV rows and returns the page section. Raises StatementsDoNotTie."""
     section = Section(statement)
-    counted = Counted(statement) if isinstance(statement, Statement) else None
+    counted = RunningSums(statement) if isinstance(statement, Statement) else None
     table.statement(statement)
     for row in flow.of(statement):
         table.conversion(statement, row)
@@ -76,7 +76,7 @@ def write_section(table: StatementCsv, statement: Statement | BoundedStatement, 
     return section
 
 
-class Flow:
+class ConversionStream:
     """A stream of conversions, sorted by affiliate and currency, which is consumed statement by statement."""
 
     def __init__(self, rows: Iterable[StatementConversion]) -> None:
@@ -89,7 +89,7 @@ class Flow:
             yield from self._next[1]
             self._next = next(self._groups, None)
 
-    def ended(self) -> None:
+    def check_complete(self) -> None:
         """Raises StatementsDoNotTie if there are conversions without a statement."""
         if self._next:
             affiliate, currency = self._next[0]

@@ -82,14 +82,14 @@ def index_page(
         if issue.affiliate
         else [(currency, of, rolled.get(currency, NOTHING)) for currency, of in sums.items()],
         by_currency=_by_currency(known),
-        partly=[(currency, [*own]) for currency, own in groupby(_most_first(partly), lambda one: one[0].currency)],
+        partly=[(currency, [*own]) for currency, own in groupby(_sort_by_amount(partly), lambda one: one[0].currency)],
         labels=LABELS,
         totals=TOTALS,
         figure=amount,
     )
 
 
-def _most_first(partly: Iterable[tuple[BoundedStatement, str]]) -> list[tuple[BoundedStatement, str]]:
+def _sort_by_amount(partly: Iterable[tuple[BoundedStatement, str]]) -> list[tuple[BoundedStatement, str]]:
     """Sorts by currency, then by highest possible closing balance, descending."""
     return sorted(partly, key=lambda one: (one[0].order, -one[0].closing.highest, one[0].affiliate_id))
 

@@ -34,7 +34,7 @@ class Difference:
         return f"{self.of}: {self.line} is {self.stated:f} but has to be {self.expected:f}"
 
 
-def added_up(parts: Iterable[Lines]) -> Lines:
+def add_lines(parts: Iterable[Lines]) -> Lines:
     """Returns the sum of lines, which are all in one currency."""
     return Lines(*(sum(line, Decimal(0)) for line in zip(NOTHING, *parts, strict=True)))
 
@@ -44,10 +44,10 @@ def by_currency(statements: Iterable[Statement]) -> dict[str, Lines]:
     parts: dict[str, list[Lines]] = {}
     for statement in sorted(statements, key=lambda one: one.order):
         parts.setdefault(statement.currency, []).append(statement.lines)
-    return {currency: added_up(of) for currency, of in parts.items()}
+    return {currency: add_lines(of) for currency, of in parts.items()}
 
 
-def from_roll_forward(sums: Mapping[str, Lines], rolled: Mapping[str, Lines]) -> Iterator[Difference]:
+def compare_with_roll_forward(sums: Mapping[str, Lines], rolled: Mapping[str, Lines]) -> Iterator[Difference]:
     """Yields differences between the sums of all affiliates' statements and the roll-forward, to the last digit.
 
     Args:
@@ -61,7 +61,7 @@ def from_roll_forward(sums: Mapping[str, Lines], rolled: Mapping[str, Lines]) ->
                 yield Difference(f"all statements in {currency}", line, getattr(stated, line), getattr(expected, line))
 
 
-def in_themselves(statements: Iterable[Statement]) -> Iterator[Difference]:
+def check_arithmetic(statements: Iterable[Statement]) -> Iterator[Difference]:
     """Yields statements whose opening and movements do not add up to the closing."""
     for statement in statements:
         lines = statement.lines
@@ -70,7 +70,7 @@ def in_themselves(statements: Iterable[Statement]) -> Iterator[Difference]:
             yield Difference(of, "closing", lines.closing, lines.closing + lines.difference)
 
 
-class Counted:
+class RunningSums:
     """Running sums of a statement's conversions.
 
     Args:

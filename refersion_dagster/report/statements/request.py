@@ -58,7 +58,7 @@ class StatementRequest:
         return self.reading.as_of.astimezone(ZoneInfo(self.reading.timezone))
 
 
-def chosen_month(text: str | None, reading: LastReading, first: date | None, unfinished: bool) -> date:
+def choose_month(text: str | None, reading: LastReading, first: date | None, unfinished: bool) -> date:
     """Returns the first day of the chosen month; by default the last month that had ended at the reading.
 
     Args:

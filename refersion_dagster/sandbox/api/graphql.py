@@ -31,7 +31,7 @@ from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.api.graphql_filters import RowFilter, RowSelection
 from refersion_dagster.sandbox.api.graphql_rows import SOURCE, Row, Rows
 from refersion_dagster.sandbox.api.graphql_schema import build_schema
-from refersion_dagster.sandbox.lifecycle.mutations import Churning
+from refersion_dagster.sandbox.lifecycle.mutations import RowChurn
 from refersion_dagster.sandbox.model import Affiliate, Offer
 from refersion_dagster.sandbox.response import SandboxResponse
 from refersion_dagster.sandbox.settings import Switches
@@ -78,7 +78,7 @@ class GraphQLApi:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.selection = RowSelection(account)
-        self.churning = Churning(account, self.selection)
+        self.churning = RowChurn(account, self.selection)
         self._schema: tuple[Switches, GraphQLSchema] | None = None
         self._documents: OrderedDict[str, DocumentNode | list[GraphQLError]] = OrderedDict()
         self._valid: set[str] = set()

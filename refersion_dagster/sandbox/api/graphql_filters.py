@@ -33,13 +33,13 @@ class RowSelection:
         self._requests = 0
 
     def conversions(self, window: RowFilter) -> list[Conversion]:
-        return self._ordered("conversions", window, self._conversions)
+        return self._select_ordered("conversions", window, self._conversions)
 
     def payments(self, window: RowFilter) -> list[Payment]:
-        return self._ordered("payments", window, self._payments)
+        return self._select_ordered("payments", window, self._payments)
 
     def clicks(self, window: RowFilter) -> list[Click]:
-        return self._ordered("clicks", window, self._clicks)
+        return self._select_ordered("clicks", window, self._clicks)
 
     def affiliates(self, window: RowFilter) -> list[Affiliate]:
         """Affiliates ordered by id, the same order as the REST v2 list."""
@@ -57,7 +57,7 @@ class RowSelection:
             rows = self._kept[name, window] = choose(window)
         return rows
 
-    def _ordered(self, name: str, window: RowFilter, choose: Callable[[RowFilter], list[Any]]) -> list[Any]:
+    def _select_ordered(self, name: str, window: RowFilter, choose: Callable[[RowFilter], list[Any]]) -> list[Any]:
         rows = self._keep(name, window, choose)
         if self.account.switches.order != "unstable_ties":
             return rows
@@ -77,7 +77,7 @@ class RowSelection:
         high = FOREVER if window.created_to is None else window.created_to + switches.created_to_inclusive
         return low, high
 
-    def _directed(self, rows: list[Any]) -> list[Any]:
+    def _apply_direction(self, rows: list[Any]) -> list[Any]:
         """The rows in the configured direction. `rows` are oldest first, ties by id; newest first is its reverse."""
         return rows if self.account.switches.order == "oldest_first" else rows[::-1]
 
@@ -87,12 +87,12 @@ class RowSelection:
             rows = [row for row in rows if row.status == window.status]
         if window.payment_status is not None:
             rows = [row for row in rows if row.payment_status == window.payment_status]
-        return self._directed(rows)
+        return self._apply_direction(rows)
 
     def _payments(self, window: RowFilter) -> list[Payment]:
         low, high = self._bounds(window)
         rows = [row for row in self.account.payments.values() if low <= row.created < high]
-        return self._directed(sorted(rows, key=lambda row: (row.created, row.id)))
+        return self._apply_direction(sorted(rows, key=lambda row: (row.created, row.id)))
 
     def _clicks(self, window: RowFilter) -> list[Click]:
         low, high = self._bounds(window)
@@ -104,7 +104,7 @@ class RowSelection:
             and window.affiliate_id in (None, row.affiliate_id)
             and window.offer_id in (None, offers.get(row.affiliate_id))
         ]
-        return self._directed(sorted(rows, key=lambda row: (row.created, row.id)))
+        return self._apply_direction(sorted(rows, key=lambda row: (row.created, row.id)))
 
     def _affiliates(self, window: RowFilter) -> list[Affiliate]:
         rows = sorted(self.account.affiliates.values(), key=lambda row: row.id)

@@ -14,7 +14,7 @@ Row = dict[str, Any]
 SOURCE = "source row"
 
 
-def _unchanged(value: Any) -> Any:
+def _return_unchanged(value: Any) -> Any:
     return value
 
 
@@ -30,15 +30,15 @@ class Rows:
         self._account = account
         self._affiliates: dict[int, Row | None] = {}
         self._payments: dict[int, Row | None] = {}
-        self._identity: Callable[[int], Any] = str if types.ids == "string" else _unchanged
+        self._identity: Callable[[int], Any] = str if types.ids == "string" else _return_unchanged
         self._money: Callable[[Decimal], Any] = (
-            str if types.money == "string" else _unchanged if types.money == "number" else "{:,}".format
+            str if types.money == "string" else _return_unchanged if types.money == "number" else "{:,}".format
         )
         self._time: Callable[[int], Any] = (
-            str if types.times == "unix_string" else sql_time if types.times == "iso" else _unchanged
+            str if types.times == "unix_string" else sql_time if types.times == "iso" else _return_unchanged
         )
         self._flag: Callable[[bool], Any] = (
-            _unchanged if types.booleans == "boolean" else _upper if types.booleans == "upper" else int
+            _return_unchanged if types.booleans == "boolean" else _upper if types.booleans == "upper" else int
         )
         shop = account.shop
         self._shop = {

@@ -181,7 +181,7 @@ def build_schema(switches: Switches, resolvers: dict[tuple[str, str], Resolver])
         for path, kind in switches.add_fields.items():
             added_to, _, name = path.partition(".")
             if added_to == owner:
-                made[name] = _added(path, kind)
+                made[name] = _add_field(path, kind)
         return made
 
     for owner in TYPES:
@@ -217,7 +217,7 @@ def _arguments(switches: Switches, owner: str, name: str) -> dict[str, GraphQLAr
     }
 
 
-def _added(path: str, kind: str) -> GraphQLField:
+def _add_field(path: str, kind: str) -> GraphQLField:
     listed = kind.startswith("[") and kind.endswith("]")
     scalar = kind[1:-1] if listed else kind
     if scalar not in SCALARS:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from refersion_dagster.sandbox.account import Account
-from refersion_dagster.sandbox.api.rest_fields import Fields, unprocessable
+from refersion_dagster.sandbox.api.rest_fields import Fields, make_unprocessable
 from refersion_dagster.sandbox.clock import sql_time
 from refersion_dagster.sandbox.model import ACTIVE, APPROVED, PENDING
 from refersion_dagster.sandbox.response import SandboxResponse
@@ -38,10 +38,10 @@ class SavedReports:
         fields.require("report_id")
         report_id = fields.number("report_id")
         if report_id == UNFINISHED:
-            raise unprocessable("File is not available")
+            raise make_unprocessable("File is not available")
         tables = {AFFILIATES: _affiliates, CONVERSIONS: _conversions, PERFORMANCE: _performance}
         if report_id not in tables:
-            raise unprocessable("Report ID not Found or Expired (error 5).")
+            raise make_unprocessable("Report ID not Found or Expired (error 5).")
         account = self._account
         expires = account.now + LIFETIME
         key = f"{account.world.rng('link', report_id, len(self._links)).getrandbits(160):040x}"

@@ -9,7 +9,7 @@ import orjson
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.api import rest_affiliates, rest_conversions, rest_triggers
 from refersion_dagster.sandbox.api.reports import SavedReports, link_operation
-from refersion_dagster.sandbox.api.rest_fields import Fields, RestError, unprocessable
+from refersion_dagster.sandbox.api.rest_fields import Fields, RestError, make_unprocessable
 from refersion_dagster.sandbox.response import SandboxResponse
 
 Operation = Callable[[Account, Fields], Any]
@@ -17,7 +17,7 @@ Operation = Callable[[Account, Fields], Any]
 OPERATIONS: dict[str, tuple[Operation | None, tuple[str, ...]]] = {
     "/affiliate/new": (rest_affiliates.new, rest_affiliates.NEW_FIELDS),
     "/affiliate/get": (rest_affiliates.get, ("id", "affiliate_code")),
-    "/affiliate/list": (rest_affiliates.listing, ("limit", "page")),
+    "/affiliate/list": (rest_affiliates.list_affiliates, ("limit", "page")),
     "/affiliate/search": (rest_affiliates.search, ("keyword", "first_name", "last_name", "page")),
     "/affiliate/edit": (rest_affiliates.edit, ("affiliates",)),
     "/affiliate/status_change": (rest_affiliates.status_change, ("ids", "status")),
@@ -83,7 +83,7 @@ class RestApi:
         with self.account.lock:
             try:
                 if path in self.account.switches.plan_excludes:
-                    raise unprocessable("Your account plan does not support this feature (error 1).")
+                    raise make_unprocessable("Your account plan does not support this feature (error 1).")
                 if self.account.switches.refuse_unknown_fields:
                     fields.known(names)
                 run = operation or link_operation(self.reports, site)

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from refersion_dagster.sandbox.account import Account
-from refersion_dagster.sandbox.api.rest_fields import Fields, unknown_offer, unprocessable
+from refersion_dagster.sandbox.api.rest_fields import Fields, make_unknown_offer, make_unprocessable
 from refersion_dagster.sandbox.model import ACTIVE, DENIED, DISABLED, PENDING, Affiliate, CustomField
 
 MOST_ROWS = 100
@@ -48,7 +48,7 @@ def new(account: Account, fields: Fields) -> dict[str, Any]:
     if coupon and account.find_trigger("COUPON", coupon):
         errors.append("The conversion trigger already exists.")
     if errors:
-        raise unprocessable(*errors)
+        raise make_unprocessable(*errors)
     template = account.world.affiliate(account.new_affiliate_index(), account.now).affiliate
     affiliate = Affiliate(
         id=template.id,
@@ -83,7 +83,7 @@ def get(account: Account, fields: Fields) -> dict[str, Any]:
         fields.require("affiliate_code" if "affiliate_code" in fields.body else "id")
         affiliate = account.affiliate_by_code(fields.text("affiliate_code"))
     if affiliate is None:
-        raise unprocessable("Affiliate not found.")
+        raise make_unprocessable("Affiliate not found.")
     return {
         "id": affiliate.id,
         "offer_id": str(affiliate.offer_id),
@@ -97,7 +97,7 @@ def get(account: Account, fields: Fields) -> dict[str, Any]:
     } | (affiliate.raw or {})
 
 
-def listing(account: Account, fields: Fields) -> dict[str, Any]:
+def list_affiliates(account: Account, fields: Fields) -> dict[str, Any]:
     """/affiliate/list: ordered by id, at most 100 rows a page; a larger limit is reduced to 100 (inferred)."""
     limit = fields.number("limit", account.switches.list_default_limit)
     if limit < 1:
@@ -119,7 +119,7 @@ def search(account: Account, fields: Fields) -> dict[str, Any]:
     ]
     fields.number("page", 1)
     if not rows:
-        raise unprocessable("Could not find affiliates with this keyword.")
+        raise make_unprocessable("Could not find affiliates with this keyword.")
     return _page(account, fields, rows, MOST_ROWS)
 
 
@@ -132,10 +132,10 @@ def edit(account: Account, fields: Fields) -> dict[str, Any]:
     for item in items:
         item.require("id")
         if item.has("offer") and item.number("offer") not in account.offers:
-            raise unknown_offer()
+            raise make_unknown_offer()
     for item, number in [(item, item.number("id")) for item in items]:
         affiliate = account.affiliates.get(number)
-        done = affiliate is not None and _edited(account, affiliate, item)
+        done = affiliate is not None and _edit(account, affiliate, item)
         (changed if done else unchanged).append(number)
     return {"ids_changed": changed, "ids_not_changed": unchanged}
 
@@ -162,7 +162,7 @@ def _page(account: Account, fields: Fields, rows: list[Affiliate], limit: int) -
     if page > last and switches.list_past_end == "repeat":
         page = last
     elif page > last and switches.list_past_end == "422":
-        raise unprocessable("The page does not exist.")
+        raise make_unprocessable("The page does not exist.")
     first = max(0, page - 1) * limit
     answer: dict[str, Any] = {
         "total": str(len(rows)) if switches.list_total == "string" else len(rows),
@@ -202,7 +202,7 @@ def _password_errors(password: str, email: str) -> list[str]:
     return [text for kept, text in rules if not kept]
 
 
-def _edited(account: Account, affiliate: Affiliate, item: Fields) -> bool:
+def _edit(account: Account, affiliate: Affiliate, item: Fields) -> bool:
     values = {name: item.text(name) for name in _EDITABLE if name in item.body}
     offer_id = item.number("offer") if "offer" in item.body else None
     custom = _custom_fields(affiliate, item) if "custom_fields" in item.body else None
@@ -220,7 +220,7 @@ def _edited(account: Account, affiliate: Affiliate, item: Fields) -> bool:
         affiliate.offer_id = offer_id
     if custom is not None:
         affiliate.custom_fields = custom
-    account.changed_affiliate(affiliate)
+    account.record_affiliate_change(affiliate)
     return True
 
 

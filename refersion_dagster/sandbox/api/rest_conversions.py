@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from refersion_dagster.sandbox.account import FOREVER, Account
-from refersion_dagster.sandbox.api.rest_fields import Fields, invalid_field, unprocessable
+from refersion_dagster.sandbox.api.rest_fields import Fields, invalid_field, make_unprocessable
 from refersion_dagster.sandbox.lifecycle import adjustments
 from refersion_dagster.sandbox.model import (
     APPROVED,
@@ -45,11 +45,11 @@ def totals(account: Account, fields: Fields) -> dict[str, Any]:
     """
     currency = _currency_of_totals(account, fields)
     fields.require("status")
-    statuses = _allowed(fields, "status", CONVERSION_STATUSES)
-    types = _allowed(fields, "type", CONVERSION_TYPES) if fields.has("type") else None
+    statuses = _validate_choice(fields, "status", CONVERSION_STATUSES)
+    types = _validate_choice(fields, "type", CONVERSION_TYPES) if fields.has("type") else None
     payment_status = fields.text("payment_status") or None
     if payment_status not in (None, PAID, UNPAID):
-        raise unprocessable(f"{payment_status} is not a allowed value for field payment_status")
+        raise make_unprocessable(f"{payment_status} is not a allowed value for field payment_status")
     low = fields.moment("created_from") if fields.has("created_from") else -FOREVER
     high = fields.moment("created_to") + 1 if fields.has("created_to") else FOREVER
     offer_id = fields.number("offer_id") if fields.has("offer_id") else None
@@ -65,7 +65,7 @@ def totals(account: Account, fields: Fields) -> dict[str, Any]:
         and offer_id in (None, row.offer_id)
         and test in (None, row.is_test_conversion)
     ]
-    return _shaped(account, rows, currency)
+    return _build_totals(account, rows, currency)
 
 
 def _currency_of_totals(account: Account, fields: Fields) -> str | None:
@@ -85,9 +85,9 @@ def manual_credit(account: Account, fields: Fields) -> dict[str, Any]:
     currency = fields.text("currency") or account.settings.base
     affiliate = account.affiliates.get(number)
     if affiliate is None:
-        raise unprocessable("Invalid affiliate ID (error 2).")
+        raise make_unprocessable("Invalid affiliate ID (error 2).")
     if currency not in CURRENCIES | set(account.settings.currencies):
-        raise unprocessable(f"{currency} is not a valid currency")
+        raise make_unprocessable(f"{currency} is not a valid currency")
     return {"conversion_id": adjustments.credit_manually(account, affiliate, commission, currency, status, notes).id}
 
 
@@ -103,21 +103,21 @@ def manual_credit_order_id(account: Account, fields: Fields) -> dict[str, Any]:
     notes = fields.text("notes")
     affiliate = account.affiliates.get(number)
     if affiliate is None:
-        raise unprocessable("Invalid affiliate ID (error 2).")
+        raise make_unprocessable("Invalid affiliate ID (error 2).")
     credited = account.by_order.get(order_id)
     if not credited:
-        raise unprocessable("Invalid order ID (error 5)")
+        raise make_unprocessable("Invalid order ID (error 5)")
     if account.reprocessing.get(order_id, 0) > account.now:
-        raise unprocessable("This order ID is being process (error 5).")
+        raise make_unprocessable("This order ID is being process (error 5).")
     qualified = [row for row in credited if row.status != UNQUALIFIED]
     if number in [row.affiliate_id for row in qualified]:
-        raise unprocessable(f"Affiliate {number} has already been manually credited for this order ID. (Error 6)")
+        raise make_unprocessable(f"Affiliate {number} has already been manually credited for this order ID. (Error 6)")
     answer = {"message": "Order(s) are re-processing. Changes may take a couple of minutes to appear."}
     if qualified:
         answer["warning"] = f"Order ID is already credited to affiliate {qualified[0].affiliate_id}"
     due = account.now + account.switches.reprocess_seconds
     account.reprocessing[order_id] = due
-    account.clock.at(due, adjustments.credit_again, account, credited[0], affiliate, status, notes)
+    account.clock.schedule(due, adjustments.credit_again, account, credited[0], affiliate, status, notes)
     account.clock.move_to(account.now)
     return answer
 
@@ -133,7 +133,7 @@ def status_change(account: Account, fields: Fields) -> dict[str, Any]:
     if status not in CONVERSION_STATUSES:
         raise invalid_field("status")
     if status == PENDING:
-        raise unprocessable(_OTHER_REFUSAL)
+        raise make_unprocessable(_OTHER_REFUSAL)
     changed: list[int] = []
     unchanged: list[int] = []
     refusals: list[str] = []
@@ -147,7 +147,7 @@ def status_change(account: Account, fields: Fields) -> dict[str, Any]:
         if row is not None and row.status != status:
             refusals.append(_REFUSALS.get((row.status, status), _OTHER_REFUSAL))
     if refusals and not changed:
-        raise unprocessable(*dict.fromkeys(refusals))
+        raise make_unprocessable(*dict.fromkeys(refusals))
     return {"ids_changed": changed, "ids_not_changed": unchanged}
 
 
@@ -171,7 +171,7 @@ def cancel(account: Account, fields: Fields) -> dict[str, Any]:
     skus = {item.text("sku") for item in items}
     row = next(filter(lambda row: _cancellable(account, row, skus), reversed(account.by_order.get(order_id, []))), None)
     if row is None:
-        raise unprocessable("Invalid order ID (error 5)")
+        raise make_unprocessable("Invalid order ID (error 5)")
     before = [account.conversions[number] for number in account.reversals.get(row.id, ())]
     left = row.total + sum((one.total for one in before), Decimal("0.00"))
     named = [amount for amount in amounts if amount is not None]
@@ -197,15 +197,15 @@ def _cancellable(account: Account, row: Conversion, skus: set[str]) -> bool:
     )
 
 
-def _allowed(fields: Fields, name: str, allowed: Iterable[str]) -> list[str]:
+def _validate_choice(fields: Fields, name: str, allowed: Iterable[str]) -> list[str]:
     values = fields.texts(name)
     for value in values:
         if value not in allowed:
-            raise unprocessable(f"{value} is not a allowed value for field {name}")
+            raise make_unprocessable(f"{value} is not a allowed value for field {name}")
     return values
 
 
-def _shaped(account: Account, rows: list[Conversion], currency: str | None) -> dict[str, Any]:
+def _build_totals(account: Account, rows: list[Conversion], currency: str | None) -> dict[str, Any]:
     switches, base = account.switches, currency or account.settings.base
     if currency:
         rows = [row for row in rows if row.currency == currency]
@@ -225,10 +225,12 @@ def _shaped(account: Account, rows: list[Conversion], currency: str | None) -> d
         "conversions_count": len(rows),
         **{name: _cents(amount) for name, amount in sums.items()},
     }
-    return {name: _in_shape(switches.totals_shape, name, value) for name, value in values.items()} | {"currency": base}
+    return {name: _format_value(switches.totals_shape, name, value) for name, value in values.items()} | {
+        "currency": base
+    }
 
 
-def _in_shape(shape: str, name: str, value: int | Decimal) -> Any:
+def _format_value(shape: str, name: str, value: int | Decimal) -> Any:
     """A value of the totals in the configured shape.
 
     The published sample contains "10,", "500.84," and "3,498.03,", and 2,874.85 without the stray comma.

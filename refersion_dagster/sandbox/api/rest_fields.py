@@ -28,17 +28,17 @@ def invalid_field(name: str) -> RestError:
     return RestError(SandboxResponse.json(204, {"error": f"Invalid field {name}"}))
 
 
-def unprocessable(*texts: str) -> RestError:
+def make_unprocessable(*texts: str) -> RestError:
     """422 (documented), for invalid data and for records that do not exist."""
     return RestError(SandboxResponse.json(422, {"errors": list(texts)}))
 
 
-def unknown_offer() -> RestError:
+def make_unknown_offer() -> RestError:
     """404 with a list (documented), returned if /affiliate/edit names an offer that does not exist."""
     return RestError(SandboxResponse.json(404, {"error": ["Offer does not exists on the database."]}))
 
 
-def too_many_items() -> RestError:
+def make_too_many_items() -> RestError:
     """429 for more than 50 items (documented); must not be retried."""
     return RestError(
         SandboxResponse.json(429, {"error": f"Max number of elements on attribute ({MOST_ITEMS}) reached."})
@@ -140,7 +140,7 @@ class Fields:
         if None in numbers:
             raise invalid_field(name)
         if len(value) > MOST_ITEMS:
-            raise too_many_items()
+            raise make_too_many_items()
         return [number for number in numbers if number is not None]
 
     def items(self, name: str) -> list["Fields"]:
@@ -151,7 +151,7 @@ class Fields:
         if not value:
             raise missing_field(name)
         if len(value) > MOST_ITEMS:
-            raise too_many_items()
+            raise make_too_many_items()
         return [Fields(item) for item in value]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.api.rest_affiliates import EMAIL
-from refersion_dagster.sandbox.api.rest_fields import Fields, unprocessable
+from refersion_dagster.sandbox.api.rest_fields import Fields, make_unprocessable
 from refersion_dagster.sandbox.model import FLAT_RATE, PERCENT_OF_SALE
 
 TRIGGER_TYPES = ("COUPON", "SKU", "EMAIL")
@@ -17,11 +17,11 @@ def trigger(account: Account, fields: Fields) -> dict[str, Any]:
     kind, text = fields.choice("type", TRIGGER_TYPES), fields.text("trigger")
     affiliate = account.affiliate_by_code(fields.text("affiliate_code"))
     if affiliate is None:
-        raise unprocessable("Affiliate not found.")
+        raise make_unprocessable("Affiliate not found.")
     if kind == "EMAIL" and not EMAIL.fullmatch(text):
-        raise unprocessable("The email is not valid.")
+        raise make_unprocessable("The email is not valid.")
     if account.find_trigger(kind, text):
-        raise unprocessable("The conversion trigger already exists.")
+        raise make_unprocessable("The conversion trigger already exists.")
     made = account.add_trigger(affiliate, kind, text)
     return {"trigger_id": made.id, "trigger": made.trigger}
 
@@ -40,7 +40,7 @@ def trigger_delete(account: Account, fields: Fields) -> list[int]:
         found = account.find_trigger(item.text("type"), item.text("trigger"))
         if found is not None and found.affiliate_id == item.number("id"):
             del account.triggers[found.id]
-            account.touch()
+            account.record_change()
             deleted.append(found.id)
     return deleted
 
@@ -56,7 +56,7 @@ def new_sku_commission(account: Account, fields: Fields) -> dict[str, Any]:
         kind = item.choice("commission_type", (PERCENT_OF_SALE, FLAT_RATE))
         rates.append((item.text("sku"), kind, item.money("commission_amount")))
     if offer_id not in account.offers:
-        raise unprocessable("Offer ID does not exist (error 1).")
+        raise make_unprocessable("Offer ID does not exist (error 1).")
     duplicate: list[str] = []
     added: list[str] = []
     for sku, kind, amount in rates:

@@ -39,7 +39,7 @@ def insert_conversion(account: Account, values: Mapping[str, Any]) -> int:
             commission_total=Decimal("2.00"),
             currency=account.settings.base,
         )
-        _put(row, values)
+        _set_values(row, values)
         if row.id in account.conversions:
             raise ValueError(f"there is a conversion {row.id} already")
         account.add_conversion(row)
@@ -59,10 +59,10 @@ def change_conversion(account: Account, conversion_id: int, values: Mapping[str,
         row.updated = account.now
         if values.get("status") == APPROVED and row.status != APPROVED:
             row.approved = account.now
-        _put(row, values)
+        _set_values(row, values)
         account.put_conversion(row)
         account.forget_id(row, conversion_id)
-        account.decided(row, before)
+        account.announce_decision(row, before)
         if values.get("status") == PENDING:
             account.auto_approve_later(row)
 
@@ -166,10 +166,10 @@ def change_affiliate(account: Account, affiliate_id: int, values: Mapping[str, A
         if affiliate.status != before:
             account.set_affiliate_status(affiliate, affiliate.status)
         if set(values) - {"status"}:
-            account.changed_affiliate(affiliate)
+            account.record_affiliate_change(affiliate)
 
 
-class Churning:
+class RowChurn:
     """Rows that are inserted or deleted while a client reads (see the switch `churn`)."""
 
     def __init__(self, account: Account, selection: RowSelection) -> None:
@@ -199,7 +199,7 @@ class Churning:
             self._account.add_conversion(row)
 
 
-def _put(row: Conversion, values: Mapping[str, Any]) -> None:
+def _set_values(row: Conversion, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name in _COUNTED:
             try:
@@ -213,7 +213,7 @@ def _put(row: Conversion, values: Mapping[str, Any]) -> None:
             row.raw = {**(row.raw or {}), name: value}
 
 
-def _whole(value: Any) -> int:
+def _parse_whole(value: Any) -> int:
     number = whole_number(value)
     if number is None:
         raise ValueError(f"not a whole number: {value!r}")
@@ -245,20 +245,20 @@ def _flag(value: Any) -> bool:
 
 
 def _payment(value: Any) -> int | None:
-    return None if value is None else _whole(value)
+    return None if value is None else _parse_whole(value)
 
 
 _COUNTED: dict[str, Callable[[Any], Any]] = {
-    "id": _whole,
-    "affiliate_id": _whole,
-    "offer_id": _whole,
+    "id": _parse_whole,
+    "affiliate_id": _parse_whole,
+    "offer_id": _parse_whole,
     "payment_id": _payment,
     "created": _moment,
     "updated": _moment,
     "total": _money,
     "commissionable_total": _money,
     "commission_total": _money,
-    "total_items": _whole,
+    "total_items": _parse_whole,
     "is_test_conversion": _flag,
     "is_recurring": _flag,
     **dict.fromkeys(

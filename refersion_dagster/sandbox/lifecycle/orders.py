@@ -45,13 +45,13 @@ class Orders:
         if plan.case in ("duplicate", "double_credit"):
             self._second_credit(plan, row)
         if plan.case == "subscription":
-            self.clock.at(row.created + RENEWAL_EVERY, self._renew, row.id, 1, plan.decide_after)
+            self.clock.schedule(row.created + RENEWAL_EVERY, self._renew, row.id, 1, plan.decide_after)
         if plan.case == "ip_burst":
             for extra in range(5):
                 again = replace(
                     plan, case="burst", when=plan.when + 240 * (extra + 1), number=plan.number + 20_000_000 + extra
                 )
-                self.clock.at(again.when, self.place, again)
+                self.clock.schedule(again.when, self.place, again)
         self._await_decision(row, plan)
 
     def _order_row(self, plan: OrderPlan, affiliate: Affiliate) -> Conversion:
@@ -128,15 +128,15 @@ class Orders:
             return
         denied = plan.case in ("denied", "late_denied")
         if plan.decide_after:
-            self.clock.at(
+            self.clock.schedule(
                 row.created + plan.decide_after, self._decide, row.id, DENIED if denied else APPROVED, plan.number
             )
         else:
             self.account.auto_approve_later(row)
         if plan.cancel_after:
-            self.clock.at(row.created + plan.cancel_after, self._cancel, row.id)
+            self.clock.schedule(row.created + plan.cancel_after, self._cancel, row.id)
         if plan.case == "flipped_by_support":
-            self.clock.at(row.created + plan.decide_after + 2 * DAY, self._flip, row.id)
+            self.clock.schedule(row.created + plan.decide_after + 2 * DAY, self._flip, row.id)
 
     def _decide(self, conversion_id: int, status: str, number: int) -> None:
         """Approve or deny a pending row and its cancellations, as the merchant does."""
@@ -189,9 +189,9 @@ class Orders:
         )
         account.add_conversion(row)
         if not over:
-            self.clock.at(row.created + decide_after, self._decide, row.id, APPROVED, count)
+            self.clock.schedule(row.created + decide_after, self._decide, row.id, APPROVED, count)
         if count < RENEWALS:
-            self.clock.at(self.clock.now + RENEWAL_EVERY, self._renew, conversion_id, count + 1, decide_after)
+            self.clock.schedule(self.clock.now + RENEWAL_EVERY, self._renew, conversion_id, count + 1, decide_after)
 
     def _coupon_of(self, affiliate: Affiliate) -> str:
         if self._coupons[0] != len(self.account.triggers):

@@ -23,7 +23,7 @@ class Payouts:
         self._account = account
 
     def begin(self) -> None:
-        self._account.clock.at(next_month(self._account.world.start) + PAYDAY, self._payday)
+        self._account.clock.schedule(next_month(self._account.world.start) + PAYDAY, self._payday)
 
     def _payday(self) -> None:
         account, now = self._account, self._account.now
@@ -35,14 +35,14 @@ class Payouts:
         payments: list[Payment] = []
         for (affiliate_id, currency), rows in sorted(groups.items()):
             amount = sum((row.commission_total for row in rows), Decimal("0.00"))
-            if self._payable(account.affiliates.get(affiliate_id), amount):
+            if self._is_payable(account.affiliates.get(affiliate_id), amount):
                 payments.append(self._payment(affiliate_id, currency, amount, rows))
                 account.pay(rows, payments[-1])
         if payments:
             account.announce(NEW_PAYMENT, payments)
-        account.clock.at(next_month(now) + PAYDAY, self._payday)
+        account.clock.schedule(next_month(now) + PAYDAY, self._payday)
 
-    def _payable(self, affiliate: Affiliate | None, amount: Decimal) -> bool:
+    def _is_payable(self, affiliate: Affiliate | None, amount: Decimal) -> bool:
         if affiliate is None or affiliate.status != ACTIVE or not affiliate.paypal_email:
             return False
         if amount < max(self._account.settings.minimum_payout, Decimal("0.01")):

@@ -34,7 +34,7 @@ class Timeline:
         """
         for plan in self.world.affiliates():
             self._expect(plan)
-        self.clock.at(self.world.start, self._day, 0)
+        self.clock.schedule(self.world.start, self._day, 0)
         self.payouts.begin()
         collecting = gc.isenabled()
         gc.disable()
@@ -46,7 +46,7 @@ class Timeline:
 
     def _expect(self, plan: AffiliatePlan) -> None:
         self.account.new_affiliate_index()
-        self.clock.at(plan.affiliate.joined, self._join, plan)
+        self.clock.schedule(plan.affiliate.joined, self._join, plan)
 
     def _join(self, plan: AffiliatePlan) -> None:
         affiliate = plan.affiliate
@@ -54,9 +54,11 @@ class Timeline:
         if plan.coupon:
             self.account.add_trigger(affiliate, "COUPON", plan.coupon)
         if plan.decision != PENDING:
-            self.clock.at(plan.decided, self._decide_affiliate, affiliate, PENDING, plan.decision)
+            self.clock.schedule(plan.decided, self._decide_affiliate, affiliate, PENDING, plan.decision)
         if plan.disabled is not None and plan.decision == ACTIVE:
-            self.clock.at(max(plan.disabled, plan.decided + 1), self._decide_affiliate, affiliate, ACTIVE, DISABLED)
+            self.clock.schedule(
+                max(plan.disabled, plan.decided + 1), self._decide_affiliate, affiliate, ACTIVE, DISABLED
+            )
 
     def _decide_affiliate(self, affiliate: Affiliate, expected: str, status: str) -> None:
         if affiliate.status == expected and affiliate.id in self.account.affiliates:
@@ -70,12 +72,12 @@ class Timeline:
             self._idle_clicks(day - 1, affiliates)
         plans = self.world.orders_on(day, affiliates)
         for plan in plans:
-            self.clock.at(plan.when, self.orders.place, plan)
+            self.clock.schedule(plan.when, self.orders.place, plan)
             if plan.number % ORDERS_PER_MANUAL_CREDIT == 7:
-                self.clock.at(plan.when + 600, self._manual_credit, plan)
-        for joined in self.world.joining_on(day):
-            self.clock.at(joined, self._apply)
-        self.clock.at(begin + DAY, self._day, day + 1)
+                self.clock.schedule(plan.when + 600, self._manual_credit, plan)
+        for joined in self.world.draw_application_times(day):
+            self.clock.schedule(joined, self._apply)
+        self.clock.schedule(begin + DAY, self._day, day + 1)
 
     def _apply(self) -> None:
         self._join(self.world.affiliate(self.account.new_affiliate_index(), self.clock.now))
@@ -88,7 +90,7 @@ class Timeline:
         for created in sorted(begin + int(rng.random() * DAY) for _ in range(count if affiliates else 0)):
             affiliate = affiliates[int(rng.random() ** 2 * len(affiliates))]
             visitors.click(account, affiliate, created, int(rng.random() * 4_000_000))
-        account.touch()
+        account.record_change()
 
     def _manual_credit(self, plan: OrderPlan) -> None:
         """Occasionally grant or take back a commission without an order, as the merchant does."""

@@ -56,7 +56,7 @@ CASES: dict[str, int] = {
 DECK = 200
 
 
-class World:
+class ActivityGenerator:
     """The generator. It holds no account state."""
 
     def __init__(self, settings: SandboxSettings) -> None:
@@ -142,7 +142,7 @@ class World:
             disabled=max(joined, self.start) + rng.randrange(30, 300) * DAY if ends else None,
         )
 
-    def joining_on(self, day: int) -> list[int]:
+    def draw_application_times(self, day: int) -> list[int]:
         """Application times of new affiliates on a day after the history, at the rate of the history's second half."""
         if day < self.settings.days:
             return []

@@ -33,7 +33,7 @@ Work = Callable[[bool], SandboxResponse]
 
 def build_app(sandbox: Sandbox, stopping: asyncio.Event) -> Starlette:
     """REST v2 under /v2, GraphQL at /graphql, report files, and the control API. `stopping` ends latencies."""
-    front = Front(sandbox, stopping)
+    front = PublicApi(sandbox, stopping)
     return Starlette(
         routes=[
             *control_routes(sandbox),
@@ -41,11 +41,11 @@ def build_app(sandbox: Sandbox, stopping: asyncio.Event) -> Starlette:
             Route("/graphql", _Endpoint(front.graphql)),
             Route("/api/reporting/download/{account}/{shop}/{key}", _Endpoint(front.report)),
         ],
-        middleware=[Middleware(_Dated, sandbox=sandbox)],
+        middleware=[Middleware(_DateHeader, sandbox=sandbox)],
     )
 
 
-class _Dated:
+class _DateHeader:
     """Sets the Date header to the sandbox's own time."""
 
     def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
@@ -72,7 +72,7 @@ class _Endpoint:
         await self._application(scope, receive, send)
 
 
-class Front:
+class PublicApi:
     """The public interfaces of the account: REST v2, GraphQL and report files."""
 
     def __init__(self, sandbox: Sandbox, stopping: asyncio.Event) -> None:

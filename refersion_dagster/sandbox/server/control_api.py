@@ -48,7 +48,7 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
     acts: dict[tuple[str, str], Act] = {
         ("GET", "/clock"): lambda sandbox, _body, _path: sandbox.clock(),
         ("POST", "/clock"): _move_clock,
-        ("GET", "/faults"): lambda sandbox, _body, _path: sandbox.faults.waiting(),
+        ("GET", "/faults"): lambda sandbox, _body, _path: sandbox.faults.list_pending(),
         ("POST", "/faults"): _add_fault,
         ("DELETE", "/faults"): _clear_faults,
         ("GET", "/settings"): lambda sandbox, _body, _path: sandbox.switches(),
@@ -116,7 +116,7 @@ def _move_clock(sandbox: Sandbox, body: dict[str, Any], _path: dict[str, Any]) -
 
 def _add_fault(sandbox: Sandbox, body: dict[str, Any], _path: dict[str, Any]) -> Any:
     sandbox.add_fault(body)
-    return sandbox.faults.waiting()
+    return sandbox.faults.list_pending()
 
 
 def _clear_faults(sandbox: Sandbox, _body: dict[str, Any], _path: dict[str, Any]) -> Any:
@@ -166,10 +166,10 @@ def _movements(sandbox: Sandbox, _body: dict[str, Any], query: dict[str, Any]) -
 def _events(sandbox: Sandbox, _body: dict[str, Any], query: dict[str, Any]) -> Any:
     account = sandbox.account
     with account.lock:
-        log = account.kept_log()
+        log = account.get_log()
         after = from_iso(query["after"]) if "after" in query else -FOREVER
         until = from_iso(query["until"]) if "until" in query else FOREVER
-        return [event.as_json() for event in log.between(after, until)]
+        return [event.as_json() for event in log.events_between(after, until)]
 
 
 def _change_affiliate(sandbox: Sandbox, body: dict[str, Any], path: dict[str, Any]) -> Any:

@@ -89,7 +89,7 @@ class Webhooks:
         if self._thread is not None:
             self._thread.join(timeout=TIMEOUT_SECONDS)
 
-    def sent(self, seconds: float = 30) -> bool:
+    def wait_until_sent(self, seconds: float = 30) -> bool:
         """Wait until the queue is empty. Returns whether that happened within `seconds`."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._sending, seconds)
@@ -119,10 +119,10 @@ class Webhooks:
 
     def _run(self) -> None:
         with requests.Session() as session:
-            while (event := self._next()) is not None:
+            while (event := self._wait_for_next()) is not None:
                 self._deliver(session, event)
 
-    def _next(self) -> WebhookDelivery | None:
+    def _wait_for_next(self) -> WebhookDelivery | None:
         """The next event to send, waiting until there is one; None at the end."""
         with self._changed:
             self._sending = False

@@ -13,7 +13,7 @@ from dlt.extract.source import DltSource
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS
 from refersion_dagster.warehouse.bigquery.credentials import bigquery_configuration
-from refersion_dagster.warehouse.bigquery.errors import HOW_TO_GRANT, trouble_of
+from refersion_dagster.warehouse.bigquery.errors import HOW_TO_GRANT, convert_error
 from refersion_dagster.warehouse.bigquery.session import BigQuerySession
 from refersion_dagster.warehouse.database import WriteAccess
 from refersion_dagster.warehouse.dlt_internals.bigquery import by_month, project_client
@@ -35,7 +35,7 @@ class BigQueryDatabase(LeasedDatabase):
         return f"bigquery://{project}?location={configuration.location}"
 
     @contextmanager
-    def loading(self) -> Iterator[Any]:
+    def open_destination(self) -> Iterator[Any]:
         bigquery_configuration()
         self.check_lease()
         import dlt
@@ -62,8 +62,8 @@ class BigQueryDatabase(LeasedDatabase):
     def session_of(self, client: SqlClientBase[Any], read_only: bool) -> BigQuerySession:
         return BigQuerySession(client)
 
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
-        return trouble_of(error)
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
+        return convert_error(error)
 
     def write_access(self, session: Session) -> WriteAccess:
         assert isinstance(session, BigQuerySession)  # noqa: S101 - always the session of this database

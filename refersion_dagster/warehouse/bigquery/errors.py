@@ -23,7 +23,7 @@ UNREACHABLE = ("backendError", "internalError", "badGateway", "stopped", "timeou
 # Modules whose errors concern the connection to Google: no network, or no token.
 
 
-def trouble_of(error: BaseException) -> WarehouseError | None:
+def convert_error(error: BaseException) -> WarehouseError | None:
     """The warehouse error for an error of BigQuery or of the connection to it; None for an error in the statement."""
     for one in causes(error):
         reason, said = reason_of(one), " ".join(str(getattr(one, "message", one)).split())

@@ -9,13 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from refersion_dagster.warehouse.bigquery.errors import database_error, trouble_of
+from refersion_dagster.warehouse.bigquery.errors import convert_error, database_error
 from refersion_dagster.warehouse.bigquery.google import google_client, google_errors
 from refersion_dagster.warehouse.dialects.bigquery import BigQueryDialect
 from refersion_dagster.warehouse.errors import WarehouseError, WarehouseForbidden
 from refersion_dagster.warehouse.server.session import ServerSession
 from refersion_dagster.warehouse.session import Row, UndefinedTable
-from refersion_dagster.warehouse.sql import Value, written
+from refersion_dagster.warehouse.sql import Value, write_statement
 
 # Type names of BigQuery's API and of DuckDB.
 TYPE_NAMES = {
@@ -59,8 +59,8 @@ class BigQuerySession(ServerSession):
     def _google(self) -> Any:
         return self._client.native_connection
 
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
-        return trouble_of(error)
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
+        return convert_error(error)
 
     def native(self, sql: str) -> list[Row]:
         with self._errors():
@@ -75,11 +75,11 @@ class BigQuerySession(ServerSession):
         try:
             yield
         except google_errors() as error:
-            raise trouble_of(error) or database_error(error) from error
+            raise convert_error(error) or database_error(error) from error
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
         with self._errors():
-            found = self._job(written(sql, parameters, self.dialect)).result(page_size=rows)
+            found = self._job(write_statement(sql, parameters, self.dialect)).result(page_size=rows)
             for batch in found.to_arrow_iterable():
                 yield with_duckdb_types(pa.Table.from_batches([batch]))
 

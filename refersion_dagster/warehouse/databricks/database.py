@@ -12,7 +12,7 @@ from dlt.extract.source import DltSource
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.database import WriteAccess
 from refersion_dagster.warehouse.databricks.credentials import databricks_credentials
-from refersion_dagster.warehouse.databricks.errors import HOW_TO_GRANT, trouble_of
+from refersion_dagster.warehouse.databricks.errors import HOW_TO_GRANT, convert_error
 from refersion_dagster.warehouse.databricks.session import DatabricksSession
 from refersion_dagster.warehouse.dlt_internals.databricks import utc_destination, workspace_client
 from refersion_dagster.warehouse.errors import WarehouseError
@@ -32,7 +32,7 @@ class DatabricksDatabase(LeasedDatabase):
         return f"databricks://{credentials.server_hostname}/{credentials.catalog}"
 
     @contextmanager
-    def loading(self) -> Iterator[Any]:
+    def open_destination(self) -> Iterator[Any]:
         credentials = databricks_credentials()
         self.check_lease()
         yield utc_destination(credentials)
@@ -51,8 +51,8 @@ class DatabricksDatabase(LeasedDatabase):
         session.prepare()
         return session
 
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
-        return trouble_of(error)
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
+        return convert_error(error)
 
     def write_access(self, session: Session) -> WriteAccess:
         assert isinstance(session, DatabricksSession)  # noqa: S101 - always the session of this database

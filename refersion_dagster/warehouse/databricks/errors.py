@@ -30,7 +30,7 @@ CONCURRENT = ("DELTA_CONCURRENT", "ConcurrentAppendException", "ConcurrentDelete
 ERROR_CLASS = re.compile(r"\[([A-Z][A-Z_.]+)\]")
 
 
-def trouble_of(error: BaseException) -> WarehouseError | None:
+def convert_error(error: BaseException) -> WarehouseError | None:
     """The warehouse error for an error of Databricks or of the connection to it; None for an error in the statement.
 
     The connector's messages about requests are left out, because they repeat the requests' headers.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from refersion_dagster.warehouse.databricks.errors import trouble_of
+from refersion_dagster.warehouse.databricks.errors import convert_error
 from refersion_dagster.warehouse.dialects.databricks import DatabricksDialect
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.server.session import ServerSession
@@ -71,8 +71,8 @@ class DatabricksSession(ServerSession):
     dialect = DatabricksSessionDialect()
     _comments = COMMENTS
 
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
-        return trouble_of(error)
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
+        return convert_error(error)
 
     def prepare(self) -> None:
         """Set the session parameters that results depend on."""

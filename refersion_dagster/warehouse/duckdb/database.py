@@ -21,7 +21,12 @@ from refersion_dagster.settings import WarehouseSettings
 from refersion_dagster.warehouse.database import WriteAccess
 from refersion_dagster.warehouse.disk import disk_is_full
 from refersion_dagster.warehouse.dlt_internals.duckdb import file_client
-from refersion_dagster.warehouse.duckdb.destination import MEMORY_VARIABLE, loading_into, open_file, too_new
+from refersion_dagster.warehouse.duckdb.destination import (
+    MEMORY_VARIABLE,
+    find_newer_version,
+    open_destination,
+    open_file,
+)
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseFull
 from refersion_dagster.warehouse.file_lock import file_lock
 from refersion_dagster.warehouse.session import Session
@@ -59,9 +64,9 @@ class DuckDBDatabase:
         return self.path.exists()
 
     @contextmanager
-    def loading(self) -> Iterator[Any]:
+    def open_destination(self) -> Iterator[Any]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with loading_into(str(self.path), self.memory, stays_open=True) as destination:
+        with open_destination(str(self.path), self.memory, stays_open=True) as destination:
             yield destination
 
     def prepare(self, source: DltSource) -> DltSource:
@@ -75,27 +80,27 @@ class DuckDBDatabase:
         try:
             client.open_connection()
         except DestinationConnectionError as error:
-            if newer := too_new(self.location, error):
+            if newer := find_newer_version(self.location, error):
                 raise newer from None
             raise
         try:
             yield Session(client)
         except DatabaseException as error:
             if disk_is_full(error):
-                raise self._full() from error
+                raise self._make_full_error() from error
             raise
         finally:
             client.close_connection()
 
     @contextmanager
-    def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
+    def write_lock(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
         """Runs of any process queue at a lock file next to the database. Also waits for readers to close the file."""
         deadline = time.monotonic() + timeout
-        with file_lock(self.path, timeout, tell), self._held(timeout, deadline, tell):
+        with file_lock(self.path, timeout, tell), self._hold(timeout, deadline, tell):
             yield
 
     @contextmanager
-    def _held(self, timeout: float, deadline: float, tell: Callable[[str], None]) -> Iterator[None]:
+    def _hold(self, timeout: float, deadline: float, tell: Callable[[str], None]) -> Iterator[None]:
         """Hold the file open for writing, so that no reader of another process gets in between two steps of a run."""
         told = False
         while True:
@@ -132,7 +137,7 @@ class DuckDBDatabase:
 
     def classify_error(self, error: BaseException) -> WarehouseError | None:
         if disk_is_full(error):
-            return self._full()
+            return self._make_full_error()
         if "Out of Memory" in str(error):  # DuckDB's message
             return WarehouseFull(
                 "DuckDB reached its memory limit during the load. The tables are unchanged. Increase "
@@ -140,7 +145,7 @@ class DuckDBDatabase:
             )
         return None
 
-    def _full(self) -> WarehouseFull:
+    def _make_full_error(self) -> WarehouseFull:
         return WarehouseFull(
             f"There is no space left for {self.path} or for temporary files in {tempfile.gettempdir()}. No table is "
             "partly written. Free disk space and run again."

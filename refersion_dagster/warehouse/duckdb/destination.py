@@ -22,7 +22,7 @@ NEWER = "can only read versions between"
 
 
 @contextmanager
-def loading_into(
+def open_destination(
     path: str, memory: str = WarehouseSettings.default("duckdb_memory"), *, stays_open: bool = False
 ) -> Iterator[Any]:
     """A file as dlt's destination for the loads in the context.
@@ -65,12 +65,12 @@ def open_file(path: str) -> duckdb.DuckDBPyConnection:
     try:
         return duckdb.connect(path)
     except duckdb.IOException as error:
-        if newer := too_new(path, error):
+        if newer := find_newer_version(path, error):
             raise newer from None
         raise
 
 
-def too_new(path: str, error: BaseException) -> FileTooNew | None:
+def find_newer_version(path: str, error: BaseException) -> FileTooNew | None:
     """The error for a file that a newer DuckDB wrote; None for any other error."""
     if NEWER not in str(error):
         return None

@@ -12,7 +12,7 @@ from dlt.extract.source import DltSource
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.database import WriteAccess
-from refersion_dagster.warehouse.ducklake.errors import lake_trouble
+from refersion_dagster.warehouse.ducklake.errors import convert_lake_error
 from refersion_dagster.warehouse.ducklake.lake import Lake
 from refersion_dagster.warehouse.ducklake.session import LakeSession
 from refersion_dagster.warehouse.errors import WarehouseError, WarehouseNotSet
@@ -52,10 +52,10 @@ class DuckLakeDatabase:
         return Lake.configured().exists
 
     @contextmanager
-    def loading(self) -> Iterator[Any]:
+    def open_destination(self) -> Iterator[Any]:
         from refersion_dagster.warehouse.dlt_internals.ducklake import lake_destination
 
-        with Lake.configured().attached() as credentials:
+        with Lake.configured().attach() as credentials:
             yield lake_destination(credentials)
 
     def prepare(self, source: DltSource) -> DltSource:
@@ -72,18 +72,18 @@ class DuckLakeDatabase:
         lake = Lake.configured()
         if read_only and not lake.exists:
             raise WarehouseNotSet(f"There is no lake at {lake.location} yet. The first refresh makes it.")
-        with lake.attached(read_only) as credentials, lake_client(credentials, DATASET) as client:
+        with lake.attach(read_only) as credentials, lake_client(credentials, DATASET) as client:
             yield LakeSession(client, lake.location)
 
     @contextmanager
-    def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
+    def write_lock(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
         """Runs queue at an advisory lock of the catalogue's server, or at a lock file next to the catalogue.
 
         The lake stays attached meanwhile, so that its extensions are loaded only once.
         """
         lake = Lake.configured()
-        lock = lake.server.exclusive(timeout, tell) if lake.server else file_lock(lake.file or Path(), timeout, tell)
-        with lock, lake.attached():
+        lock = lake.server.write_lock(timeout, tell) if lake.server else file_lock(lake.file or Path(), timeout, tell)
+        with lock, lake.attach():
             yield
 
     def write_access(self, session: Session) -> WriteAccess:
@@ -103,4 +103,4 @@ class DuckLakeDatabase:
             )
 
     def classify_error(self, error: BaseException) -> WarehouseError | None:
-        return lake_trouble(error, self.location)
+        return convert_lake_error(error, self.location)

@@ -40,7 +40,7 @@ NO_KEYS = "PRIMARY KEY/UNIQUE constraints are not supported"
 OTHER_FILES = "does not match existing data path"
 
 
-def lake_trouble(error: BaseException, location: str) -> WarehouseError | None:
+def convert_lake_error(error: BaseException, location: str) -> WarehouseError | None:
     """The warehouse error for an error of the catalogue, the files or the connection; None for the statement's own."""
     text = _text(error)
     said = " ".join(text.split())[:500]
@@ -76,7 +76,7 @@ def lake_trouble(error: BaseException, location: str) -> WarehouseError | None:
             f"{location}: the catalogue's files are elsewhere. Set the STORAGE__BUCKET_URL with which the lake was "
             f"made: {said}."
         )
-    if _of_duckdb(error):
+    if _find_duckdb_errors(error):
         if FORBIDDEN.search(text):
             return WarehouseForbidden(
                 f"A right or the right key for {location} is missing: {said}. The user of the catalogue has to be "
@@ -93,8 +93,8 @@ def lake_trouble(error: BaseException, location: str) -> WarehouseError | None:
 
 def _text(error: BaseException) -> str:
     """DuckDB's message, or that of another error."""
-    return " ".join(map(str, _of_duckdb(error))) or str(error)
+    return " ".join(map(str, _find_duckdb_errors(error))) or str(error)
 
 
-def _of_duckdb(error: BaseException) -> list[BaseException]:
+def _find_duckdb_errors(error: BaseException) -> list[BaseException]:
     return [one for one in causes(error) if isinstance(one, duckdb.Error)]

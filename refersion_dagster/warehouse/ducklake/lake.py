@@ -17,9 +17,9 @@ from dlt.common.configuration.exceptions import ConfigurationException
 
 from refersion_dagster.installation import install_command, is_installed
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
-from refersion_dagster.warehouse.ducklake.errors import lake_trouble
+from refersion_dagster.warehouse.ducklake.errors import convert_lake_error
 from refersion_dagster.warehouse.errors import WarehouseNotSet
-from refersion_dagster.warehouse.postgres.credentials import completed
+from refersion_dagster.warehouse.postgres.credentials import complete
 from refersion_dagster.warehouse.postgres.database import PostgresDatabase
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Lake:
         return made == [(1,)]
 
     @contextmanager
-    def attached(self, read_only: bool = False) -> Iterator[LakeCredentials]:
+    def attach(self, read_only: bool = False) -> Iterator[LakeCredentials]:
         """Attach the lake to an in-memory DuckDB of this process. The yielded credentials open connections to it.
 
         Concurrent users share one attachment. Raises WarehouseError.
@@ -129,7 +129,7 @@ class Lake:
         name = f"{self._digest}{' read only' if read_only else ''}"
         with _LOCK:
             if name not in CONNECTIONS:
-                CONNECTIONS[name] = self._opened(read_only)
+                CONNECTIONS[name] = self._open(read_only)
             _USERS[name] += 1
         try:
             yield in_memory(self.credentials, name)
@@ -139,7 +139,7 @@ class Lake:
                 if not _USERS[name]:
                     CONNECTIONS.pop(name).close()
 
-    def _opened(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _open(self, read_only: bool) -> duckdb.DuckDBPyConnection:
         from refersion_dagster.warehouse.dlt_internals.ducklake import LAKE, storage_secrets
 
         if self.file is not None and not read_only:
@@ -155,7 +155,7 @@ class Lake:
         except duckdb.Error as error:
             connection.close()
             # The cause is left out, because it may quote a statement that contains a key.
-            raise lake_trouble(error, self.location) or WarehouseNotSet(
+            raise convert_lake_error(error, self.location) or WarehouseNotSet(
                 f"{self.location} cannot be opened: {_first_line(error)}. {HOW_TO_SET}"
             ) from None
         return connection
@@ -209,7 +209,7 @@ class Lake:
             raise WarehouseNotSet(
                 f"A catalogue in PostgreSQL needs psycopg2-binary. Install with: {install_command('ducklake')}"
             )
-        return completed(self.credentials.catalog, HOW_TO_SET)
+        return complete(self.credentials.catalog, HOW_TO_SET)
 
     @property
     def _secret(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dlt.destinations.sql_client import SqlClientBase
 
-from refersion_dagster.warehouse.ducklake.errors import lake_trouble
+from refersion_dagster.warehouse.ducklake.errors import convert_lake_error
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.server.catalog import CatalogSession
 
@@ -22,5 +22,5 @@ class LakeSession(CatalogSession):
         super().__init__(client)
         self._location = location
 
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
-        return lake_trouble(error, self._location)
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
+        return convert_lake_error(error, self._location)

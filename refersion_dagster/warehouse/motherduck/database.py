@@ -19,7 +19,7 @@ from refersion_dagster.warehouse.dlt_internals.motherduck import (
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.lease import lease_holder
 from refersion_dagster.warehouse.motherduck.credentials import motherduck_credentials, without_token
-from refersion_dagster.warehouse.motherduck.errors import HOW_TO_GRANT, motherduck_trouble
+from refersion_dagster.warehouse.motherduck.errors import HOW_TO_GRANT, convert_motherduck_error
 from refersion_dagster.warehouse.motherduck.session import MotherDuckSession
 from refersion_dagster.warehouse.server.leased import LeasedDatabase
 from refersion_dagster.warehouse.session import Session
@@ -43,7 +43,7 @@ class MotherDuckDatabase(LeasedDatabase):
         return f"md:{self._credentials().database}"
 
     @contextmanager
-    def loading(self) -> Iterator[Any]:
+    def open_destination(self) -> Iterator[Any]:
         credentials = self._credentials()
         self.check_lease()
         yield cloud_destination(credentials)
@@ -58,12 +58,12 @@ class MotherDuckDatabase(LeasedDatabase):
         return cloud_client(self._credentials(), DATASET)
 
     def session_of(self, client: SqlClientBase[Any], read_only: bool) -> MotherDuckSession:
-        return MotherDuckSession(client, self.trouble_of)
+        return MotherDuckSession(client, self.convert_error)
 
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
         credentials = self._credentials()
-        trouble = motherduck_trouble(error, self.location)
-        return type(trouble)(without_token(str(trouble), credentials)) if trouble else None
+        problem = convert_motherduck_error(error, self.location)
+        return type(problem)(without_token(str(problem), credentials)) if problem else None
 
     def write_access(self, session: Session) -> WriteAccess:
         assert isinstance(session, MotherDuckSession)  # noqa: S101 - always the session of this database

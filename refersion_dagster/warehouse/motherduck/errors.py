@@ -29,7 +29,7 @@ UNREACHABLE = re.compile(
 HOW_TO_GRANT = "Use a read/write token of a user that owns the database: read-scaling tokens and shares only read."
 
 
-def motherduck_trouble(error: BaseException, location: str) -> WarehouseError | None:
+def convert_motherduck_error(error: BaseException, location: str) -> WarehouseError | None:
     """The warehouse error for an error of MotherDuck or of the connection; None for an error in the statement."""
     found = [one for one in causes(error) if isinstance(one, duckdb.Error)]
     text = " ".join(map(str, found or [error]))

@@ -15,12 +15,12 @@ class MotherDuckSession(CatalogSession):
     """One connection to a MotherDuck database."""
 
     def __init__(
-        self, client: SqlClientBase[Any], trouble_of: Callable[[BaseException], WarehouseError | None]
+        self, client: SqlClientBase[Any], convert_error: Callable[[BaseException], WarehouseError | None]
     ) -> None:
         super().__init__(client)
-        self._trouble_of = trouble_of
+        self._trouble_of = convert_error
 
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
         return self._trouble_of(error)
 
     def may_write(self) -> bool:

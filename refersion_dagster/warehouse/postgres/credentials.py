@@ -50,10 +50,10 @@ def postgres_credentials() -> EncodedCredentials:
         found: Any = find_credentials(PIPELINE, DATASET)
     except ConfigurationException:
         raise WarehouseNotSet(f"PostgreSQL's credentials cannot be parsed. {HOW_TO_SET}") from None
-    return completed(found, HOW_TO_SET)
+    return complete(found, HOW_TO_SET)
 
 
-def completed(found: Any, how_to_set: str) -> EncodedCredentials:
+def complete(found: Any, how_to_set: str) -> EncodedCredentials:
     """Credentials that dlt found, for sessions in UTC, completed with what libpq finds elsewhere.
 
     Raises WarehouseNotSet, with a message that reveals no credentials.

@@ -16,7 +16,7 @@ from refersion_dagster.warehouse.database import WriteAccess
 from refersion_dagster.warehouse.dlt_internals.postgres_settings import EncodedCredentials
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseUnreachable
 from refersion_dagster.warehouse.postgres.credentials import postgres_credentials
-from refersion_dagster.warehouse.postgres.errors import trouble_of
+from refersion_dagster.warehouse.postgres.errors import convert_error
 from refersion_dagster.warehouse.postgres.session import PostgresSession
 from refersion_dagster.warehouse.server.database import ServerDatabase
 from refersion_dagster.warehouse.session import Session
@@ -72,7 +72,7 @@ class PostgresDatabase(ServerDatabase):
         return self._credentials().location
 
     @contextmanager
-    def loading(self) -> Iterator[Any]:
+    def open_destination(self) -> Iterator[Any]:
         credentials = self._credentials()
         from refersion_dagster.warehouse.dlt_internals.postgres import row_group_destination
 
@@ -97,11 +97,11 @@ class PostgresDatabase(ServerDatabase):
             session.native("SET default_transaction_read_only = on")
         return session
 
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
-        return trouble_of(error)
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
+        return convert_error(error)
 
     @contextmanager
-    def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
+    def write_lock(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
         """Runs on any machine queue at an advisory lock: dlt merges through a schema that two runs cannot share.
 
         The lock belongs to a connection, so a run that dies releases it. Raises WarehouseUnreachable at the end if that

@@ -24,7 +24,7 @@ def state_of(error: BaseException) -> str | None:
     return next((state for one in causes(error) if (state := _state(one))), None)
 
 
-def trouble_of(error: BaseException) -> WarehouseError | None:
+def convert_error(error: BaseException) -> WarehouseError | None:
     """The warehouse error for an error of the server or of the connection; None for an error in the statement."""
     for one in causes(error):
         state = _state(one)

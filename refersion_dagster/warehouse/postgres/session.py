@@ -11,9 +11,9 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from refersion_dagster.warehouse.dialects.postgres import PostgresDialect
 from refersion_dagster.warehouse.errors import TableInUse, WarehouseError
-from refersion_dagster.warehouse.postgres.errors import state_of, trouble_of
+from refersion_dagster.warehouse.postgres.errors import convert_error, state_of
 from refersion_dagster.warehouse.server.session import ServerSession
-from refersion_dagster.warehouse.sql import Value, written
+from refersion_dagster.warehouse.sql import Value, write_statement
 
 # Type names of PostgreSQL and of DuckDB.
 TYPE_NAMES = (
@@ -90,14 +90,14 @@ class PostgresSession(ServerSession):
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
         # A named cursor is a server-side one, which sends rows in batches instead of all at once.
         with self.transaction(), self._client.native_connection.cursor(name="rows_by_and_by") as cursor:
-            cursor.execute(written(sql, parameters, self.dialect))
+            cursor.execute(write_statement(sql, parameters, self.dialect))
             while chunk := cursor.fetchmany(rows):
                 kinds = map(_arrow_type, cursor.description)
                 arrays = [pa.array(values, kind) for values, kind in zip(zip(*chunk, strict=True), kinds, strict=True)]
                 yield pa.Table.from_arrays(arrays, [column.name for column in cursor.description])
 
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
-        return trouble_of(error)
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
+        return convert_error(error)
 
     def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
         return [(name, _type_name(kind)) for name, kind, _ in self.query(COLUMNS, schema=schema, table=table)]

@@ -42,8 +42,8 @@ class CatalogSession(ServerSession):
             with super().transaction():
                 yield
         except DatabaseException as error:
-            if trouble := self.trouble_of(error):
-                raise trouble from error
+            if problem := self.convert_error(error):
+                raise problem from error
             raise
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:

@@ -42,7 +42,7 @@ class ServerDatabase(ABC):
         """The session for a connected client."""
 
     @abstractmethod
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
         """The warehouse error for an error of the server or of the connection; None for an error in the statement."""
 
     @contextmanager
@@ -52,17 +52,17 @@ class ServerDatabase(ABC):
         try:
             client.open_connection()
         except Exception as error:
-            trouble = self.trouble_of(error)
-            if trouble is None:
+            problem = self.convert_error(error)
+            if problem is None:
                 raise
-            raise trouble from None
+            raise problem from None
         try:
             yield self.session_of(client, read_only)
         finally:
             client.close_connection()
 
     def classify_error(self, error: BaseException) -> WarehouseError | None:
-        if found := self.trouble_of(error):
+        if found := self.convert_error(error):
             return found
         if disk_is_full(error):
             return WarehouseFull(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
-from refersion_dagster.warehouse.lease import Lease, LeaseTerms, leased
+from refersion_dagster.warehouse.lease import Lease, LeaseTerms, hold_lease
 from refersion_dagster.warehouse.server.database import ServerDatabase
 from refersion_dagster.warehouse.server.session import ServerSession
 
@@ -22,9 +22,9 @@ class LeasedDatabase(ServerDatabase):
     _held: ClassVar[dict[str, Lease]] = {}
 
     @contextmanager
-    def exclusive(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
+    def write_lock(self, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
         location = self.location
-        with leased(super().session, location, timeout, tell, self.terms) as lease:
+        with hold_lease(super().session, location, timeout, tell, self.terms) as lease:
             self._held[location] = lease
             try:
                 yield

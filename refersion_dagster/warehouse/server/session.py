@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.session import Row, Session
-from refersion_dagster.warehouse.sql import Value, written
+from refersion_dagster.warehouse.sql import Value, write_statement
 
 
 class ServerSession(Session):
@@ -21,25 +21,25 @@ class ServerSession(Session):
     """
 
     @abstractmethod
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
         """See ServerDatabase."""
 
     def native(self, sql: str) -> list[Row]:
-        with self._troubles_in_words():
+        with self._convert_errors():
             return super().native(sql)
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
-        statement = written(sql, parameters, self.dialect)
-        with self._troubles_in_words(), self._client.execute_query(statement) as cursor:
+        statement = write_statement(sql, parameters, self.dialect)
+        with self._convert_errors(), self._client.execute_query(statement) as cursor:
             yield from cursor.iter_arrow(rows)
 
     @contextmanager
-    def _troubles_in_words(self) -> Iterator[None]:
+    def _convert_errors(self) -> Iterator[None]:
         """Of all exceptions, because dlt does not wrap everything that drivers raise for a broken connection."""
         try:
             yield
         except Exception as error:
-            trouble = self.trouble_of(error)
-            if trouble is None:
+            problem = self.convert_error(error)
+            if problem is None:
                 raise
-            raise trouble from error
+            raise problem from error

@@ -17,7 +17,7 @@ from refersion_dagster.warehouse.lease import lease_holder
 from refersion_dagster.warehouse.server.leased import LeasedDatabase
 from refersion_dagster.warehouse.session import Session
 from refersion_dagster.warehouse.snowflake.credentials import snowflake_credentials
-from refersion_dagster.warehouse.snowflake.errors import HOW_TO_GRANT, trouble_of
+from refersion_dagster.warehouse.snowflake.errors import HOW_TO_GRANT, convert_error
 from refersion_dagster.warehouse.snowflake.session import SnowflakeSession
 
 
@@ -32,7 +32,7 @@ class SnowflakeDatabase(LeasedDatabase):
         return f"snowflake://{credentials.host}/{credentials.database}"
 
     @contextmanager
-    def loading(self) -> Iterator[Any]:
+    def open_destination(self) -> Iterator[Any]:
         credentials = snowflake_credentials()
         self.check_lease()
         yield session_destination(credentials)
@@ -53,8 +53,8 @@ class SnowflakeDatabase(LeasedDatabase):
     def session_of(self, client: SqlClientBase[Any], read_only: bool) -> SnowflakeSession:
         return SnowflakeSession(client)
 
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
-        return trouble_of(error)
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
+        return convert_error(error)
 
     def write_access(self, session: Session) -> WriteAccess:
         assert isinstance(session, SnowflakeSession)  # noqa: S101 - always the session of this database

@@ -35,18 +35,18 @@ NO_ACCOUNT_SAID = ("error status: 403", "error status: 404")
 CONNECTION_NUMBERS = (range(250_000, 300_000), range(540_000, 590_000))
 
 
-def trouble_of(error: BaseException) -> WarehouseError | None:
+def convert_error(error: BaseException) -> WarehouseError | None:
     """The warehouse error for an error of Snowflake or of the connection to it; None for an error in the statement."""
     for one in causes(error):
         module = type(one).__module__
         if module.partition(".")[0] in HTTP_LIBRARIES:
             return _unreachable(type(one).__name__)
-        if module.startswith(CONNECTOR) and (trouble := _trouble(one)):
-            return trouble
+        if module.startswith(CONNECTOR) and (problem := _convert_error(one)):
+            return problem
     return None
 
 
-def _trouble(error: BaseException) -> WarehouseError | None:
+def _convert_error(error: BaseException) -> WarehouseError | None:
     """The warehouse error for one error of the connector."""
     number, state, said = number_of(error), str(getattr(error, "sqlstate", "")), " ".join(str(error).split())
     if number in NO_ACCOUNT or any(words in said for words in NO_ACCOUNT_SAID):

@@ -12,7 +12,7 @@ from refersion_dagster.warehouse.dialects.snowflake import SnowflakeDialect
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.server.session import ServerSession
 from refersion_dagster.warehouse.session import Row
-from refersion_dagster.warehouse.snowflake.errors import trouble_of
+from refersion_dagster.warehouse.snowflake.errors import convert_error
 from refersion_dagster.warehouse.sql import Value
 
 # Type names of Snowflake and of DuckDB.
@@ -72,8 +72,8 @@ class SnowflakeSession(ServerSession):
 
     dialect = SnowflakeSessionDialect()
 
-    def trouble_of(self, error: BaseException) -> WarehouseError | None:
-        return trouble_of(error)
+    def convert_error(self, error: BaseException) -> WarehouseError | None:
+        return convert_error(error)
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
         # The server determines the number of rows in each table.
@@ -81,18 +81,18 @@ class SnowflakeSession(ServerSession):
             yield with_duckdb_types(table)
 
     def tables(self, schema: str) -> list[str]:
-        return sorted(_lower_case(name) for (name,) in self.query(TABLES, schema=schema.upper()))
+        return sorted(_fold_case(name) for (name,) in self.query(TABLES, schema=schema.upper()))
 
     def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
-        return [(_lower_case(name), type_name(*kind[:3])) for name, *kind in self._declared(schema, table)]
+        return [(_fold_case(name), type_name(*kind[:3])) for name, *kind in self._select_declarations(schema, table)]
 
-    def _declared(self, schema: str, table: str) -> list[Row]:
+    def _select_declarations(self, schema: str, table: str) -> list[Row]:
         """The columns of a table, with everything that their types are declared with."""
         return self.query(COLUMNS, schema=schema.upper(), table=table.upper())
 
     def comments(self, schema: str, table: str) -> dict[str, str | None]:
         found = self.query(COMMENTS, schema=schema.upper(), table=table.upper())
-        return {_lower_case(name): comment or None for name, comment in found}
+        return {_fold_case(name): comment or None for name, comment in found}
 
     def store_comments(self, schema: str, table: str, description: str, columns: Mapping[str, str]) -> None:
         for statement in comment_statements(schema, table, description, columns):
@@ -109,7 +109,7 @@ class SnowflakeSession(ServerSession):
         If the columns are the same, only the rows are replaced, so descriptions, access rights, policies and tags stay.
         If they differ, the table is replaced and its access rights are copied.
         """
-        old, new = (self._declared(schema, name) for name in (table, fresh))
+        old, new = (self._select_declarations(schema, name) for name in (table, fresh))
         self.native(swap_statement(schema, table, fresh, has_same_columns=old == new))
         self.native(f"DROP TABLE {schema}.{fresh}")
 
@@ -146,7 +146,7 @@ def with_duckdb_types(table: pa.Table) -> pa.Table:
 
     Snowflake returns integers in as few bytes as a batch needs. Raises ArrowInvalid if a digit would be lost.
     """
-    fields = [pa.field(_lower_case(field.name), _duckdb_type(field.type)) for field in table.schema]
+    fields = [pa.field(_fold_case(field.name), _duckdb_type(field.type)) for field in table.schema]
     return table.rename_columns([field.name for field in fields]).cast(pa.schema(fields))
 
 
@@ -158,7 +158,7 @@ def _duckdb_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _lower_case(name: str) -> str:
+def _fold_case(name: str) -> str:
     """The name in lower case. A name in mixed case was created in quotes and stays."""
     return name.lower() if name == name.upper() else name
 

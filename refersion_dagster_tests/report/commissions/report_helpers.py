@@ -13,7 +13,7 @@ import dagster as dg
 from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.report.commissions.asset import KEY, commissions_report
 from refersion_dagster.report.commissions.figures import report_figures
-from refersion_dagster.report.commissions.queries import summaries_read
+from refersion_dagster.report.commissions.queries import find_summaries
 from refersion_dagster.report.commissions.render import Origin, report_page
 from refersion_dagster.report.resource import Reports
 from refersion_dagster.resources import SUMMARIES, Warehouse
@@ -48,7 +48,7 @@ def report_of(account: SandboxServer, folder: Path) -> ReportHarness:
     """Runs everything that the report depends on: raw tables, summaries, their checks and the report."""
     warehouse, reports = Warehouse(duckdb_path=str(folder / "warehouse.duckdb")), folder / "reports"
     made = made_of_raw_tables(checked=True)
-    needed = with_those_they_read(summaries_read({summary.name for summary in all_summaries()}))
+    needed = with_those_they_read(find_summaries({summary.name for summary in all_summaries()}))
     not_needed = {asset_key(SUMMARIES, one.name) for one in all_summaries() if one not in needed}
     keys = [spec.key for one in made for spec in one.check_specs if spec.asset_key not in not_needed]
     with fresh_instance() as instance:
@@ -76,6 +76,6 @@ def report_again(warehouse: Warehouse, folder: Path) -> Outcome:
 
 def page_of(books: WarehouseBuilder) -> str:
     """Returns the report of hand-made books as HTML, without checks."""
-    books.build(*summaries_read({summary.name for summary in all_summaries()}))
+    books.build(*find_summaries({summary.name for summary in all_summaries()}))
     with books.warehouse.session() as session:
         return report_page(report_figures(session), [], MADE)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from refersion_dagster.report.commissions.checks import CheckState, check_states, grouped
+from refersion_dagster.report.commissions.checks import CheckState, check_states, group_checks
 from refersion_dagster.report.commissions.figures import Figures
 from refersion_dagster.report.commissions.render import report_page
 from refersion_dagster_tests.location import fresh_instance
@@ -118,5 +118,5 @@ def test_checks_of_one_name_that_came_to_the_same_are_one_line() -> None:
         CheckState("key", "a", "passed", None, earlier),
         CheckState("key", "b", "passed", None, later),
     ]
-    found = [(group.name, group.verdict, len(group.checks), group.last) for group in grouped(states)]
+    found = [(group.name, group.verdict, len(group.checks), group.last) for group in group_checks(states)]
     assert found == [("key", "failed", 1, later), ("key", "passed", 2, later)]

@@ -10,11 +10,16 @@ from refersion_dagster.report.statements.figures import (
     Lines,
     Statement,
     StatementConversion,
-    concerned,
     roll_forward,
+    select_conversions,
     statements,
 )
-from refersion_dagster.report.statements.reconciliation import Counted, by_currency, from_roll_forward, in_themselves
+from refersion_dagster.report.statements.reconciliation import (
+    RunningSums,
+    by_currency,
+    check_arithmetic,
+    compare_with_roll_forward,
+)
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster_tests.summaries.builders import D, WarehouseBuilder
 
@@ -46,12 +51,12 @@ def all_tied(
         unknown: currencies in which the month is not known, so that there is no roll-forward to compare with.
     """
     with books.warehouse.session() as session:
-        found, rows = statements(session, month), list(concerned(session, month))
+        found, rows = statements(session, month), list(select_conversions(session, month))
         places = dict(session.query(f"SELECT currency, place FROM {SUMMARIES}.currencies"))
         known = by_currency(one for one in found if one.currency not in unknown)
-        assert list(from_roll_forward(known, roll_forward(session, month))) == []
-    assert list(in_themselves(found)) == []
-    counted = {(one.affiliate_id, one.currency): Counted(one) for one in found}
+        assert list(compare_with_roll_forward(known, roll_forward(session, month))) == []
+    assert list(check_arithmetic(found)) == []
+    counted = {(one.affiliate_id, one.currency): RunningSums(one) for one in found}
     keys = [(one.affiliate_id, one.currency) for one in found]
     assert keys == sorted(counted, key=lambda key: (key[0], places[key[1]]))
     for row in rows:
@@ -63,7 +68,7 @@ def all_tied(
 def conversions(books: WarehouseBuilder, month: date, **chosen: Any) -> dict[str, StatementConversion]:
     """Returns the month's conversions by id, from books whose summaries are built."""
     with books.warehouse.session() as session:
-        return {row.conversion_id: row for row in concerned(session, month, **chosen)}
+        return {row.conversion_id: row for row in select_conversions(session, month, **chosen)}
 
 
 def lines(*amounts: str) -> Lines:

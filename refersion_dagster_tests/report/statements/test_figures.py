@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refersion_dagster.report.statements.bounds import not_known
-from refersion_dagster.report.statements.figures import first_month, last_reading
+from refersion_dagster.report.statements.bounds import find_unknown_currencies
+from refersion_dagster.report.statements.figures import first_month, read_last_reading
 from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.report.statements.statement_helpers import (
     APRIL,
@@ -187,7 +187,7 @@ def test_of_one_affiliate_only_the_conversions_are_read(books: WarehouseBuilder)
 def test_an_account_that_was_never_read_has_none(books: WarehouseBuilder) -> None:
     assert stated(books, MARCH) == {}
     with books.warehouse.session() as session:
-        assert last_reading(session) is None
+        assert read_last_reading(session) is None
         assert first_month(session) is None
 
 
@@ -195,7 +195,7 @@ def test_an_account_that_was_never_read_has_none(books: WarehouseBuilder) -> Non
 def lived_in(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("lives") / "warehouse.duckdb"
     path.write_bytes(empty_raw_tables.read_bytes())
-    with WarehouseBuilder(path).warehouse.exclusive(print):
+    with WarehouseBuilder(path).warehouse.write_lock(print):
         yield path
 
 
@@ -220,7 +220,7 @@ def test_whatever_becomes_of_conversions_every_line_ties_in_every_month(
     last: dict[tuple[str, str], object] = {}
     for month in months(first, month_of(READ_AT, zone)):
         with books.warehouse.session() as session:
-            unknown = not_known(session, month)
+            unknown = find_unknown_currencies(session, month)
         # If a conversion was paid twice, its row has the date of the last payment.
         assert unknown.keys() <= {life.currency for life in lives if payments_of(life) > 1}
         found, _ = all_tied(books, month, unknown)
