@@ -80,13 +80,13 @@ def report_page(figures: Figures, checks: Sequence[CheckState], made: Origin) ->
         change=change,
         signed=signed,
         charts=charts,
-        moved=list_roll_forwards,
+        list_roll_forwards=list_roll_forwards,
         ages=ages,
         funnel=funnel,
         approval_rate=approval_rate,
         quality_rate=quality_rate,
-        counted_twice=sum_shared_orders,
-        everyone_else=sum_others,
+        sum_shared_orders=sum_shared_orders,
+        sum_others=sum_others,
         share=share,
     )
 
