@@ -25,22 +25,22 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 def examine(loaded: Settings) -> DoctorReport:
     """Runs all checks in parallel and reports them without secrets."""
-    given = find_inputs(loaded)
-    account, tables = given.account(), given.warehouse()
+    inputs = find_inputs(loaded)
+    account, tables = inputs.account(), inputs.warehouse()
     try:
         path = tables.database.file
     except WarehouseNotSet:  # the warehouse check reports it
         path = None
     probes = [
-        Probe(settings.NAMES, lambda: settings.check_variables(given)),
+        Probe(settings.NAMES, lambda: settings.check_variables(inputs)),
         Probe(rest.NAMES, lambda: rest.check_rest(account)),
         Probe(graphql.NAMES, lambda: graphql.check_graphql(account)),
         Probe(warehouse.NAMES, lambda: warehouse.check_warehouse(tables)),
         Probe(warehouse.ACCOUNT, lambda: warehouse.check_account_identity(account, tables)),
-        Probe(totals.NAMES, lambda: totals.check_totals(account, tables, given.values.get("start_date"))),
+        Probe(totals.NAMES, lambda: totals.check_totals(account, tables, inputs.values.get("start_date"))),
         Probe(outputs.NAMES, lambda: outputs.check_outputs(loaded)),
         Probe(machine.SPACE, lambda: machine.check_space(path)),
         Probe(machine.VERSIONS, machine.check_versions),
         Probe(machine.DAGSTER, machine.check_dagster),
     ]
-    return DoctorReport(run_probes(probes, SECONDS)).without(given.secrets)
+    return DoctorReport(run_probes(probes, SECONDS)).without(inputs.secrets)

@@ -125,22 +125,22 @@ def _check_default_home() -> DoctorCheck:
     return passed("dagster_home", str(folder), folder=str(folder)) if folder.is_dir() else skipped("dagster_home", "")
 
 
-def _home(given: str | None) -> DoctorCheck:
-    if not given:
+def _home(value: str | None) -> DoctorCheck:
+    if not value:
         return warned(
             "dagster_home",
             f"{HOME_VARIABLE} is not set: `refersion-dagster refresh` and `dev` keep their records in "
             f"{Path.cwd() / '.dagster'}, Dagster's own commands do not keep theirs",
             f"Set {HOME_VARIABLE} to one folder for all of them, e.g. {Path.cwd() / '.dagster'}.",
         )
-    folder = Path(given).expanduser()
+    folder = Path(value).expanduser()
     if not folder.is_absolute() or not folder.is_dir():
         what = "is not an absolute path" if not folder.is_absolute() else "is not a folder"
         return failed(
             "dagster_home",
-            f"{HOME_VARIABLE} ({given}) {what}, so Dagster does not start",
+            f"{HOME_VARIABLE} ({value}) {what}, so Dagster does not start",
             f"Create the folder, or set {HOME_VARIABLE} to an existing one.",
-            folder=given,
+            folder=value,
         )
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -148,16 +148,16 @@ def _home(given: str | None) -> DoctorCheck:
     except OSError as error:
         return failed(
             "dagster_home",
-            f"{HOME_VARIABLE} ({given}) is not writable: {error.strerror}",
+            f"{HOME_VARIABLE} ({value}) is not writable: {error.strerror}",
             "Give the user that runs Dagster write permission there.",
-            folder=given,
+            folder=value,
         )
     settings = folder / "dagster.yaml"
     try:
         yaml.safe_load(settings.read_text()) if settings.exists() else None
     except (OSError, yaml.YAMLError) as error:
         said = re.sub(r"\s+", " ", str(error))
-        return failed("dagster_home", f"{settings} cannot be read: {said}", "Correct the file.", folder=given)
+        return failed("dagster_home", f"{settings} cannot be read: {said}", "Correct the file.", folder=value)
     return passed("dagster_home", str(folder), folder=str(folder))
 
 

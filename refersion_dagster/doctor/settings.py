@@ -35,29 +35,29 @@ GRAPHQL_TABLES = [entity.name for entity in ENTITIES.values() if entity.is_graph
 WHERE_SET = "Correct it in .env or in the environment."
 
 
-def check_variables(given: DoctorInputs) -> Iterator[DoctorCheck]:
-    yield _values(given)
-    yield _sources(given)
-    yield _names(given)
-    yield from _keys(given)
-    yield _code_location(given.settings)
+def check_variables(inputs: DoctorInputs) -> Iterator[DoctorCheck]:
+    yield _values(inputs)
+    yield _sources(inputs)
+    yield _names(inputs)
+    yield from _keys(inputs)
+    yield _code_location(inputs.settings)
 
 
-def _values(given: DoctorInputs) -> DoctorCheck:
-    wrong = given.problems
+def _values(inputs: DoctorInputs) -> DoctorCheck:
+    wrong = inputs.problems
     if wrong:
         return failed("settings", " ".join(wrong), WHERE_SET, wrong=wrong)
-    return passed("settings", "valid" if given.ours else "valid: none is set", set=given.ours)
+    return passed("settings", "valid" if inputs.ours else "valid: none is set", set=inputs.ours)
 
 
-def _sources(given: DoctorInputs) -> DoctorCheck:
+def _sources(inputs: DoctorInputs) -> DoctorCheck:
     """Reports the source of each value, never the value."""
-    settings = given.settings
+    settings = inputs.settings
     places: dict[str, list[str]] = {}
     for name, place in settings.sources.items():
         if name in settings.variables:
             places.setdefault(place, []).append(name)
-    in_dlt = [name for name in given.values if AccountSettings.variable(name) not in settings.variables]
+    in_dlt = [name for name in inputs.values if AccountSettings.variable(name) not in settings.variables]
     if in_dlt:
         places["dlt's configuration"] = [f"[sources.refersion_source] {name}" for name in in_dlt]
     told = "; ".join(f"{place}: {', '.join(names)}" for place, names in places.items()) or "nothing is set"
@@ -79,9 +79,9 @@ def _sources(given: DoctorInputs) -> DoctorCheck:
     return passed("setting_sources", told, sources=places, overruled=[], unreadable=[])
 
 
-def _names(given: DoctorInputs) -> DoctorCheck:
-    unknown = [name for name in given.ours if name not in VARIABLES]
-    unknown += [name for name in given.settings.file if not name.startswith(PREFIX) and _suggest_variable(name)]
+def _names(inputs: DoctorInputs) -> DoctorCheck:
+    unknown = [name for name in inputs.ours if name not in VARIABLES]
+    unknown += [name for name in inputs.settings.file if not name.startswith(PREFIX) and _suggest_variable(name)]
     if not unknown:
         return passed("setting_names", "every REFERSION_ variable is known")
     likely = {name: meant for name in unknown if (meant := _suggest_variable(name))}
@@ -106,8 +106,10 @@ def _suggest_variable(name: str) -> str | None:
     return f"{PREFIX}{matches[0]}" if matches else None
 
 
-def _keys(given: DoctorInputs) -> Iterator[DoctorCheck]:
-    keys = Credentials(given.values.get("public_key"), given.values.get("api_key"), given.values.get("graphql_token"))
+def _keys(inputs: DoctorInputs) -> Iterator[DoctorCheck]:
+    keys = Credentials(
+        inputs.values.get("public_key"), inputs.values.get("api_key"), inputs.values.get("graphql_token")
+    )
     if (keys.public_key or "").startswith("sec_") or (keys.secret_key or "").startswith("pub_"):
         yield failed(
             "key_pair",

@@ -114,7 +114,7 @@ class SqlFile(Generic[HeaderType]):
 def read_folder(
     package: str, header: type[HeaderType], macros: Mapping[str, Macro], names: Collection[str] = ()
 ) -> list[SqlFile[HeaderType]]:
-    """All files of a package's folder sql/, by name. Raises SqlFileError at the first mistake.
+    """All files of a package's folder sql/, by name. Raises SqlFileError at the first error.
 
     Args:
         macros: all macros that a file may use.

@@ -24,7 +24,7 @@ def rows(path: Path, text: str | bytes, endpoint: str = "conversion_manual_credi
     return from_file(path, ENDPOINTS[endpoint])
 
 
-def mistakes(path: Path, text: str | bytes, endpoint: str = "conversion_manual_credit") -> list[str]:
+def errors(path: Path, text: str | bytes, endpoint: str = "conversion_manual_credit") -> list[str]:
     with pytest.raises(InputErrors) as found:
         rows(path, text, endpoint)
     return [str(one) for one in found.value.found]
@@ -75,7 +75,7 @@ class TestCSV:
         assert row.values == {"affiliate_id": "7", "commission": "1"}
 
     def test_all_unknown_columns_are_named(self, tmp_path: Path) -> None:
-        found = mistakes(tmp_path, "affiliate,comission\n7,1\n")
+        found = errors(tmp_path, "affiliate,comission\n7,1\n")
         assert len(found) == 2
         assert (
             "has an unknown column 'comission'; known columns are affiliate_id, commission, currency, status, "
@@ -83,20 +83,20 @@ class TestCSV:
         ) in found[1]
 
     def test_a_column_that_is_there_twice_is_named(self, tmp_path: Path) -> None:
-        assert "the column notes twice" in mistakes(tmp_path, f"{HEADER},notes\n")[0]
+        assert "the column notes twice" in errors(tmp_path, f"{HEADER},notes\n")[0]
 
     def test_a_row_longer_than_the_header_is_named(self, tmp_path: Path) -> None:
         text = f"{HEADER}\n7,1,234.00,USD,PENDING,x\n7,1,USD,PENDING,\n7,1,USD,PENDING,a,b\n"
-        assert mistakes(tmp_path, text) == [
+        assert errors(tmp_path, text) == [
             "row 2: has 6 cells, but the header has 5",
             "row 4: has 6 cells, but the header has 5",
         ]
 
     def test_one_that_is_not_utf_8_says_so(self, tmp_path: Path) -> None:
-        assert "is not UTF-8 (byte" in mistakes(tmp_path, f"{HEADER}\n7,1,USD,PENDING,für\n".encode("latin-1"))[0]
+        assert "is not UTF-8 (byte" in errors(tmp_path, f"{HEADER}\n7,1,USD,PENDING,für\n".encode("latin-1"))[0]
 
     def test_a_quote_that_does_not_end_is_told(self, tmp_path: Path) -> None:
-        assert "is not valid CSV" in mistakes(tmp_path, f'{HEADER}\n7,1,USD,PENDING,"open\n')[0]
+        assert "is not valid CSV" in errors(tmp_path, f'{HEADER}\n7,1,USD,PENDING,"open\n')[0]
 
     @pytest.mark.parametrize("text", ["", "\n", HEADER, f"{HEADER}\n\n,,,,\n"])
     def test_one_without_rows_has_no_items(self, tmp_path: Path, text: str) -> None:
@@ -158,7 +158,7 @@ class TestOrders:
 
     def test_with_two_keys_are_told(self, tmp_path: Path) -> None:
         text = "order_id,sku,key\n1001,A,k1\n1001,B,k2\n"
-        assert mistakes(tmp_path, text, "conversion_cancel") == ["rows 2, 3: are one order but have different keys"]
+        assert errors(tmp_path, text, "conversion_cancel") == ["rows 2, 3: are one order but have different keys"]
 
     def test_rows_without_an_order_stay_apart(self, tmp_path: Path) -> None:
         found = rows(tmp_path, "order_id,sku\n,A\n,B\n", "conversion_cancel")

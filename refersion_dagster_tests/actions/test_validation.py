@@ -33,7 +33,7 @@ WRONG = (
 )
 
 
-def mistakes(actions: ActionsHarness, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
+def errors(actions: ActionsHarness, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
     with actions.warehouse.session() as session, pytest.raises(InputErrors) as found:
         make_plan(actions.order(endpoint, items, **changes), session)
     return [str(one) for one in found.value.found]
@@ -65,7 +65,7 @@ class TestAFileOfAThousandRows:
         ended = actions.launch(CREDIT, file=file, max_items=1_000, max_commission="1000000")
         assert not ended.success
         title, *listed = ended.failure.strip().splitlines()
-        assert title.endswith("37 mistakes; nothing was sent:")
+        assert title.endswith("37 errors; nothing was sent:")
         assert len(listed) == 37
         for line, (number, said) in zip(listed, wrong.items(), strict=True):
             assert line.startswith(f"- row {number}: {said}"), line
@@ -109,7 +109,7 @@ class TestLimits:
         total = sum((abs(row.commission_total) for row in rows), Decimal(0))
         changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in rows]
         limits = AmountLimits(50, total - Decimal("0.01"))
-        (said,) = mistakes(actions, "conversion_status_change", changes, limits=limits)
+        (said,) = errors(actions, "conversion_status_change", changes, limits=limits)
         assert said.startswith(f"They move {total:,.2f} USD")
         with actions.warehouse.session() as session:
             order = actions.order("conversion_status_change", changes, limits=AmountLimits(50, total))
@@ -118,7 +118,7 @@ class TestLimits:
     def test_a_cancellation_moves_the_commission_of_its_order(self, actions: ActionsHarness) -> None:
         row = next(row for row in actions.conversions("APPROVED") if row.order_id and row.commission_total > 5)
         of_order = [one for one in actions.sandbox.account.by_order[row.order_id] if one.commission_total > 0]
-        (said,) = mistakes(
+        (said,) = errors(
             actions,
             "conversion_cancel",
             [{"order_id": row.order_id, "skus": [{"sku": "A"}]}],
@@ -140,14 +140,14 @@ class TestLimits:
 class TestTheWarehouse:
     def test_knows_affiliates_and_their_codes(self, actions: ActionsHarness) -> None:
         trigger = {"affiliate_code": "nobody", "type": "COUPON", "trigger": "NEW10"}
-        assert mistakes(actions, "affiliate_trigger", [trigger]) == [
+        assert errors(actions, "affiliate_trigger", [trigger]) == [
             "item 1: affiliate_code nobody: no such affiliate's code in the warehouse. Run a refresh, or set "
             "check_warehouse to false"
         ]
         for endpoint in ("affiliate_status_change", "trigger_delete", "affiliate_edit"):
             item = {"affiliate_id": 5, "status": "ACTIVE", "type": "SKU", "trigger": "A", "city": "Rome"}
             fields = ENDPOINTS[endpoint].item.model_fields
-            (said,) = mistakes(actions, endpoint, [{name: item[name] for name in item if name in fields}])
+            (said,) = errors(actions, endpoint, [{name: item[name] for name in item if name in fields}])
             assert said.startswith("item 1: affiliate_id 5: no such affiliate in the warehouse")
 
     def test_knows_which_conversions_can_change(self, actions: ActionsHarness) -> None:
@@ -157,7 +157,7 @@ class TestTheWarehouse:
             f"UPDATE refersion_data.conversions SET vanished_at = TIMESTAMPTZ '2025-06-30' WHERE id = '{gone.id}'"
         )
         changes = [{"conversion_id": id_, "status": "DENIED"} for id_ in (approved.id, denied.id, gone.id, 77)]
-        assert mistakes(actions, "conversion_status_change", changes) == [
+        assert errors(actions, "conversion_status_change", changes) == [
             f"item 1: conversion_id {approved.id} is APPROVED, and only pending conversions can be changed",
             f"item 2: conversion_id {denied.id} is DENIED, and only pending conversions can be changed",
             f"item 3: conversion_id {gone.id} is deleted in Refersion, and only pending conversions can be changed",
@@ -167,16 +167,16 @@ class TestTheWarehouse:
 
     def test_knows_orders_and_offers(self, actions: ActionsHarness) -> None:
         credit = {"affiliate_id": actions.affiliate().id, "order_id": "none", "status": "PENDING"}
-        assert "order_id none: no such order" in mistakes(actions, "conversion_manual_credit_order_id", [credit])[0]
+        assert "order_id none: no such order" in errors(actions, "conversion_manual_credit_order_id", [credit])[0]
         rate = {"offer_id": 5, "sku": "A", "commission_type": "FLAT_RATE", "commission_amount": "1"}
-        assert "offer_id 5: no such offer" in mistakes(actions, "new_sku_commission", [rate])[0]
+        assert "offer_id 5: no such offer" in errors(actions, "new_sku_commission", [rate])[0]
 
     def test_knows_whose_e_mail_it_is(self, actions: ActionsHarness) -> None:
         one, other = actions.affiliate(0), actions.affiliate(1)
         new = {"first_name": "A", "last_name": "B", "email": other.email.upper(), "status": "ACTIVE"}
-        assert f"already belongs to affiliate {other.id}" in mistakes(actions, "affiliate_new", [new])[0]
+        assert f"already belongs to affiliate {other.id}" in errors(actions, "affiliate_new", [new])[0]
         edit = {"affiliate_id": one.id, "email": other.email}
-        assert f"already belongs to affiliate {other.id}" in mistakes(actions, "affiliate_edit", [edit])[0]
+        assert f"already belongs to affiliate {other.id}" in errors(actions, "affiliate_edit", [edit])[0]
         with actions.warehouse.session() as session:
             assert make_plan(actions.order("affiliate_edit", [edit | {"email": one.email}]), session).to_send == 1
 
@@ -187,7 +187,7 @@ class TestTheWarehouse:
 
     def test_that_has_not_what_is_needed_says_what_to_load(self, actions: ActionsHarness, tmp_path: Path) -> None:
         empty = ActionsHarness(actions.sandbox, tmp_path / "empty.duckdb")
-        assert mistakes(empty, CREDIT, [credit_of(actions.affiliate())]) == [
+        assert errors(empty, CREDIT, [credit_of(actions.affiliate())]) == [
             "affiliate_id cannot be checked because refersion/affiliate_get was never loaded. Materialise it, or "
             "set check_warehouse to false.",
             "currency cannot be checked because refersion/conversions was never loaded. Materialise it, or set "
@@ -207,14 +207,14 @@ class TestTheWarehouse:
             f"UPDATE refersion_data.conversions SET id = '{made.id}', notes = '{made.notes}' "
             "WHERE id = (SELECT max(id) FROM refersion_data.conversions)"
         )
-        (said,) = mistakes(actions, CREDIT, credit)
+        (said,) = errors(actions, CREDIT, credit)
         assert said.startswith(f"item 1: was already sent: conversion {made.id} has its reference [ref ")
 
 
 class TestRepetitions:
     def test_of_a_credit_are_taken_for_a_mistake(self, actions: ActionsHarness) -> None:
         credit = credit_of(actions.affiliate())
-        assert mistakes(actions, CREDIT, [credit, credit]) == [
+        assert errors(actions, CREDIT, [credit, credit]) == [
             "item 2: is the same as item 1. If this is intended, set a key for each, or set `repeats: true`."
         ]
 
@@ -241,20 +241,20 @@ class TestRepetitions:
     ) -> None:
         number = actions.affiliate().id
         items = [{"affiliate_id": number} | first, {"affiliate_id": number} | second]
-        assert mistakes(actions, endpoint, items) == [
+        assert errors(actions, endpoint, items) == [
             f"item 2: affiliate_id {number} is in item 1 already; a run may contain it only once"
         ]
 
     def test_capitals_make_no_other_trigger(self, actions: ActionsHarness) -> None:
         code = actions.affiliate().code
         items = [{"affiliate_code": code, "type": "COUPON", "trigger": text} for text in ("ten", "TEN")]
-        assert "type coupon, trigger ten is in item 1 already" in mistakes(actions, "affiliate_trigger", items)[0]
+        assert "type coupon, trigger ten is in item 1 already" in errors(actions, "affiliate_trigger", items)[0]
 
 
 class TestKeys:
     def test_stand_for_one_item_for_ever(self, actions: ActionsHarness) -> None:
         actions.send(CREDIT, [credit_of(actions.affiliate(), key="k")])
-        (said,) = mistakes(actions, CREDIT, [credit_of(actions.affiliate(), "99.00", key="k")])
+        (said,) = errors(actions, CREDIT, [credit_of(actions.affiliate(), "99.00", key="k")])
         assert said.startswith("item 1: key 'k' belongs to another item since ")
         assert "'commission': '12.50'" in said
 

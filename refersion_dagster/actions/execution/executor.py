@@ -25,14 +25,14 @@ def preview(order: Order, warehouse: Warehouse, tell: Callable[[str], None]) -> 
     """Returns the plan without sending a request or writing anything. Raises InputErrors."""
     with warehouse.write_lock(tell), warehouse.session() as session:
         plan = make_plan(order, session)
-        asked = [one for call in plan.calls for one in call]
-        concerned = list(recipients(plan.endpoint, asked[:MOST_TOLD], session))
+        items = [one for call in plan.calls for one in call]
+        concerned = list(recipients(plan.endpoint, items[:MOST_TOLD], session))
     for words in _describe_plan(plan):
         tell(words)
     for words in concerned:
         tell(words)
-    if len(asked) > MOST_TOLD:
-        tell(f"… and {format_count(len(asked) - MOST_TOLD, 'more item')}")
+    if len(items) > MOST_TOLD:
+        tell(f"… and {format_count(len(items) - MOST_TOLD, 'more item')}")
     return plan
 
 

@@ -105,32 +105,32 @@ def send_all(plan: Plan, journal: Journal, rest: RestClient, tell: Callable[[str
         return SendResult([], 0, None)
     ahead = measure_clock_skew(rest)
     results: list[tuple[PlannedItem, Result]] = []
-    for number, asked in enumerate(plan.calls, 1):
+    for number, items in enumerate(plan.calls, 1):
         try:
-            call_id = journal.intend(asked, plan.earlier, plan.asking, datetime.now(UTC) + ahead)
+            call_id = journal.intend(items, plan.earlier, plan.asking, datetime.now(UTC) + ahead)
         except AlreadyUnderWay as problem:
             return SendResult(results, plan.to_send - len(results), problem)
-        answered = send(plan.endpoint, asked, rest)
+        answered = send(plan.endpoint, items, rest)
         # Logged first, so that the run's log has the outcome even if the journal fails.
-        tell(f"Call {number} of {len(plan.calls)}: {_describe_answer(asked, answered)}")
-        journal.record_outcomes(call_id, asked, answered.results, answered.answer)
-        results += zip(asked, answered.results, strict=True)
+        tell(f"Call {number} of {len(plan.calls)}: {_describe_answer(items, answered)}")
+        journal.record_outcomes(call_id, items, answered.results, answered.answer)
+        results += zip(items, answered.results, strict=True)
         if answered.problem:
             return SendResult(results, plan.to_send - len(results), answered.problem)
     return SendResult(results, 0, None)
 
 
-def send(endpoint: Endpoint, asked: Sequence[PlannedItem], rest: RestClient) -> CallResult:
+def send(endpoint: Endpoint, items: Sequence[PlannedItem], rest: RestClient) -> CallResult:
     """Sends items in one call and reads the outcome of each from the response."""
-    body, secret = _with_password(asked, endpoint.body(asked))
+    body, secret = _with_password(items, endpoint.body(items))
     try:
         answer = rest.change(endpoint.path, body, redact=make_redactor(secret))
     except RefersionError as error:
         if known := interpret_refusal(error):
-            return CallResult([known] * len(asked), None, error if known.outcome is Outcome.UNKNOWN else None)
+            return CallResult([known] * len(items), None, error if known.outcome is Outcome.UNKNOWN else None)
         outcome, stop = _meaning(error)
-        return CallResult([Result(outcome, _words(error))] * len(asked), None, error if stop else None)
-    results = endpoint.read(asked, answer)
+        return CallResult([Result(outcome, _words(error))] * len(items), None, error if stop else None)
+    results = endpoint.read(items, answer)
     if any(result.outcome is Outcome.UNKNOWN for result in results):
         problem = UnexpectedAnswer("the response has no outcome for each item.", operation=endpoint.path)
         return CallResult(results, answer, problem)
@@ -169,17 +169,17 @@ def _words(error: RefersionError) -> str:
     return f'{error.what} Refersion said: "{error.said}".' if error.said else error.what
 
 
-def _describe_answer(asked: Sequence[PlannedItem], answered: CallResult) -> str:
-    places = asked[0].place if len(asked) == 1 else f"{asked[0].place} to {asked[-1].place}"
+def _describe_answer(items: Sequence[PlannedItem], answered: CallResult) -> str:
+    places = items[0].place if len(items) == 1 else f"{items[0].place} to {items[-1].place}"
     counts = {outcome: [one.outcome for one in answered.results].count(outcome) for outcome in Outcome}
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     words = f" ({answered.results[0].message})" if answered.results[0].message else ""
     return f"{places}: {said}{words}" + (f" {as_json(answered.answer)[:500]}" if answered.answer is not None else "")
 
 
-def _with_password(asked: Sequence[PlannedItem], body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+def _with_password(items: Sequence[PlannedItem], body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     """Returns the body with the real password, and that password."""
-    item = asked[0].item
+    item = items[0].item
     if not isinstance(item, AffiliateNew):
         return body, None
     password = item.password.get_secret_value() if item.password else make_password()

@@ -153,7 +153,7 @@ class Journal:
 
     def intend(
         self,
-        asked: Sequence[PlannedItem],
+        items: Sequence[PlannedItem],
         before: Mapping[str, Entry],
         asking: RequestContext,
         refersion_time: datetime | None,
@@ -166,7 +166,7 @@ class Journal:
         now = datetime.now(UTC)
         rows = []
         parameters: dict[str, Any] = {}
-        for at, one in enumerate(asked):
+        for at, one in enumerate(items):
             earlier = before.get(one.key)
             values = {
                 "endpoint": one.endpoint,
@@ -194,17 +194,17 @@ class Journal:
             if "duplicate key" not in str(error).lower():
                 raise
             raise AlreadyUnderWay(
-                f"another run is sending {asked[0].place} or an item of the same call right now. Wait for it to "
+                f"another run is sending {items[0].place} or an item of the same call right now. Wait for it to "
                 "end, then start this run again; nothing of that call was sent."
             ) from error
         return call_id
 
     def record_outcomes(
-        self, call_id: str, asked: Sequence[PlannedItem], results: Sequence[Result], answer: Any
+        self, call_id: str, items: Sequence[PlannedItem], results: Sequence[Result], answer: Any
     ) -> None:
         """Records the outcomes of the items of a call."""
         with self._session.transaction():
-            for one, result in zip(asked, results, strict=True):
+            for one, result in zip(items, results, strict=True):
                 self._session.query(
                     f"UPDATE {DATASET}.{TABLE} SET outcome = $outcome, message = $message, answer = $answer, "  # noqa: S608
                     "found = $found, answered_at = $now, loaded = FALSE "

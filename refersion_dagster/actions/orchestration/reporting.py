@@ -33,7 +33,7 @@ HOW_TO_SETTLE = (
 
 def show(context: dg.OpExecutionContext, plan: Plan) -> None:
     """Shows the result of a dry run: the exact bodies that would be sent, with placeholders for passwords."""
-    bodies = [encoded(plan.endpoint.body(asked)).decode() for asked in plan.calls]
+    bodies = [encoded(plan.endpoint.body(items)).decode() for items in plan.calls]
     for body in bodies[:CALLS_LOGGED]:
         context.log.info(f"Would send POST {plan.endpoint.path} {body}")
     if len(bodies) > CALLS_LOGGED:
@@ -72,15 +72,15 @@ def record(context: dg.OpExecutionContext, plan: Plan, sent: SendResult, warehou
             },
         )
     )
-    for asked, result in sent.results:
+    for item, result in sent.results:
         if result.outcome is Outcome.NOT_CHANGED:
-            context.log.warning(_line(asked, result))
+            context.log.warning(_line(item, result))
         elif warning := result.values.get("warning"):
-            context.log.warning(f"{asked.place}: Refersion warned: {warning}")
+            context.log.warning(f"{item.place}: Refersion warned: {warning}")
 
 
-def _line(asked: PlannedItem, result: Result) -> str:
-    return f"{asked.place} (key {asked.key}): {result.outcome}: {result.message or MEANING[result.outcome]}"
+def _line(item: PlannedItem, result: Result) -> str:
+    return f"{item.place} (key {item.key}): {result.outcome}: {result.message or MEANING[result.outcome]}"
 
 
 def describe_problems(plan: Plan, sent: SendResult) -> list[str]:
@@ -99,7 +99,7 @@ def describe_problems(plan: Plan, sent: SendResult) -> list[str]:
         (Outcome.REFUSED, "They were not carried out. Correct them, or set `again: true` to send them unchanged."),
         (Outcome.NOT_DONE, "They were certainly not carried out; the next run sends them."),
     ):
-        lines = [_line(asked, result) for asked, result in sent.results if result.outcome is outcome]
+        lines = [_line(item, result) for item, result in sent.results if result.outcome is outcome]
         if lines:
             words.append(_format_list(f"{format_count(len(lines), 'item')} {outcome}:", lines, then))
     return words

@@ -69,8 +69,8 @@ def carry_out(
             _refresh_before(context, order, refersion, warehouse, dlt)
         with source_log_shown(context.log):
             plan, sent = perform(order, refersion, warehouse, context.log.info)
-    except InputErrors as mistakes:
-        raise dg.Failure(str(mistakes), metadata={"mistakes": len(mistakes.found)}, allow_retries=False) from None
+    except InputErrors as errors:
+        raise dg.Failure(str(errors), metadata={"errors": len(errors.found)}, allow_retries=False) from None
     except RefersionError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     not_read = _read_again(context, plan, sent, refersion, warehouse, dlt)
@@ -120,19 +120,19 @@ def check_writes_allowed(settings: Settings) -> None:
 
 
 def _order(endpoint: Endpoint, config: ActionConfig, run_id: str) -> Order:
-    mistakes = []
+    errors = []
     given = config.dump_items()
     if not config.requested_by.strip():
-        mistakes.append(InputError(None, "requested_by is empty; set it to the person who requests this."))
+        errors.append(InputError(None, "requested_by is empty; set it to the person who requests this."))
     if given and config.file:
-        mistakes.append(InputError(None, "Both items and a file are set; use only one of them."))
+        errors.append(InputError(None, "Both items and a file are set; use only one of them."))
     commission = Decimal(0)
     try:
         commission = read_amount(config.get_option("max_commission", MAX_COMMISSION))
     except ValueError as error:
-        mistakes.append(InputError(None, f"max_commission {error}"))
-    if mistakes:
-        raise InputErrors(mistakes)
+        errors.append(InputError(None, f"max_commission {error}"))
+    if errors:
+        raise InputErrors(errors)
     source = str(Path(config.file).absolute()) if config.file else "configuration"
     return Order(
         endpoint=endpoint,
@@ -178,7 +178,7 @@ def _read_again(
 ) -> list[str]:
     """Reads the changed rows again. Returns the reasons, as messages, if they could not be read."""
     # Items with an unknown outcome are included, because they may have been carried out.
-    touched = [asked for asked, result in sent.results if result.outcome in (Outcome.DONE, Outcome.UNKNOWN)]
+    touched = [item for item, result in sent.results if result.outcome in (Outcome.DONE, Outcome.UNKNOWN)]
     with warehouse.write_lock(context.log.info):
         reading = plan_refresh_after(plan.endpoint, touched, refersion, warehouse)
     if reading.why_not:

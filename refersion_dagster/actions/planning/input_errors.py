@@ -32,7 +32,7 @@ class InputErrors(Exception):
 
     def __init__(self, found: Sequence[InputError]) -> None:
         self.found = tuple(found)
-        lines = [f"- {mistake}" for mistake in self.found[:MOST_LISTED]]
+        lines = [f"- {error}" for error in self.found[:MOST_LISTED]]
         if len(self.found) > MOST_LISTED:
             lines.append(f"- and {len(self.found) - MOST_LISTED} more")
-        super().__init__("\n".join([f"{format_count(len(self.found), 'mistake')}; nothing was sent:", *lines]))
+        super().__init__("\n".join([f"{format_count(len(self.found), 'error')}; nothing was sent:", *lines]))

@@ -85,19 +85,19 @@ def _csv(path: Path, endpoint: Endpoint) -> tuple[list[str], list[tuple[str, dic
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names: list[str] = []
     rows: list[tuple[str, dict[str, Any]]] = []
-    mistakes: list[InputError] = []
+    errors: list[InputError] = []
     try:
         for number, cells in enumerate(reader, 1):
             if number == 1:
                 names = _names(cells)
             elif len(cells) > len(names):
-                mistakes.append(InputError(f"row {number}", f"has {len(cells)} cells, but the header has {len(names)}"))
+                errors.append(InputError(f"row {number}", f"has {len(cells)} cells, but the header has {len(names)}"))
             elif cells:
                 rows.append((f"row {number}", dict(zip(names, cells, strict=False))))
     except csv.Error as error:
-        mistakes.append(InputError(f"line {reader.line_num}", f"is not valid CSV: {error}"))
-    if mistakes:
-        raise InputErrors(mistakes)
+        errors.append(InputError(f"line {reader.line_num}", f"is not valid CSV: {error}"))
+    if errors:
+        raise InputErrors(errors)
     return names, rows
 
 
@@ -114,16 +114,14 @@ def _names(cells: Sequence[str]) -> list[str]:
 
 def _check_columns(path: Path, endpoint: Endpoint, names: Sequence[str]) -> None:
     known = file_columns(endpoint)
-    mistakes = [
-        InputError(None, f"{path} has the column {name} twice.") for name in set(names) if names.count(name) > 1
-    ]
+    errors = [InputError(None, f"{path} has the column {name} twice.") for name in set(names) if names.count(name) > 1]
     for name in names:
         if name not in known and not (endpoint is AFFILIATE_EDIT and CUSTOM_FIELD.fullmatch(name)):
-            mistakes.append(
+            errors.append(
                 InputError(None, f"{path} has an unknown column {name!r}; known columns are {', '.join(known)}.")
             )
-    if mistakes:
-        raise InputErrors(mistakes)
+    if errors:
+        raise InputErrors(errors)
 
 
 def _is_filled(value: Any) -> bool:
@@ -153,16 +151,16 @@ def _orders(rows: Sequence[tuple[str, dict[str, Any]]]) -> list[Row]:
     orders: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for place, values in rows:
         orders.setdefault(str(values.get("order_id", place)).strip(), []).append((place, values))
-    items, mistakes = [], []
+    items, errors = [], []
     for lines in orders.values():
         place = lines[0][0] if len(lines) == 1 else f"rows {', '.join(place.split()[1] for place, _ in lines)}"
         keys = {_key(values.pop(KEY, None)) for _, values in lines}
         if len(keys) > 1:
-            mistakes.append(InputError(place, "are one order but have different keys"))
+            errors.append(InputError(place, "are one order but have different keys"))
             continue
         order_id = lines[0][1].get("order_id")
         skus = [{name: value for name, value in values.items() if name != "order_id"} for _, values in lines]
         items.append(Row(place, keys.pop(), ({"order_id": order_id} if order_id else {}) | {"skus": skus}))
-    if mistakes:
-        raise InputErrors(mistakes)
+    if errors:
+        raise InputErrors(errors)
     return items

@@ -79,13 +79,13 @@ def make_plan(order: Order, session: Session) -> Plan:
     endpoint = order.endpoint
     if not order.rows:
         raise InputErrors([InputError(None, "There is nothing to send: set items, or a file that contains some.")])
-    asked, mistakes = read_items(endpoint, order.rows, purpose=order.asking.purpose, repeats=order.repeats)
+    items, errors = read_items(endpoint, order.rows, purpose=order.asking.purpose, repeats=order.repeats)
     earlier = {entry.key: entry for entry in Journal(session).entries(endpoint.name)}
     sorted_out: dict[str, list[PlannedItem]] = {"done": [], "declined": [], "open": [], "send": []}
-    for one in asked:
+    for one in items:
         entry = earlier.get(one.key)
         if entry and entry.digest != one.digest:
-            mistakes.append(
+            errors.append(
                 InputError(
                     one.place,
                     f"key {one.key!r} belongs to another item since {entry.intended_at:%Y-%m-%d}: "
@@ -101,9 +101,9 @@ def make_plan(order: Order, session: Session) -> Plan:
         else:
             sorted_out["send"].append(one)
     verdict = preflight(endpoint, sorted_out["send"], session, order.limits, strictly=order.check_warehouse)
-    if mistakes or verdict.mistakes:
+    if errors or verdict.errors:
         place = {row.place: at for at, row in enumerate(order.rows)}
-        found = sorted([*mistakes, *verdict.mistakes], key=lambda one: place.get(one.place or "", -1))
+        found = sorted([*errors, *verdict.errors], key=lambda one: place.get(one.place or "", -1))
         raise InputErrors(found)
     return Plan(
         endpoint,
@@ -119,10 +119,10 @@ def make_plan(order: Order, session: Session) -> Plan:
     )
 
 
-def _calls(endpoint: Endpoint, asked: Sequence[PlannedItem], batch_size: int) -> list[tuple[PlannedItem, ...]]:
+def _calls(endpoint: Endpoint, items: Sequence[PlannedItem], batch_size: int) -> list[tuple[PlannedItem, ...]]:
     """Groups items into calls, in their order. The items of a call share the endpoint's `same` fields."""
     groups: dict[tuple[object, ...], list[PlannedItem]] = {}
-    for one in asked:
+    for one in items:
         content = one.item.content()
         groups.setdefault(tuple(content[name] for name in endpoint.same), []).append(one)
     most = min(endpoint.together, batch_size)

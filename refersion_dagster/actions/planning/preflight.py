@@ -41,20 +41,20 @@ class PreflightResult:
     """The result of the preflight.
 
     Args:
-        mistakes: all errors that prevent sending.
+        errors: all errors that prevent sending.
         stakes: sum of the absolute commissions moved, by currency.
         net: sum of the signed commissions, by currency; negative amounts are taken back.
         unpriced: number of items whose commission is not in the warehouse; the limit does not cover them.
     """
 
-    mistakes: list[InputError] = field(default_factory=list)
+    errors: list[InputError] = field(default_factory=list)
     stakes: dict[str, Decimal] = field(default_factory=dict)
     net: dict[str, Decimal] = field(default_factory=dict)
     unpriced: int = 0
 
 
 def preflight(
-    endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session, limits: AmountLimits, *, strictly: bool
+    endpoint: Endpoint, items: Sequence[PlannedItem], session: Session, limits: AmountLimits, *, strictly: bool
 ) -> PreflightResult:
     """Checks items against the warehouse and the limits before they are sent.
 
@@ -62,18 +62,18 @@ def preflight(
         strictly: whether to check ids, statuses and currencies; if False, only repetitions and limits are checked.
     """
     verdict = PreflightResult()
-    if not asked:
+    if not items:
         return verdict
     if strictly:
         for name, holds in endpoint.holds.items():
-            given = [(one, value) for one in asked if (value := one.item.content().get(name)) is not None]
+            given = [(one, value) for one in items if (value := one.item.content().get(name)) is not None]
             if given:
-                verdict.mistakes += CHECKS[holds](session, name, given)
-    verdict.mistakes += _find_sent_credits(endpoint, asked, session)
-    moved, verdict.unpriced = _sum_stakes(endpoint, asked, session)
+                verdict.errors += CHECKS[holds](session, name, given)
+    verdict.errors += _find_sent_credits(endpoint, items, session)
+    moved, verdict.unpriced = _sum_stakes(endpoint, items, session)
     verdict.stakes = _sort_by_currency(_sums((currency, abs(commission)) for currency, commission in moved), session)
     verdict.net = _sort_by_currency(_sums(moved), session)
-    verdict.mistakes += _check_limits(limits, len(asked), verdict.stakes)
+    verdict.errors += _check_limits(limits, len(items), verdict.stakes)
     return verdict
 
 
@@ -152,19 +152,19 @@ def _require_pending(session: Session, name: str, given: ItemValues) -> list[Inp
     if rows is None:
         return _report_missing_table(name, "conversions")
     known = {id_: "deleted in Refersion" if vanished else status for id_, status, vanished in rows}
-    mistakes = []
+    errors = []
     for one, value in given:
         if str(value) not in known:
-            mistakes.append(
+            errors.append(
                 InputError(
                     one.place, f"{name} {value}: no such conversion in the warehouse. Run a refresh, {REGARDLESS}"
                 )
             )
         elif (status := known[str(value)]) not in ("PENDING", None):
-            mistakes.append(
+            errors.append(
                 InputError(one.place, f"{name} {value} is {status}, and only pending conversions can be changed")
             )
-    return mistakes
+    return errors
 
 
 def _emails(session: Session, name: str, given: ItemValues) -> list[InputError]:
@@ -176,14 +176,14 @@ def _emails(session: Session, name: str, given: ItemValues) -> list[InputError]:
         return _report_missing_table(name, "affiliate_list")
     numbers = {email.casefold(): number for number, email in by_number or []}
     listed = {email.casefold() for _, email in by_code or []}
-    mistakes = []
+    errors = []
     for one, value in given:
         email, own = str(value).casefold(), one.item.content().get("affiliate_id")
         holder = numbers.get(email)
         if (own is None and (holder or email in listed)) or (own is not None and holder not in (None, str(own))):
             who = f"affiliate {holder}" if holder else "an affiliate"
-            mistakes.append(InputError(one.place, f"{name} {value} already belongs to {who}"))
-    return mistakes
+            errors.append(InputError(one.place, f"{name} {value} already belongs to {who}"))
+    return errors
 
 
 def _currencies(session: Session, name: str, given: ItemValues) -> list[InputError]:
@@ -217,7 +217,7 @@ CHECKS: dict[Precondition, Callable[[Session, str, ItemValues], list[InputError]
 }
 
 
-def _find_sent_credits(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -> list[InputError]:
+def _find_sent_credits(endpoint: Endpoint, items: Sequence[PlannedItem], session: Session) -> list[InputError]:
     """Finds credits that Refersion already has, by the reference in their notes: a journal may be lost."""
     if "notes" not in endpoint.item.model_fields:
         return []
@@ -227,29 +227,29 @@ def _find_sent_credits(endpoint: Endpoint, asked: Sequence[PlannedItem], session
         )
     except UndefinedTable:
         return []
-    mistakes = []
-    for one in asked:
+    errors = []
+    for one in items:
         if made := [id_ for id_, notes in rows if one.reference in notes]:
-            mistakes.append(
+            errors.append(
                 InputError(
                     one.place,
                     f"was already sent: conversion {made[0]} has its reference {one.reference}. To send it again, "
                     "set a key for it or another purpose for the run",
                 )
             )
-    return mistakes
+    return errors
 
 
 def _sum_stakes(
-    endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session
+    endpoint: Endpoint, items: Sequence[PlannedItem], session: Session
 ) -> tuple[list[tuple[str, Decimal]], int]:
     """Returns the signed commissions moved, with their currencies, and the number of items of unknown commission."""
     if endpoint.stake is AmountAtRisk.NONE:
         return [], 0
     if endpoint.stake is AmountAtRisk.OWN:
-        return [(content["currency"], content["commission"]) for content in (one.item.content() for one in asked)], 0
+        return [(content["currency"], content["commission"]) for content in (one.item.content() for one in items)], 0
     name, column = ("conversion_id", "id") if endpoint.stake is AmountAtRisk.CONVERSION else ("order_id", "order_id")
-    wanted = [str(one.item.content()[name]) for one in asked]
+    wanted = [str(one.item.content()[name]) for one in items]
     columns = f"{column}, currency, commission_total"
     rows = select_from_first(session, ("conversions",), columns, exp.column(column), wanted) or []
     # The cancellations of an order do not count again.
@@ -274,9 +274,9 @@ def _sort_by_currency(stakes: dict[str, Decimal], session: Session) -> dict[str,
 
 
 def _check_limits(limits: AmountLimits, count: int, stakes: dict[str, Decimal]) -> list[InputError]:
-    mistakes = []
+    errors = []
     if count > limits.items:
-        mistakes.append(
+        errors.append(
             InputError(
                 None,
                 f"There are {count} items to send, and max_items is {limits.items}. Raise the limit if this is "
@@ -285,11 +285,11 @@ def _check_limits(limits: AmountLimits, count: int, stakes: dict[str, Decimal]) 
         )
     for currency, amount in stakes.items():
         if amount > limits.commission:
-            mistakes.append(
+            errors.append(
                 InputError(
                     None,
                     f"They move {format_amount(amount)} {currency} of commission, and max_commission is "
                     f"{format_amount(limits.commission)}. Raise the limit if this is intended.",
                 )
             )
-    return mistakes
+    return errors

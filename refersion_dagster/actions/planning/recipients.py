@@ -29,13 +29,13 @@ class Stake:
         return f"{format_amount(self.amount)} {self.currency}" + (f" ({TAKEN_BACK})" if self.amount < 0 else "")
 
 
-def recipients(endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session) -> Iterator[str]:
+def recipients(endpoint: Endpoint, items: Sequence[PlannedItem], session: Session) -> Iterator[str]:
     """Yields a line for each item that concerns an affiliate: name, id and the signed commission that it moves."""
-    conversions = _conversions(endpoint, asked, session)
-    ids = {one.key: _affiliate_id(one, conversions[one.key]) for one in asked}
-    by_code = _ids_by_code(asked, session)
+    conversions = _conversions(endpoint, items, session)
+    ids = {one.key: _affiliate_id(one, conversions[one.key]) for one in items}
+    by_code = _ids_by_code(items, session)
     names = _names({id_ for id_ in (*ids.values(), *by_code.values()) if id_}, session)
-    for one in asked:
+    for one in items:
         content = one.item.content()
         id_ = ids[one.key] or by_code.get(str(content.get("affiliate_code")))
         if id_:
@@ -56,7 +56,7 @@ class _Conversion:
 
 
 def _conversions(
-    endpoint: Endpoint, asked: Sequence[PlannedItem], session: Session
+    endpoint: Endpoint, items: Sequence[PlannedItem], session: Session
 ) -> defaultdict[str, list[_Conversion]]:
     """Returns the conversions of each item, by the item's key; for an order, those with positive commission."""
     found: defaultdict[str, list[_Conversion]] = defaultdict(list)
@@ -64,7 +64,7 @@ def _conversions(
         return found
     name, column = ("conversion_id", "id") if endpoint.stake is AmountAtRisk.CONVERSION else ("order_id", "order_id")
     keys: defaultdict[str, list[str]] = defaultdict(list)
-    for one in asked:
+    for one in items:
         keys[str(one.item.content()[name])].append(one.key)
     columns = f"{column}, affiliate_id, affiliate__id, currency, commission_total"
     for value, own_id, object_id, currency, commission in (
@@ -83,8 +83,8 @@ def _affiliate_id(one: PlannedItem, conversions: Sequence[_Conversion]) -> str |
     return next((row.affiliate_id for row in conversions if row.affiliate_id), None)
 
 
-def _ids_by_code(asked: Sequence[PlannedItem], session: Session) -> dict[str, str]:
-    codes = {str(code) for one in asked if (code := one.item.content().get("affiliate_code"))}
+def _ids_by_code(items: Sequence[PlannedItem], session: Session) -> dict[str, str]:
+    codes = {str(code) for one in items if (code := one.item.content().get("affiliate_code"))}
     found = select_from_first(session, ("affiliate_get",), "affiliate_code, id", exp.column("affiliate_code"), codes)
     return dict(found or [])
 

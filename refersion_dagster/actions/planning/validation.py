@@ -33,30 +33,30 @@ def read_items(
         purpose: part of derived keys; see item_key.derived_key.
         repeats: whether equal items without keys are allowed; each is sent.
     """
-    asked: list[PlannedItem] = []
-    mistakes: list[InputError] = []
+    items: list[PlannedItem] = []
+    errors: list[InputError] = []
     of_content: dict[str, list[str]] = {}
     for row in rows:
         try:
             item = endpoint.item.model_validate(dict(row.values))
         except ValidationError as error:
-            mistakes += [InputError(row.place, _words(row, one)) for one in error.errors(include_url=False)]
+            errors += [InputError(row.place, _words(row, one)) for one in error.errors(include_url=False)]
             continue
         plain = derive_key(endpoint.name, item, purpose, 1)
         before = of_content.setdefault(plain, [])
         before.append(row.place)
         if row.key is None and len(before) > 1 and endpoint.subject is None and not repeats:
-            mistakes.append(
+            errors.append(
                 InputError(
                     row.place,
                     f"is the same as {before[0]}. If this is intended, set a key for each, or set `repeats: true`.",
                 )
             )
         key = row.key or derive_key(endpoint.name, item, purpose, len(before))
-        asked.append(PlannedItem(endpoint.name, item, key, row.place))
-    mistakes += _same_subject(endpoint, asked) + _same_key(rows)
+        items.append(PlannedItem(endpoint.name, item, key, row.place))
+    errors += _same_subject(endpoint, items) + _same_key(rows)
     order = {row.place: at for at, row in enumerate(rows)}
-    return asked, sorted(mistakes, key=lambda mistake: order.get(mistake.place or "", -1))
+    return items, sorted(errors, key=lambda one: order.get(one.place or "", -1))
 
 
 def _words(row: Row, error: Any) -> str:
@@ -87,29 +87,29 @@ def subject(endpoint: Endpoint, item: Item) -> str | None:
     return ", ".join(f"{name} {value}" for name, value in zip(endpoint.subject, named, strict=True)).casefold()
 
 
-def _same_subject(endpoint: Endpoint, asked: Sequence[PlannedItem]) -> list[InputError]:
+def _same_subject(endpoint: Endpoint, items: Sequence[PlannedItem]) -> list[InputError]:
     first: dict[str, str] = {}
-    mistakes = []
-    for one in asked:
+    errors = []
+    for one in items:
         about = subject(endpoint, one.item)
         if about is None:
             continue
         if about in first:
-            mistakes.append(
+            errors.append(
                 InputError(one.place, f"{about} is in {first[about]} already; a run may contain it only once")
             )
         first.setdefault(about, one.place)
-    return mistakes
+    return errors
 
 
 def _same_key(rows: Sequence[Row]) -> list[InputError]:
     counts = Counter(row.key for row in rows if row.key is not None)
     seen: dict[str, str] = {}
-    mistakes = []
+    errors = []
     for row in rows:
         if row.key is None or counts[row.key] == 1:
             continue
         if row.key in seen:
-            mistakes.append(InputError(row.place, f"key {row.key!r} is already used by {seen[row.key]}"))
+            errors.append(InputError(row.place, f"key {row.key!r} is already used by {seen[row.key]}"))
         seen.setdefault(row.key, row.place)
-    return mistakes
+    return errors

@@ -8,7 +8,7 @@ from refersion_dagster.refersion.errors import RequestRefused
 
 def new_affiliate(inquiry: Inquiry) -> Evidence:
     """Looks up a new affiliate by e-mail, which is unique."""
-    email = inquiry.asked["email"]
+    email = inquiry.request["email"]
     try:
         answer = inquiry.account.rest.call("/affiliate/search", {"keyword": email})
     except RequestRefused as refusal:
@@ -26,7 +26,7 @@ def new_affiliate(inquiry: Inquiry) -> Evidence:
 
 def affiliate_status(inquiry: Inquiry) -> Evidence:
     """Compares the requested status with the affiliate's current status."""
-    number, wanted = inquiry.asked["affiliate_id"], inquiry.asked["status"]
+    number, wanted = inquiry.request["affiliate_id"], inquiry.request["status"]
     status = inquiry.account.rest.call("/affiliate/get", {"id": number}).get("status")
     verdict = Verdict.DONE if status == wanted else Verdict.NOT_FOUND
     return Evidence(verdict, f"Affiliate {number} is {status}; requested was {wanted}.")
@@ -34,22 +34,24 @@ def affiliate_status(inquiry: Inquiry) -> Evidence:
 
 def affiliate_details(inquiry: Inquiry) -> Evidence:
     """Compares the requested details with the current ones. The API does not return every detail that it can set."""
-    asked = inquiry.asked
-    details = inquiry.account.rest.call("/affiliate/get", {"id": asked["affiliate_id"]})
+    request = inquiry.request
+    details = inquiry.account.rest.call("/affiliate/get", {"id": request["affiliate_id"]})
     readable = {"company": "company_name", "offer_id": "offer_id"} | {
         name: name for name in ("first_name", "last_name", "email")
     }
-    wanted = {name: str(value) for name, value in asked.items() if name in readable}
+    wanted = {name: str(value) for name, value in request.items() if name in readable}
     if not wanted:
         return Evidence(
             Verdict.CANNOT_TELL, "Refersion's API does not show any of the fields that were to be set; check "
-            f"affiliate {asked['affiliate_id']} in Refersion."
+            f"affiliate {request['affiliate_id']} in Refersion."
         )  # fmt: skip
     other = {name: value for name, value in wanted.items() if str(details.get(readable[name])) != value}
     if other:
         now = ", ".join(f"{name} is {details.get(readable[name])!r}, not {value!r}" for name, value in other.items())
-        return Evidence(Verdict.NOT_FOUND, f"Affiliate {asked['affiliate_id']}: {now}.")
-    return Evidence(Verdict.LIKELY, f"Affiliate {asked['affiliate_id']} has the requested values: {', '.join(wanted)}.")
+        return Evidence(Verdict.NOT_FOUND, f"Affiliate {request['affiliate_id']}: {now}.")
+    return Evidence(
+        Verdict.LIKELY, f"Affiliate {request['affiliate_id']} has the requested values: {', '.join(wanted)}."
+    )
 
 
 def report_no_evidence(_inquiry: Inquiry) -> Evidence:

@@ -27,7 +27,7 @@ SHOWN = ("id", "created", "status", "type", "order_id", "commission_total", "cur
 
 def credit(inquiry: Inquiry) -> Evidence:
     """Looks up a manual credit by the reference in its notes, else by affiliate, amount and currency."""
-    asked = inquiry.asked
+    request = inquiry.request
     if not inquiry.account.credentials.has_graphql:
         return _credit_by_totals(inquiry)
     rows = _find_created_since(inquiry)
@@ -36,26 +36,26 @@ def credit(inquiry: Inquiry) -> Evidence:
     alike = [
         row
         for row in rows
-        if _affiliate(row) == str(asked["affiliate_id"])
-        and row["commission_total"] == Decimal(asked["commission"])
-        and row["currency"] == asked["currency"]
+        if _affiliate(row) == str(request["affiliate_id"])
+        and row["commission_total"] == Decimal(request["commission"])
+        and row["currency"] == request["currency"]
         and "MANUAL_CREDIT" in (row["type"] or "MANUAL_CREDIT")
         and row["id"] not in inquiry.accounted_for
         and "[ref " not in (row["notes"] or "")
     ]
-    of = f"a credit of {asked['commission']} {asked['currency']} to affiliate {asked['affiliate_id']}"
+    of = f"a credit of {request['commission']} {request['currency']} to affiliate {request['affiliate_id']}"
     return _weigh_candidates(inquiry, alike, of)
 
 
 def _credit_by_totals(inquiry: Inquiry) -> Evidence:
     """Compares sums, because individual conversions cannot be read without a GraphQL token."""
-    asked = inquiry.asked
+    request = inquiry.request
     answer = inquiry.account.rest.call(
         "/conversion/totals",
         {
             "status": list(CONVERSION_STATUSES),
             "type": ["MANUAL_CREDIT_BY_CLIENT"],
-            "affiliate_id": asked["affiliate_id"],
+            "affiliate_id": request["affiliate_id"],
             "created_from": f"{inquiry.since:%Y-%m-%d %H:%M:%S}",
         },
     )
@@ -63,14 +63,14 @@ def _credit_by_totals(inquiry: Inquiry) -> Evidence:
         entry
         for entry in inquiry.others
         if entry.endpoint == inquiry.entry.endpoint
-        and entry.request.get("affiliate_id") == asked["affiliate_id"]
+        and entry.request.get("affiliate_id") == request["affiliate_id"]
         and "conversion_id" in entry.found
         and (entry.refersion_time or entry.intended_at) >= inquiry.since
     ]
     return Evidence(
         Verdict.CANNOT_TELL,
         f"Since {_time(inquiry.since)} Refersion counts {_figure(answer, 'conversions_count')} manual credits to "
-        f"affiliate {asked['affiliate_id']}, {_figure(answer, 'commission_total')} {answer.get('currency')} in "
+        f"affiliate {request['affiliate_id']}, {_figure(answer, 'commission_total')} {answer.get('currency')} in "
         f"total (other currencies may be excluded); this journal has {len(known)} of them. Set "
         "REFERSION_GRAPHQL_TOKEN to list them individually.",
     )
@@ -83,38 +83,38 @@ def _figure(answer: Mapping[str, Any], name: str) -> str:
 
 def order_credit(inquiry: Inquiry) -> Evidence:
     """Looks up a manual credit for an order by the reference in its notes, else by order and affiliate."""
-    asked = inquiry.asked
+    request = inquiry.request
     rows = _find_created_since(inquiry)
     if sure := _with_reference(inquiry, rows):
         return sure
     alike = [
         row
         for row in rows
-        if row["order_id"] == asked["order_id"]
-        and _affiliate(row) == str(asked["affiliate_id"])
+        if row["order_id"] == request["order_id"]
+        and _affiliate(row) == str(request["affiliate_id"])
         and row["id"] not in inquiry.accounted_for
     ]
     return _weigh_candidates(
-        inquiry, alike, f"a conversion of order {asked['order_id']} for affiliate {asked['affiliate_id']}"
+        inquiry, alike, f"a conversion of order {request['order_id']} for affiliate {request['affiliate_id']}"
     )
 
 
 def cancellation(inquiry: Inquiry) -> Evidence:
     """Looks up a cancellation by its order. A cancellation by the shop looks the same, so this is never certain."""
-    asked = inquiry.asked
+    request = inquiry.request
     alike = [
         row
         for row in _find_created_since(inquiry)
-        if row["order_id"] == asked["order_id"]
+        if row["order_id"] == request["order_id"]
         and (row["total"] < 0 or (row["type"] or "").startswith("CANCELLATION_"))
         and row["id"] not in inquiry.accounted_for
     ]
-    return _weigh_candidates(inquiry, alike, f"a cancellation of order {asked['order_id']}")
+    return _weigh_candidates(inquiry, alike, f"a cancellation of order {request['order_id']}")
 
 
 def conversion_status(inquiry: Inquiry) -> Evidence:
     """Compares the requested status with the conversion's current status."""
-    number, wanted = str(inquiry.asked["conversion_id"]), inquiry.asked["status"]
+    number, wanted = str(inquiry.request["conversion_id"]), inquiry.request["status"]
     made = inquiry.created(number)
     if made is None:
         return Evidence(

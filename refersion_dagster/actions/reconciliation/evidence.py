@@ -55,7 +55,7 @@ class Inquiry:
     created: Callable[[str], datetime | None]
 
     @property
-    def asked(self) -> Mapping[str, Any]:
+    def request(self) -> Mapping[str, Any]:
         return self.entry.request
 
     @property
