@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.database import database_path
+
 PROJECT = Path(__file__).resolve().parent.parent
 _LOG_TAIL = 4_000
 
@@ -38,6 +40,29 @@ def running(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         finally:
             process.terminate()
+
+
+def environment_of(folder: Path, account: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a stage: the account and its own folders, without the user's other settings."""
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("REFERSION_", "DAGSTER_", "SOURCES__", "DESTINATION__"))
+    }
+    return {
+        **own,
+        **account,
+        "PYTHONPATH": str(PROJECT),
+        "REFERSION_PII_SALT": "benchmark",
+        "REFERSION_DUCKDB_PATH": str(database_path(folder)),
+        "REFERSION_PUBLISH_PATH": str(folder / "published"),
+        "REFERSION_REPORT_PATH": str(folder / "reports"),
+        "DAGSTER_HOME": str(folder / "dagster"),
+        "DLT_DATA_DIR": str(folder / "dlt"),
+        "TMPDIR": str(folder),
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
 
 
 @dataclass(frozen=True)

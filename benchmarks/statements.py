@@ -19,11 +19,12 @@ SECONDS_DEMAND, MEMORY_DEMAND = 60, 1_000_000_000
 DAYS, OF_MONTH = 41, 31
 COMPRESSED = """
 TIMESTAMPTZ '2026-01-01 00:00:00+00'
-- to_microseconds(CAST(epoch_us(TIMESTAMPTZ '2026-01-01 00:00:00+00' - {column}) * {days} / 731.0 AS BIGINT))
+- to_microseconds(CAST(epoch_us(TIMESTAMPTZ '2026-01-01 00:00:00+00' - {column}) * {days} / 730.0 AS BIGINT))
 """
 TIMES = {
-    "conversions": ("created", "updated", "click__created", "payment__created"),
-    "conversion_history": ("seen_at", "updated"),
+    "conversions": ("created", "updated", "click__created", "payment__created", "vanished_at", "read_at"),
+    "conversion_history": ("seen_at", "updated", "seen_before"),
+    "conversion_readings": ("read_at", "read_from", "read_to"),
     "payments": ("created",),
 }
 

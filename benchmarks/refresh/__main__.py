@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.database import database_path
 from benchmarks.ingest import machine
-from benchmarks.processes import PROJECT, StageUsage, run_stage, running
+from benchmarks.processes import PROJECT, StageUsage, environment_of, run_stage, running
 from benchmarks.refresh.comparison import compare
 from benchmarks.refresh.dagster_steps import check_count, step_seconds
 from benchmarks.refresh.dbt_project import dbt_environment, packages, write_project
@@ -58,29 +58,6 @@ class SideResult:
         return StageUsage(
             sum(one.seconds for one in used), sum(one.cpu_seconds for one in used), max(one.peak_bytes for one in used)
         )
-
-
-def environment_of(folder: Path, account: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a side: the account and its own folders, without the user's other settings."""
-    own = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("REFERSION_", "DAGSTER_", "SOURCES__", "DESTINATION__"))
-    }
-    return {
-        **own,
-        **account,
-        "PYTHONPATH": str(PROJECT),
-        "REFERSION_PII_SALT": "benchmark",
-        "REFERSION_DUCKDB_PATH": str(database_path(folder)),
-        "REFERSION_PUBLISH_PATH": str(folder / "published"),
-        "REFERSION_REPORT_PATH": str(folder / "reports"),
-        "DAGSTER_HOME": str(folder / "dagster"),
-        "DLT_DATA_DIR": str(folder / "dlt"),
-        "TMPDIR": str(folder),
-        "RUNTIME__DLTHUB_TELEMETRY": "false",
-        "DAGSTER_DISABLE_TELEMETRY": "1",
-    }
 
 
 def run_ours(folder: Path, account: Mapping[str, str]) -> SideResult:
