@@ -75,6 +75,7 @@ typed AS (
     *,
     fate >= 97 AS is_credit,
     fate >= 93 AND fate < 97 AS is_cancellation,
+    fate < 8 AS is_renewal,
     CASE WHEN decided_at(i, created) < now_at() THEN decided_at(i, created) END AS decided_at,
     CASE WHEN withdrawn_at(i, created) < now_at() THEN withdrawn_at(i, created) END AS withdrawn_at,
     CASE WHEN paid_at(i, created, affiliate) < now_at() THEN paid_at(i, created, affiliate) END AS paid_at,
@@ -105,7 +106,15 @@ SELECT
     ELSE 'AFFILIATE_SITE_CONVERSION'
   END AS type,
   CASE
-    WHEN NOT is_credit THEN CAST(CASE WHEN is_cancellation THEN i - 1 - die(i, 7, 500) ELSE i END AS TEXT)
+    -- Cancellations and renewals of an earlier order, and orders credited to two affiliates.
+    WHEN NOT is_credit THEN CAST(
+      CASE
+        WHEN is_cancellation THEN i - 1 - die(i, 7, 500)
+        WHEN is_renewal THEN i - 1000 * (1 + die(i, 16, 6))
+        WHEN die(i, 17, 50) = 0 THEN i - 1
+        ELSE i
+      END AS TEXT
+    )
   END AS order_id,
   CASE WHEN is_credit THEN 0 WHEN is_cancellation THEN -amount ELSE amount END AS total,
   CAST(CASE WHEN is_cancellation THEN -amount ELSE amount END / 10 AS DECIMAL(18, 4)) AS commission_total,
@@ -118,9 +127,11 @@ SELECT
   'PERCENT_OF_SALE' AS offer__type,
   10 AS offer__amount,
   CASE WHEN die(i, 6, 4) = 0 THEN 'CODE' || CAST(affiliate AS TEXT) END AS coupon_code,
-  FALSE AS is_recurring,
+  is_renewal AS is_recurring,
   i % 1000 = 0 AS is_test_conversion,
-  sha256(CAST(die(i, 10, {rows} // 2 + 1) AS TEXT)) AS customer__email,
+  -- One order in 200 is of a customer who orders again and again.
+  sha256(CASE WHEN die(i, 18, 200) = 0 THEN 'often' || i // 2000 ELSE CAST(die(i, 10, {rows} // 2 + 1) AS TEXT) END)
+    AS customer__email,
   sha256('ip' || CAST(die(i, 11, {rows} // 2 + 1) AS TEXT)) AS customer__browser_ip,
   CASE WHEN die(i, 6, 4) <> 0 THEN created - INTERVAL (30 + die(i, 12, 100000)) SECOND END AS click__created,
   deleted_at AS vanished_at,

@@ -181,7 +181,7 @@ placed AS (
   CROSS JOIN mode
   LEFT JOIN asked AS a
     ON a.month = c.month AND a.status = c.status AND a.payment_status = c.payment_status
-    AND (NOT mode.by_currency OR a.currency = c.currency)
+    AND a.asked_for = CASE WHEN mode.by_currency THEN c.currency ELSE '' END
 ),
 
 -- A few thousand groups, so that all that follows costs nothing.

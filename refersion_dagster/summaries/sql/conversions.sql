@@ -484,4 +484,5 @@ FROM bounded AS d
 LEFT JOIN originals AS o ON o.id = d.id AND o.place = 1
 LEFT JOIN taken_back AS t ON t.original_id = d.id
 LEFT JOIN purchases AS p ON p.id = d.id
-LEFT JOIN purchases AS po ON po.id = o.original_id AND o.conversion_kind = 'cancellation'
+-- One equality, because DuckDB compares every row with every other if a condition concerns o alone.
+LEFT JOIN purchases AS po ON po.id = CASE WHEN o.conversion_kind = 'cancellation' THEN o.original_id END

@@ -166,7 +166,9 @@ SELECT
   CAST(f.amount_unpaid AS DECIMAL(38, 4)) AS amount_unpaid
 FROM found AS f
 LEFT JOIN found AS same
-  ON f.source = 'ip' AND same.source = 'customer'
-  AND same.first_conversion_id = f.first_conversion_id AND same.conversions = f.conversions AND same.orders = f.orders
+  ON same.source = 'customer'
+  -- One equality, because DuckDB compares every row with every other if a condition concerns f alone.
+  AND same.first_conversion_id = CASE WHEN f.source = 'ip' THEN f.first_conversion_id END
+  AND same.conversions = f.conversions AND same.orders = f.orders
 WHERE same.source IS NULL
 ORDER BY f.last_at DESC, f.source, f.first_conversion_id

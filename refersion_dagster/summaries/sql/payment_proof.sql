@@ -194,7 +194,8 @@ explained AS (
       CASE WHEN c.affiliate_id = '(unknown)' THEN ua.oldest_read_at ELSE u.oldest_read_at END < c.paid_at, FALSE
     ) AS has_unread
   FROM compared AS c
-  LEFT JOIN refersion_summaries.payments AS o ON o.payment_id = c.payment_id AND NOT c.is_loaded
+  -- One equality, because DuckDB compares every row with every other if a condition concerns c alone.
+  LEFT JOIN refersion_summaries.payments AS o ON o.payment_id = CASE WHEN NOT c.is_loaded THEN c.payment_id END
   LEFT JOIN unpaid AS u ON u.affiliate_id = c.affiliate_id AND u.currency = c.currency
   LEFT JOIN unpaid_of_anybody AS ua ON ua.currency = c.currency
 )

@@ -63,6 +63,27 @@ counted AS (
   WHERE c.vanished_at IS NULL AND NOT coalesce(c.is_test_conversion, FALSE) AND c.status IN ('PENDING', 'APPROVED')
 ),
 
+-- Apart from totals of one currency: DuckDB joins by comparisons of two columns, and compares all rows for any OR.
+totals_of_all AS (
+  SELECT month, status, payment_status, period_from, period_to, verdict
+  FROM refersion_summaries.control_totals
+  WHERE NOT currency_asked AND position('all currencies' IN interpretation) > 0
+),
+
+compared AS (
+  SELECT
+    c.*,
+    coalesce(t.verdict, ta.verdict) AS verdict
+  FROM counted AS c
+  LEFT JOIN refersion_summaries.control_totals AS t
+    ON t.month = c.month AND t.status = c.status AND t.payment_status = c.payment_status
+    AND t.totals_currency = c.currency
+    AND c.created >= t.period_from AND c.created < t.period_to + INTERVAL '1' SECOND
+  LEFT JOIN totals_of_all AS ta
+    ON ta.month = c.month AND ta.status = c.status AND ta.payment_status = c.payment_status
+    AND c.created >= ta.period_from AND c.created < ta.period_to + INTERVAL '1' SECOND
+),
+
 judged AS (
   SELECT
     c.currency,
@@ -70,20 +91,13 @@ judged AS (
     c.commission,
     c.read_at,
     CASE
-      WHEN t.verdict = 'agrees' THEN 'totals'
-      WHEN t.verdict = 'accepted' THEN 'accepted'
+      WHEN c.verdict = 'agrees' THEN 'totals'
+      WHEN c.verdict = 'accepted' THEN 'accepted'
       WHEN p.payment_id IS NOT NULL THEN 'payment'
-      WHEN t.verdict = 'not settled' THEN 'not settled'
+      WHEN c.verdict = 'not settled' THEN 'not settled'
       ELSE 'nothing'
     END AS proof
-  FROM counted AS c
-  LEFT JOIN refersion_summaries.control_totals AS t
-    ON t.month = c.month AND t.status = c.status AND t.payment_status = c.payment_status
-    AND c.created >= t.period_from AND c.created < t.period_to + INTERVAL '1' SECOND
-    AND (
-      t.totals_currency = c.currency
-      OR (NOT t.currency_asked AND position('all currencies' IN t.interpretation) > 0)
-    )
+  FROM compared AS c
   LEFT JOIN refersion_summaries.payment_proof AS p
     ON p.payment_id = c.payment_id AND p.currency = c.currency AND p.proof = 'agrees'
 ),
