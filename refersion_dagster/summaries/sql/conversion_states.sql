@@ -85,7 +85,8 @@ seen AS (
     coalesce(h.affiliate_id, k.affiliate_id, c.affiliate_id) AS affiliate_id,
     p.affiliate__id AS payee_id,
     p.created AS payment_at,
-    row_number() OVER (PARTITION BY h.id ORDER BY h.seen_at DESC) AS place
+    -- In the order of the window above, so that the history is sorted once.
+    lead(h.seen_at) OVER (PARTITION BY h.id ORDER BY h.seen_at) IS NULL AS is_last
   FROM refersion_data.conversion_history AS h
   JOIN refersion_summaries.conversions AS c ON c.conversion_id = h.id
   LEFT JOIN first_known AS k ON k.id = h.id
@@ -140,7 +141,7 @@ entries AS (
     CASE WHEN n.state = 'paid' THEN coalesce(n.payee_id, n.affiliate_id) ELSE n.affiliate_id END AS affiliate_id,
     CAST(NULL AS TIMESTAMPTZ) AS payment_at
   FROM now AS n
-  LEFT JOIN seen AS s ON s.id = n.id AND s.place = 1
+  LEFT JOIN seen AS s ON s.id = n.id AND s.is_last
   WHERE s.id IS NULL
     OR s.state <> n.state
     OR s.amount <> n.amount
