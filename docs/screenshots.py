@@ -64,13 +64,13 @@ def served(folder: Path) -> Iterator[str]:
 
 def asset_graph(browser: Browser, url: str) -> None:
     """All groups, from Refersion's tables to what is made of them, without what stands around the graph."""
-    page = browser.new_page(viewport={"width": 1280, "height": 640}, device_scale_factor=1.5)
+    page = browser.new_page(viewport={"width": 1280, "height": 820}, device_scale_factor=1.5)
     page.goto(f"{url}/asset-groups")
     page.get_by_text("Hide navigation").click()
     # Fitted to the room that there is now.
     page.reload()
     page.get_by_text("published", exact=True).first.wait_for()
-    shot(page, "asset-graph", {"x": 412, "y": 110, "width": 822, "height": 455})
+    shot(page, "asset-graph", {"x": 404, "y": 155, "width": 831, "height": 542})
 
 
 def asset_page(browser: Browser, url: str) -> None:
