@@ -15,17 +15,18 @@ from refersion_dagster.actions.orchestration.specs import action_specs
 from refersion_dagster.automation.activity import activity_sensor
 from refersion_dagster.automation.alerts import alerts_sensor
 from refersion_dagster.automation.backfill import backfill_job
-from refersion_dagster.automation.conditions import FOLLOW_PARENTS, refersion_automation
-from refersion_dagster.automation.jobs import refersion_reconcile, refersion_refresh, refersion_statements
+from refersion_dagster.automation.conditions import FOLLOW_PARENTS, automation_sensor
+from refersion_dagster.automation.jobs import reconcile_job, refresh_job, statements_job
 from refersion_dagster.automation.schedules import schedules
 from refersion_dagster.automation.statements import statements_schedule
-from refersion_dagster.automation.webhook_sensor import refersion_webhook_inbox, refersion_webhooks
+from refersion_dagster.automation.webhook_sensor import webhook_job, webhook_sensor
 from refersion_dagster.checks.assets import all_checks
 from refersion_dagster.documentation import add_documentation
-from refersion_dagster.ingest.assets import refersion_tables
-from refersion_dagster.ingest.webhooks.events import WebhookInbox, webhook_events
+from refersion_dagster.ingest.assets import raw_tables
+from refersion_dagster.ingest.webhooks.events import WebhookInbox, webhook_events_asset
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.report.assets import Publishing, published_assets
-from refersion_dagster.report.commissions.asset import KEY as COMMISSIONS_REPORT
+from refersion_dagster.report.commissions.asset import PATH as COMMISSIONS_REPORT
 from refersion_dagster.report.commissions.asset import commissions_report
 from refersion_dagster.report.resource import Reports
 from refersion_dagster.report.statements.asset import statements_asset
@@ -45,9 +46,10 @@ from refersion_dagster.summaries.settings import ReportSettings
 OWN = Path(__file__).with_name("defs")
 
 
-def add_policies(fresh: dg.FreshnessPolicy, spec: dg.AssetSpec) -> dg.AssetSpec:
+def add_policies(fresh: dg.FreshnessPolicy, names: Namespace, spec: dg.AssetSpec) -> dg.AssetSpec:
     """Adds the policies that apply to every asset."""
-    if spec.key.path[0] in ("summaries", "published") or spec.key == COMMISSIONS_REPORT:
+    path = names.usual_path(spec.key)
+    if path[0] in ("summaries", "published") or path == COMMISSIONS_REPORT:
         spec = spec.replace_attributes(automation_condition=FOLLOW_PARENTS)
     return spec.replace_attributes(freshness_policy=fresh)
 
@@ -60,10 +62,10 @@ def merge_own_definitions(shipped: dg.Definitions) -> dg.Definitions:
 
 
 @cache
-def _tables_and_checks() -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
+def _tables_and_checks(names: Namespace) -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
     """Summaries as assets, and all checks. They do not depend on settings, and building them takes most of the time."""
     summaries = load_summaries()
-    return summary_assets(summaries), all_checks(summaries)
+    return summary_assets(summaries, names), all_checks(summaries, names)
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -71,46 +73,52 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 
     Needs no key and no network, and writes no file. Keys are read from the environment when a run begins.
     """
+    # DuckDB allows one writing process, and a separate process for each step takes seconds.
+    executor = dg.Definitions(executor=dg.in_process_executor)
+    return merge_own_definitions(dg.Definitions.merge(build_account(settings), executor))
+
+
+def build_account(settings: Settings, names: Namespace = USUAL) -> dg.Definitions:
+    """Builds the definitions of one account. All names are the namespace's, so other definitions fit beside them."""
     summaries = load_summaries()
-    summary_tables, checks = _tables_and_checks()
+    summary_tables, checks = _tables_and_checks(names)
     check_specs = [spec for checked in (*summary_tables, *checks) for spec in checked.check_specs]
-    refreshed = [
-        refersion_tables,
+    followers = [
         *summary_tables,
-        *published_assets(summaries),
-        commissions_report(summaries, [spec.key for spec in check_specs]),
+        *published_assets(summaries, names),
+        commissions_report(summaries, [spec.key for spec in check_specs], names),
     ]
+    refreshed = [raw_tables(names), *followers]
     others = [
         # Fresh as long as no event is waiting.
-        webhook_events,
+        webhook_events_asset(names),
         # Generated once a month, or on request.
-        statements_asset(check_specs),
+        statements_asset(check_specs, names),
         # External assets: only their jobs, launched by a person, ever write to Refersion.
-        *action_specs(),
+        *action_specs(names),
     ]
     # The same limit applies to alerts.
     fresh = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=settings.alerts.late_hours))
-    watched = dg.map_asset_specs(partial(add_policies, fresh), refreshed)
-    return merge_own_definitions(
-        dg.Definitions(
-            assets=dg.map_asset_specs(add_documentation, [*watched, *others]),
-            asset_checks=checks,
-            jobs=[
-                *(refersion_refresh, refersion_reconcile, refersion_webhooks, refersion_statements),
-                backfill_job(settings),
-                *action_jobs(settings),
-            ],
-            schedules=[*schedules(settings), statements_schedule(settings)],
-            sensors=[
-                activity_sensor(settings),
-                refersion_automation,
-                alerts_sensor(settings),
-                refersion_webhook_inbox,
-            ],
-            resources=resources(settings),
-            # DuckDB allows one writing process, and a separate process for each step takes seconds.
-            executor=dg.in_process_executor,
-        )
+    watched = dg.map_asset_specs(partial(add_policies, fresh, names), refreshed)
+    return dg.Definitions(
+        assets=dg.map_asset_specs(partial(add_documentation, names), [*watched, *others]),
+        asset_checks=checks,
+        jobs=[
+            refresh_job([key for asset in refreshed for key in asset.keys], names),
+            reconcile_job(summaries, names),
+            webhook_job(names),
+            statements_job(names),
+            backfill_job(settings, names),
+            *action_jobs(settings, names),
+        ],
+        schedules=[*schedules(settings, names), statements_schedule(settings, names)],
+        sensors=[
+            activity_sensor(settings, names),
+            automation_sensor([key for asset in followers for key in asset.keys], names),
+            alerts_sensor(settings, names),
+            webhook_sensor(names),
+        ],
+        resources={names.name(usual): made for usual, made in resources(settings).items()},
     )
 
 

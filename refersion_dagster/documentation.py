@@ -10,6 +10,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from refersion_dagster.namespace import Namespace
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 # Where a wheel installs README.md, docs/ and the rest.
 INSTALLED = Path(sysconfig.get_path("data")) / "share" / "doc" / "refersion-dagster"
@@ -29,15 +31,15 @@ def page(file: str) -> Path | None:
     return next((folder / file for folder in (CHECKOUT, INSTALLED) if (folder / file).is_file()), None)
 
 
-def add_documentation(spec: dg.AssetSpec) -> dg.AssetSpec:
+def add_documentation(names: Namespace, spec: dg.AssetSpec) -> dg.AssetSpec:
     """The asset with its layer as a tag, and its documentation page."""
-    name, first = spec.key.to_user_string(), spec.key.path[0]
-    layer, file = LAYERS[first]
-    file = OWN_FILES.get(name, file)
-    path = page(file)
+    path = names.usual_path(spec.key)
+    layer, file = LAYERS[path[0]]
+    file = OWN_FILES.get("/".join(path), file)
+    found = page(file)
     return spec.merge_attributes(
         tags={"layer": layer},
-        metadata={"documentation": dg.MetadataValue.path(path) if path else file},
+        metadata={"documentation": dg.MetadataValue.path(found) if found else file},
     )
 
 

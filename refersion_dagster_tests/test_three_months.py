@@ -12,10 +12,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from refersion_dagster.automation.jobs import refersion_refresh
+from refersion_dagster.automation.jobs import refresh_job
 from refersion_dagster.checks.assets import all_checks
 from refersion_dagster.ingest.assets import refersion_tables
 from refersion_dagster.ingest.specs import GROUP
+from refersion_dagster.namespace import USUAL
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.summaries.assets import summary_assets
@@ -68,10 +69,11 @@ def months(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Month]
 
 def refreshed(sandbox: SandboxServer, warehouse: Warehouse, *, everything: bool) -> Month:
     """Runs the job: all of it, or the raw tables and the proofs with what they stand on."""
+    assets = [refersion_tables, *summary_assets(SUMMARIES)]
     job = dg.Definitions(
-        assets=[refersion_tables, *summary_assets(SUMMARIES)],
+        assets=assets,
         asset_checks=all_checks(SUMMARIES),
-        jobs=[refersion_refresh],
+        jobs=[refresh_job([key for asset in assets for key in asset.keys], USUAL)],
         resources=resources(account_of(sandbox, lookback_days=45), warehouse),
     ).resolve_job_def("refersion_refresh")
     proofs = dg.AssetSelection.assets(*(["summaries", name] for name in PROOFS))

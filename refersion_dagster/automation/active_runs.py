@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.records import find_last_log_time
 
 # Names of the jobs that write to the warehouse. Runs started from assets or by automation have Dagster's own job name.
@@ -20,9 +21,11 @@ IN_PROGRESS = [
 ]
 
 
-def is_ours(run: dg.DagsterRun) -> bool:
-    """Whether a run writes to the warehouse."""
-    return run.job_name in JOBS or any(key.path[0] in PREFIXES for key in run.asset_selection or ())
+def is_ours(run: dg.DagsterRun, names: Namespace = USUAL) -> bool:
+    """Whether a run writes to the warehouse of an account."""
+    if run.job_name in {names.name(job) for job in JOBS}:
+        return True
+    return any(path[0] in PREFIXES for key in run.asset_selection or () if (path := names.usual_path(key)))
 
 
 # A run logs every window that it loads and every table that it builds. A run that was silent for this long was killed
@@ -30,10 +33,12 @@ def is_ours(run: dg.DagsterRun) -> bool:
 LOST_AFTER = timedelta(hours=6)
 
 
-def describe_active_run(instance: dg.DagsterInstance, now: datetime | None = None) -> str | None:
+def describe_active_run(
+    instance: dg.DagsterInstance, now: datetime | None = None, names: Namespace = USUAL
+) -> str | None:
     """Describes an unfinished run that writes to the warehouse. None if there is none."""
     for run in (record.dagster_run for record in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS))):
-        if is_ours(run) and not is_lost(instance, run, now or datetime.now(UTC)):
+        if is_ours(run, names) and not is_lost(instance, run, now or datetime.now(UTC)):
             return f"run {run.run_id} ({run.job_name}) is still {run.status.value.lower().replace('_', ' ')}"
     return None
 

@@ -10,7 +10,9 @@ from typing import Any
 import dagster as dg
 
 from refersion_dagster.automation.active_runs import describe_active_run
-from refersion_dagster.automation.jobs import refersion_refresh
+from refersion_dagster.automation.jobs import REFRESH
+from refersion_dagster.ingest.assets import LOADS
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource
 from refersion_dagster.settings import ScheduleSettings, Settings
@@ -94,27 +96,29 @@ def take_snapshot(refersion: RefersionResource) -> ActivitySnapshot:
     return ActivitySnapshot(f"{since:%Y-%m-%d}", count, commission, total)
 
 
-def activity_sensor(settings: Settings) -> dg.SensorDefinition:
+def activity_sensor(settings: Settings, names: Namespace = USUAL) -> dg.SensorDefinition:
     """The sensor `refersion_activity`. If its interval is invalid, each tick reports it."""
     seconds = settings.schedules.activity_seconds
 
     @dg.sensor(
-        job=refersion_refresh,
+        name=names.name("refersion_activity"),
+        job_name=names.name(REFRESH),
         minimum_interval_seconds=seconds,
         description="Checks regularly, with two small requests, whether conversions or affiliates changed, and "
         "refreshes the last days only if they did.",
     )
+    @names.rename_resources
     def refersion_activity(
         context: dg.SensorEvaluationContext, refersion: RefersionResource
     ) -> dg.SensorResult | dg.SkipReason:
         settings.check([INTERVAL_VARIABLE])
-        return compare(context, refersion, seconds)
+        return compare(context, refersion, seconds, names)
 
     return refersion_activity
 
 
 def compare(
-    context: dg.SensorEvaluationContext, refersion: RefersionResource, seconds: int
+    context: dg.SensorEvaluationContext, refersion: RefersionResource, seconds: int, names: Namespace
 ) -> dg.SensorResult | dg.SkipReason:
     """Compares Refersion's current state with the previous one. Skip reasons contain the figures."""
     cursor, now = ActivityCursor.read(context.cursor), datetime.now(UTC)
@@ -143,7 +147,7 @@ def compare(
         return dg.SensorResult(
             skip_reason=dg.SkipReason(f"Nothing changed: {words}."), cursor=ActivityCursor(seen).write()
         )
-    if running := describe_active_run(context.instance):
+    if running := describe_active_run(context.instance, names=names):
         # The new state is not stored, so that the next check finds the change again.
         return dg.SensorResult(
             skip_reason=dg.SkipReason(f"Changed ({', '.join(changes)}), but {running}."),
@@ -153,7 +157,7 @@ def compare(
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
-                run_config={"ops": {"refersion_tables": {"config": {"lookback_days": WINDOW_DAYS}}}},
+                run_config={"ops": {names.name(LOADS): {"config": {"lookback_days": WINDOW_DAYS}}}},
                 tags={"refersion/why": ", ".join(changes)[:200]},
             )
         ],

@@ -11,8 +11,10 @@ import dagster as dg
 
 from refersion_dagster.automation.channels import URLS_VARIABLE, Channel, channels, send
 from refersion_dagster.automation.incidents import Incident, find_late_load, incidents_of, list_ended_runs
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.settings import AlertSettings, Settings
 
+NAME = "refersion_alerts"
 INTERVAL_SECONDS = 30
 RUNS_A_TICK = 50
 
@@ -43,10 +45,11 @@ class AlertsCursor:
         return json.dumps(asdict(self))
 
 
-def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
+def alerts_sensor(settings: Settings, names: Namespace = USUAL) -> dg.SensorDefinition:
     """The sensor `refersion_alerts`."""
 
     @dg.sensor(
+        name=names.name(NAME),
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Reports failed runs, failed checks and late data to the channels in {URLS_VARIABLE}: each "
@@ -55,12 +58,12 @@ def alerts_sensor(settings: Settings) -> dg.SensorDefinition:
     def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         if wrong := settings.problem(AlertSettings.variables().values()):
             return dg.SkipReason(wrong)
-        return report(context, settings.alerts)
+        return report(context, settings.alerts, names)
 
     return refersion_alerts
 
 
-def report(context: dg.SensorEvaluationContext, settings: AlertSettings) -> dg.SensorResult:
+def report(context: dg.SensorEvaluationContext, settings: AlertSettings, names: Namespace) -> dg.SensorResult:
     """Examines the runs that ended since the last tick, and the age of the data."""
     now = datetime.now(UTC)
     cursor = AlertsCursor.read(context.cursor, now)
@@ -71,7 +74,8 @@ def report(context: dg.SensorEvaluationContext, settings: AlertSettings) -> dg.S
             cursor=AlertsCursor(now.isoformat()).write(),
         )
     told, unreached = 0, []
-    for ended, run in list_ended_runs(context.instance, datetime.fromisoformat(cursor.after), RUNS_A_TICK):
+    after = datetime.fromisoformat(cursor.after)
+    for ended, run in list_ended_runs(context.instance, after, RUNS_A_TICK, names):
         found = incidents_of(context.instance, run)
         cursor.open = [key for key in cursor.open if key not in found.solved]
         for problem in found.problems:
@@ -80,7 +84,7 @@ def report(context: dg.SensorEvaluationContext, settings: AlertSettings) -> dg.S
                 cursor.open.append(problem.key)
                 told += 1
         cursor.after = ended.replace(tzinfo=ended.tzinfo or UTC).isoformat()
-    problem = find_late_load(context.instance, now, timedelta(hours=settings.late_hours))
+    problem = find_late_load(context.instance, now, timedelta(hours=settings.late_hours), names)
     if problem is None:
         cursor.open = [key for key in cursor.open if key != "late"]
     elif problem.key not in cursor.open:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
-from refersion_dagster.report.assets import GROUP as PUBLISHED_GROUP
-from refersion_dagster.report.commissions.asset import GROUP as REPORT_GROUP
-from refersion_dagster.summaries.query import GROUPS as SUMMARY_GROUPS
+from refersion_dagster.namespace import USUAL, Namespace
 
 PARENTS_UPDATED = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
 
@@ -30,12 +30,22 @@ FOLLOW_PARENTS = (
     & dg.AutomationCondition.all_deps_blocking_checks_passed()
 ).with_label("parents updated, and their blocking checks passed")
 
-# A refresh builds raw tables and summaries in one run, which Dagster counts as handled. This sensor covers everything
-# else that changes raw tables: a backfill, a table materialised manually, webhooks.
-refersion_automation = dg.AutomationConditionSensorDefinition(
-    "refersion_automation",
-    target=dg.AssetSelection.groups(*SUMMARY_GROUPS, PUBLISHED_GROUP, REPORT_GROUP),
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Rebuilds summaries, and everything that depends on them, when tables they read were updated "
-    "outside of a refresh and passed their checks.",
-)
+
+def automation_sensor(
+    followers: Sequence[dg.AssetKey], names: Namespace = USUAL
+) -> dg.AutomationConditionSensorDefinition:
+    """The sensor `refersion_automation`.
+
+    A refresh builds raw tables and summaries in one run, which Dagster counts as handled. This sensor covers everything
+    else that changes raw tables: a backfill, a table materialised manually, webhooks.
+
+    Args:
+        followers: the assets that have the condition.
+    """
+    return dg.AutomationConditionSensorDefinition(
+        names.name("refersion_automation"),
+        target=dg.AssetSelection.assets(*followers),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Rebuilds summaries, and everything that depends on them, when tables they read were updated "
+        "outside of a refresh and passed their checks.",
+    )

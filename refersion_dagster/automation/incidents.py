@@ -11,12 +11,13 @@ from dagster import DagsterEventType
 
 from refersion_dagster.automation.active_runs import is_ours
 from refersion_dagster.ingest.specs import asset_key
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.records import error_of, run_log
 
 # Maximum length of a reason in an alert. The link leads to the rest.
 LONGEST_REASON = 600
 # The table whose materialisations show how fresh the data is.
-WATCHED = asset_key("conversions")
+WATCHED = "conversions"
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,10 @@ def _checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[list[Inci
     return failing, passing
 
 
-def list_ended_runs(instance: dg.DagsterInstance, after: datetime, limit: int) -> list[tuple[datetime, dg.DagsterRun]]:
-    """Runs of this code location that ended after the given time, earliest first, each with the time it ended."""
+def list_ended_runs(
+    instance: dg.DagsterInstance, after: datetime, limit: int, names: Namespace = USUAL
+) -> list[tuple[datetime, dg.DagsterRun]]:
+    """Runs of this account that ended after the given time, earliest first, each with the time it ended."""
     records = instance.get_run_records(
         dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
@@ -99,12 +102,14 @@ def list_ended_runs(instance: dg.DagsterInstance, after: datetime, limit: int) -
         order_by="update_timestamp",
         ascending=True,
     )
-    return [(record.update_timestamp, record.dagster_run) for record in records if is_ours(record.dagster_run)]
+    return [(record.update_timestamp, record.dagster_run) for record in records if is_ours(record.dagster_run, names)]
 
 
-def find_late_load(instance: dg.DagsterInstance, now: datetime, allowed: timedelta) -> Incident | None:
+def find_late_load(
+    instance: dg.DagsterInstance, now: datetime, allowed: timedelta, names: Namespace = USUAL
+) -> Incident | None:
     """A problem if conversions were last read longer ago than allowed. None if they were never read."""
-    event = instance.get_latest_materialization_event(WATCHED)
+    event = instance.get_latest_materialization_event(asset_key(WATCHED, names))
     if event is None:
         return None
     read = datetime.fromtimestamp(event.timestamp, UTC)

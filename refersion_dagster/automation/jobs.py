@@ -1,33 +1,57 @@
-"""The jobs that users start."""
+"""The jobs that users start. Dagster does not export the class of asset jobs, so their type is inferred."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
-from refersion_dagster.ingest.specs import GROUP as RAW_GROUP
 from refersion_dagster.ingest.specs import asset_key
-from refersion_dagster.report.assets import GROUP as PUBLISHED_GROUP
-from refersion_dagster.report.commissions.asset import GROUP as REPORT_GROUP
-from refersion_dagster.report.statements.asset import GROUP as STATEMENTS_GROUP
-from refersion_dagster.summaries.query import GROUPS as SUMMARY_GROUPS
+from refersion_dagster.namespace import Namespace
+from refersion_dagster.report.statements.asset import PATH
+from refersion_dagster.resources import SUMMARIES
+from refersion_dagster.summaries.query import Summary
 
-refersion_refresh = dg.define_asset_job(
-    "refersion_refresh",
-    selection=dg.AssetSelection.groups(RAW_GROUP, *SUMMARY_GROUPS, PUBLISHED_GROUP, REPORT_GROUP),
-    description="Brings everything up to date: reads new rows and rows that may have changed, rebuilds the "
-    "summaries, runs every check, and writes the published copies and the report.",
-)
+REFRESH, RECONCILE, STATEMENTS = "refersion_refresh", "refersion_reconcile", "refersion_statements"
+PROOF = "proof"
+# A run keeps the warehouse to itself from its first step to its last, and a process for each step takes seconds.
+EXECUTOR = dg.in_process_executor
 
-refersion_reconcile = dg.define_asset_job(
-    "refersion_reconcile",
-    selection=dg.AssetSelection.assets(asset_key("conversion_totals")) | dg.AssetSelection.groups("proof"),
-    description="Runs only the proof: reads Refersion's own totals and compares the loaded rows with them to the cent.",
-)
 
-refersion_statements = dg.define_asset_job(
-    "refersion_statements",
-    selection=dg.AssetSelection.groups(STATEMENTS_GROUP),
-    description="Generates the statements of a month for every affiliate or for one; choose both in the "
-    "Launchpad (the arrow beside Materialize). Default: the last month that had ended when Refersion was last "
-    "read.",
-)
+def refresh_job(refreshed: Sequence[dg.AssetKey], names: Namespace):
+    """The job `refersion_refresh`.
+
+    Args:
+        refreshed: every asset that a refresh brings up to date.
+    """
+    return dg.define_asset_job(
+        names.name(REFRESH),
+        selection=dg.AssetSelection.assets(*refreshed),
+        executor_def=EXECUTOR,
+        description="Brings everything up to date: reads new rows and rows that may have changed, rebuilds the "
+        "summaries, runs every check, and writes the published copies and the report.",
+    )
+
+
+def reconcile_job(summaries: Sequence[Summary], names: Namespace):
+    """The job `refersion_reconcile`."""
+    proof = [names.table_key(SUMMARIES, one.name) for one in summaries if one.header.group == PROOF]
+    return dg.define_asset_job(
+        names.name(RECONCILE),
+        selection=dg.AssetSelection.assets(asset_key("conversion_totals", names), *proof),
+        executor_def=EXECUTOR,
+        description="Runs only the proof: reads Refersion's own totals and compares the loaded rows with them to the "
+        "cent.",
+    )
+
+
+def statements_job(names: Namespace):
+    """The job `refersion_statements`."""
+    return dg.define_asset_job(
+        names.name(STATEMENTS),
+        selection=dg.AssetSelection.assets(names.asset_key(*PATH)),
+        executor_def=EXECUTOR,
+        description="Generates the statements of a month for every affiliate or for one; choose both in the "
+        "Launchpad (the arrow beside Materialize). Default: the last month that had ended when Refersion was last "
+        "read.",
+    )

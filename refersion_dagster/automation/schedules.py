@@ -13,7 +13,9 @@ from typing import Any
 import dagster as dg
 
 from refersion_dagster.automation.active_runs import describe_active_run
-from refersion_dagster.automation.jobs import refersion_refresh
+from refersion_dagster.automation.jobs import REFRESH
+from refersion_dagster.ingest.assets import LOADS
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.settings import FigureSettings, InvalidSetting, ScheduleSettings, Settings
 
 
@@ -60,14 +62,14 @@ CADENCES = (
 )
 
 
-def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+def schedules(settings: Settings, names: Namespace = USUAL) -> list[dg.ScheduleDefinition]:
     """The schedules. If the settings of one are invalid, each of its ticks reports it."""
-    return [schedule(cadence, settings) for cadence in CADENCES]
+    return [schedule(cadence, settings, names) for cadence in CADENCES]
 
 
-def schedule(cadence: Cadence, settings: Settings) -> dg.ScheduleDefinition:
+def schedule(cadence: Cadence, settings: Settings, names: Namespace = USUAL) -> dg.ScheduleDefinition:
     """One schedule."""
-    config = run_config(cadence, settings.schedules)
+    config = run_config(cadence, settings.schedules, names)
     zone = settings.schedules.schedule_timezone
     fields = ("schedule_timezone", cadence.cron, *filter(None, [cadence.lookback]))
     variables = [ScheduleSettings.variable(field) for field in fields]
@@ -77,8 +79,8 @@ def schedule(cadence: Cadence, settings: Settings) -> dg.ScheduleDefinition:
     wrong = settings.problem(variables)
 
     @dg.schedule(
-        name=cadence.name,
-        job=refersion_refresh,
+        name=names.name(cadence.name),
+        job_name=names.name(REFRESH),
         cron_schedule=getattr(settings.schedules, cadence.cron),
         execution_timezone=zone,
         description=wrong or cadence.description,
@@ -89,21 +91,21 @@ def schedule(cadence: Cadence, settings: Settings) -> dg.ScheduleDefinition:
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if wrong:
             raise InvalidSetting(wrong)
-        if running := describe_active_run(context.instance):
+        if running := describe_active_run(context.instance, names=names):
             return dg.SkipReason(f"Not started: {running}. The next tick tries again.")
         # The run key prevents a tick that is evaluated twice from starting two runs.
         return dg.RunRequest(
-            run_key=f"{cadence.name} {context.scheduled_execution_time:%Y-%m-%dT%H:%M%z}", run_config=config
+            run_key=f"{names.name(cadence.name)} {context.scheduled_execution_time:%Y-%m-%dT%H:%M%z}", run_config=config
         )
 
     return tick
 
 
-def run_config(cadence: Cadence, settings: ScheduleSettings) -> dict[str, Any]:
+def run_config(cadence: Cadence, settings: ScheduleSettings, names: Namespace) -> dict[str, Any]:
     """The run configuration of the refresh."""
     options: dict[str, Any] = {}
     if cadence.lookback:
         options["lookback_days"] = getattr(settings, cadence.lookback)
     if cadence.all_details:
         options["all_details"] = True
-    return {"ops": {"refersion_tables": {"config": options}}} if options else {}
+    return {"ops": {names.name(LOADS): {"config": options}}} if options else {}

@@ -7,19 +7,21 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from refersion_dagster.automation.jobs import refersion_statements
+from refersion_dagster.automation.jobs import STATEMENTS
+from refersion_dagster.namespace import USUAL, Namespace
+from refersion_dagster.report.statements.asset import PATH
 from refersion_dagster.settings import FigureSettings, InvalidSetting, ScheduleSettings, Settings
 
 
-def statements_schedule(settings: Settings) -> dg.ScheduleDefinition:
+def statements_schedule(settings: Settings, names: Namespace = USUAL) -> dg.ScheduleDefinition:
     """The schedule. If its settings are invalid, each tick reports it."""
     # Not the zone of the other schedules: months end in the reporting time zone.
     zone = settings.figures.report_timezone
     wrong = settings.problem([ScheduleSettings.variable("statements_cron"), FigureSettings.variable("report_timezone")])
 
     @dg.schedule(
-        name="refersion_statements",
-        job=refersion_statements,
+        name=names.name(STATEMENTS),
+        job_name=names.name(STATEMENTS),
         cron_schedule=settings.schedules.statements_cron,
         execution_timezone=zone,
         description=wrong
@@ -34,10 +36,10 @@ def statements_schedule(settings: Settings) -> dg.ScheduleDefinition:
         # queue.
         month = month_before(context.scheduled_execution_time, zone)
         return dg.RunRequest(
-            run_key=f"refersion_statements {context.scheduled_execution_time:%Y-%m-%dT%H:%M%z}",
+            run_key=f"{names.name(STATEMENTS)} {context.scheduled_execution_time:%Y-%m-%dT%H:%M%z}",
             # The month is named, so that late data is reported instead of generating an earlier month's statements
             # again.
-            run_config={"ops": {"report__statements": {"config": {"month": f"{month:%Y-%m}"}}}},
+            run_config={"ops": {names.step(*PATH): {"config": {"month": f"{month:%Y-%m}"}}}},
         )
 
     return tick

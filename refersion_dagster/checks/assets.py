@@ -10,9 +10,9 @@ from refersion_dagster.checks.query import SqlCheck, load_checks
 from refersion_dagster.checks.raw import KEYS, raw_checks
 from refersion_dagster.checks.sums import find_drift
 from refersion_dagster.failures import report_errors
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
-from refersion_dagster.summaries.assets import asset_key
+from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.knowledge import Gaps, find_unknown_columns, load_gaps
 from refersion_dagster.summaries.lineage import deciding_sources
 from refersion_dagster.summaries.measures import described
@@ -22,13 +22,15 @@ from refersion_dagster.summaries.settings import ReportSettings
 SUMS = "sums_preserved"
 
 
-def file_check(check: SqlCheck, summaries: Sequence[Summary] = ()) -> dg.AssetChecksDefinition:
+def file_check(
+    check: SqlCheck, summaries: Sequence[Summary] = (), names: Namespace = USUAL
+) -> dg.AssetChecksDefinition:
     """Returns the asset check of a file.
 
     Args:
         summaries: summaries that it may read; their columns that cannot be known are not compared.
     """
-    file, header, asset = check.file, check.file.header, asset_key(*check.checked)
+    file, header, asset = check.file, check.file.header, names.table_key(*check.checked)
     severity = dg.AssetCheckSeverity.WARN if header.severity == "warning" else dg.AssetCheckSeverity.ERROR
 
     @dg.asset_check(
@@ -36,10 +38,11 @@ def file_check(check: SqlCheck, summaries: Sequence[Summary] = ()) -> dg.AssetCh
         name=file.name,
         description=f"{header.description} Otherwise: {header.meaning}",
         blocking=header.blocking,
-        additional_deps=[key for table in check.depends_on if (key := asset_key(*table)) != asset],
+        additional_deps=[key for table in check.depends_on if (key := names.table_key(*table)) != asset],
         metadata={"query": dg.MetadataValue.md(f"```sql\n{file.select}\n```")},
-        pool=POOL,
+        pool=names.pool,
     )
+    @names.rename_resources
     @report_errors
     def run_check(
         context: dg.AssetCheckExecutionContext, warehouse: Warehouse, settings: ReportSettings
@@ -70,9 +73,9 @@ def find_unknown_compared(check: SqlCheck, summaries: Sequence[Summary], gaps: G
     }
 
 
-def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
+def sums_check(summary: Summary, names: Namespace = USUAL) -> dg.AssetChecksDefinition:
     """Returns the check that the summary's amounts per currency equal those of the raw rows."""
-    asset = asset_key(SUMMARIES, summary.name)
+    asset = names.table_key(SUMMARIES, summary.name)
     words = "; ".join(f"{column}: {described(measure)}" for column, measure in summary.header.sums.items())
     description = f"Per currency these add up to the raw conversions ({words})."
     meaning = f"summaries/{summary.name} lost or duplicated money: do not use its figures."
@@ -82,9 +85,10 @@ def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
         name=SUMS,
         description=f"{description} Otherwise: {meaning}",
         blocking=True,
-        additional_deps=[asset_key(DATASET, "conversions")],
-        pool=POOL,
+        additional_deps=[names.table_key(DATASET, "conversions")],
+        pool=names.pool,
     )
+    @names.rename_resources
     @report_errors
     def run_check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
         with warehouse.write_lock(context.log.info), warehouse.session() as session:
@@ -99,11 +103,11 @@ def sums_check(summary: Summary) -> dg.AssetChecksDefinition:
     return run_check
 
 
-def all_checks(summaries: Sequence[Summary]) -> list[dg.AssetChecksDefinition]:
+def all_checks(summaries: Sequence[Summary], names: Namespace = USUAL) -> list[dg.AssetChecksDefinition]:
     """Returns all checks of raw tables and summaries, except primary keys of summaries: the build checks those."""
     files = load_checks(list_tables(summary.name for summary in summaries))
     return [
-        *map(raw_checks, KEYS),
-        *(sums_check(summary) for summary in summaries if summary.header.sums),
-        *(file_check(file, summaries) for file in files),
+        *(raw_checks(table, names) for table in KEYS),
+        *(sums_check(summary, names) for summary in summaries if summary.header.sums),
+        *(file_check(file, summaries, names) for file in files),
     ]

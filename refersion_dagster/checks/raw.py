@@ -7,10 +7,10 @@ import dagster as dg
 from refersion_dagster.checks.outcome import ROWS_SHOWN, OffendingRows, find_offending_rows, result
 from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.history import conversions, readings
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, ENTITIES, PAYMENT_STATUSES
-from refersion_dagster.resources import POOL, Warehouse
-from refersion_dagster.summaries.assets import asset_key
+from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse.session import Session
 
 AFFILIATE_STATUSES = ("PENDING", "ACTIVE", "DENIED", "DISABLED")
@@ -70,9 +70,9 @@ def build_unknown_values(table: str) -> str:
     )
 
 
-def raw_checks(table: str) -> dg.AssetChecksDefinition:
+def raw_checks(table: str, names: Namespace = USUAL) -> dg.AssetChecksDefinition:
     """Returns the checks of one raw table, which run in one step."""
-    asset = asset_key(DATASET, table)
+    asset = names.table_key(DATASET, table)
     key = " and ".join(KEYS[table])
     values = "; ".join(f"{column}: {', '.join(known)}" for column, known in ACCEPTED.get(table, {}).items())
     checks: list[tuple[str, Callable[[Session], OffendingRows], str, str, bool]] = [
@@ -104,14 +104,15 @@ def raw_checks(table: str) -> dg.AssetChecksDefinition:
         )
 
     @dg.multi_asset_check(
-        name=f"check_{table}",
+        name=names.name(f"check_{table}"),
         specs=[
             dg.AssetCheckSpec(name, asset=asset, blocking=blocking, description=f"{holds} Otherwise: {broken}")
             for name, _, holds, broken, blocking in checks
         ],
         can_subset=True,
-        pool=POOL,
+        pool=names.pool,
     )
+    @names.rename_resources
     @report_errors
     def run_checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         # Readers also have to wait for a run of another process that has the DuckDB file open.

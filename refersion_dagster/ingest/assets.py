@@ -10,9 +10,13 @@ from refersion_dagster.errors import ReportedError
 from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.ingest.specs import asset_spec, history_spec, readings_spec
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion import LoadRequest
 from refersion_dagster.refersion.tables.catalog import ENTITIES
-from refersion_dagster.resources import POOL, RefersionResource, Warehouse
+from refersion_dagster.resources import RefersionResource, Warehouse
+
+# Name of the step that loads them.
+LOADS = "refersion_tables"
 
 
 class RefreshConfig(dg.Config):
@@ -50,22 +54,33 @@ class InvalidRunConfiguration(ReportedError):
     """The run configuration is invalid. Nothing was read."""
 
 
-@dg.multi_asset(
-    name="refersion_tables",
-    specs=[*map(asset_spec, ENTITIES.values()), history_spec(), readings_spec()],
-    can_subset=True,
-    pool=POOL,
-    # For failures that outlast the retries of single requests. Permanent errors disable the retry.
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS),
-)
-@report_errors
-def refersion_tables(
-    context: dg.AssetExecutionContext,
-    config: RefreshConfig,
-    refersion: RefersionResource,
-    warehouse: Warehouse,
-    dlt: DagsterDltResource,
-) -> Iterator[dg.MaterializeResult]:
-    """Reads Refersion with dlt and merges what came into the warehouse."""
-    tables = [key.path[-1] for key in context.selected_asset_keys]
-    yield from load_tables(context, refersion, warehouse, dlt, config.request(), tables)
+def raw_tables(names: Namespace = USUAL) -> dg.AssetsDefinition:
+    """Returns the multi-asset of the raw tables."""
+
+    @dg.multi_asset(
+        name=names.name(LOADS),
+        specs=[*(asset_spec(entity, names) for entity in ENTITIES.values()), history_spec(names), readings_spec(names)],
+        can_subset=True,
+        pool=names.pool,
+        # For failures that outlast the retries of single requests. Permanent errors disable the retry.
+        retry_policy=dg.RetryPolicy(
+            max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+        ),
+    )
+    @names.rename_resources
+    @report_errors
+    def load(
+        context: dg.AssetExecutionContext,
+        config: RefreshConfig,
+        refersion: RefersionResource,
+        warehouse: Warehouse,
+        dlt: DagsterDltResource,
+    ) -> Iterator[dg.MaterializeResult]:
+        """Reads Refersion with dlt and merges what came into the warehouse."""
+        tables = [key.path[-1] for key in context.selected_asset_keys]
+        yield from load_tables(context, names, refersion, warehouse, dlt, config.request(), tables)
+
+    return load
+
+
+refersion_tables = raw_tables()

@@ -19,6 +19,7 @@ from refersion_dagster.ingest.late_arrivals.months import keep_first_totals
 from refersion_dagster.ingest.run_log import source_log_shown
 from refersion_dagster.ingest.specs import asset_key, column_schema, descriptions
 from refersion_dagster.ingest.table_loads import CONVERSIONS, TOTALS, TableLoads
+from refersion_dagster.namespace import Namespace
 from refersion_dagster.refersion import LoadRequest, ReadReport
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import MissingCredentials, RefersionError
@@ -40,6 +41,7 @@ GROUPS = (
 
 def load_tables(
     context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    names: Namespace,
     refersion: RefersionResource,
     warehouse: Warehouse,
     dlt_resource: DagsterDltResource,
@@ -48,7 +50,7 @@ def load_tables(
 ) -> Iterator[dg.MaterializeResult]:
     """Loads the tables within one run, with exclusive write access; see Loader."""
     with warehouse.write_lock(context.log.info), source_log_shown(context.log):
-        yield from Loader(TableLoads(context, refersion, warehouse, dlt_resource, request)).load(tables)
+        yield from Loader(TableLoads(context, names, refersion, warehouse, dlt_resource, request)).load(tables)
         with warehouse.session() as session:
             for table in tables:
                 session.comment(DATASET, table, *descriptions(table))
@@ -71,6 +73,7 @@ class Loader:
 
     def __init__(self, loads: TableLoads) -> None:
         self.context = loads.context
+        self.names = loads.names
         self.refersion = loads.refersion
         self.warehouse = loads.warehouse
         self.loads = loads
@@ -151,7 +154,7 @@ class Loader:
     def _build_result(self, table: str) -> dg.MaterializeResult:
         counts = self.warehouse.row_counts([table])
         return dg.MaterializeResult(
-            asset_key=asset_key(table),
+            asset_key=asset_key(table, self.names),
             metadata={"dagster/row_count": counts.get(table, 0), "warehouse": self.warehouse.location},
         )
 
@@ -181,4 +184,4 @@ class Loader:
             metadata["late_months"] = dg.MetadataValue.json(found)
         for warning in report.warnings:
             self.context.log.warning(f"{table}: {warning}")
-        return dg.MaterializeResult(asset_key=asset_key(table), metadata=metadata)
+        return dg.MaterializeResult(asset_key=asset_key(table, self.names), metadata=metadata)

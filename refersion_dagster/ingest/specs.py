@@ -8,6 +8,7 @@ from dagster_dlt.translator import DltResourceTranslatorData
 
 from refersion_dagster.documentation import answers
 from refersion_dagster.ingest.history import conversions, readings
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES, Column, Entity, Kind
 
@@ -48,8 +49,8 @@ SQL_TYPES = {
 }
 
 
-def asset_key(table: str) -> dg.AssetKey:
-    return dg.AssetKey(["refersion", table])
+def asset_key(table: str, names: Namespace = USUAL) -> dg.AssetKey:
+    return names.table_key(DATASET, table)
 
 
 def column_schema(entity: Entity, extras: tuple[str, ...] | list[str] = ()) -> dg.TableSchema:
@@ -79,46 +80,48 @@ def descriptions(table: str) -> tuple[str, dict[str, str]]:
     return entity.description, {column.name: column.description for column in entity.columns}
 
 
-def asset_spec(entity: Entity) -> dg.AssetSpec:
+def asset_spec(entity: Entity, names: Namespace = USUAL) -> dg.AssetSpec:
     api = "graphql" if entity.is_graphql else "rest"
     return dg.AssetSpec(
-        asset_key(entity.name),
+        asset_key(entity.name, names),
         description=f"{entity.description}\n\nMerged on {', '.join(entity.primary_key)}."
         + answers(*QUESTIONS[entity.name]),
-        group_name=GROUP,
+        group_name=names.group_name(GROUP),
         kinds={"dlt", api},
         owners=OWNERS,
         # The affiliates to look up come from the list.
-        deps=[asset_key("affiliate_list")] if entity.name == "affiliate_get" else [],
+        deps=[asset_key("affiliate_list", names)] if entity.name == "affiliate_get" else [],
         metadata={
             "dagster/column_schema": column_schema(entity),
-            "dagster/table_name": f"{DATASET}.{entity.name}",
+            "dagster/table_name": names.table(DATASET, entity.name),
             "primary_key": ", ".join(entity.primary_key),
         },
         skippable=True,
     )
 
 
-def history_spec() -> dg.AssetSpec:
-    return _spec_of_ours(conversions.TABLE, conversions.DESCRIPTION, conversions.COLUMNS, "id, seen_at")
+def history_spec(names: Namespace = USUAL) -> dg.AssetSpec:
+    return _spec_of_ours(names, conversions.TABLE, conversions.DESCRIPTION, conversions.COLUMNS, "id, seen_at")
 
 
-def readings_spec() -> dg.AssetSpec:
-    return _spec_of_ours(readings.TABLE, readings.DESCRIPTION, readings.COLUMNS, ", ".join(readings.KEY))
+def readings_spec(names: Namespace = USUAL) -> dg.AssetSpec:
+    return _spec_of_ours(names, readings.TABLE, readings.DESCRIPTION, readings.COLUMNS, ", ".join(readings.KEY))
 
 
-def _spec_of_ours(table: str, description: str, columns: list[dg.TableColumn], key: str) -> dg.AssetSpec:
+def _spec_of_ours(
+    names: Namespace, table: str, description: str, columns: list[dg.TableColumn], key: str
+) -> dg.AssetSpec:
     """The spec of a table that the loads of conversions maintain."""
     return dg.AssetSpec(
-        asset_key(table),
+        asset_key(table, names),
         description=description + answers(*QUESTIONS[table]),
-        group_name=GROUP,
+        group_name=names.group_name(GROUP),
         kinds={"sql"},
         owners=OWNERS,
-        deps=[asset_key("conversions")],
+        deps=[asset_key("conversions", names)],
         metadata={
             "dagster/column_schema": dg.TableSchema(columns),
-            "dagster/table_name": f"{DATASET}.{table}",
+            "dagster/table_name": names.table(DATASET, table),
             "primary_key": key,
         },
         skippable=True,
@@ -128,5 +131,8 @@ def _spec_of_ours(table: str, description: str, columns: list[dg.TableColumn], k
 class RefersionTranslator(DagsterDltTranslator):
     """Provides the specs above to dagster-dlt, so that a resource and its asset are described in one place."""
 
+    def __init__(self, names: Namespace) -> None:
+        self.names = names
+
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
-        return asset_spec(ENTITIES[data.resource.name])
+        return asset_spec(ENTITIES[data.resource.name], self.names)

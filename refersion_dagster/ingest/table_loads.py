@@ -20,6 +20,7 @@ from refersion_dagster.ingest.history.missing_rows import mark_listed, mark_paym
 from refersion_dagster.ingest.late_arrivals.months import keep_totals
 from refersion_dagster.ingest.late_arrivals.rotation import keep_position, next_slice
 from refersion_dagster.ingest.specs import RefersionTranslator, asset_key
+from refersion_dagster.namespace import Namespace
 from refersion_dagster.refersion import LoadRequest, ReadReport
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import RefersionError
@@ -43,12 +44,14 @@ class TableLoads:
     def __init__(
         self,
         context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        names: Namespace,
         refersion: RefersionResource,
         warehouse: Warehouse,
         dlt_resource: DagsterDltResource,
         request: LoadRequest,
     ) -> None:
         self.context = context
+        self.names = names
         self.refersion = refersion
         self.warehouse = warehouse
         self.dlt_resource = dlt_resource
@@ -95,7 +98,7 @@ class TableLoads:
         elif CONVERSIONS in tables and self.is_refresh:
             self.turn = next_slice(self.warehouse, self.lookback, self._start)
             request = replace(request, earlier_windows=tuple(self.turn))
-        of = {asset_key(table): table for table in tables}
+        of = {asset_key(table, self.names): table for table in tables}
         while True:
             source = self.warehouse.prepare(self.refersion.source(report, request))
             with self.warehouse.pipeline() as pipeline, load_errors(self.warehouse.classify_error):
@@ -103,7 +106,7 @@ class TableLoads:
                     self.context,
                     source.with_resources(*tables),
                     pipeline,
-                    RefersionTranslator(),
+                    RefersionTranslator(self.names),
                     loader_file_format=FILE_FORMAT,
                 )
                 self.metadata |= {of[one.asset_key]: one.metadata or {} for one in load if one.asset_key}

@@ -7,12 +7,12 @@ from typing import Any
 import dagster as dg
 
 from refersion_dagster.failures import report_errors
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.report.publish import CURRENT, DATABASE, publish
 from refersion_dagster.report.storage import Folder, name_local_folder, open_folder
-from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
+from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.settings import OutputSettings
 from refersion_dagster.settings.part import like
-from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.query import Summary
 
 GROUP = "published"
@@ -29,16 +29,16 @@ class Publishing(dg.ConfigurableResource):
         return open_folder(OutputSettings.of({}, publish_path=self.folder).publish_path)
 
 
-def published_assets(summaries: Sequence[Summary]) -> list[dg.AssetsDefinition]:
+def published_assets(summaries: Sequence[Summary], names: Namespace = USUAL) -> list[dg.AssetsDefinition]:
     """Returns the asset `published/summaries`, which depends on every summary and therefore on all their checks."""
 
     @dg.asset(
-        key=dg.AssetKey(["published", "summaries"]),
-        group_name=GROUP,
+        key=names.asset_key("published", "summaries"),
+        group_name=names.group_name(GROUP),
         kinds={"duckdb", "parquet"},
         owners=["team:data"],
-        pool=POOL,
-        deps=[asset_key(SUMMARIES, summary.name) for summary in summaries],
+        pool=names.pool,
+        deps=[names.table_key(SUMMARIES, summary.name) for summary in summaries],
         description="""All summaries as files for notebooks, BI tools and spreadsheets: Parquet, CSV and one read-only \
 DuckDB file. Written after every summary has passed its blocking checks.
 
@@ -48,6 +48,7 @@ incomplete set and never wait for the warehouse's lock. `manifest.json` lists th
 **Answers**
 - Where do I point my notebook or BI tool?""",
     )
+    @names.rename_resources
     @report_errors
     def published_summaries(
         context: dg.AssetExecutionContext, warehouse: Warehouse, publishing: Publishing

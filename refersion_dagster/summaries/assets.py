@@ -11,9 +11,8 @@ from sqlglot.errors import SqlglotError
 
 from refersion_dagster.documentation import answers
 from refersion_dagster.failures import report_errors
-from refersion_dagster.ingest.specs import asset_key as raw_key
-from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
+from refersion_dagster.namespace import USUAL, Namespace
+from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.build import KeyNotUnique, build
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.markdown import markdown_table
@@ -24,34 +23,29 @@ from refersion_dagster.summaries.settings import ReportSettings
 PRIMARY_KEY = "primary_key"
 
 
-def asset_key(schema: str, table: str) -> dg.AssetKey:
-    """Returns the asset key of a raw table or of a summary."""
-    return raw_key(table) if schema == DATASET else dg.AssetKey(["summaries", table])
+def summary_assets(summaries: Sequence[Summary], names: Namespace = USUAL) -> list[dg.AssetsDefinition]:
+    return [summary_asset(summary, summaries, names) for summary in summaries]
 
 
-def summary_assets(summaries: Sequence[Summary]) -> list[dg.AssetsDefinition]:
-    return [summary_asset(summary, summaries) for summary in summaries]
-
-
-def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefinition:
+def summary_asset(summary: Summary, others: Sequence[Summary], names: Namespace = USUAL) -> dg.AssetsDefinition:
     """Returns the asset that builds one summary as a staging table and swaps it in.
 
     Args:
         others: all summaries, including this one; used for its column lineage.
     """
     header = summary.header
-    key = asset_key(SUMMARIES, summary.name)
+    key = names.table_key(SUMMARIES, summary.name)
 
     @dg.asset(
         key=key,
         description=f"{header.description}\n\n**Grain:** {header.grain}{answers(*header.questions)}",
-        group_name=header.group,
+        group_name=names.group_name(header.group),
         kinds={"sql"},
         owners=header.owners,
-        pool=POOL,
+        pool=names.pool,
         # If a release changes the SELECT, Dagster shows the table as outdated until it is rebuilt.
         code_version=sha256(summary.file.select.encode()).hexdigest()[:12],
-        deps=[asset_key(schema, table) for schema, table in summary.depends_on],
+        deps=[names.table_key(schema, table) for schema, table in summary.depends_on],
         # The asset runs this check itself, because it checks the new table before the swap.
         check_specs=[
             dg.AssetCheckSpec(
@@ -63,7 +57,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
             )
         ],
         metadata={
-            "dagster/table_name": f"{SUMMARIES}.{summary.name}",
+            "dagster/table_name": names.table(SUMMARIES, summary.name),
             "primary_key": ", ".join(header.primary_key),
             # The warehouse determines the types when the table is built.
             "dagster/column_schema": dg.TableSchema(
@@ -73,6 +67,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
             "dagster/code_references": source_of(summary),
         },
     )
+    @names.rename_resources
     @report_errors
     def build_summary(
         context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings
@@ -108,7 +103,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary]) -> dg.AssetsDefin
         if plotted:
             metadata["plot"] = dg.MetadataValue.md(plotted)
         try:
-            metadata["dagster/column_lineage"] = lineage(summary, others)
+            metadata["dagster/column_lineage"] = lineage(summary, others, names)
         except SqlglotError as error:
             context.log.warning(f"{summary.name}: the lineage of its columns cannot be determined: {error}")
         yield dg.MaterializeResult(
@@ -129,11 +124,11 @@ def source_of(summary: Summary) -> dg.CodeReferencesMetadataValue:
         return dg.CodeReferencesMetadataValue(code_references=[reference])
 
 
-def lineage(summary: Summary, others: Sequence[Summary]) -> dg.TableColumnLineage:
+def lineage(summary: Summary, others: Sequence[Summary], names: Namespace) -> dg.TableColumnLineage:
     """Returns the column lineage. Raises SqlglotError if the query cannot be analyzed."""
     return dg.TableColumnLineage(
         {
-            column: [dg.TableColumnDep(asset_key(schema, table), name) for schema, table, name in sources]
+            column: [dg.TableColumnDep(names.table_key(schema, table), name) for schema, table, name in sources]
             for column, sources in column_sources(summary, others).items()
         }
     )

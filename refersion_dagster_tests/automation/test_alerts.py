@@ -13,6 +13,7 @@ import pytest
 from refersion_dagster.automation import incidents
 from refersion_dagster.automation.alerts import AlertsCursor, alerts_sensor
 from refersion_dagster.automation.channels import channels
+from refersion_dagster.ingest.specs import asset_key
 from refersion_dagster.settings import Settings
 from refersion_dagster_tests.location import fresh_instance
 
@@ -169,7 +170,7 @@ class TestLateData:
         watched.refresh()
         watched.tick()
         assert post.got == []
-        event = watched.instance.get_latest_materialization_event(incidents.WATCHED)
+        event = watched.instance.get_latest_materialization_event(asset_key(incidents.WATCHED))
         assert event
         much_later = datetime.fromtimestamp(event.timestamp, UTC) + timedelta(hours=31)
         found = incidents.find_late_load(watched.instance, much_later, timedelta(hours=30))

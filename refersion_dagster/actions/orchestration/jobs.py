@@ -7,15 +7,17 @@ from refersion_dagster.actions.operations.catalog import ENDPOINTS, Endpoint
 from refersion_dagster.actions.orchestration.config import config_class
 from refersion_dagster.actions.orchestration.run import carry_out
 from refersion_dagster.failures import report_errors
-from refersion_dagster.resources import POOL, RefersionResource, Warehouse
+from refersion_dagster.namespace import USUAL, Namespace
+from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.settings import Settings
 
 
-def action_job(endpoint: Endpoint, settings: Settings) -> dg.JobDefinition:
+def action_job(endpoint: Endpoint, settings: Settings, names: Namespace = USUAL) -> dg.JobDefinition:
     """Returns the only job that runs this write operation. With the default configuration it sends nothing."""
     configuration = config_class(endpoint)
 
-    @dg.op(name=endpoint.name, description=endpoint.description, pool=POOL)
+    @dg.op(name=names.name(endpoint.name), description=endpoint.description, pool=names.pool)
+    @names.rename_resources
     @report_errors
     def act(
         context: dg.OpExecutionContext,
@@ -24,10 +26,10 @@ def action_job(endpoint: Endpoint, settings: Settings) -> dg.JobDefinition:
         warehouse: Warehouse,
         dlt: DagsterDltResource,
     ) -> None:
-        carry_out(context, endpoint, config, settings, refersion, warehouse, dlt)
+        carry_out(context, names, endpoint, config, settings, refersion, warehouse, dlt)
 
     @dg.job(
-        name=endpoint.job,
+        name=names.name(endpoint.job),
         description=f"{endpoint.description} A dry run unless dry_run is false; disabled unless "
         "REFERSION_ALLOW_WRITES is true.",
     )
@@ -37,6 +39,6 @@ def action_job(endpoint: Endpoint, settings: Settings) -> dg.JobDefinition:
     return job
 
 
-def action_jobs(settings: Settings) -> list[dg.JobDefinition]:
+def action_jobs(settings: Settings, names: Namespace = USUAL) -> list[dg.JobDefinition]:
     """Returns the job of each operation."""
-    return [action_job(endpoint, settings) for endpoint in ENDPOINTS.values()]
+    return [action_job(endpoint, settings, names) for endpoint in ENDPOINTS.values()]

@@ -15,6 +15,7 @@ from refersion_dagster.actions.operations.outcomes import MEANING, Outcome, Resu
 from refersion_dagster.actions.orchestration.specs import asset_key
 from refersion_dagster.actions.planning.plan import Plan
 from refersion_dagster.actions.reconciliation.resolve import evidence_on
+from refersion_dagster.namespace import Namespace
 from refersion_dagster.refersion.api.rest import encoded
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import RefersionError
@@ -31,7 +32,7 @@ HOW_TO_SETTLE = (
 )
 
 
-def show(context: dg.OpExecutionContext, plan: Plan) -> None:
+def show(context: dg.OpExecutionContext, names: Namespace, plan: Plan) -> None:
     """Shows the result of a dry run: the exact bodies that would be sent, with placeholders for passwords."""
     bodies = [encoded(plan.endpoint.body(items)).decode() for items in plan.calls]
     for body in bodies[:CALLS_LOGGED]:
@@ -40,7 +41,7 @@ def show(context: dg.OpExecutionContext, plan: Plan) -> None:
         context.log.info(f"… and {len(bodies) - CALLS_LOGGED} more calls; the metadata has all of them")
     context.log_event(
         dg.AssetObservation(
-            asset_key(plan.endpoint),
+            asset_key(plan.endpoint, names),
             description="Dry run: nothing was sent.",
             metadata={
                 "dry_run": True,
@@ -55,16 +56,18 @@ def show(context: dg.OpExecutionContext, plan: Plan) -> None:
         context.log.warning(words)
 
 
-def record(context: dg.OpExecutionContext, plan: Plan, sent: SendResult, warehouse: Warehouse) -> None:
+def record(
+    context: dg.OpExecutionContext, names: Namespace, plan: Plan, sent: SendResult, warehouse: Warehouse
+) -> None:
     """Records the materialization of the result table."""
     counts = Counter(result.outcome for _, result in sent.results)
     rows = warehouse.row_counts([plan.endpoint.name])
     context.log_event(
         dg.AssetMaterialization(
-            asset_key(plan.endpoint),
+            asset_key(plan.endpoint, names),
             metadata={
                 "dagster/row_count": rows.get(plan.endpoint.name, 0),
-                "dagster/table_name": f"{DATASET}.{plan.endpoint.name}",
+                "dagster/table_name": names.table(DATASET, plan.endpoint.name),
                 "warehouse": warehouse.location,
                 **{outcome.value: counts[outcome] for outcome in Outcome if outcome is not Outcome.PENDING},
                 "not_begun": sent.left,

@@ -31,6 +31,7 @@ from refersion_dagster.actions.planning.preflight import AmountLimits
 from refersion_dagster.errors import ReportedError
 from refersion_dagster.ingest.loader import load_tables
 from refersion_dagster.ingest.run_log import source_log_shown
+from refersion_dagster.namespace import Namespace
 from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.settings import ALLOW_WRITES, Settings
@@ -48,6 +49,7 @@ WEST, EAST = timedelta(hours=-12), timedelta(hours=14)
 
 def carry_out(
     context: dg.OpExecutionContext,
+    names: Namespace,
     endpoint: Endpoint,
     config: ActionConfig,
     settings: Settings,
@@ -63,19 +65,19 @@ def carry_out(
     try:
         order = _order(endpoint, config, context.run_id)
         if config.dry_run:
-            show(context, preview(order, warehouse, context.log.info))
+            show(context, names, preview(order, warehouse, context.log.info))
             return
         if config.check_warehouse:
-            _refresh_before(context, order, refersion, warehouse, dlt)
+            _refresh_before(context, names, order, refersion, warehouse, dlt)
         with source_log_shown(context.log):
             plan, sent = perform(order, refersion, warehouse, context.log.info)
     except InputErrors as errors:
         raise dg.Failure(str(errors), metadata={"errors": len(errors.found)}, allow_retries=False) from None
     except RefersionError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    not_read = _read_again(context, plan, sent, refersion, warehouse, dlt)
+    not_read = _read_again(context, names, plan, sent, refersion, warehouse, dlt)
     with warehouse.write_lock(context.log.info):
-        record(context, plan, sent, warehouse)
+        record(context, names, plan, sent, warehouse)
     if words := [
         *describe_problems(plan, sent),
         *describe_open_items(plan, evidence(plan, refersion, warehouse)),
@@ -148,6 +150,7 @@ def _order(endpoint: Endpoint, config: ActionConfig, run_id: str) -> Order:
 
 def _refresh_before(
     context: dg.OpExecutionContext,
+    names: Namespace,
     order: Order,
     refersion: RefersionResource,
     warehouse: Warehouse,
@@ -160,7 +163,7 @@ def _refresh_before(
     # Input errors are reported before any request to Refersion.
     preview(order, warehouse, lambda _: None)
     try:
-        _read(context, reading, refersion, warehouse, dlt)
+        _read(context, names, reading, refersion, warehouse, dlt)
     except ReportedError as error:
         raise dg.Failure(
             f"Nothing was sent, because it could not be checked whether it was sent before: {error}",
@@ -170,6 +173,7 @@ def _refresh_before(
 
 def _read_again(
     context: dg.OpExecutionContext,
+    names: Namespace,
     plan: Plan,
     sent: SendResult,
     refersion: RefersionResource,
@@ -184,7 +188,7 @@ def _read_again(
     if reading.why_not:
         context.log.warning(f"Changed rows are not read again: {reading.why_not}")
     try:
-        _read(context, reading, refersion, warehouse, dlt)
+        _read(context, names, reading, refersion, warehouse, dlt)
     except ReportedError as error:
         return [
             "The items were sent and recorded, but the changed rows could not be read again; the next refresh "
@@ -195,6 +199,7 @@ def _read_again(
 
 def _read(
     context: dg.OpExecutionContext,
+    names: Namespace,
     reading: Refresh,
     refersion: RefersionResource,
     warehouse: Warehouse,
@@ -203,6 +208,6 @@ def _read(
     """Reads raw tables and records their materializations. Raises ReportedError."""
     if not reading.tables:
         return
-    for loaded in load_tables(context, refersion, warehouse, dlt, reading.request, reading.tables):
+    for loaded in load_tables(context, names, refersion, warehouse, dlt, reading.request, reading.tables):
         assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
         context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))

@@ -12,6 +12,7 @@ import dagster as dg
 from refersion_dagster.actions.journal.result_tables import columns
 from refersion_dagster.actions.operations.catalog import ENDPOINTS, Endpoint
 from refersion_dagster.documentation import answers
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion.environment import DATASET
 
 GROUP = "actions"
@@ -19,8 +20,8 @@ OWNERS = ["team:data"]
 TYPES = {"decimal": "decimal(18,4)", "timestamp": "timestamptz", "bool": "boolean"}
 
 
-def asset_key(endpoint: Endpoint) -> dg.AssetKey:
-    return dg.AssetKey(["actions", endpoint.name])
+def asset_key(endpoint: Endpoint, names: Namespace = USUAL) -> dg.AssetKey:
+    return names.asset_key("actions", endpoint.name)
 
 
 def column_schema(endpoint: Endpoint) -> dg.TableSchema:
@@ -37,25 +38,25 @@ def column_schema(endpoint: Endpoint) -> dg.TableSchema:
     )
 
 
-def asset_spec(endpoint: Endpoint) -> dg.AssetSpec:
+def asset_spec(endpoint: Endpoint, names: Namespace = USUAL) -> dg.AssetSpec:
     return dg.AssetSpec(
-        asset_key(endpoint),
+        asset_key(endpoint, names),
         description=f"{endpoint.description} One row is an item that was sent: the request, Refersion's response, "
-        f"the outcome, who requested it and when.\n\nWritten by the job `{endpoint.job}` and by nothing else; "
-        "launch it in its Launchpad."
+        f"the outcome, who requested it and when.\n\nWritten by the job `{names.name(endpoint.job)}` and by nothing "
+        "else; launch it in its Launchpad."
         + answers("What was sent to Refersion, who requested it, and what was the outcome?"),
-        group_name=GROUP,
+        group_name=names.group_name(GROUP),
         kinds={"rest"},
         owners=OWNERS,
         metadata={
             "dagster/column_schema": column_schema(endpoint),
-            "dagster/table_name": f"{DATASET}.{endpoint.name}",
+            "dagster/table_name": names.table(DATASET, endpoint.name),
             "primary_key": "key",
-            "job": endpoint.job,
+            "job": names.name(endpoint.job),
         },
     )
 
 
-def action_specs() -> list[dg.AssetSpec]:
+def action_specs(names: Namespace = USUAL) -> list[dg.AssetSpec]:
     """Returns the asset spec of each operation."""
-    return [asset_spec(endpoint) for endpoint in ENDPOINTS.values()]
+    return [asset_spec(endpoint, names) for endpoint in ENDPOINTS.values()]

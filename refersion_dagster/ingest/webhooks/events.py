@@ -18,10 +18,11 @@ from refersion_dagster.ingest.specs import OWNERS, asset_key, column_schema
 from refersion_dagster.ingest.webhooks.merge import apply_conversions
 from refersion_dagster.ingest.webhooks.scope import AffectedScope, Reload
 from refersion_dagster.ingest.webhooks.tables import WEBHOOK_EVENTS, EventBatch, webhook_source
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion import LoadRequest
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES
-from refersion_dagster.resources import POOL, RefersionResource, Warehouse
+from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.settings import WebhookSettings
 from refersion_dagster.settings.part import like
 from refersion_dagster.warehouse.load import run_load
@@ -55,57 +56,70 @@ class WebhookConfig(dg.Config):
     )
 
 
-@dg.asset(
-    key=asset_key(WEBHOOK_EVENTS.name),
-    description=WEBHOOK_EVENTS.description
-    + answers("Which events did Refersion send, when, and with what content?", "Which events could not be applied?"),
-    group_name=GROUP,
-    kinds={"dlt", "webhook"},
-    owners=OWNERS,
-    pool=POOL,
-    metadata={
-        "dagster/column_schema": column_schema(WEBHOOK_EVENTS),
-        "dagster/table_name": f"{DATASET}.{WEBHOOK_EVENTS.name}",
-        "primary_key": ", ".join(WEBHOOK_EVENTS.primary_key),
-    },
-    output_required=False,
-)
-@report_errors
-def webhook_events(
-    context: dg.AssetExecutionContext,
-    config: WebhookConfig,
-    refersion: RefersionResource,
-    warehouse: Warehouse,
-    webhook_inbox: WebhookInbox,
-    dlt: DagsterDltResource,
-) -> Iterator[dg.MaterializeResult]:
-    """Events are removed from the inbox once they are in the warehouse and the affected rows were read again.
+def webhook_events_asset(names: Namespace = USUAL) -> dg.AssetsDefinition:
+    """Returns the asset of the events."""
 
-    An interrupted run is repeated completely, which does not change what was already done.
-    """
-    try:
-        inbox = webhook_inbox.open()
-    except NoInbox as error:
-        context.log.info(f"{error} There is nothing to do.")
-        return
-    with inbox, inbox.draining():
-        drain = Drain(context, refersion, warehouse, dlt, inbox)
-        drain.run()
-        readings: list[Reload] = []
-        if config.read_again:
-            try:
-                readings = reload_rows(context, refersion, warehouse, dlt, drain.concerned)
-            except ReportedError as error:
-                if not error.may_pass:
-                    # A refresh will raise and report the same error, so the events need not wait for it.
-                    inbox.acknowledge(drain.last)
-                raise
-        inbox.acknowledge(drain.last)
-        if drain.applied and not any("conversions" in reading.tables for reading in readings):
-            for table in ("conversions", "conversion_history"):
-                told = {"dagster/row_count": drain.row_counts[table], "conversions_applied": drain.applied}
-                context.log_event(dg.AssetMaterialization(asset_key(table), metadata=told))
-        yield dg.MaterializeResult(metadata={**drain.metadata(), "read_again": [str(reading) for reading in readings]})
+    @dg.asset(
+        key=asset_key(WEBHOOK_EVENTS.name, names),
+        description=WEBHOOK_EVENTS.description
+        + answers(
+            "Which events did Refersion send, when, and with what content?", "Which events could not be applied?"
+        ),
+        group_name=names.group_name(GROUP),
+        kinds={"dlt", "webhook"},
+        owners=OWNERS,
+        pool=names.pool,
+        metadata={
+            "dagster/column_schema": column_schema(WEBHOOK_EVENTS),
+            "dagster/table_name": names.table(DATASET, WEBHOOK_EVENTS.name),
+            "primary_key": ", ".join(WEBHOOK_EVENTS.primary_key),
+        },
+        output_required=False,
+    )
+    @names.rename_resources
+    @report_errors
+    def load_events(
+        context: dg.AssetExecutionContext,
+        config: WebhookConfig,
+        refersion: RefersionResource,
+        warehouse: Warehouse,
+        webhook_inbox: WebhookInbox,
+        dlt: DagsterDltResource,
+    ) -> Iterator[dg.MaterializeResult]:
+        """Events are removed from the inbox once they are in the warehouse and the affected rows were read again.
+
+        An interrupted run is repeated completely, which does not change what was already done.
+        """
+        try:
+            inbox = webhook_inbox.open()
+        except NoInbox as error:
+            context.log.info(f"{error} There is nothing to do.")
+            return
+        with inbox, inbox.draining():
+            drain = Drain(context, names, refersion, warehouse, dlt, inbox)
+            drain.run()
+            readings: list[Reload] = []
+            if config.read_again:
+                try:
+                    readings = reload_rows(context, names, refersion, warehouse, dlt, drain.concerned)
+                except ReportedError as error:
+                    if not error.may_pass:
+                        # A refresh will raise and report the same error, so the events need not wait for it.
+                        inbox.acknowledge(drain.last)
+                    raise
+            inbox.acknowledge(drain.last)
+            if drain.applied and not any("conversions" in reading.tables for reading in readings):
+                for table in ("conversions", "conversion_history"):
+                    told = {"dagster/row_count": drain.row_counts[table], "conversions_applied": drain.applied}
+                    context.log_event(dg.AssetMaterialization(asset_key(table, names), metadata=told))
+            yield dg.MaterializeResult(
+                metadata={**drain.metadata(), "read_again": [str(reading) for reading in readings]}
+            )
+
+    return load_events
+
+
+webhook_events = webhook_events_asset()
 
 
 class Drain:
@@ -114,12 +128,14 @@ class Drain:
     def __init__(
         self,
         context: dg.AssetExecutionContext,
+        names: Namespace,
         refersion: RefersionResource,
         warehouse: Warehouse,
         dlt_resource: DagsterDltResource,
         inbox: Inbox,
     ) -> None:
         self.context = context
+        self.names = names
         self.refersion = refersion
         self.warehouse = warehouse
         self.dlt_resource = dlt_resource
@@ -180,7 +196,7 @@ class Drain:
             **self.load_metadata,
             "dagster/row_count": self.row_counts.get(WEBHOOK_EVENTS.name, 0),
             "dagster/column_schema": column_schema(WEBHOOK_EVENTS),
-            "dagster/table_name": f"{DATASET}.{WEBHOOK_EVENTS.name}",
+            "dagster/table_name": self.names.table(DATASET, WEBHOOK_EVENTS.name),
             "rows_loaded": self.topics.total(),
             "events": self.topics.total(),
             "topics": dict(self.topics),
@@ -194,6 +210,7 @@ class Drain:
 
 def reload_rows(
     context: dg.AssetExecutionContext,
+    names: Namespace,
     refersion: RefersionResource,
     warehouse: Warehouse,
     dlt: DagsterDltResource,
@@ -218,7 +235,7 @@ def reload_rows(
             read_from=span and span.start, read_to=span and span.end, details_of=frozenset(concerned.affiliates)
         )
         history = ["conversion_history"] if "conversions" in tables else []
-        for loaded in load_tables(context, refersion, warehouse, dlt, request, [*tables, *history]):
+        for loaded in load_tables(context, names, refersion, warehouse, dlt, request, [*tables, *history]):
             assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
             context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))
         read.append(Reload(tuple(tables), reading.span))

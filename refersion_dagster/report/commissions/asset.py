@@ -10,24 +10,27 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from refersion_dagster.failures import report_errors
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.report.commissions.checks import check_states
 from refersion_dagster.report.commissions.figures import Figures, report_figures
 from refersion_dagster.report.commissions.queries import find_summaries
 from refersion_dagster.report.daily_files import keep
 from refersion_dagster.report.resource import Reports
-from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
-from refersion_dagster.summaries.assets import asset_key
+from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.markdown import escape_markdown, markdown_table
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse.session import UndefinedTable
 
 GROUP = "report"
-KEY = dg.AssetKey(["report", "commissions"])
+PATH = ("report", "commissions")
+KEY = USUAL.asset_key(*PATH)
 NAME = "commissions"
 
 
-def commissions_report(summaries: Sequence[Summary], checks: Sequence[dg.AssetCheckKey]) -> dg.AssetsDefinition:
+def commissions_report(
+    summaries: Sequence[Summary], checks: Sequence[dg.AssetCheckKey], names: Namespace = USUAL
+) -> dg.AssetsDefinition:
     """Returns the asset that writes the report.
 
     Args:
@@ -36,12 +39,12 @@ def commissions_report(summaries: Sequence[Summary], checks: Sequence[dg.AssetCh
     """
 
     @dg.asset(
-        key=KEY,
-        group_name=GROUP,
+        key=names.asset_key(*PATH),
+        group_name=names.group_name(GROUP),
         kinds={"html"},
         owners=["team:data"],
-        pool=POOL,
-        deps=[asset_key(SUMMARIES, name) for name in find_summaries({summary.name for summary in summaries})],
+        pool=names.pool,
+        deps=[names.table_key(SUMMARIES, name) for name in find_summaries({summary.name for summary in summaries})],
         # Runs last of all ready steps, so that it shows the results of its own run's checks.
         op_tags={"dagster/priority": "-1000"},
         description="""The commission report: one HTML file that opens from disk or from an e-mail, light or dark, on \
@@ -58,6 +61,7 @@ Refersion's own totals and the last result of every check follow. One file is ke
 - How did last month compare with the month before?
 - Can I rely on these figures?""",
     )
+    @names.rename_resources
     @report_errors
     def report_commissions(
         context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings, reports: Reports

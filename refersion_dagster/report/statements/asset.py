@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from refersion_dagster.failures import report_errors
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.report.commissions.checks import check_states
 from refersion_dagster.report.file_sets import replace_set
 from refersion_dagster.report.merchant import NOT_NAMED, Merchant
@@ -44,13 +45,13 @@ from refersion_dagster.report.statements.reconciliation import (
 )
 from refersion_dagster.report.statements.request import StatementRequest, choose_month
 from refersion_dagster.report.storage import Folder, name_local_folder
-from refersion_dagster.resources import POOL, SUMMARIES, Warehouse
-from refersion_dagster.summaries.assets import asset_key
+from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.markdown import markdown_table
 from refersion_dagster.warehouse.session import Session
 
 GROUP = "statements"
-KEY = dg.AssetKey(["report", "statements"])
+PATH = ("report", "statements")
+KEY = USUAL.asset_key(*PATH)
 READS = (
     "commission_roll_forward",
     "conversion_states",
@@ -109,27 +110,28 @@ and affiliate in the Launchpad (the arrow beside Materialize).
 - Which conversions make up what an affiliate is owed?"""
 
 
-def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefinition:
+def statements_asset(checks: Sequence[dg.AssetCheckSpec] = (), names: Namespace = USUAL) -> dg.AssetsDefinition:
     """Returns the asset that writes the statements.
 
     Args:
         checks: all checks; the last result of each blocking check of a summary that statements read must not be a
             failure.
     """
-    reads = [asset_key(SUMMARIES, name) for name in READS]
+    key = names.asset_key(*PATH)
+    reads = [names.table_key(SUMMARIES, name) for name in READS]
     blocking = [check.key for check in checks if check.blocking and check.asset_key in reads]
 
     @dg.asset(
-        key=KEY,
-        group_name=GROUP,
+        key=key,
+        group_name=names.group_name(GROUP),
         kinds={"html", "csv"},
         owners=["team:data"],
-        pool=POOL,
+        pool=names.pool,
         deps=reads,
         check_specs=[
             dg.AssetCheckSpec(
                 TIES,
-                asset=KEY,
+                asset=key,
                 blocking=True,
                 description="All statements of the month add up to summaries/commission_roll_forward, to the "
                 "last digit, in each currency and line; each statement adds up in itself and with its "
@@ -138,6 +140,7 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = ()) -> dg.AssetsDefin
         ],
         description=DESCRIPTION,
     )
+    @names.rename_resources
     @report_errors
     def report_statements(
         context: dg.AssetExecutionContext, config: StatementsConfig, warehouse: Warehouse, reports: Reports

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 import dagster as dg
 
 from refersion_dagster.ingest.assets import refersion_tables
+from refersion_dagster.namespace import USUAL
 from refersion_dagster.report.commissions.asset import KEY, commissions_report
 from refersion_dagster.report.commissions.figures import report_figures
 from refersion_dagster.report.commissions.queries import find_summaries
@@ -18,7 +19,6 @@ from refersion_dagster.report.commissions.render import Origin, report_page
 from refersion_dagster.report.resource import Reports
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster.summaries.assets import asset_key
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.location import Outcome, account_of, fresh_instance, made_of_raw_tables, outcome, resources
 from refersion_dagster_tests.report.html_reader import read
@@ -49,7 +49,7 @@ def report_of(account: SandboxServer, folder: Path) -> ReportHarness:
     warehouse, reports = Warehouse(duckdb_path=str(folder / "warehouse.duckdb")), folder / "reports"
     made = made_of_raw_tables(checked=True)
     needed = with_those_they_read(find_summaries({summary.name for summary in all_summaries()}))
-    not_needed = {asset_key(SUMMARIES, one.name) for one in all_summaries() if one not in needed}
+    not_needed = {USUAL.table_key(SUMMARIES, one.name) for one in all_summaries() if one not in needed}
     keys = [spec.key for one in made for spec in one.check_specs if spec.asset_key not in not_needed]
     with fresh_instance() as instance:
         result = dg.materialize(

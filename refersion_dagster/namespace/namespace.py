@@ -1,0 +1,73 @@
+"""The namespace of an account, so that several accounts, and a foreign project, fit in one code location."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+import dagster as dg
+
+from refersion_dagster.namespace.parameters import rename_parameters
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import POOL
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+# Usual keys of resources, which are the parameters of the functions that take them.
+RESOURCES = ("refersion", "warehouse", "settings", "webhook_inbox", "publishing", "reports", "dlt")
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """The names of an account. Each is the usual name after the account's, such as `shop_eu_refersion_refresh`.
+
+    Args:
+        account: the account's name; empty for the usual names.
+        asset_prefix: the first parts of every asset key.
+        group: the group of all assets; None for the usual groups, each after the account's name.
+        pool: the pool of every step that writes to the warehouse.
+    """
+
+    account: str = ""
+    asset_prefix: tuple[str, ...] = ()
+    group: str | None = None
+    pool: str = POOL
+
+    def name(self, usual: str) -> str:
+        """Returns the name of a job, step, schedule, sensor or resource."""
+        return f"{self.account}_{usual}" if self.account else usual
+
+    def group_name(self, usual: str) -> str:
+        """Returns the group of an asset."""
+        return self.group or self.name(usual)
+
+    def asset_key(self, *usual: str) -> dg.AssetKey:
+        """Returns an asset key from its usual parts, such as `report`, `commissions`."""
+        return dg.AssetKey([*self.asset_prefix, *usual])
+
+    def table_key(self, schema: str, table: str) -> dg.AssetKey:
+        """Returns the asset key of a raw table or of a summary, from its usual schema."""
+        return self.asset_key("refersion" if schema == DATASET else "summaries", table)
+
+    def table(self, schema: str, table: str) -> str:
+        """Returns the name of a table in the warehouse, from its usual schema."""
+        return f"{schema}.{table}"
+
+    def usual_path(self, key: dg.AssetKey) -> tuple[str, ...]:
+        """Returns the usual parts of an asset key; empty if the key is not in this namespace."""
+        own = len(self.asset_prefix)
+        return tuple(key.path[own:]) if tuple(key.path[:own]) == self.asset_prefix else ()
+
+    def step(self, *usual: str) -> str:
+        """Returns the name of an asset's step in a job, from the usual parts of its key."""
+        return self.asset_key(*usual).to_python_identifier()
+
+    def rename_resources(self, compute: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        """Wraps the function of an asset, check, op or sensor, so that it takes the resources of this namespace."""
+        return rename_parameters(compute, {usual: self.name(usual) for usual in RESOURCES}) if self.account else compute
+
+
+# The names of a code location with one account.
+USUAL = Namespace()
