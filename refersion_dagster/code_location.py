@@ -17,7 +17,7 @@ from refersion_dagster.automation.alerts import alerts_sensor
 from refersion_dagster.automation.backfill import backfill_job
 from refersion_dagster.automation.conditions import FOLLOW_PARENTS, automation_sensor
 from refersion_dagster.automation.jobs import reconcile_job, refresh_job, statements_job
-from refersion_dagster.automation.schedules import schedules
+from refersion_dagster.automation.schedules import schedules as refresh_schedules
 from refersion_dagster.automation.statements import statements_schedule
 from refersion_dagster.automation.webhook_sensor import webhook_job, webhook_sensor
 from refersion_dagster.checks.assets import all_checks
@@ -28,8 +28,9 @@ from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.report.assets import Publishing, published_assets
 from refersion_dagster.report.commissions.asset import PATH as COMMISSIONS_REPORT
 from refersion_dagster.report.commissions.asset import commissions_report
+from refersion_dagster.report.commissions.queries import find_summaries
 from refersion_dagster.report.resource import Reports
-from refersion_dagster.report.statements.asset import statements_asset
+from refersion_dagster.report.statements.asset import READS, statements_asset
 from refersion_dagster.resources import RefersionResource, Warehouse, resource_of
 from refersion_dagster.settings import (
     AccountSettings,
@@ -40,7 +41,7 @@ from refersion_dagster.settings import (
     WebhookSettings,
 )
 from refersion_dagster.summaries.assets import summary_assets
-from refersion_dagster.summaries.query import load_summaries
+from refersion_dagster.summaries.query import Summary, load_summaries, select_summaries
 from refersion_dagster.summaries.settings import ReportSettings
 
 OWN = Path(__file__).with_name("defs")
@@ -62,10 +63,12 @@ def merge_own_definitions(shipped: dg.Definitions) -> dg.Definitions:
 
 
 @cache
-def _tables_and_checks(names: Namespace) -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
-    """Summaries as assets, and all checks. They do not depend on settings, and building them takes most of the time."""
-    summaries = load_summaries()
-    return summary_assets(summaries, names), all_checks(summaries, names)
+def _tables_and_checks(
+    summaries: tuple[str, ...] | None, names: Namespace
+) -> tuple[list[Summary], list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
+    """Summaries, their assets, and all checks. They depend on no settings, and building them takes most of the time."""
+    selected = load_summaries() if summaries is None else select_summaries(summaries)
+    return selected, summary_assets(selected, names), all_checks(selected, names)
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -78,22 +81,32 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return merge_own_definitions(dg.Definitions.merge(build_account(settings), executor))
 
 
-def build_account(settings: Settings, names: Namespace = USUAL) -> dg.Definitions:
-    """Builds the definitions of one account. All names are the namespace's, so other definitions fit beside them."""
-    summaries = load_summaries()
-    summary_tables, checks = _tables_and_checks(names)
-    check_specs = [spec for checked in (*summary_tables, *checks) for spec in checked.check_specs]
-    followers = [
-        *summary_tables,
-        *published_assets(summaries, names),
-        commissions_report(summaries, [spec.key for spec in check_specs], names),
-    ]
+def build_account(
+    settings: Settings, names: Namespace = USUAL, summaries: tuple[str, ...] | None = None, schedules: bool = True
+) -> dg.Definitions:
+    """Builds the definitions of one account. All names are the namespace's, so other definitions fit beside them.
+
+    Args:
+        summaries: names of the summaries; what they read is added. None for all. The report and the statements exist
+            only if all summaries that they read do.
+        schedules: whether there are schedules and sensors.
+
+    Raises UnknownSummary.
+    """
+    selected, tables, checks = _tables_and_checks(summaries, names)
+    present = {summary.name for summary in selected}
+    check_specs = [spec for checked in (*tables, *checks) for spec in checked.check_specs]
+    with_report = present.issuperset(find_summaries({summary.name for summary in load_summaries()}))
+    with_statements = present.issuperset(READS)
+    followers = [*tables, *published_assets(selected, names)]
+    if with_report:
+        followers.append(commissions_report(selected, [spec.key for spec in check_specs], names))
     refreshed = [raw_tables(names), *followers]
     others = [
         # Fresh as long as no event is waiting.
         webhook_events_asset(names),
         # Generated once a month, or on request.
-        statements_asset(check_specs, names),
+        *([statements_asset(check_specs, names)] if with_statements else []),
         # External assets: only their jobs, launched by a person, ever write to Refersion.
         *action_specs(names),
     ]
@@ -105,19 +118,26 @@ def build_account(settings: Settings, names: Namespace = USUAL) -> dg.Definition
         asset_checks=checks,
         jobs=[
             refresh_job([key for asset in refreshed for key in asset.keys], names),
-            reconcile_job(summaries, names),
+            reconcile_job(selected, names),
             webhook_job(names),
-            statements_job(names),
+            *([statements_job(names)] if with_statements else []),
             backfill_job(settings, names),
             *action_jobs(settings, names),
         ],
-        schedules=[*schedules(settings, names), statements_schedule(settings, names)],
+        schedules=[
+            *refresh_schedules(settings, names),
+            *([statements_schedule(settings, names)] if with_statements else []),
+        ]
+        if schedules
+        else [],
         sensors=[
             activity_sensor(settings, names),
             automation_sensor([key for asset in followers for key in asset.keys], names),
             alerts_sensor(settings, names),
             webhook_sensor(names),
-        ],
+        ]
+        if schedules
+        else [],
         resources={names.name(usual): made for usual, made in resources(settings).items()},
     )
 
@@ -125,7 +145,13 @@ def build_account(settings: Settings, names: Namespace = USUAL) -> dg.Definition
 def resources(settings: Settings) -> dict[str, Any]:
     """The resources of assets and jobs, built from the settings."""
     return {
-        "refersion": resource_of(RefersionResource, settings, AccountSettings),
+        "refersion": resource_of(
+            RefersionResource,
+            settings,
+            AccountSettings,
+            # That configuration has the keys of one account, the one with the usual names.
+            {"use_dlt_configuration": not settings.prefix},
+        ),
         "warehouse": resource_of(Warehouse, settings, WarehouseSettings),
         "settings": resource_of(ReportSettings, settings, FigureSettings),
         "webhook_inbox": resource_of(WebhookInbox, settings, WebhookSettings, path="webhook_inbox"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import dagster as dg
 from dlt.extract.source import DltSource
+from pydantic import Field
 
 from refersion_dagster.refersion import LoadRequest, ReadReport, refersion_source
 from refersion_dagster.refersion.api.auth import Credentials
@@ -20,6 +23,8 @@ from refersion_dagster.warehouse.errors import WarehouseBusy
 from refersion_dagster.warehouse.resource import POOL, SUMMARIES, Warehouse
 
 __all__ = ["POOL", "SUMMARIES", "RefersionResource", "Warehouse", "WarehouseBusy", "resource_of"]
+
+KEYS = ("public_key", "api_key", "graphql_token")
 
 
 class RefersionResource(dg.ConfigurableResource):
@@ -42,6 +47,10 @@ class RefersionResource(dg.ConfigurableResource):
     max_concurrency: int = like(AccountSettings, "max_concurrency")
     retry_seconds: int = like(AccountSettings, "retry_seconds", ge=0)
     rows_per_load: int = like(AccountSettings, "rows_per_load")
+    use_dlt_configuration: bool = Field(
+        default=True,
+        description="Whether keys that are not set are looked up in dlt's configuration, [sources.refersion_source].",
+    )
 
     @classmethod
     def of(cls, account: AccountSettings) -> RefersionResource:
@@ -55,9 +64,9 @@ class RefersionResource(dg.ConfigurableResource):
             retry_seconds: replaces the resource's own setting.
         """
         # The source looks up missing values in dlt's configuration; single requests do the same.
-        names = ("public_key", "api_key", "graphql_token")
+        found = from_dlt if self.use_dlt_configuration else lambda _: None
         return RefersionClient(
-            Credentials(*(getattr(self, name) or from_dlt(name) for name in names)),
+            Credentials(*(getattr(self, name) or found(name) for name in KEYS)),
             self.rest_url,
             self.graphql_url,
             self.max_concurrency,
@@ -71,10 +80,12 @@ class RefersionResource(dg.ConfigurableResource):
 
     def source(self, report: ReadReport, request: LoadRequest | None = None) -> DltSource:
         """The account as a dlt source that reads what is requested; by default, what a refresh reads."""
+        # dlt looks up what is None, but not what is empty.
+        unset = None if self.use_dlt_configuration else ""
         return refersion_source(
-            api_key=self.api_key,
-            public_key=self.public_key,
-            graphql_token=self.graphql_token,
+            api_key=self.api_key or unset,
+            public_key=self.public_key or unset,
+            graphql_token=self.graphql_token or unset,
             rest_url=self.rest_url,
             graphql_url=self.graphql_url,
             start_date=self.start_date,
@@ -95,26 +106,35 @@ class RefersionResource(dg.ConfigurableResource):
 Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 
 
-def resource_of(kind: type[Resource], settings: Settings, part: type[SettingsPart], **renamed: str) -> Resource:
+def resource_of(
+    kind: type[Resource],
+    settings: Settings,
+    part: type[SettingsPart],
+    fixed: Mapping[str, Any] = MappingProxyType({}),
+    **renamed: str,
+) -> Resource:
     """Creates a resource for definitions from one part of the settings.
 
     Secrets and URLs are EnvVars, which Dagster resolves when a run begins, so that no definition contains them.
     Invalid numbers are EnvVars too: the run that needs one fails and names the variable.
 
     Args:
+        fixed: values of fields that are not settings.
         renamed: maps fields of the resource to fields of the part with other names.
     """
     values: dict[str, Any] = {}
     for name, field in kind.model_fields.items():
         setting = renamed.get(name, name)
+        if setting not in part.model_fields:
+            continue
         variable, is_number = part.variable(setting), isinstance(field.default, int)
         text = settings.variables.get(variable)
         if text is None:
             continue
         if setting in part.private():
-            values[name] = dg.EnvVar(variable)
+            values[name] = dg.EnvVar(settings.variable(variable))
         elif is_number and variable in settings.problems:
-            values[name] = dg.EnvVar.int(variable)
+            values[name] = dg.EnvVar.int(settings.variable(variable))
         else:
             values[name] = int(text) if is_number else text
-    return kind(**values)
+    return kind(**values, **fixed)

@@ -16,7 +16,7 @@ from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.knowledge import Gaps, find_unknown_columns, load_gaps
 from refersion_dagster.summaries.lineage import deciding_sources
 from refersion_dagster.summaries.measures import described
-from refersion_dagster.summaries.query import Summary, list_tables
+from refersion_dagster.summaries.query import Summary, list_tables, load_summaries
 from refersion_dagster.summaries.settings import ReportSettings
 
 SUMS = "sums_preserved"
@@ -104,8 +104,17 @@ def sums_check(summary: Summary, names: Namespace = USUAL) -> dg.AssetChecksDefi
 
 
 def all_checks(summaries: Sequence[Summary], names: Namespace = USUAL) -> list[dg.AssetChecksDefinition]:
-    """Returns all checks of raw tables and summaries, except primary keys of summaries: the build checks those."""
-    files = load_checks(list_tables(summary.name for summary in summaries))
+    """Returns all checks of raw tables and summaries, except primary keys of summaries: the build checks those.
+
+    Checks that read summaries other than these are left out.
+    """
+    tables = list_tables(summary.name for summary in summaries)
+    known = list_tables(summary.name for summary in (*load_summaries(), *summaries))
+    files = [
+        check
+        for check in load_checks(known)
+        if all(table in tables[schema] for schema, table in (check.checked, *check.depends_on))
+    ]
     return [
         *(raw_checks(table, names) for table in KEYS),
         *(sums_check(summary, names) for summary in summaries if summary.header.sums),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
@@ -17,6 +18,9 @@ Result = TypeVar("Result")
 
 # Usual keys of resources, which are the parameters of the functions that take them.
 RESOURCES = ("refersion", "warehouse", "settings", "webhook_inbox", "publishing", "reports", "dlt")
+# What messages name. A name with something before it has been renamed.
+VARIABLE = re.compile(r"(?<![A-Z_])REFERSION_[A-Z]")
+JOB = re.compile(r"(?<![a-z_])refersion_(refresh|reconcile|backfill|webhooks|statements)(?![a-z_])")
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,14 @@ class Namespace:
         asset_prefix: the first parts of every asset key.
         group: the group of all assets; None for the usual groups, each after the account's name.
         pool: the pool of every step that writes to the warehouse.
+        variable_prefix: what the names of environment variables begin with.
     """
 
     account: str = ""
     asset_prefix: tuple[str, ...] = ()
     group: str | None = None
     pool: str = POOL
+    variable_prefix: str = ""
 
     def name(self, usual: str) -> str:
         """Returns the name of a job, step, schedule, sensor or resource."""
@@ -66,7 +72,14 @@ class Namespace:
 
     def rename_resources(self, compute: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         """Wraps the function of an asset, check, op or sensor, so that it takes the resources of this namespace."""
-        return rename_parameters(compute, {usual: self.name(usual) for usual in RESOURCES}) if self.account else compute
+        if not self.account:
+            return compute
+        return rename_parameters(compute, {usual: self.name(usual) for usual in RESOURCES}, self.rename_words)
+
+    def rename_words(self, text: str) -> str:
+        """Returns a message with this namespace's names of environment variables and of the main jobs."""
+        text = VARIABLE.sub(lambda found: f"{self.variable_prefix}{found[0]}", text)
+        return JOB.sub(lambda found: self.name(found[0]), text)
 
 
 # The names of a code location with one account.

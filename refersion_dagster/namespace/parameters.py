@@ -4,30 +4,57 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar, get_type_hints
+
+import dagster as dg
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def rename_parameters(compute: Callable[Arguments, Result], names: Mapping[str, str]) -> Callable[Arguments, Result]:
+def rename_parameters(
+    compute: Callable[Arguments, Result], names: Mapping[str, str], describe: Callable[[str], str]
+) -> Callable[Arguments, Result]:
     """Returns the function with other names for some of its parameters.
 
     Args:
         names: new names by present ones; those of other functions have no effect.
+        describe: applied to the message of a dg.Failure.
     """
     present = {new: name for name, new in names.items()}
+    called: Any = compute
+
+    def rename(given: Mapping[str, Any]) -> Any:
+        return {present.get(name, name): value for name, value in given.items()}
+
+    @contextmanager
+    def described() -> Iterator[None]:
+        try:
+            yield
+        except dg.Failure as error:
+            error.description = describe(error.description or "")
+            raise
 
     def result(*args: Any, **given: Any) -> Any:
-        return compute(*args, **{present.get(name, name): value for name, value in given.items()})
+        with described():
+            return called(*args, **rename(given))
 
     def events(*args: Any, **given: Any) -> Any:
-        yield from result(*args, **given)
+        with described():
+            yield from called(*args, **rename(given))
 
     wrapper: Any = functools.wraps(compute)(events if inspect.isgeneratorfunction(compute) else result)
+    # Types, because Dagster would look for the names of types among the imports of this module.
+    kinds = get_type_hints(compute, include_extras=True)
     signature = inspect.signature(compute)
-    parameters = [one.replace(name=names.get(name, name)) for name, one in signature.parameters.items()]
-    wrapper.__signature__ = signature.replace(parameters=parameters)
-    wrapper.__annotations__ = {names.get(name, name): kind for name, kind in compute.__annotations__.items()}
+    wrapper.__signature__ = signature.replace(
+        parameters=[
+            one.replace(name=names.get(name, name), annotation=kinds.get(name, one.annotation))
+            for name, one in signature.parameters.items()
+        ],
+        return_annotation=kinds.get("return", signature.return_annotation),
+    )
+    wrapper.__annotations__ = {names.get(name, name): kind for name, kind in kinds.items()}
     return wrapper

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from refersion_dagster.settings.env_file import read_env_file, read_start_environment
@@ -62,6 +63,8 @@ class Settings:
         sources: source of each variable in .env and of each REFERSION_ variable: "environment" or the file.
         overruled: variables in .env that the environment overrides with another value.
         unreadable: descriptions of lines of .env that are not settings.
+        prefix: what the names of variables begin with in the environment and in .env, but not in `variables` and
+            `problems`; empty for the usual names.
     """
 
     account: AccountSettings
@@ -79,22 +82,35 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=dict)
     overruled: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    prefix: str = ""
 
     @classmethod
-    def of(cls, variables: Mapping[str, str] | None = None) -> Settings:
+    def of(cls, variables: Mapping[str, str] | None = None, prefix: str = "") -> Settings:
         """Returns the settings from these variables, or from this process's environment if None.
 
         An empty value counts as not set. No file or other source is read.
+
+        Args:
+            prefix: what the names of this project's variables begin with before REFERSION_.
         """
         given = os.environ if variables is None else variables
+        if prefix:
+            theirs = {name: value for name, value in given.items() if name in VARIABLES and not name.startswith(PREFIX)}
+            own = {name: value for name, value in given.items() if name.startswith(f"{prefix}{PREFIX}")}
+            given = {**theirs, **{name.removeprefix(prefix): value for name, value in own.items()}}
         ours = {name: value for name, value in given.items() if name.startswith(PREFIX) or name in VARIABLES}
         named = {name: value for name, value in ours.items() if value}
         problems: dict[str, str] = {}
         parts: dict[str, Any] = {}
         for name, part in PARTS.items():
             parts[name], wrong = part.valid(named)
-            problems |= wrong
-        return cls(**parts, variables=named, problems=problems)
+            # Each message begins with its variable.
+            problems |= {variable: f"{prefix}{said}" for variable, said in wrong.items()}
+        return cls(**parts, variables=named, problems=problems, prefix=prefix)
+
+    def variable(self, usual: str) -> str:
+        """Returns the name that a variable of this project has in these settings."""
+        return f"{self.prefix}{usual}" if usual.startswith(PREFIX) else usual
 
     def problem(self, variables: Iterable[str] = VARIABLES) -> str | None:
         """Returns the errors of these variables, one per line; None if there are none."""
@@ -118,22 +134,32 @@ def env_file_ignored() -> Iterator[None]:
         _is_read = before
 
 
-def load_settings() -> Settings:
+def load_settings(prefix: str = "", defaults: Mapping[str, str] | None = None) -> Settings:
     """Loads the settings of this process into its environment. Raises InvalidSetting for an unreadable .env.
 
     An invalid value is recorded in `problems`; code that needs the value calls `check`.
+
+    Args:
+        prefix: the account's; see Settings.
+        defaults: values of variables, by their usual names, that are set nowhere else.
     """
     path = Path(ENV_FILE).absolute()
     file, unreadable = read_env_file(path) if _is_read else ({}, ())
-    return settle(os.environ, file, path, unreadable)
+    return settle(os.environ, file, path, unreadable, prefix, defaults or {})
 
 
 def settle(
-    environment: MutableMapping[str, str], file: Mapping[str, str], path: Path, unreadable: tuple[str, ...] = ()
+    environment: MutableMapping[str, str],
+    file: Mapping[str, str],
+    path: Path,
+    unreadable: tuple[str, ...] = (),
+    prefix: str = "",
+    defaults: Mapping[str, str] = MappingProxyType({}),
 ) -> Settings:
     """Adds the values of a file to an environment that does not have them.
 
-    Writes are allowed only if REFERSION_ALLOW_WRITES is true wherever it is set.
+    Writes are allowed only if REFERSION_ALLOW_WRITES is true wherever it is set. With a prefix, that variable has to be
+    true under its prefixed name, and must not forbid writes under its usual name.
     """
     sources, overruled = {}, []
     for name, value in file.items():
@@ -153,12 +179,16 @@ def settle(
     for name in environment:
         if name.startswith(PREFIX):
             sources.setdefault(name, ENVIRONMENT)
-    allowed = [environment.get(ALLOW_WRITES, ""), file.get(ALLOW_WRITES)]
+    own = f"{prefix}{ALLOW_WRITES}"
+    allowed = [environment.get(own, ""), file.get(own)]
+    if prefix:
+        allowed += [environment.get(ALLOW_WRITES), file.get(ALLOW_WRITES)]
     if allowed[0] and environment is os.environ and _is_read:
-        allowed.append(read_start_environment().get(ALLOW_WRITES))
+        allowed += [read_start_environment().get(name) for name in {own, ALLOW_WRITES}]
     strictest = next((word for word in allowed if word is not None and word.strip().lower() != "true"), "true")
+    given = {f"{prefix}{name}": value for name, value in defaults.items()}
     return replace(
-        Settings.of({**environment, ALLOW_WRITES: strictest}),
+        Settings.of({**given, **environment, own: strictest}, prefix),
         file=file,
         path=path,
         sources=dict(sorted(sources.items())),

@@ -33,6 +33,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 from sqlglot import exp
 
+from refersion_dagster.errors import ReportedError
 from refersion_dagster.ingest.history import conversions, readings
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES
@@ -45,6 +46,8 @@ from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, SqlHeade
 
 Group = Literal["core", "sales", "owed", "review", "proof"]
 GROUPS: tuple[str, ...] = get_args(Group)
+# When Refersion was last read, which published copies state.
+AS_OF = "data_as_of"
 
 # Column names of each raw table that a summary may read.
 RAW_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -84,6 +87,10 @@ class SummaryHeader(SqlHeader):
     plot: Plot | None = None
     needs: dict[str, str | list[str]] = Field(default_factory=dict)
     kept: list[str] = Field(default_factory=list)
+
+
+class UnknownSummary(ReportedError):
+    """A selection names a summary that does not exist."""
 
 
 # Alternative raw fields, as (table, column); one is enough.
@@ -133,6 +140,21 @@ def load_summaries(*names: str) -> list[Summary]:
     Raises SqlFileError at the first error.
     """
     return list(_load(names))
+
+
+def select_summaries(names: Collection[str]) -> list[Summary]:
+    """Returns these summaries and all that they read, in order. Raises UnknownSummary."""
+    every = load_summaries()
+    if unknown := sorted(set(names) - {summary.name for summary in every}):
+        raise UnknownSummary(
+            f"There is no summary {', '.join(unknown)}. There are {', '.join(sorted(one.name for one in every))}."
+        )
+    wanted = {*names, AS_OF}
+    # Each comes after those that it reads.
+    for summary in reversed(every):
+        if summary.name in wanted:
+            wanted |= summary.reads.keys()
+    return [summary for summary in every if summary.name in wanted]
 
 
 @cache

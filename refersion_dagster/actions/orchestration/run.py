@@ -115,8 +115,8 @@ def check_writes_allowed(settings: Settings) -> None:
     if wrong := settings.problem([ALLOW_WRITES]):
         raise dg.Failure(f"{off} {wrong}", allow_retries=False)
     raise dg.Failure(
-        f"{off} Set {ALLOW_WRITES}=true where Dagster runs (.env), or leave dry_run at true to see what would be "
-        "sent. If both the environment and .env set it, both have to be true.",
+        f"{off} Set {settings.variable(ALLOW_WRITES)}=true where Dagster runs (.env), or leave dry_run at true to see "
+        "what would be sent. If both the environment and .env set it, both have to be true.",
         allow_retries=False,
     )
 

@@ -1,0 +1,1 @@
+"""RefersionComponent: the definitions of one account inside another Dagster project."""

@@ -1,0 +1,144 @@
+"""The component that other Dagster projects configure in a `defs.yaml`, once for each account."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import dagster as dg
+from pydantic import Field, field_validator
+
+from refersion_dagster.code_location import build_account
+from refersion_dagster.component.scaffolder import RefersionScaffolder
+from refersion_dagster.namespace import Namespace
+from refersion_dagster.resources import POOL
+from refersion_dagster.settings import ActionSettings, OutputSettings, Settings, WebhookSettings, load_settings
+from refersion_dagster.settings.environment import PARTS
+from refersion_dagster.summaries.query import UnknownSummary, select_summaries
+
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+PREFIX = re.compile(r"([A-Z][A-Z0-9]*_)+")
+# Variables of settings, by the name that a defs.yaml has for them. Secrets, URLs and the permission to write belong in
+# the environment.
+VARIABLES = {
+    field: part.variable(field)
+    for part in PARTS.values()
+    if part is not ActionSettings
+    for field in part.model_fields
+    if field not in part.private()
+}
+# Files and folders that two accounts must not share, with their usual names.
+OWN_FILES: Mapping[str, str] = {
+    **{name: OutputSettings.default(name) for name in ("publish_path", "report_path")},
+    "webhook_inbox": WebhookSettings.default("webhook_inbox"),
+}
+
+
+@dg.scaffold_with(RefersionScaffolder)
+class RefersionComponent(dg.Component, dg.Model, dg.Resolvable):
+    """A Refersion account: raw tables, summaries, checks, report, jobs and schedules, under the account's own names.
+
+    Each name is the usual one after the account's: the job `shop_eu_refersion_refresh`, the variable
+    `SHOP_EU_REFERSION_PUBLIC_KEY`, the asset `shop_eu/refersion/conversions`. Keys are read from the environment or
+    from `.env`, when a run begins. The definitions have no executor.
+    """
+
+    account: str = Field(
+        description="Name of the account, in lower case, such as shop_eu. Jobs, schedules, sensors, resources, groups "
+        "and folders have it before their usual names.",
+        examples=["shop_eu"],
+    )
+    environment_prefix: str | None = Field(
+        default=None,
+        description="What the account's environment variables begin with, such as SHOP_EU_ for "
+        "SHOP_EU_REFERSION_PUBLIC_KEY. Default: the account in capitals.",
+        examples=["SHOP_EU_"],
+    )
+    asset_key_prefix: list[str] | None = Field(
+        default=None, description="First parts of every asset key. Default: the account.", examples=[["shop_eu"]]
+    )
+    group: str | None = Field(
+        default=None,
+        description="Group of all assets. Default: the usual groups, such as shop_eu_sales.",
+        examples=["shop_eu"],
+    )
+    pool: str = Field(
+        default=POOL,
+        description="Pool of the steps that write to the warehouse. Accounts in one warehouse share it.",
+        examples=[POOL],
+    )
+    settings: dict[str, str | int] = Field(
+        default_factory=dict,
+        description="Settings other than keys, by the names of their variables without REFERSION_, in lower case. "
+        "The environment comes first.",
+        examples=[{"destination": "duckdb", "duckdb_path": "shop_eu.duckdb", "report_timezone": "Europe/Berlin"}],
+    )
+    schedules: bool = Field(
+        default=True,
+        description="Whether there are schedules and sensors. They start as in the shipped code location.",
+    )
+    summaries: list[str] | None = Field(
+        default=None,
+        description="Names of the summaries to build; what they read is built too. Default: all. The report and the "
+        "statements exist only if all summaries that they read do.",
+        examples=[["commission_liability"]],
+    )
+
+    @field_validator("account")
+    @classmethod
+    def check_account(cls, account: str) -> str:
+        if not NAME.fullmatch(account):
+            raise ValueError(f"account is {account!r}, but has to be lower-case words joined by _, such as shop_eu.")
+        return account
+
+    @field_validator("environment_prefix")
+    @classmethod
+    def check_prefix(cls, prefix: str | None) -> str | None:
+        if prefix is not None and not PREFIX.fullmatch(prefix):
+            raise ValueError(f"environment_prefix is {prefix!r}, but has to be capitals that end with _, as SHOP_EU_.")
+        return prefix
+
+    @field_validator("settings")
+    @classmethod
+    def check_settings(cls, settings: dict[str, str | int]) -> dict[str, str | int]:
+        if unknown := sorted(settings.keys() - VARIABLES.keys()):
+            raise ValueError(
+                f"settings has {', '.join(unknown)}, which cannot be set here. Keys, URLs and the permission "
+                f"to write belong in the environment; the others are {', '.join(VARIABLES)}."
+            )
+        found = Settings.of({VARIABLES[name]: str(value) for name, value in settings.items()})
+        if found.problems:
+            raise ValueError(f"settings: {'; '.join(found.problems.values())}")
+        return settings
+
+    @field_validator("summaries")
+    @classmethod
+    def check_summaries(cls, summaries: list[str] | None) -> list[str] | None:
+        try:
+            select_summaries(summaries or ())
+        except UnknownSummary as error:
+            raise ValueError(f"summaries: {error}") from None
+        return summaries
+
+    @property
+    def namespace(self) -> Namespace:
+        """The names of this account."""
+        prefix = self.asset_key_prefix
+        return Namespace(
+            account=self.account,
+            asset_prefix=(self.account,) if prefix is None else tuple(prefix),
+            group=self.group,
+            pool=self.pool,
+            variable_prefix=f"{self.account.upper()}_" if self.environment_prefix is None else self.environment_prefix,
+        )
+
+    def load_settings(self) -> Settings:
+        """The account's settings: the environment, then `.env`, then this component's."""
+        names = self.namespace
+        own = {name: names.name(default) for name, default in OWN_FILES.items()}
+        defaults = {VARIABLES[name]: str(value) for name, value in (own | self.settings).items()}
+        return load_settings(names.variable_prefix, defaults)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        summaries = None if self.summaries is None else tuple(self.summaries)
+        return build_account(self.load_settings(), self.namespace, summaries, self.schedules)

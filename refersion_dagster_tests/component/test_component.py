@@ -1,0 +1,228 @@
+"""RefersionComponent: the definitions of an account under its own names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+from pydantic import ValidationError
+
+from refersion_dagster import RefersionComponent
+from refersion_dagster.resources import RefersionResource
+from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster_tests.component.accounts import definitions, keys, variables
+from refersion_dagster_tests.location import Location, fresh_instance, outcome
+
+LIABILITY = {"summaries": ["commission_liability"]}
+NEEDED = {
+    "affiliates",
+    "commission_liability",
+    "conversions",
+    "currencies",
+    "data_as_of",
+    "payments",
+    "payments_taken_back",
+}
+
+
+@pytest.fixture(scope="module")
+def shop() -> dg.Definitions:
+    return definitions("shop_eu")
+
+
+class TestNames:
+    def test_each_has_the_account_before_the_usual_name(self, shop: dg.Definitions) -> None:
+        from refersion_dagster.definitions import defs as usual
+
+        ours, theirs = shop.get_repository_def(), usual.get_repository_def()
+        assert keys(shop) == {f"shop_eu/{key}" for key in keys(usual)}
+        for names, usual_names in (
+            (ours.job_names, theirs.job_names),
+            ([one.name for one in ours.schedule_defs], [one.name for one in theirs.schedule_defs]),
+            ([one.name for one in ours.sensor_defs], [one.name for one in theirs.sensor_defs]),
+            (shop.resources or {}, usual.resources or {}),
+        ):
+            assert set(names) - {"__ASSET_JOB"} == {f"shop_eu_{name}" for name in usual_names if name[0] != "_"}
+        steps = [node.name for job in ours.get_all_jobs() for node in job.nodes]
+        assert [step for step in steps if not step.startswith("shop_eu")] == []
+
+    def test_groups_and_keys_can_be_others(self) -> None:
+        defs = definitions("shop_us", asset_key_prefix=["sales", "us"], group="partners", **LIABILITY)
+        assert {spec.group_name for spec in defs.resolve_all_asset_specs()} == {"partners"}
+        assert {key.split("/")[:2] == ["sales", "us"] for key in keys(defs)} == {True}
+
+    def test_there_is_no_executor(self, shop: dg.Definitions) -> None:
+        assert shop.executor is None
+        assert shop.resolve_job_def("shop_eu_refersion_refresh").executor_def is dg.in_process_executor
+
+    def test_importing_the_package_imports_no_dagster(self, tmp_path: Path) -> None:
+        code = "import sys, refersion_dagster as us; print('dagster' in sys.modules, 'RefersionComponent' in dir(us))"
+        assert Location.of(tmp_path).run("python", "-c", code).output.strip() == "False True"
+
+
+class TestSelection:
+    def test_what_summaries_read_comes_along_and_what_reads_others_does_not(self) -> None:
+        defs = definitions("shop_eu", schedules=False, **LIABILITY)
+        found = {key.removeprefix("shop_eu/summaries/") for key in keys(defs) if "/summaries/" in key}
+        assert found == NEEDED
+        assert {key for key in keys(defs) if "/report/" in key} == set()
+        checked = {key.asset_key.path[-1] for key in defs.resolve_asset_graph().asset_check_keys}
+        assert checked >= NEEDED
+        assert checked & {"control_totals", "commission_roll_forward"} == set()
+        assert not defs.schedules
+        assert not defs.sensors
+        assert "shop_eu_refersion_statements" not in defs.get_repository_def().job_names
+
+
+class TestFields:
+    @pytest.mark.parametrize(
+        ("attributes", "said"),
+        [
+            ({"account": "Shop EU"}, "account is 'Shop EU', but has to be lower-case words"),
+            ({"account": "a", "environment_prefix": "eu"}, "environment_prefix is 'eu', but has to be capitals"),
+            ({"account": "a", "summaries": ["sales"]}, "summaries: There is no summary sales. There are "),
+            ({"account": "a", "settings": {"start_date": "soon"}}, "settings: REFERSION_START_DATE is 'soon'"),
+            ({"account": "a", "settings": {"api_key": "sec_1"}}, "settings has api_key, which cannot be set here"),
+            ({"account": "a", "settings": {"allow_writes": "true"}}, "settings has allow_writes, which cannot be set"),
+            ({"account": "a", "color": "red"}, "color"),
+        ],
+    )
+    def test_errors_name_the_field(self, attributes: dict[str, Any], said: str) -> None:
+        with pytest.raises(ValidationError) as raised:
+            RefersionComponent(**attributes)
+        assert said in str(raised.value)
+
+    def test_each_is_described(self) -> None:
+        assert [name for name, field in RefersionComponent.model_fields.items() if not field.description] == []
+
+
+class TestSettings:
+    def test_the_environment_comes_before_the_component(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SHOP_EU_REFERSION_LOOKBACK_DAYS", "7")
+        monkeypatch.setenv("REFERSION_REPORT_TIMEZONE", "Asia/Tokyo")
+        own = {"lookback_days": 9, "start_date": "2025-01-01", "duckdb_path": "eu.duckdb"}
+        settings = RefersionComponent(account="shop_eu", settings=own).load_settings()
+        assert (settings.account.lookback_days, settings.account.start_date) == (7, "2025-01-01")
+        assert settings.warehouse.duckdb_path == "eu.duckdb"
+        # The variables of another account do not count.
+        assert settings.figures.report_timezone == "UTC"
+        assert settings.outputs.report_path == "shop_eu_refersion_reports"
+
+    def test_errors_name_the_prefixed_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("EU_REFERSION_LATE_HOURS", "soon")
+        settings = RefersionComponent(account="shop", environment_prefix="EU_").load_settings()
+        assert (settings.problem() or "").startswith("EU_REFERSION_LATE_HOURS ")
+
+    @pytest.mark.parametrize(
+        ("own", "usual", "allowed"),
+        [("true", None, True), (None, "true", False), ("true", "false", False), ("true", "true", True)],
+    )
+    def test_writes_are_allowed_by_the_accounts_variable_unless_the_usual_one_forbids_them(
+        self, monkeypatch: pytest.MonkeyPatch, own: str | None, usual: str | None, allowed: bool
+    ) -> None:
+        for name, value in (("SHOP_EU_REFERSION_ALLOW_WRITES", own), ("REFERSION_ALLOW_WRITES", usual)):
+            if value is not None:
+                monkeypatch.setenv(name, value)
+        assert RefersionComponent(account="shop_eu").load_settings().actions.allow_writes is allowed
+
+    def test_keys_of_dlts_configuration_are_not_an_accounts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """They would load another account's rows."""
+        monkeypatch.setenv("SOURCES__REFERSION_SOURCE__API_KEY", "pub_other.sec_other")
+        usual, own = RefersionResource(), RefersionResource(use_dlt_configuration=False)
+        assert usual.account().credentials.has_rest
+        assert not own.account().credentials.has_rest
+        made = definitions("shop_eu", **LIABILITY).resources or {}
+        assert made["shop_eu_refersion"].use_dlt_configuration is False
+
+
+FOREIGN = """
+import dagster as dg
+from refersion_dagster import RefersionComponent
+
+class Foreign(dg.ConfigurableResource):
+    number: int
+
+@dg.asset
+def foreign(warehouse: Foreign, settings: Foreign, dlt: Foreign) -> int:
+    return warehouse.number + settings.number + dlt.number
+
+@dg.op
+def nothing() -> None: ...
+
+@dg.job
+def refersion_refresh() -> None:
+    nothing()
+
+@dg.job
+def refersion_backfill() -> None:
+    nothing()
+
+defs = dg.Definitions.merge(
+    dg.Definitions(
+        assets=[foreign],
+        jobs=[refersion_refresh, refersion_backfill],
+        resources={"warehouse": Foreign(number=1), "settings": Foreign(number=2), "dlt": Foreign(number=3)},
+        executor=dg.multiprocess_executor,
+    ),
+    RefersionComponent(account="shop_eu", summaries=["affiliates"]).build_defs(
+        dg.ComponentTree.for_test().load_context
+    ),
+)
+"""
+
+
+class TestForeignCodeLocation:
+    @pytest.mark.processes
+    def test_resources_jobs_and_executor_of_others_stay_and_all_materialises(
+        self, account: SandboxServer, tmp_path: Path
+    ) -> None:
+        """Each step in a process of its own, as the other project's executor has it."""
+        (tmp_path / "merged.py").write_text(FOREIGN)
+        location = Location.of(tmp_path).with_settings(**variables("shop_eu", account, tmp_path))
+        valid = location.run("dagster", "definitions", "validate", "-f", "merged.py")
+        assert valid.code == 0, valid.output
+        ours = (
+            *(f"refersion/{name}" for name in ("affiliate_list", "affiliate_get", "affiliates")),
+            "summaries/affiliates",
+        )
+        wanted = ("foreign", *(f"shop_eu/{key}" for key in ours))
+        ended = location.run("dagster", "asset", "materialize", "-f", "merged.py", "--select", ",".join(wanted))
+        assert ended.code == 0, ended.output
+        assert "multiprocess" in ended.output.lower()
+        ((rows,),) = location.query("SELECT count(*) FROM refersion_summaries.affiliates")
+        assert rows
+        ended = location.run("dagster", "job", "execute", "-f", "merged.py", "-j", "refersion_refresh")
+        assert ended.code == 0, ended.output
+
+
+class TestTwoAccounts:
+    def test_one_fails_and_the_other_does_not_notice(
+        self, account: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folders = {name: tmp_path / name for name in ("shop_eu", "shop_us")}
+        with SandboxServer(account.settings) as other:
+            for name, sandbox in (("shop_eu", account), ("shop_us", other)):
+                folders[name].mkdir()
+                for variable, value in variables(name, sandbox, folders[name]).items():
+                    monkeypatch.setenv(variable, value)
+            monkeypatch.delenv("SHOP_US_REFERSION_SECRET_KEY")
+            monkeypatch.delenv("SHOP_US_REFERSION_GRAPHQL_TOKEN")
+            defs = dg.Definitions.merge(*(definitions(name, summaries=["currencies"]) for name in folders))
+            with fresh_instance() as instance:
+                ended = {}
+                for name in ("shop_us", "shop_eu"):
+                    job = defs.resolve_job_def(f"{name}_refersion_refresh")
+                    run = job.execute_in_process(instance=instance, raise_on_error=False)
+                    ended[name] = outcome(instance, run.run_id)
+        assert not ended["shop_us"].success
+        assert "SHOP_US_REFERSION_GRAPHQL_TOKEN" in ended["shop_us"].failure
+        assert " REFERSION_GRAPHQL_TOKEN" not in ended["shop_us"].failure
+        assert ended["shop_eu"].success, ended["shop_eu"].failure
+        assert {key.split("/")[0] for key in ended["shop_eu"].metadata} == {"shop_eu"}
+        with duckdb.connect(str(folders["shop_eu"] / "warehouse.duckdb")) as connection:
+            ((rows,),) = connection.execute("SELECT count(*) FROM refersion_data.conversions").fetchall()
+        assert rows
+        assert (folders["shop_eu"] / "shop_eu_published" / "current").exists()
