@@ -31,7 +31,7 @@ from refersion_dagster.report.commissions.asset import commissions_report
 from refersion_dagster.report.commissions.queries import find_summaries
 from refersion_dagster.report.resource import Reports
 from refersion_dagster.report.statements.asset import READS, statements_asset
-from refersion_dagster.resources import RefersionResource, Warehouse, resource_of
+from refersion_dagster.resources import PrefixedRefersionResource, RefersionResource, Warehouse, resource_of
 from refersion_dagster.settings import (
     AccountSettings,
     FigureSettings,
@@ -144,14 +144,9 @@ def build_account(
 
 def resources(settings: Settings) -> dict[str, Any]:
     """The resources of assets and jobs, built from the settings."""
+    account = PrefixedRefersionResource if settings.prefix else RefersionResource
     return {
-        "refersion": resource_of(
-            RefersionResource,
-            settings,
-            AccountSettings,
-            # That configuration has the keys of one account, the one with the usual names.
-            {"use_dlt_configuration": not settings.prefix},
-        ),
+        "refersion": resource_of(account, settings, AccountSettings),
         "warehouse": resource_of(Warehouse, settings, WarehouseSettings),
         "settings": resource_of(ReportSettings, settings, FigureSettings),
         "webhook_inbox": resource_of(WebhookInbox, settings, WebhookSettings, path="webhook_inbox"),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import dagster as dg
 from dlt.extract.source import DltSource
-from pydantic import Field
 
 from refersion_dagster.refersion import LoadRequest, ReadReport, refersion_source
 from refersion_dagster.refersion.api.auth import Credentials
@@ -22,7 +19,15 @@ from refersion_dagster.settings.part import SettingsPart, like
 from refersion_dagster.warehouse.errors import WarehouseBusy
 from refersion_dagster.warehouse.resource import POOL, SUMMARIES, Warehouse
 
-__all__ = ["POOL", "SUMMARIES", "RefersionResource", "Warehouse", "WarehouseBusy", "resource_of"]
+__all__ = [
+    "POOL",
+    "SUMMARIES",
+    "PrefixedRefersionResource",
+    "RefersionResource",
+    "Warehouse",
+    "WarehouseBusy",
+    "resource_of",
+]
 
 KEYS = ("public_key", "api_key", "graphql_token")
 
@@ -47,10 +52,8 @@ class RefersionResource(dg.ConfigurableResource):
     max_concurrency: int = like(AccountSettings, "max_concurrency")
     retry_seconds: int = like(AccountSettings, "retry_seconds", ge=0)
     rows_per_load: int = like(AccountSettings, "rows_per_load")
-    use_dlt_configuration: bool = Field(
-        default=True,
-        description="Whether keys that are not set are looked up in dlt's configuration, [sources.refersion_source].",
-    )
+    # Whether keys that are not set are looked up in dlt's configuration, [sources.refersion_source].
+    reads_dlt_configuration: ClassVar[bool] = True
 
     @classmethod
     def of(cls, account: AccountSettings) -> RefersionResource:
@@ -64,7 +67,7 @@ class RefersionResource(dg.ConfigurableResource):
             retry_seconds: replaces the resource's own setting.
         """
         # The source looks up missing values in dlt's configuration; single requests do the same.
-        found = from_dlt if self.use_dlt_configuration else lambda _: None
+        found = from_dlt if self.reads_dlt_configuration else lambda _: None
         return RefersionClient(
             Credentials(*(getattr(self, name) or found(name) for name in KEYS)),
             self.rest_url,
@@ -81,17 +84,17 @@ class RefersionResource(dg.ConfigurableResource):
     def source(self, report: ReadReport, request: LoadRequest | None = None) -> DltSource:
         """The account as a dlt source that reads what is requested; by default, what a refresh reads."""
         # dlt looks up what is None, but not what is empty.
-        unset = None if self.use_dlt_configuration else ""
+        unset = None if self.reads_dlt_configuration else ""
         return refersion_source(
             api_key=self.api_key or unset,
             public_key=self.public_key or unset,
             graphql_token=self.graphql_token or unset,
             rest_url=self.rest_url,
             graphql_url=self.graphql_url,
-            start_date=self.start_date,
+            start_date=self.start_date or unset,
             lookback_days=self.lookback_days,
             pii=self.pii,
-            pii_salt=self.pii_salt,
+            pii_salt=self.pii_salt or unset,
             max_concurrency=self.max_concurrency,
             retry_seconds=self.retry_seconds,
             rows_per_load=self.rows_per_load,
@@ -103,6 +106,12 @@ class RefersionResource(dg.ConfigurableResource):
         )
 
 
+class PrefixedRefersionResource(RefersionResource):
+    """An account whose variables have a prefix. Keys in dlt's configuration belong to the account without a prefix."""
+
+    reads_dlt_configuration: ClassVar[bool] = False
+
+
 Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 
 
@@ -110,7 +119,6 @@ def resource_of(
     kind: type[Resource],
     settings: Settings,
     part: type[SettingsPart],
-    fixed: Mapping[str, Any] = MappingProxyType({}),
     **renamed: str,
 ) -> Resource:
     """Creates a resource for definitions from one part of the settings.
@@ -119,14 +127,11 @@ def resource_of(
     Invalid numbers are EnvVars too: the run that needs one fails and names the variable.
 
     Args:
-        fixed: values of fields that are not settings.
         renamed: maps fields of the resource to fields of the part with other names.
     """
     values: dict[str, Any] = {}
     for name, field in kind.model_fields.items():
         setting = renamed.get(name, name)
-        if setting not in part.model_fields:
-            continue
         variable, is_number = part.variable(setting), isinstance(field.default, int)
         text = settings.variables.get(variable)
         if text is None:
@@ -137,4 +142,4 @@ def resource_of(
             values[name] = dg.EnvVar.int(settings.variable(variable))
         else:
             values[name] = int(text) if is_number else text
-    return kind(**values, **fixed)
+    return kind(**values)

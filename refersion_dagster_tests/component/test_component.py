@@ -8,10 +8,12 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from dlt.extract.exceptions import ResourceExtractionError
 from pydantic import ValidationError
 
 from refersion_dagster import RefersionComponent
-from refersion_dagster.resources import RefersionResource
+from refersion_dagster.refersion import LoadRequest, ReadReport
+from refersion_dagster.resources import PrefixedRefersionResource, RefersionResource
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.component.accounts import definitions, keys, variables
 from refersion_dagster_tests.location import Location, fresh_instance, outcome
@@ -131,11 +133,14 @@ class TestSettings:
     def test_keys_of_dlts_configuration_are_not_an_accounts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """They would load another account's rows."""
         monkeypatch.setenv("SOURCES__REFERSION_SOURCE__API_KEY", "pub_other.sec_other")
-        usual, own = RefersionResource(), RefersionResource(use_dlt_configuration=False)
+        usual, own = RefersionResource(), PrefixedRefersionResource()
         assert usual.account().credentials.has_rest
         assert not own.account().credentials.has_rest
+        source = own.source(ReadReport(), LoadRequest())
+        with pytest.raises(ResourceExtractionError, match="REFERSION_SECRET_KEY"):
+            list(source.with_resources("affiliate_list"))
         made = definitions("shop_eu", **LIABILITY).resources or {}
-        assert made["shop_eu_refersion"].use_dlt_configuration is False
+        assert isinstance(made["shop_eu_refersion"], PrefixedRefersionResource)
 
 
 FOREIGN = """
