@@ -31,7 +31,13 @@ from refersion_dagster.report.commissions.asset import commissions_report
 from refersion_dagster.report.commissions.queries import find_summaries
 from refersion_dagster.report.resource import Reports
 from refersion_dagster.report.statements.asset import READS, statements_asset
-from refersion_dagster.resources import PrefixedRefersionResource, RefersionResource, Warehouse, resource_of
+from refersion_dagster.resources import (
+    PrefixedRefersionResource,
+    RefersionResource,
+    RenamedWarehouse,
+    Warehouse,
+    resource_of,
+)
 from refersion_dagster.settings import (
     AccountSettings,
     FigureSettings,
@@ -138,19 +144,27 @@ def build_account(
         ]
         if schedules
         else [],
-        resources={names.name(usual): made for usual, made in resources(settings).items()},
+        resources={names.name(usual): made for usual, made in resources(settings, names).items()},
     )
 
 
-def resources(settings: Settings) -> dict[str, Any]:
+def resources(settings: Settings, names: Namespace = USUAL) -> dict[str, Any]:
     """The resources of assets and jobs, built from the settings."""
     account = PrefixedRefersionResource if settings.prefix else RefersionResource
     return {
         "refersion": resource_of(account, settings, AccountSettings),
-        "warehouse": resource_of(Warehouse, settings, WarehouseSettings),
+        "warehouse": warehouse_of(settings, names),
         "settings": resource_of(ReportSettings, settings, FigureSettings),
         "webhook_inbox": resource_of(WebhookInbox, settings, WebhookSettings, path="webhook_inbox"),
         "publishing": resource_of(Publishing, settings, OutputSettings, folder="publish_path"),
         "reports": resource_of(Reports, settings, OutputSettings, folder="report_path"),
         "dlt": DagsterDltResource(),
     }
+
+
+def warehouse_of(settings: Settings, names: Namespace) -> Warehouse:
+    """The warehouse, with the schemas of the namespace."""
+    if (names.data_schema, names.summaries_schema) == (USUAL.data_schema, USUAL.summaries_schema):
+        return resource_of(Warehouse, settings, WarehouseSettings)
+    schemas = {"data_schema": names.data_schema, "summaries_schema": names.summaries_schema}
+    return resource_of(RenamedWarehouse, settings, WarehouseSettings, schemas)

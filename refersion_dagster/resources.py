@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 import dagster as dg
@@ -17,13 +19,14 @@ from refersion_dagster.refersion.windows import parse_moment
 from refersion_dagster.settings import AccountSettings, Settings
 from refersion_dagster.settings.part import SettingsPart, like
 from refersion_dagster.warehouse.errors import WarehouseBusy
-from refersion_dagster.warehouse.resource import POOL, SUMMARIES, Warehouse
+from refersion_dagster.warehouse.resource import POOL, SUMMARIES, RenamedWarehouse, Warehouse
 
 __all__ = [
     "POOL",
     "SUMMARIES",
     "PrefixedRefersionResource",
     "RefersionResource",
+    "RenamedWarehouse",
     "Warehouse",
     "WarehouseBusy",
     "resource_of",
@@ -119,6 +122,7 @@ def resource_of(
     kind: type[Resource],
     settings: Settings,
     part: type[SettingsPart],
+    fixed: Mapping[str, str] = MappingProxyType({}),
     **renamed: str,
 ) -> Resource:
     """Creates a resource for definitions from one part of the settings.
@@ -127,10 +131,13 @@ def resource_of(
     Invalid numbers are EnvVars too: the run that needs one fails and names the variable.
 
     Args:
+        fixed: values of fields that are not settings.
         renamed: maps fields of the resource to fields of the part with other names.
     """
     values: dict[str, Any] = {}
     for name, field in kind.model_fields.items():
+        if name in fixed:
+            continue
         setting = renamed.get(name, name)
         variable, is_number = part.variable(setting), isinstance(field.default, int)
         text = settings.variables.get(variable)
@@ -142,4 +149,4 @@ def resource_of(
             values[name] = dg.EnvVar.int(settings.variable(variable))
         else:
             values[name] = int(text) if is_number else text
-    return kind(**values)
+    return kind(**values, **fixed)

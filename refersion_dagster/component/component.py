@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Self
 
 import dagster as dg
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from refersion_dagster.code_location import build_account
 from refersion_dagster.component.scaffolder import RefersionScaffolder
 from refersion_dagster.namespace import Namespace
-from refersion_dagster.resources import POOL
-from refersion_dagster.settings import ActionSettings, OutputSettings, Settings, WebhookSettings, load_settings
+from refersion_dagster.refersion.environment import DATASET
+from refersion_dagster.resources import POOL, SUMMARIES
+from refersion_dagster.settings import (
+    ActionSettings,
+    InvalidSetting,
+    OutputSettings,
+    Settings,
+    WebhookSettings,
+    load_settings,
+)
 from refersion_dagster.settings.environment import PARTS
 from refersion_dagster.summaries.query import UnknownSummary, select_summaries
 
@@ -67,6 +76,16 @@ class RefersionComponent(dg.Component, dg.Model, dg.Resolvable):
         description="Pool of the steps that write to the warehouse. Accounts in one warehouse share it.",
         examples=[POOL],
     )
+    data_schema: str = Field(
+        default=DATASET,
+        description="Schema of the raw tables in the warehouse, in lower case. Only for DuckDB.",
+        examples=["shop_eu_data"],
+    )
+    summaries_schema: str = Field(
+        default=SUMMARIES,
+        description="Schema of the summaries in the warehouse, in lower case. Only for DuckDB.",
+        examples=["shop_eu_summaries"],
+    )
     settings: dict[str, str | int] = Field(
         default_factory=dict,
         description="Settings other than keys, by the names of their variables without REFERSION_, in lower case. "
@@ -97,6 +116,19 @@ class RefersionComponent(dg.Component, dg.Model, dg.Resolvable):
         if prefix is not None and not PREFIX.fullmatch(prefix):
             raise ValueError(f"environment_prefix is {prefix!r}, but has to be capitals that end with _, as SHOP_EU_.")
         return prefix
+
+    @field_validator("data_schema", "summaries_schema")
+    @classmethod
+    def check_schema(cls, schema: str, info: ValidationInfo) -> str:
+        if not NAME.fullmatch(schema):
+            raise ValueError(f"{info.field_name} is {schema!r}, but has to be lower-case words joined by _.")
+        return schema
+
+    @model_validator(mode="after")
+    def check_schemas_differ(self) -> Self:
+        if self.data_schema == self.summaries_schema:
+            raise ValueError(f"data_schema and summaries_schema are both {self.data_schema}, but have to differ.")
+        return self
 
     @field_validator("settings")
     @classmethod
@@ -129,15 +161,27 @@ class RefersionComponent(dg.Component, dg.Model, dg.Resolvable):
             asset_prefix=(self.account,) if prefix is None else tuple(prefix),
             group=self.group,
             pool=self.pool,
+            data_schema=self.data_schema,
+            summaries_schema=self.summaries_schema,
             variable_prefix=f"{self.account.upper()}_" if self.environment_prefix is None else self.environment_prefix,
         )
 
     def load_settings(self) -> Settings:
-        """The account's settings: the environment, then `.env`, then this component's."""
+        """The account's settings: the environment, then `.env`, then this component's.
+
+        Raises InvalidSetting for schemas that the warehouse cannot have.
+        """
         names = self.namespace
         own = {name: names.name(default) for name, default in OWN_FILES.items()}
         defaults = {VARIABLES[name]: str(value) for name, value in (own | self.settings).items()}
-        return load_settings(names.variable_prefix, defaults)
+        settings = load_settings(names.variable_prefix, defaults)
+        destination = settings.warehouse.destination
+        if (names.data_schema, names.summaries_schema) != (DATASET, SUMMARIES) and destination != "duckdb":
+            raise InvalidSetting(
+                f"data_schema and summaries_schema of {self.account} can be set only for DuckDB so far, and its "
+                f"destination is {destination}. Leave them out, and use another database for each account."
+            )
+        return settings
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         summaries = None if self.summaries is None else tuple(self.summaries)

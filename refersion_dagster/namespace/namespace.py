@@ -11,7 +11,7 @@ import dagster as dg
 
 from refersion_dagster.namespace.parameters import rename_parameters
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.resources import POOL
+from refersion_dagster.resources import POOL, SUMMARIES
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -32,6 +32,7 @@ class Namespace:
         asset_prefix: the first parts of every asset key.
         group: the group of all assets; None for the usual groups, each after the account's name.
         pool: the pool of every step that writes to the warehouse.
+        data_schema, summaries_schema: schemas of raw tables and summaries in the warehouse.
         variable_prefix: what the names of environment variables begin with.
     """
 
@@ -39,6 +40,8 @@ class Namespace:
     asset_prefix: tuple[str, ...] = ()
     group: str | None = None
     pool: str = POOL
+    data_schema: str = DATASET
+    summaries_schema: str = SUMMARIES
     variable_prefix: str = ""
 
     def name(self, usual: str) -> str:
@@ -59,7 +62,7 @@ class Namespace:
 
     def table(self, schema: str, table: str) -> str:
         """Returns the name of a table in the warehouse, from its usual schema."""
-        return f"{schema}.{table}"
+        return f"{self.data_schema if schema == DATASET else self.summaries_schema}.{table}"
 
     def usual_path(self, key: dg.AssetKey) -> tuple[str, ...]:
         """Returns the usual parts of an asset key; empty if the key is not in this namespace."""

@@ -115,8 +115,8 @@ def _swap_in(
 
     Returns its number of rows, its columns and its first rows.
     """
-    if wrong := find_duplicate_keys(session, f"{SUMMARIES}.{fresh}", summary.header.primary_key):
-        session.native(f"DROP TABLE {SUMMARIES}.{fresh}")
+    if wrong := find_duplicate_keys(session, session.table(SUMMARIES, fresh), summary.header.primary_key):
+        session.native(f"DROP TABLE {session.table(SUMMARIES, fresh)}")
         raise KeyNotUnique(
             f"{summary.file.path}:{summary.file.line}: keys ({', '.join(summary.header.primary_key)}) are missing "
             f"or duplicated, and {SUMMARIES}.{summary.name} is unchanged.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -11,7 +11,7 @@ import dagster as dg
 import dlt
 from dlt.extract.source import DltSource
 from dlt.pipeline.pipeline import Pipeline
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.settings import WarehouseSettings
@@ -20,6 +20,7 @@ from refersion_dagster.warehouse.database import Database
 from refersion_dagster.warehouse.errors import KeysNotEnforced, WarehouseBusy, WarehouseError
 from refersion_dagster.warehouse.load import check_merges
 from refersion_dagster.warehouse.registry import open_database
+from refersion_dagster.warehouse.renamed_session import RenamedSession
 from refersion_dagster.warehouse.session import Row, Session, UndefinedTable
 from refersion_dagster.warehouse.sql import Value
 
@@ -65,6 +66,11 @@ class Warehouse(dg.ConfigurableResource):
                 yield self
             finally:
                 self._run = None
+
+    @property
+    def schemas(self) -> Mapping[str, str]:
+        """The names of schemas in the database by their usual names, if they differ."""
+        return {}
 
     @property
     def database(self) -> Database:
@@ -119,7 +125,7 @@ class Warehouse(dg.ConfigurableResource):
             yield dlt.pipeline(
                 PIPELINE,
                 destination=destination,
-                dataset_name=DATASET,
+                dataset_name=self.schemas.get(DATASET, DATASET),
                 pipelines_dir=directory,
                 progress=progress,
             )
@@ -136,7 +142,7 @@ class Warehouse(dg.ConfigurableResource):
     def session(self, read_only: bool = False) -> Iterator[Session]:
         """A separate connection; see Database.session."""
         with self.database.session(read_only) as session:
-            yield session
+            yield RenamedSession(session, self.schemas) if self.schemas else session
 
     def query(self, sql: str, **parameters: Value) -> list[Row]:
         """The rows of one statement, on a separate connection; see Session.query."""
@@ -151,3 +157,17 @@ class Warehouse(dg.ConfigurableResource):
                 with suppress(UndefinedTable):
                     counts[table] = session.count(DATASET, table)
         return counts
+
+
+class RenamedWarehouse(Warehouse):
+    """A warehouse whose schemas have other names, so that several accounts fit in one database.
+
+    It has been run with DuckDB only.
+    """
+
+    data_schema: str = Field(description="Schema of the raw tables.")
+    summaries_schema: str = Field(description="Schema of the summaries.")
+
+    @property
+    def schemas(self) -> Mapping[str, str]:
+        return {DATASET: self.data_schema, SUMMARIES: self.summaries_schema}

@@ -102,6 +102,10 @@ class Session:
         with self._client.begin_transaction():
             yield
 
+    def table(self, schema: str, table: str) -> str:
+        """The name of a table in statements that are run by `native`."""
+        return f"{schema}.{table}"
+
     def tables(self, schema: str) -> list[str]:
         """Names of a schema's tables, in order; empty if the schema does not exist."""
         return [name for (name,) in self.query(TABLES, schema=schema)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
 from dlt.extract.exceptions import ResourceExtractionError
 from pydantic import ValidationError
@@ -15,8 +15,9 @@ from refersion_dagster import RefersionComponent
 from refersion_dagster.refersion import LoadRequest, ReadReport
 from refersion_dagster.resources import PrefixedRefersionResource, RefersionResource
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.settings import InvalidSetting
 from refersion_dagster_tests.component.accounts import definitions, keys, variables
-from refersion_dagster_tests.location import Location, fresh_instance, outcome
+from refersion_dagster_tests.location import Location, fresh_instance, outcome, query
 
 LIABILITY = {"summaries": ["commission_liability"]}
 NEEDED = {
@@ -89,6 +90,7 @@ class TestFields:
             ({"account": "a", "settings": {"start_date": "soon"}}, "settings: REFERSION_START_DATE is 'soon'"),
             ({"account": "a", "settings": {"api_key": "sec_1"}}, "settings has api_key, which cannot be set here"),
             ({"account": "a", "settings": {"allow_writes": "true"}}, "settings has allow_writes, which cannot be set"),
+            ({"account": "a", "data_schema": "EU data"}, "data_schema is 'EU data', but has to be lower-case words"),
             ({"account": "a", "color": "red"}, "color"),
         ],
     )
@@ -204,30 +206,53 @@ class TestForeignCodeLocation:
 
 
 class TestTwoAccounts:
-    def test_one_fails_and_the_other_does_not_notice(
+    def test_fit_in_one_file_and_one_fails_while_the_other_succeeds(
         self, account: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        folders = {name: tmp_path / name for name in ("shop_eu", "shop_us")}
-        with SandboxServer(account.settings) as other:
-            for name, sandbox in (("shop_eu", account), ("shop_us", other)):
-                folders[name].mkdir()
-                for variable, value in variables(name, sandbox, folders[name]).items():
-                    monkeypatch.setenv(variable, value)
-            monkeypatch.delenv("SHOP_US_REFERSION_SECRET_KEY")
-            monkeypatch.delenv("SHOP_US_REFERSION_GRAPHQL_TOKEN")
-            defs = dg.Definitions.merge(*(definitions(name, summaries=["currencies"]) for name in folders))
+        for name in ("shop_eu", "shop_us", "shop_uk"):
+            for variable, value in variables(name, account, tmp_path).items():
+                monkeypatch.setenv(variable, value)
+        with SandboxServer(replace(account.settings, seed=account.settings.seed + 1)) as other:
+            for variable, value in variables("shop_us", other, tmp_path).items():
+                monkeypatch.setenv(variable, value)
+            monkeypatch.delenv("SHOP_UK_REFERSION_SECRET_KEY")
+            monkeypatch.delenv("SHOP_UK_REFERSION_GRAPHQL_TOKEN")
+            defs = dg.Definitions.merge(
+                *(
+                    definitions(
+                        name,
+                        summaries=["currencies"],
+                        data_schema=f"{name}_data",
+                        summaries_schema=f"{name}_summaries",
+                    )
+                    for name in ("shop_eu", "shop_us", "shop_uk")
+                )
+            )
+            ended = {}
             with fresh_instance() as instance:
-                ended = {}
-                for name in ("shop_us", "shop_eu"):
+                for name in ("shop_uk", "shop_eu", "shop_us"):
                     job = defs.resolve_job_def(f"{name}_refersion_refresh")
                     run = job.execute_in_process(instance=instance, raise_on_error=False)
                     ended[name] = outcome(instance, run.run_id)
-        assert not ended["shop_us"].success
-        assert "SHOP_US_REFERSION_GRAPHQL_TOKEN" in ended["shop_us"].failure
-        assert " REFERSION_GRAPHQL_TOKEN" not in ended["shop_us"].failure
-        assert ended["shop_eu"].success, ended["shop_eu"].failure
-        assert {key.split("/")[0] for key in ended["shop_eu"].metadata} == {"shop_eu"}
-        with duckdb.connect(str(folders["shop_eu"] / "warehouse.duckdb")) as connection:
-            ((rows,),) = connection.execute("SELECT count(*) FROM refersion_data.conversions").fetchall()
-        assert rows
-        assert (folders["shop_eu"] / "shop_eu_published" / "current").exists()
+        assert not ended["shop_uk"].success
+        assert "SHOP_UK_REFERSION_GRAPHQL_TOKEN" in ended["shop_uk"].failure
+        assert " REFERSION_GRAPHQL_TOKEN" not in ended["shop_uk"].failure
+        database = tmp_path / "warehouse.duckdb"
+        for name, sandbox in (("shop_eu", account), ("shop_us", other)):
+            assert ended[name].success, ended[name].failure
+            assert {key.split("/")[0] for key in ended[name].metadata} == {name}
+            assert (tmp_path / f"{name}_published" / "current").exists()
+            ids = {id for (id,) in query(database, f"SELECT id FROM {name}_data.conversions")}
+            assert len(ids) > 100
+            assert ids <= set(map(str, sandbox.account.conversions))
+            ((counted,),) = query(database, f"SELECT sum(conversions) FROM {name}_summaries.currencies")
+            assert counted
+        schemas = query(database, "SELECT DISTINCT schema_name FROM duckdb_tables()")
+        assert {name for (name,) in schemas if "staging" not in name} == {
+            f"{name}_{kind}" for name in ("shop_eu", "shop_us") for kind in ("data", "summaries")
+        }
+
+    def test_schemas_are_refused_where_they_were_never_tried(self) -> None:
+        component = RefersionComponent(account="shop_eu", data_schema="eu", settings={"destination": "postgres"})
+        with pytest.raises(InvalidSetting, match="only for DuckDB so far, and its destination is postgres"):
+            component.load_settings()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sqlglot import exp
@@ -25,10 +25,12 @@ class Dialect:
     Args:
         name: sqlglot's name of the dialect.
         constructs: the constructs that tests have executed, see `constructs_of`; None for any.
+        schemas: names of schemas in the database that differ from those in SQL, as (name in SQL, name in the database).
     """
 
     name: ClassVar[str]
     constructs: ClassVar[frozenset[str] | None] = None
+    schemas: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
 
     def write(self, tree: exp.Expr) -> str:
         """The tree as SQL of the database. The tree may be modified. Raises UntestedSql."""
@@ -37,6 +39,9 @@ class Dialect:
                 f"This SQL uses {', '.join(sorted(untested))}, which was never tested in the dialect {self.name}: "
                 f"{tree.sql('duckdb', comments=False)[:500]}"
             )
+        for table in tree.find_all(exp.Table) if self.schemas else ():
+            if renamed := dict(self.schemas).get(table.db):
+                table.set("db", exp.to_identifier(renamed))
         return self.fit(tree).sql(self.name, comments=False, copy=False)
 
     def fit(self, tree: exp.Expr) -> exp.Expr:
