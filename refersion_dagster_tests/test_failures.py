@@ -37,8 +37,8 @@ ASSETS: dict[str, dg.AssetsDefinition] = {
     "statements": statements_asset(),
 }
 TEXT = (
-    "REFERSION_DESTINATION is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery, databricks or "
-    "snowflake."
+    "REFERSION_DESTINATION is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery, databricks, "
+    "snowflake or redshift."
 )
 
 

@@ -27,7 +27,7 @@ from refersion_dagster.refersion.errors import RefersionError
 from refersion_dagster.refersion.extract.stats import ReadSpan
 from refersion_dagster.refersion.windows import Window, whole_second
 from refersion_dagster.resources import RefersionResource, Warehouse
-from refersion_dagster.warehouse.load import FILE_FORMAT, load_errors
+from refersion_dagster.warehouse.load import file_format, load_errors
 
 CONVERSIONS, TOTALS, PAYMENTS, CLICKS = "conversions", "conversion_totals", "payments", "clicks"
 # Read completely each time, so that missing rows are known to be deleted.
@@ -107,7 +107,7 @@ class TableLoads:
                     source.with_resources(*tables),
                     pipeline,
                     RefersionTranslator(self.names),
-                    loader_file_format=FILE_FORMAT,
+                    loader_file_format=file_format(pipeline.destination),
                 )
                 self.metadata |= {of[one.asset_key]: one.metadata or {} for one in load if one.asset_key}
             for table in tables:

@@ -28,7 +28,7 @@ TimeZone = Annotated[str, AfterValidator(time_zone)]
 Url = Annotated[str, AfterValidator(url)]
 FolderOrBucket = Annotated[str, AfterValidator(folder_or_bucket)]
 
-DESTINATIONS = ("duckdb", "postgres", "ducklake", "motherduck", "bigquery", "databricks", "snowflake")
+DESTINATIONS = ("duckdb", "postgres", "ducklake", "motherduck", "bigquery", "databricks", "snowflake", "redshift")
 FILES = (
     "For tables as files in a bucket set ducklake. With every database the published copies can go to a bucket: "
     "REFERSION_PUBLISH_PATH=s3://bucket/folder."
@@ -91,8 +91,8 @@ class WarehouseSettings(SettingsPart):
         str, AfterValidator(one_of(*DESTINATIONS, others=("postgresql",), instead={"filesystem": FILES}))
     ] = setting(
         "duckdb",
-        "The database: duckdb or motherduck, or postgres, ducklake, bigquery, databricks or snowflake (the last two "
-        "are experimental), which require the extra of that name.",
+        "The database: duckdb or motherduck, or postgres, ducklake, bigquery, databricks, snowflake or redshift (the "
+        "last three are experimental), which require the extra of that name.",
         example="postgres",
         more="See [Warehouse](warehouse.md).",
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dlt.common.destination import Destination
+from dlt.common.destination import Destination, TLoaderFileFormat
 from dlt.common.pipeline import LoadInfo
 from dlt.common.schema.typing import TTableFormat, TTableSchema
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -21,14 +21,21 @@ from refersion_dagster.warehouse.errors import AppendsOnly, WarehouseError
 
 ClassifyError = Callable[[BaseException], WarehouseError | None]
 
-# Format of load files: many times faster than dlt's default, and exact.
-FILE_FORMAT = "parquet"
+# Format of load files where the destination reads it: many times faster than dlt's default, and exact.
+FILE_FORMAT: TLoaderFileFormat = "parquet"
 
 
 def run_load(pipeline: Pipeline, data: Any, classify_error: ClassifyError) -> LoadInfo:
     """Load a source or resource. Raises as `load_errors` does."""
     with load_errors(classify_error):
-        return pipeline.run(data, loader_file_format=FILE_FORMAT)
+        return pipeline.run(data, loader_file_format=file_format(pipeline.destination))
+
+
+def file_format(destination: Destination[Any, Any]) -> TLoaderFileFormat:
+    """The format of files for a load into a destination: dlt's choice where that cannot read Parquet."""
+    known = destination.capabilities()
+    is_read = FILE_FORMAT in known.supported_loader_file_formats
+    return FILE_FORMAT if is_read else known.preferred_loader_file_format or FILE_FORMAT
 
 
 def check_merges(destination: Destination[Any, Any], table_format: TTableFormat | None = None) -> None:

@@ -14,6 +14,7 @@ from refersion_dagster.warehouse.ducklake.database import DuckLakeDatabase
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 from refersion_dagster.warehouse.motherduck.database import MotherDuckDatabase
 from refersion_dagster.warehouse.postgres.database import PostgresDatabase
+from refersion_dagster.warehouse.redshift.database import RedshiftDatabase
 from refersion_dagster.warehouse.snowflake.database import SnowflakeDatabase
 
 
@@ -31,6 +32,7 @@ DATABASES: Mapping[str, Callable[[WarehouseSettings], Database]] = {
     "bigquery": lambda _: BigQueryDatabase(),
     "databricks": lambda _: DatabricksDatabase(),
     "snowflake": lambda _: SnowflakeDatabase(),
+    "redshift": lambda _: RedshiftDatabase(),
 }
 
 

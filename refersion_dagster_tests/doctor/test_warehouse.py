@@ -197,7 +197,7 @@ class TestPostgres:
         examined = patient.examined()
         said = (
             "REFERSION_DESTINATION is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery, "
-            "databricks or snowflake."
+            "databricks, snowflake or redshift."
         )
         assert examined["warehouse"].message == said
         assert not examined.ok

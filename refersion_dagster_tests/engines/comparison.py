@@ -11,11 +11,17 @@ from sqlglot import exp
 from refersion_dagster.warehouse.dialects.dialect import Dialect, constructs_of
 from refersion_dagster_tests.engines.engine import Engine
 from refersion_dagster_tests.engines.evaluated_account import Evaluated, Loaded
-from refersion_dagster_tests.engines.result import Result, comparable
+from refersion_dagster_tests.engines.result import NUMBER, Result, comparable
 
 
-def difference(engine: Engine, dialect: Dialect, database: Path, tables: Path, tree: exp.Expr) -> str:
-    """The differences between DuckDB's result and the engine's; '' if there are none."""
+def difference(
+    engine: Engine, dialect: Dialect, database: Path, tables: Path, tree: exp.Expr, sums_are_numbers: bool = False
+) -> str:
+    """The differences between DuckDB's result and the engine's; '' if there are none.
+
+    Args:
+        sums_are_numbers: whether the engine makes a decimal of a sum of whole numbers, so that both types are one.
+    """
     answer = engine.run(tables, {"": dialect.write(tree.copy())})[""]
     if "error" in answer:
         return answer["error"]
@@ -25,14 +31,29 @@ def difference(engine: Engine, dialect: Dialect, database: Path, tables: Path, t
     with duckdb.connect(str(database), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         expected = Result.of_duckdb(connection, tree.sql("duckdb"))
-    return expected.difference(Result.of_engine(answer), in_order="order" in tree.args and bool(tree.args["order"]))
+    found = Result.of_engine(answer)
+    if sums_are_numbers:
+        expected, found = with_numbers(expected), with_numbers(found)
+    return expected.difference(found, in_order="order" in tree.args and bool(tree.args["order"]))
+
+
+def with_numbers(result: Result) -> Result:
+    columns = [(name, NUMBER if family == "integer" else family) for name, family in result.columns]
+    return Result(columns, result.rows)
 
 
 def differences(
-    engine: Engine, dialect: Dialect, database: Path, tables: Path, trees: Mapping[str, exp.Expr]
+    engine: Engine,
+    dialect: Dialect,
+    database: Path,
+    tables: Path,
+    trees: Mapping[str, exp.Expr],
+    sums_are_numbers: bool = False,
 ) -> dict[str, str]:
     """The differences by the text of the statement; empty if all results are equal."""
-    found = {text: difference(engine, dialect, database, tables, tree) for text, tree in trees.items()}
+    found = {
+        text: difference(engine, dialect, database, tables, tree, sums_are_numbers) for text, tree in trees.items()
+    }
     return {text: said for text, said in found.items() if said}
 
 

@@ -324,7 +324,8 @@ class TestScript:
             (
                 "oracle",
                 "InvalidSetting",
-                "is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery, databricks or snowflake.",
+                "is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery, databricks, snowflake "
+                "or redshift.",
             ),
             ("postgres", "WarehouseNotSet", "its credentials lack database"),
         ],

@@ -14,6 +14,7 @@ from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse.dialects.bigquery import BigQueryDialect
 from refersion_dagster.warehouse.dialects.databricks import DatabricksDialect
 from refersion_dagster.warehouse.dialects.dialect import DUCKDB, Dialect, UntestedSql, constructs_of
+from refersion_dagster.warehouse.dialects.redshift import RedshiftDialect
 from refersion_dagster.warehouse.dialects.snowflake import SnowflakeDialect
 from refersion_dagster.warehouse.registry import DATABASES
 from refersion_dagster.warehouse.sql import bind, parse
@@ -22,8 +23,8 @@ from refersion_dagster_tests.summaries.builders import all_summaries
 SELECT = "SELECT round(total, 2) AS total, strange(id) AS kind, CAST(id AS DECIMAL(18, 4)) AS number FROM a.b"
 
 
-# Dialects for which an engine has executed all statements.
-EXECUTED = (BigQueryDialect(), DatabricksDialect(), SnowflakeDialect())
+# Dialects for which an engine, or a relative of it, has executed all statements.
+EXECUTED = (BigQueryDialect(), DatabricksDialect(), RedshiftDialect(), SnowflakeDialect())
 # Settings, and parameters whose values are read from the database.
 VALUES = {
     **ReportSettings().parameters(),

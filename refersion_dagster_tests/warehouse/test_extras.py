@@ -11,6 +11,7 @@ import pytest
 from refersion_dagster.warehouse.bigquery.credentials import bigquery_configuration
 from refersion_dagster.warehouse.databricks.credentials import databricks_credentials
 from refersion_dagster.warehouse.errors import WarehouseNotSet
+from refersion_dagster.warehouse.redshift.credentials import redshift_credentials
 from refersion_dagster.warehouse.snowflake.credentials import snowflake_credentials
 from refersion_dagster_tests.location import REPOSITORY
 
@@ -21,6 +22,7 @@ from refersion_dagster_tests.location import REPOSITORY
         ("bigquery", "google.cloud.bigquery", "google-cloud-bigquery", bigquery_configuration),
         ("bigquery", "db_dtypes", "db-dtypes", bigquery_configuration),
         ("databricks", "databricks", "databricks-sql-connector", databricks_credentials),
+        ("redshift", "psycopg2", "psycopg2-binary", redshift_credentials),
         ("snowflake", "snowflake", "snowflake-connector-python", snowflake_credentials),
     ],
 )

@@ -28,12 +28,12 @@ OTHER = """
 import os, sys, time
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse.errors import LeaseLost
-from refersion_dagster.warehouse.lease import LeaseTerms, leased
+from refersion_dagster.warehouse.lease import LeaseTerms, hold_lease
 
 warehouse = Warehouse(destination=os.environ.get("REFERSION_DESTINATION", "postgres"))
 
 def held(seconds, extended_every, tell=print):
-    return leased(warehouse.session, "the warehouse", 60, tell, LeaseTerms(seconds, extended_every, 0.01))
+    return hold_lease(warehouse.session, "the warehouse", 60, tell, LeaseTerms(seconds, extended_every, 0.01))
 """
 HOLD = """
 with held(2, 0.4):

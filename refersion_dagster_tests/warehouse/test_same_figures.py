@@ -31,6 +31,7 @@ from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.checks.check_evaluation import Evaluations, evaluate
 from refersion_dagster_tests.location import NOW, account_of, materialise
 from refersion_dagster_tests.postgres import PostgresServer
+from refersion_dagster_tests.redshift import redshift_relative
 from refersion_dagster_tests.summaries.builders import all_summaries
 from refersion_dagster_tests.warehouse.adversarial_rows import TEXTS, adversarial_conversions
 from refersion_dagster_tests.warehouse.cloud_file import cloud_on_file
@@ -103,7 +104,7 @@ def read(warehouse: Warehouse) -> dict[tuple[str, str], Table]:
     scope="module",
     params=[
         *("postgres", "motherduck"),
-        *(pytest.param(name, marks=pytest.mark.warehouses) for name in ("ducklake", "snowflake")),
+        *(pytest.param(name, marks=pytest.mark.warehouses) for name in ("ducklake", "snowflake", "redshift")),
     ],
 )
 def both(
@@ -121,6 +122,8 @@ def both(
         used = request.getfixturevalue("s3_server").lake(database).in_use()
     elif request.param == "motherduck":
         used = cloud_on_file(path.with_name("cloud.duckdb"))
+    elif request.param == "redshift":
+        used = redshift_relative(database)
     elif request.param == "snowflake":
         used = request.getfixturevalue("snowflake_emulator").in_use("same")
     with SandboxServer(ACCOUNT) as sandbox, ExitStack() as stack:

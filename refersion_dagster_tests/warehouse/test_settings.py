@@ -23,14 +23,14 @@ def shown(error: pytest.ExceptionInfo[BaseException]) -> str:
     return "".join(traceback.format_exception(error.value))
 
 
-@pytest.mark.parametrize("name", ["redshift", "mysql", "Postgres SQL", "", "duckdb;"])
+@pytest.mark.parametrize("name", ["oracle", "mysql", "Postgres SQL", "", "duckdb;"])
 def test_a_database_that_is_not_known_is_told_when_a_run_begins(name: str) -> None:
     warehouse = Warehouse(destination=name)
     for use in (lambda: warehouse.location, lambda: warehouse.query("SELECT 1")):
         with pytest.raises(
             WarehouseNotSet,
-            match=r"REFERSION_DESTINATION is .+; .+ duckdb, postgres, ducklake, motherduck, bigquery, databricks or "
-            r"snowflake\.",
+            match=r"REFERSION_DESTINATION is .+; .+ duckdb, postgres, ducklake, motherduck, bigquery, databricks, "
+            r"snowflake or redshift\.",
         ):
             use()
 
@@ -43,7 +43,10 @@ def test_files_are_refused_with_what_to_set_instead() -> None:
 def test_a_run_fails_with_the_same_words_and_is_not_tried_again() -> None:
     outcome = materialise(RefersionResource(), Warehouse(destination="oracle"), "refersion/offers")
     assert not outcome.success
-    assert "it has to be duckdb, postgres, ducklake, motherduck, bigquery, databricks or snowflake" in outcome.failure
+    assert (
+        "it has to be duckdb, postgres, ducklake, motherduck, bigquery, databricks, snowflake or redshift"
+        in outcome.failure
+    )
 
 
 @pytest.mark.parametrize("name", ["postgres", "PostgreSQL", " postgres "])

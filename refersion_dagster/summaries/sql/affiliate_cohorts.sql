@@ -111,10 +111,12 @@ filled AS (
 added_up AS (
   SELECT
     f.*,
-    CAST(sum(sales) OVER (PARTITION BY currency, cohort_month ORDER BY month) AS DECIMAL(38, 4)) AS cumulative_sales,
-    CAST(sum(commission) OVER (PARTITION BY currency, cohort_month ORDER BY month) AS DECIMAL(38, 4))
-      AS cumulative_commission
+    CAST(sum(sales) OVER until_month AS DECIMAL(38, 4)) AS cumulative_sales,
+    CAST(sum(commission) OVER until_month AS DECIMAL(38, 4)) AS cumulative_commission
   FROM filled AS f
+  WINDOW until_month AS (
+    PARTITION BY currency, cohort_month ORDER BY month ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+  )
 )
 
 SELECT

@@ -169,7 +169,7 @@ changes AS (
     c.*,
     c.state = 'paid' AND coalesce(c.state_before, '') <> 'paid' AS is_payment,
     count(CASE WHEN c.state = 'paid' AND coalesce(c.state_before, '') <> 'paid' THEN 1 END) OVER (
-      PARTITION BY c.id ORDER BY c.seen_at DESC
+      PARTITION BY c.id ORDER BY c.seen_at DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS payments_left,
     -- A change between two readings was made when Refersion says, if that is after the first of the two. It may have
     -- been made while the second went on, which is told by its beginning.
@@ -200,7 +200,9 @@ ordered AS (
   SELECT
     d.*,
     -- Dates come from several sources: no change is later than the one that followed.
-    min(coalesce(paid_at, updated_at, seen_at)) OVER (PARTITION BY id ORDER BY seen_at DESC) AS began_by,
+    min(coalesce(paid_at, updated_at, seen_at)) OVER (
+      PARTITION BY id ORDER BY seen_at DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS began_by,
     lag(seen_before) OVER (PARTITION BY id ORDER BY seen_at DESC) AS next_seen_before,
     min(coalesce(paid_at, updated_at, seen_at)) OVER (
       PARTITION BY id ORDER BY seen_at DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING

@@ -56,17 +56,12 @@ aged AS (
 ),
 
 lives AS (
-  SELECT
-    a.*,
-    coalesce(
-      sum(orders) OVER (
-        PARTITION BY coupon_code, affiliate_id
-        ORDER BY days_old
-        RANGE BETWEEN 84 PRECEDING AND 7 PRECEDING
-      ),
-      0
-    ) AS orders_before
+  SELECT a.coupon_code, a.affiliate_id, a.week, a.orders, a.days_old, coalesce(sum(b.orders), 0) AS orders_before
   FROM aged AS a
+  LEFT JOIN aged AS b
+    ON b.coupon_code = a.coupon_code AND b.affiliate_id = a.affiliate_id
+    AND b.days_old BETWEEN a.days_old - 84 AND a.days_old - 7
+  GROUP BY a.coupon_code, a.affiliate_id, a.week, a.orders, a.days_old
 ),
 
 compared AS (

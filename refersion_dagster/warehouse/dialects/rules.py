@@ -66,3 +66,23 @@ def shows_clocks(node: exp.Expr) -> bool:
     if isinstance(node, exp.Anonymous):
         return node.name == "CONVERT_TIMEZONE"
     return isinstance(node, exp.Cast) and node.is_type(exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ)
+
+
+def without_alias(node: exp.Expr) -> exp.Expr:
+    """The changed table is referenced by its own name, not by an alias."""
+    table = node.this
+    alias = table.args.get("alias")
+    if alias is None:
+        return node
+    for column in node.find_all(exp.Column):
+        if column.table == alias.name:
+            column.set("table", table.this.copy())
+    table.set("alias", None)
+    return node
+
+
+def keep_existing(node: exp.Expr) -> exp.Expr:
+    """CREATE TABLE AS SELECT without IF NOT EXISTS. Callers check whether the table exists."""
+    if isinstance(node.expression, exp.Query):
+        node.set("exists", False)
+    return node

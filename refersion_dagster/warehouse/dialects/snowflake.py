@@ -16,7 +16,9 @@ from refersion_dagster.warehouse.dialects.rules import (
     cased,
     check_written_alike,
     concatenated,
+    keep_existing,
     shows_clocks,
+    without_alias,
 )
 
 SIMPLE_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -135,26 +137,6 @@ def named(node: exp.Expr) -> exp.Expr:
     return exp.to_identifier(node.name.upper() if simple else node.name, quoted=True)
 
 
-def changed(node: exp.Expr) -> exp.Expr:
-    """The changed table is referenced by its own name, not by an alias."""
-    table = node.this
-    alias = table.args.get("alias")
-    if alias is None:
-        return node
-    for column in node.find_all(exp.Column):
-        if column.table == alias.name:
-            column.set("table", table.this.copy())
-    table.set("alias", None)
-    return node
-
-
-def created(node: exp.Expr) -> exp.Expr:
-    """Snowflake does not document IF NOT EXISTS for CREATE TABLE AS SELECT. Callers check whether the table exists."""
-    if isinstance(node.expression, exp.Query):
-        node.set("exists", False)
-    return node
-
-
 def series(node: exp.Expr) -> exp.Expr:
     """A series of days or months from a point in time, or of whole numbers, as the elements of a number array."""
     made, alias = node.this, node.args.get("alias")
@@ -200,8 +182,8 @@ RULES: Rules = {
     exp.Lower: cased(Σ="σ", İ="i"),
     exp.Extract: extracted,
     exp.Identifier: named,
-    exp.Update: changed,
-    exp.Create: created,
+    exp.Update: without_alias,
+    exp.Create: keep_existing,
     exp.Lateral: series,
     exp.Table: series,
 }

@@ -32,9 +32,7 @@ class EncodedCredentials(PostgresCredentials):
     port: int | None = None  # type: ignore[assignment]
 
     def to_native_representation(self) -> str:
-        server = {"host": self.host, "port": self.port, "user": self.username, "password": self.password}
-        given = {name: str(value) for name, value in (server | self.get_query()).items() if value is not None}
-        return f"postgresql:///{quote(self.database, safe='')}?{urlencode(given, quote_via=quote)}"
+        return encode_address(self)
 
     @property
     def location(self) -> str:
@@ -63,6 +61,18 @@ def find_credentials(pipeline: str, dataset: str) -> PostgresCredentials | None:
     """
     configuration, postgres = ServerConfiguration(), dlt.destinations.postgres()
     return resolve_configuration(postgres, configuration, pipeline, dataset, accept_partial=True).credentials
+
+
+def encode_address(credentials: PostgresCredentials) -> str:
+    """The address of a server in the form that every release of libpq accepts."""
+    server = {
+        "host": credentials.host,
+        "port": credentials.port,
+        "user": credentials.username,
+        "password": credentials.password,
+    }
+    given = {name: str(value) for name, value in (server | credentials.get_query()).items() if value is not None}
+    return f"postgresql:///{quote(credentials.database, safe='')}?{urlencode(given, quote_via=quote)}"
 
 
 def port_of(named: int | None, query: dict[str, Any]) -> str:

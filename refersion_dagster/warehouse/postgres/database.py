@@ -17,7 +17,7 @@ from refersion_dagster.warehouse.dlt_internals.postgres_settings import EncodedC
 from refersion_dagster.warehouse.errors import WarehouseBusy, WarehouseError, WarehouseUnreachable
 from refersion_dagster.warehouse.postgres.credentials import postgres_credentials
 from refersion_dagster.warehouse.postgres.errors import convert_error
-from refersion_dagster.warehouse.postgres.session import PostgresSession
+from refersion_dagster.warehouse.postgres.session import PostgresSession, dialect_of
 from refersion_dagster.warehouse.server.database import ServerDatabase
 from refersion_dagster.warehouse.session import Session
 
@@ -92,7 +92,7 @@ class PostgresDatabase(ServerDatabase):
         return server_client(credentials, DATASET)
 
     def session_of(self, client: SqlClientBase[Any], read_only: bool) -> PostgresSession:
-        session = PostgresSession(client)
+        session = PostgresSession(client, dialect_of(client.native_connection.server_version))
         if read_only:
             session.native("SET default_transaction_read_only = on")
         return session

@@ -21,15 +21,15 @@ FORBIDDEN = ("42501", "25006", "28", "3D000")
 
 def state_of(error: BaseException) -> str | None:
     """The SQLSTATE of an error, or of one that it was raised from; None if no server reported one."""
-    return next((state for one in causes(error) if (state := _state(one))), None)
+    return next((state for one in causes(error) if (state := sqlstate_of(one))), None)
 
 
 def convert_error(error: BaseException) -> WarehouseError | None:
     """The warehouse error for an error of the server or of the connection; None for an error in the statement."""
     for one in causes(error):
-        state = _state(one)
+        state = sqlstate_of(one)
         said = " ".join(str(one).split())
-        if (state and state.startswith(LOST)) or (not state and _is_of_client(one)):
+        if (state and state.startswith(LOST)) or (not state and is_client_error(one)):
             return WarehouseUnreachable(
                 f"The connection to PostgreSQL broke or could not be opened: {said}. No table is partly written. "
                 "If it never worked, check host, user and password (in the URL, PGPASSWORD or a .pgpass of mode "
@@ -48,12 +48,12 @@ def convert_error(error: BaseException) -> WarehouseError | None:
     return None
 
 
-def _state(error: BaseException) -> str | None:
+def sqlstate_of(error: BaseException) -> str | None:
     """psycopg2 calls it pgcode, ADBC sqlstate."""
     return getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
 
 
-def _is_of_client(error: BaseException) -> bool:
+def is_client_error(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in ("psycopg2", "adbc_driver_manager") and any(
         kind.__name__ in OPERATIONAL for kind in type(error).__mro__
     )

@@ -9,6 +9,7 @@ import pyarrow as pa
 from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
 
+from refersion_dagster.warehouse.dialects.dialect import Dialect
 from refersion_dagster.warehouse.dialects.postgres import PostgresDialect
 from refersion_dagster.warehouse.errors import TableInUse, WarehouseError
 from refersion_dagster.warehouse.postgres.errors import convert_error, state_of
@@ -78,14 +79,14 @@ WHERE n.nspname = '{schema}' AND c.relname = '{table}' AND g.grantee <> c.relown
 
 
 class PostgresSession(ServerSession):
-    """One connection to PostgreSQL."""
+    """One connection to PostgreSQL, or to a database that descends from it."""
 
     _comments = COMMENTS
+    _grants = GRANTS
 
-    def __init__(self, client: SqlClientBase[Any]) -> None:
+    def __init__(self, client: SqlClientBase[Any], dialect: Dialect) -> None:
         super().__init__(client)
-        # Of the server's collations this one converts case as DuckDB does; the database's default mostly does.
-        self.dialect = PostgresDialect("pg_c_utf8" if client.native_connection.server_version >= 170_000 else "default")
+        self.dialect = dialect
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
         # A named cursor is a server-side one, which sends rows in batches instead of all at once.
@@ -131,7 +132,7 @@ class PostgresSession(ServerSession):
             self.native(f"DROP TABLE {schema}.{fresh}")
 
     def _swap_tables(self, schema: str, table: str, fresh: str) -> None:
-        grants = self.native(GRANTS.format(schema=schema, table=table))
+        grants = self.native(self._grants.format(schema=schema, table=table))
         try:
             with self.transaction():
                 self.native(f"DROP TABLE IF EXISTS {schema}.{table}")
@@ -142,11 +143,20 @@ class PostgresSession(ServerSession):
             self.native(f"DROP TABLE IF EXISTS {schema}.{fresh}")
             if state_of(error) != DEPENDENT_OBJECTS_STILL_EXIST:
                 raise
-            stands_on_it = "; ".join(error.dbapi_exception.diag.message_detail.splitlines())  # pyright: ignore[reportAttributeAccessIssue]
+            detail = error.dbapi_exception.diag.message_detail  # pyright: ignore[reportAttributeAccessIssue]
+            stands_on_it = "; ".join((detail or "other objects depend on it").splitlines())
             raise TableInUse(
                 f"{schema}.{table} has to get other columns, which is not possible while {stands_on_it}. Drop the "
                 "dependent objects, run again, and recreate them. The table is unchanged."
             ) from None
+
+
+def dialect_of(server_version: int) -> Dialect:
+    """The dialect for a release of PostgreSQL, as psycopg2 numbers them.
+
+    Of the server's collations `pg_c_utf8` converts case as DuckDB does; the database's default mostly does.
+    """
+    return PostgresDialect("pg_c_utf8" if server_version >= 170_000 else "default")
 
 
 def _arrow_type(column: Any) -> pa.DataType | None:

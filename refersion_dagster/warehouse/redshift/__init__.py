@@ -1,0 +1,1 @@
+"""Amazon Redshift: credentials, sessions, errors, and dlt's destination for it. Not tried on a real cluster."""
