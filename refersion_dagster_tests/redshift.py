@@ -15,9 +15,11 @@ from dlt.common.destination.dataset import DBApiCursor
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.impl.redshift.redshift import RedshiftSqlClient
 from psycopg2.sql import Composable
+from sqlglot import exp
 
+from refersion_dagster.warehouse.redshift.session import RedshiftSessionDialect
 from refersion_dagster_tests.engines.redshift_relative import FUNCTIONS, SETTINGS, as_postgres
-from refersion_dagster_tests.postgres import ADMIN, HOST, PASSWORD, USER, PostgresDatabase
+from refersion_dagster_tests.postgres import HOST, PASSWORD, USER, PostgresDatabase
 
 CREDENTIALS = "DESTINATION__REDSHIFT__CREDENTIALS"
 # Views of Redshift's catalogue: no grants, and the schemas as PostgreSQL knows them.
@@ -44,7 +46,14 @@ def redshift_relative(database: PostgresDatabase) -> Iterator[None]:
         text = query.as_string(self.native_connection) if isinstance(query, Composable) else query
         return sent(self, as_postgres(text.decode() if isinstance(text, bytes) else text), *values, **named)
 
+    written = RedshiftSessionDialect.write
+
+    def write(self: RedshiftSessionDialect, tree: exp.Expr) -> str:
+        """Cursors of the session go past dlt's client."""
+        return as_postgres(written(self, tree))
+
     with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(RedshiftSessionDialect, "write", write)
         monkeypatch.setattr(RedshiftSqlClient, "execute_query", execute_query)
         for name, value in environment(database).items():
             monkeypatch.setenv(name, value)
@@ -61,6 +70,3 @@ def environment(database: PostgresDatabase) -> dict[str, str]:
         "PASSWORD": PASSWORD,
     }
     return {f"{CREDENTIALS}__{name}": value for name, value in parts.items()}
-
-
-__all__ = ["ADMIN", "CREDENTIALS", "environment", "redshift_relative"]

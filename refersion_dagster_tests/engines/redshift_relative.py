@@ -43,8 +43,9 @@ CREATE FUNCTION redshift.lower(value text) RETURNS text IMMUTABLE LANGUAGE sql A
 """
 # A backslash is an escape character in Redshift's texts.
 SETTINGS = {"standard_conforming_strings": "off", "escape_string_warning": "off"}
+KEYS = re.compile(r" (DISTKEY|SORTKEY)\b")
 UNITS = re.compile(r"\b(DATEADD|DATEDIFF)\((\w+),")
-CALLS = re.compile(r"\b(DATEADD|DATEDIFF|DATE_TRUNC|GETDATE|UPPER|LOWER)\(")
+CALLS = re.compile(r"(?<!redshift\.)\b(DATEADD|DATEDIFF|DATE_TRUNC|GETDATE|UPPER|LOWER)\(")
 LIST = re.compile(r"LISTAGG\((?P<value>.*?), (?P<separator>'[^']*')\) WITHIN GROUP \((?P<order>ORDER BY [^()]*)\)")
 TYPES = {
     16: "bool",
@@ -59,7 +60,8 @@ TYPES = {
 
 
 def as_postgres(sql: str) -> str:
-    """Redshift's SQL as PostgreSQL reads it: sizes of texts, units without quotes, and LISTAGG."""
+    """Redshift's SQL as PostgreSQL reads it: sizes of texts, keys of tables, units without quotes, and LISTAGG."""
+    sql = KEYS.sub("", sql)
     sql = UNITS.sub(r"\1('\2',", sql.replace("VARCHAR(MAX)", "VARCHAR").replace("varchar(max)", "varchar"))
     sql = CALLS.sub(r"redshift.\1(", sql)
     return LIST.sub(r"STRING_AGG(\g<value>, \g<separator> \g<order>)", sql)

@@ -36,6 +36,8 @@ from dlt.destinations.impl.postgres.configuration import PostgresClientConfigura
 from dlt.destinations.impl.postgres.factory import PostgresTypeMapper
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParquetCopyJob
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
+from dlt.destinations.impl.redshift.factory import RedshiftTypeMapper
+from dlt.destinations.impl.redshift.redshift import HINT_TO_REDSHIFT_ATTR
 from dlt.destinations.impl.snowflake.configuration import SnowflakeClientConfiguration, SnowflakeCredentials
 from dlt.destinations.impl.snowflake.factory import SnowflakeTypeMapper
 from dlt.destinations.sql_client import SqlClientBase
@@ -47,7 +49,10 @@ from refersion_dagster.warehouse.dlt_internals.ducklake import AttachedLake, Lak
 from refersion_dagster.warehouse.dlt_internals.filesystem import filesystem_options
 from refersion_dagster.warehouse.dlt_internals.postgres import CodePointTypes, RowGroupClient, row_group_destination
 from refersion_dagster.warehouse.dlt_internals.postgres_settings import EncodedCredentials
+from refersion_dagster.warehouse.dlt_internals.redshift import utc_destination as redshift_destination
+from refersion_dagster.warehouse.dlt_internals.redshift_settings import EndpointCredentials
 from refersion_dagster.warehouse.dlt_internals.snowflake import session_destination
+from refersion_dagster.warehouse.load import file_format
 from refersion_dagster_tests.location import REPOSITORY
 
 # Methods that are overridden or called, with their required parameters.
@@ -240,6 +245,26 @@ def test_sessions_of_snowflake_are_opened_with_what_is_set_and_names_are_in_capi
     mapper = SnowflakeTypeMapper(known)
     kinds = [mapper.to_destination_type({"name": "a", "data_type": kind}) for kind in ("timestamp", "bigint", "text")]
     assert kinds == ["TIMESTAMP_LTZ", "NUMBER(19,0)", "VARCHAR"], f"dlt {dlt.__version__}"
+
+
+def test_redshift_is_loaded_by_insert_with_an_address_that_keeps_every_password() -> None:
+    credentials = EndpointCredentials()
+    given = {"host": "endpoint", "database": "books", "username": "loader", "password": "a b@c", "port": 5439}
+    credentials.update({**given, "session_timezone": "UTC"})
+    credentials.resolve()
+    address = credentials.to_native_representation()
+    assert "password=a%20b%40c" in address, f"dlt {dlt.__version__}"
+    assert "-ctimezone%3DUTC" in address, f"dlt {dlt.__version__}: {address}"
+    destination = redshift_destination(credentials)
+    known = destination.capabilities()
+    assert known.preferred_loader_file_format == "insert_values"
+    assert file_format(destination) == "insert_values"
+    assert known.supported_merge_strategies == ["delete-insert", "scd2"]
+    assert known.supports_ddl_transactions
+    mapper = RedshiftTypeMapper(known)
+    kinds = [mapper.to_destination_type({"name": "a", "data_type": kind}, {"name": "b"}) for kind in ("bigint", "text")]
+    assert kinds == ["bigint", "varchar(max)"], f"dlt {dlt.__version__}"
+    assert HINT_TO_REDSHIFT_ATTR == {"cluster": "DISTKEY", "sort": "SORTKEY"}
 
 
 IMPORTS_DLT = re.compile(r"^\s*(from|import) dlt\b", re.MULTILINE)
