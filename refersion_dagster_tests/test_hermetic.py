@@ -31,7 +31,7 @@ pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(scope="module")
-def open_destination(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def loading(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happens when the code location is loaded in an empty environment."""
     home, cwd = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("cwd")
     done = subprocess.run(
