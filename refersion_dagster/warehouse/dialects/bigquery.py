@@ -12,7 +12,7 @@ from refersion_dagster.warehouse.dialects.rules import (
     Rules,
     apply_rules,
     call,
-    cased,
+    change_case,
     check_written_alike,
     concatenated,
 )
@@ -38,7 +38,7 @@ def exact(node: exp.Expr) -> exp.Expr:
     return exp.Cast(this=node, to=exp.DataType(this=exp.DType.BIGDECIMAL))
 
 
-def divided(node: exp.Expr) -> exp.Expr:
+def divide(node: exp.Expr) -> exp.Expr:
     """BigQuery divides whole numbers in floating point, and amounts with 9 decimal digits."""
     node.set("this", exact(node.this))
     node.set("typed", True)
@@ -65,7 +65,7 @@ def cast(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def in_time_zone(node: exp.Expr) -> exp.Expr:
+def convert_time_zone(node: exp.Expr) -> exp.Expr:
     """Convert a point in time to local time, or local time to a point in time."""
     return call("TIMESTAMP" if shows_clocks(node.this) else "DATETIME", node.this, node.args["zone"])
 
@@ -77,7 +77,7 @@ def shows_clocks(node: exp.Expr) -> bool:
     return isinstance(node, exp.Cast) and node.is_type(exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ)
 
 
-def truncated(node: exp.Expr) -> exp.Expr:
+def truncate(node: exp.Expr) -> exp.Expr:
     """Weeks begin on Sunday in BigQuery and on Monday in DuckDB."""
     unit = node.args["unit"].name.upper()
     return call("DATE_TRUNC", node.this, exp.var("WEEK(MONDAY)" if unit == "WEEK" else unit))
@@ -96,7 +96,7 @@ def extremum(node: exp.Expr) -> exp.Expr:
     return first
 
 
-def joined(node: exp.Expr) -> exp.Expr:
+def join_texts(node: exp.Expr) -> exp.Expr:
     separator, *texts = node.expressions
     return call("ARRAY_TO_STRING", exp.Array(expressions=texts), separator)
 
@@ -111,14 +111,14 @@ def part(node: exp.Expr) -> exp.Expr:
     return exp.case().when(unknown, exp.null()).else_(exp.func("coalesce", found, exp.Literal.string("")))
 
 
-def trimmed(node: exp.Expr) -> exp.Expr:
+def trim(node: exp.Expr) -> exp.Expr:
     """DuckDB trims spaces only, not all white space."""
     if not node.expression:
         node.set("expression", exp.Literal.string(" "))
     return node
 
 
-def extracted(node: exp.Expr) -> exp.Expr:
+def extract(node: exp.Expr) -> exp.Expr:
     """BigQuery returns whole seconds only."""
     if node.name.upper() != "EPOCH":
         return node
@@ -160,14 +160,14 @@ def percentile(node: exp.Expr) -> exp.Expr:
     return exp.Bracket(this=values, expressions=[call("SAFE_ORDINAL", place)])
 
 
-def everywhere(node: exp.Expr) -> exp.Expr:
+def add_where(node: exp.Expr) -> exp.Expr:
     """BigQuery requires a WHERE clause to change rows."""
     if not node.args.get("where"):
         node.set("where", exp.Where(this=exp.true()))
     return node
 
 
-def series(node: exp.Expr) -> exp.Expr:
+def generate_series(node: exp.Expr) -> exp.Expr:
     """A series of whole days, months or numbers. Its column has the same name as the table."""
     made, alias = node.this, node.args.get("alias")
     if alias is None or not isinstance(made, exp.GenerateSeries):
@@ -189,26 +189,26 @@ def series(node: exp.Expr) -> exp.Expr:
 
 
 RULES: Rules = {
-    exp.Div: divided,
+    exp.Div: divide,
     exp.Literal: literal,
     exp.Cast: cast,
-    exp.AtTimeZone: in_time_zone,
-    exp.TimestampTrunc: truncated,
-    exp.DateTrunc: truncated,
+    exp.AtTimeZone: convert_time_zone,
+    exp.TimestampTrunc: truncate,
+    exp.DateTrunc: truncate,
     exp.Interval: interval,
     exp.Greatest: extremum,
     exp.Least: extremum,
     exp.Concat: concatenated,
-    exp.ConcatWs: joined,
+    exp.ConcatWs: join_texts,
     exp.SplitPart: part,
-    exp.Trim: trimmed,
-    exp.Upper: cased(ß="ẞ"),
-    exp.Lower: cased(Σ="σ", İ="i"),
-    exp.Extract: extracted,
+    exp.Trim: trim,
+    exp.Upper: change_case(ß="ẞ"),
+    exp.Lower: change_case(Σ="σ", İ="i"),
+    exp.Extract: extract,
     exp.Order: ordered,
     exp.WithinGroup: percentile,
-    exp.Update: everywhere,
-    exp.Delete: everywhere,
-    exp.Lateral: series,
-    exp.Table: series,
+    exp.Update: add_where,
+    exp.Delete: add_where,
+    exp.Lateral: generate_series,
+    exp.Table: generate_series,
 }

@@ -12,7 +12,7 @@ from refersion_dagster.warehouse.dialects.rules import (
     Rules,
     apply_rules,
     call,
-    cased,
+    change_case,
     check_written_alike,
     shows_clocks,
 )
@@ -61,7 +61,7 @@ def cast(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def in_time_zone(node: exp.Expr) -> exp.Expr:
+def convert_time_zone(node: exp.Expr) -> exp.Expr:
     """Convert a point in time to local time, or local time to a point in time."""
     zone, utc = node.args["zone"], exp.Literal.string("UTC")
     if shows_clocks(node.this):
@@ -70,13 +70,13 @@ def in_time_zone(node: exp.Expr) -> exp.Expr:
     return call("CONVERT_TIMEZONE", utc, zone, clocks(node.this))
 
 
-def truncated(node: exp.Expr) -> exp.Expr:
+def truncate(node: exp.Expr) -> exp.Expr:
     """DATE_TRUNC always returns a point in time in Databricks."""
     found = call("DATE_TRUNC", exp.Literal.string(node.args["unit"].name.upper()), node.this)
     return clocks(found) if shows_clocks(node.this) else found
 
 
-def divided(node: exp.Expr) -> exp.Expr:
+def divide(node: exp.Expr) -> exp.Expr:
     """Databricks keeps 6 decimal digits in quotients of long numbers; with 18 before the point it keeps 12 or more."""
     node.set("this", as_type(node.this, f"DECIMAL({DIVIDEND_DIGITS}, 12)"))
     node.set("typed", True)
@@ -84,7 +84,7 @@ def divided(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def multiplied(node: exp.Expr) -> exp.Expr:
+def multiply(node: exp.Expr) -> exp.Expr:
     """Limit the digits of amounts: Databricks keeps only 6 decimal digits in products of more than 38 digits."""
     for factor in (node.this, node.expression):
         if not isinstance(factor, exp.Cast) or not factor.is_type(exp.DType.DECIMAL):
@@ -95,12 +95,12 @@ def multiplied(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def joined(node: exp.Expr) -> exp.Expr:
+def join_texts(node: exp.Expr) -> exp.Expr:
     """NULL adds nothing, not even a separator."""
     return call("CONCAT_WS", *node.expressions)
 
 
-def alike(node: exp.Expr) -> exp.Expr:
+def match(node: exp.Expr) -> exp.Expr:
     """A backslash is an escape character in Databricks' patterns."""
     pattern = node.expression
     if not isinstance(pattern, exp.Literal) or "\\" in pattern.name:
@@ -110,7 +110,7 @@ def alike(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def extracted(node: exp.Expr) -> exp.Expr:
+def extract(node: exp.Expr) -> exp.Expr:
     """Spark cannot extract the seconds since 1970."""
     if node.name.upper() != "EPOCH":
         return node
@@ -126,7 +126,7 @@ def percentile(node: exp.Expr) -> exp.Expr:
     return call("TRY_ELEMENT_AT", call("SORT_ARRAY", call("COLLECT_LIST", value)), place)
 
 
-def changed(node: exp.Expr) -> exp.Expr:
+def update(node: exp.Expr) -> exp.Expr:
     """Databricks can update rows from other tables only with MERGE."""
     source = node.args.get("from_")
     if source is None:
@@ -137,7 +137,7 @@ def changed(node: exp.Expr) -> exp.Expr:
     )
 
 
-def series(node: exp.Expr) -> exp.Expr:
+def generate_series(node: exp.Expr) -> exp.Expr:
     """A series of whole days, months or numbers. SEQUENCE counts down if the end is before the start."""
     made, alias = node.this, node.args.get("alias")
     if alias is None or not isinstance(made, exp.GenerateSeries):
@@ -159,18 +159,18 @@ def series(node: exp.Expr) -> exp.Expr:
 RULES: Rules = {
     exp.DataType: kind,
     exp.Cast: cast,
-    exp.AtTimeZone: in_time_zone,
-    exp.TimestampTrunc: truncated,
-    exp.DateTrunc: truncated,
-    exp.Div: divided,
-    exp.Mul: multiplied,
-    exp.ConcatWs: joined,
-    exp.Like: alike,
-    exp.Upper: cased(ß="ẞ"),
-    exp.Lower: cased(Σ="σ", İ="i"),
-    exp.Extract: extracted,
+    exp.AtTimeZone: convert_time_zone,
+    exp.TimestampTrunc: truncate,
+    exp.DateTrunc: truncate,
+    exp.Div: divide,
+    exp.Mul: multiply,
+    exp.ConcatWs: join_texts,
+    exp.Like: match,
+    exp.Upper: change_case(ß="ẞ"),
+    exp.Lower: change_case(Σ="σ", İ="i"),
+    exp.Extract: extract,
     exp.WithinGroup: percentile,
-    exp.Update: changed,
-    exp.Lateral: series,
-    exp.Table: series,
+    exp.Update: update,
+    exp.Lateral: generate_series,
+    exp.Table: generate_series,
 }

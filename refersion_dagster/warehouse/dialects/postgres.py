@@ -31,9 +31,9 @@ class PostgresDialect(Dialect):
     case_of: str = "default"
 
     def fit(self, tree: exp.Expr) -> exp.Expr:
-        return tree.transform(self._fitted)
+        return tree.transform(self._fit_case)
 
-    def _fitted(self, node: exp.Expr) -> exp.Expr:
+    def _fit_case(self, node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Div):
             node.set("this", exp.cast(node.this, "DECIMAL"))
             node.set("typed", True)

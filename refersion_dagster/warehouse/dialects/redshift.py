@@ -14,7 +14,7 @@ from refersion_dagster.warehouse.dialects.rules import (
     Rules,
     apply_rules,
     call,
-    cased,
+    change_case,
     check_written_alike,
     keep_existing,
     shows_clocks,
@@ -57,7 +57,7 @@ def as_type(node: exp.Expr, kind: str) -> exp.Expr:
     return exp.Cast(this=node, to=exp.DataType.build(kind))
 
 
-def divided(node: exp.Expr) -> exp.Expr:
+def divide(node: exp.Expr) -> exp.Expr:
     """Redshift divides whole numbers without a remainder, and keeps 4 digits in quotients of long decimals."""
     node.set("this", as_type(node.this, DIVIDEND))
     node.set("expression", as_type(node.expression, DIVISOR))
@@ -93,14 +93,14 @@ def _text_of_time(node: exp.Expr) -> exp.Expr:
     return call("TO_CHAR", node, exp.Literal.string(SECONDS))
 
 
-def named_text(node: exp.Expr) -> exp.Expr:
+def name_text(node: exp.Expr) -> exp.Expr:
     """A text alone in a SELECT has no type in Redshift."""
     if isinstance(node.this, exp.Literal) and node.this.is_string and isinstance(node.parent, exp.Select):
         node.set("this", as_type(node.this, "TEXT"))
     return node
 
 
-def many(node: exp.Expr) -> exp.Expr:
+def multiply(node: exp.Expr) -> exp.Expr:
     """A number of intervals. Redshift documents intervals as literals only."""
     interval, number = node.this, node.expression
     if isinstance(interval, exp.Interval) and isinstance(number, exp.Literal) and not number.is_string:
@@ -109,7 +109,7 @@ def many(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def moved(node: exp.Expr) -> exp.Expr:
+def add_months(node: exp.Expr) -> exp.Expr:
     """Months are added by DATEADD. An interval literal has a fixed length."""
     step = node.expression
     if not isinstance(step, exp.Interval) or step.args["unit"].name.upper() != "MONTH":
@@ -127,33 +127,33 @@ def _add(unit: str, amount: exp.Expr, moment: exp.Expr) -> exp.Expr:
     return as_type(call("DATEADD", exp.var(unit), amount, moment), "TIMESTAMP")
 
 
-def concatenated(node: exp.Expr) -> exp.Expr:
+def concatenate(node: exp.Expr) -> exp.Expr:
     """NULL adds nothing. In Redshift a text and NULL make NULL."""
-    return exp.paren(_texts([_or_empty(one) for one in node.expressions]))
+    return exp.paren(_join([_or_empty(one) for one in node.expressions]))
 
 
 def _or_empty(node: exp.Expr) -> exp.Expr:
     return node if isinstance(node, exp.Literal) else exp.func("coalesce", node, exp.Literal.string(""))
 
 
-def _texts(parts: list[exp.Expr]) -> exp.Expr:
+def _join(parts: list[exp.Expr]) -> exp.Expr:
     first, *others = parts
     for other in others:
         first = exp.DPipe(this=first, expression=other, safe=True)
     return first
 
 
-def joined(node: exp.Expr) -> exp.Expr:
+def join_texts(node: exp.Expr) -> exp.Expr:
     """NULL is left out. Redshift has no CONCAT_WS."""
     separator, *texts = node.expressions
     if not separator.is_string:
         raise UntestedSql(f"The separator {separator.sql('duckdb')} was never tested in Redshift: it is a text.")
-    parts = [_or_empty(exp.paren(_texts([separator.copy(), text]))) for text in texts]
-    whole = exp.paren(_texts(parts))
+    parts = [_or_empty(exp.paren(_join([separator.copy(), text]))) for text in texts]
+    whole = exp.paren(_join(parts))
     return exp.Substring(this=whole, start=exp.Literal.number(len(separator.name) + 1))
 
 
-def listed(node: exp.Expr) -> exp.Expr:
+def list_texts(node: exp.Expr) -> exp.Expr:
     """LISTAGG also leaves out empty texts. What it makes of nothing is not documented; DuckDB makes NULL."""
     order = node.this if isinstance(node.this, exp.Order) else None
     value = order.this if order else node.this
@@ -167,13 +167,13 @@ def listed(node: exp.Expr) -> exp.Expr:
     return exp.case().when(counted, made)
 
 
-def differs(node: exp.Expr) -> exp.Expr:
+def compare(node: exp.Expr) -> exp.Expr:
     """IS DISTINCT FROM, which Redshift lacks."""
     unknown = exp.and_(node.this.copy().is_(exp.null()), node.expression.copy().is_(exp.null()))
     return exp.paren(exp.not_(exp.func("coalesce", exp.EQ(this=node.this, expression=node.expression), unknown)))
 
 
-def extracted(node: exp.Expr) -> exp.Expr:
+def extract(node: exp.Expr) -> exp.Expr:
     """Redshift extracts whole seconds since 1970."""
     if node.name.upper() != "EPOCH":
         return node
@@ -183,7 +183,7 @@ def extracted(node: exp.Expr) -> exp.Expr:
     return exp.paren(exp.Div(this=as_type(passed, "DECIMAL(20, 0)"), expression=second, typed=True))
 
 
-def alike(node: exp.Expr) -> exp.Expr:
+def match(node: exp.Expr) -> exp.Expr:
     """A backslash is an escape character in Redshift's patterns."""
     pattern = node.expression
     if not isinstance(pattern, exp.Literal) or "\\" in pattern.name:
@@ -191,12 +191,12 @@ def alike(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def now(_: exp.Expr) -> exp.Expr:
+def read_clock(_: exp.Expr) -> exp.Expr:
     """The start of the statement, in whole seconds. CURRENT_TIMESTAMP does not run on compute nodes."""
     return as_type(call("GETDATE"), "TIMESTAMPTZ")
 
 
-def series(node: exp.Expr) -> exp.Expr:
+def generate_series(node: exp.Expr) -> exp.Expr:
     """A series of days or months from a TIMESTAMP, or of whole numbers, by a join with as many numbers.
 
     Redshift has neither LATERAL nor generate_series on its compute nodes.
@@ -238,23 +238,23 @@ def _numbers(places: int) -> exp.Expr:
 
 
 RULES: Rules = {
-    exp.Div: divided,
+    exp.Div: divide,
     exp.Cast: cast,
-    exp.Alias: named_text,
-    exp.Mul: many,
-    exp.Add: moved,
-    exp.Sub: moved,
-    exp.Concat: concatenated,
-    exp.ConcatWs: joined,
-    exp.GroupConcat: listed,
-    exp.NullSafeNEQ: differs,
-    exp.Upper: cased(ß="ẞ"),
-    exp.Lower: cased(Σ="σ", İ="i"),
-    exp.Extract: extracted,
-    exp.Like: alike,
-    exp.CurrentTimestamp: now,
+    exp.Alias: name_text,
+    exp.Mul: multiply,
+    exp.Add: add_months,
+    exp.Sub: add_months,
+    exp.Concat: concatenate,
+    exp.ConcatWs: join_texts,
+    exp.GroupConcat: list_texts,
+    exp.NullSafeNEQ: compare,
+    exp.Upper: change_case(ß="ẞ"),
+    exp.Lower: change_case(Σ="σ", İ="i"),
+    exp.Extract: extract,
+    exp.Like: match,
+    exp.CurrentTimestamp: read_clock,
     exp.Update: without_alias,
     exp.Create: keep_existing,
-    exp.Join: series,
-    exp.From: series,
+    exp.Join: generate_series,
+    exp.From: generate_series,
 }

@@ -39,7 +39,7 @@ def find_limits(tree: exp.Expr) -> Iterator[Limit]:
             yield limit
 
 
-def sources(query: exp.Expr) -> frozenset[str]:
+def list_sources(query: exp.Expr) -> frozenset[str]:
     """Names by which columns refer to the tables of a SELECT."""
     joined = [query.args.get("from_"), *(query.args.get("joins") or ())]
     return frozenset(one.this.alias_or_name for one in joined if one is not None)
@@ -49,7 +49,7 @@ def is_correlated(node: exp.Expr) -> bool:
     """Whether a SELECT refers to tables of a SELECT around it. Columns without a table name are its own."""
     if not isinstance(node, exp.Select) or not node.find_ancestor(exp.Select, exp.Update, exp.Delete):
         return False
-    names = {name for select in node.find_all(exp.Select) for name in sources(select)}
+    names = {name for select in node.find_all(exp.Select) for name in list_sources(select)}
     return any(column.table and column.table not in names for column in node.find_all(exp.Column))
 
 

@@ -8,7 +8,7 @@ from itertools import count
 from sqlglot import exp
 
 from refersion_dagster.warehouse.dialects.dialect import UntestedSql
-from refersion_dagster.warehouse.dialects.redshift_limits import sources
+from refersion_dagster.warehouse.dialects.redshift_limits import list_sources
 
 # A comparison of a column of the subquery with an expression of the query around it.
 Comparison = tuple[type[exp.Expr], exp.Expr, exp.Expr]
@@ -112,7 +112,7 @@ def _flat(node: exp.Expr) -> Iterator[exp.Expr]:
 
 def _split(node: exp.Expr, query: exp.Select) -> tuple[list[Comparison], list[exp.Expr]]:
     """The comparisons with the query around, those with = first, and the conditions of the subquery alone."""
-    own, comparisons, others = sources(query), list[Comparison](), list[exp.Expr]()
+    own, comparisons, others = list_sources(query), list[Comparison](), list[exp.Expr]()
     for one in _conditions(query):
         left, right = (_is_own(side, own) for side in (one.args.get("this"), one.args.get("expression")))
         if all(column.table in own for column in one.find_all(exp.Column)):

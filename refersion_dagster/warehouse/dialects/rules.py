@@ -48,7 +48,7 @@ def concatenated(node: exp.Expr) -> exp.Expr:
     return exp.Concat(expressions=texts, safe=True, coalesce=False)
 
 
-def cased(**letters: str) -> Callable[[exp.Expr], exp.Expr]:
+def change_case(**letters: str) -> Callable[[exp.Expr], exp.Expr]:
     """DuckDB converts case letter by letter; others map a letter to several, or depending on its position in a word."""
 
     def rule(node: exp.Expr) -> exp.Expr:

@@ -13,7 +13,7 @@ from refersion_dagster.warehouse.dialects.rules import (
     Rules,
     apply_rules,
     call,
-    cased,
+    change_case,
     check_written_alike,
     concatenated,
     keep_existing,
@@ -53,7 +53,7 @@ class SnowflakeDialect(Dialect):
         return apply_rules(tree, RULES)
 
 
-def divided(node: exp.Expr) -> exp.Expr:
+def divide(node: exp.Expr) -> exp.Expr:
     """In Snowflake 1 / 3 has six decimal digits; the quotient of an amount with four digits has ten."""
     node.set("this", exp.cast(node.this, QUOTIENT))
     node.set("typed", True)
@@ -68,7 +68,7 @@ def cast(node: exp.Expr) -> exp.Expr:
         node.set("to", exp.DataType(this=exp.DType.TIMESTAMPLTZ))
     elif kind.is_type(*exp.DataType.TEXT_TYPES):
         if isinstance(node.this, exp.TimestampTrunc | exp.DateTrunc):
-            return text_of_time(node.this)
+            return format_time(node.this)
         check_written_alike(node.this)
         if node.this.is_type(exp.DType.DATE):
             return call("TO_VARCHAR", node.this, exp.Literal.string(DAYS))
@@ -79,21 +79,21 @@ def cast(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def text_of_time(node: exp.Expr) -> exp.Expr:
+def format_time(node: exp.Expr) -> exp.Expr:
     """Snowflake's text form of a time includes milliseconds."""
     if node.args["unit"].name.upper() != "SECOND":
         raise UntestedSql(f"The text of {node.sql('duckdb')} was never tested in Snowflake: cut it to seconds.")
     return call("TO_VARCHAR", node, exp.Literal.string(SECONDS))
 
 
-def declared(node: exp.Expr) -> exp.Expr:
+def declare(node: exp.Expr) -> exp.Expr:
     kind = node.args.get("kind")
     if kind and kind.is_type(exp.DType.TIMESTAMPTZ):
         node.set("kind", exp.DataType(this=exp.DType.TIMESTAMPLTZ))
     return node
 
 
-def in_time_zone(node: exp.Expr) -> exp.Expr:
+def convert_time_zone(node: exp.Expr) -> exp.Expr:
     """Convert a point in time to local time, or local time to a point in time."""
     zone = node.args["zone"]
     if shows_clocks(node.this):
@@ -102,7 +102,7 @@ def in_time_zone(node: exp.Expr) -> exp.Expr:
     return exp.Cast(this=call("CONVERT_TIMEZONE", zone, node.this), to=exp.DataType(this=exp.DType.TIMESTAMPNTZ))
 
 
-def joined(node: exp.Expr) -> exp.Expr:
+def join_texts(node: exp.Expr) -> exp.Expr:
     """NULL is left out. Snowflake's CONCAT_WS returns NULL if an argument is NULL."""
     separator, *texts = node.expressions
     if not separator.is_string:
@@ -114,22 +114,22 @@ def joined(node: exp.Expr) -> exp.Expr:
     return call("SUBSTRING", exp.Concat(expressions=parts, safe=True), exp.Literal.number(len(separator.name) + 1))
 
 
-def listed(node: exp.Expr) -> exp.Expr:
+def list_texts(node: exp.Expr) -> exp.Expr:
     """An empty list is '' in Snowflake and NULL in DuckDB."""
     value = node.this.this if isinstance(node.this, exp.Order) else node.this
     counted = exp.GT(this=exp.Count(this=value.copy()), expression=exp.Literal.number(0))
     return exp.case().when(counted, node.copy())
 
 
-def extracted(node: exp.Expr) -> exp.Expr:
+def extract(node: exp.Expr) -> exp.Expr:
     """Snowflake returns only whole seconds for EPOCH."""
     if node.name.upper() != "EPOCH":
         return node
     microseconds = call("DATE_PART", exp.Literal.string("EPOCH_MICROSECOND"), node.expression)
-    return exp.paren(divided(exp.Div(this=microseconds, expression=exp.Literal.number(1_000_000))))
+    return exp.paren(divide(exp.Div(this=microseconds, expression=exp.Literal.number(1_000_000))))
 
 
-def named(node: exp.Expr) -> exp.Expr:
+def quote_name(node: exp.Expr) -> exp.Expr:
     """A quoted name differs from an unquoted one, which Snowflake converts to upper case."""
     if not node.args.get("quoted") and node.name.upper() not in RESERVED:
         return node
@@ -137,7 +137,7 @@ def named(node: exp.Expr) -> exp.Expr:
     return exp.to_identifier(node.name.upper() if simple else node.name, quoted=True)
 
 
-def series(node: exp.Expr) -> exp.Expr:
+def generate_series(node: exp.Expr) -> exp.Expr:
     """A series of days or months from a point in time, or of whole numbers, as the elements of a number array."""
     made, alias = node.this, node.args.get("alias")
     if alias is None or not isinstance(made, exp.GenerateSeries):
@@ -171,19 +171,19 @@ def series(node: exp.Expr) -> exp.Expr:
 
 
 RULES: Rules = {
-    exp.Div: divided,
+    exp.Div: divide,
     exp.Cast: cast,
-    exp.ColumnDef: declared,
-    exp.AtTimeZone: in_time_zone,
+    exp.ColumnDef: declare,
+    exp.AtTimeZone: convert_time_zone,
     exp.Concat: concatenated,
-    exp.ConcatWs: joined,
-    exp.GroupConcat: listed,
-    exp.Upper: cased(ß="ẞ"),
-    exp.Lower: cased(Σ="σ", İ="i"),
-    exp.Extract: extracted,
-    exp.Identifier: named,
+    exp.ConcatWs: join_texts,
+    exp.GroupConcat: list_texts,
+    exp.Upper: change_case(ß="ẞ"),
+    exp.Lower: change_case(Σ="σ", İ="i"),
+    exp.Extract: extract,
+    exp.Identifier: quote_name,
     exp.Update: without_alias,
     exp.Create: keep_existing,
-    exp.Lateral: series,
-    exp.Table: series,
+    exp.Lateral: generate_series,
+    exp.Table: generate_series,
 }
