@@ -16,8 +16,8 @@ def _():
 
 
 @app.cell
-def _(PublishedCopies, mo, published_folder, what_is_missing):
-    missing = what_is_missing(published_folder())
+def _(PublishedCopies, mo, published_folder, describe_missing):
+    missing = describe_missing(published_folder())
     mo.stop(missing is not None, mo.callout(mo.md(f"**Nothing to show.** {missing}"), kind="warn"))
     published = PublishedCopies(published_folder())
     currencies, months = published.currencies(), published.months()

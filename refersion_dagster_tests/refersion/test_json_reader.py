@@ -234,13 +234,13 @@ def test_usual_rows_become_a_table_without_pandas_which_pyarrow_would_import_for
 import sys
 from datetime import UTC, datetime
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS
-from refersion_dagster.refersion.tables.json_reader import ArrowJsonReader, in_columns
+from refersion_dagster.refersion.tables.json_reader import ArrowJsonReader, convert_to_columns
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy
 from refersion_dagster.refersion.tables.arrow import ArrowTableBuilder
 
 builder = ArrowTableBuilder(CONVERSIONS, read_at=datetime.now(UTC), privacy=Privacy(PersonalData.KEEP, "salt"))
 page = ArrowJsonReader(builder, {{"id": "Int"}}).read({body([row()])!r})
-print(builder.build(in_columns([page.rows])).num_rows, "pandas" in sys.modules)
+print(builder.build(convert_to_columns([page.rows])).num_rows, "pandas" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "1 False\n"
