@@ -18,13 +18,11 @@ from pathlib import Path
 import click
 from dagster import DagsterInstance, RunsFilter
 
-from refersion_dagster.automation.active_runs import IN_PROGRESS
 from refersion_dagster.demo.environment import DATABASE, INSTANCE, run_in_sandbox
 from refersion_dagster.records import cancel_run
 
 # How long a run may take to stop.
 END_SECONDS = 5
-UNFINISHED = RunsFilter(statuses=IN_PROGRESS)
 # At each start, `dagster dev` recommends a command of a package that this project does not need.
 SUPERSEDED = "ignore:Function `dev_command`"
 WORKSPACE, LOCATION_NAME = Path(__file__).with_name("workspace.yaml"), "refersion_dagster"
@@ -135,8 +133,12 @@ def dagster_dev(
 
 def end_runs_of(group: int) -> None:
     """Ends active runs: Dagster lets them outlive `dagster dev`, and they would call a sandbox that is gone."""
+    # Imported here because it imports dlt, whose threads would receive Ctrl-C.
+    from refersion_dagster.automation.active_runs import IN_PROGRESS
+
+    unfinished = RunsFilter(statuses=IN_PROGRESS)
     with DagsterInstance.get() as instance:
-        if not instance.get_run_records(UNFINISHED):
+        if not instance.get_run_records(unfinished):
             return
         # Dagster's own way to stop a run would print the stack of each thread.
         with suppress(ProcessLookupError):
@@ -146,5 +148,5 @@ def end_runs_of(group: int) -> None:
                 os.killpg(group, 0)
                 time.sleep(0.1)
             os.killpg(group, signal.SIGKILL)
-        for record in instance.get_run_records(UNFINISHED):
+        for record in instance.get_run_records(unfinished):
             cancel_run(instance, record.dagster_run, "Stopped because the sandbox stopped.")

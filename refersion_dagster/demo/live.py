@@ -13,7 +13,6 @@ import dagster as dg
 import requests
 from rich.console import Console
 
-from refersion_dagster.automation.active_runs import describe_active_run
 from refersion_dagster.demo.environment import save_clock
 from refersion_dagster.dev import LOCATION_NAME
 from refersion_dagster.sandbox import SandboxServer
@@ -93,6 +92,9 @@ def _move_clock(sandbox: SandboxServer, folder: Path, watch: LiveOptions, stop: 
     No real account receives half a day of changes within the seconds of a run, and the proof would report rows that do
     not match the totals.
     """
+    # Imported here because it imports dlt, whose threads would receive Ctrl-C during the refresh.
+    from refersion_dagster.automation.active_runs import describe_active_run
+
     with dg.DagsterInstance.get() as instance:
         while not stop.wait(watch.day_seconds / STEPS_A_DAY):
             while describe_active_run(instance) and not stop.wait(0.5):
