@@ -206,6 +206,7 @@ class TestForeignCodeLocation:
 
 
 class TestTwoAccounts:
+    @pytest.mark.exhaustive
     def test_fit_in_one_file_and_one_fails_while_the_other_succeeds(
         self, account: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -20,6 +20,8 @@ from refersion_dagster.summaries.query import list_tables, load_summaries
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse.sql import bind
 
+pytestmark = pytest.mark.exhaustive
+
 ROWS = 10_000
 # Of the account's two years: a join with each month's end is allowed.
 PAIRS_PER_ROW = 50
