@@ -17,6 +17,7 @@ from refersion_dagster.settings.parts import (
     AlertSettings,
     OutputSettings,
     ScheduleSettings,
+    SecretFileSettings,
     WarehouseSettings,
     WebhookSettings,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "InvalidSetting",
     "OutputSettings",
     "ScheduleSettings",
+    "SecretFileSettings",
     "Settings",
     "WarehouseSettings",
     "WebhookSettings",

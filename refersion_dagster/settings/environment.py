@@ -1,4 +1,4 @@
-"""Loads the settings of a process: the environment, then `.env` of the working directory, then defaults.
+"""Loads the settings of a process: the environment, `.env` of the working directory, files with secrets, defaults.
 
 Every process calls `load_settings` first: the commands, the plain pipeline and the code location. Code that needs
 settings receives them as arguments. `os.environ` then has the effective values too, for Dagster's EnvVar, dlt and child
@@ -24,9 +24,11 @@ from refersion_dagster.settings.parts import (
     AlertSettings,
     OutputSettings,
     ScheduleSettings,
+    SecretFileSettings,
     WarehouseSettings,
     WebhookSettings,
 )
+from refersion_dagster.settings.secret_files import read_secret_files
 from refersion_dagster.settings.values import InvalidSetting
 
 ENV_FILE = ".env"
@@ -35,6 +37,7 @@ ENVIRONMENT = "environment"
 DAGSTER = "DAGSTER_"
 PARTS: Mapping[str, type[SettingsPart]] = {
     "account": AccountSettings,
+    "secret_files": SecretFileSettings,
     "warehouse": WarehouseSettings,
     "figures": FigureSettings,
     "schedules": ScheduleSettings,
@@ -47,6 +50,7 @@ PARTS: Mapping[str, type[SettingsPart]] = {
 VARIABLES = frozenset(variable for part in PARTS.values() for variable in part.variables().values())
 SECRET_VARIABLES = frozenset(part.variable(field) for part in PARTS.values() for field in part.secrets())
 ALLOW_WRITES = ActionSettings.variable("allow_writes")
+SECRETS_DIR = SecretFileSettings.variable("secrets_dir")
 
 _is_read = True
 
@@ -60,7 +64,7 @@ class Settings:
         problems: error message by variable; the parts have the default instead.
         file: values in .env.
         path: path of .env.
-        sources: source of each variable in .env and of each REFERSION_ variable: "environment" or the file.
+        sources: source of each variable in a file and of each REFERSION_ variable: "environment" or the file.
         overruled: variables in .env that the environment overrides with another value.
         unreadable: descriptions of lines of .env that are not settings.
         prefix: what the names of variables begin with in the environment and in .env, but not in `variables` and
@@ -68,6 +72,7 @@ class Settings:
     """
 
     account: AccountSettings
+    secret_files: SecretFileSettings
     warehouse: WarehouseSettings
     figures: FigureSettings
     schedules: ScheduleSettings
@@ -135,7 +140,9 @@ def env_file_ignored() -> Iterator[None]:
 
 
 def load_settings(prefix: str = "", defaults: Mapping[str, str] | None = None) -> Settings:
-    """Loads the settings of this process into its environment. Raises InvalidSetting for an unreadable .env.
+    """Loads the settings of this process into its environment.
+
+    Raises InvalidSetting for an unreadable .env, and for unreadable files with secrets.
 
     An invalid value is recorded in `problems`; code that needs the value calls `check`.
 
@@ -156,7 +163,7 @@ def settle(
     prefix: str = "",
     defaults: Mapping[str, str] = MappingProxyType({}),
 ) -> Settings:
-    """Adds the values of a file to an environment that does not have them.
+    """Adds the values of `.env`, then of files with secrets, to an environment that does not have them.
 
     Writes are allowed only if REFERSION_ALLOW_WRITES is true wherever it is set. With a prefix, that variable has to be
     true under its prefixed name, and must not forbid writes under its usual name.
@@ -166,21 +173,23 @@ def settle(
         if name.startswith(DAGSTER):
             environment.setdefault(name, value)
             continue
-        given = environment.get(name)
-        if given == value and environment is os.environ:
-            # Either both have this value, or Dagster loaded it from the file.
-            given = read_start_environment().get(name)
+        given = _value_without_file(environment, name, value)
         if given is None:
             environment[name], sources[name] = value, str(path)
         else:
             environment[name], sources[name] = given, ENVIRONMENT
             if given != value:
                 overruled.append(name)
+    secrets = _read_secrets(environment, prefix, defaults)
+    for name, (value, place) in secrets.items():
+        if name not in file and _value_without_file(environment, name, value) is None:
+            environment[name], sources[name] = value, place
     for name in environment:
         if name.startswith(PREFIX):
             sources.setdefault(name, ENVIRONMENT)
     own = f"{prefix}{ALLOW_WRITES}"
     allowed = [environment.get(own, ""), file.get(own)]
+    allowed += [value for name, (value, _) in secrets.items() if name in (own, ALLOW_WRITES)]
     if prefix:
         allowed += [environment.get(ALLOW_WRITES), file.get(ALLOW_WRITES)]
     if allowed[0] and environment is os.environ and _is_read:
@@ -195,3 +204,25 @@ def settle(
         overruled=tuple(overruled),
         unreadable=unreadable,
     )
+
+
+def _value_without_file(environment: Mapping[str, str], name: str, value: str) -> str | None:
+    """Returns a variable of an environment to which a file's value may have been added."""
+    given = environment.get(name)
+    if given == value and environment is os.environ:
+        # Either both have this value, or it was loaded from the file, by Dagster or by this package.
+        return read_start_environment().get(name)
+    return given
+
+
+def _read_secrets(
+    environment: Mapping[str, str], prefix: str, defaults: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
+    """Returns the variables in files with secrets, each with its value and its path."""
+    variable = f"{prefix}{SECRETS_DIR}"
+    named = environment.get(variable) or defaults.get(SECRETS_DIR)
+    if not named:
+        return {}
+    folder = Path(named).expanduser().absolute()
+    found = read_secret_files(folder, variable)
+    return {name: (value, str(folder / name)) for name, value in found.items() if not name.startswith(DAGSTER)}

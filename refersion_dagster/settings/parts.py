@@ -84,6 +84,16 @@ class AccountSettings(SettingsPart):
     )
 
 
+class SecretFileSettings(SettingsPart):
+    """Secrets that a container has as files."""
+
+    secrets_dir: str | None = setting(
+        None,
+        "Folder with a file for each secret, such as /run/secrets in a container. The name of a file is the name of "
+        "the variable, its content the value.",
+    )
+
+
 class WarehouseSettings(SettingsPart):
     """The database that tables land in."""
 

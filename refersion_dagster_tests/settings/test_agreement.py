@@ -72,6 +72,8 @@ TABLE: Mapping[str, Setting] = {
     "REFERSION_MAX_CONCURRENCY": Setting("2", "3", "0"),
     "REFERSION_RETRY_SECONDS": Setting("20", "30", "1.5"),
     "REFERSION_ROWS_PER_LOAD": Setting("1000", "2000", "-1"),
+    # Folders without a file that has the name of a variable.
+    "REFERSION_SECRETS_DIR": Setting("/", "/usr"),
     "REFERSION_DESTINATION": Setting("duckdb", "postgres", "oracle"),
     "DESTINATION__POSTGRES__CREDENTIALS": Setting(
         "postgresql://a@db.example.com/r", "postgresql://b@db.example.com/r", "postgresql://user:password@host/database"
