@@ -21,6 +21,7 @@ from refersion_dagster.automation.schedules import schedules as refresh_schedule
 from refersion_dagster.automation.statements import statements_schedule
 from refersion_dagster.automation.webhook_sensor import webhook_job, webhook_sensor
 from refersion_dagster.checks.assets import all_checks
+from refersion_dagster.checks.extensions import load_own_checks
 from refersion_dagster.documentation import add_documentation
 from refersion_dagster.ingest.assets import raw_tables
 from refersion_dagster.ingest.webhooks.events import WebhookInbox, webhook_events_asset
@@ -47,10 +48,21 @@ from refersion_dagster.settings import (
     WebhookSettings,
 )
 from refersion_dagster.summaries.assets import summary_assets
+from refersion_dagster.summaries.extensions import (
+    Extensions,
+    check_translation,
+    find_extensions,
+    join_summaries,
+    try_each,
+)
 from refersion_dagster.summaries.query import Summary, load_summaries, select_summaries
 from refersion_dagster.summaries.settings import ReportSettings
+from refersion_dagster.warehouse.dialects.dialect import Dialect
+from refersion_dagster.warehouse.registry import DIALECTS
 
 OWN = Path(__file__).with_name("defs")
+# Documentation of own summaries.
+OWN_SQL = "docs/own-sql.md"
 
 
 def add_policies(fresh: dg.FreshnessPolicy, names: Namespace, spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -70,11 +82,24 @@ def merge_own_definitions(shipped: dg.Definitions) -> dg.Definitions:
 
 @cache
 def _tables_and_checks(
-    summaries: tuple[str, ...] | None, names: Namespace
+    summaries: tuple[str, ...] | None, names: Namespace, extensions: Extensions
 ) -> tuple[list[Summary], list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
-    """Summaries, their assets, and all checks. They depend on no settings, and building them takes most of the time."""
-    selected = load_summaries() if summaries is None else select_summaries(summaries)
-    return selected, summary_assets(selected, names), all_checks(selected, names)
+    """Summaries, their assets, and all checks, which take most of the time to build.
+
+    Raises UnknownSummary, and SqlFileError for own files.
+    """
+    every = join_summaries(extensions.summaries)
+    own_checks = load_own_checks(extensions.checks, every)
+    selected = [*every] if summaries is None else select_summaries(summaries, every)
+    return selected, summary_assets(selected, names), all_checks(selected, names, own_checks)
+
+
+def check_own_files(extensions: Extensions, dialect: Dialect) -> None:
+    """Raises SqlFileError if the SQL of own files has no proven translation to the warehouse's dialect."""
+    every = join_summaries(extensions.summaries)
+    own = [one.file for one in every if one.file.path in extensions.paths]
+    try_each(own, lambda file: check_translation(file, dialect))
+    try_each(load_own_checks(extensions.checks, every), lambda check: check_translation(check.file, dialect))
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -97,9 +122,12 @@ def build_account(
             only if all summaries that they read do.
         schedules: whether there are schedules and sensors.
 
-    Raises UnknownSummary.
+    Raises UnknownSummary, and InvalidSetting and SqlFileError for own summaries and checks.
     """
-    selected, tables, checks = _tables_and_checks(summaries, names)
+    extensions = find_extensions(settings)
+    selected, tables, checks = _tables_and_checks(summaries, names, extensions)
+    check_own_files(extensions, DIALECTS[settings.warehouse.destination])
+    pages = {f"summaries/{one.name}": OWN_SQL for one in selected if one.file.path in extensions.paths}
     present = {summary.name for summary in selected}
     check_specs = [spec for checked in (*tables, *checks) for spec in checked.check_specs]
     with_report = present.issuperset(find_summaries({summary.name for summary in load_summaries()}))
@@ -120,7 +148,7 @@ def build_account(
     fresh = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=settings.alerts.late_hours))
     watched = dg.map_asset_specs(partial(add_policies, fresh, names), refreshed)
     return dg.Definitions(
-        assets=dg.map_asset_specs(partial(add_documentation, names), [*watched, *others]),
+        assets=dg.map_asset_specs(partial(add_documentation, names, pages), [*watched, *others]),
         asset_checks=checks,
         jobs=[
             refresh_job([key for asset in refreshed for key in asset.keys], names),

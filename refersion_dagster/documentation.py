@@ -6,6 +6,7 @@ Kept in one place, so that no asset is missed.
 from __future__ import annotations
 
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -31,11 +32,15 @@ def page(file: str) -> Path | None:
     return next((folder / file for folder in (CHECKOUT, INSTALLED) if (folder / file).is_file()), None)
 
 
-def add_documentation(names: Namespace, spec: dg.AssetSpec) -> dg.AssetSpec:
-    """The asset with its layer as a tag, and its documentation page."""
+def add_documentation(names: Namespace, pages: Mapping[str, str], spec: dg.AssetSpec) -> dg.AssetSpec:
+    """The asset with its layer as a tag, and its documentation page.
+
+    Args:
+        pages: pages of assets that have another page than their layer, by usual key.
+    """
     path = names.usual_path(spec.key)
     layer, file = LAYERS[path[0]]
-    file = OWN_FILES.get("/".join(path), file)
+    file = {**OWN_FILES, **pages}.get("/".join(path), file)
     found = page(file)
     return spec.merge_attributes(
         tags={"layer": layer},

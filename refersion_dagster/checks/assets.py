@@ -8,7 +8,7 @@ from dlt.destinations.exceptions import DatabaseException
 from refersion_dagster.checks.outcome import find_offending_rows, report_not_compared, result
 from refersion_dagster.checks.query import SqlCheck, load_checks
 from refersion_dagster.checks.raw import KEYS, raw_checks
-from refersion_dagster.checks.sums import find_drift
+from refersion_dagster.checks.sums import SUMS, find_drift
 from refersion_dagster.failures import report_errors
 from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion.environment import DATASET
@@ -18,8 +18,6 @@ from refersion_dagster.summaries.lineage import deciding_sources
 from refersion_dagster.summaries.measures import described
 from refersion_dagster.summaries.query import Summary, list_tables, load_summaries
 from refersion_dagster.summaries.settings import ReportSettings
-
-SUMS = "sums_preserved"
 
 
 def file_check(
@@ -103,16 +101,21 @@ def sums_check(summary: Summary, names: Namespace = USUAL) -> dg.AssetChecksDefi
     return run_check
 
 
-def all_checks(summaries: Sequence[Summary], names: Namespace = USUAL) -> list[dg.AssetChecksDefinition]:
+def all_checks(
+    summaries: Sequence[Summary], names: Namespace = USUAL, own: Sequence[SqlCheck] = ()
+) -> list[dg.AssetChecksDefinition]:
     """Returns all checks of raw tables and summaries, except primary keys of summaries: the build checks those.
 
     Checks that read summaries other than these are left out.
+
+    Args:
+        own: checks that are not shipped.
     """
     tables = list_tables(summary.name for summary in summaries)
     known = list_tables(summary.name for summary in (*load_summaries(), *summaries))
     files = [
         check
-        for check in load_checks(known)
+        for check in (*load_checks(known), *own)
         if all(table in tables[schema] for schema, table in (check.checked, *check.depends_on))
     ]
     return [

@@ -19,7 +19,7 @@ from typing import Literal
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.macros import MACROS
-from refersion_dagster.summaries.settings import PARAMETERS
+from refersion_dagster.summaries.settings import SETTINGS
 from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, SqlHeader, read, read_folder
 
 
@@ -76,6 +76,6 @@ def validate_check(file: SqlFile[CheckHeader], known: Mapping[str, Collection[st
     if table not in known.get(schema, ()):
         raise SqlFileError(f"{file.path}:1: there is no asset {file.header.asset}.")
     for name in file.parameters:
-        if name not in PARAMETERS:
-            raise SqlFileError(f"{file.path}:1: there is no setting ${name}; available are {', '.join(PARAMETERS)}.")
+        if name not in SETTINGS:
+            raise SqlFileError(f"{file.path}:1: there is no setting ${name}; available are {', '.join(SETTINGS)}.")
     return SqlCheck(file, (schema, table), file.tables(known))

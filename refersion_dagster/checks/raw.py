@@ -34,6 +34,9 @@ KEYS: dict[str, tuple[str, ...]] = {
 # Part of the name of a variant column, which dlt adds for values of another type.
 VARIANT = "__v_"
 
+# Names of the checks of a raw table.
+RAW_CHECKS = PRIMARY_KEY, NO_VARIANTS, ACCEPTED_VALUES = "primary_key", "no_variant_columns", "accepted_values"
+
 KEY_HOLDS = "Each {key} is unique and never empty."
 KEY_BROKEN = "Rows of {table} count twice or cannot be distinguished: every figure that reads the table would be wrong."
 TYPES_HOLD = "No column has values of two types (dlt would store the second type in a column …__v_…)."
@@ -77,14 +80,14 @@ def raw_checks(table: str, names: Namespace = USUAL) -> dg.AssetChecksDefinition
     values = "; ".join(f"{column}: {', '.join(known)}" for column, known in ACCEPTED.get(table, {}).items())
     checks: list[tuple[str, Callable[[Session], OffendingRows], str, str, bool]] = [
         (
-            "primary_key",
+            PRIMARY_KEY,
             lambda session: find_offending_rows(session, duplicates(table), {}),
             KEY_HOLDS.format(key=key),
             KEY_BROKEN.format(table=table),
             True,
         ),
         (
-            "no_variant_columns",
+            NO_VARIANTS,
             lambda session: variants(session, table),
             TYPES_HOLD,
             TYPES_BROKEN.format(table=table),
@@ -95,7 +98,7 @@ def raw_checks(table: str, names: Namespace = USUAL) -> dg.AssetChecksDefinition
         holds, broken = VALUES_HOLD.format(values=values), VALUES_BROKEN.format(table=table)
         checks.append(
             (
-                "accepted_values",
+                ACCEPTED_VALUES,
                 lambda session: find_offending_rows(session, build_unknown_values(table), {}),
                 holds,
                 broken,

@@ -9,6 +9,8 @@ from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.measures import raw_sums
 from refersion_dagster.warehouse.session import Session
 
+# Name of the check.
+SUMS = "sums_preserved"
 COLUMNS = ("column", "currency", "raw_conversions", "summary")
 
 

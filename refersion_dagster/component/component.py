@@ -23,6 +23,7 @@ from refersion_dagster.settings import (
     load_settings,
 )
 from refersion_dagster.settings.environment import PARTS
+from refersion_dagster.summaries.extensions import find_extensions, join_summaries
 from refersion_dagster.summaries.query import UnknownSummary, select_summaries
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -143,14 +144,14 @@ class RefersionComponent(dg.Component, dg.Model, dg.Resolvable):
             raise ValueError(f"settings: {'; '.join(found.problems.values())}")
         return settings
 
-    @field_validator("summaries")
-    @classmethod
-    def check_summaries(cls, summaries: list[str] | None) -> list[str] | None:
-        try:
-            select_summaries(summaries or ())
-        except UnknownSummary as error:
-            raise ValueError(f"summaries: {error}") from None
-        return summaries
+    @model_validator(mode="after")
+    def check_summaries(self) -> Self:
+        if self.summaries is not None:
+            try:
+                select_summaries(self.summaries, join_summaries(find_extensions(self.load_settings()).summaries))
+            except UnknownSummary as error:
+                raise ValueError(f"summaries: {error}") from None
+        return self
 
     @property
     def namespace(self) -> Namespace:

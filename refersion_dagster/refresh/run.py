@@ -13,6 +13,7 @@ from uuid import uuid4
 import click
 from rich.console import Console
 
+from refersion_dagster.errors import ReportedError
 from refersion_dagster.terminal import make_console
 
 if TYPE_CHECKING:
@@ -103,12 +104,18 @@ class ShellStatementsRun(ShellRun):
 def execute(
     console: Console, instance: dg.DagsterInstance, run_id: str, job_name: str = JOB, config: Mapping[str, Any] = {}
 ) -> None:
-    """Runs a job to its end and shows its progress."""
+    """Runs a job to its end and shows its progress.
+
+    Raises ClickException if the code location cannot be built.
+    """
     from refersion_dagster.code_location import build_definitions
     from refersion_dagster.refresh.progress import followed
     from refersion_dagster.settings import load_settings
 
-    job = build_definitions(load_settings()).resolve_job_def(job_name)
+    try:
+        job = build_definitions(load_settings()).resolve_job_def(job_name)
+    except ReportedError as error:
+        raise click.ClickException(str(error)) from None
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")

@@ -22,6 +22,7 @@ from refersion_dagster.settings.parts import (
     AccountSettings,
     ActionSettings,
     AlertSettings,
+    ExtensionSettings,
     OutputSettings,
     ScheduleSettings,
     SecretFileSettings,
@@ -44,6 +45,7 @@ PARTS: Mapping[str, type[SettingsPart]] = {
     "alerts": AlertSettings,
     "webhooks": WebhookSettings,
     "outputs": OutputSettings,
+    "extensions": ExtensionSettings,
     "actions": ActionSettings,
 }
 # All variables; one of them is dlt's.
@@ -79,6 +81,7 @@ class Settings:
     alerts: AlertSettings
     webhooks: WebhookSettings
     outputs: OutputSettings
+    extensions: ExtensionSettings
     actions: ActionSettings
     variables: Mapping[str, str] = field(repr=False)
     problems: Mapping[str, str]

@@ -178,6 +178,22 @@ class OutputSettings(SettingsPart):
     )
 
 
+class ExtensionSettings(SettingsPart):
+    """Your own summaries and checks."""
+
+    summaries_path: str | None = setting(
+        None,
+        "Folder of your own summaries: SQL files, also in subfolders, which become assets beside the shipped ones.",
+        example="sql/summaries",
+        more="See [Your own SQL](own-sql.md).",
+    )
+    checks_path: str | None = setting(
+        None,
+        "Folder of your own checks: SQL files, also in subfolders, which select rows that must not exist.",
+        example="sql/checks",
+    )
+
+
 class ScheduleSettings(SettingsPart):
     """When Dagster reads Refersion."""
 

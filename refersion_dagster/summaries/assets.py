@@ -116,7 +116,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary], names: Namespace 
 
 def source_of(summary: Summary) -> dg.CodeReferencesMetadataValue:
     """Returns a reference to the SQL file, which Dagster's asset page links to."""
-    file = Path(__file__).with_name("sql") / f"{summary.name}.sql"
+    file = Path(summary.file.path)
     with warnings.catch_warnings():
         # Both classes warn that they are in beta; pyproject.toml pins Dagster to a minor release.
         warnings.simplefilter("ignore", dg.BetaWarning)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
@@ -12,7 +15,9 @@ from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.query import RAW_COLUMNS, Summary
 from refersion_dagster.warehouse.sql import DIALECT
+from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, SqlHeader
 
+HeaderType = TypeVar("HeaderType", bound=SqlHeader)
 Source = tuple[str, str, str]  # schema, table, column
 
 
@@ -46,6 +51,45 @@ def deciding_sources(
         for condition in filter(None, conditions):
             found |= traced.read(scope, condition)
     return frozenset(found)
+
+
+def check_columns(file: SqlFile[HeaderType], depends_on: Sequence[tuple[str, str]], others: Iterable[Summary]) -> None:
+    """Raises SqlFileError with the line of a column that none of the tables has.
+
+    Args:
+        depends_on: (schema, table) pairs that the file reads.
+        others: summaries that it may read.
+    """
+    known = [*others]
+    if wrong := _find_error(file.tree, depends_on, known):
+        words = set(re.findall(r"\w+", wrong))
+        named = [one for one in file.tree.find_all(exp.Column, exp.Table) if one.name in words]
+        # The same name may be right elsewhere in the SELECT.
+        causes = [one for one in named if _find_error(_without(file.tree, one), depends_on, known) != wrong]
+        place = next(iter([*causes, *named]), None)
+        line = file.find_node_line(place) if place else file.line
+        raise SqlFileError(f"{file.path}:{line}: the columns of this SELECT cannot be resolved: {wrong}.")
+
+
+def _find_error(tree: exp.Query, depends_on: Sequence[tuple[str, str]], others: Iterable[Summary]) -> str | None:
+    """Returns why a query's columns cannot be resolved; None if they can."""
+    try:
+        _scope(tree, depends_on, others)
+    except SqlglotError as error:
+        return re.split(r"\.? \(?Line: |\n", str(error))[0].rstrip(".")
+    return None
+
+
+def _without(tree: exp.Query, node: exp.Expr) -> exp.Query:
+    """Returns a copy of a query with NULL for a column."""
+    if not isinstance(node, exp.Column):
+        return tree
+    place = next(at for at, one in enumerate(tree.walk()) if one is node)
+    copied = tree.copy()
+    found = [*copied.walk()][place]
+    is_output = isinstance(found.parent, exp.Select) and found.arg_key == "expressions"
+    found.replace(exp.alias_(exp.Null(), node.name) if is_output else exp.Null())
+    return copied
 
 
 def _scope(tree: exp.Query, depends_on: Sequence[tuple[str, str]], others: Iterable[Summary]) -> Scope | None:

@@ -24,13 +24,14 @@ SELECT …
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, Literal, get_args
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlglot import exp
 
 from refersion_dagster.errors import ReportedError
@@ -44,8 +45,9 @@ from refersion_dagster.summaries.old_names import add_old_names, description
 from refersion_dagster.summaries.settings import PARAMETERS
 from refersion_dagster.warehouse.sql_file import SqlFile, SqlFileError, SqlHeader, read, read_folder
 
-Group = Literal["core", "sales", "owed", "review", "proof"]
-GROUPS: tuple[str, ...] = get_args(Group)
+# Groups of the shipped summaries, and the group of own summaries that name none.
+GROUPS = ("core", "sales", "owed", "review", "proof")
+CUSTOM = "custom"
 # When Refersion was last read, which published copies state.
 AS_OF = "data_as_of"
 
@@ -55,6 +57,16 @@ RAW_COLUMNS: dict[str, tuple[str, ...]] = {
     conversions.TABLE: tuple(column.name for column in conversions.COLUMNS),
     readings.TABLE: tuple(column.name for column in readings.COLUMNS),
 }
+
+
+# Dagster accepts no other owners.
+OWNER = re.compile(r"team:\S+|[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+def _owner(value: str) -> str:
+    if not OWNER.fullmatch(value):
+        raise ValueError(f"{value!r} is not an e-mail address or a team, such as team:data")
+    return value
 
 
 class Plot(BaseModel):
@@ -71,15 +83,16 @@ class SummaryHeader(SqlHeader):
     """The header of a summary's file.
 
     Args:
+        group: the asset's group; one of GROUPS for the shipped summaries.
         renamed: old column names by new ones; see old_names.py.
         sums: columns whose sums per currency must equal a measure of the raw rows; see measures.py.
         needs, kept: raw fields that columns need; see knowledge.py.
     """
 
-    group: Group
+    group: str = Field(default=CUSTOM, pattern=r"^[a-z][a-z0-9_]*$")
     grain: str
     primary_key: list[str] = Field(min_length=1)
-    owners: list[str] = Field(min_length=1)
+    owners: list[Annotated[str, AfterValidator(_owner)]] = Field(min_length=1)
     questions: list[str] = Field(min_length=1)
     columns: dict[str, str] = Field(default_factory=dict)
     renamed: dict[str, str] = Field(default_factory=dict)
@@ -142,9 +155,12 @@ def load_summaries(*names: str) -> list[Summary]:
     return list(_load(names))
 
 
-def select_summaries(names: Collection[str]) -> list[Summary]:
-    """Returns these summaries and all that they read, in order. Raises UnknownSummary."""
-    every = load_summaries()
+def select_summaries(names: Collection[str], every: Sequence[Summary]) -> list[Summary]:
+    """Returns these summaries and all that they read, in order. Raises UnknownSummary.
+
+    Args:
+        every: all summaries, in order.
+    """
     if unknown := sorted(set(names) - {summary.name for summary in every}):
         raise UnknownSummary(
             f"There is no summary {', '.join(unknown)}. There are {', '.join(sorted(one.name for one in every))}."
@@ -251,23 +267,31 @@ def list_tables(summaries: Iterable[str]) -> dict[str, Collection[str]]:
     return {DATASET: RAW_COLUMNS.keys(), SUMMARIES: frozenset(summaries)}
 
 
-def sort_by_dependency(summaries: Iterable[Summary]) -> list[Summary]:
+def sort_by_dependency(summaries: Iterable[Summary], sorted_before: Iterable[Summary] = ()) -> list[Summary]:
     """Sorts summaries so that each comes after those it reads.
+
+    Args:
+        sorted_before: sorted summaries that these may read, and that read none of these.
 
     Raises SqlFileError for a summary that does not exist, or a cycle.
     """
     given = {summary.name: summary for summary in summaries}
-    known = list_tables(given)
+    whole = {summary.name: summary for summary in sorted_before}
+    known = list_tables({**whole, **given})
     tables = {name: summary.file.tables(known) for name, summary in given.items()}
     read = {name: [table for schema, table in found if schema == SUMMARIES] for name, found in tables.items()}
+    within = {name: [table for table in found if table in given] for name, found in read.items()}
     try:
-        sorted_ = [*TopologicalSorter(read).static_order()]
+        order = [*TopologicalSorter(within).static_order()]
     except CycleError as error:
         circle = sorted(set(error.args[1]))
-        raise SqlFileError(f"These summaries depend on each other in a cycle: {', '.join(circle)}.") from None
-    whole: dict[str, Summary] = {}
-    for name in sorted_:
+        file = given[circle[0]].file
+        line = min(file.find_table_line(SUMMARIES, table) for table in circle if table in read[circle[0]])
+        raise SqlFileError(
+            f"{file.path}:{line}: these summaries depend on each other in a cycle: {', '.join(circle)}."
+        ) from None
+    for name in order:
         reads = {table: whole[table] for table in read[name]}
         whole[name] = replace(given[name], depends_on=tables[name], reads=reads)
         _check_needs(whole[name])
-    return [*whole.values()]
+    return [whole[name] for name in order]

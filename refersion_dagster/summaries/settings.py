@@ -36,10 +36,11 @@ class ReportSettings(dg.ConfigurableResource):
         }
 
 
-# Parameters from the settings, two of them by date, and those queried from the database: the interpretation that
-# control_totals keeps, its cells that changed while they were read, and what the account does not offer.
-PARAMETERS = (
+# Parameters from the settings, two of them by date.
+SETTINGS = (
     *(name for name in FigureSettings.model_fields if name != "platform_fee_percent"),
     *("platform_fee_by_date", "subscription_by_date"),
-    *("control_interpretation", "not_settled", "not_offered"),
 )
+# Those of summaries, some of which are queried from the database: the interpretation that control_totals keeps, its
+# cells that changed while they were read, and what the account does not offer.
+PARAMETERS = (*SETTINGS, "control_interpretation", "not_settled", "not_offered")

@@ -9,6 +9,12 @@ from refersion_dagster.settings import InvalidSetting, WarehouseSettings
 from refersion_dagster.warehouse.bigquery.database import BigQueryDatabase
 from refersion_dagster.warehouse.database import Database
 from refersion_dagster.warehouse.databricks.database import DatabricksDatabase
+from refersion_dagster.warehouse.dialects.bigquery import BigQueryDialect
+from refersion_dagster.warehouse.dialects.databricks import DatabricksDialect
+from refersion_dagster.warehouse.dialects.dialect import DUCKDB, Dialect
+from refersion_dagster.warehouse.dialects.postgres import PostgresDialect
+from refersion_dagster.warehouse.dialects.redshift import RedshiftDialect
+from refersion_dagster.warehouse.dialects.snowflake import SnowflakeDialect
 from refersion_dagster.warehouse.duckdb.database import DuckDBDatabase
 from refersion_dagster.warehouse.ducklake.database import DuckLakeDatabase
 from refersion_dagster.warehouse.errors import WarehouseNotSet
@@ -33,6 +39,16 @@ DATABASES: Mapping[str, Callable[[WarehouseSettings], Database]] = {
     "databricks": lambda _: DatabricksDatabase(),
     "snowflake": lambda _: SnowflakeDatabase(),
     "redshift": lambda _: RedshiftDatabase(),
+}
+
+# The dialects of these databases, to translate SQL without a connection.
+DIALECTS: Mapping[str, Dialect] = {
+    **dict.fromkeys(("duckdb", "ducklake", "motherduck"), DUCKDB),
+    **dict.fromkeys(("postgres", "postgresql"), PostgresDialect()),
+    "bigquery": BigQueryDialect(),
+    "databricks": DatabricksDialect(),
+    "snowflake": SnowflakeDialect(),
+    "redshift": RedshiftDialect(),
 }
 
 

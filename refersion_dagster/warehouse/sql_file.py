@@ -13,7 +13,8 @@ macro; see macros.py.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -25,12 +26,26 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
+from refersion_dagster.errors import ReportedError
 from refersion_dagster.warehouse.macros import Macro, MacroError, expand
 from refersion_dagster.warehouse.sql import DIALECT, parameters
 
+# Names of columns and of tables are used in SQL without quotes.
+IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
+# Parts of a SELECT that write, which some databases allow.
+WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into)
 
-class SqlFileError(Exception):
+
+class SqlFileError(ReportedError):
     """A file is invalid. The message names file and line."""
+
+
+@dataclass(frozen=True)
+class SqlText:
+    """A file that is not parsed yet."""
+
+    path: str
+    text: str
 
 
 class SqlHeader(BaseModel):
@@ -85,18 +100,37 @@ class SqlFile(Generic[HeaderType]):
         start = next((at for at, line in enumerate(lines) if line.startswith(f"{below}:")), 0)
         return next((at for at in range(start, len(lines)) if words in lines[at]), 0) + 1
 
+    def find_node_line(self, node: exp.Expr | None) -> int:
+        """The line of the file that a node of the tree, or of a tree made of it, comes from.
+
+        If the parser did not record where the node is, it is the line of a node around it, or where the SELECT begins.
+        """
+        while node is not None:
+            if starts := [int(part.meta["start"]) for part in node.walk() if "start" in part.meta]:
+                return self.find_line(min(starts))
+            node = node.parent
+        return self.line
+
+    def _list_sources(self) -> Iterator[exp.Table]:
+        """The tables of the FROM clauses, without the statement's own CTEs and series."""
+        parts = {cte.alias for cte in self.tree.find_all(exp.CTE)}
+        for table in self.tree.find_all(exp.Table):
+            if not (not table.db and table.name in parts) and not isinstance(table.this, exp.GenerateSeries):
+                yield table
+
+    def find_table_line(self, schema: str, table: str) -> int:
+        """The line of the file that first names a table that it reads."""
+        return min(self.find_node_line(one) for one in self._list_sources() if (one.db, one.name) == (schema, table))
+
     def tables(self, known: Mapping[str, Collection[str]]) -> tuple[tuple[str, str], ...]:
         """The (schema, table) pairs that it reads, each once.
 
         Args:
             known: the tables that may be read, by schema. Raises SqlFileError with the line of any other.
         """
-        parts = {cte.alias for cte in self.tree.find_all(exp.CTE)}
         found: dict[tuple[str, str], None] = {}
-        for table in self.tree.find_all(exp.Table):
-            if (not table.db and table.name in parts) or isinstance(table.this, exp.GenerateSeries):
-                continue
-            at = self.find_line(next((int(part.meta["start"]) for part in table.walk() if "start" in part.meta), 0))
+        for table in self._list_sources():
+            at = self.find_node_line(table)
             if table.db not in known:
                 raise SqlFileError(
                     f"{self.path}:{at}: {table.sql()} is not a table of {' or '.join(known)}; qualify it with its "
@@ -126,6 +160,23 @@ def read_folder(
     return [read(file.read_text("utf-8"), str(file), header, macros) for file in files]
 
 
+def read_texts(folder: Path) -> tuple[SqlText, ...]:
+    """Reads all .sql files of a folder and its subfolders, by path. Hidden ones are left out.
+
+    Raises SqlFileError for a file that is not UTF-8 text, and OSError for one that cannot be read.
+    """
+    found = []
+    for path in sorted(folder.rglob("*.sql")):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        try:
+            found.append(SqlText(str(path), path.read_text("utf-8")))
+        except UnicodeDecodeError as error:
+            line = path.read_bytes().count(b"\n", 0, error.start) + 1
+            raise SqlFileError(f"{path}:{line}: the file is not UTF-8 text.") from None
+    return tuple(found)
+
+
 def read(text: str, path: str, header: type[HeaderType], macros: Mapping[str, Macro]) -> SqlFile[HeaderType]:
     """Parse a file's text. Raises SqlFileError with file and line."""
     start, end = text.find("/*"), text.find("*/")
@@ -149,11 +200,32 @@ def read(text: str, path: str, header: type[HeaderType], macros: Mapping[str, Ma
         )
         at = line + lines[select.count("\n", 0, max(select.find(before + after), 0) + len(before))] - 1
         raise SqlFileError(f"{path}:{at}: this SQL cannot be parsed: {first.get('description', error)}") from None
-    if len(statements) != 1 or not isinstance(query := statements[0], exp.Query):
+    if len(statements) != 1 or not isinstance(query := statements[0], exp.Query) or query.find(*WRITES):
         raise SqlFileError(f"{path}:{line}: the file has to contain exactly one SELECT and no other statement.")
     columns = tuple(query.named_selects)
     found = parameters(query)
-    return SqlFile(Path(path).stem, path, said, select, line, query, columns, found, text[:end], lines)
+    file = SqlFile(Path(path).stem, path, said, select, line, query, columns, found, text[:end], lines)
+    _check_columns(file)
+    return file
+
+
+def _check_columns(file: SqlFile[HeaderType]) -> None:
+    """Raises SqlFileError if a column of the SELECT has no name that every database accepts without quotes."""
+    names: set[str] = set()
+    for column in file.tree.selects:
+        name, text = column.alias_or_name, column.sql(DIALECT, comments=False)
+        if column.is_star:
+            wrong = f"the SELECT has to name its columns, instead of {text}"
+        elif not isinstance(column, exp.Alias | exp.Column):
+            wrong = f"{text} has no name; add AS and a name"
+        elif not IDENTIFIER.fullmatch(name):
+            wrong = f"{name} is not a name of a column; it has to be lower-case letters, digits and _"
+        elif name in names:
+            wrong = f"the SELECT has two columns {name}"
+        else:
+            names.add(name)
+            continue
+        raise SqlFileError(f"{file.path}:{file.find_node_line(column)}: {wrong}.")
 
 
 def _header(text: str, path: str, line: int, header: type[HeaderType]) -> HeaderType:

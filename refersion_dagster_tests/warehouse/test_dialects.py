@@ -16,7 +16,7 @@ from refersion_dagster.warehouse.dialects.databricks import DatabricksDialect
 from refersion_dagster.warehouse.dialects.dialect import DUCKDB, Dialect, UntestedSql, constructs_of
 from refersion_dagster.warehouse.dialects.redshift import RedshiftDialect
 from refersion_dagster.warehouse.dialects.snowflake import SnowflakeDialect
-from refersion_dagster.warehouse.registry import DATABASES
+from refersion_dagster.warehouse.registry import DATABASES, DIALECTS
 from refersion_dagster.warehouse.sql import bind, parse
 from refersion_dagster_tests.summaries.builders import all_summaries
 
@@ -70,6 +70,11 @@ def test_the_settings_know_the_registered_databases_and_no_other() -> None:
         WarehouseSettings.of({variable: "oracle"})
     named = [name for name in DATABASES if name in str(refused.value)]
     assert set(DATABASES) - set(named) <= {"postgresql"}
+
+
+def test_each_database_has_a_dialect() -> None:
+    assert DIALECTS.keys() == DATABASES.keys()
+    assert {dialect for dialect in DIALECTS.values() if dialect.constructs is not None} == set(EXECUTED)
 
 
 @pytest.mark.parametrize("dialect", EXECUTED)

@@ -11,7 +11,18 @@ from refersion_dagster.errors import ReportedError
 
 
 class UntestedSql(ReportedError):
-    """SQL contains a construct that was never executed in the dialect of the warehouse."""
+    """SQL contains a construct that was never executed in the dialect of the warehouse.
+
+    Args:
+        reason: what was never executed.
+        sql: the beginning of the SQL, if the reason does not contain it.
+        node: the construct in its tree, if it is known.
+    """
+
+    def __init__(self, reason: str, sql: str = "", node: exp.Expr | None = None) -> None:
+        super().__init__(f"{reason}: {sql}" if sql else reason)
+        self.reason = reason.rstrip(".")
+        self.node = node
 
 
 @dataclass(frozen=True)
@@ -36,8 +47,9 @@ class Dialect:
         """The tree as SQL of the database. The tree may be modified. Raises UntestedSql."""
         if self.constructs is not None and (untested := constructs_of(tree) - self.constructs):
             raise UntestedSql(
-                f"This SQL uses {', '.join(sorted(untested))}, which was never tested in the dialect {self.name}: "
-                f"{tree.sql('duckdb', comments=False)[:500]}"
+                f"This SQL uses {', '.join(sorted(untested))}, which was never tested in the dialect {self.name}",
+                tree.sql("duckdb", comments=False)[:500],
+                next(node for node in tree.walk() if _construct(node) in untested),
             )
         for table in tree.find_all(exp.Table) if self.schemas else ():
             if renamed := dict(self.schemas).get(table.db):

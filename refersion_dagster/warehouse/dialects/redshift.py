@@ -48,7 +48,8 @@ class RedshiftDialect(Dialect):
         fitted = apply_rules(place_percentiles(join_members(tree)), RULES)
         if found := [*find_limits(fitted)]:
             names = ", ".join(f"{limit.name} ({GUIDE}{limit.page})" for limit in found)
-            raise UntestedSql(f"Redshift lacks, or calculates otherwise: {names}. This SQL uses it: {written}")
+            node = next(filter(found[0].contains, fitted.walk()))
+            raise UntestedSql(f"Redshift lacks, or calculates otherwise: {names}. This SQL uses it", written, node)
         return fitted
 
 

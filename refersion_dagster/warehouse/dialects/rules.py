@@ -19,7 +19,14 @@ def apply_rules(tree: exp.Expr, rules: Rules) -> exp.Expr:
     fitted = tree
     for node in reversed([*tree.walk(bfs=False)]):
         rule = rules.get(type(node))
-        if rule is not None and (new := rule(node)) is not node:
+        if rule is None:
+            continue
+        try:
+            new = rule(node)
+        except UntestedSql as error:
+            error.node = error.node or node
+            raise
+        if new is not node:
             fitted = new if node is tree else fitted
             node.replace(new)
     return fitted

@@ -1,0 +1,1 @@
+"""Own summaries and checks: files in folders, beside the shipped ones."""
