@@ -1,7 +1,7 @@
 """An emulator of Snowflake (fakesnow) as a server of the tests' own, in an environment of its own.
 
 Snowflake's connector and dlt talk to it as to Snowflake. It calculates with DuckDB, so it proves the way and no
-arithmetic of Snowflake's; see docs/warehouses.md.
+arithmetic of Snowflake's; see docs/dialects.md.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def _look_at_file(warehouse: Warehouse, path: Path) -> Iterator[DoctorCheck]:
         with warehouse.session(read_only=True) as session:
             tables = _tables(session)
     except FileTooNew as error:
-        remedy = "Convert it as docs/warehouse.md describes (DuckDB 2)."
+        remedy = "Convert it as docs/warehouses.md describes (DuckDB 2)."
         yield failed("warehouse", str(error), remedy, location=str(path), exists=True)
         yield from (skipped(name, "the database cannot be read") for name in NAMES[1:])
         return

@@ -104,7 +104,7 @@ class WarehouseSettings(SettingsPart):
         "The database: duckdb or motherduck, or postgres, ducklake, bigquery, databricks, snowflake or redshift (the "
         "last three are experimental), which require the extra of that name.",
         example="postgres",
-        more="See [Warehouse](warehouse.md).",
+        more="See [Warehouses](warehouses.md).",
     )
     postgres_credentials: OwnSecret | None = setting(
         None,

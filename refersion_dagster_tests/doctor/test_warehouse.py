@@ -88,7 +88,7 @@ class TestDuckDB:
         examined = loaded.examined()
         assert examined["warehouse"].status is FAILED
         assert "was written by a newer DuckDB" in examined["warehouse"].message
-        assert "docs/warehouse.md" in (examined["warehouse"].remedy or "")
+        assert "docs/warehouses.md" in (examined["warehouse"].remedy or "")
 
     def test_a_folder_in_the_place_of_the_file_is_told(self, loaded: DoctorFixture) -> None:
         loaded.database.unlink()

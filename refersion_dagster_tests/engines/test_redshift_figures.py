@@ -1,7 +1,7 @@
 """Every statement of the package, translated for Redshift, in PostgreSQL: no Redshift can be had for tests.
 
 The rows are the same as in DuckDB, to the last digit and with the same types, in two time zones. What PostgreSQL cannot
-show is checked by `redshift_limits`; see docs/warehouses.md.
+show is checked by `redshift_limits`; see docs/dialects.md.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class BigQueryDialect(Dialect):
     """BigQuery's dialect.
 
     Each rule exists because Google's evaluator rejected sqlglot's SQL or returned a different result for it; see
-    docs/warehouses.md.
+    docs/dialects.md.
     """
 
     name = "bigquery"

@@ -27,7 +27,7 @@ AMOUNT_DIGITS = 19
 class DatabricksDialect(Dialect):
     """Databricks' dialect, for sessions in UTC.
 
-    Each rule exists because Spark rejected sqlglot's SQL or returned a different result for it; see docs/warehouses.md.
+    Each rule exists because Spark rejected sqlglot's SQL or returned a different result for it; see docs/dialects.md.
     """
 
     name = "databricks"

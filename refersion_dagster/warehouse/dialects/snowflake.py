@@ -43,7 +43,7 @@ class SnowflakeDialect(Dialect):
     """Snowflake's dialect, for sessions in UTC with weeks from Monday.
 
     The rules follow Snowflake's documentation. The emulator that executes the tests calculates with DuckDB, so it
-    accepts more than Snowflake does. See docs/warehouses.md.
+    accepts more than Snowflake does. See docs/dialects.md.
     """
 
     name = "snowflake"

@@ -76,7 +76,7 @@ def find_newer_version(path: str, error: BaseException) -> FileTooNew | None:
         return None
     return FileTooNew(
         f"{path} was written by a newer DuckDB; this installation has DuckDB {duckdb.__version__}, which cannot read "
-        "it. The file is unchanged. Convert it as docs/warehouse.md describes (DuckDB 2), or set another file in "
+        "it. The file is unchanged. Convert it as docs/warehouses.md describes (DuckDB 2), or set another file in "
         "REFERSION_DUCKDB_PATH."
     )
 
