@@ -11,14 +11,13 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import dagster as dg
-import duckdb
 import pytest
 from filelock import FileLock
 from hypothesis import settings
 
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import env_file_ignored
-from refersion_dagster_tests.location import SMALL, MakeOnce, fresh_instance
+from refersion_dagster_tests.location import SMALL, MakeOnce, fresh_instance, held_open
 from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
 from refersion_dagster_tests.summaries.builders import WarehouseBuilder, create_raw_tables
 
@@ -167,9 +166,7 @@ def empty_raw_tables(made_once: MakeOnce) -> Path:
 @pytest.fixture
 def database(empty_raw_tables: Path, tmp_path: Path) -> Iterator[Path]:
     """A warehouse with empty raw tables for this test."""
-    path = Path(shutil.copy(empty_raw_tables, tmp_path))
-    # Kept open, so that further connections of the test are fast.
-    with duckdb.connect(str(path)):
+    with held_open(Path(shutil.copy(empty_raw_tables, tmp_path))) as path:
         yield path
 
 

@@ -242,6 +242,17 @@ def outcome(instance: dg.DagsterInstance, run_id: str) -> Outcome:
     return Outcome(run is not None and run.is_success, metadata, log, "\n".join(failures))
 
 
+@contextmanager
+def held_open(database: Path) -> Iterator[Path]:
+    """Keep a connection open, so that further ones of this process take no time.
+
+    DuckDB calculates with one thread meanwhile: tests run in parallel, and their tables are small.
+    """
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("SET threads = 1")
+        yield database
+
+
 def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
     # Not read-only: a test that keeps the file open can share it only with connections of the same kind.
     with duckdb.connect(str(database)) as connection:

@@ -2,7 +2,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import pytest
 import tenacity
 
@@ -12,7 +11,7 @@ from refersion_dagster.refersion.api import transport
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.actions.actions_harness import ActionsHarness
-from refersion_dagster_tests.location import MakeOnce, account_of
+from refersion_dagster_tests.location import MakeOnce, account_of, held_open
 
 
 @pytest.fixture(scope="session")
@@ -42,5 +41,5 @@ def actions_of_processes(
 @pytest.fixture
 def actions(actions_of_processes: ActionsHarness) -> Iterator[ActionsHarness]:
     """The same for this process only, which keeps the database open: that saves half of the time of a small test."""
-    with duckdb.connect(str(actions_of_processes.database)):
+    with held_open(actions_of_processes.database):
         yield actions_of_processes

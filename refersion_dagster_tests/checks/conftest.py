@@ -1,10 +1,11 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from refersion_dagster.resources import Warehouse
-from refersion_dagster_tests.location import MakeOnce, load_small
+from refersion_dagster_tests.location import MakeOnce, held_open, load_small
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +15,7 @@ def everything_built(made_once: MakeOnce) -> Path:
 
 
 @pytest.fixture
-def warehouse(everything_built: Path, tmp_path: Path) -> Warehouse:
+def warehouse(everything_built: Path, tmp_path: Path) -> Iterator[Warehouse]:
     """A copy of that warehouse for this test."""
-    return Warehouse(duckdb_path=str(shutil.copy(everything_built, tmp_path)))
+    with held_open(Path(shutil.copy(everything_built, tmp_path))) as database:
+        yield Warehouse(duckdb_path=str(database))

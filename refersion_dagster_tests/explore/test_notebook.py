@@ -24,7 +24,6 @@ from refersion_dagster_tests.summaries.builders import (
     WarehouseBuilder,
     affiliate,
     all_summaries,
-    create_raw_tables,
     day,
     order,
     paid,
@@ -39,11 +38,10 @@ needs_marimo = pytest.mark.skipif(find_spec("marimo") is None, reason="marimo is
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copies of two affiliates in two currencies."""
     folder = tmp_path_factory.mktemp("books")
-    create_raw_tables(folder / "warehouse.duckdb")
-    books = WarehouseBuilder(folder / "warehouse.duckdb")
+    books = WarehouseBuilder(Path(shutil.copy(empty_raw_tables, folder / "warehouse.duckdb")))
     books.add("affiliates", affiliate(1, name="Ann <b>of</b> https://evil.example"))
     books.conversions(
         order(1, "1234.50", "10.25"),

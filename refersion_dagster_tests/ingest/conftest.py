@@ -2,11 +2,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from refersion_dagster.resources import Warehouse
-from refersion_dagster_tests.location import MakeOnce, load_small
+from refersion_dagster_tests.location import MakeOnce, held_open, load_small
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +34,3 @@ def database(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def warehouse(database: Path) -> Warehouse:
     return Warehouse(duckdb_path=str(database))
-
-
-def held_open(database: Path) -> duckdb.DuckDBPyConnection:
-    """A connection that stays open, so that opening further ones in the test takes no time."""
-    return duckdb.connect(str(database))

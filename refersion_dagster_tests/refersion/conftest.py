@@ -1,9 +1,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import pytest
 
+from refersion_dagster_tests.location import held_open
 from refersion_dagster_tests.refersion.plain_dlt import Warehouse
 
 
@@ -17,6 +17,5 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
     warehouse = Warehouse(tmp_path)
-    # Kept open, so that further connections in the test take no time.
-    with duckdb.connect(str(warehouse.path)):
+    with held_open(warehouse.path):
         yield warehouse

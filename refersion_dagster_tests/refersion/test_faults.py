@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import duckdb
 import pytest
 import tenacity
 
@@ -22,6 +21,7 @@ from refersion_dagster.refersion.errors import (
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import InvalidSetting
+from refersion_dagster_tests.location import held_open
 from refersion_dagster_tests.marks import heart
 from refersion_dagster_tests.refersion.plain_dlt import SMALL, Row, Warehouse, read, rows
 
@@ -124,7 +124,7 @@ def pristine() -> dict[str, list[Row]]:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SandboxServer, Warehouse]]:
     """An account of which only the offers were loaded, for failing loads that must not change that."""
     warehouse = Warehouse(tmp_path_factory.mktemp("shared"))
-    with SandboxServer(SMALL) as running, duckdb.connect(str(warehouse.path)):
+    with SandboxServer(SMALL) as running, held_open(warehouse.path):
         warehouse.load(running, "offers")
         yield running, warehouse
 

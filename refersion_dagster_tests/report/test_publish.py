@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 
 from refersion_dagster.report.publish import CURRENT, DATABASE, KEPT, publish
 from refersion_dagster.summaries.query import load_summaries
-from refersion_dagster_tests.summaries.builders import WarehouseBuilder, affiliate, create_raw_tables, order
+from refersion_dagster_tests.location import held_open
+from refersion_dagster_tests.summaries.builders import WarehouseBuilder, affiliate, order
 
 TABLES = ["data_as_of", "affiliates", "conversions", "payments", "currencies"]
 PUBLISHED = [summary for summary in load_summaries() if summary.name in TABLES]
@@ -43,9 +45,8 @@ for line in sys.stdin:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    database = tmp_path_factory.mktemp("books") / "warehouse.duckdb"
-    create_raw_tables(database)
+def built(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    database = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("books")))
     books = WarehouseBuilder(database)
     books.add(
         "affiliates", affiliate(1, name='=HYPERLINK("https://evil.example","x")'), affiliate(2, name='Ånn, "B"\nx')
@@ -56,8 +57,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def books(built: Path, tmp_path: Path) -> WarehouseBuilder:
-    return WarehouseBuilder(Path(shutil.copy(built, tmp_path)))
+def books(built: Path, tmp_path: Path) -> Iterator[WarehouseBuilder]:
+    with held_open(Path(shutil.copy(built, tmp_path))) as database:
+        yield WarehouseBuilder(database)
 
 
 @pytest.fixture

@@ -18,14 +18,13 @@ from refersion_dagster.report.resource import Reports
 from refersion_dagster.report.statements.asset import KEPT, statements_asset
 from refersion_dagster.report.statements.file_names import file_name
 from refersion_dagster.report.statements.pages import MOST_SHOWN
-from refersion_dagster_tests.location import Outcome, fresh_instance, outcome
+from refersion_dagster_tests.location import Outcome, fresh_instance, held_open, outcome
 from refersion_dagster_tests.report.statements.statement_helpers import READ
 from refersion_dagster_tests.summaries.builders import (
     D,
     WarehouseBuilder,
     affiliate,
     cancellation,
-    create_raw_tables,
     credit,
     day,
     order,
@@ -38,10 +37,9 @@ HASHES = ("hash-of-a-customers-email", "hash-of-a-customers-ip")
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Books of four affiliates: one is deleted, one has only a balance. The last month that has ended is March."""
-    database = tmp_path_factory.mktemp("books") / "warehouse.duckdb"
-    create_raw_tables(database)
+    database = Path(shutil.copy(empty_raw_tables, tmp_path_factory.mktemp("books")))
     books = WarehouseBuilder(database)
     books.add(
         "affiliates",
@@ -66,8 +64,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def books(built: Path, tmp_path: Path) -> WarehouseBuilder:
-    return WarehouseBuilder(Path(shutil.copy(built, tmp_path)))
+def books(built: Path, tmp_path: Path) -> Iterator[WarehouseBuilder]:
+    with held_open(Path(shutil.copy(built, tmp_path))) as database:
+        yield WarehouseBuilder(database)
 
 
 @pytest.fixture

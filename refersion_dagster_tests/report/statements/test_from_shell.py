@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.report.statements.statement_helpers import READ
-from refersion_dagster_tests.summaries.builders import WarehouseBuilder, affiliate, create_raw_tables, day, order
+from refersion_dagster_tests.summaries.builders import WarehouseBuilder, affiliate, day, order
 
 pytestmark = pytest.mark.processes
 
@@ -16,10 +17,10 @@ COMMAND = ("refersion-dagster", "statements")
 
 
 @pytest.fixture(scope="module")
-def location(tmp_path_factory: pytest.TempPathFactory) -> Location:
+def location(empty_raw_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Location:
     """Books of one affiliate, read until after the end of March; no Refersion key is set."""
     location = Location.of(tmp_path_factory.mktemp("books"))
-    create_raw_tables(location.database)
+    shutil.copy(empty_raw_tables, location.database)
     books = WarehouseBuilder(location.database)
     books.add("affiliates", affiliate(1, name="Ann"))
     books.watched(order(1, "100", "10.25", created=day(10, 2)))
