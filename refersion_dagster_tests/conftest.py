@@ -17,7 +17,7 @@ from hypothesis import settings
 
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import env_file_ignored
-from refersion_dagster_tests.location import SMALL, MakeOnce, fresh_instance, held_open
+from refersion_dagster_tests.location import SMALL, MakeOnce, fresh_instance, held_open, load_small
 from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
 from refersion_dagster_tests.summaries.builders import WarehouseBuilder, create_raw_tables
 
@@ -161,6 +161,12 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> MakeO
 def empty_raw_tables(made_once: MakeOnce) -> Path:
     """A warehouse with raw tables as the source creates them."""
     return made_once("empty_raw_tables", create_raw_tables)
+
+
+@pytest.fixture(scope="session")
+def everything_built(made_once: MakeOnce) -> Path:
+    """A warehouse with a SMALL account and all its summaries."""
+    return made_once("everything_built", load_small)
 
 
 @pytest.fixture

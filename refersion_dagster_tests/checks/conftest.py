@@ -5,13 +5,7 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster.resources import Warehouse
-from refersion_dagster_tests.location import MakeOnce, held_open, load_small
-
-
-@pytest.fixture(scope="session")
-def everything_built(made_once: MakeOnce) -> Path:
-    """A warehouse with a sandbox account and all its summaries. Tests copy and corrupt it."""
-    return made_once("everything_built", load_small)
+from refersion_dagster_tests.location import held_open
 
 
 @pytest.fixture

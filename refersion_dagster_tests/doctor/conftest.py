@@ -7,15 +7,6 @@ import pytest
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.doctor.daemon_records import beat
 from refersion_dagster_tests.doctor.doctor_fixture import DoctorFixture, environment_of
-from refersion_dagster_tests.location import TABLES, MakeOnce, load_small
-
-
-@pytest.fixture(scope="session")
-def loaded_warehouse(made_once: MakeOnce) -> Path:
-    """A warehouse with all data of a SMALL account. Tests copy it."""
-    return made_once(
-        "raw_tables_loaded", lambda database: load_small(database, *(f"refersion/{one}" for one in TABLES))
-    )
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +35,7 @@ def patient(
 
 
 @pytest.fixture
-def loaded(patient: DoctorFixture, loaded_warehouse: Path) -> DoctorFixture:
+def loaded(patient: DoctorFixture, everything_built: Path) -> DoctorFixture:
     """A healthy installation with everything loaded."""
-    shutil.copy(loaded_warehouse, patient.database)
+    shutil.copy(everything_built, patient.database)
     return patient

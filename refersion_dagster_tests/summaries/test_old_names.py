@@ -126,6 +126,7 @@ def test_the_changelog_has_them() -> None:
     assert told == OLD_NAMES
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", OLD_NAMES)
 def test_a_column_is_the_same_under_its_old_name(lived_in: WarehouseBuilder, name: str) -> None:
     rows = lived_in.built(name, *summary_of(name).columns)

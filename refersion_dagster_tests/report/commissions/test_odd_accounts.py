@@ -261,6 +261,7 @@ def lack(books: WarehouseBuilder, *fields: tuple[str, str]) -> None:
             session.query(ADD, table=table, column=column, reason=FIELD, seen_at=day(1))
 
 
+@pytest.mark.exhaustive
 def test_what_the_account_does_not_offer_is_named_and_tests_that_count_are_said_to(books: WarehouseBuilder) -> None:
     books.add("affiliates", affiliate(1))
     books.conversions(order(1, "100", "10"))
