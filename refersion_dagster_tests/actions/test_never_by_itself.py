@@ -65,6 +65,9 @@ class TestTheDefinitions:
     def test_no_other_job_has_a_step_of_one(self, job: dg.JobDefinition) -> None:
         assert {node.definition.name for node in job.nodes}.isdisjoint(ENDPOINTS)
 
+    def test_are_left_out_by_dagsters_retries_of_runs(self) -> None:
+        assert {defs.resolve_job_def(job).tags["dagster/max_retries"] for job in JOBS} == {"0"}
+
     def test_no_schedule_and_no_sensor_starts_one(self) -> None:
         schedules = {schedule.job_name for schedule in REPOSITORY.schedule_defs}
         sensors = {target.job_name for sensor in REPOSITORY.sensor_defs for target in sensor.targets}

@@ -30,6 +30,8 @@ def action_job(endpoint: Endpoint, settings: Settings, names: Namespace = USUAL)
 
     @dg.job(
         name=names.name(endpoint.job),
+        # Dagster's run retries start a killed run again. It would be refused, but a person has to decide anyway.
+        tags={"dagster/max_retries": "0"},
         description=f"{endpoint.description} A dry run unless dry_run is false; disabled unless "
         "REFERSION_ALLOW_WRITES is true.",
     )
