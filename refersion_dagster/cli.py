@@ -91,6 +91,21 @@ def dev(on_sandbox: bool, port: int, folder: Path) -> None:
     raise SystemExit(run_dev(port, folder if on_sandbox else None))
 
 
+@main.command("code-server")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=4000, show_default=True, type=click.IntRange(1, 65_535), help="Port to listen on.")
+def code_server(host: str, port: int) -> None:
+    """Serve the code location to Dagster's web page and daemon over gRPC, and execute runs.
+
+    Runs of a code server that was killed are recorded as failed, so that they do not block others. There must be only
+    one code server of the code location refersion_dagster at a time. Anyone who can connect to the port can launch
+    runs, so open it only to Dagster.
+    """
+    from refersion_dagster.automation.code_server import serve_code
+
+    raise SystemExit(serve_code(host, port))
+
+
 @main.command("accept-account")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def accept_account(yes: bool) -> None:

@@ -114,6 +114,17 @@ def cancel_run(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> No
     instance.report_run_canceled(run, why)
 
 
+def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:
+    """Records that a run failed outside its steps."""
+    instance.report_run_failed(run, why)
+
+
+def location_name(run: dg.DagsterRun) -> str | None:
+    """The name of the code location from which Dagster launched a run. None for a run of a command."""
+    origin = run.remote_job_origin
+    return origin.repository_origin.code_location_origin.location_name if origin else None
+
+
 def check_records(
     instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
 ) -> dict[dg.AssetCheckKey, CheckRecord]:
@@ -159,6 +170,6 @@ def location_names(
         ):
             found.add(state.origin.repository_origin.code_location_origin.location_name)
     for record in instance.get_run_records(dg.RunsFilter(created_after=since)):
-        if is_ours(record.dagster_run) and (origin := record.dagster_run.remote_job_origin):
-            found.add(origin.repository_origin.code_location_origin.location_name)
+        if is_ours(record.dagster_run) and (name := location_name(record.dagster_run)):
+            found.add(name)
     return found

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from refersion_dagster.records import (
     check_records,
     daemon_states,
     error_of,
+    fail_run,
     find_last_log_time,
+    location_name,
     location_names,
     new_log,
     open_records,
@@ -31,6 +34,7 @@ METHODS = {
     "all_logs": ("run_id", "of_type"),
     "get_records_for_run": ("run_id", "cursor", "limit", "ascending"),
     "report_run_canceled": ("dagster_run", "message"),
+    "report_run_failed": ("dagster_run", "message"),
     "get_daemon_statuses": (),
     "all_instigator_state": (),
     "get_ticks": ("origin_id", "selector_id", "after", "limit"),
@@ -80,13 +84,22 @@ def test_the_log_of_a_run_its_errors_and_its_checks_are_what_this_package_reads(
         assert check_records(instance, [begun, unheard_of]) == {begun: CheckRecord(None, None, False)}
 
 
-def test_a_run_that_is_cancelled_ends() -> None:
+@pytest.mark.parametrize(
+    ("end", "status"), [(cancel_run, dg.DagsterRunStatus.CANCELED), (fail_run, dg.DagsterRunStatus.FAILURE)]
+)
+def test_a_run_that_is_cancelled_or_failed_ends(
+    end: Callable[[dg.DagsterInstance, dg.DagsterRun, str], None], status: dg.DagsterRunStatus
+) -> None:
     with fresh_instance() as instance:
         run = instance.create_run_for_job(dg.JobDefinition(graph_def=dg.GraphDefinition(name="nothing")))
-        cancel_run(instance, run, "stopped")
+        assert location_name(run) is None
+        end(instance, run, "stopped")
         ended = instance.get_run_by_id(run.run_id)
         assert ended
-        assert ended.status is dg.DagsterRunStatus.CANCELED
+        assert ended.status is status
+        (last,) = run_log(instance, run.run_id)
+        assert last.dagster_event
+        assert last.dagster_event.message == "stopped"
 
 
 def test_new_records_know_of_no_daemon_and_of_no_code_location(tmp_path: Path) -> None:
