@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from refersion_dagster.actions.cli import actions
+from refersion_dagster.assistant.cli import mcp
 from refersion_dagster.doctor.cli import doctor
 from refersion_dagster.explore.cli import explore
 from refersion_dagster.refresh.cli import refresh, statements
@@ -149,6 +150,7 @@ def env_example() -> None:
 main.add_command(actions)
 main.add_command(doctor)
 main.add_command(explore)
+main.add_command(mcp)
 main.add_command(refresh)
 main.add_command(sandbox)
 main.add_command(statements)

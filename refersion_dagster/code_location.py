@@ -132,9 +132,10 @@ def build_account(
     check_specs = [spec for checked in (*tables, *checks) for spec in checked.check_specs]
     with_report = present.issuperset(find_summaries({summary.name for summary in load_summaries()}))
     with_statements = present.issuperset(READS)
-    followers = [*tables, *published_assets(selected, names)]
+    check_keys = [spec.key for spec in check_specs]
+    followers = [*tables, *published_assets(selected, check_keys, names)]
     if with_report:
-        followers.append(commissions_report(selected, [spec.key for spec in check_specs], names))
+        followers.append(commissions_report(selected, check_keys, names))
     refreshed = [raw_tables(names), *followers]
     others = [
         # Fresh as long as no event is waiting.

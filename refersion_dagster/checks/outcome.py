@@ -16,6 +16,8 @@ from refersion_dagster.warehouse.sql import Value, bind, parse
 ROWS_SHOWN = 20
 # Metadata key of a check that passed but could not compare everything.
 NOT_COMPARED = "not_compared"
+# How its description begins.
+NOT_EVALUATED = "Not evaluated:"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def report_not_compared(
         unknown: by column, the fields that the account does not offer.
     """
     lacking = ", ".join(sorted(set(unknown.values())))
-    said = f"Not evaluated: {', '.join(unknown)} cannot be known, because this account does not offer {lacking}."
+    said = f"{NOT_EVALUATED} {', '.join(unknown)} cannot be known, because this account does not offer {lacking}."
     warn(f"{asset.to_user_string()}, {name}: {said}")
     return dg.AssetCheckResult(
         passed=True,

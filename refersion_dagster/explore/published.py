@@ -96,7 +96,7 @@ class PublishedCopies:
         found = current_set(folder / CURRENT)
         if found is None:
             raise NothingPublished(describe_missing(folder))
-        self._copied, self.folder = _download(found)
+        self._copied, self.folder = download_set(found)
         self.manifest = json.loads((self.folder / MANIFEST).read_text("utf-8"))
         self._connection = duckdb.connect(str(self.folder / DATABASE), read_only=True)
         self._connection.execute(f"SET TimeZone = 'UTC'; SET search_path = '{SUMMARIES}'")
@@ -156,7 +156,7 @@ def published_folder(outputs: OutputSettings | None = None) -> Folder:
     return open_folder(outputs.publish_path)
 
 
-def _download(found: Folder) -> tuple[tempfile.TemporaryDirectory[str] | None, Path]:
+def download_set(found: Folder) -> tuple[tempfile.TemporaryDirectory[str] | None, Path]:
     """Copies a bucket's set to a temporary folder, which is removed with the object. A local set is used in place."""
     if isinstance(found, Path):
         return None, found

@@ -8,6 +8,7 @@ import dagster as dg
 
 from refersion_dagster.failures import report_errors
 from refersion_dagster.namespace import USUAL, Namespace
+from refersion_dagster.report.checks import check_states
 from refersion_dagster.report.publish import CURRENT, DATABASE, publish
 from refersion_dagster.report.storage import Folder, name_local_folder, open_folder
 from refersion_dagster.resources import SUMMARIES, Warehouse
@@ -29,8 +30,14 @@ class Publishing(dg.ConfigurableResource):
         return open_folder(OutputSettings.of({}, publish_path=self.folder).publish_path)
 
 
-def published_assets(summaries: Sequence[Summary], names: Namespace = USUAL) -> list[dg.AssetsDefinition]:
-    """Returns the asset `published/summaries`, which depends on every summary and therefore on all their checks."""
+def published_assets(
+    summaries: Sequence[Summary], checks: Sequence[dg.AssetCheckKey] = (), names: Namespace = USUAL
+) -> list[dg.AssetsDefinition]:
+    """Returns the asset `published/summaries`, which depends on every summary and therefore on all their checks.
+
+    Args:
+        checks: checks whose results the manifest lists.
+    """
 
     @dg.asset(
         key=names.asset_key("published", "summaries"),
@@ -39,11 +46,14 @@ def published_assets(summaries: Sequence[Summary], names: Namespace = USUAL) -> 
         owners=["team:data"],
         pool=names.pool,
         deps=[names.table_key(SUMMARIES, summary.name) for summary in summaries],
+        # Runs after all other ready steps but the report's, so that it has the results of its own run's checks.
+        op_tags={"dagster/priority": "-999"},
         description="""All summaries as files for notebooks, BI tools and spreadsheets: Parquet, CSV and one read-only \
 DuckDB file. Written after every summary has passed its blocking checks.
 
 A set is written under another name, and `current` is then switched to it in one step, so readers never see an \
-incomplete set and never wait for the warehouse's lock. `manifest.json` lists the content, its time and its run.
+incomplete set and never wait for the warehouse's lock. `manifest.json` lists the content, its time, its run, and the \
+last result of every check.
 
 **Answers**
 - Where do I point my notebook or BI tool?""",
@@ -55,8 +65,9 @@ incomplete set and never wait for the warehouse's lock. `manifest.json` lists th
     ) -> dg.MaterializeResult:
         folder = publishing.path
         try:
+            states = check_states(context.instance, checks)
             with warehouse.write_lock(context.log.info), warehouse.session() as session:
-                done, manifest = publish(session, summaries, folder, context.run_id)
+                done, manifest = publish(session, summaries, folder, context.run_id, states)
         except OSError as error:
             raise dg.Failure(
                 f"{name_local_folder(folder)} could not be written: {error.strerror or error}. The published "

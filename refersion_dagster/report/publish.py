@@ -21,10 +21,13 @@ from pathlib import Path
 
 import duckdb
 
+from refersion_dagster.ingest.control_totals.hidden_tests import describe_unknown_tests
+from refersion_dagster.report.checks import CheckState, Verdict
 from refersion_dagster.report.file_sets import replace_set
 from refersion_dagster.report.spreadsheet import FORMULA_BEGINS
 from refersion_dagster.report.storage import Folder
 from refersion_dagster.resources import SUMMARIES
+from refersion_dagster.summaries.knowledge import GapReason, load_gap_reasons
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.warehouse.session import Session, comment_statements
 
@@ -50,12 +53,30 @@ class PublishedTable:
 
 
 @dataclass(frozen=True)
+class PublishedCheck:
+    """The last result of a check when the set was written, see CheckState.
+
+    Args:
+        at: ISO 8601, UTC; None if there is no result.
+    """
+
+    name: str
+    asset: str
+    verdict: Verdict
+    said: str | None
+    at: str | None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The description of a set. Times are ISO 8601, UTC.
 
     Args:
         as_of: when Refersion was last read; None if it was never read.
         run_id: Dagster run that wrote it.
+        checks: the results of checks that vouch for the tables; empty if they were not known.
+        not_offered: the tables and fields that the account does not offer; figures that need them are NULL.
+        tests_not_known: what is not known about test conversions, which may then count in figures.
     """
 
     published_at: str
@@ -63,10 +84,18 @@ class Manifest:
     run_id: str
     version: str
     tables: list[PublishedTable]
+    checks: list[PublishedCheck]
+    not_offered: list[GapReason]
+    tests_not_known: str | None
 
 
-def publish(session: Session, summaries: Sequence[Summary], folder: Folder, run_id: str) -> tuple[Folder, Manifest]:
+def publish(
+    session: Session, summaries: Sequence[Summary], folder: Folder, run_id: str, checks: Sequence[CheckState] = ()
+) -> tuple[Folder, Manifest]:
     """Writes a set of the summaries and makes it current.
+
+    Args:
+        checks: their last results, which the manifest lists.
 
     Returns its folder and manifest. Raises OSError, or StorageError for a bucket; the current set is then unchanged.
     """
@@ -80,7 +109,19 @@ def publish(session: Session, summaries: Sequence[Summary], folder: Folder, run_
             currencies = _currencies(session)
             written = [_write(session, copy, summary, files.building, currencies) for summary in summaries]
             ((as_of,),) = copy.execute(f"SELECT max(as_of) FROM {SUMMARIES}.data_as_of").fetchall()  # noqa: S608
-        manifest = Manifest(_iso(now), _iso(as_of) if as_of else None, run_id, version("refersion-dagster"), written)
+        manifest = Manifest(
+            _iso(now),
+            _iso(as_of) if as_of else None,
+            run_id,
+            version("refersion-dagster"),
+            written,
+            [
+                PublishedCheck(one.name, one.asset, one.verdict, one.said, _iso(one.at) if one.at else None)
+                for one in checks
+            ],
+            load_gap_reasons(session),
+            describe_unknown_tests(session),
+        )
         text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
         (files.building / MANIFEST).write_text(text, "utf-8")
     return files.done, manifest

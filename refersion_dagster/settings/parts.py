@@ -170,6 +170,12 @@ class OutputSettings(SettingsPart):
         "Folder of the HTML report and the statements, or one in a bucket, as for the published copies.",
         example="refersion_reports",
     )
+    assistant_token: OwnSecret | None = setting(
+        None,
+        "Token that `refersion-dagster mcp --http` asks for, 20 characters or more.",
+        shown_default="generated and printed",
+        more="See [Assistants](assistant.md).",
+    )
     merchant_name: str | None = setting(None, "Your name, printed at the top of each statement.", example="Acme Ltd")
     merchant_address: str | None = setting(
         None,

@@ -36,7 +36,20 @@ EVERY = "*"
 Gaps = frozenset[tuple[str, str | None]]
 NONE: Gaps = frozenset()
 GAPS = f"SELECT DISTINCT table_name, column_name FROM {DATASET}.{TABLE}"  # noqa: S608 - names of ours
+GAP_REASONS = f"""
+SELECT table_name, column_name, min(reason) FROM {DATASET}.{TABLE}
+GROUP BY table_name, column_name ORDER BY table_name, column_name
+"""  # noqa: S608 - names of ours
 HASH_OF = {(e.name, c.name): c.digest_of for e in ENTITIES.values() for c in e.columns if c.digest_of}
+
+
+@dataclass(frozen=True)
+class GapReason:
+    """A table (`column` is None) or a field that the account does not offer, and why."""
+
+    table: str
+    column: str | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,14 @@ def load_gaps(session: Session) -> Gaps:
         return frozenset((table, column) for table, column in session.query(GAPS))
     except UndefinedTable:  # nothing was loaded since gaps are recorded
         return NONE
+
+
+def load_gap_reasons(session: Session) -> list[GapReason]:
+    """Returns the gaps that the loads recorded, with their reasons."""
+    try:
+        return [GapReason(table, column, reason) for table, column, reason in session.query(GAP_REASONS)]
+    except UndefinedTable:  # nothing was loaded since gaps are recorded
+        return []
 
 
 def describe_gaps(gaps: Gaps) -> str:

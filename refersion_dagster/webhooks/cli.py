@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import socket
 from pathlib import Path
 
 import click
@@ -14,6 +12,7 @@ from refersion_dagster.settings import InvalidSetting, WebhookSettings, load_set
 from refersion_dagster.webhooks.app import HEALTH_PATH, MAX_BODY_BYTES, PATH, RECEIVE_SECONDS, ReceiverLimits, build_app
 from refersion_dagster.webhooks.inbox import Inbox
 from refersion_dagster.webhooks.inbox_file import InboxError
+from refersion_dagster.webhooks.listener import open_listener
 from refersion_dagster.webhooks.refusals import Refusals
 from refersion_dagster.webhooks.signature import secrets_of
 
@@ -94,7 +93,7 @@ def webhooks(
         inbox = Inbox(path, create=True, max_bytes=inbox_megabytes * MEGABYTE)
     except InboxError as error:
         raise click.ClickException(str(error)) from error
-    listener = _listen(host, port)
+    listener = open_listener(host, port)
     limits = ReceiverLimits(body_bytes=int(event_megabytes * MEGABYTE), receive_seconds=receive_seconds)
     config = uvicorn.Config(
         build_app(inbox, secrets, Refusals(), limits),
@@ -118,21 +117,3 @@ def webhooks(
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
         click.echo("Stopped. All acknowledged events are in the inbox.")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With protocol 0, asyncio does not set TCP_NODELAY, and each response waits 40 ms for a delayed ACK.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(1024)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            advice = "is in use. Stop the other process, or use another --port (0 uses a free port)."
-        else:
-            advice = f"cannot be opened for listening: {error.strerror or error}."
-        raise click.ClickException(f"Port {port} on {host} {advice}") from error
-    return listener

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +14,9 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from refersion_dagster.ingest.gaps import ADD as ADD_GAP
+from refersion_dagster.ingest.gaps import CREATE as CREATE_GAPS
+from refersion_dagster.report.checks import CheckState
 from refersion_dagster.report.publish import CURRENT, DATABASE, KEPT, publish
 from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster_tests.location import held_open
@@ -116,6 +119,31 @@ class TestASet:
         assert told == {"data_as_of": 1, "affiliates": 2, "conversions": 2, "payments": 0, "currencies": 2}
         sizes = {table["name"]: table["bytes"] for table in manifest["tables"]}
         assert sizes["affiliates"] == (done / "parquet" / "affiliates.parquet").stat().st_size
+
+    def test_says_which_checks_vouch_for_it_and_what_the_account_does_not_offer(
+        self, books: WarehouseBuilder, folder: Path
+    ) -> None:
+        at = datetime(2025, 4, 1, 12, tzinfo=UTC)
+        states = [
+            CheckState("payments_proven", "summaries/payment_proof", "warning", "Not all are proven.", at),
+            CheckState("primary_key", "summaries/conversions", "never run", None, None),
+        ]
+        with books.warehouse.session() as session:
+            session.query(CREATE_GAPS)
+            session.query(ADD_GAP, table="clicks", column=None, reason="No clicks.", seen_at=at)
+            publish(session, PUBLISHED, folder, RUN, states)
+        manifest = json.loads((folder / CURRENT / "manifest.json").read_text("utf-8"))
+        assert manifest["checks"] == [
+            {
+                "name": "payments_proven",
+                "asset": "summaries/payment_proof",
+                "verdict": "warning",
+                "said": "Not all are proven.",
+                "at": "2025-04-01T12:00:00+00:00",
+            },
+            {"name": "primary_key", "asset": "summaries/conversions", "verdict": "never run", "said": None, "at": None},
+        ]
+        assert manifest["not_offered"] == [{"table": "clicks", "column": None, "reason": "No clicks."}]
 
     def test_makes_cells_of_csv_harmless_and_leaves_numbers_alone(self, books: WarehouseBuilder, folder: Path) -> None:
         done = publish_from(books, folder)

@@ -101,6 +101,7 @@ TABLE: Mapping[str, Setting] = {
     "REFERSION_REPORT_PATH": Setting("/nowhere/c", "/nowhere/d"),
     "REFERSION_SUMMARIES_PATH": Setting("/nowhere/e", "/nowhere/f"),
     "REFERSION_CHECKS_PATH": Setting("/nowhere/g", "/nowhere/h"),
+    "REFERSION_ASSISTANT_TOKEN": Setting("token_0123456789abcdef", "token_9876543210fedcba"),
     "REFERSION_MERCHANT_NAME": Setting("Acme & Söhne", "Acme"),
     "REFERSION_MERCHANT_ADDRESS": Setting("1 Main Street; Springfield", "Postfach 1"),
     "REFERSION_NIGHTLY_CRON": Setting("0 4 * * *", "0 2 * * *", "every night"),

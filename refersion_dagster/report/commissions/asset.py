@@ -11,7 +11,7 @@ import dagster as dg
 
 from refersion_dagster.failures import report_errors
 from refersion_dagster.namespace import USUAL, Namespace
-from refersion_dagster.report.commissions.checks import check_states
+from refersion_dagster.report.checks import check_states
 from refersion_dagster.report.commissions.figures import Figures, report_figures
 from refersion_dagster.report.commissions.queries import find_summaries
 from refersion_dagster.report.daily_files import keep

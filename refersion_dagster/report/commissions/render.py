@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from refersion_dagster.charts import NARROW, Line, line_chart
-from refersion_dagster.report.commissions.checks import CheckState, group_checks
+from refersion_dagster.report.checks import CheckState, group_checks
 from refersion_dagster.report.commissions.figures import (
     FOLLOWED,
     ZERO,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from refersion_dagster.failures import report_errors
 from refersion_dagster.namespace import USUAL, Namespace
-from refersion_dagster.report.commissions.checks import check_states
+from refersion_dagster.report.checks import check_states
 from refersion_dagster.report.file_sets import replace_set
 from refersion_dagster.report.merchant import NOT_NAMED, Merchant
 from refersion_dagster.report.resource import Reports

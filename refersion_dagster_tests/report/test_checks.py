@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from refersion_dagster.report.commissions.checks import CheckState, check_states, group_checks
+from refersion_dagster.report.checks import CheckState, check_states, group_checks
 from refersion_dagster.report.commissions.figures import Figures
 from refersion_dagster.report.commissions.render import report_page
 from refersion_dagster_tests.location import fresh_instance
