@@ -10,6 +10,7 @@ from refersion_dagster.actions.cli import actions
 from refersion_dagster.assistant.cli import mcp
 from refersion_dagster.doctor.cli import doctor
 from refersion_dagster.explore.cli import explore
+from refersion_dagster.extensions.cli import check_sql, new_summary
 from refersion_dagster.refresh.cli import refresh, statements
 from refersion_dagster.sandbox.server.cli import sandbox
 from refersion_dagster.settings import InvalidSetting, load_settings
@@ -148,9 +149,11 @@ def env_example() -> None:
 
 
 main.add_command(actions)
+main.add_command(check_sql)
 main.add_command(doctor)
 main.add_command(explore)
 main.add_command(mcp)
+main.add_command(new_summary)
 main.add_command(refresh)
 main.add_command(sandbox)
 main.add_command(statements)

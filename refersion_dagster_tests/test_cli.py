@@ -13,7 +13,10 @@ def help_text(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     return Location.of(tmp_path_factory.mktemp("cli")).run("refersion-dagster", "--help")
 
 
-COMMANDS = ("accept-account", "demo", "dev", "doctor", "explore", "refresh", "sandbox", "webhooks")
+COMMANDS = (
+    *("accept-account", "check-sql", "demo", "dev", "doctor", "explore", "new-summary", "refresh", "sandbox"),
+    "webhooks",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

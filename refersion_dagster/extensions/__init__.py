@@ -1,0 +1,1 @@
+"""Commands for your own summaries and checks: `refersion-dagster new-summary` and `check-sql`."""
