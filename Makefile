@@ -51,8 +51,9 @@ load-test: $(STAMP) ## the webhook receiver: 1,000 events a second for 30 s, kil
 screenshots: $(STAMP) ## the pictures of README.md and docs; needs a browser
 	$(BIN)/python -m docs.screenshots
 
-docs: $(STAMP) ## the tables of docs/settings.md and .env.example, from the settings
-	$(BIN)/python -m refersion_dagster.settings
+docs: $(STAMP) ## the generated files of docs/, and the documentation as a site in .site/
+	$(BIN)/python -m docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lint: $(STAMP) ## ruff, pyright, and the layers of the imports
 	$(BIN)/ruff check .

@@ -20,6 +20,7 @@ from dagster_dlt import DagsterDltResource
 
 from refersion_dagster.checks.assets import all_checks
 from refersion_dagster.ingest.assets import refersion_tables
+from refersion_dagster.refresh.run import QUIET
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster.summaries.assets import summary_assets
@@ -183,7 +184,7 @@ def materialise(
             selection=[dg.AssetKey(asset.split("/")) for asset in assets] or None,
             resources=resources(refersion, warehouse),
             instance=instance,
-            run_config={"ops": {"refersion_tables": {"config": dict(config)}}} if config else None,
+            run_config={**QUIET, **({"ops": {"refersion_tables": {"config": dict(config)}}} if config else {})},
             raise_on_error=False,
         )
         return outcome(instance, result.run_id)

@@ -13,7 +13,7 @@ from refersion_dagster_tests.location import REPOSITORY
 
 PAGES = sorted(
     path.relative_to(REPOSITORY).as_posix()
-    for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), REPOSITORY / "benchmarks" / "README.md")
+    for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), REPOSITORY / "benchmarks" / "README.md")
 )
 BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
@@ -47,7 +47,7 @@ def test_every_relative_link_and_anchor_resolves(page: str) -> None:
 def test_the_readme_leads_to_every_page() -> None:
     readme = read("README.md")
     assert len(readme.splitlines()) <= 150
-    assert [page for page in PAGES if page != "README.md" and f"]({page}" not in readme] == []
+    assert [page for page in PAGES if page != "README.md" and page.count("/") < 2 and f"]({page}" not in readme] == []
 
 
 def test_every_module_and_folder_named_in_the_architecture_exists() -> None:
