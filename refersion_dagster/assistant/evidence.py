@@ -36,7 +36,9 @@ def describe_evidence(
         columns: the columns that it shows; None for all.
     """
     first: list[str] = []
-    checks = [one for one in copies.checks if _table(one) in _below(tables)]
+    own = _own_tables(tables)
+    # What an own summary is built from is not known here, so every check counts.
+    checks = [one for one in copies.checks if own or _table(one) in _below(tables)]
     groups = group_checks(checks)
     for group in groups:
         if group.verdict == "failed":
@@ -60,6 +62,11 @@ def describe_evidence(
             "No figure of conversions is known" if is_without_conversions(copies) else "Some figures are not known"
         )
         first.append(f"NOT KNOWN: {nothing} on this account. null or no row never means 0 here; see not_known.")
+    if own and copies.gaps:
+        first.append(
+            f"NOT KNOWN: which columns of {', '.join(own)} need what this account does not offer "
+            f"({describe_account_gaps(copies)}). null there may mean not known."
+        )
     if tests := copies.manifest.get("tests_not_known"):
         first.append(f"WARNING: {clean(tests)}")
     evidence = {
@@ -132,6 +139,11 @@ def columns_shown(queries: Iterable[exp.Query]) -> set[str]:
 def tables_read(queries: Iterable[exp.Query]) -> set[str]:
     """Returns the names of summaries that queries read."""
     return {table.name for query in queries for table in query.find_all(exp.Table) if table.db}
+
+
+def _own_tables(tables: Collection[str]) -> list[str]:
+    """Returns the names of tables that are not shipped, but summaries of the user."""
+    return sorted(set(tables) - {summary.name for summary in load_summaries()})
 
 
 def _name_check(group: CheckGroup) -> str:

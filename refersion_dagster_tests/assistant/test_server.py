@@ -18,9 +18,13 @@ import requests
 
 from refersion_dagster.report.checks import CheckState
 from refersion_dagster.report.publish import CURRENT, DATABASE, publish
+from refersion_dagster.summaries.build import build
+from refersion_dagster.summaries.extensions import join_summaries
+from refersion_dagster.warehouse.sql_file import SqlText
 from refersion_dagster_tests.assistant.conftest import RUN
 from refersion_dagster_tests.assistant.conversation import NEVER_LATE, Conversation, converse, converse_over_http
 from refersion_dagster_tests.assistant.queries import REFUSED
+from refersion_dagster_tests.extensions.sql_files import summary
 from refersion_dagster_tests.location import Location
 from refersion_dagster_tests.processes import soon
 from refersion_dagster_tests.summaries.builders import READ_AT, WarehouseBuilder, all_summaries
@@ -200,6 +204,24 @@ def test_failed_checks_and_late_data_come_first(shop_books: WarehouseBuilder, tm
     assert health.answer["is_late"]
     assert {one["result"] for one in health.answer["checks"]} == {"failed", "warning", "outdated", "passed"}
     assert sum(line.startswith("FAILED") for line in health.first) == 2
+
+
+def test_every_failed_check_comes_before_an_answer_from_an_own_summary(
+    shop_books: WarehouseBuilder, tmp_path: Path
+) -> None:
+    """Where its figures come from is not known to the server."""
+    *_, own = join_summaries((SqlText("own_due.sql", summary()),))
+    states = [
+        CheckState("sums_preserved", "summaries/own_due", "failed", "It lost money.", READ_AT),
+        CheckState("primary_key", "summaries/coupon_leaks", "failed", "Rows count twice.", READ_AT),
+    ]
+    with shop_books.warehouse.session() as session:
+        build(session, own, shop_books.settings.parameters())
+        publish(session, [*all_summaries(), own], tmp_path / "published", RUN, states)
+    sql = "SELECT currency, due FROM own_due ORDER BY currency"
+    (reply,) = converse(tmp_path / "published", [("query", {"sql": sql})], tmp_path).replies
+    failed = [line for line in reply.first if line.startswith("FAILED")]
+    assert [line.rpartition(": ")[2] for line in failed] == ["Rows count twice.", "It lost money."]
 
 
 @dataclass(frozen=True)

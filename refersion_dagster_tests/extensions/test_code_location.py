@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from refersion_dagster import RefersionComponent
 from refersion_dagster.code_location import build_definitions
+from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.summaries.extensions import find_extensions, join_summaries
-from refersion_dagster_tests.component.accounts import definitions, keys
+from refersion_dagster_tests.component.accounts import definitions, keys, variables
 from refersion_dagster_tests.extensions.sql_files import (
     AT,
     CHECK,
@@ -26,7 +27,7 @@ from refersion_dagster_tests.extensions.sql_files import (
     check,
     summary,
 )
-from refersion_dagster_tests.location import MakeOnce, Outcome, fresh_instance, load_small, outcome, query
+from refersion_dagster_tests.location import Location, MakeOnce, Outcome, fresh_instance, load_small, outcome, query
 
 DUE, SHARE = dg.AssetKey(["summaries", "own_due"]), dg.AssetKey(["summaries", "own_share"])
 PUBLISHED = dg.AssetKey(["published", "summaries"])
@@ -88,11 +89,13 @@ class TestGraph:
             "own_never_negative",
         }
 
+    @pytest.mark.exhaustive
     def test_the_code_version_follows_the_select(self, files: SqlFolders) -> None:
         before = specs(build_definitions(files.settings()))["summaries/own_due"].code_version
         files.write({"own_due": summary(SELECT.replace("'due'", "'paid'"))})
         assert specs(build_definitions(files.settings()))["summaries/own_due"].code_version != before
 
+    @pytest.mark.exhaustive
     def test_nothing_of_them_stays_in_the_process(self, files: SqlFolders) -> None:
         build_definitions(files.settings())
         assert "summaries/own_due" not in specs(build_definitions(SqlFolders(files.folder / "none").settings()))
@@ -122,6 +125,40 @@ class TestComponents:
         checks = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
         assert "own_never_negative" in checks
         assert "own_share_known" not in checks
+
+    @pytest.mark.exhaustive
+    def test_two_accounts_in_one_database_build_their_own_tables(
+        self, account: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = []
+        for name, state in (("shop_eu", "due"), ("shop_us", "paid")):
+            for variable, value in variables(name, account, tmp_path).items():
+                monkeypatch.setenv(variable, value)
+            folders = SqlFolders(tmp_path / name)
+            header = SUMMARY.replace("  due: due", f"  due: {state}")
+            folders.write({"own_due": summary(SELECT.replace("'due'", f"'{state}'"), header)}, {"own_check": check()})
+            made.append(
+                definitions(
+                    name,
+                    summaries=["own_due"],
+                    data_schema=f"{name}_data",
+                    summaries_schema=f"{name}_summaries",
+                    settings={f"{kind}_path": str(folders.path(kind)) for kind in ("summaries", "checks")},
+                )
+            )
+        defs = dg.Definitions.merge(*made)
+        with fresh_instance() as instance:
+            for name in ("shop_eu", "shop_us"):
+                run = defs.resolve_job_def(f"{name}_refersion_refresh").execute_in_process(
+                    instance=instance, raise_on_error=False
+                )
+                assert run.success, outcome(instance, run.run_id).failure
+        for name, state in (("shop_eu", "due"), ("shop_us", "paid")):
+            of_state = f"SELECT currency, sum(CASE WHEN commission_state = '{state}' THEN commission ELSE 0 END) "
+            database = tmp_path / "warehouse.duckdb"
+            assert query(database, f"FROM {name}_summaries.own_due ORDER BY currency") == query(
+                database, f"{of_state} FROM {name}_summaries.conversions GROUP BY currency ORDER BY currency"
+            )
 
     def test_the_summaries_of_another_account_cannot_be_selected(self, files: SqlFolders) -> None:
         own: dict[str, str | int] = {"summaries_path": str(files.path("summaries"))}
@@ -190,6 +227,7 @@ class TestRun:
         comments = "SELECT comment FROM duckdb_tables() WHERE table_name = 'own_due'"
         assert query(own.database, comments)[0][0].startswith("Commission of each currency")
 
+    @pytest.mark.exhaustive
     def test_money_that_is_lost_fails_the_check_of_sums(self, own: Account) -> None:
         own.files.write({"own_due": summary(SELECT.replace("'due'", "'paid'"))})
         assert not own.run(DUE).checks["sums_preserved"].passed
@@ -225,6 +263,15 @@ class TestRun:
         assert published == [(3,)]
         assert (folder / "parquet" / "own_share.parquet").exists()
         assert (folder / "csv" / "own_share.csv").read_text().startswith("currency,due\n")
+
+
+@pytest.mark.processes
+def test_dagster_materialises_them(files: SqlFolders, made_once: MakeOnce, tmp_path: Path) -> None:
+    location = Location.of(tmp_path / "location").with_settings(**files.variables)
+    shutil.copy(made_once("everything_built", load_small), location.database)
+    ended = location.materialise("summaries/own_due", "summaries/own_share")
+    assert ended.code == 0, ended.output
+    assert location.query("SELECT count(*) FROM refersion_summaries.own_share") == [(3,)]
 
 
 def test_own_summaries_come_after_all_shipped_ones(files: SqlFolders) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster.code_location import build_definitions
+from refersion_dagster.code_location import build_definitions, check_own_files
 from refersion_dagster.settings import InvalidSetting, Settings
+from refersion_dagster.summaries.extensions import find_extensions
 from refersion_dagster.warehouse.registry import DIALECTS
 from refersion_dagster.warehouse.sql_file import SqlFileError
 from refersion_dagster_tests.extensions.sql_files import (
@@ -146,7 +147,6 @@ class TestSummaries:
         told = refused(files, REFERSION_DESTINATION=destination)
         assert re.match(rf"summaries/own_due\.sql:(\d+): .*{re.escape(said)}", told)
         assert told.startswith(f"summaries/own_due.sql:{AT + line}:")
-        build_definitions(files.settings())
 
 
 class TestChecks:
@@ -212,5 +212,6 @@ def test_the_examples_of_the_documentation_are_valid_in_every_warehouse(files: S
     page = (REPOSITORY / "docs" / "own-sql.md").read_text("utf-8")
     one, other = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     files.write({"due_by_country": one}, {"due_is_plausible": other})
-    for destination in DIALECTS:
-        build_definitions(files.settings(REFERSION_DESTINATION=destination))
+    build_definitions(files.settings())
+    for dialect in DIALECTS.values():
+        check_own_files(find_extensions(files.settings()), dialect)

@@ -158,6 +158,15 @@ def works(installed: Installed, extra: str) -> None:
     assert passed == of
     assert (installed.folder / ".demo" / "reports" / "latest.html").is_file()
 
+    folders = {
+        f"REFERSION_{kind.upper()}_PATH": str(installed.folder / "sql" / kind) for kind in ("summaries", "checks")
+    }
+    written = installed.run("refersion-dagster", "new-summary", "by_currency", "--check", **folders)
+    assert written.code == 0, written.output
+    tried = installed.run("refersion-dagster", "check-sql", "--dialect", "all", **folders)
+    assert tried.code == 0, tried.output
+    assert "All passed" in tried.output
+
     if extra != "postgres":
         settings = {
             "REFERSION_DESTINATION": "postgres",
