@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import dagster as dg
 import pytest
+import yaml
 
-from refersion_dagster.settings import SECRET_VARIABLES
+from refersion_dagster.settings import SECRET_VARIABLES, VARIABLES, Settings
 from refersion_dagster_tests.deploy.topology import COMPOSE, DEPLOY, ENTRYPOINT
 from refersion_dagster_tests.location import COMMANDS
 
@@ -69,3 +71,32 @@ def test_the_entrypoint_reads_the_password_of_dagsters_database(
         check=True,
     )
     assert ended.stdout.strip() == printed
+
+
+def test_helm_limits_and_retries_runs_as_the_instance_does() -> None:
+    values = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
+    instance = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
+    pools, retries = values["concurrency"]["pools"], values["dagsterDaemon"]["runRetries"]
+    assert instance["concurrency"]["pools"] == {
+        "granularity": pools["granularity"],
+        "default_limit": pools["defaultLimit"],
+    }
+    assert instance["run_retries"] == {
+        "enabled": retries["enabled"],
+        "max_retries": retries["maxRetries"],
+        "retry_on_asset_or_op_failure": retries["retryOnAssetOrOpFailure"],
+    }
+    monitoring = values["dagsterDaemon"]["runMonitoring"]
+    assert instance["run_monitoring"]["max_runtime_seconds"] == monitoring["maxRuntimeSeconds"]
+    assert instance["storage"]["postgres"]["postgres_db"]["scheme"] == values["postgresql"]["postgresqlScheme"]
+
+
+def test_helm_names_the_release_of_dagster_and_settings_that_exist() -> None:
+    text = (DEPLOY / "helm" / "values.yaml").read_text()
+    assert f"--version {dg.__version__} " in text
+    (deployment,) = yaml.safe_load(text)["dagster-user-deployments"]["deployments"]
+    settings = Settings.of({one["name"]: one["value"] for one in deployment["env"]})
+    settings.check()
+    assert settings.variables.keys() <= VARIABLES
+    (mount,) = deployment["volumeMounts"]
+    assert settings.secret_files.secrets_dir == mount["mountPath"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+import requests
 import yaml
 
 from refersion_dagster.sandbox import SandboxServer
@@ -26,11 +27,14 @@ from refersion_dagster_tests.web_page import ask, free_port
 from refersion_dagster_tests.webhooks.receiver import SECRET
 
 DEPLOY = REPOSITORY / "deploy"
+# How long anything may take where other tests run, too.
+SECONDS = 240
 ENTRYPOINT = DEPLOY / "entrypoint.sh"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-LAUNCH = """mutation($job: String!) {
+LAUNCH = """mutation($assets: [AssetKeyInput!]!) {
   launchRun(executionParams: {selector: {
-    repositoryLocationName: "refersion_dagster", repositoryName: "__repository__", jobName: $job
+    repositoryLocationName: "refersion_dagster", repositoryName: "__repository__", jobName: "refersion_refresh"
+    assetSelection: $assets
   }}) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } }
 }"""
 
@@ -70,7 +74,7 @@ class Service:
         return check.returncode == 0
 
     def wait_until_healthy(self) -> None:
-        assert soon(self.is_healthy, 90, every=0.2), self.log.read_text()
+        assert soon(self.is_healthy, SECONDS, every=0.2), self.log.read_text()
 
     def kill(self) -> None:
         """SIGKILL for every process of the service."""
@@ -102,9 +106,10 @@ class Topology:
     def warehouse(self) -> Path:
         return self.folder / "data" / "refersion.duckdb"
 
-    def launch(self, job: str) -> str:
-        """Launches a job through the web page. Returns the id of its run."""
-        launched = ask(self.ports["webserver"], LAUNCH, job=job)["launchRun"]
+    def launch_refresh(self, assets: Iterable[dg.AssetKey]) -> str:
+        """Launches the refresh of these assets through the web page. Returns the id of its run."""
+        chosen = [{"path": list(key.path)} for key in assets]
+        launched = ask(self.ports["webserver"], LAUNCH, assets=chosen)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return launched["run"]["runId"]
 
@@ -119,7 +124,7 @@ class Topology:
         return runs[0].run_id if runs else None
 
     def wait_for_retry(self, run_id: str) -> str:
-        assert soon(lambda: self.retry_of(run_id) is not None, 60, every=0.2), self.status(run_id)
+        assert soon(lambda: self.retry_of(run_id) is not None, SECONDS, every=0.2), self.status(run_id)
         retry = self.retry_of(run_id)
         assert retry
         return retry
@@ -134,12 +139,12 @@ class Topology:
                 entry.asset_materialization and entry.asset_materialization.asset_key == key for entry in entries
             )
 
-        assert soon(is_built, 90, every=0.1), self.log_of(run_id)
+        assert soon(is_built, SECONDS, every=0.1), self.log_of(run_id)
         assert self.status(run_id) is dg.DagsterRunStatus.STARTED
 
-    def succeeded(self, job: str) -> bool:
-        """Whether a run of a job succeeded."""
-        return bool(self.records.get_runs(dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS])))
+    def waiting_events(self) -> int:
+        """The number of webhook events that are not loaded yet."""
+        return requests.get(f"http://{HOST}:{self.ports['webhooks']}/healthz", timeout=20).json()["waiting"]
 
     def messages_of(self, run_id: str) -> list[str | None]:
         """The messages of a run's events."""
