@@ -125,8 +125,8 @@ def build_account(
     Raises UnknownSummary, and InvalidSetting and SqlFileError for own summaries and checks.
     """
     extensions = find_extensions(settings)
-    selected, tables, checks = _tables_and_checks(summaries, names, extensions)
     check_own_files(extensions, DIALECTS[settings.warehouse.destination])
+    selected, tables, checks = _tables_and_checks(summaries, names, extensions)
     pages = {f"summaries/{one.name}": OWN_SQL for one in selected if one.file.path in extensions.paths}
     present = {summary.name for summary in selected}
     check_specs = [spec for checked in (*tables, *checks) for spec in checked.check_specs]
