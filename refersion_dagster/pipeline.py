@@ -62,6 +62,8 @@ def main() -> int:
         settings = load_settings()
         # Before any file or table is created.
         settings.check([*AccountSettings.variables().values(), *WarehouseSettings.variables().values()])
+        if settings.account.exports_path:
+            raise InvalidSetting("REFERSION_EXPORTS_PATH is set. Exports are loaded by: refersion-dagster refresh")
     except InvalidSetting as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         return 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
@@ -14,6 +15,9 @@ from refersion_dagster.refersion import LoadRequest, ReadReport, refersion_sourc
 from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.environment import from_dlt
+from refersion_dagster.refersion.errors import UnusableSetting
+from refersion_dagster.refersion.exports.reader import Export
+from refersion_dagster.refersion.exports.source import export_source
 from refersion_dagster.refersion.extract.incremental import BEGINNING
 from refersion_dagster.refersion.windows import parse_moment
 from refersion_dagster.settings import AccountSettings, Settings
@@ -47,6 +51,7 @@ class RefersionResource(dg.ConfigurableResource):
     graphql_token: str | None = like(AccountSettings, "graphql_token")
     rest_url: str = like(AccountSettings, "rest_url")
     graphql_url: str = like(AccountSettings, "graphql_url")
+    exports_path: str | None = like(AccountSettings, "exports_path")
     start_date: str | None = like(AccountSettings, "start_date")
     # An EnvVar counts as 0 until a run begins, so bounds are checked there, by refersion_source.
     lookback_days: int = like(AccountSettings, "lookback_days", ge=0)
@@ -83,6 +88,26 @@ class RefersionResource(dg.ConfigurableResource):
         """Where the first load begins. Raises InvalidSetting."""
         start = AccountSettings.of({}, start_date=self.start_date or None).start_date
         return parse_moment(start) if start else BEGINNING
+
+    def exports_folder(self) -> Path | None:
+        """The folder of CSV exports that the account is read from; None for an account that is read by API.
+
+        Raises UnusableSetting if there are keys as well: rows of both could not be told apart.
+        """
+        if not self.exports_path:
+            return None
+        keys = self.account().credentials
+        if keys.public_key or keys.secret_key or keys.graphql_token:
+            raise UnusableSetting(
+                "Both REFERSION_EXPORTS_PATH and keys of Refersion's API are set.",
+                advice="Remove one of them: an account is read from exports or by API.",
+            )
+        return Path(self.exports_path).expanduser()
+
+    def export_source(self, export: Export | None, report: ReadReport, tables: Sequence[str]) -> DltSource:
+        """The rows of an export as a dlt source."""
+        unset = None if self.reads_dlt_configuration else ""
+        return export_source(export, report, tables, self.pii, self.pii_salt or unset)
 
     def source(self, report: ReadReport, request: LoadRequest | None = None) -> DltSource:
         """The account as a dlt source that reads what is requested; by default, what a refresh reads."""

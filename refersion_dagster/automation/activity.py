@@ -112,6 +112,8 @@ def activity_sensor(settings: Settings, names: Namespace = USUAL) -> dg.SensorDe
         context: dg.SensorEvaluationContext, refersion: RefersionResource
     ) -> dg.SensorResult | dg.SkipReason:
         settings.check([INTERVAL_VARIABLE])
+        if refersion.exports_path:
+            return dg.SkipReason("This account is read from exports: the schedules load new files.")
         return compare(context, refersion, seconds, names)
 
     return refersion_activity

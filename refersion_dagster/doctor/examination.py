@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from refersion_dagster.doctor import graphql, machine, outputs, rest, settings, totals, warehouse
+from refersion_dagster.doctor.exports import checks as exports
 from refersion_dagster.doctor.findings import DoctorReport
 from refersion_dagster.doctor.inputs import find_inputs
 from refersion_dagster.doctor.probes import Probe, run_probes
@@ -21,6 +23,15 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Outputs": outputs.NAMES,
     "Machine": (*machine.SPACE, *machine.VERSIONS, *machine.DAGSTER),
 }
+# Of an account that is read from exports, instead of REST and GraphQL.
+EXPORTS = "Exports"
+
+
+def list_sections(report: DoctorReport) -> dict[str, list[str]]:
+    """Returns the names of the checks that were made, by section."""
+    made = {check.name for check in report.checks}
+    sections = {"Settings": SECTIONS["Settings"], EXPORTS: exports.NAMES, **SECTIONS}
+    return {title: found for title, names in sections.items() if (found := [name for name in names if name in made])}
 
 
 def examine(loaded: Settings) -> DoctorReport:
@@ -31,13 +42,22 @@ def examine(loaded: Settings) -> DoctorReport:
         path = tables.database.file
     except WarehouseNotSet:  # the warehouse check reports it
         path = None
-    probes = [
-        Probe(settings.NAMES, lambda: settings.check_variables(inputs)),
+    by_api = [
         Probe(rest.NAMES, lambda: rest.check_rest(account)),
         Probe(graphql.NAMES, lambda: graphql.check_graphql(account)),
-        Probe(warehouse.NAMES, lambda: warehouse.check_warehouse(tables)),
+    ]
+    compared = [
         Probe(warehouse.ACCOUNT, lambda: warehouse.check_account_identity(account, tables)),
         Probe(totals.NAMES, lambda: totals.check_totals(account, tables, inputs.values.get("start_date"))),
+    ]
+    if (path_of_exports := loaded.account.exports_path) is not None:
+        folder = Path(path_of_exports).expanduser()
+        by_api, compared = [Probe(exports.NAMES, lambda: exports.check_exports(folder))], []
+    probes = [
+        Probe(settings.NAMES, lambda: settings.check_variables(inputs)),
+        *by_api,
+        Probe(warehouse.NAMES, lambda: warehouse.check_warehouse(tables)),
+        *compared,
         Probe(outputs.NAMES, lambda: outputs.check_outputs(loaded)),
         Probe(machine.SPACE, lambda: machine.check_space(path)),
         Probe(machine.VERSIONS, machine.check_versions),

@@ -7,7 +7,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.text import Text
 
-from refersion_dagster.doctor.examination import SECTIONS
+from refersion_dagster.doctor.examination import list_sections
 from refersion_dagster.doctor.findings import DoctorCheck, DoctorReport, Status
 from refersion_dagster.terminal import Sign, number_of, print_signed, supports_signs, wrap
 
@@ -17,9 +17,10 @@ SIGNS = {Status.OK: Sign.GOOD, Status.WARNING: Sign.DOUBT, Status.FAILED: Sign.B
 def show(findings: DoctorReport, console: Console) -> None:
     """Prints all findings: wrapped to the width of a terminal, otherwise one line each."""
     by_name = {check.name: check for check in findings.checks}
-    labels = {name: _label(name, section) for section, names in SECTIONS.items() for name in names}
+    sections = list_sections(findings)
+    labels = {name: _label(name, section) for section, names in sections.items() for name in names}
     width = max(map(len, labels.values()))
-    for section, names in SECTIONS.items():
+    for section, names in sections.items():
         console.print(Text(section, style="bold"))
         # Checks that were skipped for the same reason share a line.
         for why, alike in groupby(names, key=lambda name: _explain_skip(by_name[name])):

@@ -110,6 +110,14 @@ def _keys(inputs: DoctorInputs) -> Iterator[DoctorCheck]:
     keys = Credentials(
         inputs.values.get("public_key"), inputs.values.get("api_key"), inputs.values.get("graphql_token")
     )
+    if inputs.settings.account.exports_path:
+        if keys.public_key or keys.secret_key or keys.graphql_token:
+            both = "REFERSION_EXPORTS_PATH and keys are both set"
+            yield failed("key_pair", both, "Remove one of them: an account is read from exports or by API.")
+        else:
+            yield passed("key_pair", "not needed: the account is read from exports")
+        yield passed("token", "not needed: the account is read from exports")
+        return
     if (keys.public_key or "").startswith("sec_") or (keys.secret_key or "").startswith("pub_"):
         yield failed(
             "key_pair",

@@ -45,7 +45,7 @@ def _keep(session: Session, entity: Entity, report: TableReport, asked_at: datet
     if report.not_offered:
         found[None] = report.not_offered, asked_at
     for column in report.fields_missing:
-        found[column] = FIELD, asked_at
+        found[column] = report.why_missing or FIELD, asked_at
     for column, seen_at in before.items():
         if column is not None and column not in found and (report.not_offered or _has_older(session, entity, seen_at)):
             found[column] = (FIELD if report.not_offered else OLDER_ROWS), seen_at

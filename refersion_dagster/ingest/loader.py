@@ -11,13 +11,15 @@ from dagster_dlt import DagsterDltResource
 from refersion_dagster.errors import ReportedError
 from refersion_dagster.ingest.account_guard import refuse_another_account
 from refersion_dagster.ingest.control_totals.settlement import settle_totals
+from refersion_dagster.ingest.exports.loader import ExportLoader
 from refersion_dagster.ingest.follow_up import FollowUp
 from refersion_dagster.ingest.history.conversions import TABLE, update_history
 from refersion_dagster.ingest.history.readings import TABLE as READINGS
 from refersion_dagster.ingest.history.readings import keep_unchanged_months
 from refersion_dagster.ingest.late_arrivals.months import keep_first_totals
+from refersion_dagster.ingest.results import describe_history, describe_table
 from refersion_dagster.ingest.run_log import source_log_shown
-from refersion_dagster.ingest.specs import asset_key, column_schema, descriptions
+from refersion_dagster.ingest.specs import descriptions
 from refersion_dagster.ingest.table_loads import CONVERSIONS, TOTALS, TableLoads
 from refersion_dagster.namespace import Namespace
 from refersion_dagster.refersion import LoadRequest, ReadReport
@@ -50,7 +52,9 @@ def load_tables(
 ) -> Iterator[dg.MaterializeResult]:
     """Loads the tables within one run, with exclusive write access; see Loader."""
     with warehouse.write_lock(context.log.info), source_log_shown(context.log):
-        yield from Loader(TableLoads(context, names, refersion, warehouse, dlt_resource, request)).load(tables)
+        loads = TableLoads(context, names, refersion, warehouse, dlt_resource, request)
+        folder = refersion.exports_folder()
+        yield from (Loader(loads) if folder is None else ExportLoader(loads, folder)).load(tables)
         with warehouse.session() as session:
             for table in tables:
                 session.comment(DATASET, table, *descriptions(table))
@@ -110,11 +114,11 @@ class Loader:
         if TABLE in tables and not failures:
             if CONVERSIONS not in tables:
                 update_history(self.warehouse, [])
-            yield self._build_result(TABLE)
+            yield describe_history(self.loads, TABLE)
         if READINGS in tables and not failures:
             if not {CONVERSIONS, TABLE} & set(tables):
                 update_history(self.warehouse, [])
-            yield self._build_result(READINGS)
+            yield describe_history(self.loads, READINGS)
         self._remember_account([table for table in tables if table in ENTITIES and table not in failures])
         if failures:
             raise TablesNotLoaded(failures)
@@ -151,37 +155,12 @@ class Loader:
         for table in tables:
             yield self._result(table, counts.get(table, 0))
 
-    def _build_result(self, table: str) -> dg.MaterializeResult:
-        counts = self.warehouse.row_counts([table])
-        return dg.MaterializeResult(
-            asset_key=asset_key(table, self.names),
-            metadata={"dagster/row_count": counts.get(table, 0), "warehouse": self.warehouse.location},
-        )
-
     def _result(self, table: str, row_count: int) -> dg.MaterializeResult:
-        report = self.loads.report.table(table)
         counts = self.follow_up.counts.requests if table == CONVERSIONS else 0
-        metadata: dict[str, Any] = {
-            **self.loads.metadata.get(table, {}),
-            "dagster/row_count": row_count,
-            "rows_loaded": report.rows,
-            "requests_made": self.loads.requests[table] + counts,
-            "dagster/column_schema": column_schema(ENTITIES[table], report.fields_extra),
-            "warehouse": self.warehouse.location,
-        }
-        if report.read_from and report.read_to:
-            metadata["window_from"] = dg.MetadataValue.timestamp(report.read_from)
-            metadata["window_to"] = dg.MetadataValue.timestamp(report.read_to)
-        if report.not_offered:
-            metadata["not_offered"] = report.not_offered
-        for name in ("fields_missing", "fields_extra", "fields_filled", "not_loaded", "warnings"):
-            if found := getattr(report, name):
-                metadata[name] = dg.MetadataValue.json(found)
+        more: dict[str, Any] = {"requests_made": self.loads.requests[table] + counts}
         if table == CONVERSIONS and self.loads.turn:
-            metadata["read_in_turn"] = dg.MetadataValue.json(list(map(str, self.loads.turn)))
+            more["read_in_turn"] = dg.MetadataValue.json(list(map(str, self.loads.turn)))
         if table == CONVERSIONS and self.follow_up.late:
             found = {f"{month.start:%Y-%m}": month.reasons for month in self.follow_up.late}
-            metadata["late_months"] = dg.MetadataValue.json(found)
-        for warning in report.warnings:
-            self.context.log.warning(f"{table}: {warning}")
-        return dg.MaterializeResult(asset_key=asset_key(table, self.names), metadata=metadata)
+            more["late_months"] = dg.MetadataValue.json(found)
+        return describe_table(self.loads, table, row_count, more)

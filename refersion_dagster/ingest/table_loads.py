@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
+from dlt.extract.source import DltSource
 
 from refersion_dagster.ingest.control_totals.currencies import totals_currencies
 from refersion_dagster.ingest.control_totals.hidden_tests import mark_known_tests
@@ -98,18 +99,8 @@ class TableLoads:
         elif CONVERSIONS in tables and self.is_refresh:
             self.turn = next_slice(self.warehouse, self.lookback, self._start)
             request = replace(request, earlier_windows=tuple(self.turn))
-        of = {asset_key(table, self.names): table for table in tables}
         while True:
-            source = self.warehouse.prepare(self.refersion.source(report, request))
-            with self.warehouse.pipeline() as pipeline, load_errors(self.warehouse.classify_error):
-                load = self.dlt_resource.run(
-                    self.context,
-                    source.with_resources(*tables),
-                    pipeline,
-                    RefersionTranslator(self.names),
-                    loader_file_format=file_format(pipeline.destination),
-                )
-                self.metadata |= {of[one.asset_key]: one.metadata or {} for one in load if one.asset_key}
+            self.run(self.refersion.source(report, request).with_resources(*tables), tables)
             for table in tables:
                 one = report.table(table)
                 if one.not_offered:  # reported with the result
@@ -122,6 +113,19 @@ class TableLoads:
                 break
         self.requests.update({table: report.table(table).requests for table in tables})
         self._record_changes(tables, report)
+
+    def run(self, source: DltSource, tables: Sequence[str]) -> None:
+        """Loads these tables of a source in one commit. Keeps the metadata of the load."""
+        of = {asset_key(table, self.names): table for table in tables}
+        with self.warehouse.pipeline() as pipeline, load_errors(self.warehouse.classify_error):
+            load = self.dlt_resource.run(
+                self.context,
+                self.warehouse.prepare(source),
+                pipeline,
+                RefersionTranslator(self.names),
+                loader_file_format=file_format(pipeline.destination),
+            )
+            self.metadata |= {of[one.asset_key]: one.metadata or {} for one in load if one.asset_key}
 
     def _record_changes(self, tables: Sequence[str], report: ReadReport) -> None:
         """Records what the new rows show about the previous ones: changes, totals, rows deleted from complete lists."""

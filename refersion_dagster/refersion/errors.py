@@ -142,6 +142,16 @@ class UnreadableValue(RefersionError):
         )
 
 
+class UnusableExport(RefersionError):
+    """An exported CSV file, or the folder of exports, cannot be used as it is. Nothing of the file was loaded."""
+
+
+class ExportInProgress(UnusableExport):
+    """An exported file changes while it is read: it is still being written. Nothing of it was loaded."""
+
+    may_pass = True
+
+
 class WindowNotSettled(RefersionError):
     """Rows kept moving between pages while a time window was read. It was not loaded, because rows could be missing."""
 

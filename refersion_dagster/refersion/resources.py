@@ -303,14 +303,18 @@ class ResourceFactory:
         yield from record_progress(batches, reading, reading.window, report, self.account.now)
 
     def resource(self, entity: Entity, tables: Callable[[TableReport], Iterator[pa.Table]]) -> DltResource:
-        return dlt.resource(
-            lambda: self._count_rows(entity, tables),
-            name=entity.name,
-            primary_key=list(entity.primary_key),
-            # Rows come without duplicates (see page_assembler.py), so the merge need not remove any.
-            write_disposition={"disposition": "merge", "strategy": "delete-insert", "deduplicated": True},
-            columns=dlt_columns(entity),
-        )
+        return entity_resource(entity, lambda: self._count_rows(entity, tables))
+
+
+def entity_resource(entity: Entity, tables: Callable[[], Iterator[pa.Table]]) -> DltResource:
+    """The dlt resource of an entity. Its rows have to be without duplicates, because the merge does not remove any."""
+    return dlt.resource(
+        tables,
+        name=entity.name,
+        primary_key=list(entity.primary_key),
+        write_disposition={"disposition": "merge", "strategy": "delete-insert", "deduplicated": True},
+        columns=dlt_columns(entity),
+    )
 
 
 def _build_tables(builder: ArrowTableBuilder, rows: Sequence[Row]) -> Iterator[pa.Table]:

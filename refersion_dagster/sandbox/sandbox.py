@@ -3,17 +3,27 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from refersion_dagster.sandbox.account import BONUS_TIER_MOVEMENT, TOPICS, Account
 from refersion_dagster.sandbox.api.graphql_schema import build_schema
 from refersion_dagster.sandbox.clock import DAY, from_iso, iso
+from refersion_dagster.sandbox.exports import (
+    ExportFormat,
+    affiliates_table,
+    conversions_table,
+    name_export,
+    write_table,
+)
 from refersion_dagster.sandbox.faults import Fault, Faults, fault_from_json
 from refersion_dagster.sandbox.lifecycle import mutations
 from refersion_dagster.sandbox.lifecycle.timeline import Timeline
 from refersion_dagster.sandbox.model import Reward
 from refersion_dagster.sandbox.settings import SandboxSettings, apply_values, as_json
 from refersion_dagster.sandbox.webhooks.sender import Webhooks
+
+PLAIN = ExportFormat()
 
 
 class Sandbox:
@@ -47,6 +57,25 @@ class Sandbox:
                 target = int(to.timestamp()) if isinstance(to, datetime) else from_iso(to)
             self.account.clock.move_to(target)
             return self.now
+
+    def export(self, folder: Path, written: ExportFormat = PLAIN, since: datetime | None = None) -> list[Path]:
+        """Export affiliates and conversions as the merchant does, into files named by the sandbox's clock.
+
+        `since` is the first moment of the conversions (None: all of them).
+        """
+        with self.account.lock:
+            low = int(since.timestamp()) if since else 0
+            tables = {
+                "affiliates": affiliates_table(self.account),
+                "conversions": conversions_table(self.account, written, low),
+            }
+            paths = []
+            for kind, table in tables.items():
+                named = f"conversions from {since:%Y-%m-%d}" if since and kind == "conversions" else kind
+                path = folder / name_export(named, self.account.now, written.timezone)
+                path.write_bytes(write_table(table, written))
+                paths.append(path)
+        return paths
 
     def fault(self, route: str, kind: str, **details: Any) -> None:
         """Add a fault to requests on `route`; see `faults.Fault` for the details."""

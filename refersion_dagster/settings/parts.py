@@ -51,6 +51,11 @@ class AccountSettings(SettingsPart):
         "GraphQL token: a separate key on the same page, with which conversions, payments and offers are loaded.",
         example="",
     )
+    exports_path: str | None = setting(
+        None,
+        "Folder of CSV exports, for accounts without API; instead of keys.",
+        more="See [Accounts without API](exports.md).",
+    )
     start_date: Annotated[str, AfterValidator(past_date)] | None = setting(
         None, "First date to load (YYYY-MM-DD, UTC).", shown_default="the account's beginning", example="2024-01-01"
     )

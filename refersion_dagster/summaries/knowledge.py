@@ -8,9 +8,12 @@ A column needs every optional raw field that its lineage reaches, unless its fil
       affiliate_name: []
     kept: [affiliate_id]
 
+    states:
+      approval_rate: [conversions.DENIED]
+
 `|` separates alternatives, a list contains fields that are all needed, and an empty list means that the column is
 always valid. The needs of `*` are added to the lineage of every column that is neither named nor part of the primary
-key.
+key. `states` adds to either: rows in these states have to be shown. CSV exports leave denied conversions out.
 
 A column whose needs are not met is NULL, and so are the columns of other summaries that are derived from it. Columns
 that are kept, and those of the primary key, are not NULL themselves because other columns use them, but their needs
@@ -108,11 +111,11 @@ def needs_of(summary: Summary) -> Mapping[str, frozenset[Need]]:
 
 
 def _needs(summary: Summary) -> Iterable[tuple[str, frozenset[Need]]]:
-    declared, key = summary.needs, summary.header.primary_key
+    declared, states, key = summary.needs, summary.states, summary.header.primary_key
     sources = column_sources(summary, summary.reads.values())
     for column in summary.columns:
         if column in declared:
-            yield column, declared[column]
+            yield column, declared[column] | states.get(column, frozenset())
         else:
             found: set[Need] = set() if column in key else set(declared.get(EVERY, ()))
             for schema, table, name in sources[column]:
@@ -120,7 +123,7 @@ def _needs(summary: Summary) -> Iterable[tuple[str, frozenset[Need]]]:
                     found |= needs_of(summary.reads[table])[name]
                 elif is_optional(table, name):
                     found.add(frozenset({(table, name)}))
-            yield column, frozenset(found)
+            yield column, frozenset(found) | states.get(column, frozenset())
 
 
 def is_kept(summary: Summary, column: str) -> bool:

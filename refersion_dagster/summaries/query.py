@@ -37,7 +37,7 @@ from sqlglot import exp
 from refersion_dagster.errors import ReportedError
 from refersion_dagster.ingest.history import conversions, readings
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.refersion.tables.catalog import ENTITIES
+from refersion_dagster.refersion.tables.catalog import ENTITIES, name_state
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.macros import MACROS
 from refersion_dagster.summaries.measures import measure_names
@@ -86,7 +86,7 @@ class SummaryHeader(SqlHeader):
         group: the asset's group; one of GROUPS for the shipped summaries.
         renamed: old column names by new ones; see old_names.py.
         sums: columns whose sums per currency must equal a measure of the raw rows; see measures.py.
-        needs, kept: raw fields that columns need; see knowledge.py.
+        needs, states, kept: raw fields and rows that columns need; see knowledge.py.
     """
 
     group: str = Field(default=CUSTOM, pattern=r"^[a-z][a-z0-9_]*$")
@@ -99,6 +99,7 @@ class SummaryHeader(SqlHeader):
     sums: dict[str, str] = Field(default_factory=dict)
     plot: Plot | None = None
     needs: dict[str, str | list[str]] = Field(default_factory=dict)
+    states: dict[str, list[str]] = Field(default_factory=dict)
     kept: list[str] = Field(default_factory=list)
 
 
@@ -132,6 +133,16 @@ class Summary:
         return {
             column: frozenset(_need(one) for one in ([said] if isinstance(said, str) else said))
             for column, said in self.header.needs.items()
+        }
+
+    @property
+    def states(self) -> dict[str, frozenset[Need]]:
+        """The states that rows of raw tables have to be shown in, by column. Each is a need too."""
+        return {
+            column: frozenset(
+                frozenset({(table, name_state(status))}) for table, _, status in (one.partition(".") for one in said)
+            )
+            for column, said in self.header.states.items()
         }
 
     @property
@@ -197,6 +208,7 @@ def validate_summary(file: SqlFile[SummaryHeader]) -> Summary:
         *((name, "sums") for name in header.sums),
         *((name, "plot") for name in plotted if name),
         *((name, "needs") for name in header.needs if name != "*"),
+        *((name, "states") for name in header.states),
         *((name, "kept") for name in header.kept),
     ]:
         if name not in file.columns:
@@ -221,10 +233,12 @@ def _with_old_names(file: SqlFile[SummaryHeader]) -> SqlFile[SummaryHeader]:
         return file
     columns = {old: description(new) for new, old in renamed.items()}
     needs = {old: header.needs[new] for new, old in renamed.items() if new in header.needs}
+    states = {old: header.states[new] for new, old in renamed.items() if new in header.states}
     kept = [old for new, old in renamed.items() if new in header.kept]
     update = {
         "columns": header.columns | columns,
         "needs": header.needs | needs,
+        "states": header.states | states,
         "kept": [*header.kept, *kept],
     }
     return replace(add_old_names(file, renamed), header=header.model_copy(update=update))

@@ -30,6 +30,20 @@ Figures = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 VALUES = ReportSettings().parameters()
 # When a row was approved is known from other sources on an account that tells less, and says so in approved_at_source.
 ESTIMATED = frozenset({"approved_at_source", "unapproved_at", "basis"})
+# What stands on approved_at.
+AGEING = ESTIMATED | {
+    *(
+        "aged_since",
+        "due_0_30_days",
+        "due_31_60_days",
+        "due_61_90_days",
+        "due_over_90_days",
+        "oldest_unpaid_at",
+        "oldest_unpaid_days",
+    ),
+    *("due_from", "from_month", "median_days", "longest_days", "conversions", "not_measured"),
+    *("opening_due", "closing_due", "newly_due", "change_in_due", "manual_credits", "reversed"),
+}
 # Totals say which currency is the account's own; without them it has its place among the others.
 ORDER = frozenset({"place"})
 # What was known of each row, and when: other rows on an account that tells less. Their sums are the roll-forward's.

@@ -11,20 +11,6 @@ from refersion_dagster_tests.partial.accounts import ESTIMATED, Full, Partial, e
 pytestmark = pytest.mark.exhaustive
 
 NO_FILTER = {"remove_arguments": ["conversions.payment_status"]}
-# What stands on approved_at.
-AGEING = ESTIMATED | {
-    *(
-        "aged_since",
-        "due_0_30_days",
-        "due_31_60_days",
-        "due_61_90_days",
-        "due_over_90_days",
-        "oldest_unpaid_at",
-        "oldest_unpaid_days",
-    ),
-    *("due_from", "from_month", "median_days", "longest_days", "conversions", "not_measured"),
-    *("opening_due", "closing_due", "newly_due", "change_in_due", "manual_credits", "reversed"),
-}
 
 
 def without(*fields: str, filled: str = "", **more: Any) -> Partial:

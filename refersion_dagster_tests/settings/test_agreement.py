@@ -65,6 +65,7 @@ TABLE: Mapping[str, Setting] = {
     "REFERSION_GRAPHQL_TOKEN": Setting("gql_0123456789", "gql_9876543210"),
     "REFERSION_REST_URL": Setting("https://a.example.com/v2", "https://b.example.com/v2", "a.example.com"),
     "REFERSION_GRAPHQL_URL": Setting("https://a.example.com/g", "https://b.example.com/g", "ftp://a.example.com"),
+    "REFERSION_EXPORTS_PATH": Setting("/nowhere/exports", "/nowhere/others"),
     "REFERSION_START_DATE": Setting("2024-01-01", "2023-06-01", "yesterday"),
     "REFERSION_LOOKBACK_DAYS": Setting("5", "60", "many"),
     "REFERSION_PII": Setting("drop", "keep", "burn"),

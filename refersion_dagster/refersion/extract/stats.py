@@ -30,6 +30,7 @@ class TableReport:
         requests: number of requests sent, including retries.
         read_from, read_to: the span of `created` that was read, half-open, UTC; None for lists without windows.
         fields_missing: known fields that this account does not offer; their columns are NULL.
+        why_missing: why they are missing; None if the account's API does not offer them.
         fields_extra: additional fields that this account offers; stored as text.
         fields_filled: fields that were read by one pass per value.
         warnings: what the user should know.
@@ -45,6 +46,7 @@ class TableReport:
     read_from: datetime | None = None
     read_to: datetime | None = None
     fields_missing: list[str] = field(default_factory=list)
+    why_missing: str | None = None
     fields_extra: list[str] = field(default_factory=list)
     fields_filled: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

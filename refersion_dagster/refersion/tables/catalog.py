@@ -99,6 +99,12 @@ PAYMENT_STATUSES = ("PAID", "UNPAID")
 # The currency of totals for which Refersion returns none.
 NO_CURRENCY = "(none)"
 
+
+def name_state(status: str) -> str:
+    """What `_not_offered` has in place of a column if an account does not show a table's rows in this status."""
+    return f"status={status}"
+
+
 READ_AT = Column("read_at", Kind.TIMESTAMP, "When the reading that last returned this row began.", OURS)
 
 AFFILIATE_LIST = Entity(

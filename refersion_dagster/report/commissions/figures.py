@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Protocol, TypeVar
 
 from refersion_dagster.ingest.control_totals.hidden_tests import describe_unknown_tests
+from refersion_dagster.refersion.tables.catalog import name_state
 from refersion_dagster.report.commissions.proof import Coverage
 from refersion_dagster.report.commissions.queries import rows
 from refersion_dagster.summaries.knowledge import describe_gaps, is_lacking, load_gaps
@@ -282,7 +283,9 @@ def report_figures(session: Session) -> Figures:
     )
     owed = {row.currency: row for row in rows(session, "owed", Liability)}
     creditors = _by_currency(rows(session, "creditors", Creditor, most=MOST))
-    states = _by_currency(rows(session, "funnel", State, since=followed, month=month))
+    # Shares of all orders are not known if denied ones are not shown.
+    all_states = not is_lacking(gaps, "conversions", name_state("DENIED"))
+    states = _by_currency(rows(session, "funnel", State, since=followed, month=month) if all_states else [])
     exceptions = _by_currency(rows(session, "exceptions", ExceptionCounts))
     findings = _by_currency(rows(session, "findings", ExceptionRow, most=MOST))
     found = [
@@ -319,7 +322,7 @@ def report_figures(session: Session) -> Figures:
 @dataclass(frozen=True)
 class _Currency:
     currency: str
-    conversions: int
+    conversions: int | None
     place: int
 
 

@@ -31,6 +31,8 @@ needs:
   selling: *trend
   lapsed: *trend
   never_sold: *trend
+states:
+  affiliates: [affiliates.DENIED, affiliates.DISABLED]
 */
 WITH counted AS (
   SELECT

@@ -36,6 +36,17 @@ columns:
 sums:
   sales: programme_sales
 plot: {x: month, y: approval_rate_by_value, by: currency}
+states:
+  conversions: [conversions.DENIED, conversions.UNQUALIFIED]
+  conversions_denied: [conversions.DENIED]
+  conversions_unqualified: [conversions.UNQUALIFIED]
+  commission_denied: [conversions.DENIED]
+  commission_unqualified: [conversions.UNQUALIFIED]
+  approval_rate: [conversions.DENIED]
+  approval_rate_by_value: [conversions.DENIED]
+  quality_rate: [conversions.DENIED, conversions.UNQUALIFIED]
+  quality_rate_by_value: [conversions.DENIED, conversions.UNQUALIFIED]
+  pending_share: [conversions.DENIED, conversions.UNQUALIFIED]
 */
 WITH per_month AS (
   SELECT

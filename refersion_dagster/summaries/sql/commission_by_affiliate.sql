@@ -83,6 +83,14 @@ needs:
     - &affiliate conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
     - conversions.order_id
   epc: [*made, *whose, *type, *renewal, *affiliate]
+states:
+  commission_denied: [conversions.DENIED]
+  commission_unqualified: [conversions.UNQUALIFIED]
+  conversions_denied: [conversions.DENIED]
+  conversions_unqualified: [conversions.UNQUALIFIED]
+  approval_rate: [conversions.DENIED]
+  approval_rate_by_value: [conversions.DENIED]
+  quality_rate: [conversions.DENIED, conversions.UNQUALIFIED]
 */
 WITH per_affiliate AS (
   SELECT

@@ -48,6 +48,9 @@ sums:
 needs:
   "*": conversions.coupon_code
   affiliate_name: []
+states:
+  commission_denied: [conversions.DENIED]
+  commission_unqualified: [conversions.UNQUALIFIED]
 */
 WITH conversions AS (
   SELECT

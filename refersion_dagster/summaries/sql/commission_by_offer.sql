@@ -80,6 +80,12 @@ needs:
     - &renewal conversions.is_recurring
     - conversions.order_id
   epc: [*offer, *made, *whose, *order_type, *renewal]
+states:
+  commission_denied: [conversions.DENIED]
+  commission_unqualified: [conversions.UNQUALIFIED]
+  approval_rate: [conversions.DENIED]
+  approval_rate_by_value: [conversions.DENIED]
+  quality_rate: [conversions.DENIED, conversions.UNQUALIFIED]
 */
 WITH conversions AS (
   SELECT

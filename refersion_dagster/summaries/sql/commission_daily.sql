@@ -53,6 +53,10 @@ sums:
   commission_unqualified_of_orders_made: unqualified
   commission_unknown_of_orders_made: unknown
 plot: {x: day, y: sales, by: currency}
+states:
+  conversions: [conversions.DENIED, conversions.UNQUALIFIED]
+  commission_denied_of_orders_made: [conversions.DENIED]
+  commission_unqualified_of_orders_made: [conversions.UNQUALIFIED]
 */
 WITH per_day AS (
   SELECT

@@ -197,6 +197,8 @@ payable AS (
   SELECT
     w.*,
     a.affiliate_id IS NOT NULL AS is_listed,
+    -- Affiliates in some states are not shown, so a missing one may be there.
+    CAST($not_offered AS VARCHAR) LIKE '%affiliates.status=%' AS is_listed_in_part,
     a.name AS listed_name,
     a.email AS listed_email,
     a.status,
@@ -249,6 +251,7 @@ SELECT
       CASE WHEN r.to_pay = 0 AND r.due_first_time > 0 THEN 'balance of zero' END,
       CASE WHEN r.to_pay > 0 AND r.to_pay < c.minimum_payout THEN 'below the minimum payout' END,
       CASE
+        WHEN r.is_listed_in_part AND (NOT r.is_listed OR r.vanished_at IS NOT NULL) THEN NULL
         WHEN NOT r.is_listed THEN 'affiliate not listed by Refersion'
         WHEN r.vanished_at IS NOT NULL THEN 'affiliate no longer in Refersion'
         WHEN NOT r.has_paypal_email AND r.paid_by = 'PayPal' THEN 'no PayPal e-mail'
@@ -258,6 +261,8 @@ SELECT
     ''
   ) AS block_reason,
   CASE
+    WHEN r.is_listed_in_part AND (NOT r.is_listed OR r.vanished_at IS NOT NULL)
+      THEN 'affiliate not exported, so denied, disabled or deleted'
     WHEN r.is_listed AND r.vanished_at IS NULL AND r.has_paypal_email IS NULL AND r.paid_by <> 'other'
       THEN 'PayPal e-mail not shown by Refersion'
   END AS not_known

@@ -64,6 +64,10 @@ sums:
 plot: {x: month, y: sales, by: currency}
 needs:
   new_affiliates: conversions.affiliate_id | conversions.affiliate__id | conversions.affiliate__email
+states:
+  conversions: [conversions.DENIED, conversions.UNQUALIFIED]
+  commission_denied_of_orders_made: [conversions.DENIED]
+  commission_unqualified_of_orders_made: [conversions.UNQUALIFIED]
 */
 WITH per_month AS (
   SELECT

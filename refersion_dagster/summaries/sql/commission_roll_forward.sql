@@ -51,6 +51,9 @@ plot: {x: month, y: closing_due, by: currency}
 needs:
   "*": >-
     conversions.payment_status | conversions.payment_id | conversions.payment__id | conversions.payment__created
+states:
+  closing_lowest: [conversions.DENIED]
+  closing_highest: [conversions.DENIED]
 */
 WITH now AS (
   SELECT max(CAST(date_trunc('month', today) AS DATE)) AS month

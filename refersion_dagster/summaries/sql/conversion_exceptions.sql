@@ -33,7 +33,7 @@ columns:
   last_at: When the last of them was made, UTC.
   amount_at_stake: >
     Their commission as far as it is pending, due or paid, less what cancellations took back; of an order cancelled in
-    part, the part that is left. Of no commission, what the offer's nominal rate would give. A conversion may be in
+    part, the part that is left. Of no commission, what the offer's nominal rate would give, NULL if it is not known. A conversion may be in
     several findings, so amounts of different kinds must not be added up.
   amount_unpaid: The part of it that was not paid out yet, and can still be stopped.
   evidence: What was found, with the figures and the threshold.
@@ -116,7 +116,6 @@ unrewarded AS (
       CASE
         WHEN offer_type = 'PERCENT_OF_SALE' THEN CAST(net_total * offer_amount / 100 AS DECIMAL(38, 8))
         WHEN offer_type = 'FLAT_RATE' THEN offer_amount
-        ELSE 0
       END AS DECIMAL(38, 4)
     ) AS nominal,
     CASE

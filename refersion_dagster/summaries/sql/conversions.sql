@@ -134,7 +134,10 @@ needs:
   payment_id: conversions.payment_id | conversions.payment__id
   original_id: *order
   customer_ip: conversions.customer__browser_ip | conversions.click__ip
-kept: [affiliate_id, order_key, purchase_key, counts_once, counts_for_affiliate, is_cancelled, commission_state]
+states:
+  is_decided: [conversions.DENIED]
+kept:
+  [affiliate_id, order_key, purchase_key, counts_once, counts_for_affiliate, is_cancelled, commission_state, is_decided]
 */
 WITH emails AS (
   SELECT lower(email) AS email, min(affiliate_id) AS affiliate_id

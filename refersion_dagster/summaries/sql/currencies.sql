@@ -19,6 +19,8 @@ columns:
     the most conversions), then by name.
 needs:
   place: []
+states:
+  conversions: [conversions.DENIED, conversions.UNQUALIFIED]
 */
 WITH own AS (
   -- Totals are in the account's own currency, unless Refersion was asked for another one.

@@ -1,0 +1,1 @@
+"""Checks of an account that is read from CSV exports."""
