@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS
-from refersion_dagster_tests.partial.accounts import ESTIMATED, Full, Partial, examine
+from refersion_dagster_tests.partial.accounts import AGEING, ESTIMATED, Full, Partial, examine
 
 pytestmark = pytest.mark.exhaustive
 
