@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.settings import VARIABLES
@@ -42,6 +43,20 @@ def test_every_relative_link_and_anchor_resolves(page: str) -> None:
         assert path.resolve().is_relative_to(REPOSITORY), f"{page}: {target}"
         if anchor:
             assert anchor in anchors(path), f"{page}: {target}#{anchor}"
+
+
+def test_skills_are_named_like_their_folders_and_name_files_that_exist() -> None:
+    skills = sorted(REPOSITORY.glob(".agents/skills/*/SKILL.md"))
+    assert skills
+    for skill in skills:
+        _, head, body = skill.read_text("utf-8").split("---\n", 2)
+        fields = yaml.safe_load(head)
+        assert fields["name"] == skill.parent.name
+        assert fields["description"]
+        for name in re.findall(r"`([a-zA-Z_/]+\.(?:md|py))`", body):
+            assert (REPOSITORY / name).exists(), name
+        link = REPOSITORY / ".claude" / "skills" / skill.parent.name
+        assert link.resolve() == skill.parent
 
 
 def test_the_readme_leads_to_every_page() -> None:

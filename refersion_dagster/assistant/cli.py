@@ -49,10 +49,13 @@ def mcp(over_http: bool, port: int) -> None:
     from refersion_dagster.assistant.copies import CopiesReader
     from refersion_dagster.assistant.server import build_server
     from refersion_dagster.explore.published import published_folder
+    from refersion_dagster.summaries.extensions import find_extensions, join_summaries
+    from refersion_dagster.warehouse.sql_file import SqlFileError
 
     try:
-        reader = CopiesReader(published_folder(settings.outputs))
-    except ReportedError as error:
+        summaries = join_summaries(find_extensions(settings).summaries)
+        reader = CopiesReader(published_folder(settings.outputs), summaries)
+    except (ReportedError, InvalidSetting, SqlFileError) as error:
         raise click.ClickException(str(error)) from None
     server = build_server(reader, settings.alerts.late_hours)
     try:

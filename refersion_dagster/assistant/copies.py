@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -22,6 +22,7 @@ from refersion_dagster.report.storage import Folder
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.knowledge import GapReason, Gaps
 from refersion_dagster.summaries.macros import MACROS
+from refersion_dagster.summaries.query import Summary, load_summaries
 from refersion_dagster.warehouse.sql import DIALECT, Value, bind
 from refersion_dagster.warehouse.sql_file import SqlFile, SqlHeader, read_folder
 
@@ -55,11 +56,13 @@ class OpenCopies:
     Args:
         name: the set's folder; a newly published set has another one.
         manifest: see report/publish.py.
+        summaries: the shipped summaries and the account's own, whose headers describe the tables.
         copied: keeps the local copy of a bucket's set, if there is one.
     """
 
     name: str
     manifest: Mapping[str, Any]
+    summaries: Sequence[Summary] = field(repr=False)
     connection: duckdb.DuckDBPyConnection = field(repr=False)
     copied: object = field(default=None, repr=False)
 
@@ -134,10 +137,12 @@ class CopiesReader:
 
     Args:
         folder: REFERSION_PUBLISH_PATH. A bucket's set is copied to a temporary folder once.
+        summaries: the shipped summaries and the account's own; None for the shipped ones.
     """
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, summaries: Sequence[Summary] | None = None) -> None:
         self._folder = folder
+        self.summaries: Sequence[Summary] = load_summaries() if summaries is None else summaries
         self._open: OpenCopies | None = None
         self._lock = threading.Lock()
 
@@ -149,11 +154,11 @@ class CopiesReader:
                 raise CopiesNotReadable(describe_missing(self._folder) or "Nothing is published.")
             if self._open is None or self._open.name != str(found):
                 # A call that still uses the former set keeps its connection until it ends.
-                self._open = _open(found)
+                self._open = _open(found, self.summaries)
             return self._open
 
 
-def _open(found: Folder) -> OpenCopies:
+def _open(found: Folder, summaries: Sequence[Summary]) -> OpenCopies:
     copied, folder = download_set(found)
     try:
         manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
@@ -165,7 +170,7 @@ def _open(found: Folder) -> OpenCopies:
             f"The published copies in {_shown(found)} cannot be opened: {reason} Publish them again: run the job "
             "refersion_refresh, or materialise published/summaries."
         ) from None
-    return OpenCopies(str(found), manifest, connection, copied)
+    return OpenCopies(str(found), manifest, summaries, connection, copied)
 
 
 def _shown(found: Folder) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 from refersion_dagster.documentation import page
 from refersion_dagster.errors import ReportedError
-from refersion_dagster.summaries.query import load_summaries
+from refersion_dagster.summaries.query import Summary
 
 PAGES = ("docs/figures.md", "docs/glossary.md")
 ROW = re.compile(r"^\| (?P<name>[^|]+?) \| (?P<text>[^|]+?) \|")
@@ -29,13 +29,16 @@ class Definition(NamedTuple):
     source: str
 
 
-def define(term: str) -> dict[str, Any]:
+def define(term: str, summaries: Sequence[Summary]) -> dict[str, Any]:
     """Returns the definitions of a name such as `due`, `commission_liability.due`, or `control totals`.
+
+    Args:
+        summaries: the summaries whose headers are read.
 
     Raises NotDefined.
     """
     wanted = _key(term)
-    every = _definitions()
+    every = [*_documented(), *_of_summaries(summaries)]
     found = [one for one in every if wanted in _keys(one)]
     if not found:
         words = set(wanted.split())
@@ -66,13 +69,8 @@ def _key(text: str) -> str:
     return " ".join(re.sub(r"[`*_)\s]+", " ", text.lower()).split())
 
 
-@cache
-def _definitions() -> tuple[Definition, ...]:
-    return (*_documented(), *_of_summaries())
-
-
-def _of_summaries() -> Iterator[Definition]:
-    for summary in load_summaries():
+def _of_summaries(summaries: Sequence[Summary]) -> Iterator[Definition]:
+    for summary in summaries:
         header = summary.header
         yield Definition(
             summary.name,
@@ -83,7 +81,12 @@ def _of_summaries() -> Iterator[Definition]:
             yield Definition(f"{summary.name}.{column}", " ".join(text.split()), f"summary {summary.name}")
 
 
-def _documented() -> Iterator[Definition]:
+@cache
+def _documented() -> tuple[Definition, ...]:
+    return tuple(_read_pages())
+
+
+def _read_pages() -> Iterator[Definition]:
     for file in PAGES:
         found = page(file)
         for line in found.read_text("utf-8").splitlines() if found else ():

@@ -12,13 +12,14 @@ from refersion_dagster.assistant.copies import OpenCopies, age_hours
 from refersion_dagster.assistant.values import clean, plain
 from refersion_dagster.checks.outcome import NOT_EVALUATED
 from refersion_dagster.report.checks import CheckGroup, CheckState, group_checks
-from refersion_dagster.settings import AlertSettings
+from refersion_dagster.settings import AlertSettings, ExtensionSettings
 from refersion_dagster.summaries.knowledge import describe_gaps, find_unknown_columns, is_lacking
-from refersion_dagster.summaries.query import Summary, load_summaries
+from refersion_dagster.summaries.query import Summary
 
 # Checks of these tables vouch for amounts of every other table: they compare with Refersion's totals and payments.
 PROOFS = ("control_totals", "payment_proof", "commission_roll_forward")
 LATE = AlertSettings.variable("late_hours")
+OWN_SUMMARIES = ExtensionSettings.variable("summaries_path")
 NOT_RECORDED = (
     "The results of the checks are not recorded in these copies, so nothing here is vouched for. Run the job "
     "refersion_refresh with this release."
@@ -36,9 +37,10 @@ def describe_evidence(
         columns: the columns that it shows; None for all.
     """
     first: list[str] = []
-    own = _own_tables(tables)
-    # What an own summary is built from is not known here, so every check counts.
-    checks = [one for one in copies.checks if own or _table(one) in _below(tables)]
+    own = _foreign_tables(copies, tables)
+    # What these are built from is not known here, so every check counts.
+    below = _below(copies, tables)
+    checks = [one for one in copies.checks if own or _table(one) in below]
     groups = group_checks(checks)
     for group in groups:
         if group.verdict == "failed":
@@ -56,6 +58,11 @@ def describe_evidence(
             on = ", ".join(sorted(one.asset for one in group.checks))
             words = "WARNING" if group.verdict == "warning" else f"NOT CHECKED ({group.verdict})"
             first.append(f"{words}: check {group.name} of {on}: {_said(group.checks)}")
+    if own:
+        first.append(
+            f"NOT CHECKED: this server does not know {', '.join(own)}, so it cannot tell the checks that matter, "
+            f"and shows all. Set {OWN_SUMMARIES} as for the refresh."
+        )
     unknown = find_unknown(copies, tables, columns)
     if unknown:
         nothing = (
@@ -115,7 +122,7 @@ def name_unknown(copies: OpenCopies, tables: Collection[str]) -> dict[str, str]:
 
 def _unknown_columns(copies: OpenCopies, tables: Collection[str]) -> Iterator[tuple[str, str, str]]:
     gaps = copies.gap_set
-    for summary in load_summaries() if gaps else ():
+    for summary in copies.summaries if gaps else ():
         if summary.name in tables:
             for column, unknown in find_unknown_columns(summary, gaps).items():
                 yield summary.name, column, unknown.lacking
@@ -141,9 +148,9 @@ def tables_read(queries: Iterable[exp.Query]) -> set[str]:
     return {table.name for query in queries for table in query.find_all(exp.Table) if table.db}
 
 
-def _own_tables(tables: Collection[str]) -> list[str]:
-    """Returns the names of tables that are not shipped, but summaries of the user."""
-    return sorted(set(tables) - {summary.name for summary in load_summaries()})
+def _foreign_tables(copies: OpenCopies, tables: Collection[str]) -> list[str]:
+    """Returns the names of tables whose summaries this process does not know: own ones, if their folder is not set."""
+    return sorted(set(tables) - {summary.name for summary in copies.summaries})
 
 
 def _name_check(group: CheckGroup) -> str:
@@ -153,10 +160,10 @@ def _name_check(group: CheckGroup) -> str:
     return f"{group.name} of {len(group.checks)} tables"
 
 
-def _below(tables: Collection[str]) -> set[str]:
+def _below(copies: OpenCopies, tables: Collection[str]) -> set[str]:
     """Returns the tables, all that they are built from, and the proofs, as `summaries/…` and `refersion/…`."""
     found: set[str] = set()
-    waiting: list[Summary] = [one for one in load_summaries() if one.name in {*tables, *PROOFS}]
+    waiting: list[Summary] = [one for one in copies.summaries if one.name in {*tables, *PROOFS}]
     while waiting:
         summary = waiting.pop()
         if (name := f"summaries/{summary.name}") not in found:

@@ -14,7 +14,6 @@ from refersion_dagster.assistant.evidence import columns_shown, describe_evidenc
 from refersion_dagster.assistant.query_rules import QueryRefused, check_query
 from refersion_dagster.assistant.values import amount_text, clean, plain
 from refersion_dagster.errors import ReportedError
-from refersion_dagster.summaries.query import load_summaries
 from refersion_dagster.warehouse.sql import DIALECT
 
 MAX_ROWS = 500
@@ -78,7 +77,7 @@ def _refuse_unknown(copies: OpenCopies, tree: exp.Query) -> None:
     """
     tables = tables_read([tree])
     unknown = name_unknown(copies, tables)
-    for summary in load_summaries() if unknown else ():
+    for summary in copies.summaries if unknown else ():
         # Without its key, even the number of its rows is not known.
         if summary.name in tables and (key := [name for name in summary.header.primary_key if name in unknown]):
             raise QueryRefused(

@@ -112,7 +112,7 @@ stake."""
         term: Annotated[str, Field(description="A table, a column (table.column), a figure or a term.")],
     ) -> dict[str, Any]:
         """What a table, a column, a figure or a term means, as the documentation says."""
-        return define_term(term)
+        return define_term(term, reader.summaries)
 
     def health() -> dict[str, Any]:
         """Whether the figures can be relied on: their age, the results of all checks, what share is proven, and what \

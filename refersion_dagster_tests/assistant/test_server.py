@@ -16,6 +16,10 @@ import duckdb
 import pytest
 import requests
 
+from refersion_dagster.assistant.amounts import QueryRefused
+from refersion_dagster.assistant.answers import Answers
+from refersion_dagster.assistant.copies import CopiesReader
+from refersion_dagster.assistant.query import run_query
 from refersion_dagster.report.checks import CheckState
 from refersion_dagster.report.publish import CURRENT, DATABASE, publish
 from refersion_dagster.summaries.build import build
@@ -121,8 +125,6 @@ class TestQuery:
 
     def test_is_locked_by_duckdb_itself(self, shop: Path) -> None:
         """What the rules let through by mistake would still reach nothing."""
-        from refersion_dagster.assistant.copies import CopiesReader
-
         cursor = CopiesReader(shop).read().cursor()
         for sql in (
             "ATTACH '/tmp/x.duckdb'",
@@ -150,9 +152,6 @@ class TestLog:
 
 class TestCopies:
     def test_of_a_new_set_are_read_by_the_next_call(self, shop: Path, tmp_path: Path) -> None:
-        from refersion_dagster.assistant.answers import Answers
-        from refersion_dagster.assistant.copies import CopiesReader
-
         folder = tmp_path / "published"
         shutil.copytree(shop, folder, symlinks=True)
         answers = Answers(CopiesReader(folder), int(NEVER_LATE))
@@ -167,6 +166,20 @@ class TestCopies:
         shutil.rmtree(old)
         after = answers.what_do_we_owe("USD", None, 10)
         assert (before["owed"][0]["due"], after["owed"][0]["due"]) == ("52.00", "54.00")
+
+    def test_with_tables_that_the_server_does_not_know_are_answered_with_a_warning(
+        self, shop: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "published"
+        shutil.copytree(shop, folder, symlinks=True)
+        with duckdb.connect(str(folder / CURRENT / DATABASE)) as copy:
+            copy.execute("CREATE TABLE refersion_summaries.ours AS FROM refersion_summaries.payments")
+        ask = "SELECT currency, sum(amount) AS a FROM ours GROUP BY currency"
+        answer = run_query(CopiesReader(folder), int(NEVER_LATE), ask, 10)
+        assert answer["rows"] == [["USD", "10.25"]]
+        assert any("does not know ours. Set REFERSION_SUMMARIES_PATH" in line for line in answer["read_first"])
+        with pytest.raises(QueryRefused):
+            run_query(CopiesReader(folder), int(NEVER_LATE), "SELECT sum(amount) AS a FROM ours", 10)
 
     def test_that_do_not_exist_are_asked_for(self, tmp_path: Path) -> None:
         talk = converse(tmp_path / "nothing", [("what_do_we_owe", {}), ("define", {"term": "due"})], tmp_path)
