@@ -16,7 +16,7 @@ from mkdocs.structure.pages import Page
 
 from refersion_dagster.documentation import CHECKOUT
 
-OUTSIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md")
+OUTSIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "AGENTS.md", "SECURITY.md", "benchmarks/README.md")
 LINK = re.compile(r"(\]\(|<img src=\")([^)\s\"#]+)")
 DICTIONARY = "dictionary/"
 
