@@ -177,7 +177,9 @@ class TestCopies:
         ask = "SELECT currency, sum(amount) AS a FROM ours GROUP BY currency"
         answer = run_query(CopiesReader(folder), int(NEVER_LATE), ask, 10)
         assert answer["rows"] == [["USD", "10.25"]]
-        assert any("does not know ours. Set REFERSION_SUMMARIES_PATH" in line for line in answer["read_first"])
+        assert any(
+            "does not know ours, " in line and "Set REFERSION_SUMMARIES_PATH" in line for line in answer["read_first"]
+        )
         with pytest.raises(QueryRefused):
             run_query(CopiesReader(folder), int(NEVER_LATE), "SELECT sum(amount) AS a FROM ours", 10)
 
