@@ -7,23 +7,6 @@ from dataclasses import dataclass, field
 
 from refersion_dagster.errors import ReportedError
 
-# Amounts have this many decimals in every summary; ratios have six.
-AMOUNT_SCALE = ",4)"
-CURRENCY = "currency"
-# The column with the currency of an amount, where it is not `currency`.
-CURRENCY_COLUMNS = {
-    ("conversion_states", "amount_before"): "currency_before",
-    **{
-        ("control_totals", f"{side}_{what}"): "totals_currency"
-        for side in ("refersion", "loaded")
-        for what in ("commission", "order_total")
-    },
-    ("control_totals", "commission_difference"): "totals_currency",
-    ("control_totals", "order_total_difference"): "totals_currency",
-}
-# Amounts in the currency of an offer, which no column names. They can be shown but not added.
-WITHOUT_CURRENCY = {("commission_by_offer", "nominal_amount"), ("conversions", "offer_amount")}
-
 # A column of a source (scope, alias, name) or a constant ("", "", text).
 Token = tuple[object, str, str]
 Tokens = frozenset[Token]
@@ -40,7 +23,7 @@ class ResultAmount:
     Args:
         columns: names of result columns that equal its currency.
         tokens: constants, and columns of enclosing queries, that equal it.
-        is_unnamed: whether it is an amount of WITHOUT_CURRENCY.
+        is_unnamed: whether it is an amount whose currency no column names.
     """
 
     columns: frozenset[str] = frozenset()
@@ -49,11 +32,6 @@ class ResultAmount:
 
 
 Result = dict[str, ResultAmount | None]
-
-
-def is_amount(kind: str) -> bool:
-    """Whether a column of a summary with this DuckDB type has amounts of money."""
-    return kind.upper().replace(" ", "").startswith("DECIMAL") and kind.replace(" ", "").endswith(AMOUNT_SCALE)
 
 
 @dataclass(frozen=True)

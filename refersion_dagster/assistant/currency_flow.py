@@ -14,15 +14,12 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
 from refersion_dagster.assistant.amounts import (
-    CURRENCY,
-    CURRENCY_COLUMNS,
-    WITHOUT_CURRENCY,
     QueryRefused,
     Result,
     ResultAmount,
-    is_amount,
 )
 from refersion_dagster.assistant.select_flow import SelectFlow
+from refersion_dagster.summaries.amounts import currency_column, is_amount
 
 
 class CurrencyFlow:
@@ -81,7 +78,7 @@ class CurrencyFlow:
         }
 
     def _amount(self, table: str, column: str) -> ResultAmount:
-        if (table, column) in WITHOUT_CURRENCY:
+        currency = currency_column(table, column)
+        if currency is None:
             return ResultAmount(is_unnamed=True)
-        currency = CURRENCY_COLUMNS.get((table, column), CURRENCY)
         return ResultAmount(frozenset({currency}) if currency in self._tables[table] else frozenset())

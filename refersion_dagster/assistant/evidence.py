@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlglot import exp
 
-from refersion_dagster.assistant.amounts import CURRENCY
 from refersion_dagster.assistant.copies import OpenCopies, age_hours
 from refersion_dagster.assistant.values import clean, plain
 from refersion_dagster.checks.outcome import NOT_EVALUATED
 from refersion_dagster.report.checks import CheckGroup, CheckState, group_checks
 from refersion_dagster.settings import AlertSettings, ExtensionSettings
+from refersion_dagster.summaries.amounts import CURRENCY
 from refersion_dagster.summaries.knowledge import describe_gaps, find_unknown_columns, is_lacking
 from refersion_dagster.summaries.query import Summary
 

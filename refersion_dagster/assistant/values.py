@@ -8,9 +8,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from refersion_dagster.assistant.amounts import CURRENCY
 from refersion_dagster.assistant.copies import Row
 from refersion_dagster.report.money import decimals
+from refersion_dagster.summaries.amounts import CURRENCY
 
 MAX_CHARACTERS = 300
 # Columns with texts of affiliates, shops and customers.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from refersion_dagster.summaries.query import Summary
 
 # Amounts have four decimals in every summary, ratios six.
-AMOUNT_TYPES = ("decimal(18,4)", "decimal(38,4)")
+AMOUNT_TYPE = re.compile(r"decimal\(\d+,4\)")
 CURRENCY = "currency"
 # The column with the currency of an amount, where it is not CURRENCY; None where no column has it.
 CURRENCY_COLUMNS: dict[tuple[str, str], str | None] = {
@@ -25,7 +27,7 @@ CURRENCY_COLUMNS: dict[tuple[str, str], str | None] = {
 
 def is_amount(kind: str) -> bool:
     """Whether a column of a summary with this DuckDB type has amounts of money."""
-    return kind.lower().replace(" ", "") in AMOUNT_TYPES
+    return AMOUNT_TYPE.fullmatch(kind.lower().replace(" ", "")) is not None
 
 
 def currency_column(table: str, column: str) -> str | None:

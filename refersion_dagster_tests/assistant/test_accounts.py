@@ -10,13 +10,14 @@ from typing import Any
 import duckdb
 import pytest
 
-from refersion_dagster.assistant.amounts import QueryRefused, is_amount
+from refersion_dagster.assistant.amounts import QueryRefused
 from refersion_dagster.assistant.answers import Answers
 from refersion_dagster.assistant.copies import CopiesReader, OpenCopies
 from refersion_dagster.assistant.query import run_query
 from refersion_dagster.assistant.query_rules import check_query
 from refersion_dagster.report.publish import CURRENT, DATABASE
 from refersion_dagster.sandbox import SandboxServer
+from refersion_dagster.summaries.amounts import is_amount
 from refersion_dagster_tests.assistant.conversation import NEVER_LATE
 from refersion_dagster_tests.assistant.published_account import publish_account
 from refersion_dagster_tests.assistant.queries import ALLOWED
