@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 
-def heart(cases: Iterable[Any], kept: int = 1) -> list[Any]:
+def limit_cases(cases: Iterable[Any], kept: int = 1) -> list[Any]:
     """Cases for pytest's parametrize. `make test` runs the first ones, `make test-all` all of them.
 
     Args:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster_tests.location import Ended, Location
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_a_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
     assert "No such command 'dance'" in ended.output
 
 
-@pytest.mark.parametrize("port", heart(["0", "70000", "http"]))
+@pytest.mark.parametrize("port", limit_cases(["0", "70000", "http"]))
 def test_dev_takes_no_port_that_is_none(tmp_path: Path, port: str) -> None:
     ended = Location.of(tmp_path).run("refersion-dagster", "dev", "--port", port)
     assert ended.code == 2

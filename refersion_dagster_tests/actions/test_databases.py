@@ -15,13 +15,13 @@ from refersion_dagster.refersion import ReadReport
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
 from refersion_dagster_tests.actions.processes import ended, killed, started
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.postgres import PostgresDatabase
 
 NASTY = "'; DROP TABLE x; -- \"q\" \\ \\' %s $name {j} \n\t 🎉 ' OR 1=1 € ß \u2028"
 
 
-@pytest.fixture(params=heart(["duckdb", "postgres"]))
+@pytest.fixture(params=limit_cases(["duckdb", "postgres"]))
 def actions(request: pytest.FixtureRequest, sandbox: SandboxServer, tmp_path: Path) -> ActionsHarness:
     """An account and an empty warehouse in each of the databases."""
     if request.param == "postgres":

@@ -10,7 +10,7 @@ import pytest
 
 from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
 from refersion_dagster_tests.actions.processes import ended, killed, started
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.processes import soon
 
 ROUTE = "rest:/conversion/manual_credit"
@@ -25,7 +25,7 @@ def actions(actions_of_processes: ActionsHarness) -> ActionsHarness:
 # The first request reads Refersion's time.
 @pytest.mark.parametrize(
     ("function", "event", "time", "intended", "sent"),
-    heart(
+    limit_cases(
         [
             pytest.param("Journal.intend", "return", 1, True, False, id="after the intent"),
             pytest.param("Transport._send", "return", 2, True, True, id="after the answer"),

@@ -13,7 +13,7 @@ from refersion_dagster.summaries.build import build
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.checks.check_evaluation import all_keys, evaluate
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.summaries.builders import all_summaries, summary_of
 
 ONE = "id = (SELECT min(id) FROM refersion_data.conversions WHERE status = 'APPROVED' AND NOT is_test_conversion)"
@@ -136,7 +136,7 @@ def test_severity_is_an_error_where_figures_are_wrong_and_a_warning_where_a_pers
 
 
 @pytest.mark.parametrize(
-    "summary", heart([one for one in all_summaries() if one.header.sums], 3), ids=lambda one: one.name
+    "summary", limit_cases([one for one in all_summaries() if one.header.sums], 3), ids=lambda one: one.name
 )
 def test_sums_name_the_column_and_the_currency_that_differ_with_both_amounts(
     warehouse: Warehouse, summary: Summary

@@ -9,12 +9,12 @@ from refersion_dagster.doctor.settings import OTHER_NAMES
 from refersion_dagster.settings import VARIABLES
 from refersion_dagster_tests.doctor.doctor_fixture import FAILED, SKIPPED, WARNING, DoctorFixture
 from refersion_dagster_tests.location import REPOSITORY
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
-    heart(
+    limit_cases(
         [
             ("REFERSION_START_DATE", "last spring", "REFERSION_START_DATE is 'last spring'; it has to be a date"),
             ("REFERSION_LOOKBACK_DAYS", "many", "REFERSION_LOOKBACK_DAYS is 'many'; it has to be a whole number."),

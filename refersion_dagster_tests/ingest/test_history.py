@@ -12,7 +12,7 @@ import pytest
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import SMALL, account_of, materialise
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.postgres import PostgresDatabase, PostgresServer
 
 STATE = "status, payment_status, total, commission_total, currency"
@@ -63,7 +63,7 @@ def loaded_postgres(postgres_server: PostgresServer) -> PostgresDatabase:
     return database
 
 
-@pytest.fixture(params=heart(["duckdb", "postgres"]))
+@pytest.fixture(params=limit_cases(["duckdb", "postgres"]))
 def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Loaded]:
     with SandboxServer(SMALL) as sandbox:
         if request.param == "duckdb":

@@ -10,7 +10,7 @@ from dagster import DagsterInvalidConfigError
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import NOW, Outcome, account_of, materialise, query
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 
 
 class Account:
@@ -157,7 +157,7 @@ class TestAllDetails:
 class TestWhatMakesNoSense:
     @pytest.mark.parametrize(
         ("config", "said"),
-        heart(
+        limit_cases(
             [
                 ({"read_from": "yesterday"}, "'yesterday' is not a date (2024-01-31) or time (2024-01-31T08:00:00Z)"),
                 ({"read_from": "2025-13-01"}, "'2025-13-01' is not a date"),
@@ -190,7 +190,7 @@ class TestWhatMakesNoSense:
 
     @pytest.mark.parametrize(
         ("settings", "said"),
-        heart(
+        limit_cases(
             [
                 ({"pii": "sometimes"}, "REFERSION_PII"),
                 ({"start_date": "last year"}, "start_date (REFERSION_START_DATE) is 'last year'; it has to be a date"),

@@ -8,7 +8,7 @@ import pytest
 
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.model import Click
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.refersion.plain_dlt import SMALL, Row, Warehouse, read
 
 EVERY_FIELD = ("affiliate_id", "referer", "landed_url", "sub_id", "creative_id")
@@ -47,7 +47,7 @@ def facts(click: Click) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize(
     "switches",
-    heart(
+    limit_cases(
         [
             {},
             {"clicks": "root", "remove_fields": ["Click.id"]},

@@ -22,7 +22,7 @@ from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import InvalidSetting
 from refersion_dagster_tests.location import held_open
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.refersion.plain_dlt import SMALL, Row, Warehouse, read, rows
 
 ROUTES = {
@@ -146,7 +146,7 @@ ONE_OF_EACH_API = ("affiliate_list", "conversions")
 @pytest.mark.parametrize(
     ("table", "fault"),
     # Every fault on one REST table and one GraphQL table comes first.
-    heart(
+    limit_cases(
         [
             *itertools.product(ONE_OF_EACH_API, TRANSIENT),
             *itertools.product([one for one in ROUTES if one not in ONE_OF_EACH_API], NOT_PAUSED),
@@ -163,7 +163,7 @@ def test_what_passes_costs_no_row(
     assert sandbox.faults.list_pending() == []
 
 
-@pytest.mark.parametrize("table", heart(ROUTES, 2))
+@pytest.mark.parametrize("table", limit_cases(ROUTES, 2))
 def test_trouble_of_many_kinds_in_one_run_costs_no_row(
     sandbox: SandboxServer, warehouse: Warehouse, table: str
 ) -> None:

@@ -19,7 +19,7 @@ from refersion_dagster.refersion.extract import page_assembler
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS, FieldSource
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import account_of
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Row, Warehouse, read, rows
 
 TABLES = ("affiliates", "conversions", "offers", "payments")
@@ -33,7 +33,7 @@ def pristine() -> dict[str, list[Row]]:
         return {table: rows(read(running, table)) for table in TABLES}
 
 
-@pytest.fixture(params=heart(["open", "refused", "refused_400", "refused_403"], 2))
+@pytest.fixture(params=limit_cases(["open", "refused", "refused_400", "refused_403"], 2))
 def introspection(request: pytest.FixtureRequest, sandbox: SandboxServer) -> str:
     """How the server responds to introspection."""
     sandbox.configure(introspection=request.param)
@@ -45,8 +45,8 @@ def without(found: list[Row], *names: str) -> list[Row]:
 
 
 class TestFields:
-    @pytest.mark.parametrize("status", heart([200, 400]))
-    @pytest.mark.parametrize("way", heart(["refused", "refused_400", "refused_403"]))
+    @pytest.mark.parametrize("status", limit_cases([200, 400]))
+    @pytest.mark.parametrize("way", limit_cases(["refused", "refused_400", "refused_403"]))
     @pytest.mark.parametrize("table", TABLES)
     def test_without_introspection_every_known_field_is_read_all_the_same(
         self, sandbox: SandboxServer, pristine: dict[str, list[Row]], table: str, way: str, status: int
@@ -89,7 +89,7 @@ class TestFields:
         assert all(row[name] is None for row in found for name in missing)
         assert set(report.table("conversions").fields_missing) == missing
 
-    @pytest.mark.parametrize("kind", heart(["String", "Int", "Float", "Boolean"]))
+    @pytest.mark.parametrize("kind", limit_cases(["String", "Int", "Float", "Boolean"]))
     def test_an_unknown_scalar_field_lands_as_text(
         self, sandbox: SandboxServer, warehouse: Warehouse, kind: str
     ) -> None:
@@ -165,7 +165,7 @@ class TestFields:
 
     @pytest.mark.parametrize(
         ("removed", "table", "named"),
-        heart(
+        limit_cases(
             [
                 (["Conversion.id"], "conversions", "without id"),
                 (["Conversion.total", "Conversion.currency"], "conversions", "without total, currency"),
@@ -196,7 +196,7 @@ class TestFields:
 
     @pytest.mark.parametrize(
         ("removed", "table", "named"),
-        heart(
+        limit_cases(
             [
                 (["Query.payments"], "payments", "does not offer payments"),
                 (["Affiliate.id"], "affiliates", "without id"),
@@ -238,7 +238,7 @@ class TestFields:
 
     @pytest.mark.parametrize(
         "removed",
-        heart(
+        limit_cases(
             [
                 ["affiliates.first", "affiliates.offset"],
                 ["affiliates.offset"],
@@ -269,7 +269,7 @@ FILLABLE = [["Conversion.status"], ["Conversion.payment_status"], ["Conversion.s
 
 
 class TestFieldsThatCanOnlyBeFilteredOn:
-    @pytest.mark.parametrize("removed", heart(FILLABLE, 2), ids=str)
+    @pytest.mark.parametrize("removed", limit_cases(FILLABLE, 2), ids=str)
     def test_are_filled_in_by_one_pass_for_each_value(
         self, sandbox: SandboxServer, introspection: str, removed: list[str], pristine: dict[str, list[Row]]
     ) -> None:
@@ -279,8 +279,10 @@ class TestFieldsThatCanOnlyBeFilteredOn:
         assert found == pristine["conversions"]
         assert report.table("conversions").fields_filled == [path.partition(".")[2] for path in removed]
 
-    @pytest.mark.parametrize("switches", heart([{"page_cap": 9}, {"total_results_ignore_filters": True}]), ids=str)
-    @pytest.mark.parametrize("most_rows", heart([7, 20_000]))
+    @pytest.mark.parametrize(
+        "switches", limit_cases([{"page_cap": 9}, {"total_results_ignore_filters": True}]), ids=str
+    )
+    @pytest.mark.parametrize("most_rows", limit_cases([7, 20_000]))
     def test_in_windows_that_are_cut_too(
         self,
         sandbox: SandboxServer,
@@ -303,7 +305,7 @@ class TestFieldsThatCanOnlyBeFilteredOn:
         assert found.column("id").to_pylist().count(str(numbers[20])) == 1
         assert sorted(found.column("id").to_pylist()) == sorted(map(str, numbers))
 
-    @pytest.mark.parametrize("removed", heart(FILLABLE), ids=str)
+    @pytest.mark.parametrize("removed", limit_cases(FILLABLE), ids=str)
     def test_that_the_server_ignores_are_an_error_and_nothing_is_loaded(
         self, sandbox: SandboxServer, warehouse: Warehouse, removed: list[str]
     ) -> None:

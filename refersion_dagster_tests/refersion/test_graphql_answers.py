@@ -6,7 +6,7 @@ import pytest
 
 from refersion_dagster.refersion.errors import InvalidCredentials, RefersionError, RequestRefused, UnreadableValue
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Row, Warehouse, read, rows
 
 TABLES = ("affiliates", "conversions", "offers", "payments")
@@ -34,7 +34,7 @@ class TestTypes:
         ],
         ids=str,
     )
-    @pytest.mark.parametrize("table", heart(TABLES))
+    @pytest.mark.parametrize("table", limit_cases(TABLES))
     def test_whatever_types_the_server_sends_the_table_is_the_same(
         self, sandbox: SandboxServer, pristine: dict[str, list[Row]], table: str, types: dict[str, str]
     ) -> None:
@@ -70,8 +70,8 @@ class TestTypes:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("status", heart([200, 400, 401, 403], 2))
-    @pytest.mark.parametrize("table", heart(TABLES, 2))
+    @pytest.mark.parametrize("status", limit_cases([200, 400, 401, 403], 2))
+    @pytest.mark.parametrize("table", limit_cases(TABLES, 2))
     def test_a_wrong_token_is_said_in_one_sentence_with_where_to_find_it(
         self, sandbox: SandboxServer, warehouse: Warehouse, table: str, status: int
     ) -> None:
@@ -90,7 +90,7 @@ class TestRefusals:
         with pytest.raises(RefersionError, match=r"REFERSION_GRAPHQL_(URL|TOKEN)"):
             read(sandbox, "offers", graphql_url=f"{sandbox.url}{path}")
 
-    @pytest.mark.parametrize("message", heart(["Too many requests", "Rate limit exceeded", "Internal error"]))
+    @pytest.mark.parametrize("message", limit_cases(["Too many requests", "Rate limit exceeded", "Internal error"]))
     def test_an_error_in_a_200_that_may_pass_is_tried_again(
         self, sandbox: SandboxServer, pristine: dict[str, list[Row]], message: str
     ) -> None:

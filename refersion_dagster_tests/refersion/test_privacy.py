@@ -13,7 +13,7 @@ from refersion_dagster.refersion.errors import AnotherSalt
 from refersion_dagster.refersion.tables.catalog import CLICKS, CONVERSIONS
 from refersion_dagster.refersion.tables.privacy import PersonalData, Privacy, normalise, normalised
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.refersion.plain_dlt import NOW, Warehouse, read
 
 PERSONAL = [column.name for column in CONVERSIONS.columns if column.personal]
@@ -130,7 +130,7 @@ class TestPolicies:
         found = read(account, "conversions", pii="drop")
         assert all(found.column(name).null_count == found.num_rows for name in PERSONAL)
 
-    @pytest.mark.parametrize("policy", heart(["hash", "drop"]))
+    @pytest.mark.parametrize("policy", limit_cases(["hash", "drop"]))
     def test_no_customers_value_is_anywhere_in_the_warehouse(
         self, account: SandboxServer, warehouse: Warehouse, policy: str
     ) -> None:

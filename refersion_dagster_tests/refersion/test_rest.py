@@ -18,7 +18,7 @@ import requests
 from refersion_dagster.refersion import LoadRequest, ReadReport
 from refersion_dagster.refersion.errors import RefersionError, UnexpectedAnswer, UnreadableValue
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Warehouse, read, rows
 
 LIST, GET, TOTALS = "rest:/affiliate/list", "rest:/affiliate/get", "rest:/conversion/totals"
@@ -32,7 +32,7 @@ def listed(sandbox: SandboxServer, **changes: Any) -> list[str]:
     return sorted(read(sandbox, "affiliate_list", **changes).column("id").to_pylist())
 
 
-@pytest.fixture(params=heart([250, 0, 1, 99, 100, 101, 300], 2), scope="module")
+@pytest.fixture(params=limit_cases([250, 0, 1, 99, 100, 101, 300], 2), scope="module")
 def crowd(request: pytest.FixtureRequest) -> Iterator[SandboxServer]:
     """An account with this many affiliates; pages hold 100."""
     with SandboxServer(SandboxSettings(affiliates=request.param, orders=0, days=30, now=NOW)) as running:
@@ -55,8 +55,8 @@ class TestAffiliateList:
         crowd.configure(list_total=total, list_page_key=page_key, list_past_end=past_end)
         assert listed(crowd) == codes(crowd)
 
-    @pytest.mark.parametrize("past_end", heart(["empty", "repeat", "422"], 2))
-    @pytest.mark.parametrize("page_key", heart([True, False]))
+    @pytest.mark.parametrize("past_end", limit_cases(["empty", "repeat", "422"], 2))
+    @pytest.mark.parametrize("page_key", limit_cases([True, False]))
     @pytest.mark.parametrize("total", [None, "", "many", 100, 7, 251, 1000])
     def test_ends_without_a_total_or_with_a_wrong_one(
         self, several_pages: SandboxServer, total: Any, page_key: bool, past_end: str
@@ -263,7 +263,7 @@ class TestConversionTotals:
     KEY = ("period_from", "status", "payment_status")
 
     @pytest.mark.parametrize("by", ["month", "day"])
-    @pytest.mark.parametrize("shape", heart(["sample", "numbers", "strings", "separators", "stray_comma"], 2))
+    @pytest.mark.parametrize("shape", limit_cases(["sample", "numbers", "strings", "separators", "stray_comma"], 2))
     def test_equal_the_accounts_own_sums_in_every_published_shape(
         self, sandbox: SandboxServer, shape: str, by: str
     ) -> None:

@@ -15,7 +15,7 @@ from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import InvalidSetting
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.refersion.plain_dlt import NOW, SMALL, Warehouse, arguments
 
 PUBLIC, SECRET, TOKEN, SALT = (
@@ -110,7 +110,7 @@ def leave(
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("in_environment", heart([False, True]))
+@pytest.mark.parametrize("in_environment", limit_cases([False, True]))
 def test_a_run_that_succeeds_leaves_no_key(
     sandbox: SandboxServer,
     warehouse: Warehouse,
@@ -129,7 +129,7 @@ def test_a_run_that_succeeds_leaves_no_key(
     assert {key: left.holding(key) for key in KEYS} == {key: [] for key in KEYS}
 
 
-@pytest.mark.parametrize("failure", heart(FAILURES, 2))
+@pytest.mark.parametrize("failure", limit_cases(FAILURES, 2))
 @pytest.mark.parametrize("tables", [("affiliate_list", "affiliate_get"), ("conversions",)], ids=["rest", "graphql"])
 def test_a_run_that_fails_leaves_no_key(
     sandbox: SandboxServer,

@@ -19,7 +19,7 @@ from refersion_dagster.refersion.api.responses import ApiResponse, read_pause, s
 from refersion_dagster.refersion.api.throttle import PauseTooLong, Throttle
 from refersion_dagster.refersion.api.transport import Transport
 from refersion_dagster.refersion.errors import RefersionError, ServerUnavailable, UnexpectedAnswer
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 
 Reply = tuple[int, dict[str, str], bytes]
 OK: Reply = (200, {}, b"{}")
@@ -223,7 +223,7 @@ class TestPauses:
         ):
             assert read_pause(headers) == pytest.approx(60, abs=3)
 
-    @pytest.mark.parametrize("header", heart(["Retry-After", "X-Quota-Reset"]))
+    @pytest.mark.parametrize("header", limit_cases(["Retry-After", "X-Quota-Reset"]))
     def test_nobody_sends_until_it_is_over(
         self, clerk: Clerk, transports: Callable[..., Transport], header: str
     ) -> None:

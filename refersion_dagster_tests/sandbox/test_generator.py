@@ -12,7 +12,7 @@ from refersion_dagster.sandbox import SandboxSettings
 from refersion_dagster.sandbox.account import Account
 from refersion_dagster.sandbox.model import CANCELLATION_PREFIX, Conversion
 from refersion_dagster.sandbox.sandbox import Sandbox
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 
 DAY = 86_400
 
@@ -245,7 +245,7 @@ def test_equal_settings_make_equal_accounts_and_other_seeds_others() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    heart(
+    limit_cases(
         [
             {"seed": 8},
             {"affiliates": 21},

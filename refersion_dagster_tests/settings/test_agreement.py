@@ -47,7 +47,7 @@ from refersion_dagster.settings.part import SettingsPart
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 from refersion_dagster.webhooks.cli import webhooks
 from refersion_dagster_tests.location import REPOSITORY, fresh_instance
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 
 
 @dataclass(frozen=True)
@@ -321,7 +321,7 @@ REFUSALS = (ValueError, UnusableSetting, WarehouseNotSet, dg.DagsterError, dg.Fa
 NOT_TRIED_BY_RUN = ("REFERSION_REST_URL", "REFERSION_GRAPHQL_URL")
 
 
-@pytest.mark.parametrize("in_file", heart([pytest.param(False, id="environment"), pytest.param(True, id="file")]))
+@pytest.mark.parametrize("in_file", limit_cases([pytest.param(False, id="environment"), pytest.param(True, id="file")]))
 @pytest.mark.parametrize("name", [name for name, setting in TABLE.items() if setting.nonsense])
 def test_nonsense_is_refused_by_all_that_read_it(name: str, in_file: bool) -> None:
     nonsense = TABLE[name].nonsense or ""

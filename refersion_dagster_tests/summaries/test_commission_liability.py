@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.summaries.builders import (
     READ_AT,
     D,
@@ -102,7 +102,7 @@ def test_every_column_of_an_affiliate(books: WarehouseBuilder) -> None:
 
 @pytest.mark.parametrize(
     ("days", "bucket"),
-    heart(
+    limit_cases(
         [
             (-3, "due_0_30_days"),  # dated after the last reading
             (0, "due_0_30_days"),
@@ -143,7 +143,7 @@ def test_approval_is_known_from_history_else_from_the_last_change_else_from_the_
 
 @pytest.mark.parametrize(
     ("zone", "approved", "days"),
-    heart(
+    limit_cases(
         [
             # The last reading is at noon of April 1 in UTC.
             ("UTC", "2025-03-01T23:59:59+00:00", 31),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from refersion_dagster.summaries.build import build
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.summaries.builders import (
     DAILY,
     READ_AT,
@@ -307,7 +307,7 @@ def test_a_changed_currency_moves_the_commission_from_one_to_the_other(books: Wa
 
 @pytest.mark.parametrize(
     ("zone", "last_of_february", "last_of_march"),
-    heart(
+    limit_cases(
         [
             ("UTC", "2025-02-28T23:59:59+00:00", "2025-03-31T23:59:59+00:00"),
             # Clocks go on by an hour on March 9 and March 30, so April begins an hour earlier.

@@ -13,7 +13,7 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.settings import InvalidSetting
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster_tests.checks.check_evaluation import evaluate
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.summaries.builders import READ_AT, D, Row, WarehouseBuilder, day, order, paid, totals
 
 OWN = "its currency only, tests left out"
@@ -312,7 +312,7 @@ class TestReading:
         assert (row["verdict"], row["interpretation_fits"], row["interpretation_kept"]) == ("agrees", True, True)
 
     @pytest.mark.parametrize(
-        ("before", "after"), heart([(OWN, ALL), (OWN_TESTS, OWN), (ALL, ALL_TESTS), (ALL_TESTS, OWN)])
+        ("before", "after"), limit_cases([(OWN, ALL), (OWN_TESTS, OWN), (ALL, ALL_TESTS), (ALL_TESTS, OWN)])
     )
     def test_is_kept_when_refersion_counts_otherwise_later(self, account: Account, before: str, after: str) -> None:
         account.loads().answers(*Account.SUMS[before])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.summaries.builders import (
     READ_AT,
     D,
@@ -26,7 +26,7 @@ from refersion_dagster_tests.summaries.builders import (
 class TestKind:
     @pytest.mark.parametrize(
         ("row", "kind"),
-        heart(
+        limit_cases(
             [
                 (order(1, "10", "1"), "order"),
                 (order(1, "10", "1", type=None), "order"),

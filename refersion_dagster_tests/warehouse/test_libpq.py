@@ -12,7 +12,7 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.warehouse.errors import WarehouseUnreachable
 from refersion_dagster_tests.location import SMALL, account_of, materialise
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.postgres import (
     ADMIN,
     CREDENTIALS,
@@ -117,7 +117,7 @@ def test_the_port_comes_from_the_environment_unless_it_is_named(
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("in_address", heart([True, False]))
+@pytest.mark.parametrize("in_address", limit_cases([True, False]))
 def test_host_port_and_user_may_be_those_of_a_service(
     at: PostgresWarehouse, postgres: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_address: bool
 ) -> None:

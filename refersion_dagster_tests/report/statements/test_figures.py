@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from refersion_dagster.report.statements.bounds import find_unknown_currencies
 from refersion_dagster.report.statements.figures import first_month, read_last_reading
-from refersion_dagster_tests.marks import heart
+from refersion_dagster_tests.marks import limit_cases
 from refersion_dagster_tests.report.statements.statement_helpers import (
     APRIL,
     FEBRUARY,
@@ -137,7 +137,7 @@ def test_currencies_are_statements_of_their_own(books: WarehouseBuilder) -> None
 LAST_MONTHS = [("UTC", MARCH), ("America/New_York", FEBRUARY), ("Asia/Tokyo", MARCH)]
 
 
-@pytest.mark.parametrize(("zone", "month"), heart(LAST_MONTHS))
+@pytest.mark.parametrize(("zone", "month"), limit_cases(LAST_MONTHS))
 def test_a_month_ends_when_it_does_in_the_reporting_time_zone(
     empty_raw_tables: Path, tmp_path: Path, zone: str, month: date
 ) -> None:
