@@ -21,8 +21,8 @@ from refersion_dagster_tests.location import REPOSITORY
 pytestmark = pytest.mark.installs
 
 PACKED = (
-    *("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"),
-    *("refersion_dagster", "docs", "benchmarks"),
+    *("pyproject.toml", "README.md", "AGENTS.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"),
+    *("refersion_dagster", "docs", "deploy", "benchmarks"),
 )
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 NEWER = ("3.11", "3.12", "3.13")
