@@ -16,6 +16,8 @@ from refersion_dagster.ingest.follow_up import FollowUp
 from refersion_dagster.ingest.history.conversions import TABLE, update_history
 from refersion_dagster.ingest.history.readings import TABLE as READINGS
 from refersion_dagster.ingest.history.readings import keep_unchanged_months
+from refersion_dagster.ingest.history.schemas import CHANGES, keep_schema
+from refersion_dagster.ingest.history.schemas import TABLE as SCHEMAS
 from refersion_dagster.ingest.late_arrivals.months import keep_first_totals
 from refersion_dagster.ingest.results import describe_history, describe_table
 from refersion_dagster.ingest.run_log import source_log_shown
@@ -119,9 +121,25 @@ class Loader:
             if not {CONVERSIONS, TABLE} & set(tables):
                 update_history(self.warehouse, [])
             yield describe_history(self.loads, READINGS)
+        yield from self._keep_schema([table for table in (SCHEMAS, CHANGES) if table in tables], bool(failures))
         self._remember_account([table for table in tables if table in ENTITIES and table not in failures])
         if failures:
             raise TablesNotLoaded(failures)
+
+    def _keep_schema(self, tables: Sequence[str], failed: bool) -> Iterator[dg.MaterializeResult]:
+        report = self.loads.report
+        if not tables:
+            return
+        with self.warehouse.session() as session:
+            # A first load that could read nothing, such as one without keys, has created no place for its tables.
+            if failed and report.schema is None and not session.columns(DATASET, SCHEMAS):
+                return
+            changes = keep_schema(session, report)
+        if changes:
+            self.context.log.warning(f"Refersion's GraphQL schema changed: {'; '.join(map(str, changes))}")
+        more = {} if report.schema else {"not_read": report.why_no_schema}
+        for table in tables:
+            yield describe_history(self.loads, table, **more)
 
     def _remember_account(self, loaded: Sequence[str]) -> None:
         keys = self.refersion.account().credentials

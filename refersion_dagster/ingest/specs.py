@@ -7,7 +7,7 @@ from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from refersion_dagster.documentation import answers
-from refersion_dagster.ingest.history import conversions, readings
+from refersion_dagster.ingest.history import conversions, readings, schemas
 from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES, Column, Entity, Kind
@@ -36,6 +36,19 @@ QUESTIONS = {
         "Which conversions were deleted in Refersion, and when?",
     ),
     readings.TABLE: ("When was the account read, and which conversions did each reading cover?",),
+    schemas.TABLE: ("Which types and fields did the account's GraphQL API have at a time?",),
+    schemas.CHANGES: (
+        "What did Refersion add to its GraphQL API, remove from it or change?",
+        "Which tables and columns does that affect?",
+    ),
+}
+
+# Tables that the loads maintain: description, columns and key of each.
+MAINTAINED: dict[str, tuple[str, list[dg.TableColumn], tuple[str, ...]]] = {
+    conversions.TABLE: (conversions.DESCRIPTION, conversions.COLUMNS, ("id", "seen_at")),
+    readings.TABLE: (readings.DESCRIPTION, readings.COLUMNS, readings.KEY),
+    schemas.TABLE: (schemas.DESCRIPTION, schemas.COLUMNS, schemas.KEY),
+    schemas.CHANGES: (schemas.DESCRIPTION_OF_CHANGES, schemas.COLUMNS_OF_CHANGES, schemas.KEY_OF_CHANGES),
 }
 
 SQL_TYPES = {
@@ -72,10 +85,9 @@ def column_schema(entity: Entity, extras: tuple[str, ...] | list[str] = ()) -> d
 
 def descriptions(table: str) -> tuple[str, dict[str, str]]:
     """The descriptions of a raw table and of each of its known columns."""
-    if table == conversions.TABLE:
-        return conversions.DESCRIPTION, {column.name: column.description or "" for column in conversions.COLUMNS}
-    if table == readings.TABLE:
-        return readings.DESCRIPTION, {column.name: column.description or "" for column in readings.COLUMNS}
+    if table in MAINTAINED:
+        description, columns, _ = MAINTAINED[table]
+        return description, {column.name: column.description or "" for column in columns}
     entity = ENTITIES[table]
     return entity.description, {column.name: column.description for column in entity.columns}
 
@@ -100,29 +112,24 @@ def asset_spec(entity: Entity, names: Namespace = USUAL) -> dg.AssetSpec:
     )
 
 
-def history_spec(names: Namespace = USUAL) -> dg.AssetSpec:
-    return _spec_of_ours(names, conversions.TABLE, conversions.DESCRIPTION, conversions.COLUMNS, "id, seen_at")
+def maintained_specs(names: Namespace = USUAL) -> list[dg.AssetSpec]:
+    """The specs of the tables that the loads maintain."""
+    return [_maintained_spec(table, names) for table in MAINTAINED]
 
 
-def readings_spec(names: Namespace = USUAL) -> dg.AssetSpec:
-    return _spec_of_ours(names, readings.TABLE, readings.DESCRIPTION, readings.COLUMNS, ", ".join(readings.KEY))
-
-
-def _spec_of_ours(
-    names: Namespace, table: str, description: str, columns: list[dg.TableColumn], key: str
-) -> dg.AssetSpec:
-    """The spec of a table that the loads of conversions maintain."""
+def _maintained_spec(table: str, names: Namespace) -> dg.AssetSpec:
+    description, columns, key = MAINTAINED[table]
     return dg.AssetSpec(
         asset_key(table, names),
         description=description + answers(*QUESTIONS[table]),
         group_name=names.group_name(GROUP),
         kinds={"sql"},
         owners=OWNERS,
-        deps=[asset_key("conversions", names)],
+        deps=[] if table in (schemas.TABLE, schemas.CHANGES) else [asset_key("conversions", names)],
         metadata={
             "dagster/column_schema": dg.TableSchema(columns),
             "dagster/table_name": names.table(DATASET, table),
-            "primary_key": key,
+            "primary_key": ", ".join(key),
         },
         skippable=True,
     )

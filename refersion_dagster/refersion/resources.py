@@ -17,6 +17,7 @@ import pyarrow as pa
 from dlt.extract.resource import DltResource
 
 from refersion_dagster.refersion.api.client import RefersionClient
+from refersion_dagster.refersion.api.graphql import GraphQLClient
 from refersion_dagster.refersion.api.query import list_not_loaded
 from refersion_dagster.refersion.destination import check_merge
 from refersion_dagster.refersion.errors import NOT_OFFERED, MissingCredentials, RefersionError
@@ -255,9 +256,17 @@ class ResourceFactory:
             self.account.rest, window, known, state["asked"], self.options.request.totals_currencies
         )
 
+    def _graphql(self) -> GraphQLClient:
+        """The GraphQL client, after its schema was read and added to the report. Raises as `GraphQLClient.schema`."""
+        client = self.account.graphql
+        self.report.schema = client.schema()
+        if client.introspection_refusal:
+            self.report.why_no_schema = f'Refersion refuses introspection: "{client.introspection_refusal}".'
+        return client
+
     def read_list(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
         """A GraphQL entity without windows."""
-        client = self.account.graphql
+        client = self._graphql()
         selection = client.select(entity)
         builder = self._builder(entity, selection.extras)
         yield builder.empty()
@@ -267,7 +276,7 @@ class ResourceFactory:
     def read_windows(self, entity: Entity, report: TableReport) -> Iterator[pa.Table]:
         """A GraphQL entity that is read by windows of time."""
         state = dlt.current.resource_state(entity.name)
-        client = self.account.graphql
+        client = self._graphql()
         selection = client.select(entity)
         if any(column.name == "is_test_conversion" for column in selection.missing):
             report.warnings = [
@@ -289,7 +298,7 @@ class ResourceFactory:
     def clicks(self, report: TableReport) -> Iterator[pa.Table]:
         """Reads clicks in the way the account offers: month by month, or the whole span affiliate by affiliate."""
         state = dlt.current.resource_state(CLICKS.name)
-        client = self.account.graphql
+        client = self._graphql()
         selection = client.select(ANSWERED)
         request = self.options.span_of(CLICKS)
         request = replace(request, lookback=min(request.lookback, CLICKS_LOOKBACK))

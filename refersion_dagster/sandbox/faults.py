@@ -25,6 +25,7 @@ KINDS = (
     "status",
     EMPTY_PAGE,
 )
+GROUPS = ("*", "graphql", "rest", "report", "status")
 # These kinds modify the regular response.
 AFTER_THE_WORK = (TRUNCATED, TRUNCATED_JSON, EMPTY_PAGE)
 
@@ -33,7 +34,7 @@ AFTER_THE_WORK = (TRUNCATED, TRUNCATED_JSON, EMPTY_PAGE)
 class Fault:
     """One fault on a route.
 
-    route: `graphql:conversions`, `rest:/affiliate/list`, `graphql`, `rest`, `report` or `*`.
+    route: `graphql:conversions`, `rest:/affiliate/list`, `graphql`, `rest`, `report`, `status` or `*`.
     kind: one of `KINDS`. `truncated` sends fewer bytes than Content-Length says and closes the connection;
     `truncated-json` sends half of the JSON with a matching Content-Length; `empty-page` returns GraphQL lists without
     rows.
@@ -57,7 +58,7 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"there is no fault {self.kind!r}; available are {', '.join(KINDS)}")
-        if self.route not in ("*", "graphql", "rest", "report") and not self.route.startswith(("graphql:", "rest:/")):
+        if self.route not in GROUPS and not self.route.startswith(("graphql:", "rest:/")):
             raise ValueError(
                 f"{self.route!r} is not a route; e.g. graphql:conversions, rest:/affiliate/list, graphql, rest, *"
             )

@@ -21,6 +21,7 @@ from refersion_dagster.sandbox.lifecycle import mutations
 from refersion_dagster.sandbox.lifecycle.timeline import Timeline
 from refersion_dagster.sandbox.model import Reward
 from refersion_dagster.sandbox.settings import SandboxSettings, apply_values, as_json
+from refersion_dagster.sandbox.status_page import SandboxIncident, StatusBoard
 from refersion_dagster.sandbox.webhooks.sender import Webhooks
 
 PLAIN = ExportFormat()
@@ -35,6 +36,7 @@ class Sandbox:
         Timeline(self.account).begin()
         self.faults = Faults()
         self.webhooks = Webhooks(self.account)
+        self.status = StatusBoard()
 
     @property
     def now(self) -> datetime:
@@ -96,6 +98,18 @@ class Sandbox:
             build_schema(values, {})
             self.account.switches = values
             return as_json(values)
+
+    def report_incident(
+        self, name: str, impact: str = "major", components: Sequence[str] = ("GraphQL API",)
+    ) -> dict[str, Any]:
+        """Show an incident on the status page, and return the page's summary. It changes nothing else."""
+        self.status.incidents.append(SandboxIncident(name, impact, tuple(components), self.account.now))
+        return self.status.summary(self.account.now)
+
+    def resolve_incidents(self) -> dict[str, Any]:
+        """Remove all incidents from the status page, and return its summary."""
+        self.status.incidents.clear()
+        return self.status.summary(self.account.now)
 
     def switches(self) -> dict[str, Any]:
         return as_json(self.account.switches)

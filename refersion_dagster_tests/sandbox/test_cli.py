@@ -27,7 +27,7 @@ def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, st
     ) as process:
         try:
             assert process.stdout is not None
-            lines = [process.stdout.readline() for _ in range(6)]
+            lines = [process.stdout.readline() for _ in range(7)]
             matches = [re.fullmatch(r"export (REFERSION_\w+)=(\S+)\n", line) for line in lines]
             assert all(matches), lines
             yield process, {match[1]: match[2] for match in matches if match}

@@ -95,6 +95,7 @@ def test_environment_points_a_code_location_at_it() -> None:
             "REFERSION_GRAPHQL_TOKEN": "gql_mine",
             "REFERSION_REST_URL": f"http://127.0.0.1:{sandbox.port}/v2",
             "REFERSION_GRAPHQL_URL": f"http://127.0.0.1:{sandbox.port}/graphql",
+            "REFERSION_STATUS_URL": f"http://127.0.0.1:{sandbox.port}/status",
             "REFERSION_START_DATE": "2026-03-01",
         }
         client = Client(sandbox)

@@ -77,6 +77,8 @@ class GraphQLClient:
     # Held while a page is parsed or split. Threads that compute in parallel only compete for the interpreter, which
     # takes twice as long. Waiting for the network does not need the lock.
     one_at_a_time: threading.Lock = field(default_factory=threading.Lock, init=False)
+    # What the server said when it refused introspection.
+    introspection_refusal: str | None = field(default=None, init=False)
     _schema: AccountSchema | None = field(default=None, init=False)
     _asked: bool = field(default=False, init=False)
 
@@ -144,6 +146,7 @@ class GraphQLClient:
                 self._schema = parse_schema(self.execute(INTROSPECTION, "introspection"))
             except RequestRefused as refusal:
                 logger.info("introspection is refused (%s); using the documented fields", refusal.said)
+                self.introspection_refusal = refusal.said or refusal.what
             self._asked = True
         return self._schema
 

@@ -8,21 +8,19 @@ Permanent errors are raised immediately, typed, with the server's own message.
 from __future__ import annotations
 
 import logging
-import os
 import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-import certifi
 import tenacity
 import urllib3
-from requests.utils import get_environ_proxies, select_proxy
 
 from refersion_dagster.refersion.api.auth import SecretHeaders
+from refersion_dagster.refersion.api.connections import USER_AGENT, connection_pool
 from refersion_dagster.refersion.api.responses import ApiResponse, Transient, check_status, http_date
 from refersion_dagster.refersion.api.throttle import PauseTooLong, Throttle
 from refersion_dagster.refersion.errors import AnswerLost, RefersionError, ServerUnavailable, UnexpectedAnswer
@@ -30,8 +28,6 @@ from refersion_dagster.refersion.errors import AnswerLost, RefersionError, Serve
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# An edge proxy may refuse a library's default user agent (seen).
-USER_AGENT = "refersion-dagster (+https://github.com/refersion-dagster)"
 CONNECT_SECONDS, READ_SECONDS = 10, 90
 BACK_OFF = tenacity.wait_exponential(multiplier=0.5, max=30) + tenacity.wait_random(0, 1)
 # No connection was established, so nothing was sent.
@@ -228,20 +224,11 @@ class Transport:
         return ApiResponse(response.status, response.headers, self._redact(content))
 
     def _manager(self, url: str) -> urllib3.PoolManager:
-        """The connection pool for a host, with the proxy and the certificate bundle of the environment, if any."""
+        """The connection pool for a host."""
         address = urlsplit(url)
         with self._count:
             if address[:2] not in self._managers:
-                options: dict[str, Any] = {
-                    "maxsize": self.throttle.limit,
-                    "timeout": self._timeout,
-                }
-                if address.scheme == "https":
-                    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
-                    options |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": bundle or certifi.where()}
-                proxy = select_proxy(url, get_environ_proxies(url))
-                manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
-                self._managers[address[:2]] = manager
+                self._managers[address[:2]] = connection_pool(url, self.throttle.limit, self._timeout)
             return self._managers[address[:2]]
 
     def check(self, answer: ApiResponse) -> None:

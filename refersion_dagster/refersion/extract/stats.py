@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from refersion_dagster.refersion.api.introspection import AccountSchema
 from refersion_dagster.refersion.windows import Window
 
 
@@ -65,9 +66,16 @@ class TableReport:
 
 @dataclass
 class ReadReport:
-    """The reports of one run, by table."""
+    """The reports of one run, by table.
+
+    Args:
+        schema: the account's GraphQL schema; None if it was not read.
+        why_no_schema: why it was not read.
+    """
 
     tables: dict[str, TableReport] = field(default_factory=dict)
+    schema: AccountSchema | None = None
+    why_no_schema: str = "No table of the GraphQL API was read."
 
     def table(self, name: str) -> TableReport:
         return self.tables.setdefault(name, TableReport())

@@ -32,13 +32,17 @@ Work = Callable[[bool], SandboxResponse]
 
 
 def build_app(sandbox: Sandbox, stopping: asyncio.Event) -> Starlette:
-    """REST v2 under /v2, GraphQL at /graphql, report files, and the control API. `stopping` ends latencies."""
+    """REST v2 under /v2, GraphQL at /graphql, report files, the status page, and the control API.
+
+    `stopping` ends latencies.
+    """
     front = PublicApi(sandbox, stopping)
     return Starlette(
         routes=[
             *control_routes(sandbox),
             Mount("/v2", front.rest),
             Route("/graphql", _Endpoint(front.graphql)),
+            Route("/status/api/v2/summary.json", _Endpoint(front.status)),
             Route("/api/reporting/download/{account}/{shop}/{key}", _Endpoint(front.report)),
         ],
         middleware=[Middleware(_DateHeader, sandbox=sandbox)],
@@ -125,6 +129,12 @@ class PublicApi:
     async def report(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = scope["path_params"]["key"]
         await self._serve(["report"], lambda _empty_page: self._reports.download(key), scope, receive, send)
+
+    async def status(self, scope: Scope, receive: Receive, send: Send) -> None:
+        def work(_empty_page: bool) -> SandboxResponse:
+            return SandboxResponse.json(200, self._sandbox.status.summary(self._sandbox.account.now))
+
+        await self._serve(["status"], work, scope, receive, send)
 
     async def _serve(self, routes: list[str], work: Work, scope: Scope, receive: Receive, send: Send) -> None:
         self._going_on.before_request(routes)

@@ -21,6 +21,8 @@ not possible is a 400, a record that does not exist a 404, each as {"error": "..
 | GET /truth?at=… | what was pending, due and paid at a point in time; with `&rows=true` also every row |
 | GET /movements?after=…&until=… | what changed the commission due between two points in time, by currency |
 | GET /events?after=…&until=… | every change of a row between two points in time, with the row before and after it |
+| GET, POST, DELETE /incidents | the status page's summary; report an incident: `{"name": …, "impact": "major", \
+"components": ["GraphQL API"]}`; resolve all |
 | GET, POST, DELETE /webhooks | delivery counts; send events to `{"url": …, "secret": …, "topics": […]}`; stop sending |
 """
 
@@ -69,6 +71,9 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         ("GET", "/truth"): _truth,
         ("GET", "/movements"): _movements,
         ("GET", "/events"): _events,
+        ("GET", "/incidents"): lambda sandbox, _body, _path: sandbox.status.summary(sandbox.account.now),
+        ("POST", "/incidents"): lambda sandbox, body, _path: sandbox.report_incident(**body),
+        ("DELETE", "/incidents"): lambda sandbox, _body, _path: sandbox.resolve_incidents(),
         ("GET", "/webhooks"): lambda sandbox, _body, _path: sandbox.webhooks.state(),
         ("POST", "/webhooks"): _send_webhooks,
         ("DELETE", "/webhooks"): _stop_webhooks,

@@ -51,6 +51,10 @@ class SandboxServer(Sandbox):
         return f"{self.url}/graphql"
 
     @property
+    def status_url(self) -> str:
+        return f"{self.url}/status"
+
+    @property
     def public_key(self) -> str:
         return self.account.keys.public_key
 
@@ -70,6 +74,7 @@ class SandboxServer(Sandbox):
             "REFERSION_GRAPHQL_TOKEN": self.graphql_token,
             "REFERSION_REST_URL": self.rest_url,
             "REFERSION_GRAPHQL_URL": self.graphql_url,
+            "REFERSION_STATUS_URL": self.status_url,
             "REFERSION_START_DATE": self.start.strftime("%Y-%m-%d"),
         }
 
