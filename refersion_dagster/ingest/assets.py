@@ -9,7 +9,8 @@ from pydantic import Field
 from refersion_dagster.errors import ReportedError
 from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.loader import load_tables
-from refersion_dagster.ingest.specs import asset_spec, history_spec, readings_spec
+from refersion_dagster.ingest.outages import waits_for_outage
+from refersion_dagster.ingest.specs import asset_spec, maintained_specs
 from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion import LoadRequest
 from refersion_dagster.refersion.tables.catalog import ENTITIES
@@ -59,7 +60,7 @@ def raw_tables(names: Namespace = USUAL) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=names.name(LOADS),
-        specs=[*(asset_spec(entity, names) for entity in ENTITIES.values()), history_spec(names), readings_spec(names)],
+        specs=[*(asset_spec(entity, names) for entity in ENTITIES.values()), *maintained_specs(names)],
         can_subset=True,
         pool=names.pool,
         # For failures that outlast the retries of single requests. Permanent errors disable the retry.
@@ -78,7 +79,8 @@ def raw_tables(names: Namespace = USUAL) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult]:
         """Reads Refersion with dlt and merges what came into the warehouse."""
         tables = [key.path[-1] for key in context.selected_asset_keys]
-        yield from load_tables(context, names, refersion, warehouse, dlt, config.request(), tables)
+        with waits_for_outage(context, refersion):
+            yield from load_tables(context, names, refersion, warehouse, dlt, config.request(), tables)
 
     return load
 

@@ -55,17 +55,25 @@ class FollowUp:
             self.counts.keep(list(differ))
 
     def settle_absent(self) -> None:
-        """Searches for conversions missing from the windows just read, and marks those that no longer exist.
+        """Searches for conversions missing from the windows just read, marks those that no longer exist, and records
+        these windows as read.
 
         If counts are reliable, they show where to find rows that moved to another time. Without them, everything not
         read in this run has to be searched; a light refresh or a run over a span leaves that to the next complete
-        refresh.
+        refresh, and its windows do not count as read.
         """
+        if self._find_absent():
+            added = update_history(self.warehouse, self.loads.read)
+            if added:
+                self.log.info(f"{TABLE}: {added:,} changes added for deleted conversions")
+
+    def _find_absent(self) -> bool:
+        """Loads missing conversions that moved to another time. False if it is not known where the others are."""
         absent = absent_conversions(self.warehouse, self.loads.read)
-        if not absent:
-            return
-        end = max(span.end for span in self.loads.read)
         for _ in range(MOST_SEARCHES):
+            if not absent:
+                break
+            end = max(span.end for span in self.loads.read)
             everything = Window(self.loads.earliest(), end + AHEAD)
             elsewhere = subtract_windows(everything, (span.window for span in self.loads.read))
             if self.counts.verify(self.loads.read):
@@ -74,16 +82,13 @@ class FollowUp:
                 windows = elsewhere
             else:
                 self.log.info(f"{absent:,} conversions are missing where they were; the next refresh searches for them")
-                return
+                return False
             if not windows:
                 break
             self.log.info(f"Searching elsewhere for {absent:,} conversions that are missing where they were")
             self.loads.load([CONVERSIONS], ReadReport(), windows)
             absent = absent_conversions(self.warehouse, self.loads.read)
-            if not absent:
-                return
-        gone = update_history(self.warehouse, self.loads.read)
-        self.log.info(f"{TABLE}: {gone:,} changes added for deleted conversions")
+        return True
 
     def find_hidden_tests(self) -> None:
         """Finds the tests of an account that does not say which conversions are tests."""

@@ -12,12 +12,16 @@ from refersion_dagster.ingest.table_loads import TableLoads
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 
 
-def describe_history(loads: TableLoads, table: str) -> dg.MaterializeResult:
-    """The result of a table that the loads of conversions maintain."""
+def describe_history(loads: TableLoads, table: str, **more: Any) -> dg.MaterializeResult:
+    """The result of a table that the loads maintain.
+
+    Args:
+        more: further metadata.
+    """
     counts = loads.warehouse.row_counts([table])
     return dg.MaterializeResult(
         asset_key=asset_key(table, loads.names),
-        metadata={"dagster/row_count": counts.get(table, 0), "warehouse": loads.warehouse.location},
+        metadata={"dagster/row_count": counts.get(table, 0), "warehouse": loads.warehouse.location, **more},
     )
 
 

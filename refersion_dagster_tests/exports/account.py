@@ -9,7 +9,7 @@ from typing import Any
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster_tests.location import SALT, TABLES, Outcome, materialise
 
-RAW = (*TABLES, "conversion_history", "conversion_readings")
+RAW = (*TABLES, "conversion_history", "conversion_readings", "graphql_schemas", "schema_changes")
 
 
 @dataclass(frozen=True)

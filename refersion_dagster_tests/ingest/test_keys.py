@@ -56,8 +56,9 @@ class TestMissing:
 
     def test_no_request_is_sent_without_a_key(self, sandbox: SandboxServer, warehouse: Warehouse) -> None:
         bare = account_of(sandbox, public_key=None, api_key=None, graphql_token=None)
-        outcome = materialise(bare, warehouse, *(f"refersion/{table}" for table in TABLES))
+        outcome = materialise(bare, warehouse, *(f"refersion/{table}" for table in (*TABLES, "graphql_schemas")))
         assert not outcome.success
+        assert "REFERSION_GRAPHQL_TOKEN is not set" in outcome.failure
         assert sandbox.requests() == {}
 
     @pytest.mark.exhaustive

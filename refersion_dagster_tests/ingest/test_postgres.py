@@ -327,7 +327,7 @@ class TestScript:
                 "is 'oracle'; it has to be duckdb, postgres, ducklake, motherduck, bigquery, databricks, snowflake "
                 "or redshift.",
             ),
-            ("postgres", "WarehouseNotSet", "its credentials lack database"),
+            ("postgres", "WarehouseNotSet", "PostgreSQL's credentials lack database"),
         ],
     )
     def test_what_is_not_set_right_is_one_line(

@@ -15,7 +15,9 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Full]:
     database = tmp_path_factory.mktemp("full") / "warehouse.duckdb"
     warehouse = Warehouse(duckdb_path=str(database))
     with SandboxServer(SMALL) as sandbox:
-        tables = (f"refersion/{table}" for table in (*TABLES, "conversion_history"))
+        tables = (
+            f"refersion/{table}" for table in (*TABLES, "conversion_history", "graphql_schemas", "schema_changes")
+        )
         outcome = materialise(account_of(sandbox), warehouse, *tables)
         assert outcome.success, outcome.failure
         with warehouse.session() as session:

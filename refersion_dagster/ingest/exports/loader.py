@@ -18,6 +18,8 @@ from refersion_dagster.ingest.history.conversions import TABLE as HISTORY
 from refersion_dagster.ingest.history.conversions import update_history
 from refersion_dagster.ingest.history.missing_rows import mark_listed
 from refersion_dagster.ingest.history.readings import TABLE as READINGS
+from refersion_dagster.ingest.history.schemas import CHANGES, keep_schema
+from refersion_dagster.ingest.history.schemas import TABLE as SCHEMAS
 from refersion_dagster.ingest.results import describe_history, describe_table
 from refersion_dagster.ingest.table_loads import TableLoads
 from refersion_dagster.refersion.environment import DATASET
@@ -101,6 +103,11 @@ class ExportLoader:
         for table in (HISTORY, READINGS):
             if table in tables:
                 yield describe_history(self.loads, table)
+        if of_schema := [table for table in (SCHEMAS, CHANGES) if table in tables]:
+            with self.warehouse.session() as session:
+                keep_schema(session, self.loads.report)
+            for table in of_schema:
+                yield describe_history(self.loads, table, not_read="Exports have no GraphQL schema.")
 
     def _read_new(self, tables: Sequence[str]) -> list[Export]:
         """Reads all files that are not loaded yet, and checks them together."""
