@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
+from refersion_dagster.settings.selection import account_option, select_account
+
+
+@contextmanager
+def logging_disabled() -> Iterator[None]:
+    """Hides warnings of libraries: the checks report what they are about."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
 
 @click.command()
+@account_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: {ok, checks: [{name, status, message, …}]}.")
-def doctor(as_json: bool) -> None:
+def doctor(account: str | None, as_json: bool) -> None:
     """Check everything that a refresh needs, and say how to fix problems.
 
     Checks settings, Refersion's REST and GraphQL APIs, the warehouse, this machine and Dagster within seconds. Nothing
@@ -22,11 +38,10 @@ def doctor(as_json: bool) -> None:
 
     from refersion_dagster.doctor.examination import examine
     from refersion_dagster.doctor.render import show
-    from refersion_dagster.settings import load_settings
 
-    # The checks report what the libraries' warnings are about.
-    logging.disable(logging.ERROR)
-    findings = examine(load_settings())
+    with logging_disabled():
+        selected = select_account(account)
+        findings = examine(selected.settings, selected.names, selected.build, selected.resource)
     if as_json:
         click.echo(json.dumps(findings.as_json(), indent=2, ensure_ascii=False))
     else:

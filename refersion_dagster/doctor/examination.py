@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from refersion_dagster.doctor import graphql, machine, outputs, rest, settings, totals, warehouse
+import dagster as dg
+
+from refersion_dagster.doctor import machine, outputs, settings, totals, warehouse
+from refersion_dagster.doctor.apis import graphql, rest, status
 from refersion_dagster.doctor.exports import checks as exports
 from refersion_dagster.doctor.findings import DoctorReport
 from refersion_dagster.doctor.inputs import find_inputs
 from refersion_dagster.doctor.probes import Probe, run_probes
+from refersion_dagster.namespace import USUAL, Namespace
+from refersion_dagster.resources import Warehouse
 from refersion_dagster.settings import Settings
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 
@@ -19,7 +24,14 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Settings": settings.NAMES,
     "REST": rest.NAMES,
     "GraphQL": graphql.NAMES,
-    "Warehouse": (*warehouse.NAMES, *warehouse.ACCOUNT, *totals.NAMES),
+    "Refersion": status.NAMES,
+    "Warehouse": (
+        *warehouse.NAMES,
+        *warehouse.ENGINE_NAMES,
+        *warehouse.ACCOUNT,
+        *totals.NAMES,
+        *warehouse.JOURNAL,
+    ),
     "Outputs": outputs.NAMES,
     "Machine": (*machine.SPACE, *machine.VERSIONS, *machine.DAGSTER),
 }
@@ -34,9 +46,20 @@ def list_sections(report: DoctorReport) -> dict[str, list[str]]:
     return {title: found for title, names in sections.items() if (found := [name for name in names if name in made])}
 
 
-def examine(loaded: Settings) -> DoctorReport:
-    """Runs all checks in parallel and reports them without secrets."""
-    inputs = find_inputs(loaded)
+def examine(
+    loaded: Settings,
+    names: Namespace = USUAL,
+    build: Callable[[], dg.Definitions] | None = None,
+    resource: Warehouse | None = None,
+) -> DoctorReport:
+    """Runs all checks in parallel and reports them without secrets.
+
+    Args:
+        names: names of the account.
+        build: builds its definitions; None for those of the shipped code location.
+        resource: its warehouse; None for the one in the settings.
+    """
+    inputs = find_inputs(loaded, names, build, resource)
     account, tables = inputs.account(), inputs.warehouse()
     try:
         path = tables.database.file
@@ -45,6 +68,7 @@ def examine(loaded: Settings) -> DoctorReport:
     by_api = [
         Probe(rest.NAMES, lambda: rest.check_rest(account)),
         Probe(graphql.NAMES, lambda: graphql.check_graphql(account)),
+        Probe(status.NAMES, lambda: status.check_status_page(inputs.status_page())),
     ]
     compared = [
         Probe(warehouse.ACCOUNT, lambda: warehouse.check_account_identity(account, tables)),
@@ -57,10 +81,13 @@ def examine(loaded: Settings) -> DoctorReport:
         Probe(settings.NAMES, lambda: settings.check_variables(inputs)),
         *by_api,
         Probe(warehouse.NAMES, lambda: warehouse.check_warehouse(tables)),
+        *([Probe(warehouse.ENGINE_NAMES, lambda: warehouse.check_engine(tables))] if tables.has_engine else []),
         *compared,
+        Probe(warehouse.JOURNAL, lambda: warehouse.check_journal(tables, loaded.actions.allow_writes)),
         Probe(outputs.NAMES, lambda: outputs.check_outputs(loaded)),
         Probe(machine.SPACE, lambda: machine.check_space(path)),
         Probe(machine.VERSIONS, machine.check_versions),
         Probe(machine.DAGSTER, machine.check_dagster),
     ]
-    return DoctorReport(run_probes(probes, SECONDS)).without(inputs.secrets)
+    report = status.with_notices(DoctorReport(run_probes(probes, SECONDS)))
+    return report.rename(names.rename_words).without(inputs.secrets)

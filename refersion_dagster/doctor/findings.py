@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -91,12 +91,20 @@ class DoctorReport:
     def without(self, secrets: Sequence[str]) -> DoctorReport:
         """Returns a copy in which these secrets and anything that looks like a key are hidden."""
 
+        def hide(text: str) -> str:
+            for secret in secrets:
+                text = text.replace(secret, HIDDEN)
+            return LOOKS_LIKE_A_KEY.sub(HIDDEN, text)
+
+        return self.rename(hide)
+
+    def rename(self, change: Callable[[str], str]) -> DoctorReport:
+        """Returns a copy in which each text is changed, except the names of checks."""
+
         def clean(value: Any) -> Any:
             match value:
                 case str():
-                    for secret in secrets:
-                        value = value.replace(secret, HIDDEN)
-                    return LOOKS_LIKE_A_KEY.sub(HIDDEN, value)
+                    return change(value)
                 case Mapping():
                     return {clean(key): clean(item) for key, item in value.items()}
                 case list() | tuple():

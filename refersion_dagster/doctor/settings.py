@@ -12,7 +12,7 @@ from refersion_dagster.documentation import page
 from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.errors import MissingCredentials, RefersionError
 from refersion_dagster.refersion.tables.catalog import ENTITIES
-from refersion_dagster.settings import ALLOW_WRITES, VARIABLES, AccountSettings, Settings
+from refersion_dagster.settings import ALLOW_WRITES, VARIABLES, AccountSettings
 from refersion_dagster.settings.part import PREFIX
 
 NAMES = ("settings", "setting_sources", "setting_names", "key_pair", "token", "code_location")
@@ -40,7 +40,7 @@ def check_variables(inputs: DoctorInputs) -> Iterator[DoctorCheck]:
     yield _sources(inputs)
     yield _names(inputs)
     yield from _keys(inputs)
-    yield _code_location(inputs.settings)
+    yield _code_location(inputs)
 
 
 def _values(inputs: DoctorInputs) -> DoctorCheck:
@@ -55,7 +55,7 @@ def _sources(inputs: DoctorInputs) -> DoctorCheck:
     settings = inputs.settings
     places: dict[str, list[str]] = {}
     for name, place in settings.sources.items():
-        if name in settings.variables:
+        if name.removeprefix(settings.prefix) in settings.variables:
             places.setdefault(place, []).append(name)
     in_dlt = [name for name in inputs.values if AccountSettings.variable(name) not in settings.variables]
     if in_dlt:
@@ -81,7 +81,9 @@ def _sources(inputs: DoctorInputs) -> DoctorCheck:
 
 def _names(inputs: DoctorInputs) -> DoctorCheck:
     unknown = [name for name in inputs.ours if name not in VARIABLES]
-    unknown += [name for name in inputs.settings.file if not name.startswith(PREFIX) and _suggest_variable(name)]
+    # Of the usual account only: a component's project has other variables.
+    others = inputs.settings.file if not inputs.settings.prefix else ()
+    unknown += [name for name in others if not name.startswith(PREFIX) and _suggest_variable(name)]
     if not unknown:
         return passed("setting_names", "every REFERSION_ variable is known")
     likely = {name: meant for name in unknown if (meant := _suggest_variable(name))}
@@ -146,12 +148,10 @@ def _check_value(name: str, take: Callable[[], object], well: str, lost: str = "
     return passed(name, well)
 
 
-def _code_location(settings: Settings) -> DoctorCheck:
+def _code_location(inputs: DoctorInputs) -> DoctorCheck:
     """Checks that Dagster can load the code location with these settings."""
-    from refersion_dagster.code_location import build_definitions
-
     try:
-        specs = list(build_definitions(settings).resolve_all_asset_specs())
+        specs = list(inputs.build().resolve_all_asset_specs())
     except Exception as error:  # noqa: BLE001 - any error that prevents loading is the result
         return failed(
             "code_location",

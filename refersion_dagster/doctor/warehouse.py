@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
 
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 
+from refersion_dagster.actions.journal.journal import Journal
+from refersion_dagster.actions.journal.store import find_store
+from refersion_dagster.actions.operations.outcomes import OPEN
 from refersion_dagster.doctor.findings import DoctorCheck, failed, passed, skipped, warned
 from refersion_dagster.doctor.lock_owners import Holder, duckdb_holder, lock_holder
 from refersion_dagster.doctor.machine import find_existing, write_probe
+from refersion_dagster.errors import ReportedError
 from refersion_dagster.refersion.api.client import RefersionClient
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import AnotherAccount, ServerUnavailable
 from refersion_dagster.refersion.identity import check_account
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import Warehouse
+from refersion_dagster.settings import WarehouseSettings
 from refersion_dagster.warehouse.database import Database
 from refersion_dagster.warehouse.duckdb.database import LOCK_HOLDER
+from refersion_dagster.warehouse.engine import try_exchange
 from refersion_dagster.warehouse.errors import FileTooNew, WarehouseError
 from refersion_dagster.warehouse.session import Session
 
 ACCOUNT = ("account",)
 NAMES = ("warehouse", "warehouse_writable", "warehouse_lock", "tables")
+JOURNAL = ("journal",)
+HOW_TO_CHOOSE = (
+    "Set REFERSION_JOURNAL=sqlite:////folder/journal.sqlite, or postgresql://user:password@host:5432/database."
+)
+# Of the engine of summaries, if the settings name one.
+ENGINE, ENGINE_FOLDER = ENGINE_NAMES = ("engine", "engine_folder")
 REFRESH = "Run the job refersion_refresh."
 
 
@@ -185,3 +198,74 @@ def check_account_identity(account: RefersionClient, warehouse: Warehouse) -> It
         yield skipped("account", "the warehouse cannot be read")
     else:
         yield passed("account", "the warehouse has no rows of another account")
+
+
+def check_journal(warehouse: Warehouse, allow_writes: bool) -> Iterator[DoctorCheck]:
+    """Checks whether the journal that is set can be read, whether it is the only one, and what is open in it."""
+    try:
+        store = find_store(warehouse)
+        if store is None and not warehouse.database.enforces_keys:
+            what = "the warehouse does not enforce primary keys, and no other database is chosen for the journal"
+            yield failed("journal", what, HOW_TO_CHOOSE) if allow_writes else skipped("journal", f"not needed: {what}")
+            return
+        if store is None:
+            yield passed("journal", "in the warehouse", location=warehouse.location)
+            return
+        with store.session() as session:
+            entries = Journal(session).entries()
+        forgotten = _entries_in_warehouse(warehouse)
+    except (DatabaseException, DestinationConnectionError):
+        yield skipped("journal", "the warehouse cannot be read")
+        return
+    except ReportedError as error:
+        yield failed("journal", str(error), "Correct REFERSION_JOURNAL, or check the database.")
+        return
+    outcomes = Counter(entry.outcome.value for entry in entries)
+    still_open = sum(outcomes[outcome.value] for outcome in OPEN)
+    details = {"location": store.location, "outcomes": dict(outcomes)}
+    if forgotten:
+        yield failed(
+            "journal",
+            f"{store.location} is set, but the warehouse has a journal with {forgotten} entries",
+            "Run refersion-dagster actions move-journal.",
+            **details,
+        )
+    elif still_open:
+        yield warned(
+            "journal",
+            f"{store.location}: {still_open} of {len(entries)} items may or may not have been carried out",
+            "Run refersion-dagster actions list.",
+            **details,
+        )
+    else:
+        yield passed("journal", f"{store.location}, {len(entries)} items", **details)
+
+
+def _entries_in_warehouse(warehouse: Warehouse) -> int:
+    database = warehouse.database
+    if not (database.enforces_keys and database.exists):
+        return 0
+    with warehouse.session(read_only=True) as session:
+        return len(Journal(session).attempts())
+
+
+def check_engine(warehouse: Warehouse) -> Iterator[DoctorCheck]:
+    """Connects to the engine and sends it rows, which have to come back."""
+    name, folder = WarehouseSettings.variable("spark_remote"), WarehouseSettings.variable("spark_folder")
+    try:
+        with warehouse.engine() as (engine, exchange):
+            yield passed(ENGINE, engine.describe())
+            try:
+                try_exchange(engine, exchange)
+            except (WarehouseError, DatabaseException) as error:
+                yield failed(
+                    ENGINE_FOLDER,
+                    f"rows do not reach the engine and come back through {warehouse.spark_folder}: {error}",
+                    f"Set {folder} to a folder that this machine and all of the cluster have under the same path, and "
+                    "to which both may write.",
+                )
+            else:
+                yield passed(ENGINE_FOLDER, f"{warehouse.spark_folder} is shared with the engine")
+    except (WarehouseError, DatabaseException) as error:
+        yield failed(ENGINE, str(error), f"Correct {name} and {folder}, or check the cluster.")
+        yield skipped(ENGINE_FOLDER, "the engine cannot be used")

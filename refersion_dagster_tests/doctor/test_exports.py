@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from click import ClickException
 
+from refersion_dagster.component.accounts import usual_account
 from refersion_dagster.doctor.examination import list_sections
 from refersion_dagster.doctor.exports.checks import NAMES, check_exports
 from refersion_dagster.doctor.findings import DoctorReport, Status
-from refersion_dagster.doctor.inputs import DoctorInputs
+from refersion_dagster.doctor.inputs import find_inputs
 from refersion_dagster.doctor.settings import check_variables
 from refersion_dagster.refresh.run import check_settings
 from refersion_dagster.settings import Settings
@@ -52,9 +53,7 @@ def test_what_a_refresh_would_refuse_fails(tmp_path: Path) -> None:
 def test_keys_are_not_needed_and_both_are_too_much(tmp_path: Path) -> None:
     path = {"REFERSION_EXPORTS_PATH": str(tmp_path)}
     for more, expected in (({}, Status.OK), ({"REFERSION_GRAPHQL_TOKEN": "gql_0123456789"}, Status.FAILED)):
-        inputs = DoctorInputs(
-            Settings.of({**path, **more}), {"graphql_token": more["REFERSION_GRAPHQL_TOKEN"]} if more else {}
-        )
+        inputs = find_inputs(Settings.of({**path, **more}))
         found = {check.name: check for check in check_variables(inputs)}
         assert found["key_pair"].status is expected
 
@@ -62,10 +61,10 @@ def test_keys_are_not_needed_and_both_are_too_much(tmp_path: Path) -> None:
 def test_a_refresh_needs_no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REFERSION_EXPORTS_PATH", str(tmp_path))
-    check_settings()
+    check_settings(usual_account())
     monkeypatch.setenv("REFERSION_LOOKBACK_DAYS", "many")
     with pytest.raises(ClickException, match="REFERSION_LOOKBACK_DAYS"):
-        check_settings()
+        check_settings(usual_account())
 
 
 def test_its_checks_are_a_section_of_their_own(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from refersion_dagster.doctor import graphql, inputs, rest
+from refersion_dagster.doctor import inputs
+from refersion_dagster.doctor.apis import graphql, rest
 from refersion_dagster.doctor.findings import Status
 from refersion_dagster.refersion.api import transport
 from refersion_dagster.sandbox import SandboxServer
@@ -243,6 +244,35 @@ def test_trouble_that_passes_is_no_cross(patient: DoctorFixture, monkeypatch: py
     patient.sandbox.fault("rest:/affiliate/list", "reset")
     patient.sandbox.fault("graphql:introspection", "503-html")
     assert patient.examined().not_well() == {}
+
+
+class TestStatusPage:
+    def test_failed_checks_name_what_it_reports(self, patient: DoctorFixture) -> None:
+        patient.sandbox.report_incident("Errors in GraphQL")
+        patient.sandbox.fault("graphql", "503-html", times=None)
+        examined = patient.examined()
+        reported = 'Refersion\'s status page reports: incident "Errors in GraphQL" (major, investigating, since '
+        assert (examined["status_page"].status, examined["graphql_connection"].status) == (WARNING, FAILED)
+        assert examined["status_page"].message.startswith(reported)
+        assert (examined["graphql_connection"].remedy or "").startswith(reported)
+        assert graphql.CHECK_ADDRESS in (examined["graphql_connection"].remedy or "")
+
+    def test_an_incident_alone_is_a_warning(self, patient: DoctorFixture) -> None:
+        patient.sandbox.report_incident("Slow dashboard", "minor", ["Merchant dashboard"])
+        examined = patient.examined()
+        assert examined.not_well() == {"status_page": WARNING}
+        assert examined.ok
+
+    def test_a_page_that_cannot_be_read_is_skipped(self, patient: DoctorFixture) -> None:
+        patient.sandbox.fault("status", "status", status=200, body="<html>", times=None)
+        examined = patient.examined()
+        assert examined.not_well() == {"status_page": SKIPPED}
+        assert "did not answer in the format of a status page" in examined["status_page"].message
+
+    def test_without_a_page_none_is_read(self, patient: DoctorFixture) -> None:
+        patient.set(REFERSION_STATUS_URL="off")
+        assert patient.examined().not_well() == {"status_page": SKIPPED}
+        assert "status" not in patient.sandbox.requests()
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for(

@@ -1,0 +1,1 @@
+"""Checks of what Refersion offers: REST, GraphQL and its status page."""
