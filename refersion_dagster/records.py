@@ -16,6 +16,7 @@ from pathlib import Path
 import dagster as dg
 
 AT_ONCE = 500
+WILL_RETRY_TAG = "dagster/will_retry"
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,14 @@ def error_of(entry: dg.EventLogEntry) -> LoggedError | None:
     cause = (error.cause or error) if error else None
     text = error.to_string() if error else ""
     return LoggedError(words or (cause.message if cause else "") or entry.user_message, text)
+
+
+def will_retry(run: dg.DagsterRun) -> bool:
+    """Whether Dagster starts a failed run again (`run_retries` in `dagster.yaml`).
+
+    Dagster sets this tag when the run fails, and corrects it if it cannot start the run again.
+    """
+    return run.tags.get(WILL_RETRY_TAG) == "true"
 
 
 def seconds_to_retry(entry: dg.EventLogEntry) -> float | None:

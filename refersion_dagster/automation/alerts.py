@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import dagster as dg
 
 from refersion_dagster.automation.channels import URLS_VARIABLE, Channel, channels, send
 from refersion_dagster.automation.incidents import Incident, find_late_load, incidents_of, list_ended_runs
 from refersion_dagster.namespace import USUAL, Namespace
+from refersion_dagster.refersion.api.status_page import StatusPage
+from refersion_dagster.resources import RefersionResource
 from refersion_dagster.settings import AlertSettings, Settings
 
 NAME = "refersion_alerts"
@@ -58,13 +61,20 @@ def alerts_sensor(settings: Settings, names: Namespace = USUAL) -> dg.SensorDefi
     def refersion_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         if wrong := settings.problem(AlertSettings.variables().values()):
             return dg.SkipReason(wrong)
-        return report(context, settings.alerts, names)
+        page = None if settings.account.exports_path else RefersionResource.of(settings.account).status_page()
+        return report(context, settings.alerts, names, page)
 
     return refersion_alerts
 
 
-def report(context: dg.SensorEvaluationContext, settings: AlertSettings, names: Namespace) -> dg.SensorResult:
-    """Examines the runs that ended since the last tick, and the age of the data."""
+def report(
+    context: dg.SensorEvaluationContext, settings: AlertSettings, names: Namespace, page: StatusPage | None
+) -> dg.SensorResult:
+    """Examines the runs that ended since the last tick, and the age of the data.
+
+    Args:
+        page: Refersion's status page, which is read at most once, for problems that an outage may explain.
+    """
     now = datetime.now(UTC)
     cursor = AlertsCursor.read(context.cursor, now)
     to = channels(settings)
@@ -74,13 +84,14 @@ def report(context: dg.SensorEvaluationContext, settings: AlertSettings, names: 
             cursor=AlertsCursor(now.isoformat()).write(),
         )
     told, unreached = 0, []
+    notices = cache(lambda: str(page.read()) if page else "")
     after = datetime.fromisoformat(cursor.after)
     for ended, run in list_ended_runs(context.instance, after, RUNS_A_TICK, names):
         found = incidents_of(context.instance, run)
         cursor.open = [key for key in cursor.open if key not in found.solved]
         for problem in found.problems:
             if problem.key not in cursor.open:
-                unreached += send_alert(problem, to, settings.dagster_url)
+                unreached += send_alert(problem, to, settings.dagster_url, notices)
                 cursor.open.append(problem.key)
                 told += 1
         cursor.after = ended.replace(tzinfo=ended.tzinfo or UTC).isoformat()
@@ -88,7 +99,7 @@ def report(context: dg.SensorEvaluationContext, settings: AlertSettings, names: 
     if problem is None:
         cursor.open = [key for key in cursor.open if key != "late"]
     elif problem.key not in cursor.open:
-        unreached += send_alert(problem, to, settings.dagster_url)
+        unreached += send_alert(problem, to, settings.dagster_url, notices)
         cursor.open.append(problem.key)
         told += 1
     for channel in dict.fromkeys(unreached):
@@ -102,8 +113,14 @@ def report(context: dg.SensorEvaluationContext, settings: AlertSettings, names: 
     )
 
 
-def send_alert(problem: Incident, to: Sequence[Channel], dagster_url: str) -> list[Channel]:
-    """Sends one problem. Returns the channels that could not be reached."""
+def send_alert(problem: Incident, to: Sequence[Channel], dagster_url: str, notices: Callable[[], str]) -> list[Channel]:
+    """Sends one problem. Returns the channels that could not be reached.
+
+    Args:
+        notices: returns what Refersion's status page reports.
+    """
     page = dagster_url.rstrip("/")
     link = f"\n\n{page}/runs/{problem.run_id}" if problem.run_id else f"\n\n{page}"
-    return send(to, f"Refersion: {problem.title}", problem.text + link)
+    reported = notices() if problem.may_be_refersion else ""
+    text = f"{problem.text}\n\n{reported}" if reported else problem.text
+    return send(to, f"Refersion: {problem.title}", text + link)

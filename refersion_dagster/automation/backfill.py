@@ -9,6 +9,7 @@ from dagster_dlt import DagsterDltResource
 from refersion_dagster.failures import report_errors
 from refersion_dagster.ingest.assets import RefreshConfig
 from refersion_dagster.ingest.loader import load_tables
+from refersion_dagster.ingest.outages import waits_for_outage
 from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion.windows import month_start, parse_moment
 from refersion_dagster.resources import RefersionResource, Warehouse
@@ -51,9 +52,10 @@ def backfill_job(settings: Settings, names: Namespace = USUAL) -> dg.JobDefiniti
         dlt: DagsterDltResource,
     ) -> None:
         """Reads one span again, and records what it brought on the pages of the assets."""
-        for loaded in load_tables(context, names, refersion, warehouse, dlt, config.request(), TABLES):
-            assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
-            context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))
+        with waits_for_outage(context, refersion):
+            for loaded in load_tables(context, names, refersion, warehouse, dlt, config.request(), TABLES):
+                assert loaded.asset_key  # noqa: S101 - load_tables names the asset of each result
+                context.log_event(dg.AssetMaterialization(loaded.asset_key, metadata=loaded.metadata))
 
     @dg.job(name=names.name(JOB), config=month_config(settings.account, names))
     def refersion_backfill() -> None:

@@ -12,7 +12,7 @@ from dagster import DagsterEventType
 from refersion_dagster.automation.active_runs import is_ours
 from refersion_dagster.ingest.specs import asset_key
 from refersion_dagster.namespace import USUAL, Namespace
-from refersion_dagster.records import error_of, run_log
+from refersion_dagster.records import error_of, run_log, will_retry
 
 # Maximum length of a reason in an alert. The link leads to the rest.
 LONGEST_REASON = 600
@@ -29,12 +29,14 @@ class Incident:
         title: a short description.
         text: what happened and what it means.
         run_id: the run in which it was found.
+        may_be_refersion: whether an outage of Refersion may be the reason.
     """
 
     key: str
     title: str
     text: str
     run_id: str | None = None
+    may_be_refersion: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,14 @@ def incidents_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunInciden
     failing, passing = _checks(instance, run)
     if run.status != dg.DagsterRunStatus.FAILURE:
         return RunIncidents(failing, frozenset({key, *passing}))
+    if will_retry(run):
+        # Its last attempt decides. But a retry does not repeat the checks of steps that succeeded.
+        return RunIncidents(failing, frozenset(passing))
     reasons = list(dict.fromkeys(_reasons(instance, run)))
     # A blocking check fails its run: both are one problem.
     texts = [problem.text for problem in failing] or reasons or ["No step failed; see the run's log."]
     title = f"{run.job_name} failed" + (f": {failing[0].title}" if failing else "")
-    return RunIncidents([Incident(key, title, "\n\n".join(texts), run.run_id)], frozenset(passing))
+    return RunIncidents([Incident(key, title, "\n\n".join(texts), run.run_id, not failing)], frozenset(passing))
 
 
 def _reasons(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
@@ -121,6 +126,7 @@ def find_late_load(
         f"conversions are {hours} hours old",
         f"Conversions were last read from Refersion at {read:%Y-%m-%d %H:%M} UTC, {hours} hours ago. Figures are "
         "as of then. Check whether schedules and the daemon are running, and whether runs fail.",
+        may_be_refersion=True,
     )
 
 

@@ -14,6 +14,7 @@ from refersion_dagster.automation import incidents
 from refersion_dagster.automation.alerts import AlertsCursor, alerts_sensor
 from refersion_dagster.automation.channels import channels
 from refersion_dagster.ingest.specs import asset_key
+from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import Settings
 from refersion_dagster_tests.location import fresh_instance
 
@@ -66,7 +67,7 @@ class Watched:
         self.offending = 0
         self.severity = dg.AssetCheckSeverity.ERROR
 
-    def refresh(self) -> dg.ExecuteInProcessResult:
+    def refresh(self, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
         key = dg.AssetKey(["refersion", "conversions"])
 
         @dg.asset(key=key)
@@ -86,7 +87,7 @@ class Watched:
         job = dg.define_asset_job("refersion_refresh")
         given = dg.Definitions(assets=[conversions], asset_checks=[control_totals_agree], jobs=[job])
         resolved = given.resolve_job_def("refersion_refresh")
-        return resolved.execute_in_process(instance=self.instance, raise_on_error=False)
+        return resolved.execute_in_process(instance=self.instance, raise_on_error=False, tags=tags)
 
     def tick(self) -> str:
         """One tick; what the sensor said."""
@@ -99,7 +100,12 @@ class Watched:
 @pytest.fixture
 def watched(post: Post) -> Iterator[Watched]:
     with fresh_instance() as instance:
-        yield Watched(instance, REFERSION_ALERT_URLS=post.url, REFERSION_DAGSTER_URL="https://dagster.example.com/")
+        yield Watched(
+            instance,
+            REFERSION_ALERT_URLS=post.url,
+            REFERSION_DAGSTER_URL="https://dagster.example.com/",
+            REFERSION_STATUS_URL="off",
+        )
 
 
 class TestFailedRuns:
@@ -127,6 +133,18 @@ class TestFailedRuns:
         watched.tick()
         assert len(post.got) == 2
 
+    @pytest.mark.exhaustive
+    def test_one_that_dagster_starts_again_is_not_reported_but_its_last_attempt_is(self, post: Post) -> None:
+        retries = {"run_retries": {"enabled": True, "max_retries": 1}}
+        with dg.instance_for_test(retries) as instance:
+            watched = Watched(instance, REFERSION_ALERT_URLS=post.url)
+            watched.error = "The process was killed."
+            watched.refresh()
+            assert watched.tick().startswith("Nothing new")
+            watched.refresh({"dagster/max_retries": "0"})
+            watched.tick()
+        assert post.titles() == ["Refersion: refersion_refresh failed"]
+
     def test_those_from_before_the_sensor_first_ran_are_no_news(self, watched: Watched, post: Post) -> None:
         watched.error = "old"
         watched.refresh()
@@ -147,6 +165,45 @@ class TestFailedRuns:
         somebody_elses.execute_in_process(instance=watched.instance, raise_on_error=False)
         watched.tick()
         assert post.got == []
+
+
+class TestStatusPage:
+    def test_a_failed_run_names_what_the_page_reports(
+        self, watched: Watched, post: Post, sandbox: SandboxServer
+    ) -> None:
+        watched.variables["REFERSION_STATUS_URL"] = sandbox.status_url
+        sandbox.report_incident("Errors in GraphQL", "critical")
+        watched.error = "Refersion did not answer."
+        watched.refresh()
+        watched.tick()
+        (alert,) = post.got
+        assert "Refersion did not answer." in alert["message"]
+        assert (
+            'Refersion\'s status page reports: incident "Errors in GraphQL" (critical, investigating, since '
+            '2025-07-01T00:00:00Z); component "GraphQL API" (major_outage).' in alert["message"]
+        )
+        assert sandbox.requests() == {"status": 1}
+
+    def test_a_failed_check_has_another_reason(self, watched: Watched, post: Post, sandbox: SandboxServer) -> None:
+        watched.variables["REFERSION_STATUS_URL"] = sandbox.status_url
+        sandbox.report_incident("Errors in GraphQL")
+        watched.offending = 3
+        watched.refresh()
+        watched.tick()
+        (alert,) = post.got
+        assert "status page" not in alert["message"]
+        assert sandbox.requests() == {}
+
+    def test_a_page_that_cannot_be_read_keeps_no_alert_back(
+        self, watched: Watched, post: Post, sandbox: SandboxServer
+    ) -> None:
+        watched.variables["REFERSION_STATUS_URL"] = sandbox.status_url
+        sandbox.fault("status", "503-html")
+        watched.error = "Refersion did not answer."
+        watched.refresh()
+        watched.tick()
+        (alert,) = post.got
+        assert "status page" not in alert["message"]
 
 
 class TestFailedChecks:
