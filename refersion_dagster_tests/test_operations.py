@@ -11,6 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from refersion_dagster.actions.journal.sqlite_store import SQLiteStore
+from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import REPOSITORY, SMALL, account_of, counts, materialise, query
@@ -44,15 +46,15 @@ def tables(database: Path) -> dict[str, list[str]]:
     return {name: sorted(map(str, query(database, f"SELECT * FROM {name}"))) for (name,) in names}
 
 
-def back_up(folder: Path) -> Path:
-    command = block("python -c").replace("python -c", f"{sys.executable} -c", 1)
+def back_up(folder: Path, module: str = "duckdb") -> None:
+    command = block(f'python -c "import {module}').replace("python -c", f"{sys.executable} -c", 1)
     subprocess.run(["bash", "-c", command], cwd=folder, check=True, capture_output=True, timeout=120)
-    return folder / "backup.duckdb"
 
 
 def test_a_backup_has_every_row_and_a_load_continues_from_it(everything_built: Path, tmp_path: Path) -> None:
     shutil.copy(everything_built, tmp_path / "refersion.duckdb")
-    copy = back_up(tmp_path)
+    back_up(tmp_path)
+    copy = tmp_path / "backup.duckdb"
     expected = tables(everything_built)
     assert len(expected) > 40
     assert tables(copy) == expected
@@ -74,6 +76,19 @@ def test_a_backup_fails_while_a_run_writes(everything_built: Path, tmp_path: Pat
     assert b"Could not set lock" in failed.value.stderr
 
 
+def test_a_backup_of_the_journal_is_made_while_a_run_writes_and_has_what_was_committed(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "journal.sqlite")
+    with store.session() as session:
+        session.create_schema(DATASET)
+        session.query(f"CREATE TABLE {DATASET}.entries (name text)")
+        session.query(f"INSERT INTO {DATASET}.entries VALUES ('sent')")
+        with session.transaction():
+            session.query(f"INSERT INTO {DATASET}.entries VALUES ('not committed')")
+            back_up(tmp_path, "sqlite3")
+    with SQLiteStore(tmp_path / "journal-backup.sqlite").session() as copy:
+        assert copy.query(f"SELECT name FROM {DATASET}.entries") == [("sent",)]
+
+
 def test_erasing_a_customer_changes_no_figure(everything_built: Path, tmp_path: Path) -> None:
     database = Path(shutil.copy(everything_built, tmp_path / "refersion.duckdb"))
     ((order, hashed),) = query(
@@ -86,4 +101,5 @@ def test_erasing_a_customer_changes_no_figure(everything_built: Path, tmp_path: 
     assert query(database, f"{PERSONAL} WHERE order_id = '{order}'") == [(None, None, None, None)]
     WarehouseBuilder(database).build("commission_liability")
     assert query(database, FIGURES) == before
-    assert hashed.encode() not in back_up(tmp_path).read_bytes()
+    back_up(tmp_path)
+    assert hashed.encode() not in (tmp_path / "backup.duckdb").read_bytes()

@@ -7,11 +7,13 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
 from refersion_dagster.errors import ReportedError
+from refersion_dagster.settings.selection import account_option, select_account
 
 if TYPE_CHECKING:
     from refersion_dagster.actions.journal.journal import Entry
@@ -35,15 +37,16 @@ def actions() -> None:
 
 
 @actions.command("list")
+@account_option
 @click.option("--all", "everything", is_flag=True, help="Include all items that were sent, not only the open ones.")
 @click.option("--endpoint", help="Show only this operation, for example conversion_manual_credit.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
-def list_open_items(everything: bool, endpoint: str | None, as_json: bool) -> None:
+def list_open_items(account: str | None, everything: bool, endpoint: str | None, as_json: bool) -> None:
     """List open items: they were sent, but it is unknown whether Refersion carried them out."""
     from refersion_dagster.actions.operations.outcomes import OPEN
     from refersion_dagster.actions.reconciliation.resolve import open_journal
 
-    warehouse, _ = resources_of_settings()
+    warehouse, _ = resources_of_account(account)
     with _show_errors(), open_journal(warehouse, _print) as (journal, _session):
         entries = [entry for entry in journal.entries(endpoint) if everything or entry.outcome in OPEN]
     if as_json:
@@ -54,30 +57,33 @@ def list_open_items(everything: bool, endpoint: str | None, as_json: bool) -> No
         return
     _print_entries(entries)
     if not everything:
-        click.echo("\nTo see what Refersion says about an item now: refersion-dagster actions show KEY")
+        command = f"refersion-dagster actions show KEY{_option(account)}"
+        click.echo(f"\nTo see what Refersion says about an item now: {command}")
 
 
 @actions.command()
 @click.argument("key")
-def show(key: str) -> None:
+@account_option
+def show(key: str, account: str | None) -> None:
     """Show one item and what Refersion's own data says about it now. KEY may be a prefix of a key."""
     from refersion_dagster.actions.operations.outcomes import OPEN
     from refersion_dagster.actions.reconciliation.resolve import evidence_on, find_entry, open_journal
 
-    warehouse, refersion = resources_of_settings()
+    warehouse, refersion = resources_of_account(account)
     with _show_errors(), open_journal(warehouse, _print) as (journal, session):
         entry = find_entry(journal.entries(), key)
         _print_entry(entry)
         _print_evidence(evidence_on(entry, journal, session, refersion))
     if entry.outcome in OPEN:
         click.echo(
-            f"\nIf it was done:      refersion-dagster actions settle {entry.key[:8]} --as done\n"
-            f"If it was not done:  refersion-dagster actions settle {entry.key[:8]} --as not-done"
+            f"\nIf it was done:      refersion-dagster actions settle {entry.key[:8]} --as done{_option(account)}\n"
+            f"If it was not done:  refersion-dagster actions settle {entry.key[:8]} --as not-done{_option(account)}"
         )
 
 
 @actions.command()
 @click.argument("key")
+@account_option
 @click.option(
     "--as",
     "decision",
@@ -92,6 +98,7 @@ def show(key: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def settle(
     key: str,
+    account: str | None,
     decision: str,
     by: str | None,
     note: str | None,
@@ -106,7 +113,7 @@ def settle(
     from refersion_dagster.actions.reconciliation import resolve
     from refersion_dagster.refersion.errors import RefersionError
 
-    warehouse, refersion = resources_of_settings()
+    warehouse, refersion = resources_of_account(account)
     done = decision == "done"
     with _show_errors(), resolve.open_journal(warehouse, _print) as (journal, session):
         entry = resolve.find_entry(journal.entries(), key)
@@ -123,9 +130,38 @@ def settle(
             click.confirm(f"\nSettle it as {decision.replace('-', ' ')}?", abort=True)
         found = {"conversion_id": conversion_id} if conversion_id else evidence.found if evidence else {}
         resolve.resolve(
-            entry, journal, warehouse, done=done, by=by or getpass.getuser(), note=note, found=found, tell=_print
+            entry,
+            journal,
+            session,
+            warehouse,
+            done=done,
+            by=by or getpass.getuser(),
+            note=note,
+            found=found,
+            tell=_print,
         )
     click.echo("Settled. " + ("It is not sent again." if done else "The next run of the same items sends it."))
+
+
+@actions.command("move-journal")
+@account_option
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The SQLite file to move from. Default: the warehouse.",
+)
+def move_journal(account: str | None, source: Path | None) -> None:
+    """Move the journal to the database that REFERSION_JOURNAL names.
+
+    Refused if that one has entries already. Repeat a move that was interrupted; until then nothing is sent.
+    """
+    from refersion_dagster.actions.journal.transfer import move_journal as move
+
+    warehouse, _ = resources_of_account(account)
+    with _show_errors():
+        moved = move(warehouse, source, _print)
+    click.echo(f"Moved {moved} entries.")
 
 
 @actions.command()
@@ -159,17 +195,24 @@ def fields(endpoint: str | None) -> None:
     click.echo(f"\nHeader of a CSV file: {','.join(file_columns(one))}")
 
 
-def resources_of_settings() -> tuple[Warehouse, RefersionResource]:
-    """Returns the warehouse and the account from the settings. Raises ClickException if a setting is invalid."""
-    from refersion_dagster.resources import RefersionResource, Warehouse
-    from refersion_dagster.settings import AccountSettings, InvalidSetting, WarehouseSettings, load_settings
+def resources_of_account(account: str | None) -> tuple[Warehouse, RefersionResource]:
+    """Returns the warehouse and the account in Refersion; see `select_account`.
 
-    settings = load_settings()
+    Raises ClickException if there is no such account or a setting is invalid.
+    """
+    from refersion_dagster.settings import AccountSettings, InvalidSetting, WarehouseSettings
+
+    selected = select_account(account)
     try:
-        settings.check([*WarehouseSettings.variables().values(), *AccountSettings.variables().values()])
+        selected.settings.check([*WarehouseSettings.variables().values(), *AccountSettings.variables().values()])
     except InvalidSetting as error:
         raise click.ClickException(str(error)) from None
-    return Warehouse.of(settings.warehouse), RefersionResource.of(settings.account)
+    return selected.warehouse(), selected.refersion()
+
+
+def _option(account: str | None) -> str:
+    """Returns what the next command needs to be about the same account."""
+    return f" --account {account}" if account else ""
 
 
 @contextmanager

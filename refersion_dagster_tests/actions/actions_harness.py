@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,15 +15,17 @@ import dagster as dg
 
 from refersion_dagster.actions.execution.executor import perform, send_ordered
 from refersion_dagster.actions.journal.journal import Entry, Journal, RequestContext
+from refersion_dagster.actions.journal.store import find_store, journal_of
 from refersion_dagster.actions.operations.catalog import ENDPOINTS, Endpoint
 from refersion_dagster.actions.orchestration.jobs import action_job
 from refersion_dagster.actions.planning.input_files import from_configuration
-from refersion_dagster.actions.planning.plan import Order
+from refersion_dagster.actions.planning.plan import Order, Plan, make_plan
 from refersion_dagster.actions.planning.preflight import AmountLimits
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.sandbox.model import Affiliate, Conversion
 from refersion_dagster.settings import ALLOW_WRITES, Settings
+from refersion_dagster.warehouse.session import Session
 from refersion_dagster_tests.location import Outcome, account_of, fresh_instance, outcome, resources
 
 CREDIT = "conversion_manual_credit"
@@ -44,10 +47,16 @@ class ActionsHarness:
     sandbox: SandboxServer
     database: Path
     destination: str = "duckdb"
+    journal_address: str | None = None
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(destination=self.destination, duckdb_path=str(self.database), lock_timeout_seconds=60)
+        return Warehouse(
+            destination=self.destination,
+            duckdb_path=str(self.database),
+            journal=self.journal_address,
+            lock_timeout_seconds=60,
+        )
 
     def account(self, **changes: Any) -> RefersionResource:
         return account_of(self.sandbox, **{"retry_seconds": 0, **changes})
@@ -90,8 +99,8 @@ class ActionsHarness:
     def send(self, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
         """Sends items like a job, without Dagster, result tables and reading again. Returns their outcomes."""
         account = changes.pop("account", None) or self.account()
-        with self.warehouse.write_lock(print), self.warehouse.session() as session:
-            _, sent = send_ordered(self.order(endpoint, items, **changes), account, session, print)
+        with self.warehouse.write_lock(print), self.opened() as (session, journal):
+            _, sent = send_ordered(self.order(endpoint, items, **changes), account, session, journal, print)
         return [result.outcome.value for _, result in sent.results]
 
     def perform(self, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
@@ -100,8 +109,27 @@ class ActionsHarness:
         return [result.outcome.value for _, result in sent.results]
 
     def journal(self) -> list[Entry]:
-        with self.warehouse.session() as session:
-            return Journal(session).entries()
+        with self.opened() as (_, journal):
+            return journal.entries()
+
+    def plan(self, order: Order) -> Plan:
+        with self.opened() as (session, journal):
+            return make_plan(order, session, journal)
+
+    @contextmanager
+    def unlocked_journal(self) -> Iterator[Journal]:
+        """The journal for a run that has lost the right to write."""
+        store = find_store(self.warehouse)
+        with store.session() if store else self.warehouse.session() as session:
+            journal = Journal(session)
+            journal.create()
+            yield journal
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[Session, Journal]]:
+        """A session of the warehouse, and its journal."""
+        with self.warehouse.session() as session, journal_of(self.warehouse, session, print) as journal:
+            yield session, journal
 
     def outcomes(self) -> list[str]:
         return [entry.outcome.value for entry in self.journal()]

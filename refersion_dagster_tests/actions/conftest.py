@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from refersion_dagster.resources import Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.actions.actions_harness import ActionsHarness
 from refersion_dagster_tests.location import MakeOnce, account_of, held_open
+from refersion_dagster_tests.marks import limit_cases
+from refersion_dagster_tests.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +46,20 @@ def actions(actions_of_processes: ActionsHarness) -> Iterator[ActionsHarness]:
     """The same for this process only, which keeps the database open: that saves half of the time of a small test."""
     with held_open(actions_of_processes.database):
         yield actions_of_processes
+
+
+@pytest.fixture(params=limit_cases(["warehouse", "sqlite", "postgres"]))
+def actions_with_journals(request: pytest.FixtureRequest, actions_of_processes: ActionsHarness) -> ActionsHarness:
+    """The same with each place that a journal may have: the warehouse, a SQLite file and a PostgreSQL database."""
+    return replace(actions_of_processes, journal_address=journal_address(request))
+
+
+def journal_address(request: pytest.FixtureRequest) -> str | None:
+    match request.param:
+        case "sqlite":
+            return f"sqlite:///{request.getfixturevalue('tmp_path') / 'journal.sqlite'}"
+        case "postgres":
+            server: PostgresServer = request.getfixturevalue("postgres_server")
+            return server.create_database().url
+        case _:
+            return None

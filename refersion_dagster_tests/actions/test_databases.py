@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from refersion_dagster.actions.journal.journal import AlreadyUnderWay, Journal, RequestContext
-from refersion_dagster.actions.planning.plan import make_plan
+from refersion_dagster.actions.journal.journal import AlreadyUnderWay, RequestContext
 from refersion_dagster.actions.planning.preflight import AmountLimits
 from refersion_dagster.refersion import ReadReport
 from refersion_dagster.sandbox import SandboxServer
@@ -31,13 +30,11 @@ def actions(request: pytest.FixtureRequest, sandbox: SandboxServer, tmp_path: Pa
 
 def test_an_item_is_recorded_once_whoever_may_write(actions: ActionsHarness) -> None:
     changes = [{"conversion_id": number, "status": "APPROVED"} for number in (1, 2, 3)]
-    with actions.warehouse.session() as one, actions.warehouse.session() as other:
-        Journal(one).create()
-        Journal(other).create()
-        (call,) = make_plan(actions.order("conversion_status_change", changes, check_warehouse=False), one).calls
-        Journal(other).intend(call[1:2], {}, RequestContext("Ada", "other", "", ""), None)
+    (call,) = actions.plan(actions.order("conversion_status_change", changes, check_warehouse=False)).calls
+    with actions.unlocked_journal() as one, actions.unlocked_journal() as other:
+        other.intend(call[1:2], {}, RequestContext("Ada", "other", "", ""), None)
         with pytest.raises(AlreadyUnderWay):
-            Journal(one).intend(call, {}, RequestContext("Ada", "mine", "", ""), None)
+            one.intend(call, {}, RequestContext("Ada", "mine", "", ""), None)
     assert [entry.run_id for entry in actions.journal()] == ["other"]
 
 

@@ -18,8 +18,8 @@ AMOUNT = Decimal("12.50")
 
 
 @pytest.fixture
-def actions(actions_of_processes: ActionsHarness) -> ActionsHarness:
-    return actions_of_processes
+def actions(actions_with_journals: ActionsHarness) -> ActionsHarness:
+    return actions_with_journals
 
 
 # The first request reads Refersion's time.

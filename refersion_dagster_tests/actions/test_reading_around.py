@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from refersion_dagster.actions.orchestration.refresh import plan_refresh_after
-from refersion_dagster.actions.planning.plan import make_plan
 from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
 from refersion_dagster_tests.actions.test_dry_run import items_of
 
@@ -79,8 +78,7 @@ class TestWhatIsReadAgain:
         warehouse = (
             actions.warehouse if was_loaded else ActionsHarness(actions.sandbox, tmp_path / "empty.duckdb").warehouse
         )
-        with actions.warehouse.session() as session:
-            (call,) = make_plan(order, session).calls
+        (call,) = actions.plan(order).calls
         reading = plan_refresh_after(order.endpoint, call, actions.account(graphql_token=token), warehouse)
         assert list(reading.tables) == []
         assert (why or "") in (reading.why_not or "")
@@ -89,8 +87,7 @@ class TestWhatIsReadAgain:
         rows = sorted(actions.conversions("PENDING"), key=lambda row: row.created)
         changes = [{"conversion_id": row.id, "status": "APPROVED"} for row in (rows[-1], rows[0])]
         order = actions.order("conversion_status_change", changes)
-        with actions.warehouse.session() as session:
-            (call,) = make_plan(order, session).calls
+        (call,) = actions.plan(order).calls
         days = plan_refresh_after(order.endpoint, call, actions.account(), actions.warehouse).request.lookback_days
         age = (actions.sandbox.account.now - rows[0].created) / 86_400
         assert days is not None

@@ -139,12 +139,13 @@ def test_what_needs_graphql_says_so(actions: ActionsHarness) -> None:
 
 class TestADecision:
     def decide(self, actions: ActionsHarness, done: bool, found: dict[str, str] | None = None) -> None:
-        with open_journal(actions.warehouse, print) as (journal, _session):
+        with open_journal(actions.warehouse, print) as (journal, session):
             entry = find_entry(journal.entries(), journal.entries()[0].key[:6])
             check_decision(entry, done, None, False)
             resolve(
                 entry,
                 journal,
+                session,
                 actions.warehouse,
                 done=done,
                 by="Grace",

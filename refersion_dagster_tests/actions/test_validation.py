@@ -12,7 +12,6 @@ from refersion_dagster.actions.execution.executor import preview
 from refersion_dagster.actions.operations.catalog import ENDPOINTS
 from refersion_dagster.actions.planning.input_errors import InputErrors
 from refersion_dagster.actions.planning.input_files import from_file
-from refersion_dagster.actions.planning.plan import make_plan
 from refersion_dagster.actions.planning.preflight import AmountLimits
 from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of, csv_file
 
@@ -34,8 +33,8 @@ WRONG = (
 
 
 def errors(actions: ActionsHarness, endpoint: str, items: list[dict[str, Any]], **changes: Any) -> list[str]:
-    with actions.warehouse.session() as session, pytest.raises(InputErrors) as found:
-        make_plan(actions.order(endpoint, items, **changes), session)
+    with pytest.raises(InputErrors) as found:
+        actions.plan(actions.order(endpoint, items, **changes))
     return [str(one) for one in found.value.found]
 
 
@@ -78,9 +77,7 @@ class TestAFileOfAThousandRows:
         ]
         lines = [",".join(str(row.get(name, "")) for name in COLUMNS) for row in rows]
         file = csv_file(tmp_path / "credits.csv", ",".join(COLUMNS), *lines)
-        with actions.warehouse.session() as session:
-            order = actions.order(CREDIT, [], rows=from_file(Path(file), ENDPOINTS[CREDIT]))
-            plan = make_plan(order, session)
+        plan = actions.plan(actions.order(CREDIT, [], rows=from_file(Path(file), ENDPOINTS[CREDIT])))
         assert (plan.to_send, len(plan.calls), plan.stakes) == (1_000, 1_000, {"USD": Decimal(1_000)})
 
 
@@ -111,9 +108,8 @@ class TestLimits:
         limits = AmountLimits(50, total - Decimal("0.01"))
         (said,) = errors(actions, "conversion_status_change", changes, limits=limits)
         assert said.startswith(f"They move {total:,.2f} USD")
-        with actions.warehouse.session() as session:
-            order = actions.order("conversion_status_change", changes, limits=AmountLimits(50, total))
-            assert make_plan(order, session).stakes == {"USD": total}
+        order = actions.order("conversion_status_change", changes, limits=AmountLimits(50, total))
+        assert actions.plan(order).stakes == {"USD": total}
 
     def test_a_cancellation_moves_the_commission_of_its_order(self, actions: ActionsHarness) -> None:
         row = next(row for row in actions.conversions("APPROVED") if row.order_id and row.commission_total > 5)
@@ -177,13 +173,11 @@ class TestTheWarehouse:
         assert f"already belongs to affiliate {other.id}" in errors(actions, "affiliate_new", [new])[0]
         edit = {"affiliate_id": one.id, "email": other.email}
         assert f"already belongs to affiliate {other.id}" in errors(actions, "affiliate_edit", [edit])[0]
-        with actions.warehouse.session() as session:
-            assert make_plan(actions.order("affiliate_edit", [edit | {"email": one.email}]), session).to_send == 1
+        assert actions.plan(actions.order("affiliate_edit", [edit | {"email": one.email}])).to_send == 1
 
     def test_is_not_asked_where_the_run_says_so(self, actions: ActionsHarness) -> None:
-        with actions.warehouse.session() as session:
-            order = actions.order(CREDIT, [credit_of(actions.affiliate(), affiliate_id=5)], check_warehouse=False)
-            assert make_plan(order, session).to_send == 1
+        order = actions.order(CREDIT, [credit_of(actions.affiliate(), affiliate_id=5)], check_warehouse=False)
+        assert actions.plan(order).to_send == 1
 
     def test_that_has_not_what_is_needed_says_what_to_load(self, actions: ActionsHarness, tmp_path: Path) -> None:
         empty = ActionsHarness(actions.sandbox, tmp_path / "empty.duckdb")

@@ -9,6 +9,7 @@ from decimal import Decimal
 from refersion_dagster.actions.execution.sender import SendResult, send_all
 from refersion_dagster.actions.journal.journal import Journal
 from refersion_dagster.actions.journal.result_tables import load_results
+from refersion_dagster.actions.journal.store import journal_of
 from refersion_dagster.actions.operations.catalog import AmountAtRisk
 from refersion_dagster.actions.operations.outcomes import format_count
 from refersion_dagster.actions.planning.plan import Order, Plan, make_plan
@@ -23,8 +24,12 @@ MOST_TOLD = 100
 
 def preview(order: Order, warehouse: Warehouse, tell: Callable[[str], None]) -> Plan:
     """Returns the plan without sending a request or writing anything. Raises InputErrors."""
-    with warehouse.write_lock(tell), warehouse.session() as session:
-        plan = make_plan(order, session)
+    with (
+        warehouse.write_lock(tell),
+        warehouse.session() as session,
+        journal_of(warehouse, session, tell) as journal,
+    ):
+        plan = make_plan(order, session, journal)
         items = [one for call in plan.calls for one in call]
         concerned = list(recipients(plan.endpoint, items[:MOST_TOLD], session))
     for words in _describe_plan(plan):
@@ -44,25 +49,27 @@ def perform(
     Raises InputErrors, or RefersionError before the first call. Later errors are in the SendResult.
     """
     warehouse.check_keys_enforced()
-    with warehouse.write_lock(tell):
-        with warehouse.session() as session:
-            plan, sent = send_ordered(order, refersion, session, tell)
-        load_results(warehouse, tell)
+    with (
+        warehouse.write_lock(tell),
+        warehouse.session() as session,
+        journal_of(warehouse, session, tell) as journal,
+    ):
+        plan, sent = send_ordered(order, refersion, session, journal, tell)
+        load_results(warehouse, session, journal, tell)
     return plan, sent
 
 
 def send_ordered(
-    order: Order, refersion: RefersionResource, session: Session, tell: Callable[[str], None]
+    order: Order, refersion: RefersionResource, session: Session, journal: Journal, tell: Callable[[str], None]
 ) -> tuple[Plan, SendResult]:
     """Like `perform`, without the result tables. The caller holds the write lock."""
-    journal = Journal(session)
     journal.create()
     if lost := journal.give_up_pending():
         tell(
             f"{format_count(lost, 'item')} of a run that ended before the response: not known whether they were "
             "carried out"
         )
-    plan = make_plan(order, session)
+    plan = make_plan(order, session, journal)
     for words in _describe_plan(plan):
         tell(words)
     account = refersion.account()

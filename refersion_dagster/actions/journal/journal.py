@@ -1,9 +1,9 @@
 """The journal of actions: each item before it is sent, and its outcome.
 
-The journal is a table in the warehouse with one row for each attempt at an item. The row is committed before the call
-and again after the response. The sender holds the write lock (Warehouse.write_lock), so if another run finds a row
-without a response, the run that wrote it has died. The primary key protects even if the lock was lost with a
-connection: if two runs are about to send the same item, one fails before it sends.
+The journal is a table with one row for each attempt at an item, in the warehouse or in a store of its own (see
+`store`). The row is committed before the call and again after the response. The sender holds the write lock, so if
+another run finds a row without a response, the run that wrote it has died. The primary key protects even if the lock
+was lost with a connection: if two runs are about to send the same item, one fails before it sends.
 """
 
 from __future__ import annotations
@@ -11,23 +11,25 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from dlt.destinations.exceptions import DatabaseException
-from sqlglot import exp
 
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.operations.outcomes import Outcome, Result
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.coerce import read_text
-from refersion_dagster.warehouse.session import Session, UndefinedTable
-from refersion_dagster.warehouse.sql import parse
+from refersion_dagster.warehouse.session import Row, UndefinedTable
+from refersion_dagster.warehouse.sql import Value
 
 TABLE = "action_journal"
 # Maximum number of values in one IN (…).
 AT_ONCE = 500
+# Maximum number of rows in one INSERT.
+ROWS_AT_ONCE = 50
 
 # Name, type, description.
 COLUMNS = (
@@ -54,6 +56,7 @@ COLUMNS = (
     ("loaded", "boolean NOT NULL", "Whether the result table contains this state."),
 )
 NAMES = tuple(name for name, _, _ in COLUMNS)
+TIMES = tuple(name for name, kind, _ in COLUMNS if kind.startswith("timestamp"))
 
 CREATE = (
     f"CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} ("
@@ -97,7 +100,7 @@ class Entry:
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> Entry:
-        values = dict(zip(NAMES, row, strict=True))
+        values = _values_by_name(row)
         values["outcome"] = Outcome(values["outcome"])
         values["request"] = json.loads(values["request"])
         values["found"] = json.loads(values["found"] or "{}")
@@ -118,10 +121,27 @@ class AlreadyUnderWay(Exception):
     """Another run is sending one of the same items right now. Nothing was sent."""
 
 
-class Journal:
-    """The journal in a warehouse. Before it is created, it reads as empty."""
+class JournalSession(Protocol):
+    """A connection to the journal's database. A Session of a warehouse is one."""
 
-    def __init__(self, session: Session) -> None:
+    def query(self, sql: str, **parameters: Value) -> list[Row]:
+        """Runs one statement in DuckDB's dialect, with values for its `$name`s, and returns its rows.
+
+        Raises UndefinedTable, and DatabaseException with "duplicate key" for a second row with the same primary key.
+        """
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All statements in the context, or none of them."""
+        ...
+
+    def create_schema(self, schema: str) -> None: ...
+
+
+class Journal:
+    """The journal in a database. Before it is created, it reads as empty."""
+
+    def __init__(self, session: JournalSession) -> None:
         self._session = session
 
     def create(self) -> None:
@@ -136,6 +156,24 @@ class Journal:
         except UndefinedTable:
             return []
         return [Entry.of(row) for row in rows]
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """Returns every row of the journal, with its values by column."""
+        try:
+            rows = self._session.query(f"SELECT {', '.join(NAMES)} FROM {DATASET}.{TABLE}")  # noqa: S608
+        except UndefinedTable:
+            return []
+        return [_values_by_name(row) for row in rows]
+
+    def add(self, attempts: Sequence[Mapping[str, Any]]) -> None:
+        """Adds rows of another journal: all of them, or none."""
+        with self._session.transaction():
+            for at in range(0, len(attempts), ROWS_AT_ONCE):
+                self._insert(attempts[at : at + ROWS_AT_ONCE])
+
+    def clear(self) -> None:
+        """Deletes every row, after they were added to another journal."""
+        self._session.query(f"DELETE FROM {DATASET}.{TABLE}")  # noqa: S608
 
     def give_up_pending(self) -> int:
         """Sets pending entries to unknown, because the run that sent them is gone. Returns their number.
@@ -165,8 +203,7 @@ class Journal:
         call_id = uuid.uuid4().hex
         now = datetime.now(UTC)
         rows = []
-        parameters: dict[str, Any] = {}
-        for at, one in enumerate(items):
+        for one in items:
             earlier = before.get(one.key)
             values = {
                 "endpoint": one.endpoint,
@@ -185,11 +222,9 @@ class Journal:
                 "refersion_time": refersion_time,
                 "loaded": False,
             }
-            parameters |= {f"{name}_{at}": values.get(name) for name in NAMES}
-            rows.append(f"({', '.join(f'${name}_{at}' for name in NAMES)})")
-        sql = f"INSERT INTO {DATASET}.{TABLE} ({', '.join(NAMES)}) VALUES {', '.join(rows)}"  # noqa: S608
+            rows.append(values)
         try:
-            self._session.query(sql, **parameters)
+            self._insert(rows)
         except DatabaseException as error:
             if "duplicate key" not in str(error).lower():
                 raise
@@ -198,6 +233,14 @@ class Journal:
                 "end, then start this run again; nothing of that call was sent."
             ) from error
         return call_id
+
+    def _insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        parameters = {f"{name}_{at}": row.get(name) for at, row in enumerate(rows) for name in NAMES}
+        places = (f"({', '.join(f'${name}_{at}' for name in NAMES)})" for at in range(len(rows)))
+        self._session.query(
+            f"INSERT INTO {DATASET}.{TABLE} ({', '.join(NAMES)}) VALUES {', '.join(places)}",  # noqa: S608
+            **parameters,
+        )
 
     def record_outcomes(
         self, call_id: str, items: Sequence[PlannedItem], results: Sequence[Result], answer: Any
@@ -238,10 +281,19 @@ class Journal:
         """Marks these entries as loaded into the result table."""
         calls = sorted({entry.call_id for entry in entries})
         for at in range(0, len(calls), AT_ONCE):
-            wanted = [exp.Literal.string(call_id) for call_id in calls[at : at + AT_ONCE]]
-            update = parse(f"UPDATE {DATASET}.{TABLE} SET loaded = TRUE WHERE outcome <> 'pending'")  # noqa: S608
-            assert isinstance(update, exp.Update)  # noqa: S101 - it says so
-            self._session.query(update.where(exp.column("call_id").isin(*wanted)))
+            wanted = {f"call_{number}": call_id for number, call_id in enumerate(calls[at : at + AT_ONCE])}
+            self._session.query(
+                f"UPDATE {DATASET}.{TABLE} SET loaded = TRUE WHERE outcome <> 'pending' "  # noqa: S608
+                f"AND call_id IN ({', '.join(f'${name}' for name in wanted)})",
+                **wanted,
+            )
+
+
+def _values_by_name(row: Sequence[Any]) -> dict[str, Any]:
+    values = dict(zip(NAMES, row, strict=True))
+    # SQLite has neither times nor booleans.
+    times = {name: datetime.fromisoformat(text) for name in TIMES if isinstance(text := values[name], str)}
+    return values | times | {"loaded": bool(values["loaded"])}
 
 
 def as_json(value: Any) -> str:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import dlt
 from dlt.common.pipeline import LoadInfo
+from dlt.extract.source import DltSource
 
+from refersion_dagster.actions.journal.completeness import read_copy
 from refersion_dagster.actions.journal.journal import Entry, Journal
 from refersion_dagster.actions.operations.catalog import ENDPOINTS, Endpoint
 from refersion_dagster.actions.operations.outcomes import Outcome
@@ -20,6 +23,7 @@ from refersion_dagster.actions.operations.types import plain_type
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.warehouse.load import run_load
+from refersion_dagster.warehouse.session import Session
 
 PIPELINE = "refersion_actions"
 
@@ -40,6 +44,7 @@ COMMON = (
     ("answered_at", "timestamp", "When the response was recorded, UTC; NULL if it was lost."),
     ("settled_by", "text", "Who settled it, if its response was lost."),
     ("settled_at", "timestamp", "When it was settled, UTC."),
+    ("copied_at", "timestamp", "When this row was copied from the journal, UTC."),
 )
 
 
@@ -60,13 +65,19 @@ def _kind(annotation: Any) -> str:
     return {Decimal: "decimal", bool: "bool"}.get(plain_type(annotation), "text")
 
 
-def load_results(warehouse: Warehouse, tell: Callable[[str], None]) -> None:
+def load_results(warehouse: Warehouse, session: Session, journal: Journal, tell: Callable[[str], None]) -> None:
     """Updates the result tables from the journal. The caller must hold the write lock."""
-    with warehouse.session() as session:
-        journal = Journal(session)
-        waiting = [entry for entry in journal.entries() if not entry.loaded and entry.outcome is not Outcome.PENDING]
-        for name in dict.fromkeys(entry.endpoint for entry in waiting):
-            entries = [entry for entry in waiting if entry.endpoint == name]
+    known = [entry for entry in journal.entries() if entry.outcome is not Outcome.PENDING]
+    for name in dict.fromkeys(entry.endpoint for entry in known):
+        # A journal outside of the warehouse may be older than the warehouse's copy of it.
+        copied = read_copy(session, ENDPOINTS[name])
+        entries = [
+            entry
+            for entry in known
+            if entry.endpoint == name
+            and (not entry.loaded or copied.get(entry.key) != (entry.attempt, entry.outcome.value))
+        ]
+        if entries:
             info = _load(warehouse, ENDPOINTS[name], entries)
             journal.mark_loaded(entries)
             tell(f"{name}: {len(entries)} rows updated (load {', '.join(info.loads_ids)})")
@@ -97,12 +108,17 @@ def _load(warehouse: Warehouse, endpoint: Endpoint, entries: list[Entry]) -> Loa
         pipeline = dlt.pipeline(
             PIPELINE, destination=loads.destination, dataset_name=DATASET, pipelines_dir=loads.pipelines_dir
         )
-        return run_load(pipeline, resource, warehouse.classify_error)
+        source = warehouse.prepare(DltSource(dlt.Schema(PIPELINE), PIPELINE, [resource]))
+        return run_load(pipeline, source, warehouse.classify_error)
 
 
 def _row(entry: Entry, kinds: dict[str, str]) -> dict[str, Any]:
     given = {**vars(entry), **entry.request, **entry.found}
-    given |= {"outcome": entry.outcome.value, "request": json.dumps(entry.request, ensure_ascii=False, sort_keys=True)}
+    given |= {
+        "outcome": entry.outcome.value,
+        "request": json.dumps(entry.request, ensure_ascii=False, sort_keys=True),
+        "copied_at": datetime.now(UTC),
+    }
     return {name: _value(given.get(name), kind) for name, kind in kinds.items()}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from refersion_dagster.actions.execution.sender import SendResult
-from refersion_dagster.actions.journal.journal import Journal
+from refersion_dagster.actions.journal.store import journal_of
 from refersion_dagster.actions.operations.item_key import PlannedItem
 from refersion_dagster.actions.operations.outcomes import MEANING, Outcome, Result, format_count
 from refersion_dagster.actions.orchestration.specs import asset_key
@@ -113,10 +113,14 @@ def evidence(plan: Plan, refersion: RefersionResource, warehouse: Warehouse) -> 
     words: dict[str, str] = {}
     if not plan.open:
         return words
-    with warehouse.write_lock(lambda _: None), warehouse.session() as session:
+    with (
+        warehouse.write_lock(lambda _: None),
+        warehouse.session() as session,
+        journal_of(warehouse, session, lambda _: None) as journal,
+    ):
         for one in plan.open[:MOST_ASKED]:
             try:
-                found = evidence_on(plan.earlier[one.key], Journal(session), session, refersion, ASKED_SECONDS)
+                found = evidence_on(plan.earlier[one.key], journal, session, refersion, ASKED_SECONDS)
             except RefersionError as error:
                 words[one.key] = f"Refersion could not be queried: {error}"
                 break

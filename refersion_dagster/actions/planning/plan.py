@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from refersion_dagster.actions.journal.completeness import check_complete
 from refersion_dagster.actions.journal.journal import Entry, Journal, RequestContext
 from refersion_dagster.actions.operations.catalog import MOST_IN_A_CALL, Endpoint
 from refersion_dagster.actions.operations.item_key import PlannedItem
@@ -74,13 +75,20 @@ class Plan:
         return sum(map(len, self.calls))
 
 
-def make_plan(order: Order, session: Session) -> Plan:
-    """Checks the order and returns what would be sent. Raises InputErrors with all errors."""
+def make_plan(order: Order, session: Session, journal: Journal) -> Plan:
+    """Checks the order and returns what would be sent.
+
+    Raises InputErrors with all errors, and JournalIncomplete if the warehouse has results that the journal lacks.
+
+    Args:
+        session: a session of the warehouse.
+    """
     endpoint = order.endpoint
     if not order.rows:
         raise InputErrors([InputError(None, "There is nothing to send: set items, or a file that contains some.")])
     items, errors = read_items(endpoint, order.rows, purpose=order.asking.purpose, repeats=order.repeats)
-    earlier = {entry.key: entry for entry in Journal(session).entries(endpoint.name)}
+    earlier = {entry.key: entry for entry in journal.entries(endpoint.name)}
+    check_complete(session, endpoint, earlier)
     sorted_out: dict[str, list[PlannedItem]] = {"done": [], "declined": [], "open": [], "send": []}
     for one in items:
         entry = earlier.get(one.key)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from refersion_dagster.actions.journal.journal import Entry, Journal
 from refersion_dagster.actions.journal.result_tables import load_results
+from refersion_dagster.actions.journal.store import journal_of
 from refersion_dagster.actions.operations.outcomes import OPEN, Outcome, Result
 from refersion_dagster.actions.reconciliation import affiliates, conversions
 from refersion_dagster.actions.reconciliation.evidence import Evidence, Inquiry, Verdict
@@ -46,8 +47,11 @@ def open_journal(warehouse: Warehouse, tell: Callable[[str], None]) -> Iterator[
             f"The warehouse {warehouse.location} does not exist. Set REFERSION_DUCKDB_PATH, or run this in the "
             "folder in which Dagster runs."
         )
-    with warehouse.write_lock(tell), warehouse.session() as session:
-        journal = Journal(session)
+    with (
+        warehouse.write_lock(tell),
+        warehouse.session() as session,
+        journal_of(warehouse, session, tell) as journal,
+    ):
         try:
             journal.give_up_pending()
         except UndefinedTable:
@@ -106,6 +110,7 @@ def check_decision(entry: Entry, done: bool, evidence: Evidence | None, despite_
 def resolve(
     entry: Entry,
     journal: Journal,
+    session: Session,
     warehouse: Warehouse,
     *,
     done: bool,
@@ -118,4 +123,4 @@ def resolve(
     outcome = Outcome.DONE if done else Outcome.NOT_DONE
     message = f"Settled by {by}{f': {note}' if note else ''}"
     journal.settle(entry, Result(outcome, message, found if done else {}), by)
-    load_results(warehouse, tell)
+    load_results(warehouse, session, journal, tell)
