@@ -46,7 +46,7 @@ def file_check(
         context: dg.AssetCheckExecutionContext, warehouse: Warehouse, settings: ReportSettings
     ) -> dg.AssetCheckResult:
         values = settings.parameters()
-        with warehouse.write_lock(context.log.info), warehouse.session() as session:
+        with warehouse.write_lock(context.log.info), warehouse.compute_session() as session:
             if unknown := find_unknown_compared(check, summaries, load_gaps(session)):
                 return report_not_compared(file.name, asset, unknown, context.log.warning)
             try:
@@ -89,7 +89,7 @@ def sums_check(summary: Summary, names: Namespace = USUAL) -> dg.AssetChecksDefi
     @names.rename_resources
     @report_errors
     def run_check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
-        with warehouse.write_lock(context.log.info), warehouse.session() as session:
+        with warehouse.write_lock(context.log.info), warehouse.compute_session() as session:
             unknown = find_unknown_columns(summary, load_gaps(session))
             compared = {column: one for column, one in summary.header.sums.items() if column not in unknown}
             found = find_drift(session, summary.name, compared)

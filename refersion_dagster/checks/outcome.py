@@ -33,8 +33,8 @@ def find_offending_rows(session: Session, select: str | exp.Query, settings: Map
     """Runs a SELECT that returns offending rows."""
     tree = bind(parse(select) if isinstance(select, str) else select, settings)
     found = exp.Subquery(this=tree, alias=exp.TableAlias(this=exp.to_identifier("found")))
-    ((count,),) = session.query(exp.select("count(*)").from_(found))
-    rows = session.query(exp.select("*").from_(found).limit(ROWS_SHOWN)) if count else []
+    ((count,),) = session.compute(exp.select("count(*)").from_(found))
+    rows = session.compute(exp.select("*").from_(found).limit(ROWS_SHOWN)) if count else []
     return OffendingRows(int(count), tuple(tree.named_selects) if isinstance(tree, exp.Query) else (), rows)
 
 

@@ -119,7 +119,7 @@ def raw_checks(table: str, names: Namespace = USUAL) -> dg.AssetChecksDefinition
     @report_errors
     def run_checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         # Readers also have to wait for a run of another process that has the DuckDB file open.
-        with warehouse.write_lock(context.log.info), warehouse.session() as session:
+        with warehouse.write_lock(context.log.info), warehouse.compute_session() as session:
             is_there = bool(session.columns(DATASET, table))
             for name, find, holds, broken, blocking in checks:
                 if dg.AssetCheckKey(asset, name) not in context.selected_asset_check_keys:

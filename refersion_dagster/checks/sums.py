@@ -40,7 +40,7 @@ def find_drift(session: Session, summary: str, sums: Mapping[str, str]) -> Offen
     """Finds the columns and currencies in which a summary differs from the raw rows."""
     if not sums:
         return OffendingRows(0, COLUMNS, [])
-    found = session.query(build_sums_check(summary, sums))
+    found = session.compute(build_sums_check(summary, sums))
     rows: list[tuple[object, ...]] = [
         (column, currency, raw, summed)
         for at, column in enumerate(sums)

@@ -75,7 +75,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary], names: Namespace 
         values = settings.parameters()
         with warehouse.write_lock(context.log.info):
             try:
-                with warehouse.session() as session:
+                with warehouse.compute_session() as session:
                     built = build(session, summary, values)
                     session.comment(SUMMARIES, summary.name, header.description, header.columns)
                     plotted = plot(session, summary)

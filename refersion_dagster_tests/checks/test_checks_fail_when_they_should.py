@@ -41,6 +41,11 @@ BROKEN: dict[str, list[str]] = {
         f"UPDATE refersion_data.conversions SET status = 'DENIED' WHERE {ONE}",
         f"UPDATE refersion_data.conversions SET affiliate_id = '99' WHERE {ONE}",
     ],
+    "refersion/schema_changes:schema_changes_affect_nothing": [
+        "INSERT INTO refersion_data.schema_changes "
+        "SELECT seen_at, seen_at, 'Offer.name', 'removed', 'String', NULL, 'offers.name', TRUE "
+        "FROM refersion_data.graphql_schemas"
+    ],
     "summaries/conversions:affiliates_known": [
         f"UPDATE refersion_summaries.conversions SET affiliate_id = '99' WHERE conversion_{ONE}"
     ],
@@ -127,6 +132,7 @@ def test_severity_is_an_error_where_figures_are_wrong_and_a_warning_where_a_pers
     assert not blocking & warnings
     assert {name.partition(":")[2] for name in warnings} == {
         "accepted_differences_needed",
+        "schema_changes_affect_nothing",
         "accepted_values",
         "affiliates_known",
         "control_totals_settled",

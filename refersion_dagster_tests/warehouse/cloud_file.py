@@ -49,5 +49,5 @@ class CloudFile:
 def cloud_on_file(path: Path) -> Iterator[None]:
     """Makes `motherduck` refer to this file."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setitem(DATABASES, "motherduck", lambda _: CloudFile(path).database)  # type: ignore[arg-type]
+        monkeypatch.setitem(DATABASES, "motherduck", lambda *_: CloudFile(path).database)  # type: ignore[arg-type]
         yield

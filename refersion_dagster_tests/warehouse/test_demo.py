@@ -101,6 +101,6 @@ def test_without_credentials_it_says_how_to_set_them(tmp_path: Path) -> None:
     ended = demo(tmp_path, "postgres")
     said = " ".join(ended.output.split())
     assert ended.code == 1
-    assert "its credentials lack database" in said
+    assert "PostgreSQL's credentials lack database" in said
     assert f"Set {CREDENTIALS}=postgresql://user:password@host:5432/database in .env" in said
     assert "Traceback" not in said

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from refersion_dagster.actions.journal.journal import Journal
+from refersion_dagster.actions.planning.input_errors import InputErrors
 from refersion_dagster.doctor.examination import examine
 from refersion_dagster.doctor.findings import Status
 from refersion_dagster.resources import Warehouse
@@ -29,6 +30,9 @@ from refersion_dagster.warehouse.errors import (
     WarehouseNotSet,
     WarehouseUnreachable,
 )
+from refersion_dagster_tests.actions.actions_harness import CREDIT, ActionsHarness, credit_of
+from refersion_dagster_tests.actions.any_warehouse import check_writing
+from refersion_dagster_tests.actions.processes import ended, killed, started
 from refersion_dagster_tests.ingest.interruptions.interrupted_load import ACCOUNT, ASSETS, ROWS_PER_LOAD, at_the_source
 from refersion_dagster_tests.location import Location, account_of, materialise
 from refersion_dagster_tests.postgres import HOST, PASSWORD, PostgresDatabase
@@ -181,6 +185,63 @@ class TestSetUp:
         with pytest.raises(KeysNotEnforced, match="Nothing was sent"), warehouse.session() as session:
             Journal(session).create()
         assert warehouse.row_counts(["action_journal"]) == {}
+
+
+class TestActions:
+    def test_with_a_journal_elsewhere_each_item_is_sent_once(
+        self, warehouse: Warehouse, sandbox: SandboxServer, tmp_path: Path
+    ) -> None:
+        check_writing(warehouse.destination, sandbox, tmp_path)
+
+    def test_items_are_compared_with_the_lake(
+        self, warehouse: Warehouse, sandbox: SandboxServer, postgres: PostgresDatabase
+    ) -> None:
+        """The journal is in the database of the catalogue."""
+        affiliates = ("refersion/affiliate_list", "refersion/affiliate_get")
+        assert materialise(account_of(sandbox), warehouse, *ASSETS, *affiliates).success
+        actions = ActionsHarness(sandbox, Path("unused"), "ducklake", postgres.url)
+        with pytest.raises(InputErrors, match="affiliate_id 5: no such affiliate"):
+            actions.perform(CREDIT, [credit_of(actions.affiliate(), affiliate_id=5)])
+        ended = actions.launch(CREDIT, [credit_of(actions.affiliate())])
+        assert ended.success, ended.failure
+        assert actions.perform(CREDIT, [credit_of(actions.affiliate())]) == []
+        assert actions.query(f"SELECT count(*), min(outcome) FROM refersion_data.{CREDIT}") == [(1, "done")]
+        assert warehouse.query("SELECT count(*) FROM refersion_data.conversions WHERE notes LIKE '%[ref %'") == [(1,)]
+
+    @pytest.mark.parametrize(
+        ("function", "event"),
+        [
+            ("Journal.intend", "return"),
+            ("sender.send", "return"),
+            ("Journal.record_outcomes", "return"),
+            ("result_tables._load", "return"),
+        ],
+    )
+    def test_a_run_killed_there_sends_nothing_twice(
+        self, warehouse: Warehouse, sandbox: SandboxServer, tmp_path: Path, function: str, event: str
+    ) -> None:
+        actions = ActionsHarness(sandbox, tmp_path, warehouse.destination, f"sqlite:///{tmp_path / 'journal.sqlite'}")
+        credit = [credit_of(actions.affiliate())]
+        killed(lambda: actions.perform(CREDIT, credit, check_warehouse=False), function, event)
+        is_known = function in ("Journal.record_outcomes", "result_tables._load")
+        assert actions.perform(CREDIT, credit, check_warehouse=False) == []
+        assert actions.outcomes() == ["done" if is_known else "unknown"]
+        assert len(actions.credits()) == (function != "Journal.intend")
+        assert actions.query(f"SELECT count(*), min(outcome) FROM refersion_data.{CREDIT}") == [
+            (1, actions.outcomes()[0])
+        ]
+
+    def test_two_processes_send_each_item_once(
+        self, warehouse: Warehouse, sandbox: SandboxServer, tmp_path: Path
+    ) -> None:
+        actions = ActionsHarness(sandbox, tmp_path, warehouse.destination, f"sqlite:///{tmp_path / 'journal.sqlite'}")
+        credits = [credit_of(actions.affiliate(number)) for number in range(4)]
+        runs = [started(lambda: actions.perform(CREDIT, credits, check_warehouse=False)) for _ in range(2)]
+        assert [ended(run) for run in runs] == [0, 0]
+        assert len(actions.credits()) == 4
+        assert actions.query(f"SELECT count(*), min(outcome), max(outcome) FROM refersion_data.{CREDIT}") == [
+            (4, "done", "done")
+        ]
 
 
 class TestSeveralWriters:

@@ -13,6 +13,7 @@ from refersion_dagster.warehouse.databricks.credentials import databricks_creden
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 from refersion_dagster.warehouse.redshift.credentials import redshift_credentials
 from refersion_dagster.warehouse.snowflake.credentials import snowflake_credentials
+from refersion_dagster.warehouse.spark.engine import SparkEngine
 from refersion_dagster_tests.location import REPOSITORY
 
 
@@ -23,6 +24,7 @@ from refersion_dagster_tests.location import REPOSITORY
         ("bigquery", "db_dtypes", "db-dtypes", bigquery_configuration),
         ("databricks", "databricks", "databricks-sql-connector", databricks_credentials),
         ("redshift", "psycopg2", "psycopg2-binary", redshift_credentials),
+        ("spark", "grpc_status", "pyspark-client", lambda: SparkEngine("sc://host")),
         ("snowflake", "snowflake", "snowflake-connector-python", snowflake_credentials),
     ],
 )

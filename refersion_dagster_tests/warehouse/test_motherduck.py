@@ -22,6 +22,7 @@ from refersion_dagster.warehouse.errors import (
 )
 from refersion_dagster.warehouse.lease import LOOK
 from refersion_dagster.warehouse.motherduck.database import MotherDuckDatabase
+from refersion_dagster_tests.actions.any_warehouse import check_writing
 from refersion_dagster_tests.location import account_of, materialise
 from refersion_dagster_tests.warehouse.cloud_file import TOKEN, CloudFile, cloud_on_file
 
@@ -124,9 +125,16 @@ def test_an_error_of_a_statement_is_none_of_the_services() -> None:
         assert database.classify_error(error) is None
 
 
-def test_nothing_is_sent_to_refersion_from_there(cloud: Warehouse) -> None:
+def test_nothing_is_sent_to_refersion_without_a_journal_elsewhere(cloud: Warehouse) -> None:
     with pytest.raises(KeysNotEnforced, match="md:books does not enforce primary keys"):
         cloud.check_keys_enforced()
+
+
+@pytest.mark.exhaustive
+def test_with_a_journal_elsewhere_each_item_is_sent_once(
+    cloud: Warehouse, sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    check_writing(cloud.destination, sandbox, tmp_path)
 
 
 @pytest.mark.exhaustive

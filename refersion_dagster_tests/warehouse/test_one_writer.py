@@ -127,7 +127,7 @@ class TestPostgres:
 
     def holder(self, postgres: PostgresDatabase) -> int:
         """The server process of the connection that holds the lock."""
-        ((pid, *_),) = postgres.query(LOCK_HOLDER)
+        ((pid, *_),) = postgres.query(LOCK_HOLDER.format(high=LOCK >> 32, low=LOCK & 0xFFFFFFFF))
         return pid
 
     def test_two_databases_of_one_server_have_a_writer_each(

@@ -7,15 +7,16 @@ Statements are tried by test_redshift_figures.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg2
 import psycopg2.errors
 import pytest
 
 from refersion_dagster.resources import Warehouse
+from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.warehouse.errors import (
     ConcurrentChange,
-    KeysNotEnforced,
     WarehouseError,
     WarehouseForbidden,
     WarehouseFull,
@@ -24,6 +25,7 @@ from refersion_dagster.warehouse.errors import (
 )
 from refersion_dagster.warehouse.redshift.errors import convert_error
 from refersion_dagster.warehouse.redshift.session import comment_statements
+from refersion_dagster_tests.actions.any_warehouse import check_writing
 from refersion_dagster_tests.postgres import HOST, PASSWORD, PostgresDatabase
 from refersion_dagster_tests.redshift import CREDENTIALS, environment, redshift_relative
 from refersion_dagster_tests.warehouse import test_session
@@ -58,9 +60,10 @@ def test_it_says_where_it_is_and_who_may_write(warehouse: Warehouse, postgres: P
     assert access.writer == ""
 
 
-def test_nothing_is_sent_to_refersion_from_it(warehouse: Warehouse) -> None:
-    with pytest.raises(KeysNotEnforced, match="does not enforce primary keys"):
-        warehouse.check_keys_enforced()
+def test_with_a_journal_elsewhere_each_item_is_sent_once(
+    warehouse: Warehouse, sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    check_writing(warehouse.destination, sandbox, tmp_path)
 
 
 def test_descriptions_keep_their_quotes_and_backslashes() -> None:

@@ -112,7 +112,7 @@ def both(
 ) -> Iterator[list[Loaded]]:
     """An account loaded twice into DuckDB and another database, three months apart.
 
-    In between much changes, and a row and a payment are deleted.
+    In between much changes, a row and a payment are deleted, and the schema of GraphQL gets a field.
     """
     path = tmp_path_factory.mktemp("same") / "warehouse.duckdb"
     warehouses = (Warehouse(duckdb_path=str(path)), Warehouse(destination=request.param))
@@ -131,12 +131,13 @@ def both(
         for values in adversarial_conversions(NASTY):
             sandbox.insert_conversion(**values)
         account = account_of(sandbox, pii="keep")
-        load(account, warehouses, "conversions", "conversion_history")
+        load(account, warehouses, "conversions", "conversion_history", "graphql_schemas")
         ((id_,),) = warehouses[0].query("SELECT max(id) FROM refersion_data.conversions WHERE status = 'APPROVED'")
         sandbox.delete_conversion(int(id_))
         ((payment_id,),) = warehouses[0].query(LAST_PAID)
         sandbox.advance(days=95)
         sandbox.undo_payment(int(payment_id))
+        sandbox.configure(add_fields={"Offer.tier": "Int"})
         load(account, warehouses, *RAW_COLUMNS)
         yield [Loaded.of(warehouse) for warehouse in warehouses]
 

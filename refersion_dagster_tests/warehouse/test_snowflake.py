@@ -31,7 +31,6 @@ from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
 from refersion_dagster.warehouse.errors import (
-    KeysNotEnforced,
     WarehouseError,
     WarehouseForbidden,
     WarehouseFull,
@@ -40,6 +39,7 @@ from refersion_dagster.warehouse.errors import (
 )
 from refersion_dagster.warehouse.session import Session, UndefinedTable
 from refersion_dagster.warehouse.sql import parse
+from refersion_dagster_tests.actions.any_warehouse import check_writing
 from refersion_dagster_tests.ingest.interruptions.interrupted_load import ACCOUNT as INTERRUPTED
 from refersion_dagster_tests.ingest.interruptions.interrupted_load import ASSETS, ROWS_PER_LOAD, at_the_source
 from refersion_dagster_tests.location import NOW, Location, account_of, materialise
@@ -394,9 +394,10 @@ class TestLoads:
         with SandboxServer(INTERRUPTED) as running:
             yield running
 
-    def test_nothing_is_sent_to_refersion_from_there(self, warehouse: Warehouse) -> None:
-        with pytest.raises(KeysNotEnforced, match="Nothing was sent: snowflake://"):
-            warehouse.check_keys_enforced()
+    def test_with_a_journal_elsewhere_each_item_is_sent_once(
+        self, warehouse: Warehouse, sandbox: SandboxServer, tmp_path: Path
+    ) -> None:
+        check_writing(warehouse.destination, sandbox, tmp_path)
 
     def test_tables_are_merged_by_one_statement(self, warehouse: Warehouse, sandbox: SandboxServer) -> None:
         from refersion_dagster.refersion import ReadReport

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 
 import dlt
 from dlt.common.configuration import configspec
+from dlt.common.configuration.specs import ConnectionStringCredentials
 from dlt.common.typing import TSecretStrValue
 from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration, PostgresCredentials
 
@@ -52,6 +53,13 @@ class ServerConfiguration(PostgresClientConfiguration):
 
     def data_location(self) -> str:
         return super().data_location() if self.credentials.host else self.credentials.location
+
+
+def parse_address(address: str) -> ConnectionStringCredentials:
+    """The credentials in an address. Raises dlt's ConfigurationException, and ValueError."""
+    found = ConnectionStringCredentials()
+    found.parse_native_representation(address)
+    return found
 
 
 def find_credentials(pipeline: str, dataset: str) -> PostgresCredentials | None:

@@ -16,17 +16,20 @@ from refersion_dagster.warehouse.dlt_internals.postgres_settings import (
     WITHOUT_HOST,
     EncodedCredentials,
     find_credentials,
+    parse_address,
     port_of,
 )
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 
 # Packages of the extra `postgres`, keyed by the module that shows whether the package is installed.
 DRIVERS = {"psycopg2": "psycopg2-binary", "adbc_driver_postgresql": "adbc-driver-postgresql"}
+HOW_TO_WRITE = (
+    "Percent-encode special characters in the password, such as @ / : as %40 %2F %3A. The database name is required; "
+    "host, user and password may come from the socket, PGHOST, PGUSER, PGPASSWORD and .pgpass, as with psql."
+)
 HOW_TO_SET = (
     "Set DESTINATION__POSTGRES__CREDENTIALS=postgresql://user:password@host:5432/database in .env, or "
-    "[destination.postgres.credentials] in .dlt/secrets.toml; percent-encode special characters in the password, "
-    "such as @ / : as %40 %2F %3A. The database name is required; host, user and password may come from the "
-    "socket, PGHOST, PGUSER, PGPASSWORD and .pgpass, as with psql."
+    f"[destination.postgres.credentials] in .dlt/secrets.toml. {HOW_TO_WRITE}"
 )
 NEEDED = ("database",)
 # One or more hosts, an IPv6 address, or a socket directory. Anything else here belongs to the password.
@@ -40,17 +43,36 @@ def postgres_credentials() -> EncodedCredentials:
 
     Raises WarehouseNotSet, with a message that reveals no credentials.
     """
-    missing = [package for module, package in DRIVERS.items() if not is_installed(module)]
-    if missing:
-        raise WarehouseNotSet(
-            f"REFERSION_DESTINATION is postgres, which needs {' and '.join(missing)}. Install with: "
-            f"{install_command('postgres')}"
-        )
+    _check_drivers("REFERSION_DESTINATION is postgres")
     try:
         found: Any = find_credentials(PIPELINE, DATASET)
     except ConfigurationException:
         raise WarehouseNotSet(f"PostgreSQL's credentials cannot be parsed. {HOW_TO_SET}") from None
     return complete(found, HOW_TO_SET)
+
+
+def credentials_of_address(address: str, variable: str) -> EncodedCredentials:
+    """The credentials in an address that is set on its own, for sessions in UTC.
+
+    Raises WarehouseNotSet, with a message that reveals no credentials.
+
+    Args:
+        variable: the variable that sets it.
+    """
+    _check_drivers(f"{variable} is a PostgreSQL database")
+    try:
+        found = parse_address(address)
+    except (ConfigurationException, ValueError):
+        raise WarehouseNotSet(f"The address in {variable} cannot be parsed. {HOW_TO_WRITE}") from None
+    return complete(found, f"Correct {variable}. {HOW_TO_WRITE}")
+
+
+def _check_drivers(what: str) -> None:
+    missing = [package for module, package in DRIVERS.items() if not is_installed(module)]
+    if missing:
+        raise WarehouseNotSet(
+            f"{what}, which needs {' and '.join(missing)}. Install with: {install_command('postgres')}"
+        )
 
 
 def complete(found: Any, how_to_set: str) -> EncodedCredentials:
@@ -63,9 +85,7 @@ def complete(found: Any, how_to_set: str) -> EncodedCredentials:
     """
     absent = [name for name in NEEDED if getattr(found, name, None) is None]
     if absent:
-        raise WarehouseNotSet(
-            f"REFERSION_DESTINATION is postgres, and its credentials lack {', '.join(absent)}. {how_to_set}"
-        )
+        raise WarehouseNotSet(f"PostgreSQL's credentials lack {', '.join(absent)}. {how_to_set}")
     # SQLAlchemy's form that names a driver, postgresql+psycopg2://, is accepted here. PostgreSQL's own library rejects
     # it.
     if found.drivername.partition("+")[0] not in ("postgres", "postgresql"):

@@ -1,0 +1,1 @@
+"""Spark as an engine: SELECTs on the user's own cluster, through Spark Connect."""
