@@ -14,6 +14,7 @@ from refersion_dagster.extensions.cli import check_sql, new_summary
 from refersion_dagster.refresh.cli import refresh, statements
 from refersion_dagster.sandbox.server.cli import sandbox
 from refersion_dagster.settings import InvalidSetting, load_settings
+from refersion_dagster.settings.selection import account_option
 from refersion_dagster.webhooks.cli import webhooks
 
 DEMO_FOLDER = Path(".demo")
@@ -109,20 +110,21 @@ def code_server(host: str, port: int) -> None:
 
 
 @main.command("accept-account")
+@account_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def accept_account(yes: bool) -> None:
+def accept_account(account: str | None, yes: bool) -> None:
     """Record that the configured keys belong to the account whose rows are in the warehouse.
 
     A load is refused if its keys show none of the warehouse's rows, because rows of two accounts could not be
     separated again. New keys of the same account are recognised automatically as long as any of these rows exist.
     """
-    from refersion_dagster.actions.cli import resources_of_settings
+    from refersion_dagster.actions.cli import resources_of_account
     from refersion_dagster.refersion.environment import DATASET
     from refersion_dagster.refersion.errors import InvalidCredentials
     from refersion_dagster.refersion.identity import remember_account
     from refersion_dagster.warehouse.errors import WarehouseError
 
-    warehouse, refersion = resources_of_settings()
+    warehouse, refersion = resources_of_account(account)
     keys = refersion.account().credentials
     if not (keys.public_key or keys.graphql_token):
         raise click.ClickException("No keys are set: set REFERSION_PUBLIC_KEY or REFERSION_GRAPHQL_TOKEN.")

@@ -35,8 +35,6 @@ from refersion_dagster.report.statements.asset import READS, statements_asset
 from refersion_dagster.resources import (
     PrefixedRefersionResource,
     RefersionResource,
-    RenamedWarehouse,
-    Warehouse,
     resource_of,
 )
 from refersion_dagster.settings import (
@@ -58,7 +56,7 @@ from refersion_dagster.summaries.extensions import (
 from refersion_dagster.summaries.query import Summary, load_summaries, select_summaries
 from refersion_dagster.summaries.settings import ReportSettings
 from refersion_dagster.warehouse.dialects.dialect import Dialect
-from refersion_dagster.warehouse.registry import DIALECTS
+from refersion_dagster.warehouse.registry import find_dialect
 
 OWN = Path(__file__).with_name("defs")
 # Documentation of own summaries.
@@ -125,7 +123,7 @@ def build_account(
     Raises UnknownSummary, and InvalidSetting and SqlFileError for own summaries and checks.
     """
     extensions = find_extensions(settings)
-    check_own_files(extensions, DIALECTS[settings.warehouse.destination])
+    check_own_files(extensions, find_dialect(settings.warehouse))
     selected, tables, checks = _tables_and_checks(summaries, names, extensions)
     pages = {f"summaries/{one.name}": OWN_SQL for one in selected if one.file.path in extensions.paths}
     present = {summary.name for summary in selected}
@@ -173,7 +171,12 @@ def build_account(
         ]
         if schedules
         else [],
-        resources={names.name(usual): made for usual, made in resources(settings, names).items()},
+        resources={
+            names.name(usual): made
+            for usual, made in resources(settings, names).items()
+            # Another project's resource is not defined here.
+            if names.resource(usual) == names.name(usual)
+        },
     )
 
 
@@ -182,18 +185,10 @@ def resources(settings: Settings, names: Namespace = USUAL) -> dict[str, Any]:
     account = PrefixedRefersionResource if settings.prefix else RefersionResource
     return {
         "refersion": resource_of(account, settings, AccountSettings),
-        "warehouse": warehouse_of(settings, names),
+        "warehouse": resource_of(names.warehouse_type, settings, WarehouseSettings, names.schemas),
         "settings": resource_of(ReportSettings, settings, FigureSettings),
         "webhook_inbox": resource_of(WebhookInbox, settings, WebhookSettings, path="webhook_inbox"),
         "publishing": resource_of(Publishing, settings, OutputSettings, folder="publish_path"),
         "reports": resource_of(Reports, settings, OutputSettings, folder="report_path"),
         "dlt": DagsterDltResource(),
     }
-
-
-def warehouse_of(settings: Settings, names: Namespace) -> Warehouse:
-    """The warehouse, with the schemas of the namespace."""
-    if (names.data_schema, names.summaries_schema) == (USUAL.data_schema, USUAL.summaries_schema):
-        return resource_of(Warehouse, settings, WarehouseSettings)
-    schemas = {"data_schema": names.data_schema, "summaries_schema": names.summaries_schema}
-    return resource_of(RenamedWarehouse, settings, WarehouseSettings, schemas)

@@ -120,6 +120,8 @@ def load(pipeline: Pipeline, settings: AccountSettings, tables: list[str], datab
     Raises RefersionError and WarehouseError, unwrapped from dlt's exceptions.
     """
     given = {"rows_per_load": settings.rows_per_load, **settings.list_set_values()}
+    # The source does not read the status page.
+    given.pop("status_url", None)
     report = ReadReport()
     account = account_of(settings)
     with database.session() as session:

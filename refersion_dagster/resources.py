@@ -14,6 +14,7 @@ from dlt.extract.source import DltSource
 from refersion_dagster.refersion import LoadRequest, ReadReport, refersion_source
 from refersion_dagster.refersion.api.auth import Credentials
 from refersion_dagster.refersion.api.client import RefersionClient
+from refersion_dagster.refersion.api.status_page import StatusPage
 from refersion_dagster.refersion.environment import from_dlt
 from refersion_dagster.refersion.errors import UnusableSetting
 from refersion_dagster.refersion.exports.reader import Export
@@ -51,6 +52,7 @@ class RefersionResource(dg.ConfigurableResource):
     graphql_token: str | None = like(AccountSettings, "graphql_token")
     rest_url: str = like(AccountSettings, "rest_url")
     graphql_url: str = like(AccountSettings, "graphql_url")
+    status_url: str | None = like(AccountSettings, "status_url")
     exports_path: str | None = like(AccountSettings, "exports_path")
     start_date: str | None = like(AccountSettings, "start_date")
     # An EnvVar counts as 0 until a run begins, so bounds are checked there, by refersion_source.
@@ -83,6 +85,10 @@ class RefersionResource(dg.ConfigurableResource):
             self.max_concurrency,
             self.retry_seconds if retry_seconds is None else retry_seconds,
         )
+
+    def status_page(self) -> StatusPage | None:
+        """The status page of the account's servers. None if there is none to read."""
+        return StatusPage.of(self.status_url, self.rest_url, self.graphql_url)
 
     def first_moment(self) -> datetime:
         """Where the first load begins. Raises InvalidSetting."""

@@ -23,6 +23,7 @@ SPECS = {
 }
 HISTORY = "refersion/conversion_history"
 READINGS = "refersion/conversion_readings"
+SCHEMAS, CHANGES = "refersion/graphql_schemas", "refersion/schema_changes"
 WEBHOOKS = "refersion/webhook_events"
 SUMMARY = "summaries/commission_by_affiliate"
 PUBLISHED = "published/summaries"
@@ -77,6 +78,8 @@ class TestAssets:
             *(f"refersion/{table}" for table in TABLES),
             HISTORY,
             READINGS,
+            SCHEMAS,
+            CHANGES,
             WEBHOOKS,
             *GROUP_OF,
             *FILES,
@@ -114,6 +117,8 @@ class TestAssets:
                 "refersion_data.conversion_readings",
                 "read_at, read_from, proven_by, currency",
             ),
+            SCHEMAS: (["sql"], "refersion", "refersion_data.graphql_schemas", "seen_at"),
+            CHANGES: (["sql"], "refersion", "refersion_data.schema_changes", "seen_at, element"),
             WEBHOOKS: (["dlt", "webhook"], "webhooks", "refersion_data.webhook_events", "event_id"),
         }
 
@@ -190,7 +195,8 @@ class TestAssets:
     def test_any_of_the_raw_tables_can_be_materialised_alone(self) -> None:
         tables = defs.resolve_assets_def(dg.AssetKey(["refersion", "conversions"]))
         assert tables.can_subset
-        assert {key.path[-1] for key in tables.keys} == {*TABLES, "conversion_history", "conversion_readings"}
+        maintained = {key.partition("/")[2] for key in (HISTORY, READINGS, SCHEMAS, CHANGES)}
+        assert {key.path[-1] for key in tables.keys} == {*TABLES, *maintained}
 
 
 class TestRefersionRefresh:

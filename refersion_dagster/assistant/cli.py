@@ -9,7 +9,8 @@ import click
 
 from refersion_dagster.errors import ReportedError
 from refersion_dagster.installation import install_command, is_installed
-from refersion_dagster.settings import AlertSettings, InvalidSetting, OutputSettings, Settings, load_settings
+from refersion_dagster.settings import AlertSettings, InvalidSetting, OutputSettings, Settings
+from refersion_dagster.settings.selection import account_option, select_settings
 
 EXTRA = "mcp"
 TOKEN_VARIABLE = OutputSettings.variable("assistant_token")
@@ -18,6 +19,7 @@ STOP_SECONDS = 5
 
 
 @click.command()
+@account_option
 @click.option(
     "--http", "over_http", is_flag=True, help="Serve HTTP on this computer instead of standard input and output."
 )
@@ -28,7 +30,7 @@ STOP_SECONDS = 5
     type=click.IntRange(0, 65_535),
     help="Port with --http; 0 uses a free port.",
 )
-def mcp(over_http: bool, port: int) -> None:
+def mcp(account: str | None, over_http: bool, port: int) -> None:
     """Answer questions of an AI assistant from the published copies, read-only (Model Context Protocol).
 
     An assistant starts this command and talks to it over standard input and output. With --http it listens on 127.0.0.1
@@ -38,7 +40,7 @@ def mcp(over_http: bool, port: int) -> None:
         raise click.ClickException(f"The assistant needs mcp. Install it with: {install_command(EXTRA)}")
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     logging.getLogger("refersion_dagster.assistant").setLevel(logging.INFO)
-    settings = load_settings()
+    settings = select_settings(account)
     try:
         settings.check([TOKEN_VARIABLE, OutputSettings.variable("publish_path"), AlertSettings.variable("late_hours")])
     except InvalidSetting as error:
@@ -89,11 +91,12 @@ def _token(settings: Settings) -> str:
     given = settings.outputs.assistant_token
     if given is None:
         token = secrets.token_urlsafe(32)
-        click.echo(f"{TOKEN_VARIABLE} is not set. Token until this command ends: {token}", err=True)
+        click.echo(f"{settings.variable(TOKEN_VARIABLE)} is not set. Token until this command ends: {token}", err=True)
         return token
     if len(token := given.get_secret_value()) < MIN_TOKEN_CHARACTERS or not token.isascii():
+        variable = settings.variable(TOKEN_VARIABLE)
         raise click.ClickException(
-            f"{TOKEN_VARIABLE} must have at least {MIN_TOKEN_CHARACTERS} characters, all ASCII. For example: "
+            f"{variable} must have at least {MIN_TOKEN_CHARACTERS} characters, all ASCII. For example: "
             'python -c "import secrets; print(secrets.token_urlsafe(32))"'
         )
     return token

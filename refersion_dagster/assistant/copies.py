@@ -14,10 +14,10 @@ from typing import Any
 import duckdb
 
 from refersion_dagster.errors import ReportedError
-from refersion_dagster.explore.published import describe_missing, download_set
+from refersion_dagster.explore.published import describe_missing
 from refersion_dagster.report.checks import VERDICTS, CheckState
 from refersion_dagster.report.file_sets import current_set
-from refersion_dagster.report.publish import CURRENT, DATABASE, MANIFEST
+from refersion_dagster.report.publish import CURRENT, DATABASE, MANIFEST, download_set
 from refersion_dagster.report.storage import Folder
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.knowledge import GapReason, Gaps

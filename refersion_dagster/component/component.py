@@ -19,12 +19,14 @@ from refersion_dagster.settings import (
     InvalidSetting,
     OutputSettings,
     Settings,
+    WarehouseSettings,
     WebhookSettings,
     load_settings,
 )
 from refersion_dagster.settings.environment import PARTS
 from refersion_dagster.summaries.extensions import find_extensions, join_summaries
 from refersion_dagster.summaries.query import UnknownSummary, select_summaries
+from refersion_dagster.warehouse.registry import WITH_OWN_SCHEMAS
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 PREFIX = re.compile(r"([A-Z][A-Z0-9]*_)+")
@@ -42,6 +44,13 @@ OWN_FILES: Mapping[str, str] = {
     **{name: OutputSettings.default(name) for name in ("publish_path", "report_path")},
     "webhook_inbox": WebhookSettings.default("webhook_inbox"),
 }
+
+
+def check_name(field: str, value: str, example: str) -> str:
+    """Returns a valid name. Raises ValueError for others, for pydantic."""
+    if not NAME.fullmatch(value):
+        raise ValueError(f"{field} is {value!r}, but has to be lower-case words joined by _, such as {example}.")
+    return value
 
 
 @dg.scaffold_with(RefersionScaffolder)
@@ -77,14 +86,20 @@ class RefersionComponent(dg.Component, dg.Model, dg.Resolvable):
         description="Pool of the steps that write to the warehouse. Accounts in one warehouse share it.",
         examples=[POOL],
     )
+    warehouse_resource: str | None = Field(
+        default=None,
+        description="Key of a resource of your own project that is the warehouse: a Warehouse or RenamedWarehouse of "
+        "refersion_dagster.resources. Default: a resource made from the settings.",
+        examples=["warehouse"],
+    )
     data_schema: str = Field(
         default=DATASET,
-        description="Schema of the raw tables in the warehouse, in lower case. Only for DuckDB.",
+        description="Schema of the raw tables in the warehouse, in lower case. Only for DuckDB and PostgreSQL.",
         examples=["shop_eu_data"],
     )
     summaries_schema: str = Field(
         default=SUMMARIES,
-        description="Schema of the summaries in the warehouse, in lower case. Only for DuckDB.",
+        description="Schema of the summaries in the warehouse, in lower case. Set both schemas or neither.",
         examples=["shop_eu_summaries"],
     )
     settings: dict[str, str | int] = Field(
@@ -107,9 +122,7 @@ class RefersionComponent(dg.Component, dg.Model, dg.Resolvable):
     @field_validator("account")
     @classmethod
     def check_account(cls, account: str) -> str:
-        if not NAME.fullmatch(account):
-            raise ValueError(f"account is {account!r}, but has to be lower-case words joined by _, such as shop_eu.")
-        return account
+        return check_name("account", account, "shop_eu")
 
     @field_validator("environment_prefix")
     @classmethod
@@ -121,14 +134,18 @@ class RefersionComponent(dg.Component, dg.Model, dg.Resolvable):
     @field_validator("data_schema", "summaries_schema")
     @classmethod
     def check_schema(cls, schema: str, info: ValidationInfo) -> str:
-        if not NAME.fullmatch(schema):
-            raise ValueError(f"{info.field_name} is {schema!r}, but has to be lower-case words joined by _.")
+        check_name(str(info.field_name), schema, "shop_eu_data")
+        if schema.endswith("_staging"):
+            raise ValueError(f"{info.field_name} is {schema!r}, but names that end with _staging are used by loads.")
         return schema
 
     @model_validator(mode="after")
     def check_schemas_differ(self) -> Self:
         if self.data_schema == self.summaries_schema:
             raise ValueError(f"data_schema and summaries_schema are both {self.data_schema}, but have to differ.")
+        if (self.data_schema == DATASET) != (self.summaries_schema == SUMMARIES):
+            # Otherwise two accounts would replace each other's summaries.
+            raise ValueError("set both data_schema and summaries_schema, to names of this account only, or neither.")
         return self
 
     @field_validator("settings")
@@ -143,6 +160,13 @@ class RefersionComponent(dg.Component, dg.Model, dg.Resolvable):
         if found.problems:
             raise ValueError(f"settings: {'; '.join(found.problems.values())}")
         return settings
+
+    @model_validator(mode="after")
+    def check_warehouse(self) -> Self:
+        ours = [name for name in WarehouseSettings.model_fields if name in self.settings]
+        if self.warehouse_resource is not None and ours:
+            raise ValueError(f"settings has {', '.join(ours)}, which warehouse_resource replaces: remove one of them.")
+        return self
 
     @model_validator(mode="after")
     def check_summaries(self) -> Self:
@@ -164,6 +188,7 @@ class RefersionComponent(dg.Component, dg.Model, dg.Resolvable):
             pool=self.pool,
             data_schema=self.data_schema,
             summaries_schema=self.summaries_schema,
+            warehouse=self.warehouse_resource or "",
             variable_prefix=f"{self.account.upper()}_" if self.environment_prefix is None else self.environment_prefix,
         )
 
@@ -177,13 +202,17 @@ class RefersionComponent(dg.Component, dg.Model, dg.Resolvable):
         defaults = {VARIABLES[name]: str(value) for name, value in (own | self.settings).items()}
         settings = load_settings(names.variable_prefix, defaults)
         destination = settings.warehouse.destination
-        if (names.data_schema, names.summaries_schema) != (DATASET, SUMMARIES) and destination != "duckdb":
+        if names.schemas and not names.warehouse and destination not in WITH_OWN_SCHEMAS:
             raise InvalidSetting(
-                f"data_schema and summaries_schema of {self.account} can be set only for DuckDB so far, and its "
-                f"destination is {destination}. Leave them out, and use another database for each account."
+                f"data_schema and summaries_schema of {self.account} can be set only for DuckDB and PostgreSQL so far, "
+                f"and its destination is {destination}. Leave them out, and use another database for each account."
             )
         return settings
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+    def build_account(self, settings: Settings) -> dg.Definitions:
+        """Builds the definitions of the account with these settings."""
         summaries = None if self.summaries is None else tuple(self.summaries)
-        return build_account(self.load_settings(), self.namespace, summaries, self.schedules)
+        return build_account(settings, self.namespace, summaries, self.schedules)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        return self.build_account(self.load_settings())

@@ -67,9 +67,10 @@ def run_demo(folder: Path, watch: LiveOptions | None = None, destination: str = 
                 return 1
             happened = _materialise(console)
         if not happened.succeeded:
+            from refersion_dagster.component.accounts import usual_account
             from refersion_dagster.refresh.summary import show_summary
 
-            show_summary(console, happened, time.monotonic() - began)
+            show_summary(console, happened, usual_account(), time.monotonic() - began)
             return 1
         where = _show(console, happened)
         console.print(f"\nDone in {time.monotonic() - began:.0f} s. The database is [bold]{where}[/bold].")
@@ -141,12 +142,13 @@ def _show(console: Console, happened: RunOutcome) -> str:
 
 
 def _materialise(console: Console) -> RunOutcome:
+    from refersion_dagster.component.accounts import usual_account
     from refersion_dagster.refresh.run import execute
     from refersion_dagster.refresh.summary import read_outcome
 
     run_id = str(uuid4())
     with dg.DagsterInstance.get() as instance:
-        execute(console, instance, run_id)
+        execute(console, instance, run_id, usual_account())
         return read_outcome(instance, run_id)
 
 

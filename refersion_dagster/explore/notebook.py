@@ -17,9 +17,11 @@ def _():
 
 @app.cell
 def _(PublishedCopies, mo, published_folder, describe_missing):
-    missing = describe_missing(published_folder())
+    # Set by `refersion-dagster explore --account`.
+    folder = published_folder(account=mo.cli_args().get("account"))
+    missing = describe_missing(folder)
     mo.stop(missing is not None, mo.callout(mo.md(f"**Nothing to show.** {missing}"), kind="warn"))
-    published = PublishedCopies(published_folder())
+    published = PublishedCopies(folder)
     currencies, months = published.currencies(), published.months()
     empty = mo.md("**Nothing to show.** Copies are published, but the account has no conversions yet.")
     mo.stop(not months, mo.callout(empty, kind="warn"))

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from refersion_dagster.report.file_sets import current_set
-from refersion_dagster.report.publish import CURRENT, DATABASE, MANIFEST
-from refersion_dagster.report.storage import Folder, StorageError, open_folder, storage_errors
+from refersion_dagster.report.publish import CURRENT, DATABASE, MANIFEST, download_set
+from refersion_dagster.report.storage import Folder, StorageError, open_folder
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.rounding import format_amount
-from refersion_dagster.settings import OutputSettings, load_settings
+from refersion_dagster.settings import OutputSettings
+from refersion_dagster.settings.selection import select_settings
 
 Row = dict[str, Any]
 
@@ -144,28 +143,19 @@ class PublishedCopies:
         return list(by_month.values())
 
 
-def published_folder(outputs: OutputSettings | None = None) -> Folder:
+def published_folder(outputs: OutputSettings | None = None, account: str | None = None) -> Folder:
     """Returns the folder of the copies from these settings; None means this process's settings, as in the notebook.
+
+    Args:
+        account: whose settings of this process; None for the usual account.
 
     Raises InvalidSetting, or StorageNotSet if the package or the credentials of a bucket are missing.
     """
     if outputs is None:
-        settings = load_settings()
+        settings = select_settings(account)
         settings.check([OutputSettings.variable("publish_path")])
         outputs = settings.outputs
     return open_folder(outputs.publish_path)
-
-
-def download_set(found: Folder) -> tuple[tempfile.TemporaryDirectory[str] | None, Path]:
-    """Copies a bucket's set to a temporary folder, which is removed with the object. A local set is used in place."""
-    if isinstance(found, Path):
-        return None, found
-    copied = tempfile.TemporaryDirectory(prefix="refersion-")
-    folder = Path(copied.name)
-    with storage_errors(found):
-        for name in (MANIFEST, DATABASE):
-            found.fs.get_file((found / name).path, str(folder / name))
-    return copied, folder
 
 
 def without_links(text: str) -> str:

@@ -58,11 +58,11 @@ def check_sql(dialects: tuple[str, ...]) -> None:
         # Modules that start threads are imported only after interrupts are handled.
         from refersion_dagster.extensions.trial import try_files
         from refersion_dagster.settings import load_settings
-        from refersion_dagster.warehouse.registry import DIALECTS
+        from refersion_dagster.warehouse.registry import find_dialect
 
         try:
             settings = load_settings()
-            needed = dialects or (DIALECTS[settings.warehouse.destination].name,)
+            needed = dialects or (find_dialect(settings.warehouse).name,)
             code = try_files(settings, DIALECT_NAMES if ALL in needed else needed, Path(folder))
         finally:
             end_children()

@@ -11,13 +11,14 @@ import dagster as dg
 
 from refersion_dagster.namespace.parameters import rename_parameters
 from refersion_dagster.refersion.environment import DATASET
-from refersion_dagster.resources import POOL, SUMMARIES
+from refersion_dagster.resources import POOL, SUMMARIES, RenamedWarehouse, Warehouse
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 # Usual keys of resources, which are the parameters of the functions that take them.
-RESOURCES = ("refersion", "warehouse", "settings", "webhook_inbox", "publishing", "reports", "dlt")
+WAREHOUSE = "warehouse"
+RESOURCES = ("refersion", WAREHOUSE, "settings", "webhook_inbox", "publishing", "reports", "dlt")
 # What messages name. A name with something before it has been renamed.
 VARIABLE = re.compile(r"(?<![A-Z_])REFERSION_[A-Z]")
 JOB = re.compile(r"(?<![a-z_])refersion_(refresh|reconcile|backfill|webhooks|statements)(?![a-z_])")
@@ -34,6 +35,7 @@ class Namespace:
         pool: the pool of every step that writes to the warehouse.
         data_schema, summaries_schema: schemas of raw tables and summaries in the warehouse.
         variable_prefix: what the names of environment variables begin with.
+        warehouse: the key of another project's resource that is the warehouse; empty for one of this namespace.
     """
 
     account: str = ""
@@ -43,10 +45,27 @@ class Namespace:
     data_schema: str = DATASET
     summaries_schema: str = SUMMARIES
     variable_prefix: str = ""
+    warehouse: str = ""
+
+    @property
+    def warehouse_type(self) -> type[Warehouse]:
+        """The type of resource for the warehouse."""
+        return RenamedWarehouse if self.schemas else Warehouse
+
+    @property
+    def schemas(self) -> dict[str, str]:
+        """Fields of the warehouse for its schemas; empty if they have their usual names."""
+        if (self.data_schema, self.summaries_schema) == (DATASET, SUMMARIES):
+            return {}
+        return {"data_schema": self.data_schema, "summaries_schema": self.summaries_schema}
 
     def name(self, usual: str) -> str:
         """Returns the name of a job, step, schedule, sensor or resource."""
         return f"{self.account}_{usual}" if self.account else usual
+
+    def resource(self, usual: str) -> str:
+        """Returns the key of a resource."""
+        return self.warehouse or self.name(usual) if usual == WAREHOUSE else self.name(usual)
 
     def group_name(self, usual: str) -> str:
         """Returns the group of an asset."""
@@ -77,7 +96,28 @@ class Namespace:
         """Wraps the function of an asset, check, op or sensor, so that it takes the resources of this namespace."""
         if not self.account:
             return compute
-        return rename_parameters(compute, {usual: self.name(usual) for usual in RESOURCES}, self.rename_words)
+        return rename_parameters(
+            compute, {usual: self.resource(usual) for usual in RESOURCES}, self.rename_words, self.check_resource
+        )
+
+    def check_resource(self, usual: str, given: object) -> None:
+        """Raises dg.Failure for another project's resource that cannot be the warehouse of this namespace."""
+        if usual != WAREHOUSE or not self.warehouse:
+            return
+        if not isinstance(given, Warehouse):
+            raise dg.Failure(
+                f"The resource {self.warehouse} is a {type(given).__name__}, but has to be a "
+                "refersion_dagster.resources.Warehouse. Nothing was read or written.",
+                allow_retries=False,
+            )
+        theirs = given.schemas.get(DATASET, DATASET), given.schemas.get(SUMMARIES, SUMMARIES)
+        if theirs != (self.data_schema, self.summaries_schema):
+            raise dg.Failure(
+                f"The resource {self.warehouse} has the schemas {' and '.join(theirs)}, but data_schema and "
+                f"summaries_schema of {self.account} are {self.data_schema} and {self.summaries_schema}. Make them "
+                "equal. Nothing was read or written.",
+                allow_retries=False,
+            )
 
     def rename_words(self, text: str) -> str:
         """Returns a message with this namespace's names of environment variables and of the main jobs."""

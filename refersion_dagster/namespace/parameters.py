@@ -15,19 +15,26 @@ Result = TypeVar("Result")
 
 
 def rename_parameters(
-    compute: Callable[Arguments, Result], names: Mapping[str, str], describe: Callable[[str], str]
+    compute: Callable[Arguments, Result],
+    names: Mapping[str, str],
+    describe: Callable[[str], str],
+    check: Callable[[str, Any], None],
 ) -> Callable[Arguments, Result]:
     """Returns the function with other names for some of its parameters.
 
     Args:
         names: new names by present ones; those of other functions have no effect.
         describe: applied to the message of a dg.Failure.
+        check: called with each given parameter's present name and value before the function is called.
     """
     present = {new: name for name, new in names.items()}
     called: Any = compute
 
     def rename(given: Mapping[str, Any]) -> Any:
-        return {present.get(name, name): value for name, value in given.items()}
+        renamed = {present.get(name, name): value for name, value in given.items()}
+        for name, value in renamed.items():
+            check(name, value)
+        return renamed
 
     @contextmanager
     def described() -> Iterator[None]:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from refersion_dagster.settings.selection import account_option
+
 if TYPE_CHECKING:
     from refersion_dagster.refresh.run import ShellRun
 
 
 @click.command()
-def refresh() -> None:
+@account_option
+def refresh(account: str | None) -> None:
     """Bring everything up to date: run the job refersion_refresh from a shell.
 
     It is the same run as in Dagster: it reads new rows and rows that may have changed, rebuilds the summaries, runs
@@ -27,10 +30,11 @@ def refresh() -> None:
     """
     from refersion_dagster.refresh.run import ShellRun
 
-    _run(ShellRun)
+    _run(lambda: ShellRun(account))
 
 
 @click.command()
+@account_option
 @click.option(
     "--month", metavar="YYYY-MM", help="The month. Default: the last month that had ended when Refersion was last read."
 )
@@ -43,7 +47,12 @@ def refresh() -> None:
     "--despite-failed-checks", is_flag=True, help="Generate them although a blocking check of their tables failed."
 )
 def statements(
-    month: str | None, affiliate: str | None, unfinished: bool, allow_unknown: bool, despite_failed_checks: bool
+    account: str | None,
+    month: str | None,
+    affiliate: str | None,
+    unfinished: bool,
+    allow_unknown: bool,
+    despite_failed_checks: bool,
 ) -> None:
     """Generate the statements of a month: run the job refersion_statements from a shell.
 
@@ -58,7 +67,7 @@ def statements(
         "allow_unknown": allow_unknown,
         "despite_failed_checks": despite_failed_checks,
     }
-    _run(lambda: ShellStatementsRun(options))
+    _run(lambda: ShellStatementsRun(options, account))
 
 
 def _run(make: Callable[[], ShellRun]) -> None:

@@ -19,6 +19,7 @@ from refersion_dagster.terminal import make_console
 if TYPE_CHECKING:
     import dagster as dg
 
+    from refersion_dagster.component.accounts import SelectedAccount
     from refersion_dagster.doctor.inputs import DoctorInputs
     from refersion_dagster.refresh.summary import RunOutcome
 
@@ -29,12 +30,16 @@ STOPPED = "Stopped. Committed data is kept; the next run continues from there."
 
 
 class ShellRun:
-    """One run of a job, from a shell."""
+    """One run of a job, from a shell.
+
+    Args:
+        account: name of the account of a component; None for the usual account.
+    """
 
     job = JOB
-    config: Mapping[str, Any] = {}
 
-    def __init__(self) -> None:
+    def __init__(self, account: str | None = None) -> None:
+        self._account = account
         self.console = make_console(highlight=False)
         self._instance: dg.DagsterInstance | None = None
         self._run_id: str | None = None
@@ -45,7 +50,10 @@ class ShellRun:
         Raises ClickException if a setting prevents the run.
         """
         began = time.monotonic()
-        self.check()
+        from refersion_dagster.settings.selection import select_account
+
+        account = select_account(self._account)
+        self.check(account)
         from refersion_dagster.dev import dagster_home
         from refersion_dagster.refresh.summary import read_outcome
 
@@ -54,20 +62,24 @@ class ShellRun:
 
         with dg.DagsterInstance.get() as instance:
             self._instance, self._run_id = instance, str(uuid4())
-            execute(self.console, instance, self._run_id, self.job, self.config)
+            execute(self.console, instance, self._run_id, account, self.job, self.config(account))
             happened = read_outcome(instance, self._run_id)
             self._run_id = None
-        self.show(happened, time.monotonic() - began)
+        self.show(happened, account, time.monotonic() - began)
         return 0 if happened.is_well else 1
 
-    def check(self) -> None:
-        """Raises ClickException if a setting prevents the run."""
-        check_settings()
+    def config(self, account: SelectedAccount) -> Mapping[str, Any]:
+        """Returns the run's configuration."""
+        return {}
 
-    def show(self, happened: RunOutcome, seconds: float) -> None:
+    def check(self, account: SelectedAccount) -> None:
+        """Raises ClickException if a setting prevents the run."""
+        check_settings(account)
+
+    def show(self, happened: RunOutcome, account: SelectedAccount, seconds: float) -> None:
         from refersion_dagster.refresh.summary import show_summary
 
-        show_summary(self.console, happened, seconds)
+        show_summary(self.console, happened, account, seconds)
 
     def cancel(self) -> None:
         """Reports that the run was stopped, in the terminal and in Dagster's instance."""
@@ -84,38 +96,52 @@ class ShellStatementsRun(ShellRun):
 
     Args:
         options: fields of its configuration.
+        account: see ShellRun.
     """
 
     job = STATEMENTS_JOB
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.config = {"ops": {"report__statements": {"config": dict(options)}}}
+    def __init__(self, options: Mapping[str, Any], account: str | None = None) -> None:
+        super().__init__(account)
+        self._options = dict(options)
 
-    def check(self) -> None:
-        check_values()
+    def config(self, account: SelectedAccount) -> Mapping[str, Any]:
+        return {"ops": {account.names.step("report", "statements"): {"config": self._options}}}
 
-    def show(self, happened: RunOutcome, seconds: float) -> None:
+    def check(self, account: SelectedAccount) -> None:
+        check_values(account)
+
+    def show(self, happened: RunOutcome, account: SelectedAccount, seconds: float) -> None:
         from refersion_dagster.refresh.summary import show_statements
 
-        show_statements(self.console, happened)
+        show_statements(self.console, happened, account.names)
 
 
 def execute(
-    console: Console, instance: dg.DagsterInstance, run_id: str, job_name: str = JOB, config: Mapping[str, Any] = {}
+    console: Console,
+    instance: dg.DagsterInstance,
+    run_id: str,
+    account: SelectedAccount,
+    job_name: str = JOB,
+    config: Mapping[str, Any] = {},
 ) -> None:
     """Runs a job to its end and shows its progress.
 
-    Raises ClickException if the code location cannot be built.
+    Args:
+        job_name: usual name of the job.
+
+    Raises ClickException if the code location cannot be built, or does not have this job.
     """
-    from refersion_dagster.code_location import build_definitions
     from refersion_dagster.refresh.progress import followed
-    from refersion_dagster.settings import load_settings
 
     try:
-        job = build_definitions(load_settings()).resolve_job_def(job_name)
+        built = account.build()
     except ReportedError as error:
         raise click.ClickException(str(error)) from None
+    name = account.names.name(job_name)
+    if name not in built.get_repository_def().job_names:
+        raise click.ClickException(f"There is no job {name}: the component leaves out summaries that the job needs.")
+    job = built.resolve_job_def(name)
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
@@ -123,36 +149,35 @@ def execute(
         job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False, run_config={**QUIET, **config})
 
 
-def check_values() -> DoctorInputs:
+def check_values(account: SelectedAccount) -> DoctorInputs:
     """Returns the settings. Raises ClickException for invalid ones, before a run is created."""
     from refersion_dagster.doctor.inputs import find_inputs
     from refersion_dagster.doctor.settings import WHERE_SET
-    from refersion_dagster.settings import load_settings
 
-    given = find_inputs(load_settings())
+    given = find_inputs(account.settings, account.names, account.build)
     if wrong := given.problems:
         raise click.ClickException("\n".join([*wrong, WHERE_SET]))
     return given
 
 
-def check_settings() -> None:
+def check_settings(account: SelectedAccount) -> None:
     """Raises ClickException or SystemExit if the keys are missing or invalid, before a run is created."""
     from refersion_dagster.doctor.inputs import KEYS
     from refersion_dagster.refersion.api.auth import Credentials
     from refersion_dagster.refersion.errors import InvalidCredentials, MissingCredentials
 
-    given = check_values()
+    given = check_values(account)
     if given.settings.account.exports_path:
         return
     keys = Credentials(*(given.values.get(name) for name in KEYS))
     try:
         keys.check()
     except InvalidCredentials as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(account.names.rename_words(str(error))) from None
     if not keys.has_rest and not keys.has_graphql:
         for needed in (keys.rest, keys.graphql):
             try:
                 needed()
             except MissingCredentials as error:
-                click.echo(f"Error: {error}", err=True)
+                click.echo(f"Error: {account.names.rename_words(str(error))}", err=True)
         raise SystemExit(1)

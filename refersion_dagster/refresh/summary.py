@@ -16,17 +16,18 @@ from rich.text import Text
 
 from refersion_dagster.automation.incidents import reason_of
 from refersion_dagster.checks.outcome import NOT_COMPARED
-from refersion_dagster.ingest.specs import asset_key
+from refersion_dagster.namespace import Namespace
 from refersion_dagster.records import error_of, run_log
-from refersion_dagster.report.commissions.asset import KEY as REPORT
-from refersion_dagster.report.statements.asset import KEY as STATEMENTS
+from refersion_dagster.report.commissions.asset import PATH as REPORT
+from refersion_dagster.report.statements.asset import PATH as STATEMENTS
 from refersion_dagster.terminal import Sign, figure_tables, number_of, print_signed, wrap
 
 if TYPE_CHECKING:
+    from refersion_dagster.component.accounts import SelectedAccount
     from refersion_dagster.report.commissions.proof import Coverage
 
-RAW = asset_key("").to_user_string()
-COVERAGE = "summaries/proof_coverage"
+RAW = "refersion"
+COVERAGE = ("summaries", "proof_coverage")
 # The error of a blocking check's step; the check's own description says more.
 CHECK_FAILED = "DagsterAssetCheckFailedError"
 
@@ -105,14 +106,15 @@ def convert_evaluation(found: dg.AssetCheckEvaluation) -> CheckOutcome:
     return CheckOutcome(found.check_name, asset, Sign.DOUBT if is_warning else Sign.BAD, said)
 
 
-def show_summary(console: Console, happened: RunOutcome, seconds: float) -> None:
+def show_summary(console: Console, happened: RunOutcome, account: SelectedAccount, seconds: float) -> None:
     """Prints the result of a refresh, with the verdict last."""
-    read = {key: told for key, told in happened.tables.items() if key.startswith(RAW)}
+    raw = f"{account.names.asset_key(RAW).to_user_string()}/"
+    read = {key: told for key, told in happened.tables.items() if key.startswith(raw)}
     if read:
         console.print()
         lines = [
             (
-                key.partition("/")[2],
+                key.removeprefix(raw),
                 [told.get(name) for name in ("rows_loaded", "requests_made", "dagster/row_count")],
             )
             for key, told in read.items()
@@ -125,8 +127,8 @@ def show_summary(console: Console, happened: RunOutcome, seconds: float) -> None
     if happened.checks:
         console.print(Text("\nChecks", style="bold"))
         show_checks(console, happened.checks)
-    if COVERAGE in happened.tables:
-        for coverage in coverage_of_settings():
+    if account.names.asset_key(*COVERAGE).to_user_string() in happened.tables:
+        for coverage in read_coverage(account):
             first, *more = wrap(f"Proof: {coverage}.", console, len("Proof: "))
             _print(console, "\n".join([first, *(" " * len("Proof: ") + line for line in more)]))
     if happened.failures or happened.not_run:
@@ -137,17 +139,18 @@ def show_summary(console: Console, happened: RunOutcome, seconds: float) -> None
             not_built = number_of(happened.not_run, "table or report was", "tables and reports were")
             print_signed(console, Sign.NONE, f"{not_built} not built, because their inputs failed.")
     console.print()
-    if report := happened.tables.get(REPORT.to_user_string(), {}).get("report"):
+    if report := happened.tables.get(account.names.asset_key(*REPORT).to_user_string(), {}).get("report"):
         # Not wrapped, so that the path can be copied.
         console.print(f"Report: {report}", markup=False, soft_wrap=True)
     console.print(_render_verdict(happened, seconds), soft_wrap=not console.is_terminal)
 
 
-def show_statements(console: Console, happened: RunOutcome) -> None:
+def show_statements(console: Console, happened: RunOutcome, names: Namespace) -> None:
     """Prints the result of a statements run: the location of the statements, or why there are none."""
+    key = names.asset_key(*STATEMENTS).to_user_string()
     for reason in dict.fromkeys(happened.failures):
-        print_signed(console, Sign.BAD, reason.removeprefix(f"{STATEMENTS.to_user_string()}: "))
-    made = happened.tables.get(STATEMENTS.to_user_string())
+        print_signed(console, Sign.BAD, reason.removeprefix(f"{key}: "))
+    made = happened.tables.get(key)
     if made is None:
         console.print(Text(f"No statement was written (run {happened.run_id[:8]}).", "bold red"))
         return
@@ -187,17 +190,15 @@ def _print(console: Console, text: str) -> None:
     console.print(text, markup=False, soft_wrap=not console.is_terminal)
 
 
-def coverage_of_settings() -> list[Coverage]:
-    """Returns the proof coverage in the configured warehouse, by currency; empty if it cannot be read."""
-    from refersion_dagster.actions.cli import resources_of_settings
+def read_coverage(account: SelectedAccount) -> list[Coverage]:
+    """Returns the proof coverage in the account's warehouse, by currency; empty if it cannot be read."""
     from refersion_dagster.report.commissions.proof import Coverage
     from refersion_dagster.report.commissions.queries import rows
     from refersion_dagster.warehouse.errors import WarehouseError
     from refersion_dagster.warehouse.session import UndefinedTable
 
-    warehouse, _ = resources_of_settings()
     try:
-        with warehouse.session(read_only=True) as session:
+        with account.warehouse().session(read_only=True) as session:
             return rows(session, "proof_coverage", Coverage)
     except (UndefinedTable, WarehouseError, DestinationConnectionError):
         return []

@@ -13,6 +13,7 @@ old names; CSV, which people open, does not. See file_sets.py for the swap.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from refersion_dagster.ingest.control_totals.hidden_tests import describe_unknow
 from refersion_dagster.report.checks import CheckState, Verdict
 from refersion_dagster.report.file_sets import replace_set
 from refersion_dagster.report.spreadsheet import FORMULA_BEGINS
-from refersion_dagster.report.storage import Folder
+from refersion_dagster.report.storage import Folder, storage_errors
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.knowledge import GapReason, load_gap_reasons
 from refersion_dagster.summaries.query import Summary
@@ -125,6 +126,18 @@ def publish(
         text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
         (files.building / MANIFEST).write_text(text, "utf-8")
     return files.done, manifest
+
+
+def download_set(found: Folder) -> tuple[tempfile.TemporaryDirectory[str] | None, Path]:
+    """Copies a bucket's set to a temporary folder, which is removed with the object. A local set is used in place."""
+    if isinstance(found, Path):
+        return None, found
+    copied = tempfile.TemporaryDirectory(prefix="refersion-")
+    folder = Path(copied.name)
+    with storage_errors(found):
+        for name in (MANIFEST, DATABASE):
+            found.fs.get_file((found / name).path, str(folder / name))
+    return copied, folder
 
 
 def _currencies(session: Session) -> list[str]:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from refersion_dagster.settings.values import InvalidSetting, url
+from refersion_dagster.settings.values import InvalidSetting, url, url_or_off
 
 PREFIX = "REFERSION_"
 
@@ -103,7 +103,11 @@ class SettingsPart(BaseSettings):
     @classmethod
     def private(cls) -> list[str]:
         """Returns the fields whose values are never shown: secrets, and URLs, which may contain a password."""
-        urls = [name for name, field in cls.model_fields.items() if AfterValidator(url) in field.metadata]
+        urls = [
+            name
+            for name, field in cls.model_fields.items()
+            if AfterValidator(url) in field.metadata or AfterValidator(url_or_off) in field.metadata
+        ]
         return [*cls.secrets(), *urls]
 
     @classmethod

@@ -9,14 +9,17 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from refersion_dagster.settings.part import SettingsPart, setting
 from refersion_dagster.settings.values import (
     check_secret,
+    check_spark_remote,
     cron,
     folder_or_bucket,
+    journal_address,
     memory,
     one_of,
     parse_switch,
     past_date,
     time_zone,
     url,
+    url_or_off,
     whole_number,
 )
 
@@ -26,8 +29,10 @@ Cron = Annotated[str, AfterValidator(cron)]
 OwnSecret = Annotated[SecretStr, AfterValidator(check_secret)]
 TimeZone = Annotated[str, AfterValidator(time_zone)]
 Url = Annotated[str, AfterValidator(url)]
+JournalAddress = Annotated[SecretStr, AfterValidator(check_secret), AfterValidator(journal_address)]
 FolderOrBucket = Annotated[str, AfterValidator(folder_or_bucket)]
 
+ENGINES = ("warehouse", "spark")
 DESTINATIONS = ("duckdb", "postgres", "ducklake", "motherduck", "bigquery", "databricks", "snowflake", "redshift")
 FILES = (
     "For tables as files in a bucket set ducklake. With every database the published copies can go to a bucket: "
@@ -87,6 +92,12 @@ class AccountSettings(SettingsPart):
     graphql_url: Url = setting(
         "https://graphql.refersion.com", "URL of GraphQL; another one for a sandbox.", shown_default="Refersion's"
     )
+    status_url: Annotated[str, AfterValidator(url_or_off)] | None = setting(
+        None,
+        "Refersion's status page, which is read if something fails: another address, or `off`.",
+        shown_default="Refersion's, unless the API has another address",
+        more="See [Doctor](doctor.md#refersions-status-page).",
+    )
 
 
 class SecretFileSettings(SettingsPart):
@@ -130,8 +141,28 @@ class WarehouseSettings(SettingsPart):
     duckdb_memory: Annotated[str, AfterValidator(memory)] = setting(
         "100MB", "Memory limit of DuckDB during a load. Increase it for rows with very long texts."
     )
+    journal: JournalAddress | None = setting(
+        None,
+        "Database of the journal of what is written to Refersion: a SQLite file of this machine, sqlite:///file or "
+        "sqlite:////folder/file, or postgresql://user:password@host:5432/database. Required to write to Refersion from "
+        "warehouses other than DuckDB and PostgreSQL.",
+        shown_default="in the warehouse",
+        example="sqlite:////srv/refersion/journal.sqlite",
+        more="See [The journal](actions.md#the-journal).",
+    )
     lock_timeout_seconds: Count = setting(
         3600, "How long a run waits for another run that writes to the same warehouse, in seconds."
+    )
+    summaries_engine: Annotated[str, AfterValidator(one_of(*ENGINES))] = setting(
+        "warehouse",
+        "Where summaries and checks are computed: warehouse, or spark (experimental) for a Spark cluster.",
+        more="See [Spark as the engine](warehouses.md#spark-as-the-engine-experimental).",
+    )
+    spark_remote: Annotated[SecretStr, AfterValidator(check_spark_remote)] | None = setting(
+        None, "Address of the cluster's Spark Connect server, sc://host:15002, which may contain a token."
+    )
+    spark_folder: str | None = setting(
+        None, "Folder through which tables go to the cluster and results come back, with the same path on all machines."
     )
 
 

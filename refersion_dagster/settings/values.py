@@ -24,8 +24,12 @@ TEMPLATE = re.compile(r"…|\.{3}|<[^>]*>|\byour[-_ ]|//user:password@host\b", r
 # DuckDB's format of sizes, and the smallest size with which it can load data.
 SIZE = re.compile(r"(\d+(?:\.\d+)?) *([KMGT]?)(I?)B?", re.IGNORECASE)
 LEAST_MEMORY, MOST_MEMORY = 16 * 10**6, 10**18
+# Switches off what a URL would name.
+OFF = "off"
 # Schemes of bucket addresses.
 BUCKETS = ("s3", "gs", "az")
+# Beginning of the address of a SQLite file, as SQLAlchemy has it; the path follows.
+SQLITE = "sqlite:///"
 # Allows for different clocks and time zones.
 TOLERANCE = timedelta(days=1)
 
@@ -145,6 +149,11 @@ def url(value: str) -> str:
     raise ValueError("is not a valid URL; it has to begin with https:// and contain a host.")
 
 
+def url_or_off(value: str) -> str:
+    """Validates a server's URL, or the word off."""
+    return OFF if value.strip().lower() == OFF else url(value)
+
+
 def folder_or_bucket(value: str) -> str:
     """Validates a local folder or the address of a folder in a bucket."""
     scheme, is_address, rest = value.partition("://")
@@ -155,6 +164,19 @@ def folder_or_bucket(value: str) -> str:
     if scheme in BUCKETS and rest.partition("/")[0]:
         return value.rstrip("/")
     raise refuse(value, "a folder, or an address that begins with s3://, gs:// or az:// and names a bucket")
+
+
+def journal_address(value: SecretStr) -> SecretStr:
+    """Validates the address of a journal. The error does not repeat it, because it may contain a password."""
+    text = value.get_secret_value()
+    if text.startswith(SQLITE) and text.removeprefix(SQLITE).strip("/ "):
+        return value
+    if text.partition("://")[0].partition("+")[0] in ("postgres", "postgresql"):
+        return value
+    raise ValueError(
+        f"is not a valid address; it has to be {SQLITE} and the path of a file, or "
+        "postgresql://user:password@host:5432/database."
+    )
 
 
 def memory(value: str) -> str:
@@ -184,3 +206,11 @@ def check_secret(value: SecretStr) -> SecretStr:
     if is_template(value.get_secret_value()):
         raise ValueError("is a placeholder from an example: replace it with your own.")
     return value
+
+
+def check_spark_remote(value: SecretStr) -> SecretStr:
+    """Validates the address of a Spark Connect server. The error does not repeat it, because it may contain a token."""
+    address = value.get_secret_value()
+    if not address.startswith("sc://") or not address.removeprefix("sc://").partition("/")[0]:
+        raise ValueError("is not an address of Spark Connect; it has to begin with sc:// and contain a host.")
+    return check_secret(value)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 import uvicorn
+from click.core import ParameterSource
 
-from refersion_dagster.settings import InvalidSetting, WebhookSettings, load_settings
+from refersion_dagster.settings import InvalidSetting, WebhookSettings
+from refersion_dagster.settings.selection import account_option, select_settings
 from refersion_dagster.webhooks.app import HEALTH_PATH, MAX_BODY_BYTES, PATH, RECEIVE_SECONDS, ReceiverLimits, build_app
 from refersion_dagster.webhooks.inbox import Inbox
 from refersion_dagster.webhooks.inbox_file import InboxError
@@ -25,6 +27,7 @@ STOP_SECONDS = 10
 
 
 @click.command()
+@account_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -65,7 +68,13 @@ STOP_SECONDS = 10
     help="Maximum time for the body of an event to arrive.",
 )
 def webhooks(
-    host: str, port: int, path: Path, inbox_megabytes: int, event_megabytes: float, receive_seconds: float
+    account: str | None,
+    host: str,
+    port: int,
+    path: Path,
+    inbox_megabytes: int,
+    event_megabytes: float,
+    receive_seconds: float,
 ) -> None:
     """Receive Refersion's webhooks until Ctrl-C, and store each event until Dagster has loaded it.
 
@@ -77,7 +86,9 @@ def webhooks(
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     # Its warnings are about connections without HTTP or beyond the limit, with which anyone could fill the log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    settings = load_settings()
+    settings = select_settings(account)
+    if account and click.get_current_context().get_parameter_source("path") is not ParameterSource.COMMANDLINE:
+        path = Path(settings.webhooks.webhook_inbox)
     try:
         settings.check([SECRET_VARIABLE])
     except InvalidSetting as error:
@@ -86,8 +97,8 @@ def webhooks(
     secrets = secrets_of(secret.get_secret_value() if secret else None)
     if not secrets:
         raise click.ClickException(
-            f"{SECRET_VARIABLE} is not set, so forged events could not be detected. Set it to the signing secret "
-            "that Refersion shows under Account > Settings > Webhooks."
+            f"{settings.variable(SECRET_VARIABLE)} is not set, so forged events could not be detected. Set it to "
+            "the signing secret that Refersion shows under Account > Settings > Webhooks."
         )
     try:
         inbox = Inbox(path, create=True, max_bytes=inbox_megabytes * MEGABYTE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -33,3 +34,31 @@ def definitions(account: str, **attributes: Any) -> dg.Definitions:
 
 def keys(defs: dg.Definitions) -> set[str]:
     return {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+
+
+PROJECT = """
+[project]
+name = "foreign"
+version = "0.1.0"
+
+[tool.dg]
+directory_type = "project"
+
+[tool.dg.project]
+root_module = "{module}"
+"""
+
+
+def project(folder: Path, **components: str) -> Path:
+    """Writes a Dagster project with a `defs.yaml` for each component. Returns the folder of its definitions."""
+    # A module of this name must not have been imported from another folder.
+    module = f"foreign_{zlib.crc32(str(folder).encode()):x}"
+    (folder / "pyproject.toml").write_text(PROJECT.format(module=module))
+    defs = folder / module / "defs"
+    defs.mkdir(parents=True)
+    (folder / module / "__init__.py").touch()
+    (defs / "__init__.py").touch()
+    for name, text in components.items():
+        (defs / name).mkdir()
+        (defs / name / "defs.yaml").write_text(text)
+    return defs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,17 @@ import pytest
 from dlt.extract.exceptions import ResourceExtractionError
 from pydantic import ValidationError
 
-from refersion_dagster import RefersionComponent
+from refersion_dagster import AllAccountsComponent, RefersionComponent
+from refersion_dagster.component.all_accounts import UnknownAccounts
+from refersion_dagster.ingest.webhooks.events import WebhookInbox
 from refersion_dagster.refersion import LoadRequest, ReadReport
-from refersion_dagster.resources import PrefixedRefersionResource, RefersionResource
+from refersion_dagster.resources import PrefixedRefersionResource, RefersionResource, RenamedWarehouse, Warehouse
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster.settings import InvalidSetting
+from refersion_dagster.warehouse.errors import WarehouseNotSet
 from refersion_dagster_tests.component.accounts import definitions, keys, variables
-from refersion_dagster_tests.location import Location, fresh_instance, outcome, query
+from refersion_dagster_tests.location import Location, Outcome, fresh_instance, outcome, query
+from refersion_dagster_tests.postgres import PostgresDatabase
 
 LIABILITY = {"summaries": ["commission_liability"]}
 NEEDED = {
@@ -91,6 +96,8 @@ class TestFields:
             ({"account": "a", "settings": {"api_key": "sec_1"}}, "settings has api_key, which cannot be set here"),
             ({"account": "a", "settings": {"allow_writes": "true"}}, "settings has allow_writes, which cannot be set"),
             ({"account": "a", "data_schema": "EU data"}, "data_schema is 'EU data', but has to be lower-case words"),
+            ({"account": "a", "data_schema": "eu"}, "set both data_schema and summaries_schema"),
+            ({"account": "a", "data_schema": "eu_staging"}, "names that end with _staging are used by loads"),
             ({"account": "a", "color": "red"}, "color"),
         ],
     )
@@ -147,7 +154,7 @@ class TestSettings:
 
 FOREIGN = """
 import dagster as dg
-from refersion_dagster import RefersionComponent
+from refersion_dagster import AllAccountsComponent, RefersionComponent
 
 class Foreign(dg.ConfigurableResource):
     number: int
@@ -218,26 +225,38 @@ class TestTwoAccounts:
                 monkeypatch.setenv(variable, value)
             monkeypatch.delenv("SHOP_UK_REFERSION_SECRET_KEY")
             monkeypatch.delenv("SHOP_UK_REFERSION_GRAPHQL_TOKEN")
-            defs = dg.Definitions.merge(
-                *(
-                    definitions(
-                        name,
-                        summaries=["currencies"],
-                        data_schema=f"{name}_data",
-                        summaries_schema=f"{name}_summaries",
-                    )
-                    for name in ("shop_eu", "shop_us", "shop_uk")
+            components = [
+                RefersionComponent(
+                    account=name,
+                    summaries=["currencies"],
+                    data_schema=f"{name}_data",
+                    summaries_schema=f"{name}_summaries",
                 )
-            )
+                for name in ("shop_eu", "shop_us", "shop_uk")
+            ]
+            union = AllAccountsComponent(publish_path=str(tmp_path / "united")).unite(components)
+            loaded = dg.ComponentTree.for_test().load_context
+            defs = dg.Definitions.merge(union, *(one.build_defs(loaded) for one in components))
             ended = {}
             with fresh_instance() as instance:
                 for name in ("shop_uk", "shop_eu", "shop_us"):
                     job = defs.resolve_job_def(f"{name}_refersion_refresh")
                     run = job.execute_in_process(instance=instance, raise_on_error=False)
                     ended[name] = outcome(instance, run.run_id)
+                run = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+                    instance=instance,
+                    asset_selection=[dg.AssetKey(["all_accounts", "published", "summaries"])],
+                    raise_on_error=False,
+                )
+                united = outcome(instance, run.run_id)
         assert not ended["shop_uk"].success
         assert "SHOP_UK_REFERSION_GRAPHQL_TOKEN" in ended["shop_uk"].failure
         assert " REFERSION_GRAPHQL_TOKEN" not in ended["shop_uk"].failure
+        # The account that failed is in the union, too, with the reason.
+        assert united.success, united.failure
+        union = tmp_path / "united" / "current" / "refersion.duckdb"
+        ((reason,),) = query(union, "SELECT reason FROM all_accounts.accounts WHERE account = 'shop_uk'")
+        assert "nothing is published" in reason
         database = tmp_path / "warehouse.duckdb"
         for name, sandbox in (("shop_eu", account), ("shop_us", other)):
             assert ended[name].success, ended[name].failure
@@ -248,12 +267,138 @@ class TestTwoAccounts:
             assert ids <= set(map(str, sandbox.account.conversions))
             ((counted,),) = query(database, f"SELECT sum(conversions) FROM {name}_summaries.currencies")
             assert counted
+            in_union = f"SELECT sum(conversions) FROM all_accounts.currencies WHERE account = '{name}'"
+            assert query(union, in_union) == [(counted,)]
+            assert query(union, f"SELECT reason FROM all_accounts.accounts WHERE account = '{name}'") == [(None,)]
         schemas = query(database, "SELECT DISTINCT schema_name FROM duckdb_tables()")
         assert {name for (name,) in schemas if "staging" not in name} == {
             f"{name}_{kind}" for name in ("shop_eu", "shop_us") for kind in ("data", "summaries")
         }
 
+    @pytest.mark.exhaustive
+    def test_fit_in_one_postgres_database_and_write_at_the_same_time(
+        self, account: SandboxServer, postgres: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        names = ("shop_eu", "shop_us")
+        with SandboxServer(replace(account.settings, seed=account.settings.seed + 1)) as other:
+            sandboxes = dict(zip(names, (account, other), strict=True))
+            for name, sandbox in sandboxes.items():
+                own = {
+                    f"{name.upper()}_REFERSION_DESTINATION": "postgres",
+                    f"{name.upper()}_REFERSION_LOCK_TIMEOUT_SECONDS": "0",
+                }
+                for variable, value in (variables(name, sandbox, tmp_path) | own).items():
+                    monkeypatch.setenv(variable, value)
+            schemas: dict[str, Any] = {
+                name: {"data_schema": f"{name}_data", "summaries_schema": f"{name}_summaries"} for name in names
+            }
+            defs = dg.Definitions.merge(
+                *(definitions(name, summaries=["currencies"], **schemas[name]) for name in names)
+            )
+            eu = RenamedWarehouse(destination="postgres", lock_timeout_seconds=0, **schemas["shop_eu"])
+            with fresh_instance() as instance:
+
+                def refresh(name: str) -> Outcome:
+                    job = defs.resolve_job_def(f"{name}_refersion_refresh")
+                    return outcome(instance, job.execute_in_process(instance=instance, raise_on_error=False).run_id)
+
+                # While one account writes, only its own further runs are refused.
+                with eu.write_lock(print), eu.session() as session:
+                    assert "refersion_dagster" in eu.database.write_access(session).writer
+                    us = refresh("shop_us")
+                    assert us.success, us.failure
+                    refused = refresh("shop_eu")
+                assert not refused.success
+                assert "Another run" in refused.failure
+                ended = refresh("shop_eu")
+                assert ended.success, ended.failure
+        for name, sandbox in sandboxes.items():
+            ids = {id for (id,) in postgres.query(f"SELECT id FROM {name}_data.conversions")}
+            assert len(ids) > 100
+            assert ids <= set(map(str, sandbox.account.conversions))
+            ((counted,),) = postgres.query(f"SELECT sum(conversions) FROM {name}_summaries.currencies")
+            assert counted
+        found = postgres.query(
+            "SELECT DISTINCT schemaname FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        )
+        assert {name for (name,) in found if "staging" not in name} == {
+            f"{name}_{kind}" for name in names for kind in ("data", "summaries")
+        }
+
     def test_schemas_are_refused_where_they_were_never_tried(self) -> None:
-        component = RefersionComponent(account="shop_eu", data_schema="eu", settings={"destination": "postgres"})
-        with pytest.raises(InvalidSetting, match="only for DuckDB so far, and its destination is postgres"):
+        component = RefersionComponent(
+            account="eu", data_schema="eu", summaries_schema="eu_summaries", settings={"destination": "bigquery"}
+        )
+        with pytest.raises(InvalidSetting, match="only for DuckDB and PostgreSQL so far, and its destination is bigq"):
             component.load_settings()
+        warehouse = RenamedWarehouse(destination="bigquery", data_schema="eu", summaries_schema="eu_summaries")
+        with pytest.raises(WarehouseNotSet, match="never tried in bigquery"):
+            print(warehouse.database)
+
+
+class TestAllAccounts:
+    @pytest.mark.parametrize(
+        ("accounts", "name", "said"),
+        [
+            (["shop_uk"], "all_accounts", "has shop_uk, which does not exist. The project has shop_eu, shop_us."),
+            (None, "shop_eu", "name is shop_eu, which is an account of the project"),
+        ],
+    )
+    def test_accounts_that_do_not_exist_are_refused(self, accounts: list[str] | None, name: str, said: str) -> None:
+        there = [RefersionComponent(account=account) for account in ("shop_us", "shop_eu")]
+        with pytest.raises(UnknownAccounts, match=re.escape(said)):
+            AllAccountsComponent(name=name, accounts=accounts).select_accounts(there)
+        assert [one.account for one in AllAccountsComponent().select_accounts(there)] == ["shop_eu", "shop_us"]
+
+    def test_it_follows_the_copies_of_each_account_under_its_own_names(self) -> None:
+        there = [RefersionComponent(account=account) for account in ("shop_eu", "shop_us")]
+        defs = AllAccountsComponent(name="both").unite(there)
+        (spec,) = [spec for spec in defs.resolve_all_asset_specs() if spec.key.path[0] == "both"]
+        assert spec.key.to_user_string() == "both/published/summaries"
+        assert {dep.asset_key.to_user_string() for dep in spec.deps} == {
+            f"{account}/published/summaries" for account in ("shop_eu", "shop_us")
+        }
+        assert AllAccountsComponent(name="both", schedules=False).unite(there).sensors == []
+
+
+class TestWarehouseOfAnotherProject:
+    @pytest.mark.exhaustive
+    def test_the_account_uses_it_as_others_of_the_project_do(
+        self, account: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for variable, value in variables("shop_eu", account, tmp_path).items():
+            monkeypatch.setenv(variable, value)
+        monkeypatch.setenv("SHOP_EU_REFERSION_DUCKDB_PATH", str(tmp_path / "not_used.duckdb"))
+        own = definitions("shop_eu", warehouse_resource="lake", summaries=["currencies"])
+        assert not {"lake", "shop_eu_warehouse", "warehouse"} & (own.resources or {}).keys()
+
+        @dg.asset(deps=[dg.AssetKey(["shop_eu", "summaries", "currencies"])])
+        def sales(lake: Warehouse) -> dg.MaterializeResult:
+            ((counted,),) = lake.query("SELECT sum(conversions) FROM refersion_summaries.currencies")
+            return dg.MaterializeResult(metadata={"conversions": int(counted)})
+
+        def refresh(lake: dg.ConfigurableResource) -> Outcome:
+            foreign = dg.Definitions(assets=[sales], resources={"lake": lake})
+            defs = dg.Definitions.merge(foreign, own)
+            with fresh_instance() as instance:
+                wanted = dg.AssetSelection.assets("sales").upstream()
+                job = dg.define_asset_job("both", wanted, executor_def=dg.in_process_executor)
+                resolved = dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("both")
+                return outcome(instance, resolved.execute_in_process(instance=instance, raise_on_error=False).run_id)
+
+        done = refresh(Warehouse(duckdb_path=str(tmp_path / "lake.duckdb")))
+        assert done.success, done.failure
+        assert done.metadata["sales"]["conversions"] > 100
+        assert not (tmp_path / "not_used.duckdb").exists()
+        refused = refresh(WebhookInbox(path=str(tmp_path / "inbox.sqlite")))
+        assert "The resource lake is a WebhookInbox, but has to be a refersion_dagster.resources.Warehouse" in (
+            refused.failure
+        )
+        renamed = RenamedWarehouse(
+            duckdb_path=str(tmp_path / "other.duckdb"), data_schema="eu", summaries_schema="eu_summaries"
+        )
+        assert "The resource lake has the schemas eu and eu_summaries, but" in refresh(renamed).failure
+
+    def test_settings_of_another_warehouse_are_refused(self) -> None:
+        with pytest.raises(ValidationError, match="settings has duckdb_path, which warehouse_resource replaces"):
+            RefersionComponent(account="eu", warehouse_resource="lake", settings={"duckdb_path": "eu.duckdb"})

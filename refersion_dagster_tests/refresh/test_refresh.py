@@ -15,6 +15,7 @@ import psutil
 import pytest
 from rich.console import Console
 
+from refersion_dagster.component.accounts import usual_account
 from refersion_dagster.refresh.summary import read_outcome, show_summary
 from refersion_dagster.sandbox import SandboxServer
 from refersion_dagster_tests.location import KEYS, TABLES, Ended, Location
@@ -148,7 +149,7 @@ def test_the_summary_fits_any_width(
     screen = io.StringIO()
     console = Console(file=screen, width=width, force_terminal=True, color_system=None, highlight=False)
     with refreshed.location.records() as instance:
-        show_summary(console, read_outcome(instance, refreshed.runs[run].run_id), 1)
+        show_summary(console, read_outcome(instance, refreshed.runs[run].run_id), usual_account(), 1)
     lines = screen.getvalue().splitlines()
     path = str(refreshed.location.folder)
     assert max(len(line) for line in lines if path not in line) <= width

@@ -17,7 +17,7 @@ import pytest
 from click import ClickException
 from click.testing import CliRunner
 
-from refersion_dagster.actions.cli import resources_of_settings
+from refersion_dagster.actions.cli import resources_of_account
 from refersion_dagster.actions.orchestration.run import check_writes_allowed
 from refersion_dagster.automation.activity import activity_sensor
 from refersion_dagster.automation.alerts import alerts_sensor
@@ -25,6 +25,7 @@ from refersion_dagster.automation.channels import describe_unusable
 from refersion_dagster.automation.schedules import schedules
 from refersion_dagster.automation.statements import statements_schedule
 from refersion_dagster.code_location import resources
+from refersion_dagster.component.accounts import usual_account
 from refersion_dagster.doctor.inputs import DoctorInputs, find_inputs
 from refersion_dagster.doctor.settings import check_variables
 from refersion_dagster.pipeline import account_of, duckdb_path
@@ -65,6 +66,7 @@ TABLE: Mapping[str, Setting] = {
     "REFERSION_GRAPHQL_TOKEN": Setting("gql_0123456789", "gql_9876543210"),
     "REFERSION_REST_URL": Setting("https://a.example.com/v2", "https://b.example.com/v2", "a.example.com"),
     "REFERSION_GRAPHQL_URL": Setting("https://a.example.com/g", "https://b.example.com/g", "ftp://a.example.com"),
+    "REFERSION_STATUS_URL": Setting("https://a.example.com", "off", "on"),
     "REFERSION_EXPORTS_PATH": Setting("/nowhere/exports", "/nowhere/others"),
     "REFERSION_START_DATE": Setting("2024-01-01", "2023-06-01", "yesterday"),
     "REFERSION_LOOKBACK_DAYS": Setting("5", "60", "many"),
@@ -81,7 +83,12 @@ TABLE: Mapping[str, Setting] = {
     ),
     "DESTINATION__BIGQUERY__CREDENTIALS": Setting('{"project_id": "a"}', '{"project_id": "b"}'),
     "REFERSION_DUCKDB_PATH": Setting("/nowhere/a.duckdb", "/nowhere/b.duckdb"),
+    "REFERSION_JOURNAL": Setting("sqlite:////nowhere/a.sqlite", "sqlite:////nowhere/b.sqlite", "a.sqlite"),
     "REFERSION_LOCK_TIMEOUT_SECONDS": Setting("7", "8", "soon"),
+    "REFERSION_SUMMARIES_ENGINE": Setting("spark", "warehouse", "abacus"),
+    # Only an engine reads them; see warehouse/test_engine.py.
+    "REFERSION_SPARK_REMOTE": Setting("sc://a.example.com", "sc://b.example.com"),
+    "REFERSION_SPARK_FOLDER": Setting("/nowhere/i", "/nowhere/j"),
     "REFERSION_DUCKDB_MEMORY": Setting("1GB", "2GB", "1KB"),
     "REFERSION_REPORT_TIMEZONE": Setting("Europe/Berlin", "America/New_York", "Mars/Olympus"),
     "REFERSION_MINIMUM_PAYOUT": Setting("50", "USD=50,EUR=45", "a lot"),
@@ -155,7 +162,7 @@ def begun(resource: dg.ConfigurableResource) -> Any:
 
 def of_actions(_settings: Settings) -> Values:
     """As `refersion-dagster actions` has them."""
-    warehouse, refersion = resources_of_settings()
+    warehouse, refersion = resources_of_account(None)
     return {AccountSettings.variable(field): getattr(refersion, field) for field in type(refersion).model_fields} | {
         WarehouseSettings.variable(field): getattr(warehouse, field) for field in type(warehouse).model_fields
     }
@@ -271,13 +278,13 @@ def test_the_example_as_it_is_copied_is_refused_by_all_that_need_it() -> None:
     (pair,) = [check for check in check_variables(find_inputs(load_settings())) if check.name == "key_pair"]
     assert pair.message == said
     with pytest.raises(ClickException) as refresh:
-        check_settings()
+        check_settings(usual_account())
     assert "REFERSION_WEBHOOK_SECRET is a placeholder" in str(refresh.value)
     forget_ours()
     Path(".env").write_text(example, "utf-8")
     with pytest.raises(ClickException, match=said):
-        check_settings()
-    _, refersion = resources_of_settings()
+        check_settings(usual_account())
+    _, refersion = resources_of_account(None)
     for account in (
         resources_of_run(load_settings())["refersion"].account(),
         refersion.account(),
@@ -298,6 +305,8 @@ def refused_by_run(settings: Settings) -> None:
     made["refersion"].source(ReadReport())
     with made["warehouse"].write_lock(print), made["warehouse"].pipeline():
         pass
+    with made["warehouse"].compute_session():
+        pass
     made["settings"].parameters()
     check_writes_allowed(settings)
     with fresh_instance() as instance:
@@ -317,8 +326,8 @@ def refused_by_run(settings: Settings) -> None:
 
 # Dagster wraps what a schedule or a sensor raises in an error of its own.
 REFUSALS = (ValueError, UnusableSetting, WarehouseNotSet, dg.DagsterError, dg.Failure)
-# Addresses are found to be none by the first request.
-NOT_TRIED_BY_RUN = ("REFERSION_REST_URL", "REFERSION_GRAPHQL_URL")
+# Addresses are found to be none by the first request. That of the status page is not needed.
+NOT_TRIED_BY_RUN = ("REFERSION_REST_URL", "REFERSION_GRAPHQL_URL", "REFERSION_STATUS_URL")
 
 
 @pytest.mark.parametrize("in_file", limit_cases([pytest.param(False, id="environment"), pytest.param(True, id="file")]))

@@ -22,11 +22,12 @@ EXCEPTIONS = {
     "demo/environment.py": None,  # replaces the environment while the sandbox runs
     "dev.py": {"DAGSTER_HOME", "PYTHONWARNINGS"},
     "doctor/machine.py": {"DAGSTER_HOME"},
-    "refersion/api/transport.py": {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"},
+    "refersion/api/connections.py": {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"},
     "refresh/run.py": {"DAGSTER_HOME"},
     "warehouse/dlt_internals/postgres_settings.py": {"PGPORT", "PGHOSTADDR", "PGSERVICE"},
     "warehouse/motherduck/credentials.py": {"MOTHERDUCK_TOKEN", "motherduck_token"},
     "warehouse/postgres/credentials.py": {"PGHOST"},
+    "warehouse/spark/engine.py": {"SPARK_HOME"},
 }
 READERS = {"environ", "environb", "getenv", "getenvb", "dotenv_values", "load_dotenv"}
 
