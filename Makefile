@@ -16,7 +16,7 @@ EXTRAS := dev$(if $(DESTINATION),$(COMMA)$(DESTINATION))
 QUICK := not installs and not warehouses and not waits and not processes and not exhaustive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all test-warehouses load-test screenshots docs lint format clean
+.PHONY: help setup demo dev dashboard test test-all test-warehouses load-test screenshots docs lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ demo: $(STAMP) ## the main job on the local sandbox, no account needed; with UI=
 
 dev: $(STAMP) ## dagster dev on your account, or on the sandbox with SANDBOX=1
 	@$(BIN)/refersion-dagster dev $(if $(SANDBOX),--sandbox)
+
+dashboard: $(STAMP) ## five pages over your published copies, opened in the browser, or over the demo's with SANDBOX=1
+	@$(if $(SANDBOX),REFERSION_PUBLISH_PATH=.demo/published) $(BIN)/python -m dashboard $(if $(HEADLESS),--headless)
 
 test: $(STAMP) ## the tests of every module, without processes, waits, a browser or matrices
 	$(BIN)/python -m pytest -m "$(QUICK)" --hypothesis-profile quick --numprocesses auto
@@ -66,4 +69,4 @@ format: $(STAMP) ## apply ruff's fixes and formatting
 	$(BIN)/ruff format .
 
 clean: ## remove .venv and generated files
-	rm -rf $(VENV) .demo .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .demo dashboard/dist dashboard/node_modules .pytest_cache .ruff_cache .hypothesis build *.egg-info

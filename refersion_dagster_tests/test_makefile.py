@@ -17,6 +17,11 @@ from refersion_dagster_tests.location import REPOSITORY
         (("demo", "DESTINATION=ducklake"), '".[dev,ducklake]"'),
         (("demo", "DESTINATION=postgres"), '".[dev,postgres]"'),
         (("dev", "SANDBOX=1"), "dev --sandbox"),
+        (("dashboard",), "python -m dashboard"),
+        (
+            ("dashboard", "SANDBOX=1", "HEADLESS=1"),
+            ".demo/published .venv/bin/python -m dashboard --headless",
+        ),
         (("test", "test-all", "test-warehouses", "lint", "docs"), "pytest"),
     ],
 )

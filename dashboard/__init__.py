@@ -1,0 +1,1 @@
+"""The dashboard: static pages over the published copies, see docs/dashboard.md."""
