@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from docs.api_facts import PAGE as FACTS
+from docs.api_facts import facts_page
 from docs.contracts import FOLDER as CONTRACTS
 from docs.contracts import contracts
 from docs.dictionary import FOLDER as DICTIONARY
@@ -22,6 +24,7 @@ def generated(tables: list[SampleTable]) -> dict[Path, str]:
 
 def main() -> None:
     write()
+    FACTS.write_text(facts_page(), "utf-8")
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "refersion.duckdb"
         load_small(database)
