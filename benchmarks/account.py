@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from refersion_dagster.ingest.history import conversions, readings
+from refersion_dagster.ingest.history import conversions, readings, schemas
 from refersion_dagster.ingest.specs import SQL_TYPES
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 
@@ -20,7 +20,7 @@ LOOK_BACK_DAYS = 120
 MACROS = (
     # A hash used as a die with this many sides, so the account is the same on every machine.
     "CREATE TEMP MACRO die(i, salt, sides) AS CAST(hash(i, salt) % sides AS BIGINT)",
-    "CREATE TEMP MACRO now_at() AS TIMESTAMPTZ '2026-01-01 00:00:00+00'",
+    "CREATE TEMP MACRO now_at() AS TIMESTAMPTZ '2026-01-01 00:00:00+00' + INTERVAL ({nights}) DAY",
     # The reading that shows first what happened at a moment.
     "CREATE TEMP MACRO night_after(moment) AS date_trunc('day', moment) + INTERVAL 1 DAY",
     """
@@ -62,13 +62,14 @@ CONVERSIONS = """
 WITH numbered AS (
   SELECT
     i,
-    now_at() - INTERVAL {days} DAY + INTERVAL (CAST(i * ({days} * 86400.0 / {rows}) AS BIGINT)) SECOND AS created,
+    now_at() - INTERVAL ({days} + {nights}) DAY + INTERVAL (CAST(i * ({days} * 86400.0 / {rows}) AS BIGINT)) SECOND
+      AS created,
     die(i, 1, 100) AS fate,
     -- A few affiliates make most sales.
     CAST(floor(power((die(i, 2, 1000000)) / 1000000.0, 3) * {affiliates}) AS BIGINT) AS affiliate,
     CAST(10 + die(i, 3, 30000) / 100.0 AS DECIMAL(18, 4)) AS amount,
     ['USD', 'USD', 'USD', 'EUR', 'GBP'][1 + die(i, 4, 5)] AS currency
-  FROM range({rows}) AS r(i)
+  FROM range({rows} + {rows} * {nights} // {days}) AS r(i)
 ),
 typed AS (
   SELECT
@@ -208,7 +209,7 @@ STATEMENTS = (
     INSERT INTO refersion_data.conversion_readings BY NAME
     SELECT now_at() - INTERVAL (i) DAY AS read_at, now_at() - INTERVAL (i + {look_back}) DAY AS read_from,
       now_at() - INTERVAL (i) DAY AS read_to, 'read' AS proven_by, '(all)' AS currency
-    FROM range({days}) AS r(i)
+    FROM range({days} + {nights}) AS r(i)
     """,
     """
     INSERT INTO refersion_data.conversion_totals BY NAME
@@ -222,26 +223,30 @@ STATEMENTS = (
 )
 
 
-def make_account(database: Path, rows: int, affiliates: int, days: int = DAYS) -> None:
-    """Fills a new DuckDB file with the raw tables of an account.
+def make_account(database: Path, rows: int, affiliates: int, days: int = DAYS, nights: int = 0) -> None:
+    """Writes the raw tables of an account into a DuckDB file. Replaces those of an earlier call; other tables stay.
 
     Args:
-        rows: number of conversions.
+        rows: number of conversions in these days.
         days: days over which they are spread evenly, the last of which is 2025-12-31.
+        nights: number of further days and nightly readings. The same account without them is a part of this one.
     """
+    sizes = {"rows": rows, "affiliates": affiliates, "days": days, "nights": nights, "look_back": LOOK_BACK_DAYS}
     with duckdb.connect(str(database)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         # Otherwise DuckDB keeps all rows of an INSERT in memory until it knows their order.
         connection.execute("SET preserve_insertion_order = FALSE")
         for macro in MACROS:
-            connection.execute(macro)
+            connection.execute(macro.format(**sizes))
+        connection.execute(f"DROP SCHEMA IF EXISTS {DATASET} CASCADE")
         connection.execute(f"CREATE SCHEMA {DATASET}")
         for entity in ENTITIES.values():
             columns = ", ".join(f"{column.name} {SQL_TYPES[column.kind].split(' (')[0]}" for column in entity.columns)
             connection.execute(f"CREATE TABLE {DATASET}.{entity.name} ({columns})")
         connection.execute(conversions.CREATE)
         connection.execute(readings.CREATE)
-        sizes = {"rows": rows, "affiliates": affiliates, "days": days, "look_back": LOOK_BACK_DAYS}
+        connection.execute(schemas.CREATE)
+        connection.execute(schemas.CREATE_CHANGES)
         connection.execute(f"INSERT INTO {DATASET}.conversions BY NAME {CONVERSIONS.format(**sizes)}")
         for statement in STATEMENTS:
             connection.execute(statement.format(**sizes))

@@ -14,6 +14,7 @@ from sqlglot import exp
 from refersion_dagster.checks.query import SqlCheck, load_checks
 from refersion_dagster.checks.raw import ACCEPTED, KEYS, VARIANT, build_unknown_values, duplicates
 from refersion_dagster.checks.sums import build_sums_check
+from refersion_dagster.ingest.history import schemas
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES
 from refersion_dagster.summaries.build import FOUND_OUT
@@ -75,7 +76,8 @@ def write_project(folder: Path, database: Path) -> None:
     }
     # JSON is YAML.
     (folder / "profiles.yml").write_text(json.dumps({"refersion": {"target": "dev", "outputs": {"dev": output}}}))
-    sources = [{"name": DATASET, "schema": DATASET, "tables": [{"name": name} for name in KEYS]}]
+    tables = [{"name": name} for name in (*KEYS, schemas.TABLE, schemas.CHANGES)]
+    sources = [{"name": DATASET, "schema": DATASET, "tables": tables}]
     (folder / "models" / "sources.yml").write_text(json.dumps({"version": 2, "sources": sources}))
     summaries = load_summaries()
     for summary in summaries:

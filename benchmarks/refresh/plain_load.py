@@ -24,6 +24,7 @@ from benchmarks.contract import CONVERSIONS_QUERY
 from benchmarks.database import DATASET
 from benchmarks.plain_rest_api import graphql_resource
 from benchmarks.refresh.dbt_project import MEMORY_LIMIT
+from refersion_dagster.ingest.history import schemas
 from refersion_dagster.refersion.tables.arrow import dlt_columns
 from refersion_dagster.refersion.tables.catalog import (
     CONVERSION_STATUSES,
@@ -244,6 +245,9 @@ def load(database: Path, folder: Path) -> None:
         pipeline.run([*tables.values()], loader_file_format="parquet").raise_on_failed_jobs()
         connection.execute(HISTORY)
         connection.execute(READINGS.format(start=account.start.isoformat()))
+        # A first load finds no change.
+        connection.execute(schemas.CREATE)
+        connection.execute(schemas.CREATE_CHANGES)
 
 
 if __name__ == "__main__":
