@@ -8,23 +8,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from refersion_dagster_tests.component.accounts import PROJECT
 from refersion_dagster_tests.installation.test_wheel import install, pip, wheel
 from refersion_dagster_tests.location import REPOSITORY
 
 pytestmark = pytest.mark.installs
 __all__ = ["wheel"]
 
-PROJECT = """
-[project]
-name = "foreign"
-version = "0.1.0"
-
-[tool.dg]
-directory_type = "project"
-
-[tool.dg.project]
-root_module = "foreign"
-"""
 DEFINITIONS = """
 from pathlib import Path
 
@@ -42,7 +32,7 @@ def test_a_project_scaffolds_checks_and_lists_the_component(tmp_path: Path, whee
     pip(python, "install", "--constraint", str(REPOSITORY / "constraints.txt"), f"dagster-dg-cli=={dg.__version__}")
     package = installed.folder / "foreign"
     (package / "defs").mkdir(parents=True)
-    (installed.folder / "pyproject.toml").write_text(PROJECT)
+    (installed.folder / "pyproject.toml").write_text(PROJECT.format(module="foreign"))
     (package / "__init__.py").touch()
     (package / "defs" / "__init__.py").touch()
     (package / "definitions.py").write_text(DEFINITIONS)
@@ -54,6 +44,8 @@ def test_a_project_scaffolds_checks_and_lists_the_component(tmp_path: Path, whee
     for name in ("shop_eu", "shop_us"):
         made = installed.run("dg", "scaffold", "defs", "refersion_dagster.RefersionComponent", name)
         assert made.code == 0, made.output
+    made = installed.run("dg", "scaffold", "defs", "refersion_dagster.AllAccountsComponent", "all_accounts")
+    assert made.code == 0, made.output
     written = package / "defs" / "shop_eu" / "defs.yaml"
     assert "account: shop_eu" in written.read_text()
 
@@ -62,8 +54,18 @@ def test_a_project_scaffolds_checks_and_lists_the_component(tmp_path: Path, whee
         assert checked.code == 0, checked.output
     defs = installed.run("dg", "list", "defs", "--json")
     assert defs.code == 0, defs.output
-    for name in ("shop_eu/summaries/commission_liability", "shop_us_refersion_refresh", "shop_eu_refersion_nightly"):
+    for name in (
+        *("shop_eu/summaries/commission_liability", "shop_us_refersion_refresh", "shop_eu_refersion_nightly"),
+        "all_accounts/published/summaries",
+    ):
         assert name in defs.output
+
+    # Commands find the account in the project.
+    doctor = installed.run("refersion-dagster", "doctor", "--account", "shop_us")
+    assert "SHOP_US_REFERSION_PUBLIC_KEY" in doctor.output
+    unknown = installed.run("refersion-dagster", "refresh", "--account", "shop_uk")
+    assert "There is no account shop_uk" in unknown.output
+    assert "It has shop_eu, shop_us." in unknown.output
 
     written.write_text(written.read_text() + "  summaries: [sales]\n")
     refused = installed.run("dg", "check", "defs")

@@ -22,5 +22,5 @@ def test_a_plain_load_and_dbt_build_the_same_tables_and_evaluate_as_many_tests_a
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert f"Both built the same {len(load_summaries())} tables and evaluated 88 tests" in ended.stdout
+    assert f"Both built the same {len(load_summaries())} tables and evaluated 89 tests" in ended.stdout
     assert "not judged: dlt and dbt take" in ended.stdout
