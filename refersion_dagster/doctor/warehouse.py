@@ -23,6 +23,7 @@ from refersion_dagster.refersion.identity import check_account
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import Warehouse
 from refersion_dagster.settings import WarehouseSettings
+from refersion_dagster.summaries.ownership import SummariesOfAnotherAccount, check_owner
 from refersion_dagster.warehouse.database import Database
 from refersion_dagster.warehouse.duckdb.database import LOCK_HOLDER
 from refersion_dagster.warehouse.engine import try_exchange
@@ -190,6 +191,10 @@ def check_account_identity(account: RefersionClient, warehouse: Warehouse) -> It
             return
         with warehouse.session(read_only=True) as session:
             check_account(account, session.query)
+            if warehouse.schemas:
+                check_owner(session, warehouse.schemas)
+    except SummariesOfAnotherAccount as error:
+        yield failed("account", str(error), "Give each account schemas of its own in its defs.yaml.")
     except AnotherAccount as error:
         yield failed("account", error.what, str(error.advice))
     except ServerUnavailable as error:

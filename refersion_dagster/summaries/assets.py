@@ -16,6 +16,7 @@ from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.build import KeyNotUnique, build
 from refersion_dagster.summaries.lineage import column_sources
 from refersion_dagster.summaries.markdown import markdown_table
+from refersion_dagster.summaries.ownership import own_summaries
 from refersion_dagster.summaries.plot import plot
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import ReportSettings
@@ -76,6 +77,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary], names: Namespace 
         with warehouse.write_lock(context.log.info):
             try:
                 with warehouse.compute_session() as session:
+                    own_summaries(session, warehouse.schemas)
                     built = build(session, summary, values)
                     session.comment(SUMMARIES, summary.name, header.description, header.columns)
                     plotted = plot(session, summary)

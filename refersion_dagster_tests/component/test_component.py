@@ -14,11 +14,13 @@ from pydantic import ValidationError
 
 from refersion_dagster import AllAccountsComponent, RefersionComponent
 from refersion_dagster.component.all_accounts import UnknownAccounts
+from refersion_dagster.doctor.warehouse import check_account_identity
 from refersion_dagster.ingest.webhooks.events import WebhookInbox
 from refersion_dagster.refersion import LoadRequest, ReadReport
 from refersion_dagster.resources import PrefixedRefersionResource, RefersionResource, RenamedWarehouse, Warehouse
 from refersion_dagster.sandbox import SandboxServer
-from refersion_dagster.settings import InvalidSetting
+from refersion_dagster.settings import InvalidSetting, load_settings
+from refersion_dagster.summaries.ownership import SummariesOfAnotherAccount, own_summaries
 from refersion_dagster.warehouse.errors import WarehouseNotSet
 from refersion_dagster_tests.component.accounts import definitions, keys, variables
 from refersion_dagster_tests.location import Location, Outcome, fresh_instance, outcome, query
@@ -324,6 +326,56 @@ class TestTwoAccounts:
         assert {name for (name,) in found if "staging" not in name} == {
             f"{name}_{kind}" for name in names for kind in ("data", "summaries")
         }
+
+    @pytest.mark.exhaustive
+    def test_of_whom_one_has_summaries_in_the_schema_of_the_other_is_refused(
+        self, account: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        database = tmp_path / "warehouse.duckdb"
+        ended, built = {}, {}
+        with SandboxServer(replace(account.settings, seed=account.settings.seed + 1)) as other:
+            for name, sandbox in (("shop_eu", account), ("shop_us", other)):
+                for variable, value in variables(name, sandbox, tmp_path).items():
+                    monkeypatch.setenv(variable, value)
+                defs = definitions(name, summaries=["currencies"], data_schema=f"{name}_data", summaries_schema="sums")
+                with fresh_instance() as instance:
+                    job = defs.resolve_job_def(f"{name}_refersion_refresh")
+                    run = job.execute_in_process(instance=instance, raise_on_error=False)
+                    ended[name] = outcome(instance, run.run_id)
+                built[name] = query(database, "SELECT * FROM sums.currencies ORDER BY ALL")
+            us = RenamedWarehouse(duckdb_path=str(database), data_schema="shop_us_data", summaries_schema="sums")
+            keys_of_us = PrefixedRefersionResource.of(load_settings("SHOP_US_").account)
+            (found,) = check_account_identity(keys_of_us.account(), us)
+        assert ended["shop_eu"].success, ended["shop_eu"].failure
+        assert not ended["shop_us"].success
+        assert "The schema sums has the summaries of another account" in ended["shop_us"].failure
+        # Its raw tables are loaded; the summaries of the first are as they were.
+        assert query(database, "SELECT count(*) > 100 FROM shop_us_data.conversions") == [(True,)]
+        assert built["shop_us"] == built["shop_eu"]
+        assert (found.status, "built from the schema shop_eu_data" in found.message) == ("failed", True)
+
+    @pytest.mark.parametrize("destination", ["duckdb", pytest.param("postgres", marks=pytest.mark.exhaustive)])
+    def test_the_schema_of_the_summaries_belongs_to_the_first(
+        self, destination: str, tmp_path: Path, request: pytest.FixtureRequest
+    ) -> None:
+        if destination == "postgres":
+            request.getfixturevalue("postgres")
+
+        def build_as(data_schema: str) -> None:
+            warehouse = RenamedWarehouse(
+                destination=destination,
+                duckdb_path=str(tmp_path / "warehouse.duckdb"),
+                data_schema=data_schema,
+                summaries_schema="sums",
+            )
+            with warehouse.session() as session:
+                own_summaries(session, warehouse.schemas)
+
+        build_as("shop_eu_data")
+        build_as("shop_eu_data")
+        with pytest.raises(SummariesOfAnotherAccount, match=r"built from the schema shop_eu_data, .*sums\._built_from"):
+            build_as("shop_us_data")
+        build_as("shop_eu_data")
 
     def test_schemas_are_refused_where_they_were_never_tried(self) -> None:
         component = RefersionComponent(
