@@ -87,7 +87,7 @@ def examine(
         Probe(outputs.NAMES, lambda: outputs.check_outputs(loaded)),
         Probe(machine.SPACE, lambda: machine.check_space(path)),
         Probe(machine.VERSIONS, machine.check_versions),
-        Probe(machine.DAGSTER, machine.check_dagster),
+        Probe(machine.DAGSTER, lambda: machine.check_dagster(names)),
     ]
     report = status.with_notices(DoctorReport(run_probes(probes, SECONDS)))
     return report.rename(names.rename_words).without(inputs.secrets)

@@ -9,10 +9,10 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import yaml
 from packaging.requirements import Requirement
@@ -21,6 +21,7 @@ from refersion_dagster.automation.active_runs import is_ours
 from refersion_dagster.dev import LOCATION_NAME
 from refersion_dagster.doctor.findings import DoctorCheck, Status, failed, passed, skipped, warned
 from refersion_dagster.installation import PACKAGE
+from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.records import DaemonState, daemon_states, location_names, open_records
 
 VERSIONS, SPACE, DAGSTER = ("versions",), ("disk_space",), ("dagster_home", "daemon", "code_locations")
@@ -29,10 +30,8 @@ SHOWN = ("dagster", "dlt", "duckdb")
 GIGABYTE = 1_000_000_000
 LEAST_SPACE, ENOUGH_SPACE = GIGABYTE // 5, GIGABYTE
 HOME_VARIABLE = "DAGSTER_HOME"
-# Name prefix of our schedules and sensors, and the period in which their activity counts.
+# Usual name prefix of our schedules and sensors, and the period in which their activity counts.
 OURS, LATELY = "refersion_", timedelta(days=7)
-START_DAEMON = "Start `refersion-dagster dev`, or `dagster-daemon run` with the same DAGSTER_HOME."
-NO_DAEMON = warned("daemon", "not running: schedules and sensors do nothing", START_DAEMON)
 
 
 def find_existing(folder: Path) -> Path:
@@ -103,20 +102,25 @@ def _size(count: int) -> str:
     return f"{count / GIGABYTE:.1f} GB" if count >= GIGABYTE / 10 else f"{count / 1_000_000:.0f} MB"
 
 
-def check_dagster() -> Iterator[DoctorCheck]:
-    """Checks DAGSTER_HOME, the daemon and the names of the code location."""
+def check_dagster(names: Namespace = USUAL) -> Iterator[DoctorCheck]:
+    """Checks DAGSTER_HOME, the daemon and the names of the code location.
+
+    Args:
+        names: names of the account whose schedules, sensors and runs count.
+    """
     home = _home(os.environ.get(HOME_VARIABLE))
     yield home
     home = home if home.status is not Status.WARNING else _check_default_home()
     folder = Path(str(home.details.get("folder", "")))
     # Do not create an instance in a folder that was never used.
     if home.status is not Status.OK or not any(path.is_dir() for path in folder.iterdir()):
-        yield NO_DAEMON
+        yield _no_daemon(names)
         yield passed("code_locations", "none was active yet", names=[])
         return
     with open_records(folder) as instance:
-        yield _daemon(daemon_states(instance))
-        yield _locations(sorted(location_names(instance, datetime.now(UTC) - LATELY, OURS, is_ours)))
+        yield _daemon(daemon_states(instance), names)
+        active = location_names(instance, datetime.now(UTC) - LATELY, names.name(OURS), lambda run: is_ours(run, names))
+        yield _locations(sorted(active), names)
 
 
 def _check_default_home() -> DoctorCheck:
@@ -161,32 +165,43 @@ def _home(value: str | None) -> DoctorCheck:
     return passed("dagster_home", str(folder), folder=str(folder))
 
 
-def _daemon(states: Sequence[DaemonState]) -> DoctorCheck:
+def _no_daemon(names: Namespace, **details: Any) -> DoctorCheck:
+    what = "not running: schedules and sensors do nothing"
+    return warned("daemon", what, _how_to_start(names), **details)
+
+
+def _how_to_start(names: Namespace) -> str:
+    # The accounts of a project are started by Dagster's own command.
+    command = "dg dev" if names.account else "refersion-dagster dev"
+    return f"Start `{command}`, or `dagster-daemon run` with the same DAGSTER_HOME."
+
+
+def _daemon(states: Sequence[DaemonState], names: Namespace) -> DoctorCheck:
     beats = [state.beat for state in states if state.beat]
     stopped = sorted(state.name for state in states if not state.is_healthy)
     details = {"stopped": stopped, "last_heartbeat": max(beats, default=None)}
     if len(stopped) == len(states):
-        return replace(NO_DAEMON, details=details)
+        return _no_daemon(names, **details)
     if stopped:
         return warned(
             "daemon",
             f"{', '.join(stopped).lower()} of the daemon is not running",
-            f"Its log says why. {START_DAEMON}",
+            f"Its log says why. {_how_to_start(names)}",
             **details,
         )
     return passed("daemon", "running", **details)
 
 
-def _locations(names: list[str]) -> DoctorCheck:
+def _locations(active: list[str], names: Namespace) -> DoctorCheck:
     """Checks that this code location is not active under two names, which Dagster treats as two locations."""
-    if len(names) < 2:
-        return passed("code_locations", f"one: {names[0]}" if names else "none was active yet", names=names)
+    if len(active) < 2:
+        return passed("code_locations", f"one: {active[0]}" if active else "none was active yet", names=active)
+    usual = f": location_name: {LOCATION_NAME} in workspace.yaml, as in `refersion-dagster dev`"
     return warned(
         "code_locations",
-        f"this code location was active under {len(names)} names in the last {LATELY.days} days: "
-        f"{', '.join(names)}. Schedules and sensors that are on under one name are off under the other, and "
+        f"this code location was active under {len(active)} names in the last {LATELY.days} days: "
+        f"{', '.join(active)}. Schedules and sensors that are on under one name are off under the other, and "
         "schedules may start runs twice",
-        f"Use one name everywhere: location_name: {LOCATION_NAME} in workspace.yaml, as in `refersion-dagster "
-        "dev`, and switch schedules and sensors on there.",
-        names=names,
+        f"Use one location_name everywhere{'' if names.account else usual}, and switch schedules and sensors on there.",
+        names=active,
     )

@@ -12,7 +12,8 @@ import dagster as dg
 import pytest
 
 from refersion_dagster.doctor.findings import Status
-from refersion_dagster.doctor.machine import check_space
+from refersion_dagster.doctor.machine import check_dagster, check_space
+from refersion_dagster.namespace import Namespace
 from refersion_dagster_tests.doctor.daemon_records import beat, tick_of
 from refersion_dagster_tests.doctor.doctor_fixture import FAILED, WARNING, DoctorFixture
 
@@ -168,3 +169,14 @@ class TestCodeLocations:
         examined = patient.examined()
         assert examined.not_well() == {}
         assert examined["code_locations"].message == "one: refersion_dagster"
+
+    def test_of_an_account_of_a_project_its_own_schedules_count(self, patient: DoctorFixture) -> None:
+        self.at_work(patient, "refersion_dagster", "refersion_nightly", days_ago=1)
+        self.at_work(patient, "project", "shop_eu_refersion_nightly", days_ago=1)
+        names = Namespace(account="shop_eu", asset_prefix=("shop_eu",))
+        found = {check.name: check for check in check_dagster(names)}
+        assert found["code_locations"].message == "one: project"
+        with dg.DagsterInstance.from_config(str(patient.home)) as instance:
+            beat(instance, seconds_ago=3600)
+        found = {check.name: check for check in check_dagster(names)}
+        assert "Start `dg dev`" in (found["daemon"].remedy or "")
