@@ -34,7 +34,7 @@ def load(sandbox: SandboxServer, warehouse: Warehouse, *tables: str, **account: 
 
 
 def is_warned(warehouse: Warehouse) -> bool:
-    """Whether the check of the last change fails."""
+    """Whether the check of the last changes fails."""
     name = "refersion/schema_changes:schema_changes_affect_nothing"
     return not evaluate(warehouse, name)[name].passed
 
@@ -66,7 +66,21 @@ def test_a_change_is_kept_once_with_what_stands_on_it(sandbox: SandboxServer, wa
     sandbox.advance(days=1)
     sandbox.configure(add_fields={"Offer.tier": "Int", "Shop.plan": "String", "Shop.size": "Int"})
     load(sandbox, warehouse)
+    # A later change does not end the warning before 30 days are over.
+    assert is_warned(warehouse)
+    sandbox.advance(days=31)
+    sandbox.configure(add_fields={"Offer.tier": "Int", "Shop.plan": "String"})
+    load(sandbox, warehouse)
     assert not is_warned(warehouse)
+
+
+def test_what_comes_back_is_no_longer_warned_of(sandbox: SandboxServer, warehouse: Warehouse) -> None:
+    load(sandbox, warehouse)
+    for removed, expected in ((["Offer.cookie_days"], True), ([], False)):
+        sandbox.advance(days=1)
+        sandbox.configure(remove_fields=removed)
+        load(sandbox, warehouse)
+        assert is_warned(warehouse) is expected
 
 
 @pytest.mark.parametrize(
