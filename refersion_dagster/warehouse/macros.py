@@ -50,6 +50,7 @@ def expand(text: str, macros: Mapping[str, Macro], named: Collection[str]) -> tu
     if unknown := [name for name in named if name not in macros]:
         raise MacroError(0, f"macros names {unknown[0]}; there are {', '.join(sorted(macros))}")
     calls = re.compile(rf"\b({'|'.join(named)}){ARGUMENTS}")
+    starts = re.compile(rf"\b({'|'.join(macros) or '(?!)'})\(")
     expanded: list[str] = []
     lines: list[int] = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -65,9 +66,9 @@ def expand(text: str, macros: Mapping[str, Macro], named: Collection[str]) -> tu
             return replaced.replace("\n", f"\n{indent}")
 
         replaced = calls.sub(sql, code) if named else code
-        if left := next((one for one in macros if re.search(rf"\b{one}\(", replaced)), ""):
-            wrong = "has to be on one line, not in another" if left in named else "has to be named under macros"
-            raise MacroError(number, f"{left} is a macro: it {wrong}")
+        if left := starts.search(replaced):
+            wrong = "has to be on one line, not in another" if left[1] in named else "has to be named under macros"
+            raise MacroError(number, f"{left[1]} is a macro: it {wrong}")
         found = f"{replaced}{comment}{words}".split("\n")
         expanded += found
         lines += [number] * len(found)
