@@ -18,6 +18,7 @@ from refersion_dagster.summaries.lineage import deciding_sources
 from refersion_dagster.summaries.measures import described
 from refersion_dagster.summaries.query import Summary, list_tables, load_summaries
 from refersion_dagster.summaries.settings import ReportSettings
+from refersion_dagster.usage.costs import show_costs
 
 
 def file_check(
@@ -42,6 +43,7 @@ def file_check(
     )
     @names.rename_resources
     @report_errors
+    @show_costs
     def run_check(
         context: dg.AssetCheckExecutionContext, warehouse: Warehouse, settings: ReportSettings
     ) -> dg.AssetCheckResult:
@@ -88,6 +90,7 @@ def sums_check(summary: Summary, names: Namespace = USUAL) -> dg.AssetChecksDefi
     )
     @names.rename_resources
     @report_errors
+    @show_costs
     def run_check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
         with warehouse.write_lock(context.log.info), warehouse.compute_session() as session:
             unknown = find_unknown_columns(summary, load_gaps(session))

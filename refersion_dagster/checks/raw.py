@@ -11,6 +11,7 @@ from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import CONVERSION_STATUSES, ENTITIES, PAYMENT_STATUSES
 from refersion_dagster.resources import Warehouse
+from refersion_dagster.usage.costs import show_costs
 from refersion_dagster.warehouse.session import Session
 
 AFFILIATE_STATUSES = ("PENDING", "ACTIVE", "DENIED", "DISABLED")
@@ -117,6 +118,7 @@ def raw_checks(table: str, names: Namespace = USUAL) -> dg.AssetChecksDefinition
     )
     @names.rename_resources
     @report_errors
+    @show_costs
     def run_checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         # Readers also have to wait for a run of another process that has the DuckDB file open.
         with warehouse.write_lock(context.log.info), warehouse.compute_session() as session:

@@ -15,6 +15,7 @@ from refersion_dagster.namespace import USUAL, Namespace
 from refersion_dagster.refersion import LoadRequest
 from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import RefersionResource, Warehouse
+from refersion_dagster.usage.costs import show_costs
 
 # Name of the step that loads them.
 LOADS = "refersion_tables"
@@ -70,6 +71,7 @@ def raw_tables(names: Namespace = USUAL) -> dg.AssetsDefinition:
     )
     @names.rename_resources
     @report_errors
+    @show_costs
     def load(
         context: dg.AssetExecutionContext,
         config: RefreshConfig,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from refersion_dagster.component.accounts import SelectedAccount
     from refersion_dagster.doctor.inputs import DoctorInputs
     from refersion_dagster.refresh.summary import RunOutcome
+    from refersion_dagster.usage.meter import Usage
 
 JOB, STATEMENTS_JOB = "refersion_refresh", "refersion_statements"
 # Dagster prints every event of a run unless its console logger is configured otherwise.
@@ -60,12 +61,15 @@ class ShellRun:
         os.environ["DAGSTER_HOME"] = str(dagster_home())
         import dagster as dg
 
+        from refersion_dagster.usage.meter import METER
+
+        before = METER.read()
         with dg.DagsterInstance.get() as instance:
             self._instance, self._run_id = instance, str(uuid4())
             execute(self.console, instance, self._run_id, account, self.job, self.config(account))
             happened = read_outcome(instance, self._run_id)
             self._run_id = None
-        self.show(happened, account, time.monotonic() - began)
+        self.show(happened, account, time.monotonic() - began, METER.read() - before)
         return 0 if happened.is_well else 1
 
     def config(self, account: SelectedAccount) -> Mapping[str, Any]:
@@ -76,10 +80,10 @@ class ShellRun:
         """Raises ClickException if a setting prevents the run."""
         check_settings(account)
 
-    def show(self, happened: RunOutcome, account: SelectedAccount, seconds: float) -> None:
+    def show(self, happened: RunOutcome, account: SelectedAccount, seconds: float, usage: Usage) -> None:
         from refersion_dagster.refresh.summary import show_summary
 
-        show_summary(self.console, happened, account, seconds)
+        show_summary(self.console, happened, account, seconds, usage)
 
     def cancel(self) -> None:
         """Reports that the run was stopped, in the terminal and in Dagster's instance."""
@@ -111,7 +115,7 @@ class ShellStatementsRun(ShellRun):
     def check(self, account: SelectedAccount) -> None:
         check_values(account)
 
-    def show(self, happened: RunOutcome, account: SelectedAccount, seconds: float) -> None:
+    def show(self, happened: RunOutcome, account: SelectedAccount, seconds: float, usage: Usage) -> None:
         from refersion_dagster.refresh.summary import show_statements
 
         show_statements(self.console, happened, account.names)

@@ -21,6 +21,8 @@ from refersion_dagster.records import error_of, run_log
 from refersion_dagster.report.commissions.asset import PATH as REPORT
 from refersion_dagster.report.statements.asset import PATH as STATEMENTS
 from refersion_dagster.terminal import Sign, figure_tables, number_of, print_signed, wrap
+from refersion_dagster.usage.costs import summarize_costs
+from refersion_dagster.usage.meter import NOTHING, Usage
 
 if TYPE_CHECKING:
     from refersion_dagster.component.accounts import SelectedAccount
@@ -106,8 +108,14 @@ def convert_evaluation(found: dg.AssetCheckEvaluation) -> CheckOutcome:
     return CheckOutcome(found.check_name, asset, Sign.DOUBT if is_warning else Sign.BAD, said)
 
 
-def show_summary(console: Console, happened: RunOutcome, account: SelectedAccount, seconds: float) -> None:
-    """Prints the result of a refresh, with the verdict last."""
+def show_summary(
+    console: Console, happened: RunOutcome, account: SelectedAccount, seconds: float, usage: Usage = NOTHING
+) -> None:
+    """Prints the result of a refresh, with the verdict last.
+
+    Args:
+        usage: what the run's statements cost.
+    """
     raw = f"{account.names.asset_key(RAW).to_user_string()}/"
     read = {key: told for key, told in happened.tables.items() if key.startswith(raw)}
     if read:
@@ -142,7 +150,7 @@ def show_summary(console: Console, happened: RunOutcome, account: SelectedAccoun
     if report := happened.tables.get(account.names.asset_key(*REPORT).to_user_string(), {}).get("report"):
         # Not wrapped, so that the path can be copied.
         console.print(f"Report: {report}", markup=False, soft_wrap=True)
-    console.print(_render_verdict(happened, seconds), soft_wrap=not console.is_terminal)
+    console.print(_render_verdict(happened, seconds, usage), soft_wrap=not console.is_terminal)
 
 
 def show_statements(console: Console, happened: RunOutcome, names: Namespace) -> None:
@@ -204,14 +212,15 @@ def read_coverage(account: SelectedAccount) -> list[Coverage]:
         return []
 
 
-def _render_verdict(happened: RunOutcome, seconds: float) -> Text:
+def _render_verdict(happened: RunOutcome, seconds: float, usage: Usage) -> Text:
+    costs = summarize_costs(usage)
     took = f"{seconds:.0f} s"
     run = f"run {happened.run_id[:8]}"
     failed, warned = len(happened.with_sign(Sign.BAD)), len(happened.with_sign(Sign.DOUBT))
     if not happened.succeeded:
-        return Text(f"The refresh failed after {took} ({run}). Tables that failed are unchanged.", "bold red")
+        return Text(f"The refresh failed after {took} ({run}). Tables that failed are unchanged.{costs}", "bold red")
     if failed:
-        told = f"Up to date, but {number_of(failed, 'check', 'checks')} failed, in {took} ({run})."
+        told = f"Up to date, but {number_of(failed, 'check', 'checks')} failed, in {took} ({run}).{costs}"
         return Text(told, "bold red")
     look = f", {number_of(warned, 'warning', 'warnings')}" if warned else ""
-    return Text(f"Up to date{look}, in {took} ({run}).", "bold green")
+    return Text(f"Up to date{look}, in {took} ({run}).{costs}", "bold green")

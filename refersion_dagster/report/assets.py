@@ -15,6 +15,7 @@ from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.settings import OutputSettings
 from refersion_dagster.settings.part import like
 from refersion_dagster.summaries.query import Summary
+from refersion_dagster.usage.costs import show_costs
 
 GROUP = "published"
 
@@ -60,6 +61,7 @@ last result of every check.
     )
     @names.rename_resources
     @report_errors
+    @show_costs
     def published_summaries(
         context: dg.AssetExecutionContext, warehouse: Warehouse, publishing: Publishing
     ) -> dg.MaterializeResult:

@@ -20,6 +20,7 @@ from refersion_dagster.summaries.ownership import own_summaries
 from refersion_dagster.summaries.plot import plot
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import ReportSettings
+from refersion_dagster.usage.costs import show_costs
 
 PRIMARY_KEY = "primary_key"
 
@@ -70,6 +71,7 @@ def summary_asset(summary: Summary, others: Sequence[Summary], names: Namespace 
     )
     @names.rename_resources
     @report_errors
+    @show_costs
     def build_summary(
         context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:

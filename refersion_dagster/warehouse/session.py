@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from dlt.destinations.exceptions import DatabaseUndefinedRelation as UndefinedTable
 from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
 
+from refersion_dagster.usage.meter import METER
 from refersion_dagster.warehouse.dialects.dialect import DUCKDB, Dialect
 from refersion_dagster.warehouse.sql import Value, bind, write_statement
 
@@ -62,6 +63,8 @@ class Session:
 
     _comments = COMMENTS
     dialect: Dialect = DUCKDB
+    # Whether the time that statements take is billed.
+    is_timed: ClassVar[bool] = False
 
     def __init__(self, client: SqlClientBase[Any]) -> None:
         self._client = client
@@ -89,7 +92,8 @@ class Session:
         Statements that all databases understand are run this way too: parsing a statement takes longer than running a
         small one.
         """
-        return [tuple(row) for row in self._client.execute_sql(sql) or ()]
+        with METER.statement(is_timed=self.is_timed):
+            return [tuple(row) for row in self._client.execute_sql(sql) or ()]
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
         """The rows of a query in DuckDB's dialect, with values for its `$name`s, in batches of `rows`.
@@ -97,7 +101,7 @@ class Session:
         Raises UnknownParameter for a `$name` without a value.
         """
         found = self._client.native_connection.sql(write_statement(sql, parameters, self.dialect))
-        for batch in found.to_arrow_reader(rows):
+        for batch in METER.results(iter(found.to_arrow_reader(rows)), is_timed=self.is_timed):
             yield pa.Table.from_batches([batch])
 
     @contextmanager

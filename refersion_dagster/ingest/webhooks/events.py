@@ -25,6 +25,7 @@ from refersion_dagster.refersion.tables.catalog import ENTITIES
 from refersion_dagster.resources import RefersionResource, Warehouse
 from refersion_dagster.settings import WebhookSettings
 from refersion_dagster.settings.part import like
+from refersion_dagster.usage.costs import show_costs
 from refersion_dagster.warehouse.load import run_load
 from refersion_dagster.webhooks.inbox import Inbox
 from refersion_dagster.webhooks.inbox_file import NoInbox
@@ -78,6 +79,7 @@ def webhook_events_asset(names: Namespace = USUAL) -> dg.AssetsDefinition:
     )
     @names.rename_resources
     @report_errors
+    @show_costs
     def load_events(
         context: dg.AssetExecutionContext,
         config: WebhookConfig,

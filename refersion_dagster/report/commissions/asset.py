@@ -20,6 +20,7 @@ from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.markdown import escape_markdown, markdown_table
 from refersion_dagster.summaries.query import Summary
 from refersion_dagster.summaries.settings import ReportSettings
+from refersion_dagster.usage.costs import show_costs
 from refersion_dagster.warehouse.session import UndefinedTable
 
 GROUP = "report"
@@ -63,6 +64,7 @@ Refersion's own totals and the last result of every check follow. One file is ke
     )
     @names.rename_resources
     @report_errors
+    @show_costs
     def report_commissions(
         context: dg.AssetExecutionContext, warehouse: Warehouse, settings: ReportSettings, reports: Reports
     ) -> dg.MaterializeResult:

@@ -47,6 +47,7 @@ from refersion_dagster.report.statements.request import StatementRequest, choose
 from refersion_dagster.report.storage import Folder, name_local_folder
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.summaries.markdown import markdown_table
+from refersion_dagster.usage.costs import show_costs
 from refersion_dagster.warehouse.session import Session
 
 GROUP = "statements"
@@ -142,6 +143,7 @@ def statements_asset(checks: Sequence[dg.AssetCheckSpec] = (), names: Namespace 
     )
     @names.rename_resources
     @report_errors
+    @show_costs
     def report_statements(
         context: dg.AssetExecutionContext, config: StatementsConfig, warehouse: Warehouse, reports: Reports
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:

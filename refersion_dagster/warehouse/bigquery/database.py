@@ -5,13 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
+from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract.source import DltSource
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.tables.catalog import CONVERSIONS
+from refersion_dagster.usage.meter import METER, Usage
 from refersion_dagster.warehouse.bigquery.credentials import bigquery_configuration
 from refersion_dagster.warehouse.bigquery.errors import HOW_TO_GRANT, convert_error
 from refersion_dagster.warehouse.bigquery.session import BigQuerySession
@@ -19,6 +22,7 @@ from refersion_dagster.warehouse.database import WriteAccess
 from refersion_dagster.warehouse.dlt_internals.bigquery import by_month, project_client
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.lease import lease_holder
+from refersion_dagster.warehouse.server.database import ServerDatabase
 from refersion_dagster.warehouse.server.leased import LeasedDatabase
 from refersion_dagster.warehouse.session import Session
 
@@ -43,7 +47,20 @@ class BigQueryDatabase(LeasedDatabase):
         with warnings.catch_warnings():
             # The BigQuery Storage client reads large results; loads do not need it.
             warnings.filterwarnings("ignore", message="Cannot create BigQuery Storage client")
-            yield dlt.destinations.bigquery(destination_name="bigquery")
+            began = datetime.now(UTC)
+            try:
+                yield dlt.destinations.bigquery(destination_name="bigquery")
+            finally:
+                METER.add(self._usage_of_loads(began))
+
+    def _usage_of_loads(self, began: datetime) -> Usage:
+        """What dlt's statements cost since a moment; unpriced if BigQuery does not say it."""
+        try:
+            with ServerDatabase.session(self, read_only=True) as session:
+                assert isinstance(session, BigQuerySession)  # noqa: S101 - always the session of this database
+                return session.usage_of_loads(began)
+        except (WarehouseError, DatabaseException):
+            return Usage(unpriced=1)
 
     def prepare(self, source: DltSource) -> DltSource:
         """Merge with one MERGE statement. dlt's default deletes and inserts, and readers would miss rows in between."""

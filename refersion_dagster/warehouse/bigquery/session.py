@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
+from refersion_dagster.usage.meter import METER, Usage
 from refersion_dagster.warehouse.bigquery.errors import convert_error, database_error
 from refersion_dagster.warehouse.bigquery.google import google_client, google_errors
+from refersion_dagster.warehouse.bigquery.usage import usage_of, usage_of_loads
 from refersion_dagster.warehouse.dialects.bigquery import BigQueryDialect
 from refersion_dagster.warehouse.errors import WarehouseError, WarehouseForbidden
 from refersion_dagster.warehouse.server.session import ServerSession
@@ -64,7 +67,10 @@ class BigQuerySession(ServerSession):
 
     def native(self, sql: str) -> list[Row]:
         with self._errors():
-            return [tuple(row.values()) for row in self._job(sql).result()]
+            job = self._job(sql)
+            rows = [tuple(row.values()) for row in job.result()]
+        METER.add(usage_of(job))
+        return rows
 
     def _job(self, sql: str) -> Any:
         return self._google.query(sql)
@@ -79,7 +85,9 @@ class BigQuerySession(ServerSession):
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
         with self._errors():
-            found = self._job(write_statement(sql, parameters, self.dialect)).result(page_size=rows)
+            job = self._job(write_statement(sql, parameters, self.dialect))
+            found = job.result(page_size=rows)
+            METER.add(usage_of(job))
             for batch in found.to_arrow_iterable():
                 yield with_duckdb_types(pa.Table.from_batches([batch]))
 
@@ -142,6 +150,11 @@ class BigQuerySession(ServerSession):
         else:
             self.native(f"CREATE OR REPLACE TABLE {schema}.{table} AS SELECT * FROM {schema}.{fresh}")  # noqa: S608
         self.native(f"DROP TABLE {schema}.{fresh}")
+
+    def usage_of_loads(self, began: datetime) -> Usage:
+        """See `usage.usage_of_loads`. Raises WarehouseForbidden if the account may not list its jobs."""
+        with self._errors():
+            return usage_of_loads(self._google, began, SCHEMAS[:2])
 
     def may_write(self) -> bool:
         """Whether the account may create the datasets, or tables in the existing ones. Creates nothing."""

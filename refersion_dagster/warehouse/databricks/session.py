@@ -69,6 +69,7 @@ class DatabricksSession(ServerSession):
     """
 
     dialect = DatabricksSessionDialect()
+    is_timed = True
     _comments = COMMENTS
 
     def convert_error(self, error: BaseException) -> WarehouseError | None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
 
+from refersion_dagster.usage.meter import METER
 from refersion_dagster.warehouse.dialects.dialect import Dialect
 from refersion_dagster.warehouse.dialects.postgres import PostgresDialect
 from refersion_dagster.warehouse.errors import TableInUse, WarehouseError
@@ -89,9 +90,13 @@ class PostgresSession(ServerSession):
         self.dialect = dialect
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
+        statement = write_statement(sql, parameters, self.dialect)
+        yield from METER.results(self._batches(statement, rows), is_timed=self.is_timed)
+
+    def _batches(self, statement: str, rows: int) -> Iterator[pa.Table]:
         # A named cursor is a server-side one, which sends rows in batches instead of all at once.
         with self.transaction(), self._client.native_connection.cursor(name="rows_by_and_by") as cursor:
-            cursor.execute(write_statement(sql, parameters, self.dialect))
+            cursor.execute(statement)
             while chunk := cursor.fetchmany(rows):
                 kinds = map(_arrow_type, cursor.description)
                 arrays = [pa.array(values, kind) for values, kind in zip(zip(*chunk, strict=True), kinds, strict=True)]

@@ -49,6 +49,7 @@ class RedshiftSession(PostgresSession):
     """One connection to Redshift, whose catalogue, cursors and transactions are PostgreSQL's."""
 
     _grants = GRANTS
+    is_timed = True
 
     def __init__(self, client: SqlClientBase[Any]) -> None:
         super().__init__(client, RedshiftSessionDialect())

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
+from refersion_dagster.usage.meter import METER
 from refersion_dagster.warehouse.errors import WarehouseError
 from refersion_dagster.warehouse.session import Row, Session
 from refersion_dagster.warehouse.sql import Value, write_statement
@@ -30,7 +31,11 @@ class ServerSession(Session):
 
     def arrow(self, sql: str, rows: int, **parameters: Value) -> Iterator[pa.Table]:
         statement = write_statement(sql, parameters, self.dialect)
-        with self._convert_errors(), self._client.execute_query(statement) as cursor:
+        with self._convert_errors():
+            yield from METER.results(self._batches(statement, rows), is_timed=self.is_timed)
+
+    def _batches(self, statement: str, rows: int) -> Iterator[pa.Table]:
+        with self._client.execute_query(statement) as cursor:
             yield from cursor.iter_arrow(rows)
 
     @contextmanager

@@ -71,6 +71,7 @@ class SnowflakeSession(ServerSession):
     """
 
     dialect = SnowflakeSessionDialect()
+    is_timed = True
 
     def convert_error(self, error: BaseException) -> WarehouseError | None:
         return convert_error(error)

@@ -1,0 +1,1 @@
+"""What statements cost, in databases that are billed by bytes or by time."""
