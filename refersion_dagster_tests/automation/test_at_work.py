@@ -111,8 +111,8 @@ def alerts() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 def work(tmp_path_factory: pytest.TempPathFactory, alerts: tuple[str, list[dict[str, Any]]]) -> Iterator[AtWork]:
     folder = tmp_path_factory.mktemp("work")
     inbox, port = folder / "inbox.sqlite", free_port()
-    # Once, at the first full minute after Dagster is up, which takes it some 15 s, or 25 s where other tests run.
-    soonest = datetime.now(UTC) + timedelta(seconds=30 + 60)
+    # Once, at the first full minute after Dagster is up, which takes it some 15 s, or up to a minute where others run.
+    soonest = datetime.now(UTC) + timedelta(seconds=90 + 60)
     with SandboxServer(SMALL) as sandbox, receiving(inbox) as receiver:
         location = Location.of(folder, sandbox).with_settings(
             REFERSION_NIGHTLY_CRON=f"{soonest.minute} {soonest.hour} * * *",

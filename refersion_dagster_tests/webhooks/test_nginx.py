@@ -117,8 +117,16 @@ def test_an_event_is_accepted_while_hundreds_are_slow(proxy: ProxyAndReceiver) -
 
 def test_one_address_has_a_limited_number_of_requests_at_once(proxy: ProxyAndReceiver) -> None:
     with ExitStack() as stack:
-        slow = [stack.enter_context(proxy.connect()) for _ in range(100)]
-        for connection in slow:
-            connection.sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
-        assert soon(lambda: proxy.post(b"{}").status_code == 503)
+        slow = []
+        for _ in range(100):
+            slow.append(stack.enter_context(proxy.connect()))
+            slow[-1].sendall(HEAD + b"Content-Length: 1000\r\n\r\n{")
+
+        def is_refused() -> bool:
+            # None of them is slow enough for nginx to end it.
+            for connection in slow:
+                connection.sendall(b" ")
+            return proxy.post(b"{}").status_code == 503
+
+        assert soon(is_refused, every=0.1)
     assert soon(lambda: proxy.post(b"{}").status_code == 200, every=0.1)
