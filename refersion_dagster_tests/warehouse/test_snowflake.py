@@ -30,6 +30,7 @@ from refersion_dagster.doctor.warehouse import NAMES
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.resources import SUMMARIES, Warehouse
 from refersion_dagster.sandbox import SandboxServer, SandboxSettings
+from refersion_dagster.usage.meter import METER
 from refersion_dagster.warehouse.errors import (
     WarehouseError,
     WarehouseForbidden,
@@ -136,6 +137,15 @@ class TestSession:
             for value in (0, -7, 2**62, True, False, None, date(2024, 2, 29), datetime(2025, 3, 30, 1, tzinfo=UTC)):
                 ((found,),) = session.query("SELECT $value AS value", value=value)
                 assert found == value
+
+    def test_the_seconds_of_statements_are_counted(self, warehouse: Warehouse) -> None:
+        with warehouse.session() as session:
+            before = METER.read()
+            assert session.query("SELECT 1 AS a") == [(1,)]
+            assert sum(table.num_rows for table in session.arrow("SELECT 1 AS a", 10)) == 1
+        used = METER.read() - before
+        assert (used.statements, used.timed, used.priced, used.unpriced) == (2, 2, 0, 0)
+        assert used.seconds > 0
 
     def test_columns_have_lower_case_names_and_duckdbs_types(self, warehouse: Warehouse) -> None:
         select = """
