@@ -81,8 +81,7 @@ def conversions_table(account: Account, written: ExportFormat, low: int = FIRST,
         return datetime.fromtimestamp(seconds, UTC).astimezone(zone).strftime(written.time_format)
 
     def amount(value: Decimal) -> str:
-        text = f"{value:,}" if written.decimal == "," else str(value)
-        return text.translate(str.maketrans(",.", ".,")) if written.decimal == "," else text
+        return _amount(value, written)
 
     columns: dict[str, Callable[[Conversion], str]] = {
         "Conversion ID": lambda row: str(row.id),
@@ -129,12 +128,12 @@ def _totals(head: list[str], rows: list[Conversion], amount: Callable[[Decimal],
     return found
 
 
-def performance_table(account: Account) -> Table:
-    """Approved conversions by affiliate and currency."""
+def performance_table(account: Account, written: ExportFormat, low: int = FIRST, high: int = LAST) -> Table:
+    """Approved conversions made in the period, by affiliate and currency."""
     sums: dict[tuple[int, str], tuple[int, Decimal, Decimal]] = defaultdict(
         lambda: (0, Decimal("0.00"), Decimal("0.00"))
     )
-    for row in account.conversions.values():
+    for row in account.conversions_between(low, high):
         if row.status == APPROVED and not row.is_test_conversion:
             count, total, commission = sums[row.affiliate_id, row.currency]
             sums[row.affiliate_id, row.currency] = count + 1, total + row.total, commission + row.commission_total
@@ -142,8 +141,21 @@ def performance_table(account: Account) -> Table:
     lines = []
     for (affiliate_id, currency), (count, total, commission) in sorted(sums.items()):
         name = _name(account, affiliate_id)
-        lines.append([str(affiliate_id), name, currency, str(count), f"{total:,}", f"{commission:,}"])
+        amounts = [_amount(total, written), _amount(commission, written)]
+        lines.append([str(affiliate_id), name, currency, str(count), *amounts])
+    if written.totals:
+        by_currency: dict[str, tuple[Decimal, Decimal]] = defaultdict(lambda: (Decimal("0.00"), Decimal("0.00")))
+        for (_, currency), (_, total, commission) in sums.items():
+            before = by_currency[currency]
+            by_currency[currency] = before[0] + total, before[1] + commission
+        for currency, held in sorted(by_currency.items()):
+            lines.append(["Total", "", currency, "", *(_amount(value, written) for value in held)])
     return [head, *lines]
+
+
+def _amount(value: Decimal, written: ExportFormat) -> str:
+    text = f"{value:,}" if written.decimal == "," else str(value)
+    return text.translate(str.maketrans(",.", ".,")) if written.decimal == "," else text
 
 
 def name_export(kind: str, seconds: int, timezone: str) -> str:

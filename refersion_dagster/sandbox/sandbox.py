@@ -14,6 +14,7 @@ from refersion_dagster.sandbox.exports import (
     affiliates_table,
     conversions_table,
     name_export,
+    performance_table,
     write_table,
 )
 from refersion_dagster.sandbox.faults import Fault, Faults, fault_from_json
@@ -61,19 +62,20 @@ class Sandbox:
             return self.now
 
     def export(self, folder: Path, written: ExportFormat = PLAIN, since: datetime | None = None) -> list[Path]:
-        """Export affiliates and conversions as the merchant does, into files named by the sandbox's clock.
+        """Export affiliates, conversions and the performance report, into files named by the sandbox's clock.
 
-        `since` is the first moment of the conversions (None: all of them).
+        `since` is the first moment of conversions and report (None: all of them).
         """
         with self.account.lock:
             low = int(since.timestamp()) if since else 0
             tables = {
                 "affiliates": affiliates_table(self.account),
                 "conversions": conversions_table(self.account, written, low),
+                "performance": performance_table(self.account, written, low),
             }
             paths = []
             for kind, table in tables.items():
-                named = f"conversions from {since:%Y-%m-%d}" if since and kind == "conversions" else kind
+                named = f"{kind} from {since:%Y-%m-%d}" if since and kind != "affiliates" else kind
                 path = folder / name_export(named, self.account.now, written.timezone)
                 path.write_bytes(write_table(table, written))
                 paths.append(path)

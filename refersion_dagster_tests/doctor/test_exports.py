@@ -25,8 +25,8 @@ def statuses(folder: Path) -> dict[str, Status]:
 def test_it_explains_which_column_is_which_and_how_sure_that_is(tmp_path: Path) -> None:
     write(tmp_path, text(header=HEADER.replace("Order ID", "Cart")))
     write(tmp_path, AFFILIATES, "affiliates 2026-07-01 0931.csv")
-    folder, conversions, affiliates, periods = check_exports(tmp_path)
-    assert [check.name for check in (folder, conversions, affiliates, periods)] == [*NAMES]
+    folder, conversions, affiliates, performance, periods = check_exports(tmp_path)
+    assert [check.name for check in (folder, conversions, affiliates, performance, periods)] == [*NAMES]
     assert "2 exports, time zone UTC (not declared in exports.yaml)" in folder.message
     assert conversions.status is Status.WARNING
     assert "2 rows, utf-8, comma" in conversions.message
@@ -35,6 +35,7 @@ def test_it_explains_which_column_is_which_and_how_sure_that_is(tmp_path: Path) 
     assert "not loaded (Cart)" in conversions.message
     assert conversions.details["columns"]["total"][0] == "Order Total"
     assert affiliates.status is Status.OK
+    assert performance.status is Status.SKIPPED
     assert periods.message == "without a gap, up to 2026-07-01 09:30 (UTC)"
 
 
@@ -46,8 +47,21 @@ def test_what_a_refresh_would_refuse_fails(tmp_path: Path) -> None:
         "exports_folder": Status.OK,
         "exports_conversions": Status.FAILED,
         "exports_affiliates": Status.WARNING,
+        "exports_performance": Status.SKIPPED,
         "exports_periods": Status.FAILED,
     }
+
+
+def test_it_compares_the_performance_report_with_the_conversions(tmp_path: Path) -> None:
+    write(tmp_path, text())
+    name = "performance 2026-07-01 0933.csv"
+    write(tmp_path, "Affiliate ID,Currency,Revenue,Commission\n7,USD,100.00,10.00\n", name)
+    assert statuses(tmp_path)["exports_performance"] is Status.OK
+    write(tmp_path, "Affiliate ID,Currency,Revenue,Commission\n7,USD,100.00,11.00\n", name)
+    found = {check.name: check for check in check_exports(tmp_path)}["exports_performance"]
+    assert found.status is Status.WARNING
+    assert "likely: other programs use this name for the field (Revenue = total" in found.message
+    assert "differs from the conversions in 1 of 1 sums" in found.message
 
 
 def test_keys_are_not_needed_and_both_are_too_much(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from refersion_dagster.refersion.errors import UnusableExport
-from refersion_dagster.refersion.exports.folder import check_coverage, find_gap, list_exports
+from refersion_dagster.refersion.exports.folder import check_coverage, find_gaps, list_exports
 from refersion_dagster.refersion.extract.incremental import BEGINNING
 from refersion_dagster.refersion.extract.stats import ReadSpan
-from refersion_dagster_tests.exports.files import text, write
+from refersion_dagster_tests.exports.files import ROWS, text, write
 
 UTC_ZONE = ZoneInfo("UTC")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -55,7 +55,7 @@ def test_a_name_may_say_the_period_in_whole_days_of_the_time_zone(tmp_path: Path
         ("report.csv", "does not say what it holds and when it was exported"),
         ("conversions.csv", "does not say what it holds"),
         ("conversions 2026-07-01.csv", "does not say what it holds"),
-        ("performance 2026-07-01 0930.csv", "does not say what it holds"),
+        ("payments 2026-07-01 0930.csv", "does not say what it holds"),
         ("conversions 2026-02-30 0930.csv", "impossible date"),
         ("conversions 2026-07-01 2530.csv", "impossible date"),
         ("conversions 2199-07-01 0930.csv", "in the future"),
@@ -110,13 +110,24 @@ def test_files_in_order_of_export(tmp_path: Path) -> None:
 
 def test_days_that_no_export_covers_are_named() -> None:
     spans = [span(moment(1), moment(10), moment(20)), span(moment(13), moment(20))]
-    assert find_gap(spans) == (moment(10), moment(13))
+    assert find_gaps(spans) == [(moment(10), moment(13))]
     with pytest.raises(UnusableExport, match="from 2026-06-10 00:00 to 2026-06-12 23:59"):
         check_coverage(spans, UTC_ZONE)
+    with pytest.raises(UnusableExport, match="to 2026-06-12 23:59 and from 2026-06-20 00:00 to 2026-06-24 23:59"):
+        check_coverage([*spans, span(moment(25), moment(30))], UTC_ZONE)
     check_coverage([*spans, span(moment(5), moment(14))], UTC_ZONE)
 
 
 def test_what_was_made_since_the_last_covered_day_is_missing_too() -> None:
-    assert find_gap([span(moment(1), moment(10), moment(20))]) == (moment(10), moment(20))
-    assert find_gap([span(moment(1), moment(10), moment(10, 20))]) is None
-    assert find_gap([]) is None
+    assert find_gaps([span(moment(1), moment(10), moment(20))]) == [(moment(10), moment(20))]
+    assert not find_gaps([span(moment(1), moment(10), moment(10, 20))])
+    assert not find_gaps([])
+
+
+def test_performance_reports_of_a_month_and_of_its_year_may_have_one_time(tmp_path: Path) -> None:
+    write(tmp_path, text(), "performance from 2026-06-01 to 2026-06-30 2026-07-01 0930.csv")
+    write(tmp_path, text(), "performance from 2026-01-01 to 2026-06-30 2026-07-01 0930.csv")
+    assert len(list_exports(tmp_path, UTC_ZONE)) == 2
+    write(tmp_path, text(ROWS[0]), "performance_from_2026-06-01_to_2026-06-30_2026-07-01 0930.csv")
+    with pytest.raises(UnusableExport, match="not known which is later"):
+        list_exports(tmp_path, UTC_ZONE)

@@ -11,14 +11,16 @@ from refersion_dagster.refersion.exports.csv_text import SEPARATORS
 from refersion_dagster.refersion.exports.folder import (
     AFFILIATES,
     CONVERSIONS,
+    PERFORMANCE,
     ExportFile,
     check_coverage,
     list_exports,
 )
 from refersion_dagster.refersion.exports.mapping import FILE, Confidence, ExportSettings, read_settings
+from refersion_dagster.refersion.exports.performance import compare_report
 from refersion_dagster.refersion.exports.reader import Export, read_export
 
-NAMES = ("exports_folder", "exports_conversions", "exports_affiliates", "exports_periods")
+NAMES = ("exports_folder", "exports_conversions", "exports_affiliates", "exports_performance", "exports_periods")
 LOOK = f"Compare them with a few rows. If one is wrong, name the right one under columns in {FILE}."
 
 
@@ -33,6 +35,7 @@ def check_exports(folder: Path) -> Iterator[DoctorCheck]:
     yield _folder(folder, files, settings)
     for kind in (CONVERSIONS, AFFILIATES):
         yield _read(kind, [file for file in files if file.kind == kind], settings)
+    yield _performance(files, settings)
     yield _periods([file for file in files if file.kind == CONVERSIONS], settings)
 
 
@@ -59,8 +62,7 @@ def _read(kind: str, files: Sequence[ExportFile], settings: ExportSettings) -> D
     except RefersionError as error:
         return _failed(name, error)
     likely = [one for one in export.columns.values() if one.confidence is Confidence.LIKELY]
-    told = f"{export.file.name}: {export.rows:,} rows, {export.text.encoding}, {SEPARATORS[export.text.separator]}"
-    told += f"; {_describe(export)}"
+    told = _describe_file(export)
     details = {
         "columns": {field: [one.header, one.confidence.value] for field, one in export.columns.items()},
         "not_loaded": export.unused,
@@ -69,6 +71,32 @@ def _read(kind: str, files: Sequence[ExportFile], settings: ExportSettings) -> D
     if likely or export.notes:
         return warned(name, told, " ".join([*export.notes, *([LOOK] if likely else [])]), **details)
     return passed(name, told, **details)
+
+
+def _performance(files: Sequence[ExportFile], settings: ExportSettings) -> DoctorCheck:
+    """Reads every performance report, explains the columns of the latest and compares it with the conversions."""
+    reports = [file for file in files if file.kind == PERFORMANCE]
+    if not reports:
+        return skipped("exports_performance", "no performance report, which would confirm the conversions")
+    try:
+        export = [read_export(file, settings) for file in reports][-1]
+        compared = compare_report(export, files, lambda file: read_export(file, settings))
+    except RefersionError as error:
+        return _failed("exports_performance", error)
+    told = f"{_describe_file(export)}. {compared.describe()}"
+    likely = any(one.confidence is Confidence.LIKELY for one in export.columns.values())
+    if compared.not_compared:
+        advice = "Export conversions of its period within a day of it."
+    elif compared.differing:
+        advice = "Compare one of these affiliates in Refersion."
+    else:
+        return passed("exports_performance", told)
+    return warned("exports_performance", told, f"{advice} {LOOK}" if likely else advice)
+
+
+def _describe_file(export: Export) -> str:
+    name = SEPARATORS[export.text.separator]
+    return f"{export.file.name}: {export.rows:,} rows, {export.text.encoding}, {name}; {_describe(export)}"
 
 
 def _describe(export: Export) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import UnusableExport
-from refersion_dagster.refersion.exports.folder import CONVERSIONS, ExportFile
+from refersion_dagster.refersion.exports.folder import CONVERSIONS, PERFORMANCE, ExportFile
 from refersion_dagster.refersion.exports.mapping import FILE, ExportSettings
 from refersion_dagster.refersion.extract.stats import ReadSpan
 from refersion_dagster.warehouse.session import Session
@@ -53,8 +53,14 @@ class LoadedExport:
 
 
 def digest_settings(settings: ExportSettings) -> str:
-    """Identifies what exports.yaml says about the values of files."""
-    return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+    """Identifies what exports.yaml says about the values of loaded files. Performance reports are only compared."""
+    loaded = settings.model_copy(
+        update={
+            name: {kind: fields for kind, fields in getattr(settings, name).items() if kind != PERFORMANCE}
+            for name in ("columns", "values")
+        }
+    )
+    return hashlib.sha256(loaded.model_dump_json().encode()).hexdigest()
 
 
 def list_loaded(session: Session) -> list[LoadedExport]:

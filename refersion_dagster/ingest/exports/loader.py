@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from refersion_dagster.ingest.exports.ledger import NEW_WAREHOUSE, keep_loaded, list_loaded, select_new
+from refersion_dagster.ingest.exports.performance import compare_reports
 from refersion_dagster.ingest.gaps import keep_gaps
 from refersion_dagster.ingest.history.conversions import TABLE as HISTORY
 from refersion_dagster.ingest.history.conversions import update_history
@@ -24,7 +25,14 @@ from refersion_dagster.ingest.results import describe_history, describe_table
 from refersion_dagster.ingest.table_loads import TableLoads
 from refersion_dagster.refersion.environment import DATASET
 from refersion_dagster.refersion.errors import AnotherAccount, UnusableExport
-from refersion_dagster.refersion.exports.folder import AFFILIATES, CONVERSIONS, check_coverage, list_exports
+from refersion_dagster.refersion.exports.folder import (
+    AFFILIATES,
+    CONVERSIONS,
+    PERFORMANCE,
+    ExportFile,
+    check_coverage,
+    list_exports,
+)
 from refersion_dagster.refersion.exports.mapping import read_settings
 from refersion_dagster.refersion.exports.reader import TABLES, Export, read_export
 from refersion_dagster.refersion.exports.source import EXPORTED, NOT_EXPORTED
@@ -87,13 +95,14 @@ class ExportLoader:
                 "A run over a period, or a full reload, is not possible for an account that is read from exports.",
                 advice=f"Put an export into {self.folder} and refresh. {NEW_WAREHOUSE}",
             )
-        exports = self._read_new(tables)
+        exports, files = self._read_new(tables)
         filled = {entity.name for export in exports for entity in TABLES[export.file.kind]}
         self._load_empty([table for table in tables if table in ENTITIES and table not in filled])
         for export in exports:
             self._load_one(export, [entity.name for entity in TABLES[export.file.kind] if entity.name in tables])
         if CONVERSIONS in tables:
             self._describe_conversions()
+            self._compare_performance(files)
         # In this order, each comes after those that it depends on.
         counts = self.warehouse.row_counts([table for table in ENTITIES if table in tables])
         for table, count in counts.items():
@@ -109,8 +118,8 @@ class ExportLoader:
             for table in of_schema:
                 yield describe_history(self.loads, table, not_read="Exports have no GraphQL schema.")
 
-    def _read_new(self, tables: Sequence[str]) -> list[Export]:
-        """Reads all files that are not loaded yet, and checks them together."""
+    def _read_new(self, tables: Sequence[str]) -> tuple[list[Export], list[ExportFile]]:
+        """Reads all files that are not loaded yet, and checks them together. Returns these, and all files."""
         files = list_exports(self.folder, self.settings.zone)
         with self.warehouse.session() as session:
             session.create_schema(DATASET)
@@ -133,8 +142,11 @@ class ExportLoader:
                 spans += [file.span for file in new if file.kind == CONVERSIONS]
                 check_coverage(spans, self.settings.zone)
             exports = [read_export(file, self.settings) for file in sorted(new, key=lambda file: file.made_at)]
+            for file in files:
+                if file.kind == PERFORMANCE and CONVERSIONS in tables:
+                    read_export(file, self.settings)
             self._check_account(session, exports)
-        return exports
+        return exports, files
 
     def _check_account(self, session: Session, exports: Sequence[Export]) -> None:
         """Raises AnotherAccount if the warehouse was loaded by API, or has conversions of other affiliates only."""
@@ -236,3 +248,14 @@ class ExportLoader:
                 f"{count:,} conversions that are pending or not paid were last exported on {since:%Y-%m-%d}, so they "
                 "may have changed since. Export everything, not only what is new."
             )
+
+    def _compare_performance(self, files: Sequence[ExportFile]) -> None:
+        report = self.loads.report.table(CONVERSIONS)
+        with self.warehouse.session() as session:
+            comparisons = compare_reports(session, files, self.settings)
+        for one in comparisons:
+            report.warnings += one.report.notes
+            if one.not_compared or one.differing:
+                report.warnings.append(one.describe())
+            else:
+                self.context.log.info(one.describe())

@@ -7,6 +7,7 @@ is copied. Both therefore stand in its name:
     conversions from 2026-04-01 2026-07-01 0930.csv                made since that day
     conversions from 2026-01-01 to 2026-03-31 2026-07-01 0932.csv  made on these days
     affiliates 2026-07-01 0931.csv
+    performance from 2026-06-01 to 2026-06-30 2026-07-01 0933.csv
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from refersion_dagster.refersion.errors import ExportInProgress, UnusableExport
 from refersion_dagster.refersion.extract.incremental import BEGINNING
 from refersion_dagster.refersion.extract.stats import ReadSpan
 
-CONVERSIONS, AFFILIATES = "conversions", "affiliates"
+CONVERSIONS, AFFILIATES, PERFORMANCE = "conversions", "affiliates", "performance"
 EXAMPLES = (
     "Name it like 'conversions 2026-07-01 0930.csv' (everything up to that moment), 'conversions from 2026-04-01 "
     "2026-07-01 0930.csv' (made since that day) or 'affiliates 2026-07-01 0930.csv': the last date and time say when "
@@ -33,7 +34,7 @@ EXAMPLES = (
 GAP = r"[ _-]+"
 DAY = r"\d{4}-\d\d-\d\d"
 NAME = re.compile(
-    rf"(?P<kind>{CONVERSIONS}|{AFFILIATES})"
+    rf"(?P<kind>{CONVERSIONS}|{AFFILIATES}|{PERFORMANCE})"
     rf"(?:{GAP}from{GAP}(?P<start>{DAY}))?(?:{GAP}to{GAP}(?P<end>{DAY}))?"
     rf"{GAP}(?P<day>{DAY})(?:T|{GAP})(?P<hour>\d\d)[.h:]?(?P<minute>\d\d)(?:[.m:]?(?P<second>\d\d))?"
     r"(?P<copy> ?\(\d+\))?\.csv",
@@ -48,10 +49,11 @@ class ExportFile:
     """One exported file.
 
     Args:
-        kind: conversions or affiliates.
+        kind: conversions, affiliates or performance.
         path: where it is.
         made_at: when it was exported, UTC, as its name says.
-        start, end: the half-open span of `created` that it covers, UTC.
+        start, end: the half-open span of `created` that it covers, UTC. Which times of a
+        performance report's rows that means is not known.
         content: its bytes.
     """
 
@@ -104,38 +106,47 @@ def list_exports(folder: Path, zone: ZoneInfo) -> list[ExportFile]:
 
 def check_order(files: Sequence[ExportFile]) -> None:
     """Raises UnusableExport if it is not known which of two files that cover the same is the later one."""
-    for one, other in pairwise(sorted(files, key=lambda file: (file.kind, file.made_at, file.start))):
-        alike = one.kind == other.kind and one.made_at == other.made_at
-        if alike and (one.kind == AFFILIATES or other.start < one.end):
+    for one, other in pairwise(sorted(files, key=lambda file: (file.kind, file.made_at, file.start, file.end))):
+        if one.kind != other.kind or one.made_at != other.made_at:
+            continue
+        same_period = (one.start, one.end) == (other.start, other.end)
+        # Performance reports of a month and of its year are two facts, not two versions of one.
+        if same_period if one.kind == PERFORMANCE else one.kind == AFFILIATES or other.start < one.end:
             raise UnusableExport(
                 f"{one.name} and {other.name} have different rows but the same time: it is not known which is later.",
                 advice="Say in their names when each was exported, to the second if necessary (093015).",
             )
 
 
-def find_gap(spans: Sequence[ReadSpan]) -> tuple[datetime, datetime] | None:
-    """Returns the first span of time that no export of conversions covers, up to the latest export. None if none."""
+def find_gaps(spans: Sequence[ReadSpan]) -> list[tuple[datetime, datetime]]:
+    """Returns the spans of time that no export of conversions covers, up to the latest export."""
     if not spans:
-        return None
+        return []
     ordered = sorted(spans, key=lambda span: (span.start, span.end))
     latest = max(span.read_at for span in spans)
     covered = ordered[0].end
+    gaps: list[tuple[datetime, datetime]] = []
     for span in ordered[1:]:
         if span.start > covered:
-            return covered, span.start
+            gaps.append((covered, span.start))
         covered = max(covered, span.end)
-    return (covered, latest) if covered < latest - SAME_SITTING else None
+    if covered < latest - SAME_SITTING:
+        gaps.append((covered, latest))
+    return gaps
 
 
 def check_coverage(spans: Sequence[ReadSpan], zone: ZoneInfo) -> None:
     """Raises UnusableExport if days are missing: their conversions would be missing from every figure, unsaid."""
-    gap = find_gap(spans)
-    if gap is None:
+    gaps = find_gaps(spans)
+    if not gaps:
         return
-    first, last = (moment.astimezone(zone) for moment in (gap[0], gap[1] - timedelta(seconds=1)))
+    first = gaps[0][0].astimezone(zone)
+    missing = " and ".join(
+        f"from {start.astimezone(zone):%Y-%m-%d %H:%M} to {last.astimezone(zone):%Y-%m-%d %H:%M}"
+        for start, last in ((start, end - timedelta(seconds=1)) for start, end in gaps)
+    )
     raise UnusableExport(
-        f"No export has the conversions made from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} ({zone.key}). "
-        "Figures would be too low, so nothing was loaded.",
+        f"No export has the conversions made {missing} ({zone.key}). Figures would be too low, so nothing was loaded.",
         advice=f"Export conversions from {first:%Y-%m-%d} on, and say so in the name: "
         f"'conversions from {first:%Y-%m-%d} <date and time of the export>.csv'.",
     )

@@ -29,9 +29,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from refersion_dagster.refersion.errors import UnusableExport
 from refersion_dagster.refersion.exports.csv_text import SEPARATORS
-from refersion_dagster.refersion.exports.folder import AFFILIATES, CONVERSIONS
+from refersion_dagster.refersion.exports.folder import AFFILIATES, CONVERSIONS, PERFORMANCE
 from refersion_dagster.refersion.tables import catalog
-from refersion_dagster.refersion.tables.catalog import Column, FieldSource
+from refersion_dagster.refersion.tables.catalog import Column, FieldSource, Kind
 from refersion_dagster.settings.values import time_zone
 
 FILE = "exports.yaml"
@@ -75,6 +75,14 @@ LIKELY: Mapping[str, Mapping[str, Sequence[str]]] = {
         "paypal_email": ("paypal", "paypal email address"),
         "company_name": ("company",),
     },
+    PERFORMANCE: {
+        "affiliate_id": ("id",),
+        "clicks": ("total clicks", "number of clicks"),
+        "conversions": ("total conversions", "number of conversions", "approved conversions"),
+        "total": ("revenue", "total revenue", "order total", "sale amount"),
+        "commission_total": ("commission", "commission amount", "total commission"),
+        "currency": ("currency code",),
+    },
 }
 # The columns of each kind of export. Affiliates fill two raw tables.
 FIELDS: Mapping[str, Mapping[str, Column]] = {
@@ -83,14 +91,25 @@ FIELDS: Mapping[str, Mapping[str, Column]] = {
         c.name: c
         for entity in (catalog.AFFILIATE_GET, catalog.AFFILIATES)
         for c in entity.columns
-        if (c.evidence is not FieldSource.OURS or c.name == "affiliate_code")
-        and c.kind is not catalog.Kind.CUSTOM_FIELDS
+        if (c.evidence is not FieldSource.OURS or c.name == "affiliate_code") and c.kind is not Kind.CUSTOM_FIELDS
+    },
+    PERFORMANCE: {
+        c.name: c
+        for c in (
+            Column("affiliate_id", Kind.ID, "Numeric id of the affiliate."),
+            Column("clicks", Kind.INTEGER, "Clicks on the affiliate's links."),
+            Column("conversions", Kind.INTEGER, "Approved conversions."),
+            Column("total", Kind.MONEY, "Order value of the approved conversions."),
+            Column("commission_total", Kind.MONEY, "Commission of the approved conversions."),
+            Column("currency", Kind.TEXT, "Currency of both amounts."),
+        )
     },
 }
 # Without these columns an export cannot be loaded.
 NEEDED: Mapping[str, Sequence[str]] = {
     CONVERSIONS: ("id", "status", "total", "commission_total", "created"),
     AFFILIATES: ("id",),
+    PERFORMANCE: ("affiliate_id", "total", "commission_total"),
 }
 # A time whose column says that it is in UTC.
 IN_UTC = re.compile(r"[\[(]\s*(utc|gmt)\s*[\])]|\butc\s*$", re.IGNORECASE)
@@ -217,7 +236,7 @@ def match_columns(kind: str, header: Sequence[str], settings: ExportSettings, na
                 found[field] = ColumnMatch(column, titles[0], header.index(titles[0]), confidence)
                 taken.add(titles[0])
     lacking = [field for field in NEEDED[kind] if field not in found]
-    if kind == CONVERSIONS and settings.currency is None and "currency" not in found:
+    if kind != AFFILIATES and settings.currency is None and "currency" not in found:
         lacking.append("currency")
     if lacking:
         raise UnusableExport(

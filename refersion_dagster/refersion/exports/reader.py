@@ -12,7 +12,8 @@ from typing import Any
 
 from refersion_dagster.refersion.errors import UnusableExport
 from refersion_dagster.refersion.exports.csv_text import CsvRecord, CsvText, read_csv
-from refersion_dagster.refersion.exports.folder import CONVERSIONS, ExportFile
+from refersion_dagster.refersion.exports.folder import AFFILIATES as AFFILIATES_KIND
+from refersion_dagster.refersion.exports.folder import CONVERSIONS, PERFORMANCE, ExportFile
 from refersion_dagster.refersion.exports.mapping import NEEDED, ColumnMatch, ExportSettings, match_columns
 from refersion_dagster.refersion.exports.values import CellReader, UnreadableCell, describe_shape
 from refersion_dagster.refersion.tables.arrow import ColumnBatch
@@ -33,10 +34,11 @@ TOTALS_WORD = re.compile(r"(grand |sub[- ]?|overall )?totals?:?|sum:?", re.IGNOR
 ROUNDED = re.compile(r"\d(\.\d+)?E\+?\d+", re.IGNORECASE)
 AMOUNTS = ("total", "commission_total")
 SEVERAL_CURRENCIES = "its amounts cover several currencies without saying how, and were not compared"
-# The raw tables that each kind of export fills.
+# The raw tables that each kind of export fills. A performance report has sums, which are rows of no raw table.
 TABLES: Mapping[str, Sequence[Entity]] = {
     CONVERSIONS: (CONVERSIONS_TABLE,),
-    "affiliates": (AFFILIATES, AFFILIATE_GET),
+    AFFILIATES_KIND: (AFFILIATES, AFFILIATE_GET),
+    PERFORMANCE: (),
 }
 # An export of conversions has pending and approved ones only, one of affiliates pending and active ones only
 # (documented). Rows in other states are missing, which is not a field but has the same effect on figures.
@@ -56,7 +58,7 @@ class Export:
         text: how it is written.
         columns: the column of each field.
         values: the values of each field, one per row.
-        ids: the rows' ids, each with its line.
+        ids: the rows' ids, each with its line. Of a performance report, the affiliate's id and the currency.
         notes: what the user should know.
     """
 
@@ -105,24 +107,26 @@ def read_export(file: ExportFile, settings: ExportSettings) -> Export:
         may_lack_end=settings.ends_without_newline,
     )
     columns = match_columns(file.kind, text.header, settings, file.name)
-    records, totals = _split_totals(text.records, columns["id"].place)
+    key = "affiliate_id" if file.kind == PERFORMANCE else "id"
+    records, totals = _split_totals(text.records, columns[key].place)
     cells = CellReader(settings, separates_by_comma=text.separator == ",")
     reader = _RowReader(file, columns, cells)
     values: dict[str, list[Any]] = {name: [] for name in columns}
     ids: dict[str, int] = {}
     for record in records:
         row = reader.read(record)
-        if row["id"] in ids:
+        id = f"{row[key]} {reader.currency(record)}" if file.kind == PERFORMANCE else row[key]
+        if id in ids:
             raise UnusableExport(
-                f"{file.name} has the id {row['id']} on lines {ids[row['id']]} and {record.line}.",
+                f"{file.name} has the id {id} on lines {ids[id]} and {record.line}.",
                 advice="Export it again, with each row once.",
             )
-        ids[row["id"]] = record.line
+        ids[id] = record.line
         for name, held in values.items():
             held.append(row[name])
+    if file.kind != AFFILIATES_KIND and "currency" not in values:
+        values["currency"] = [settings.currency] * len(records)
     if file.kind == CONVERSIONS:
-        if "currency" not in values:
-            values["currency"] = [settings.currency] * len(records)
         _check_period(file, values["created"], list(ids.values()))
     notes = _compare_totals(reader, [record.line for record in records], values, totals)
     notes += _find_dates_without_time(columns, records)

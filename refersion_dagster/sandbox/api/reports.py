@@ -42,7 +42,7 @@ class SavedReports:
         tables = {
             AFFILIATES: affiliates_table,
             CONVERSIONS: lambda account: conversions_table(account, PLAIN),
-            PERFORMANCE: performance_table,
+            PERFORMANCE: lambda account: performance_table(account, PLAIN),
         }
         if report_id not in tables:
             raise make_unprocessable("Report ID not Found or Expired (error 5).")
