@@ -141,8 +141,8 @@ class TestLoads:
         done = account.load("conversions")
         assert "differs from the conversions in 1 of 2" in " ".join(done.metadata["refersion/conversions"]["warnings"])
         expected = [
-            ("7", "USD", 120, Decimal(100), Decimal(100), True),
-            ("8", "USD", None, Decimal(90), Decimal(100), False),
+            ("7", "USD", 120, "100.00", "100.00", True),
+            ("8", "USD", None, "90.00", "100.00", False),
         ]
         assert self.kept(account) == expected
         account.load("conversions")
@@ -152,10 +152,10 @@ class TestLoads:
         write(account.folder, text(conversion(1)), "conversions 2026-06-15 0930.csv")
         write(account.folder, text(SEVEN, header=HEADER), NAME)
         account.load("conversions")
-        assert self.kept(account) == [("7", "USD", 120, Decimal(100), None, None)]
+        assert self.kept(account) == [("7", "USD", 120, "100.00", None, None)]
         write(account.folder, text(conversion(1)))
         account.load("conversions")
-        assert self.kept(account) == [("7", "USD", 120, Decimal(100), Decimal(100), True)]
+        assert self.kept(account) == [("7", "USD", 120, "100.00", "100.00", True)]
 
     def test_columns_of_reports_may_be_declared_after_conversions_were_loaded(self, account: ExportAccount) -> None:
         write(account.folder, text(conversion(1)))
@@ -164,7 +164,7 @@ class TestLoads:
         assert "known as total" in account.refused("conversions")
         (account.folder / "exports.yaml").write_text("columns: {performance: {total: Umsatz}}\n")
         account.load("conversions")
-        assert self.kept(account) == [("7", "USD", 120, Decimal(100), Decimal(100), True)]
+        assert self.kept(account) == [("7", "USD", 120, "100.00", "100.00", True)]
 
     @pytest.mark.parametrize(
         "written",

@@ -15,7 +15,8 @@ from refersion_dagster.refersion.exports.reader import read_export
 from refersion_dagster.warehouse.session import Session
 
 TABLE = "_performance"
-MONEY = "DECIMAL(38, 4)"
+# Exact in every warehouse: BigQuery has no DECIMAL(38, 4).
+MONEY = "text"
 CREATE = f"""
 CREATE TABLE IF NOT EXISTS {DATASET}.{TABLE} (
   file_name text NOT NULL, digest text NOT NULL, made_at timestamp with time zone NOT NULL,
@@ -74,11 +75,11 @@ def _keep(session: Session, comparison: Comparison, settings: ExportSettings) ->
             currency=row.currency,
             clicks=row.clicks,
             conversions=row.reported and row.reported.conversions,
-            total=row.reported and row.reported.total,
-            commission=row.reported and row.reported.commission_total,
+            total=row.reported and str(row.reported.total),
+            commission=row.reported and str(row.reported.commission_total),
             conversions_exported=row.exported and row.exported.conversions,
-            total_exported=row.exported and row.exported.total,
-            commission_exported=row.exported and row.exported.commission_total,
+            total_exported=row.exported and str(row.exported.total),
+            commission_exported=row.exported and str(row.exported.commission_total),
             agrees=row.agrees,
             not_compared=comparison.not_compared,
             now=now,
