@@ -52,6 +52,14 @@ def test_what_a_refresh_would_refuse_fails(tmp_path: Path) -> None:
     }
 
 
+def test_days_before_the_first_export_are_warned_of(tmp_path: Path) -> None:
+    write(tmp_path, text(), "conversions from 2026-06-01 2026-07-01 0930.csv")
+    found = {check.name: check for check in check_exports(tmp_path)}["exports_periods"]
+    assert found.status is Status.WARNING
+    assert found.message.startswith("No export has conversions made before 2026-06-01 (UTC).")
+    assert found.remedy == "Export everything once."
+
+
 def test_it_compares_the_performance_report_with_the_conversions(tmp_path: Path) -> None:
     write(tmp_path, text())
     name = "performance 2026-07-01 0933.csv"

@@ -102,6 +102,16 @@ class TestFurtherLoads:
         assert "No export has the conversions made from 2026-07-01 09:30 to 2026-07-04 23:59 (UTC)" in said
         assert len(rows(account)) == 2
 
+    def test_what_was_made_before_the_first_day_is_covered_once_everything_is_exported(
+        self, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        account = ExportAccount.of(tmp_path_factory.mktemp("late"))
+        write(account.folder, text(ONE, TWO), "conversions from 2026-04-01 2026-07-01 0930.csv")
+        said = "No export has conversions made before 2026-04-01 (UTC). If there are any, what is owed for them is in"
+        assert said in str(account.load(*TABLES).metadata["refersion/conversions"])
+        write(account.folder, text(ONE, TWO), "conversions 2026-07-02 0930.csv")
+        assert said not in str(account.load(*TABLES).metadata["refersion/conversions"])
+
     def test_a_bad_row_stops_the_load_before_anything_is_loaded(self, account: ExportAccount) -> None:
         write(account.folder, text(ONE, APPROVED_TWO), AUGUST)
         write(account.folder, text(ONE, TWO.replace("105.05", "1O5.05")), SEPTEMBER)

@@ -14,6 +14,7 @@ from refersion_dagster.refersion.exports.folder import (
     PERFORMANCE,
     ExportFile,
     check_coverage,
+    describe_beginning,
     list_exports,
 )
 from refersion_dagster.refersion.exports.mapping import FILE, Confidence, ExportSettings, read_settings
@@ -113,9 +114,13 @@ def _describe(export: Export) -> str:
 def _periods(files: Sequence[ExportFile], settings: ExportSettings) -> DoctorCheck:
     if not files:
         return skipped("exports_periods", "no export of conversions")
+    spans = [file.span for file in files]
     try:
-        check_coverage([file.span for file in files], settings.zone)
+        check_coverage(spans, settings.zone)
     except RefersionError as error:
         return _failed("exports_periods", error)
+    if beginning := describe_beginning(spans, settings.zone):
+        what, _, advice = beginning.rpartition(". ")
+        return warned("exports_periods", what, advice)
     latest = max(file.made_at for file in files).astimezone(settings.zone)
     return passed("exports_periods", f"without a gap, up to {latest:%Y-%m-%d %H:%M} ({settings.zone.key})")

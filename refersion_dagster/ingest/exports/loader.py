@@ -31,6 +31,7 @@ from refersion_dagster.refersion.exports.folder import (
     PERFORMANCE,
     ExportFile,
     check_coverage,
+    describe_beginning,
     list_exports,
 )
 from refersion_dagster.refersion.exports.mapping import read_settings
@@ -248,6 +249,10 @@ class ExportLoader:
                 f"{count:,} conversions that are pending or not paid were last exported on {since:%Y-%m-%d}, so they "
                 "may have changed since. Export everything, not only what is new."
             )
+        with self.warehouse.session() as session:
+            spans = [one.span for one in list_loaded(session) if one.table == CONVERSIONS]
+        if beginning := describe_beginning(spans, self.settings.zone):
+            report.warnings.append(beginning)
 
     def _compare_performance(self, files: Sequence[ExportFile]) -> None:
         report = self.loads.report.table(CONVERSIONS)

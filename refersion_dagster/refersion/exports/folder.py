@@ -210,3 +210,14 @@ def _read(path: Path) -> bytes:
             f"{path.name} changed while it was read.", advice="It is still being written; load it later."
         )
     return content
+
+
+def describe_beginning(spans: Sequence[ReadSpan], zone: ZoneInfo) -> str | None:
+    """Says from which day on the exports cover conversions; None if they cover all, or there are none."""
+    first = min((span.start for span in spans), default=BEGINNING)
+    if first <= BEGINNING:
+        return None
+    return (
+        f"No export has conversions made before {first.astimezone(zone):%Y-%m-%d} ({zone.key}). If there are any, what "
+        "is owed for them is in no figure. Export everything once."
+    )
