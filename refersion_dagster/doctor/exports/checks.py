@@ -11,6 +11,7 @@ from refersion_dagster.refersion.exports.csv_text import SEPARATORS
 from refersion_dagster.refersion.exports.folder import (
     AFFILIATES,
     CONVERSIONS,
+    EXPORT_EVERYTHING,
     PERFORMANCE,
     ExportFile,
     check_coverage,
@@ -120,7 +121,6 @@ def _periods(files: Sequence[ExportFile], settings: ExportSettings) -> DoctorChe
     except RefersionError as error:
         return _failed("exports_periods", error)
     if beginning := describe_beginning(spans, settings.zone):
-        what, _, advice = beginning.rpartition(". ")
-        return warned("exports_periods", what, advice)
+        return warned("exports_periods", beginning, EXPORT_EVERYTHING)
     latest = max(file.made_at for file in files).astimezone(settings.zone)
     return passed("exports_periods", f"without a gap, up to {latest:%Y-%m-%d %H:%M} ({settings.zone.key})")

@@ -28,6 +28,7 @@ from refersion_dagster.refersion.errors import AnotherAccount, UnusableExport
 from refersion_dagster.refersion.exports.folder import (
     AFFILIATES,
     CONVERSIONS,
+    EXPORT_EVERYTHING,
     PERFORMANCE,
     ExportFile,
     check_coverage,
@@ -252,7 +253,7 @@ class ExportLoader:
         with self.warehouse.session() as session:
             spans = [one.span for one in list_loaded(session) if one.table == CONVERSIONS]
         if beginning := describe_beginning(spans, self.settings.zone):
-            report.warnings.append(beginning)
+            report.warnings.append(f"{beginning} {EXPORT_EVERYTHING}")
 
     def _compare_performance(self, files: Sequence[ExportFile]) -> None:
         report = self.loads.report.table(CONVERSIONS)

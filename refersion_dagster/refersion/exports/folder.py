@@ -31,6 +31,7 @@ EXAMPLES = (
     "2026-07-01 0930.csv' (made since that day) or 'affiliates 2026-07-01 0930.csv': the last date and time say when "
     "it was exported, in the time zone of exports.yaml."
 )
+EXPORT_EVERYTHING = "Export everything once."
 GAP = r"[ _-]+"
 DAY = r"\d{4}-\d\d-\d\d"
 NAME = re.compile(
@@ -219,5 +220,5 @@ def describe_beginning(spans: Sequence[ReadSpan], zone: ZoneInfo) -> str | None:
         return None
     return (
         f"No export has conversions made before {first.astimezone(zone):%Y-%m-%d} ({zone.key}). If there are any, what "
-        "is owed for them is in no figure. Export everything once."
+        "is owed for them is in no figure."
     )
